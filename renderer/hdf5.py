@@ -1,0 +1,117 @@
+"""HDF5 files opened through a whitelist.
+
+An HDF5 file can point elsewhere: external links, virtual datasets and external storage make a
+reader return bytes of another file without a warning, and sparse or compressed datasets can
+claim far more memory than they occupy. None of these is ever read here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from recombine.renderer.errors import IntegrityError, InvalidInputError
+
+MAX_BYTES = 64 * 2**30
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a dataset inside a file must look like.
+
+    Attributes
+    ----------
+    dtype : str
+        NumPy dtype string.
+    tail : tuple of int or None
+        Shape after the first axis; None stands for any size.
+    """
+
+    dtype: str
+    tail: tuple[int | None, ...] = ()
+
+
+def open_checked(path: Path) -> h5py.File:
+    """Open a file read-only after checking every object in it.
+
+    Raises
+    ------
+    InvalidInputError
+        When the file does not exist.
+    IntegrityError
+        When it is truncated or not HDF5, or holds anything but plain groups and numeric
+        datasets stored inside the file.
+    """
+    if not path.is_file():
+        raise InvalidInputError(f"{path}: expected an HDF5 file; found none. Check the path.")
+    try:
+        handle = h5py.File(path, "r")
+    except OSError as error:
+        raise IntegrityError(
+            f"{path}: expected a complete HDF5 file; it is truncated or damaged ({error}). "
+            "Delete it and run the same render command again."
+        ) from error
+    try:
+        _walk(handle, path)
+    except Exception:
+        handle.close()
+        raise
+    return handle
+
+
+def read_columns(handle: h5py.File, path: Path, columns: Mapping[str, Column], n: int) -> None:
+    """Check that a file holds datasets of the promised type and length.
+
+    Raises
+    ------
+    IntegrityError
+        When one is missing or of another type or shape.
+    """
+    for name, column in columns.items():
+        dataset = handle.get(name)
+        if not isinstance(dataset, h5py.Dataset):
+            raise IntegrityError(f"{path}: expected a dataset {name!r}; found none.")
+        fits = len(dataset.shape) == 1 + len(column.tail) and all(
+            want in (None, got) for want, got in zip(column.tail, dataset.shape[1:], strict=False)
+        )
+        if dataset.dtype != np.dtype(column.dtype) or not fits or dataset.shape[0] != n:
+            raise IntegrityError(
+                f"{path}: dataset {name!r} must be {column.dtype} of shape {(n, *column.tail)}; "
+                f"got {dataset.dtype} of shape {dataset.shape}. Render it again."
+            )
+
+
+def _walk(group: h5py.Group, path: Path) -> None:
+    for name in group:
+        link = group.get(name, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            raise IntegrityError(
+                f"{path}: expected data inside the file; {name!r} is a {type(link).__name__} "
+                "that points elsewhere. Do not use this file."
+            )
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            _walk(item, path)
+        else:
+            _check_dataset(item, path)
+
+
+def _check_dataset(dataset: h5py.Dataset, path: Path) -> None:
+    reason = None
+    if dataset.is_virtual or dataset.external:
+        reason = "reads other files"
+    elif dataset.dtype.kind not in "iufb":
+        reason = f"has the type {dataset.dtype}, not a number"
+    elif dataset.size * dataset.dtype.itemsize > MAX_BYTES:
+        reason = f"claims {dataset.size * dataset.dtype.itemsize / 2**30:.0f} GiB"
+    elif dataset.chunks is None and dataset.id.get_storage_size() < dataset.nbytes:
+        reason = "claims more data than the file holds"
+    if reason:
+        raise IntegrityError(
+            f"{path}: expected plain numeric datasets; {dataset.name!r} {reason}. "
+            "Do not use this file."
+        )

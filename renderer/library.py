@@ -1,0 +1,49 @@
+"""Names, camera and usable space of the procedural assets, readable without Blender.
+
+The order of each tuple is part of the data format: a planner may store indices into it, so
+new names are appended and old ones never move.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SHAPES: tuple[str, ...] = ("sphere", "cube", "vase", "torus")
+MATERIALS: tuple[str, ...] = ("glaze",)
+ENVIRONMENTS: tuple[str, ...] = ("meadow",)
+
+RADIUS = 0.6
+"""No part of an object of scale s lies farther than RADIUS * s from its own vertical axis.
+
+Two objects whose centres are at least RADIUS * (s1 + s2) apart therefore never touch,
+whatever their yaw.
+"""
+
+PLACEMENT: dict[str, tuple[float, float]] = {
+    "x": (-0.6, 0.6),
+    "y": (-0.4, 0.6),
+    "scale": (0.55, 0.9),
+}
+"""Ranges (metres) in which every object, at any yaw, lies fully inside the frame."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera with a square sensor, looking from the front (-y) towards +y.
+
+    Attributes
+    ----------
+    position, target : tuple of float
+        Where it stands and the point in the centre of the picture, metres.
+    focal, sensor : float
+        Focal length and edge of the sensor, millimetres.
+    """
+
+    position: tuple[float, float, float]
+    target: tuple[float, float, float]
+    focal: float
+    sensor: float
+
+
+CAMERA = Camera(position=(0.0, -3.7, 1.62), target=(0.0, 0.1, 0.5), focal=50.0, sensor=36.0)
+"""The one camera of every scene."""

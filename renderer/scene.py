@@ -1,0 +1,182 @@
+"""A scene as plain data: everything Blender needs to draw one image, and nothing of Blender.
+
+Units: scene units are metres, angles are radians, the floor is the plane z = 0 and the
+camera looks along +y from the front. Every object is modelled in a bounding cube of edge 1,
+stands on the floor and is centred on its own (x, y).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.factors import Schema
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float16, Int8, UInt8
+
+
+@dataclass(frozen=True)
+class ObjectSpec:
+    """One object of a scene.
+
+    Attributes
+    ----------
+    shape, material : str
+        Names from `recombine.renderer.library`.
+    x, y : float
+        Centre on the floor, metres; x to the right, y away from the camera.
+    yaw : float
+        Rotation about the vertical, radians in [0, 2 pi).
+    scale : float
+        Edge of the bounding cube, metres.
+    hue : float
+        Base hue of the material, radians in [0, 2 pi); materials without a hue ignore it.
+    """
+
+    shape: str
+    material: str
+    x: float
+    y: float
+    yaw: float
+    scale: float
+    hue: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Objects in front of an environment (floor, backdrop and light together).
+
+    Attributes
+    ----------
+    objects : tuple of ObjectSpec
+        In slot order: object k has instance id k + 1 in the mask.
+    environment : str
+        Name from `recombine.renderer.library`.
+    cycles_seed : int
+        Seed of the path tracer, in [0, 2**31).
+    sun_azimuth : float
+        Rotation of the light about the vertical, radians, added to the environment's own.
+    """
+
+    objects: tuple[ObjectSpec, ...]
+    environment: str
+    cycles_seed: int
+    sun_azimuth: float = 0.0
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """How a scene becomes pixels; part of the identity of a dataset.
+
+    Attributes
+    ----------
+    resolution : int
+        Edge of the square image, pixels.
+    samples : int
+        Paths per pixel.
+    denoise : bool
+        OpenImageDenoise with albedo and normal guides. Off for interaction and
+        counterfactual work, where additivity in linear radiance matters.
+    bounces : int
+        Longest light path.
+    """
+
+    resolution: int = 64
+    samples: int = 16
+    denoise: bool = True
+    bounces: int = 6
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Everything measured for one image in one pass.
+
+    Attributes
+    ----------
+    image : uint8 array of shape (H, W, 3)
+        sRGB-encoded colour, top row first.
+    mask : uint8 array of shape (H, W)
+        0 background, k + 1 object k, by the ray through the pixel centre.
+    depth : float16 array of shape (H, W)
+        Distance from the camera along the pixel's ray, metres; inf where nothing is hit.
+    normal : int8 array of shape (H, W, 3)
+        World-space unit normal times 127; zero where nothing is hit.
+    visible : float16 array of shape (K,)
+        Visible share of each object: modal over amodal pixels, 0 where it has none.
+    amodal : float16 array of shape (K,)
+        Amodal pixels of each object over all pixels of the frame.
+    """
+
+    image: UInt8[np.ndarray, "H W 3"]
+    mask: UInt8[np.ndarray, "H W"]
+    depth: Float16[np.ndarray, "H W"]
+    normal: Int8[np.ndarray, "H W 3"]
+    visible: Float16[np.ndarray, "K"]  # noqa: F821
+    amodal: Float16[np.ndarray, "K"]  # noqa: F821
+    seconds: float = field(default=0.0, compare=False)
+
+
+def scene_hash(scene: Scene, settings: RenderSettings) -> str:
+    """Return the sha256 (hex) of everything that decides the pixels of an image.
+
+    Parameters
+    ----------
+    scene : Scene
+        What is drawn.
+    settings : RenderSettings
+        How it is drawn.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits; equal scenes have equal hashes on every machine, because floats
+        are written by their shortest exact representation.
+    """
+    record = {"scene": asdict(scene), "settings": asdict(settings)}
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def scene_of(
+    schema: Schema, constants: Mapping[str, str], latents: Mapping[str, Any], cycles_seed: int
+) -> Scene:
+    """Build a scene from latents; the single place where slots become objects.
+
+    Parameters
+    ----------
+    schema : Schema
+        Slots; every slot whose name starts with ``"object"`` becomes one object.
+    constants : mapping of str to str
+        Names of what does not vary, for example ``{"object.material": "glazed"}``.
+    latents : mapping of str to number
+        One value per key of the schema.
+    cycles_seed : int
+        Seed of the path tracer.
+
+    Raises
+    ------
+    InvalidInputError
+        When neither a latent nor a constant says what an object needs.
+    """
+
+    def value(slot: str, name: str) -> Any:
+        key = f"{slot}.{name}"
+        if key in constants:
+            return constants[key]
+        if key not in latents:
+            raise InvalidInputError(
+                f"scene: expected a latent or constant {key!r}; got neither. Add it to the preset."
+            )
+        factor = schema.factor(key)
+        return factor.values[int(latents[key])] if factor.values else float(latents[key])
+
+    names = [s.name for s in schema.slots if s.name.startswith("object")]
+    fields = ("shape", "material", "x", "y", "yaw", "scale", "hue")
+    objects = tuple(ObjectSpec(**{f: value(n, f) for f in fields}) for n in names)
+    return Scene(objects, value("background", "environment"), cycles_seed)
