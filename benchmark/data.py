@@ -14,10 +14,11 @@ from recombine.benchmark.protocol import SplitSpec
 from recombine.renderer.errors import InvalidInputError, ResourceError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping
 
-    from jaxtyping import Float, Int, Shaped, UInt8
+    from jaxtyping import Float, Int, UInt8
     from recombine.benchmark.arrays import Array
+    from recombine.renderer.factors import Schema
     from torch import Tensor
 
 Field = Literal["factors", "masks"]
@@ -29,65 +30,34 @@ FIELDS_OF_TRACK: dict[str, tuple[Field, ...]] = {
 }
 
 
-class FactorLike(Protocol):
-    """The part of ``recombine.renderer.factors.Factor`` that scoring reads."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def kind(self) -> Literal["categorical", "periodic", "continuous"]: ...  # noqa: D102
-    @property
-    def values(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def low(self) -> float: ...  # noqa: D102
-    @property
-    def high(self) -> float: ...  # noqa: D102
-    @property
-    def unit(self) -> str: ...  # noqa: D102
-
-
-class SlotLike(Protocol):
-    """The part of ``recombine.renderer.factors.Slot`` that scoring reads."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def factors(self) -> Sequence[FactorLike]: ...  # noqa: D102
-
-
-class SchemaLike(Protocol):
-    """The part of ``recombine.renderer.factors.Schema`` that scoring reads."""
-
-    @property
-    def slots(self) -> Sequence[SlotLike]: ...  # noqa: D102
-    @property
-    def recombined(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def keys(self) -> tuple[str, ...]: ...  # noqa: D102
-    def factor(self, key: str) -> FactorLike: ...  # noqa: D102
-
-
 class DatasetLike(Protocol):
     """The part of ``recombine.renderer.reader.Dataset`` that scoring reads.
 
     Tests pass a small in-memory object of the same form.
     """
 
-    preset: str
-    version: str
-    root: str
-    resolution: int
-    certificate: Mapping[str, Any]
-    manifest: Mapping[str, Any]
-    latents: Mapping[str, Array]
-    cells: Int[Array, "images recombined"]
-    blocks: Int[Array, " images"]
-    splits: Shaped[Array, " images"]
-
     @property
-    def schema(self) -> SchemaLike: ...  # noqa: D102
+    def preset(self) -> str: ...  # noqa: D102
+    @property
+    def version(self) -> str: ...  # noqa: D102
+    @property
+    def root(self) -> str: ...  # noqa: D102
+    @property
+    def resolution(self) -> int: ...  # noqa: D102
+    @property
+    def certificate(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @property
+    def manifest(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @property
+    def schema(self) -> Schema: ...  # noqa: D102
+    @property
+    def latents(self) -> Mapping[str, Array]: ...  # noqa: D102
+    @property
+    def cells(self) -> Int[Array, "images recombined"]: ...  # noqa: D102
+    @property
+    def blocks(self) -> Int[Array, " images"]: ...  # noqa: D102
     def __len__(self) -> int: ...
-    def indices(self, split: str) -> Int[Array, " n"]: ...  # noqa: D102
+    def indices(self, split: str, *, rung: int = 0) -> Int[Array, " n"]: ...  # noqa: D102
     def images(self, indices: Any) -> UInt8[Array, "n height width 3"]: ...  # noqa: D102
     def masks(self, indices: Any) -> UInt8[Array, "n height width"]: ...  # noqa: D102
     def check(self) -> None: ...  # noqa: D102
@@ -130,14 +100,8 @@ def split_spec(dataset: DatasetLike) -> SplitSpec:
     return SplitSpec(
         image_hw=(dataset.resolution, dataset.resolution),
         max_slots=len(schema.slots),
-        factors={key: _type_name(schema.factor(key)) for key in schema.keys},
+        factors={key: schema.factor(key).type_name for key in schema.keys},
     )
-
-
-def _type_name(factor: FactorLike) -> str:
-    if factor.kind == "categorical":
-        return f"categorical[{len(factor.values)}]"
-    return "angle[rad]" if factor.kind == "periodic" else f"float[{factor.unit or '1'}]"
 
 
 def to_images(pixels: UInt8[Array, "n height width 3"]) -> Float[Tensor, "n 3 height width"]:
@@ -183,6 +147,7 @@ class TrainData:
         split: Literal["id_train", "id_val"],
         *,
         fields: Collection[Field] = (),
+        rung: int = 0,
         limit: int | None = None,
         max_images: int | None = None,
     ) -> None:
@@ -196,6 +161,8 @@ class TrainData:
             Which images. Test splits are never served to a learner.
         fields : collection of {"factors", "masks"}
             Labels to serve beside the images; see ``FIELDS_OF_TRACK``.
+        rung : int
+            Rung of the dataset's training ladder; only "id_train" has rungs.
         limit : int, optional
             Serve only the first ``limit`` images of the split (nested training sets).
         max_images : int, optional
@@ -223,7 +190,7 @@ class TrainData:
         self._fields = frozenset(fields)
         self._max_images = max_images
         self._dataset = dataset
-        self._indices = _first(dataset.indices(split), limit, split)
+        self._indices = _first(dataset.indices(split, rung=rung), limit, split)
         self._pixels: UInt8[Array, "n height width 3"] | None = None
         self._mask_cache: UInt8[Array, "n height width"] | None = None
 
