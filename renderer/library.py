@@ -8,9 +8,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SHAPES: tuple[str, ...] = ("sphere", "cube", "vase", "torus")
+SHAPES: tuple[str, ...] = (
+    "sphere",
+    "cube",
+    "vase",
+    "torus",
+    "pawn",
+    "star",
+    "spring",
+    "pumpkin",
+    "cylinder",
+    "cone",
+    "bowl",
+    "hourglass",
+    "mushroom",
+    "octahedron",
+    "gear",
+    "knot",
+)
 MATERIALS: tuple[str, ...] = ("glaze",)
-ENVIRONMENTS: tuple[str, ...] = ("meadow",)
+ENVIRONMENTS: tuple[str, ...] = ("meadow", "parlour", "courtyard", "studio")
 
 RADIUS = 0.6
 """No part of an object of scale s lies farther than RADIUS * s from its own vertical axis.
@@ -45,5 +62,5 @@ class Camera:
     sensor: float
 
 
-CAMERA = Camera(position=(0.0, -3.7, 1.62), target=(0.0, 0.1, 0.5), focal=50.0, sensor=36.0)
+CAMERA = Camera(position=(0.0, -3.85, 1.5), target=(0.0, 0.1, 0.47), focal=50.0, sensor=36.0)
 """The one camera of every scene."""

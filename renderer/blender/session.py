@@ -122,7 +122,9 @@ def start() -> None:
     if _temp_dir is not None:
         return
     shared = "/dev/shm"
-    folder = Path(tempfile.mkdtemp(prefix="recombine-", dir=shared if Path(shared).is_dir() else None))
+    folder = Path(
+        tempfile.mkdtemp(prefix="recombine-", dir=shared if Path(shared).is_dir() else None)
+    )
     try:
         with quiet(), _one_core(), _environment(TMPDIR=str(folder), OMP_NUM_THREADS="1"):
             importlib.import_module("bpy")  # before BlenderProc, which needs it present

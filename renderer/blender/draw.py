@@ -1,0 +1,157 @@
+"""Draw one scene: pixels by Cycles, annotations by ray casting, everything in memory."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recombine.renderer.blender import session
+from recombine.renderer.errors import InvalidInputError, ResourceError
+from recombine.renderer.library import ENVIRONMENTS, MATERIALS, SHAPES
+from recombine.renderer.scene import Rendered
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from recombine.renderer.blender.labels import Hits
+    from recombine.renderer.blender.stage import Stage
+    from recombine.renderer.scene import RenderSettings, Scene
+
+_passes: dict[str, Any] = {}
+
+
+def _capture(engine: Any) -> None:
+    """Copy the combined pass of a finished render, bottom row first, into memory."""
+    for layer in engine.get_result().layers[0].passes:
+        if layer.name == "Combined":
+            pixels = np.empty((len(layer.rect), layer.channels), np.float32)
+            layer.rect.foreach_get(pixels.ravel())
+            _passes["combined"] = pixels
+
+
+@cache
+def _stage() -> Stage:
+    """Start Blender, hook the Cycles engine and build the stage, once per process."""
+    session.start()
+    import cycles  # noqa: PLC0415  (Blender's own add-on, present once Blender is)
+
+    from recombine.renderer.blender.stage import Stage  # noqa: PLC0415
+
+    original = cycles.CyclesRender.render
+
+    def render(engine: Any, depsgraph: Any) -> None:
+        original(engine, depsgraph)
+        _capture(engine)
+
+    cycles.CyclesRender.render = render
+    with session.quiet():
+        return Stage()
+
+
+@cache
+def _ground(environment: str, resolution: int) -> list[Hits]:
+    """Return where the rays meet floor and backdrop: the same in every image."""
+    from recombine.renderer.blender import labels, setting  # noqa: PLC0415
+
+    meshes = [setting.floor_mesh(environment)]
+    if not setting.painted(environment):
+        meshes.append(setting.backdrop_mesh(environment))
+    return [labels.surface_hits(mesh, resolution) for mesh in meshes]
+
+
+def _check(scene: Scene) -> None:
+    """Refuse names that the library does not have."""
+    known = [("shape", o.shape, SHAPES) for o in scene.objects]
+    known += [("material", o.material, MATERIALS) for o in scene.objects]
+    for kind, name, names in [*known, ("environment", scene.environment, ENVIRONMENTS)]:
+        if name not in names:
+            raise InvalidInputError(
+                f"renderer: expected the {kind} to be one of {', '.join(names)}, got {name!r}; "
+                f"choose a name from recombine.renderer.library"
+            )
+
+
+def render_radiance(scene: Scene, settings: RenderSettings) -> Float[np.ndarray, "H W 3"]:
+    """Return the linear radiance of a scene, before any tone mapping.
+
+    Parameters
+    ----------
+    scene : Scene
+        What to draw.
+    settings : RenderSettings
+        How to draw it; without denoising, radiance adds up over lights and objects.
+
+    Returns
+    -------
+    float array of shape (H, W, 3)
+        Rec. 709 primaries, top row first, values >= 0.
+
+    Raises
+    ------
+    InvalidInputError
+        If a name is not in the library.
+    ResourceError
+        If Blender is missing or gives no picture.
+    """
+    _check(scene)
+    stage = _stage()
+    import bpy  # noqa: PLC0415  (only after the session started)
+
+    _passes.clear()
+    with session.quiet():
+        stage.arrange(scene)
+        stage.configure(settings)
+        bpy.ops.render.render()
+    if "combined" not in _passes:
+        raise ResourceError(
+            "renderer: expected a picture from Cycles, got none; is there memory left? "
+            "Run: recombine doctor"
+        )
+    pixels = _passes["combined"].reshape(settings.resolution, settings.resolution, -1)
+    return np.ascontiguousarray(pixels[::-1, :, :3])
+
+
+def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:
+    """Draw a scene and annotate it.
+
+    The result depends on the arguments alone: not on the process, on what it drew before, or
+    on how many processes draw beside it.
+
+    Parameters
+    ----------
+    scene : Scene
+        What to draw.
+    settings : RenderSettings
+        How to draw it.
+
+    Returns
+    -------
+    Rendered
+        Picture, mask, depth, normals and visible shares.
+
+    Raises
+    ------
+    InvalidInputError
+        If a name is not in the library.
+    ResourceError
+        If Blender is missing or gives no picture.
+    """
+    before = time.process_time()
+    radiance = render_radiance(scene, settings)
+    from recombine.renderer.blender import labels, shapes, tonemap  # noqa: PLC0415
+
+    size = settings.resolution
+    things = [labels.object_hits(shapes.mesh(o.shape), o, size) for o in scene.objects]
+    found = labels.label(things, _ground(scene.environment, size), size)
+    return Rendered(
+        image=tonemap.encode(radiance),
+        mask=found.mask,
+        depth=found.depth,
+        normal=found.normal,
+        visible=found.visible,
+        amodal=found.amodal,
+        seconds=time.process_time() - before,
+    )

@@ -1,0 +1,63 @@
+"""The table of environments: which floor, backdrop, surroundings and sun belong together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sun:
+    """A distant lamp.
+
+    Attributes
+    ----------
+    azimuth, elevation : float
+        Where it stands, degrees; azimuth counter-clockwise from +x, -90 is behind the camera.
+    strength : float
+        Irradiance on a facing surface, W per square metre of linear radiance scale.
+    colour : tuple of float
+        Linear colour.
+    angle : float
+        Angular diameter, degrees; larger is softer.
+    """
+
+    azimuth: float
+    elevation: float
+    strength: float
+    colour: tuple[float, float, float]
+    angle: float
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Floor, backdrop and light of a scene.
+
+    Attributes
+    ----------
+    floor : str
+        Key of `floors.FLOORS`.
+    backdrop : str
+        Key of `backdrops.BACKDROPS`.
+    sky : str
+        Key of `skies.SKIES`.
+    strength : float
+        Multiplier of the sky's radiance.
+    sun : Sun or None
+        The lamp beside the sky.
+    """
+
+    floor: str
+    backdrop: str
+    sky: str
+    strength: float = 1.0
+    sun: Sun | None = None
+
+
+ENVIRONMENTS: dict[str, Environment] = {
+    "meadow": Environment(
+        "lawn", "treeline", "clear", sun=Sun(-125, 42, 3.2, (1.0, 0.93, 0.80), 1.5)
+    ),
+    "parlour": Environment("parquet", "plaster", "window"),
+    "courtyard": Environment("slate", "concrete", "overcast"),
+    "studio": Environment("paper", "sweep", "studio"),
+}

@@ -1,0 +1,118 @@
+"""Surroundings that light a scene: equirectangular panoramas of linear radiance.
+
+Rows run from straight down to straight up; the middle column looks along +x, and azimuth
+grows counter-clockwise seen from above, so +y (behind the objects) is azimuth pi / 2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxtyping import Float
+
+    Panorama = Float[np.ndarray, "H W 3"]
+
+HEIGHT, WIDTH = 128, 256
+
+
+def sphere_angles() -> tuple[Float[np.ndarray, "H W"], Float[np.ndarray, "H W"]]:
+    """Return azimuth and elevation (radians) of every pixel of a panorama.
+
+    Returns
+    -------
+    tuple of float arrays of shape (H, W)
+        Azimuth in (-pi, pi], elevation in (-pi / 2, pi / 2).
+    """
+    v = (np.arange(HEIGHT) + 0.5) / HEIGHT
+    u = (np.arange(WIDTH) + 0.5) / WIDTH
+    azimuth, elevation = np.meshgrid((0.5 - u) * 2 * np.pi, (v - 0.5) * np.pi)
+    return azimuth, elevation
+
+
+def _ramp(x: Float[np.ndarray, "H W"], low: float, high: float) -> Float[np.ndarray, "H W 1"]:
+    """Return a smooth step from 0 at `low` to 1 at `high`, with a channel axis."""
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return np.asarray((t * t * (3 - 2 * t))[..., None])
+
+
+def softbox(
+    azimuth: float, elevation: float, width: float, height: float
+) -> Float[np.ndarray, "H W 1"]:
+    """Return the picture of a rectangular lamp, degrees, with edges a little soft.
+
+    Parameters
+    ----------
+    azimuth, elevation : float
+        Where its centre is, degrees.
+    width, height : float
+        Its angular size, degrees.
+
+    Returns
+    -------
+    float array of shape (H, W, 1)
+        1 inside, 0 outside.
+    """
+    a, e = sphere_angles()
+    off = np.degrees(np.angle(np.exp(1j * (a - np.radians(azimuth)))))
+    side = np.abs(off) - width / 2
+    rise = np.abs(np.degrees(e) - elevation) - height / 2
+    return (1 - _ramp(side, -2.0, 2.0)) * (1 - _ramp(rise, -2.0, 2.0))
+
+
+def _over(
+    base: Panorama, light: tuple[float, float, float], shape: Float[np.ndarray, "H W 1"]
+) -> Panorama:
+    """Put a lamp of a colour over a panorama."""
+    return np.asarray(base * (1 - shape) + np.array(light) * shape)
+
+
+def clear() -> Panorama:
+    """Return a clear summer sky without its sun, over grass."""
+    _, e = sphere_angles()
+    rise = np.clip(np.sin(e), 0, 1)[..., None]
+    sky = np.array([0.62, 0.78, 1.0]) * (1 - rise) ** 3 + np.array([0.16, 0.34, 0.82]) * (
+        1 - (1 - rise) ** 3
+    )
+    return _over(sky * 0.9, (0.12, 0.17, 0.05), 1 - _ramp(e, -0.03, 0.03))
+
+
+def window() -> Panorama:
+    """Return a warm room with a large window at the left and a smaller one at the back right."""
+    _, e = sphere_angles()
+    walls = np.array([0.42, 0.36, 0.29]) * np.ones((HEIGHT, WIDTH, 1))
+    room = _over(walls, (0.55, 0.52, 0.47), _ramp(e, 0.75, 0.95))
+    room = _over(room, (0.16, 0.10, 0.055), 1 - _ramp(e, -0.35, -0.25))
+    room = _over(room, (9.5, 8.6, 7.4), softbox(205, 32, 46, 44))
+    return _over(room, (3.2, 2.5, 1.7), softbox(-40, 30, 24, 30))
+
+
+def overcast() -> Panorama:
+    """Return an overcast sky (CIE: three times brighter overhead than at the horizon)."""
+    a, e = sphere_angles()
+    rise = np.clip(np.sin(e), 0, 1)[..., None]
+    sky = np.array([0.78, 0.88, 1.0]) * (1 + 2 * rise) / 3 * 1.5
+    sky = sky * (1 + 0.35 * np.cos(a - np.radians(60))[..., None] * np.cos(e)[..., None])
+    return _over(sky, (0.12, 0.13, 0.15), 1 - _ramp(e, -0.03, 0.03))
+
+
+def studio() -> Panorama:
+    """Return a photo studio: a big key light, a fill light and a strip above."""
+    _, e = sphere_angles()
+    room = np.array([0.30, 0.29, 0.29]) * np.ones((HEIGHT, WIDTH, 1))
+    room = _over(room, (0.25, 0.21, 0.18), 1 - _ramp(e, -0.1, 0.1))
+    room = _over(room, (6.5, 6.2, 5.9), softbox(-35, 48, 50, 42))
+    room = _over(room, (1.6, 1.65, 1.8), softbox(215, 28, 44, 50))
+    return _over(room, (2.2, 2.2, 2.2), softbox(-90, 78, 120, 14))
+
+
+SKIES: dict[str, Callable[[], Panorama]] = {
+    "clear": clear,
+    "window": window,
+    "overcast": overcast,
+    "studio": studio,
+}

@@ -1,0 +1,154 @@
+"""The one Blender scene of a process: fixed objects whose data change from image to image.
+
+Floor, backdrop, sun and slots are made in the same order in every process and never removed,
+so what Cycles sees depends on the scene alone and not on what was drawn before.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import blenderproc as bproc
+import bpy
+import numpy as np
+from mathutils import Vector
+
+from recombine.renderer.blender import setting, shapes
+from recombine.renderer.blender.environments import ENVIRONMENTS
+from recombine.renderer.blender.labels import camera_axes
+from recombine.renderer.blender.materials import hue_colour, material
+from recombine.renderer.library import CAMERA
+
+if TYPE_CHECKING:
+    from recombine.renderer.scene import ObjectSpec, RenderSettings, Scene
+
+
+def _place_camera() -> None:
+    """Stand the camera where the library says."""
+    bproc.camera.set_intrinsics_from_blender_params(lens=CAMERA.focal, lens_unit="MILLIMETERS")
+    bpy.context.scene.camera.data.sensor_width = CAMERA.sensor
+    right, up, forward = camera_axes()
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack([right, up, -forward], axis=1)
+    pose[:3, 3] = CAMERA.position
+    bproc.camera.add_camera_pose(pose, frame=0)
+
+
+def _set_once() -> None:
+    """Set everything about Cycles that no scene or setting changes."""
+    bproc.renderer.set_cpu_threads(1)
+    bproc.renderer.set_denoiser(None)
+    bproc.renderer.set_noise_threshold(0)
+    bproc.renderer.toggle_light_tree(False)
+    scene = bpy.context.scene
+    # With persistent data Cycles would overlook changed settings, the seed among them.
+    scene.render.use_persistent_data = False
+    scene.render.use_compositing = scene.render.use_sequencer = False
+    scene.view_settings.view_transform = "Raw"
+    cycles = scene.cycles
+    cycles.debug_use_spatial_splits = False
+    cycles.caustics_reflective = cycles.caustics_refractive = False
+    cycles.blur_glossy = 1.0
+    cycles.sample_clamp_direct, cycles.sample_clamp_indirect = 0.0, 6.0
+    cycles.pixel_filter_type, cycles.filter_width = "BLACKMAN_HARRIS", 1.5
+    cycles.denoiser = "OPENIMAGEDENOISE"
+    cycles.denoising_input_passes, cycles.denoising_prefilter = "RGB_ALBEDO_NORMAL", "FAST"
+    cycles.use_fast_gi = False
+
+
+class Stage:
+    """The fixed objects, and the operations that dress them for one image."""
+
+    def __init__(self) -> None:
+        _set_once()
+        _place_camera()
+        self._floor = self._thing("floor")
+        self._backdrop = self._thing("backdrop")
+        self._sun = bproc.types.Light("SUN", "sun")
+        self._slots: list[Any] = []
+
+    def _thing(self, name: str) -> Any:
+        """Add an object without faces."""
+        mesh = bpy.data.meshes.new(f"{name} empty")
+        mesh.materials.append(None)
+        return bproc.object.create_from_blender_mesh(mesh, name)
+
+    def arrange(self, scene: Scene) -> None:
+        """Dress the stage for a scene.
+
+        Parameters
+        ----------
+        scene : Scene
+            Objects, environment and seed; names must exist in the library.
+        """
+        while len(self._slots) < len(scene.objects):
+            self._slots.append(self._thing(f"slot {len(self._slots)}"))
+        for index, thing in enumerate(self._slots):
+            used = index < len(scene.objects)
+            thing.hide(not used)
+            if used:
+                self._dress(thing, scene.objects[index], index)
+        self._surround(scene)
+        bpy.context.scene.cycles.seed = scene.cycles_seed
+
+    def _dress(self, thing: Any, spec: ObjectSpec, index: int) -> None:
+        """Give a slot its shape, material and place."""
+        target = thing.blender_obj
+        target.data = shapes.mesh(spec.shape)
+        slot = target.material_slots[0]
+        slot.link = "OBJECT"  # meshes are shared, materials are not
+        slot.material = material(spec.material)
+        target.color = (*hue_colour(spec.hue), 1.0)
+        target.pass_index = index + 1
+        thing.set_location([spec.x, spec.y, 0.0])
+        thing.set_rotation_euler([0.0, 0.0, spec.yaw])
+        thing.set_scale([spec.scale] * 3)
+
+    def _surround(self, scene: Scene) -> None:
+        """Swap floor, backdrop, world and sun."""
+        name = scene.environment
+        self._floor.blender_obj.data = setting.floor_mesh(name)
+        backdrop = self._backdrop.blender_obj
+        backdrop.data = setting.backdrop_mesh(name)
+        solid = not setting.painted(name)
+        backdrop.visible_diffuse = backdrop.visible_glossy = backdrop.visible_shadow = solid
+        backdrop.visible_transmission = solid
+        world = setting.world(name)
+        world.node_tree.nodes["turn"].inputs["Rotation"].default_value[2] = -scene.sun_azimuth
+        bpy.context.scene.world = world
+        sun = ENVIRONMENTS[name].sun
+        self._sun.hide(sun is None)
+        if sun is not None:
+            azimuth, elevation = (
+                math.radians(sun.azimuth) + scene.sun_azimuth,
+                math.radians(sun.elevation),
+            )
+            flat = math.cos(elevation)
+            towards = Vector(
+                (flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(elevation))
+            )
+            self._sun.set_rotation_mat(towards.to_track_quat("Z", "Y").to_matrix())
+            self._sun.set_energy(sun.strength)
+            self._sun.set_color(list(sun.colour))
+            self._sun.blender_obj.data.angle = math.radians(sun.angle)
+
+    def configure(self, settings: RenderSettings) -> None:
+        """Apply render settings.
+
+        Parameters
+        ----------
+        settings : RenderSettings
+            Resolution, samples, denoising and path length.
+        """
+        bproc.camera.set_resolution(settings.resolution, settings.resolution)
+        bproc.renderer.set_max_amount_of_samples(settings.samples)
+        bproc.renderer.set_light_bounces(
+            diffuse_bounces=min(settings.bounces, 2),
+            glossy_bounces=min(settings.bounces, 3),
+            ao_bounces_render=0,
+            max_bounces=settings.bounces,
+            transmission_bounces=settings.bounces,
+        )
+        bpy.context.scene.cycles.use_denoising = settings.denoise
+        bpy.context.view_layer.cycles.use_denoising = settings.denoise
