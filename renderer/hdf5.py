@@ -7,6 +7,7 @@ claim far more memory than they occupy. None of these is ever read here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 
 from recombine.renderer.errors import IntegrityError, InvalidInputError
 
-MAX_BYTES = 64 * 2**30
+MAX_BYTES = 16 * 2**30
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,17 @@ def _check_dataset(dataset: h5py.Dataset, path: Path) -> None:
         reason = f"has the type {dataset.dtype}, not a number"
     elif dataset.size * dataset.dtype.itemsize > MAX_BYTES:
         reason = f"claims {dataset.size * dataset.dtype.itemsize / 2**30:.0f} GiB"
-    elif dataset.chunks is None and dataset.id.get_storage_size() < dataset.nbytes:
+    elif _is_sparse(dataset):
         reason = "claims more data than the file holds"
     if reason:
         raise IntegrityError(
             f"{path}: expected plain numeric datasets; {dataset.name!r} {reason}. "
             "Do not use this file."
         )
+
+
+def _is_sparse(dataset: h5py.Dataset) -> bool:
+    if dataset.chunks is None:
+        return bool(dataset.id.get_storage_size() < dataset.nbytes)
+    sizes = zip(dataset.shape, dataset.chunks, strict=True)
+    return bool(dataset.id.get_num_chunks() < math.prod(-(-n // c) for n, c in sizes))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recombine.renderer.arrays import Array
 from recombine.renderer.cells import Cell
 from recombine.renderer.factors import Factor, Schema
 from recombine.renderer.presets import Preset
@@ -53,11 +54,11 @@ class Plan:
     config: Mapping[str, Any]
     schema: Schema
     settings: RenderSettings
-    latents: Mapping[str, np.ndarray]
-    split: UInt8[np.ndarray, "N"]
-    rungs: UInt8[np.ndarray, "N"]
-    block: Int64[np.ndarray, "N"]
-    cycles_seed: Int64[np.ndarray, "N"]
+    latents: Mapping[str, Array]
+    split: UInt8[Array, " N"]
+    rungs: UInt8[Array, " N"]
+    block: Int64[Array, " N"]
+    cycles_seed: Int64[Array, " N"]
 
     def __len__(self) -> int:
         return len(self.split)
@@ -106,7 +107,7 @@ def make_plan(preset: Preset) -> Plan:
     """
     rows = list(_rows(preset))
     keys = preset.schema.keys
-    columns: dict[str, np.ndarray] = {}
+    columns: dict[str, Array] = {}
     for key in keys:
         categorical = preset.schema.factor(key).kind == "categorical"
         columns[key] = np.array([r.latents[key] for r in rows], np.int64 if categorical else float)

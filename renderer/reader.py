@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from recombine.renderer.arrays import Array
 from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
 from recombine.renderer.factors import Schema
 from recombine.renderer.hdf5 import open_checked, read_columns
@@ -111,27 +112,28 @@ class Dataset:
         return self._plan.settings.resolution
 
     @property
-    def latents(self) -> dict[str, np.ndarray]:
+    def latents(self) -> dict[str, Array]:
         """Return one array of shape (N,) per ``slot.factor``: codes, radians or units."""
         return dict(self._plan.latents)
 
     @cached_property
-    def cells(self) -> Int64[np.ndarray, "N F"]:
+    def cells(self) -> Int64[Array, "N F"]:
         """Return the value codes of the recombined factors, (N, F)."""
         return np.stack([self._plan.latents[k] for k in self.schema.recombined], axis=1)
 
     @property
-    def blocks(self) -> Int64[np.ndarray, "N"]:
+    def blocks(self) -> Int64[Array, " N"]:
         """Return the matched nuisance block of every image."""
         return self._plan.block
 
     @cached_property
-    def splits(self) -> np.ndarray:
+    def splits(self) -> Array:
         """Return the split name of every image."""
-        return np.array(SPLITS)[self._plan.split]
+        names: Array = np.array(SPLITS)
+        return names[self._plan.split]
 
     @cached_property
-    def visible(self) -> Float64[np.ndarray, "N K"]:
+    def visible(self) -> Float64[Array, "N K"]:
         """Return the visible share of every object, (N, K)."""
         parts = [self._shard(s)["visible"][:] for s in range(len(self._starts))]
         return np.concatenate(parts).astype(float)
@@ -141,7 +143,7 @@ class Dataset:
         """Return the certificate that `recombine verify` sealed with the data."""
         return read_json(self.path / "certificate.json", CERTIFICATE_FORMAT)
 
-    def indices(self, split: str, *, rung: int = 0) -> Int64[np.ndarray, "n"]:
+    def indices(self, split: str, *, rung: int = 0) -> Int64[Array, " n"]:
         """Return the sorted image indices of a split.
 
         Parameters
@@ -166,19 +168,19 @@ class Dataset:
             member &= (self._plan.rungs >> rung & 1).astype(bool)
         return np.flatnonzero(member)
 
-    def image(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
+    def image(self, index: int) -> UInt8[Array, "H W 3"]:
         """Return one image, sRGB uint8."""
         return self._read("image", index)
 
-    def images(self, indices: Iterable[int]) -> UInt8[np.ndarray, "n H W 3"]:
+    def images(self, indices: Iterable[int]) -> UInt8[Array, "n H W 3"]:
         """Return images by plain index; a loop is some 80 times faster than a fancy index."""
         return self._read_many("image", indices)
 
-    def masks(self, indices: Iterable[int]) -> UInt8[np.ndarray, "n H W"]:
+    def masks(self, indices: Iterable[int]) -> UInt8[Array, "n H W"]:
         """Return instance masks: 0 background, k + 1 object k."""
         return self._read_many("mask", indices)
 
-    def annotation(self, name: str, indices: Iterable[int]) -> np.ndarray:
+    def annotation(self, name: str, indices: Iterable[int]) -> Array:
         """Return ``depth``, ``normal``, ``visible`` or ``amodal`` of some images."""
         return self._read_many(name, indices)
 
@@ -220,7 +222,7 @@ class Dataset:
             self._handles[number] = handle
         return self._handles[number]
 
-    def _read(self, name: str, index: int) -> np.ndarray:
+    def _read(self, name: str, index: int) -> Array:
         if not 0 <= index < len(self):
             raise InvalidInputError(
                 f"{self.name}: image indices lie in 0..{len(self) - 1}; got {index}."
@@ -228,7 +230,7 @@ class Dataset:
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
         return np.asarray(self._shard(number)[name][int(index - self._starts[number])])
 
-    def _read_many(self, name: str, indices: Iterable[int]) -> np.ndarray:
+    def _read_many(self, name: str, indices: Iterable[int]) -> Array:
         rows = [self._read(name, int(i)) for i in indices]
         if not rows:
             raise InvalidInputError(f"{self.name}: expected at least one index; got none.")

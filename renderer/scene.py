@@ -17,8 +17,9 @@ from recombine.renderer.errors import InvalidInputError
 from recombine.renderer.factors import Schema
 
 if TYPE_CHECKING:
-    import numpy as np
     from jaxtyping import Float16, Int8, UInt8
+
+    from recombine.renderer.arrays import Array
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,12 @@ class Rendered:
         Amodal pixels of each object over all pixels of the frame.
     """
 
-    image: UInt8[np.ndarray, "H W 3"]
-    mask: UInt8[np.ndarray, "H W"]
-    depth: Float16[np.ndarray, "H W"]
-    normal: Int8[np.ndarray, "H W 3"]
-    visible: Float16[np.ndarray, "K"]  # noqa: F821
-    amodal: Float16[np.ndarray, "K"]  # noqa: F821
+    image: UInt8[Array, "H W 3"]
+    mask: UInt8[Array, "H W"]
+    depth: Float16[Array, "H W"]
+    normal: Int8[Array, "H W 3"]
+    visible: Float16[Array, " K"]
+    amodal: Float16[Array, " K"]
     seconds: float = field(default=0.0, compare=False)
 
 

@@ -12,7 +12,9 @@ import numpy as np
 SEED_BITS = 63
 
 
-def keyed_seed(dataset: str, version: str, purpose: str, index: int, *, bits: int = SEED_BITS) -> int:
+def keyed_seed(
+    dataset: str, version: str, purpose: str, index: int, *, bits: int = SEED_BITS
+) -> int:
     """Return the seed of one purpose at one index.
 
     Parameters

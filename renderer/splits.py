@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -34,7 +35,7 @@ class OrbitSplit:
 
     def __post_init__(self) -> None:
         rungs = [set(r) for r in self.ladder]
-        nested = all(a < b for a, b in zip(rungs, rungs[1:], strict=False))
+        nested = all(a < b for a, b in itertools.pairwise(rungs))
         if not rungs or not nested or not all(rungs):
             raise InvalidInputError(
                 f"OrbitSplit: rungs must be non-empty and strictly nested; got {self.ladder}. "

@@ -10,10 +10,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
+from recombine.renderer.arrays import Array
 from recombine.renderer.atomic import replacing
 from recombine.renderer.errors import IntegrityError, RecombineError
 from recombine.renderer.factors import Schema
@@ -118,12 +120,12 @@ def shard_columns(schema: Schema, resolution: int) -> dict[str, Column]:
     }
 
 
-def pixel_hash(image: np.ndarray) -> bytes:
+def pixel_hash(image: Array) -> bytes:
     """Return the sha256 of one image's colour array."""
     return hashlib.sha256(np.ascontiguousarray(image).tobytes()).digest()
 
 
-def label_hash(rendered: Mapping[str, np.ndarray]) -> bytes:
+def label_hash(rendered: Mapping[str, Array]) -> bytes:
     """Return the sha256 of one image's annotations."""
     digest = hashlib.sha256()
     for name in ("mask", "depth", "normal", "visible", "amodal"):
@@ -150,19 +152,19 @@ def save_shard(
         Their pixels and annotations, in the same order.
     """
     arrays = _shard_arrays(plan, indices, rendered)
-    with replacing(shard_path(folder, number)) as path:
-        with h5py.File(path, "w", libver="latest") as handle:
-            handle.attrs["format"] = SHARD_FORMAT
-            handle.attrs["plan_sha256"] = plan.digest()
-            handle.attrs["content_sha256"] = content_digest(arrays)
-            for name, array in arrays.items():
-                options = {}
-                if name in ("mask", "depth", "normal"):
-                    options = {"chunks": (1, *array.shape[1:]), "compression": 1, "shuffle": True}
-                handle.create_dataset(name, data=array, **options)
+    target = shard_path(folder, number)
+    with replacing(target) as path, h5py.File(path, "w", libver="latest") as handle:
+        handle.attrs["format"] = SHARD_FORMAT
+        handle.attrs["plan_sha256"] = plan.digest()
+        handle.attrs["content_sha256"] = content_digest(arrays)
+        for name, array in arrays.items():
+            options = {}
+            if name in ("mask", "depth", "normal"):
+                options = {"chunks": (1, *array.shape[1:]), "compression": 1, "shuffle": True}
+            handle.create_dataset(name, data=array, **options)
 
 
-def content_digest(arrays: Mapping[str, np.ndarray]) -> str:
+def content_digest(arrays: Mapping[str, Array]) -> str:
     """Return the sha256 (hex) over named arrays, independent of how HDF5 lays them out."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
@@ -191,11 +193,9 @@ def shard_is_complete(folder: Path, number: int, plan: Plan, indices: range) -> 
         return False
 
 
-def _shard_arrays(
-    plan: Plan, indices: range, rendered: Sequence[Rendered]
-) -> dict[str, np.ndarray]:
+def _shard_arrays(plan: Plan, indices: range, rendered: Sequence[Rendered]) -> dict[str, Array]:
     pick = slice(indices.start, indices.stop)
-    arrays: dict[str, np.ndarray] = {
+    arrays: dict[str, Array] = {
         "index": np.array(indices, np.int64),
         **{n: getattr(plan, n)[pick] for n in ("split", "rungs", "block", "cycles_seed")},
         **{f"latents/{k}": v[pick] for k, v in plan.latents.items()},
@@ -208,11 +208,11 @@ def _shard_arrays(
     return arrays
 
 
-def _bytes_rows(rows: Sequence[bytes]) -> np.ndarray:
+def _bytes_rows(rows: Sequence[bytes]) -> Array:
     return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), 32)
 
 
-def _config(handle: h5py.File, path: Path, form: str) -> dict[str, object]:
+def _config(handle: h5py.File, path: Path, form: str) -> dict[str, Any]:
     if handle.attrs.get("format") != form:
         raise IntegrityError(
             f"{path}: expected the format {form}; got {handle.attrs.get('format')!r}. "

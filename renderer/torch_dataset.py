@@ -31,9 +31,7 @@ class TorchDataset(data.Dataset[dict[str, torch.Tensor]]):
     def __init__(self, path: str | Path, split: str, *, rung: int = 0) -> None:
         self.source = Dataset(path)
         self.index = self.source.indices(split, rung=rung)
-        self.latents = {
-            k: torch.as_tensor(v[self.index]) for k, v in self.source.latents.items()
-        }
+        self.latents = {k: torch.as_tensor(v[self.index]) for k, v in self.source.latents.items()}
 
     def __len__(self) -> int:
         return len(self.index)

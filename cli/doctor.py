@@ -1,0 +1,69 @@
+"""`doctor`: tell whether this machine is ready to render and score."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from recombine.cli import say
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Check Python, the wheels, Blender, the disk, and make one test render.
+
+    Example: recombine doctor
+    """
+
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self) -> int:
+        """Examine the machine and print what was found."""
+        from recombine.renderer.render import provenance, require_blender
+
+        require_blender()
+        found = {k: str(v) for k, v in provenance().items()}
+        found["cores"] = str(len(os.sched_getaffinity(0)))
+        found["disk free here"] = f"{shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB"
+        found |= _blender()
+        found |= _torch()
+        if self.json:
+            say.emit(found)
+        else:
+            say.table("", ("what", "found"), list(found.items()))
+            say.line("ready: `recombine quickstart` runs the whole chain")
+        return 0
+
+
+def _blender() -> dict[str, str]:
+    """Make a test render in a worker process, as `render` would."""
+    from recombine.renderer.pool import local_pool
+    from recombine.renderer.render import start_worker
+
+    executor = local_pool(1, start_worker)()
+    began = time.perf_counter()
+    try:
+        return {**executor.submit(_probe).result(timeout=300), "renderer": "ok"} | {
+            "test render": f"{time.perf_counter() - began:.1f} s with start-up"
+        }
+    finally:
+        executor.shutdown()
+
+
+def _probe() -> dict[str, str]:
+    from recombine.renderer.blender import probe
+
+    probe.test_render()
+    return probe.versions()
+
+
+def _torch() -> dict[str, str]:
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {"torch": torch.__version__, "gpu": gpu, "cpu": platform.processor() or "unknown"}

@@ -1,0 +1,163 @@
+"""Commands around datasets: plan, render, verify, preview."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from recombine.cli import say
+
+PresetName = Annotated[str, tyro.conf.Positional]
+Folder = Annotated[Path, tyro.conf.Positional]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Show what a preset holds: cells, splits and images. Nothing is rendered.
+
+    Example: recombine plan smoke
+    """
+
+    preset: PresetName = "smoke"
+    """Name of the preset."""
+    scale: float = 1.0
+    """Share of the matched blocks to keep; whole blocks always stay whole."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self) -> int:
+        """Plan the preset and print its counts."""
+        from recombine.renderer.plan import make_plan
+        from recombine.renderer.presets import load_preset
+        from recombine.renderer.splits import SPLITS
+
+        preset = load_preset(self.preset, scale=self.scale)
+        plan = make_plan(preset)
+        counts = {name: int((plan.split == i).sum()) for i, name in enumerate(SPLITS)}
+        if self.json:
+            say.emit({"config": plan.config, "images": counts, "plan_sha256": plan.digest()})
+            return 0
+        shape = preset.schema.cell_shape
+        say.line(f"{plan.dataset}: {preset.summary}")
+        say.line(f"factors: {', '.join(preset.schema.keys)}")
+        say.line(f"cells recombine {' x '.join(preset.schema.recombined)}")
+        rows = [
+            (f"ID, rung {r}", str(len(preset.split.id_cells(shape, r))), "")
+            for r in range(len(preset.split.ladder))
+        ]
+        rows.append(("OOC", str(len(preset.split.ooc_cells(shape))), ""))
+        rows += [(name, "", str(n)) for name, n in counts.items()]
+        say.table("", ("part", "cells", "images"), rows)
+        return 0
+
+
+@dataclass(frozen=True)
+class Render:
+    """Render a preset into a dataset folder, seal it and verify it.
+
+    The latents of all images are stored first; then Blender processes draw shards that are
+    complete or absent. Stop it at any time, even with kill -9, and run the same command again:
+    it goes on, and the finished pixels are the same to the last bit.
+
+    Example: recombine render smoke --out runs/smoke --workers 2
+    """
+
+    preset: PresetName = "smoke"
+    """Name of the preset; `recombine plan PRESET` shows its contents."""
+    out: Path = Path("runs/smoke")
+    """Dataset folder to write."""
+    workers: int = 2
+    """Blender processes, one thread each; use the number of cores."""
+    scale: float = 1.0
+    """Share of the matched blocks to render; whole blocks always stay whole."""
+    resolution: int | None = None
+    """Image edge in pixels; the latents stay the same. The preset's own by default."""
+    existing: Literal["skip", "verify", "overwrite", "error"] = "skip"
+    """What to do with shards already there: keep intact ones, only verify, redo, or refuse."""
+    json: bool = False
+    """Print the certificate as JSON instead of a table."""
+
+    def run(self) -> int:
+        """Render, seal, verify and preview."""
+        from recombine.renderer.errors import UsageError
+        from recombine.renderer.presets import load_preset
+        from recombine.renderer.render import render_dataset
+
+        if not 1 <= self.workers <= 1024:
+            raise UsageError(f"--workers: expected 1 to 1024; got {self.workers}.")
+        preset = load_preset(self.preset, scale=self.scale, resolution=self.resolution)
+        with say.progress(f"render {self.preset}", quiet=self.json) as progress:
+            certificate = render_dataset(
+                preset,
+                self.out,
+                workers=self.workers,
+                existing=self.existing,
+                progress=progress,
+            )
+        if self.json:
+            say.emit(certificate.to_dict())
+        else:
+            say.line(f"{self.out}: sealed, root {certificate.root[:16]}, every check passed")
+            say.line(f"contact sheet: {self.out / 'preview.png'}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Re-derive every claim about a dataset from its stored latents, masks and pixels.
+
+    Writes certificate.json beside the data; scoring refuses data whose certificate fails or
+    does not match. Exit code 5 when a check fails.
+
+    Example: recombine verify runs/smoke
+    """
+
+    data: Folder
+    """Dataset folder."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self) -> int:
+        """Verify and print one line per check."""
+        from recombine.renderer.verify import PROVES, verify
+
+        certificate = verify(self.data)
+        if self.json:
+            say.emit(certificate.to_dict())
+        else:
+            rows = [(c.name, c.status.upper(), c.claim, c.found) for c in certificate.checks]
+            title = f"{certificate.dataset}  root {certificate.root[:16]}"
+            say.table(title, ("check", "", "claim", "found"), rows)
+            say.line(PROVES)
+        return 0 if certificate.passed else 5
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Draw the contact sheet of a dataset: every cell once, held-out cells framed.
+
+    Example: recombine preview runs/smoke --out sheet.png
+    """
+
+    data: Folder
+    """Dataset folder."""
+    out: Path | None = None
+    """PNG to write; preview.png in the dataset by default."""
+    block: int = 0
+    """Which matched test block to show."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Draw the sheet and print its path."""
+        from recombine.renderer.preview import contact_sheet
+
+        path = contact_sheet(self.data, self.out or self.data / "preview.png", block=self.block)
+        if self.json:
+            say.emit({"preview": str(path)})
+        else:
+            say.line(str(path))
+        return 0
