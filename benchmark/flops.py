@@ -1,0 +1,209 @@
+"""Counting floating-point operations, also where the usual counters read zero.
+
+A multiply-add is 2 operations. Only matrix products, convolutions and attention are counted, as
+is usual; element-wise work is not. Operators that are neither counted nor known to be cheap
+(FFT, resampling kernels, fused recurrent kernels, custom kernels) are listed by name, and work done
+outside the library (NumPy) is invisible, so read the count next to the seconds.
+
+Three traps are closed. An eval-mode Transformer encoder takes a fused "fast path" without a
+formula: the path is switched off while counting. Composite operators under ``inference_mode``
+hide their parts: they are decomposed. The CPU attention kernel lacks a formula: it is added.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+aten = torch.ops.aten
+
+CHEAP = frozenset(
+    """
+    _adaptive_avg_pool2d _adaptive_avg_pool2d_backward _assert_async _assert_tensor_metadata
+    _local_scalar_dense _log_softmax _log_softmax_backward_data _reshape_copy _softmax
+    _softmax_backward_data _to_copy _unsafe_index _unsafe_index_put addcdiv addcdiv_ addcmul_
+    amax amin any arange argmax argmin argsort avg_pool2d avg_pool2d_backward bernoulli bernoulli_
+    bucketize cat constant_pad_nd copy_ cumsum detach diag_embed embedding
+    embedding_dense_backward empty empty_like empty_strided equal expand_copy eye fill_ flip full
+    full_like gather glu glu_backward index index_add index_put index_put_ index_select
+    is_same_size isclose item lift_fresh linspace logsumexp masked_fill masked_select
+    max_pool2d_with_indices max_pool2d_with_indices_backward mse_loss_backward multinomial
+    native_batch_norm native_batch_norm_backward native_dropout native_dropout_backward
+    native_group_norm native_group_norm_backward native_layer_norm native_layer_norm_backward
+    new_empty new_empty_strided new_full new_ones new_zeros nll_loss_backward nll_loss_forward
+    nonzero normal normal_ one_hot ones ones_like pixel_shuffle pixel_unshuffle prod rand rand_like
+    randint randn randn_like randperm reflection_pad2d repeat replication_pad2d reshape roll
+    scalar_tensor scatter scatter_add select_backward slice_backward slice_scatter sort split stack
+    std topk tril triu uniform uniform_ unique_dim upsample_nearest2d upsample_nearest2d_backward
+    var var_mean zero_ zeros zeros_like unfold_backward im2col col2im native_batch_norm_legit
+    _native_batch_norm_legit _native_batch_norm_legit_no_training _batch_norm_impl_index max min
+    linalg_vector_norm channel_shuffle cudnn_batch_norm cudnn_batch_norm_backward
+    upsample_nearest1d _unsafe_view alias set_ resize_ bincount searchsorted _weight_norm_interface
+    """.split()  # noqa: SIM905  # a list of words is easier to keep than a list of strings
+)
+_CHEAP_TAGS = {"pointwise", "reduction", "inplace_view", "view_copy"}
+
+
+@dataclass
+class FlopReport:
+    """What a counter saw.
+
+    Attributes
+    ----------
+    flops : int
+        Floating-point operations, multiply-add = 2.
+    by_op : Counter
+        The same by operator.
+    uncounted : Counter
+        How often each operator without a formula ran, cheap ones left out.
+    """
+
+    flops: int = 0
+    by_op: Counter[str] = field(default_factory=Counter)
+    uncounted: Counter[str] = field(default_factory=Counter)
+
+
+class FlopCounter:
+    """Count operations inside a ``with`` block, forward and gradients alike.
+
+    Attributes
+    ----------
+    report : FlopReport
+        The count so far.
+
+    Examples
+    --------
+    >>> layer = torch.nn.Linear(8, 4)
+    >>> with FlopCounter() as counter, torch.inference_mode():
+    ...     _ = layer(torch.zeros(3, 8))
+    >>> counter.report.flops == 2 * 3 * 8 * 4
+    True
+    """
+
+    def __init__(self) -> None:
+        self.report = FlopReport()
+        self._mode = _CountingMode(self.report)
+        self._fast_path = True
+
+    def __enter__(self) -> Self:
+        self._fast_path = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(value=False)
+        self._mode.__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._mode.__exit__(kind, value, trace)  # type: ignore[no-untyped-call]
+        torch.backends.mha.set_fastpath_enabled(value=self._fast_path)
+
+
+class _CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    def __init__(self, report: FlopReport) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.report = report
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        packet = getattr(func, "_overloadpacket", None)
+        if packet is None:  # a higher-order operator: its body is dispatched again
+            return func(*args, **kwargs)
+        if packet not in _FORMULAS:
+            # The mode is off inside its own dispatch; entering it again counts the parts.
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        out = func(*args, **kwargs)
+        self._count(func, packet, out, args, kwargs)
+        return out
+
+    def _count(
+        self, func: Any, packet: Any, out: Any, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> None:
+        formula = _FORMULAS.get(packet)
+        name = packet.__name__
+        if formula is not None:
+            count = int(formula(*args, **kwargs, out_val=out))
+            self.report.flops += count
+            self.report.by_op[name] += count
+        elif not _is_cheap(func, name):
+            self.report.uncounted[str(packet).removeprefix("aten.")] += 1
+
+
+def count_flops(function: Callable[[], Any]) -> FlopReport:
+    """Count the operations of one call.
+
+    Parameters
+    ----------
+    function : callable
+        Called once, without arguments.
+
+    Returns
+    -------
+    FlopReport
+        The count.
+    """
+    with FlopCounter() as counter:
+        function()
+    return counter.report
+
+
+def _is_cheap(func: Any, name: str) -> bool:
+    if func.is_view or name in CHEAP or name.removesuffix("_") in CHEAP:
+        return True
+    return name.startswith("_foreach_") or bool({tag.name for tag in func.tags} & _CHEAP_TAGS)
+
+
+def _conv_backward(*args: Any, **kwargs: Any) -> int:
+    """Count both gradients; the library's own formula forgets groups in the weight gradient."""
+    inner = flop_registry[aten.convolution_backward]
+    groups, mask = args[9], args[10]
+    into_input = inner(*args[:10], [mask[0], False, False], **kwargs)
+    into_weight = inner(*args[:10], [False, mask[1], False], **kwargs)
+    return int(into_input + into_weight // groups)
+
+
+def _matrix_vector(*args: Any, **_: Any) -> int:
+    matrix = next(arg for arg in args if isinstance(arg, torch.Tensor) and arg.ndim == 2)
+    return 2 * matrix.numel()
+
+
+def _dot(first: Any, *_: Any, **__: Any) -> int:
+    return 2 * int(first.numel())
+
+
+def _formulas() -> dict[Any, Any]:
+    forward = flop_registry[aten._scaled_dot_product_flash_attention]
+    backward = flop_registry[aten._scaled_dot_product_flash_attention_backward]
+    return {
+        aten._scaled_dot_product_flash_attention_for_cpu: forward,
+        aten._scaled_dot_product_flash_attention_for_cpu_backward: backward,
+        **flop_registry,
+        aten.convolution_backward: _conv_backward,
+        aten.mv: _matrix_vector,
+        aten.addmv: _matrix_vector,
+        aten.dot: _dot,
+        aten.vdot: _dot,
+    }
+
+
+_FORMULAS = _formulas()

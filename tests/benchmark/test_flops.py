@@ -1,0 +1,147 @@
+"""The counter against counts done by hand; a wrong counter is off by far more than 0.1 %."""
+
+import pytest
+import torch
+from recombine.benchmark.flops import FlopCounter, count_flops
+from torch import nn
+
+
+def attention_layer_flops(batch, tokens, width, hidden):
+    """Return the operations of an encoder layer: four projections, two products, MLP."""
+    projections = 4 * 2 * tokens * width * width
+    attention = 2 * 2 * tokens * tokens * width
+    mlp = 2 * 2 * tokens * width * hidden
+    return batch * (projections + attention + mlp)
+
+
+def encoder(width=32, heads=4, hidden=64, layers=2):
+    layer = nn.TransformerEncoderLayer(width, heads, hidden, batch_first=True)
+    return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False).eval()
+
+
+def close(report, expected):
+    assert report.flops == pytest.approx(expected, rel=1e-3)
+    assert expected > 0
+
+
+def test_linear():
+    layer = nn.Linear(10, 7)
+    close(count_flops(lambda: layer(torch.zeros(5, 10))), 2 * 5 * 10 * 7)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_grouped_convolution(mode):
+    layer = nn.Conv2d(8, 16, 3, padding=1, stride=2, groups=4)
+    with mode():
+        report = count_flops(lambda: layer(torch.zeros(2, 8, 12, 12)))
+    close(report, 2 * 2 * 16 * 6 * 6 * 2 * 9)
+
+
+def test_transposed_convolution():
+    layer = nn.ConvTranspose2d(6, 4, 4, stride=2, padding=1)
+    close(count_flops(lambda: layer(torch.zeros(2, 6, 5, 5))), 2 * 2 * 25 * 6 * 4 * 16)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_eval_mode_transformer_encoder_is_not_zero(mode):
+    model = encoder()
+    with mode():
+        report = count_flops(lambda: model(torch.zeros(3, 17, 32)))
+    close(report, 2 * attention_layer_flops(3, 17, 32, 64))
+
+
+def test_fast_path_is_switched_back_on():
+    before = torch.backends.mha.get_fastpath_enabled()
+    count_flops(lambda: None)
+    assert torch.backends.mha.get_fastpath_enabled() == before
+    with pytest.raises(ZeroDivisionError), FlopCounter():
+        raise ZeroDivisionError
+    assert torch.backends.mha.get_fastpath_enabled() == before
+
+
+def test_attention_forward_and_gradient_on_cpu():
+    q, k, v = (torch.randn(2, 4, 9, 8, requires_grad=True) for _ in range(3))
+    product = 2 * 2 * 4 * 9 * 9 * 8
+    attend = nn.functional.scaled_dot_product_attention
+    close(count_flops(lambda: attend(q, k, v)), 2 * product)
+    close(count_flops(lambda: attend(q, k, v).sum().backward()), (2 + 5) * product)
+
+
+def test_backward_costs_twice_the_forward():
+    model = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 5))
+    x = torch.randn(4, 10, requires_grad=True)
+    forward = 2 * 4 * (10 * 20 + 20 * 5)
+    close(count_flops(lambda: model(x).sum().backward()), 3 * forward)
+
+
+def test_convolution_backward_with_groups():
+    layer = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+    x = torch.randn(2, 8, 6, 6, requires_grad=True)
+    forward = 2 * 2 * 8 * 36 * 9
+    close(count_flops(lambda: layer(x).sum().backward()), 3 * forward)
+
+
+def decoder():
+    model = nn.Sequential(
+        nn.Linear(6, 4 * 16), nn.ReLU(), nn.Unflatten(1, (4, 4, 4)), nn.ConvTranspose2d(4, 3, 2, 2)
+    )
+    return model.requires_grad_(False)
+
+
+def decoder_flops(batch):
+    return batch * 2 * (6 * 64 + 16 * 4 * 3 * 4)
+
+
+def search(model, z, target, steps, grad):
+    for _ in range(steps):
+        loss = (model(z) - target).square().sum()
+        z = (z - 0.1 * grad(loss, z)).detach().requires_grad_(True)
+    return z
+
+
+def by_autograd(loss, z):
+    return torch.autograd.grad(loss, z)[0]
+
+
+def by_backward(loss, z):
+    loss.backward()
+    return z.grad
+
+
+@pytest.mark.parametrize("grad", [by_autograd, by_backward])
+def test_search_loop_costs_two_decoder_passes_per_step(grad):
+    model, z = decoder(), torch.randn(5, 6, requires_grad=True)
+    report = count_flops(lambda: search(model, z, torch.zeros(5, 3, 8, 8), 3, grad))
+    close(report, 3 * 2 * decoder_flops(5))
+
+
+def test_functional_gradient():
+    model, z = decoder(), torch.randn(5, 6)
+    gradient = torch.func.grad(lambda code: model(code).sum())
+    close(count_flops(lambda: gradient(z)), 2 * decoder_flops(5))
+
+
+def test_matrix_vector_and_dot():
+    a, x = torch.randn(7, 5), torch.randn(5)
+    close(count_flops(lambda: a @ x), 2 * 35)
+    close(count_flops(lambda: x @ x), 2 * 5)
+
+
+def test_work_without_a_formula_is_listed():
+    lstm = nn.LSTM(4, 4).eval()
+    with torch.inference_mode():
+        report = count_flops(
+            lambda: (torch.fft.rfft2(torch.zeros(8, 8)), lstm(torch.zeros(3, 1, 4)))
+        )
+    assert "_fft_r2c" in report.uncounted
+    assert report.flops > 0 or "mkldnn_rnn_layer" in report.uncounted
+
+
+def test_ordinary_layers_leave_nothing_uncounted():
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.GELU(), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.LayerNorm(8), nn.Dropout(0.1), nn.Linear(8, 2), nn.Softmax(-1),
+    )  # fmt: skip
+    report = count_flops(lambda: model(torch.randn(4, 3, 16, 16)).log().mean().backward())
+    assert not report.uncounted
+    assert set(report.by_op) == {"convolution", "addmm", "mm", "convolution_backward"}
