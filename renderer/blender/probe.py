@@ -15,8 +15,8 @@ def versions() -> dict[str, str]:
     Returns
     -------
     dict of str
-        Versions of bpy and BlenderProc, Blender's build hash and date, the device that Cycles
-        uses, and the denoiser ("OpenImageDenoise" or "none").
+        Versions of bpy and BlenderProc, Blender's build hash and date, the device and processor that
+        Cycles uses, and the denoiser ("OpenImageDenoise" or "none").
 
     Raises
     ------
@@ -24,9 +24,9 @@ def versions() -> dict[str, str]:
         If a wheel is missing; the message names the command that installs it.
     """
     session.start()
-    import bpy  # noqa: PLC0415  (only after the session started)
+    import _cycles  # noqa: PLC0415  (only after the session started)
+    import bpy  # noqa: PLC0415
 
-    denoisers = bpy.types.CyclesRenderSettings.bl_rna.properties["denoiser"].enum_items
     return {
         "bpy": version("bpy"),
         "blenderproc": version("blenderproc"),
@@ -34,7 +34,8 @@ def versions() -> dict[str, str]:
         "build": bpy.app.build_hash.decode(),
         "built": bpy.app.build_date.decode(),
         "device": bpy.context.scene.cycles.device,
-        "denoiser": "OpenImageDenoise" if "OPENIMAGEDENOISE" in denoisers else "none",
+        "processor": _cycles.available_devices("CPU")[0][0],
+        "denoiser": "OpenImageDenoise" if _cycles.with_openimagedenoise else "none",
     }
 
 
