@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
+
 from recombine.benchmark.protocol import SplitSpec
 from recombine.renderer.errors import InvalidInputError, ResourceError, UsageError
 
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from jaxtyping import Float, Int, UInt8
+    from torch import Tensor
+
     from recombine.benchmark.arrays import Array
     from recombine.renderer.factors import Schema
-    from torch import Tensor
 
 Field = Literal["factors", "masks"]
 SPLITS = ("id_train", "id_val", "id_test", "ooc_test")

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
     import torch
     from jaxtyping import Float
-    from recombine.benchmark.data import TrainData
     from torch import Tensor
+
+    from recombine.benchmark.data import TrainData
 
 Inference = Literal["direct", "replay", "search", "replay+search"]
 Supervision = Literal["unsupervised", "weak", "supervised"]

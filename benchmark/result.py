@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import BaseModel, StringConstraints, model_validator
+
 from recombine.benchmark.result_parts import (
     Artifacts,
     Checks,

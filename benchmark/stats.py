@@ -24,13 +24,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from recombine.renderer.errors import InvalidInputError
 from scipy import special
+
+from recombine.renderer.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxtyping import Float, Int
+
     from recombine.benchmark.arrays import Array
 
 CI_METHOD = "crossed seeds x cells bootstrap variance (closed form), Satterthwaite t"
