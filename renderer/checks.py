@@ -273,7 +273,7 @@ def _by_cell(e: Evidence, rows: Array) -> dict[tuple[int, ...], Array]:
     return {cell: np.array(members) for cell, members in groups.items()}
 
 
-def _total_variation(a: np.ndarray, b: Array) -> Fraction:
+def _total_variation(a: Array, b: Array) -> Fraction:
     if not len(a) or not len(b):
         return Fraction(1)
     ca, cb = Counter(a.tolist()), Counter(b.tolist())

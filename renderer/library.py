@@ -26,7 +26,7 @@ SHAPES: tuple[str, ...] = (
     "gear",
     "knot",
 )
-MATERIALS: tuple[str, ...] = ("glaze",)
+MATERIALS: tuple[str, ...] = ("glaze", "brushed", "wood", "marble", "rubber", "velvet")
 ENVIRONMENTS: tuple[str, ...] = ("meadow", "parlour", "courtyard", "studio")
 
 RADIUS = 0.6
@@ -62,5 +62,5 @@ class Camera:
     sensor: float
 
 
-CAMERA = Camera(position=(0.0, -3.85, 1.5), target=(0.0, 0.1, 0.47), focal=50.0, sensor=36.0)
+CAMERA = Camera(position=(0.0, -3.68, 1.5), target=(0.0, 0.1, 0.49), focal=50.0, sensor=36.0)
 """The one camera of every scene."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from recombine.renderer.errors import RecombineError, ResourceError
 
 ATTEMPTS = 3
-UNITS_PER_WORKER = 8  # a worker is replaced after this many shards, which bounds its memory
+UNITS_PER_WORKER = 16  # workers are replaced after this many shards, which bounds their memory
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,10 @@ Task = Callable[[Unit], None]
 
 
 def local_pool(workers: int, initializer: Callable[[], None]) -> Callable[[], Executor]:
-    """Return a maker of process pools: spawn, one task at a time, workers recycled.
+    """Return a maker of process pools that spawn their workers.
+
+    The pool's own `max_tasks_per_child` is not used: on Python 3.11 it deadlocks once every
+    worker has reached it (CPython issue 115634). `run_units` replaces whole pools instead.
 
     Parameters
     ----------
@@ -55,7 +58,6 @@ def local_pool(workers: int, initializer: Callable[[], None]) -> Callable[[], Ex
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start,
             initargs=(initializer, os.getpid()),
-            max_tasks_per_child=UNITS_PER_WORKER,
         )
 
     return make
@@ -68,6 +70,7 @@ def run_units(
     *,
     done: Callable[[Unit], None],
     ledger: Path,
+    per_pool: int | None = None,
 ) -> None:
     """Run every unit, retrying those that fail.
 
@@ -83,6 +86,8 @@ def run_units(
         Told of every finished unit, in the calling thread.
     ledger : Path
         ``failures.jsonl``, appended to.
+    per_pool : int, optional
+        Units after which the executor is replaced, to bound the memory of its workers.
 
     Raises
     ------
@@ -94,8 +99,9 @@ def run_units(
     left = list(units)
     while left:
         executor = make_executor()
+        batch, later = left[:per_pool], left[len(left[:per_pool]) :]
         try:
-            failed = _pass(executor, left, task, done)
+            failed = _pass(executor, batch, task, done)
         except BaseException:
             # The units in flight are lost anyway; do not make the user wait for them.
             _stop_now(executor)
@@ -104,7 +110,7 @@ def run_units(
         for unit, error in failed:
             tries[unit] += 1
             _log(ledger, unit, tries[unit], error)
-        left = [unit for unit, _ in failed]
+        left = [unit for unit, _ in failed] + later
         hopeless = [(u, e) for u, e in failed if tries[u] >= ATTEMPTS]
         if hopeless:
             unit, error = hopeless[0]

@@ -46,16 +46,16 @@ class Preset:
 
 
 def _smoke() -> Preset:
-    shapes = ("teapot", "star", "pawn", "knot")
-    environments = ("meadow", "parquet", "slate", "studio")
+    shapes = ("pawn", "pumpkin", "star", "knot")
+    environments = ("meadow", "parlour", "courtyard", "studio")
     placed = Slot(
         "object",
         (
             Factor("shape", "categorical", values=shapes),
             Factor("x", "continuous", low=-0.5, high=0.5, unit="m"),
-            Factor("y", "continuous", low=-0.3, high=0.5, unit="m"),
+            Factor("y", "continuous", low=-0.35, high=0.45, unit="m"),
             Factor("yaw", "periodic"),
-            Factor("scale", "continuous", low=0.6, high=0.9, unit="m"),
+            Factor("scale", "continuous", low=0.65, high=0.9, unit="m"),
             Factor("hue", "periodic"),
         ),
     )
@@ -65,7 +65,7 @@ def _smoke() -> Preset:
         version="1.0",
         summary="4 objects x 4 environments, 64 px, about two minutes on two cores",
         schema=Schema((placed, background), ("object.shape", "background.environment")),
-        constants=(("object.material", "glazed"),),
+        constants=(("object.material", "glaze"),),
         split=OrbitSplit(ladder=((0, 1),), ooc=(2, 3)),
         sizes=Sizes(train=128, val=16, test=24),
         settings=RenderSettings(resolution=64, samples=16, denoise=True),

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from recombine.renderer.atomic import clear_leftovers, disk_error, require_space
 from recombine.renderer.errors import IntegrityError, ResourceError, UsageError
 from recombine.renderer.plan import Plan, make_plan
-from recombine.renderer.pool import Unit, local_pool, run_units
+from recombine.renderer.pool import UNITS_PER_WORKER, Unit, local_pool, run_units
 from recombine.renderer.presets import Preset
 from recombine.renderer.seal import write_manifest
 from recombine.renderer.store import (
@@ -86,7 +86,8 @@ def render_dataset(
     require_space(folder, len(plan) * resolution**2 * BYTES_PER_PIXEL + SPARE_BYTES)
     with _locked(folder):
         _prepare(folder, plan, existing)
-        _draw(folder, plan, make_executor or local_pool(workers, start_worker), progress)
+        pool = make_executor or local_pool(workers, start_worker)
+        _draw(folder, plan, pool, workers * UNITS_PER_WORKER, progress)
         _seal(folder, plan)
         certificate = verify(folder)
         _preview(folder)
@@ -167,6 +168,7 @@ def _draw(
     folder: Path,
     plan: Plan,
     make_executor: Callable[[], Executor],
+    per_pool: int,
     progress: Callable[[int, int], None],
 ) -> None:
     units = [Unit(n, r.start, r.stop) for n, r in enumerate(shard_ranges(len(plan)))]
@@ -187,6 +189,7 @@ def _draw(
         make_executor,
         done=done,
         ledger=folder / "failures.jsonl",
+        per_pool=per_pool,
     )
 
 

@@ -82,6 +82,19 @@ def test_every_unit_finishes_once_in_spite_of_failures_and_kills(
         assert "a worker died" in rows[0]["reason"]
 
 
+def test_pools_are_replaced_after_their_share(tmp_path: Path) -> None:
+    run_units(
+        UNITS,
+        functools.partial(touch, tmp_path),
+        local_pool(1, nothing),
+        done=lambda u: None,
+        ledger=tmp_path / "failures.jsonl",
+        per_pool=2,
+    )
+    pids = [(tmp_path / str(n)).read_text() for n in range(5)]
+    assert [pids.count(p) for p in dict.fromkeys(pids)] == [2, 2, 1]
+
+
 def test_any_executor_will_do(tmp_path: Path) -> None:
     assert sorted(run(functools.partial(touch, tmp_path), tmp_path, threads)) == [0, 1, 2, 3, 4]
 

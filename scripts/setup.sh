@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Makes or updates the virtual environment. Usage: scripts/setup.sh VENV EXTRAS
+# Checks what it needs from the system first; installs it when run as root on Debian or Ubuntu,
+# else names the exact command.
+set -euo pipefail
+venv=$1 extras=$2
+here=$(cd "$(dirname "$0")/.." && pwd)
+torch_version=$(sed -n 's/^torch==//p' "$here/constraints.txt")
+
+need_packages() { # PACKAGE...
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "setup: installing system packages: $*"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
+  else
+    echo "setup: this machine lacks what Blender needs. Run:" >&2
+    echo "  sudo apt-get update && sudo apt-get install -y $*" >&2
+    exit 4
+  fi
+}
+
+python=${PYTHON:-}
+for candidate in "$python" python3.11 python3; do
+  [ -n "$candidate" ] && command -v "$candidate" >/dev/null || continue
+  "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && python=$candidate && break
+  python=
+done
+if [ -z "$python" ]; then need_packages python3.11 python3.11-venv; python=python3.11; fi
+"$python" -c 'import ensurepip' 2>/dev/null || need_packages python3.11-venv
+
+# The shared libraries that the bpy wheel links to, and the packages that hold them.
+missing=()
+while read -r library package; do
+  /sbin/ldconfig -p | grep -q "$library" || missing+=("$package")
+done <<'LIBRARIES'
+libGL.so.1 libgl1
+libSM.so.6 libsm6
+libICE.so.6 libice6
+libX11.so.6 libx11-6
+libXext.so.6 libxext6
+libXfixes.so.3 libxfixes3
+libXi.so.6 libxi6
+libXrender.so.1 libxrender1
+libxkbcommon.so.0 libxkbcommon0
+LIBRARIES
+[ ${#missing[@]} -eq 0 ] || need_packages "${missing[@]}"
+
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+pip=("$venv/bin/python" -m pip --disable-pip-version-check)
+
+# torch: the CPU build where there is no GPU, because the other one brings gigabytes of CUDA.
+if ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+  if command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; then
+    echo "setup: GPU found, installing torch $torch_version with CUDA"
+    "${pip[@]}" install -q "torch==$torch_version"
+  else
+    echo "setup: no GPU, installing the CPU build of torch $torch_version"
+    "${pip[@]}" install -q "torch==$torch_version+cpu" 2>/dev/null ||
+      "${pip[@]}" install -q "torch==$torch_version" --index-url https://download.pytorch.org/whl/cpu ||
+      "${pip[@]}" install -q "torch==$torch_version"
+  fi
+fi
+
+echo "setup: installing recombine[$extras] at the locked versions"
+"${pip[@]}" install -q -c "$here/constraints.txt" -e "$here[$extras]"
