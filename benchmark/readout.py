@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LOGISTIC_C = (0.001, 0.01, 0.1, 1.0, 10.0)
 RIDGE_ALPHA = (1e4, 1e3, 1e2, 1e1, 1e0, 1e-1)
-KIND = "linear"
+KIND: Literal["linear"] = "linear"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,161 @@
+"""What makes a run this run: code, settings, data, seed. Equal identity, equal run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import math
+import platform
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+Scalar: TypeAlias = str | int | float | bool | None
+
+
+def code_name(submission: object) -> str:
+    """Return ``module:Class`` of a submission, the bare file name for one loaded from a file.
+
+    Parameters
+    ----------
+    submission : object
+        Any object.
+
+    Returns
+    -------
+    str
+        No path of the machine appears in it.
+    """
+    kind = type(submission)
+    module = sys.modules.get(kind.__module__)
+    if kind.__module__.startswith("submission_") and module is not None and module.__file__:
+        return f"{Path(module.__file__).name}:{kind.__qualname__}"
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def settings_of(submission: object) -> dict[str, Any]:
+    """Return the settings of a submission as plain JSON values.
+
+    Parameters
+    ----------
+    submission : object
+        Fields of a dataclass, or else public attributes.
+
+    Returns
+    -------
+    dict
+        Nested. What is not plain (modules, tensors, functions) appears as its type.
+    """
+    if dataclasses.is_dataclass(submission) and not isinstance(submission, type):
+        pairs = {f.name: getattr(submission, f.name) for f in dataclasses.fields(submission)}
+    else:
+        pairs = {k: v for k, v in vars(submission).items() if not k.startswith("_")}
+    return {name: _plain(value) for name, value in pairs.items() if name != "card"}
+
+
+def flat(
+    settings: Mapping[str, Any], prefix: str = ""
+) -> dict[str, str | int | float | bool | None]:
+    """Return nested settings one level deep, with dotted names.
+
+    Examples
+    --------
+    >>> flat({"search": {"rate": 0.1}, "sizes": [1, 2]})
+    {'search.rate': 0.1, 'sizes': '[1, 2]'}
+    """
+    out: dict[str, Scalar] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            out |= flat(value, f"{prefix}{name}.")
+        else:
+            out[prefix + name] = json.dumps(value) if isinstance(value, list) else value
+    return out
+
+
+def source_sha256(submission: object) -> str:
+    """Return the SHA-256 of the Python files that a submission is made of.
+
+    Parameters
+    ----------
+    submission : object
+        A class of a package stands for all files of its folder (building blocks), any other for
+        its own file.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits; of nothing for a class without a file.
+    """
+    module = sys.modules.get(type(submission).__module__)
+    digest = hashlib.sha256()
+    if module is not None and getattr(module, "__file__", None):
+        path = Path(str(module.__file__))
+        in_package = bool(module.__package__)
+        for file in sorted(path.parent.glob("*.py")) if in_package else [path]:
+            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def content_key(parts: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of plain JSON values, independent of the order of keys."""
+    text = json.dumps(_plain(parts), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Return versions and machine, in the form of ``result_parts.Environment``.
+
+    Parameters
+    ----------
+    device : str
+        ``"cpu"`` or ``"cuda"``.
+
+    Returns
+    -------
+    dict
+        Plain values.
+    """
+    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
+    return {
+        "harness": importlib.metadata.version("recombine"),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "threads": torch.get_num_threads(),
+        "cpu": _cpu_name(),
+        "gpu": gpu,
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return settings_of(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return value.name
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"

@@ -1,0 +1,285 @@
+"""The predictions of one training run: slots of every image, in one checked file.
+
+A safetensors file with ``image_index`` ``(N,)`` int64, ascending, and ``slots/<steps>``
+``(N, S, D)`` float32 for every step count, and the facts of the run as JSON in its metadata.
+The format holds plain arrays only, so reading a file from elsewhere runs no code; everything
+else that can be wrong with it is checked here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from recombine.renderer.atomic import replacing
+from recombine.renderer.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from jaxtyping import Float, Int
+
+    from recombine.benchmark.arrays import Array
+
+FORMAT = "recombine.predictions/1"
+MAX_HEADER = 2**20
+MAX_BYTES = 16 * 2**30
+MAX_ABS = 1e6
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The facts of a run that scoring needs beside the slots. Plain JSON values.
+
+    Attributes
+    ----------
+    key : str
+        Identity of the run, see `harness.run_key`.
+    seed : int
+        Training seed.
+    steps : tuple of int
+        Search steps at which slots were read.
+    card : Mapping
+        Fields of the ``MethodCard``.
+    kind : {"encoder", "inverter"}
+        Which protocol answered.
+    trained : bool
+        Whether the harness trained it.
+    code : str
+        ``module:Class``.
+    settings : Mapping
+        The submission's settings, flat.
+    dataset : Mapping
+        ``preset``, ``version``, ``root`` and ``resolution``.
+    options : Mapping
+        The harness's options.
+    n_train : int
+        Different training images served.
+    training : Mapping
+        ``real_images_seen``, ``generated_images_seen``, ``wall_s``, ``configs``.
+    cost : Mapping
+        Fields of ``meter.Cost``.
+    peak_rss_bytes : int, optional
+        Peak resident memory while answering.
+    environment : Mapping
+        Versions and machine.
+    batch_change, repeat_change : tuple of float
+        Per step count: 95th percentile of the relative change of an image's slots among other
+        images, and in the same batch again.
+    """
+
+    key: str
+    seed: int
+    steps: tuple[int, ...]
+    card: Mapping[str, str]
+    kind: str
+    trained: bool
+    code: str
+    settings: Mapping[str, Any]
+    dataset: Mapping[str, Any]
+    options: Mapping[str, Any]
+    n_train: int
+    training: Mapping[str, Any]
+    cost: Mapping[str, Any]
+    peak_rss_bytes: int | None
+    environment: Mapping[str, Any]
+    batch_change: tuple[float, ...]
+    repeat_change: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Slots of every scored image of one run.
+
+    Attributes
+    ----------
+    facts : RunFacts
+        What ran.
+    image_index : array
+        ``(N,)`` int64, ascending, each image once.
+    slots : Mapping of int to array
+        Search steps to ``(N, S, D)`` float32.
+    """
+
+    facts: RunFacts
+    image_index: Int[Array, " images"]
+    slots: Mapping[int, Float[Array, "images slots dim"]]
+
+    def rows(self, indices: Int[Array, " n"]) -> Int[Array, " n"]:
+        """Return the rows of some images.
+
+        Parameters
+        ----------
+        indices : array
+            Image indices.
+
+        Raises
+        ------
+        InvalidInputError
+            When an image was not answered.
+        """
+        rows = np.searchsorted(self.image_index, indices)
+        found = self.image_index[np.minimum(rows, len(self.image_index) - 1)] == indices
+        if not found.all():
+            raise InvalidInputError(
+                f"predictions of seed {self.facts.seed}: {np.count_nonzero(~found)} images have no "
+                f"answer, the first is {indices[~found][0]}; run the submission again"
+            )
+        return rows
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write a predictions file atomically.
+
+    Parameters
+    ----------
+    path : Path
+        Target.
+    predictions : Predictions
+        Checked before anything is written.
+
+    Raises
+    ------
+    InvalidInputError
+        When slots or indices do not have the promised form.
+    """
+    check_predictions(predictions, str(path))
+    tensors = {f"slots/{step}": np.ascontiguousarray(s) for step, s in predictions.slots.items()}
+    tensors["image_index"] = np.ascontiguousarray(predictions.image_index)
+    facts = json.dumps(asdict(predictions.facts), sort_keys=True, allow_nan=False)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"format": FORMAT, "run": facts})
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read and check a predictions file.
+
+    Parameters
+    ----------
+    path : Path
+        A file written by `write_predictions`.
+
+    Returns
+    -------
+    Predictions
+        Everything it holds.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is missing, damaged, too big, or holds anything but what is expected.
+    """
+    _check_header(path)
+    try:
+        with safe_open(str(path), framework="np") as stream:
+            facts = _facts(stream.metadata() or {}, path)
+            names = {f"slots/{step}" for step in facts.steps} | {"image_index"}
+            if set(stream.keys()) != names:
+                raise _bad(path, f"tensors {sorted(names)}", sorted(stream.keys()))
+            slots = {step: stream.get_tensor(f"slots/{step}") for step in facts.steps}
+            predictions = Predictions(facts, stream.get_tensor("image_index"), slots)
+    except SafetensorError as error:
+        raise _bad(path, "a safetensors file", error) from error
+    check_predictions(predictions, str(path))
+    return predictions
+
+
+def read_facts(path: Path) -> RunFacts:
+    """Read only the facts of a run.
+
+    Parameters
+    ----------
+    path : Path
+        A predictions file.
+
+    Returns
+    -------
+    RunFacts
+        The facts.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is missing or damaged.
+    """
+    _check_header(path)
+    try:
+        with safe_open(str(path), framework="np") as stream:
+            return _facts(stream.metadata() or {}, path)
+    except SafetensorError as error:
+        raise _bad(path, "a safetensors file", error) from error
+
+
+def check_predictions(predictions: Predictions, who: str) -> None:
+    """Check shapes, types, range and that every image is there once.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        To check.
+    who : str
+        Name for the message.
+
+    Raises
+    ------
+    InvalidInputError
+        With the first thing that is wrong.
+    """
+    index = predictions.image_index
+    if index.dtype != np.int64 or index.ndim != 1 or len(index) == 0:
+        raise _bad(who, "image_index (N,) int64", f"{index.dtype} {index.shape}")
+    if np.any(np.diff(index) <= 0) or index[0] < 0:
+        raise _bad(who, "every image once, ascending", "repeated or unordered indices")
+    shapes = {slots.shape for slots in predictions.slots.values()}
+    if len(shapes) != 1:
+        raise _bad(who, "one shape of slots at every step count", sorted(shapes))
+    for step, slots in predictions.slots.items():
+        if slots.dtype != np.float32 or slots.ndim != 3 or len(slots) != len(index):
+            raise _bad(who, f"slots/{step} ({len(index)}, S, D) float32", slots.shape)
+        if not np.all(np.abs(slots) <= MAX_ABS):  # also False for NaN
+            raise _bad(who, f"slots/{step} finite, at most {MAX_ABS:g}", "NaN, inf or bigger")
+
+
+def _facts(metadata: Mapping[str, str], path: Path) -> RunFacts:
+    if metadata.get("format") != FORMAT:
+        raise _bad(path, f"format {FORMAT}", metadata.get("format"))
+    try:
+        raw = json.loads(metadata["run"])
+        for name in ("steps", "batch_change", "repeat_change"):
+            raw[name] = tuple(raw[name])
+        return RunFacts(**raw)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _bad(path, "the facts of a run in its metadata", error) from error
+
+
+def _check_header(path: Path) -> None:
+    """Refuse what the reader of the format accepts: huge headers and repeated keys."""
+    if not path.is_file() or not 8 < path.stat().st_size <= MAX_BYTES:
+        raise _bad(path, f"a file of 9 to {MAX_BYTES} bytes", "none or another size")
+    with path.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        if size > MAX_HEADER:
+            raise _bad(path, f"a header of at most {MAX_HEADER} bytes", size)
+        try:
+            json.loads(stream.read(size), object_pairs_hook=_unique)
+        except (ValueError, RecursionError) as error:
+            raise _bad(path, "a JSON header without repeated keys", error) from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) != len(keys):
+        raise ValueError("repeated key")
+    return dict(pairs)
+
+
+def _bad(who: object, expected: object, got: object) -> InvalidInputError:
+    return InvalidInputError(
+        f"predictions {who}: expected {expected}, got {got}; run the submission again"
+    )

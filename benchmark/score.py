@@ -1,0 +1,314 @@
+"""Scoring: predictions of all seeds of one submission become results.
+
+An encoder gives one result. An inverter gives two: read before any search step, and after the
+last; both carry the whole curve of accuracy against test-time compute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recombine.benchmark import report, stats, tables
+from recombine.benchmark.grid import GridEvent, Job, run_grid
+from recombine.benchmark.harness import RunOptions, readout_indices, scored_indices
+from recombine.benchmark.loading import load_learner
+from recombine.benchmark.predictions import Predictions, read_predictions
+from recombine.benchmark.protocol import TrainBudget
+from recombine.benchmark.readout import KIND, Readout, Representation, fit_readout
+from recombine.benchmark.result import Result
+from recombine.benchmark.result_parts import ComputeCurve, Score, Scores
+from recombine.benchmark.result_parts import Readout as ReadoutPart
+from recombine.renderer.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from jaxtyping import Int
+
+    from recombine.benchmark.arrays import Array
+    from recombine.benchmark.data import DatasetLike
+    from recombine.benchmark.loading import Submission
+
+SAME = ("steps", "card", "kind", "trained", "code", "settings", "dataset", "options", "n_train")
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """All that is known at one step count."""
+
+    readouts: tuple[Readout, ...]
+    id_predicted: tuple[Mapping[str, Array], ...]
+    ooc_predicted: tuple[Mapping[str, Array], ...]
+    id_test: Score
+    ooc_test: Score
+
+
+def score_submission(
+    submission: str | Submission,
+    dataset: DatasetLike,
+    *,
+    seeds: Sequence[int],
+    out_dir: Path,
+    options: RunOptions | None = None,
+    workers: int = 1,
+    names: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Callable[[GridEvent], None] | None = None,
+) -> list[Result]:
+    """Train a submission with every seed, ask it blindly, and score it.
+
+    Parameters
+    ----------
+    submission : str or Submission
+        ``file.py:Class``, ``package.module:Class``, a key of ``names``, or an object.
+    dataset : DatasetLike
+        The data; its certificate is checked before anything is spent.
+    seeds : sequence of int
+        Training seeds; 5 for an unmarked entry. One seed gives no intervals.
+    out_dir : Path
+        Predictions and logs; finished runs in it are found again.
+    options : RunOptions, optional
+        How runs are made.
+    workers : int
+        Parallel processes.
+    names : Mapping, optional
+        Short names of known methods.
+    settings : Mapping, optional
+        Keyword arguments of the class when ``submission`` is a text.
+    progress : callable, optional
+        Called after every run.
+
+    Returns
+    -------
+    list of Result
+        One for an encoder, two for an inverter (before any search step, after the last).
+
+    Raises
+    ------
+    IntegrityError
+        When the dataset's certificate fails or does not match.
+    UsageError, InvalidInputError, ResourceError
+        When the submission does not exist, fails, or exceeds its budget.
+    """
+    dataset.check()
+    named = (names or {}).get(submission, submission) if isinstance(submission, str) else submission
+    if isinstance(submission, str):
+        load_learner(submission, names=names, settings=settings)  # fail before any work
+    jobs = [
+        Job(named, dataset, seed, Path(out_dir), options or RunOptions(), settings or {})
+        for seed in seeds
+    ]
+    runs = run_grid(jobs, workers=workers, progress=progress)
+    return score([run.path for run in runs], dataset)
+
+
+def score(paths: Sequence[Path], dataset: DatasetLike) -> list[Result]:
+    """Score the predictions of all seeds of one submission.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Predictions files, one per seed, made with equal code, settings and options.
+    dataset : DatasetLike
+        The data they were made on.
+
+    Returns
+    -------
+    list of Result
+        One for an encoder, two for an inverter.
+
+    Raises
+    ------
+    IntegrityError
+        When the dataset's certificate fails or does not match.
+    InvalidInputError
+        When files are damaged, incomplete, of other data, or do not belong together.
+    """
+    dataset.check()
+    read = [(Path(path), read_predictions(Path(path))) for path in paths]
+    read.sort(key=lambda pair: pair[1].facts.seed)
+    files, runs = [path for path, _ in read], [run for _, run in read]
+    options = _check_runs(runs, dataset)
+    steps = runs[0].facts.steps
+    reported = tuple(dict.fromkeys((steps[0], steps[-1])))
+    images = readout_indices(dataset, options)
+    evidence = {
+        step: _evidence(runs, dataset, step, images, full=step in reported) for step in steps
+    }
+    curve = _curve(runs, evidence)
+    return [_result(files, runs, dataset, step, evidence[step], curve, images) for step in reported]
+
+
+def _check_runs(runs: Sequence[Predictions], dataset: DatasetLike) -> RunOptions:
+    """Return the common options of runs that belong together and to these data."""
+    if not runs:
+        raise InvalidInputError("score: expected at least one predictions file, got none")
+    first = runs[0].facts
+    for run in runs[1:]:
+        other = [name for name in SAME if getattr(run.facts, name) != getattr(first, name)]
+        if other or run.facts.seed == first.seed:
+            raise InvalidInputError(
+                f"score: all seeds of one submission need equal {', '.join(other) or 'settings'} "
+                f"and different seeds; seeds {first.seed} and {run.facts.seed} do not belong "
+                "together, score them apart"
+            )
+    if len({run.facts.seed for run in runs}) != len(runs):
+        raise InvalidInputError("score: a seed is given twice; give every predictions file once")
+    if first.dataset["root"] != dataset.root:
+        raise InvalidInputError(
+            f"score: the predictions are for data {first.dataset['root'][:12]}, got "
+            f"{dataset.root[:12]}; give the dataset they were made on"
+        )
+    options = options_of(first.options)
+    expected = scored_indices(dataset, options)
+    for run in runs:
+        if not np.array_equal(run.image_index, expected):
+            raise InvalidInputError(
+                f"score: seed {run.facts.seed} must answer exactly the {len(expected)} scored "
+                f"images, got {len(run.image_index)} others; run the submission again"
+            )
+    return options
+
+
+def options_of(plain: Mapping[str, Any]) -> RunOptions:
+    """Return run options from their stored form.
+
+    Parameters
+    ----------
+    plain : Mapping
+        ``RunFacts.options``.
+
+    Returns
+    -------
+    RunOptions
+        The options.
+
+    Raises
+    ------
+    InvalidInputError
+        When a field is missing or unknown.
+    """
+    try:
+        values = {**plain, "steps": tuple(plain["steps"])}
+        return RunOptions(**{**values, "budget": TrainBudget(**plain["budget"])})
+    except (KeyError, TypeError) as error:
+        raise InvalidInputError(
+            f"predictions: the stored options do not fit this version ({error}); run again"
+        ) from error
+
+
+def _evidence(
+    runs: Sequence[Predictions],
+    dataset: DatasetLike,
+    step: int,
+    images: Int[Array, " labelled"],
+    *,
+    full: bool,
+) -> _Evidence:
+    """Fit the readouts of every seed at one step count and score both splits."""
+    schema = dataset.schema
+    only = None if full else schema.recombined
+    val = dataset.indices("id_val")
+    readouts = tuple(
+        fit_readout(
+            _representation(run, dataset, step, images),
+            _representation(run, dataset, step, val),
+            schema,
+            only=only,
+        )
+        for run in runs
+    )
+    predicted = []
+    scores = []
+    for name in ("id_test", "ooc_test"):
+        split = tables.split_of(dataset, name)
+        answers = tuple(
+            readout.predict(run.slots[step][run.rows(split.indices)])
+            for run, readout in zip(runs, readouts, strict=True)
+        )
+        predicted.append(answers)
+        scores.append(tables.score_split(dataset, split, answers))
+    return _Evidence(readouts, predicted[0], predicted[1], scores[0], scores[1])
+
+
+def _representation(
+    run: Predictions, dataset: DatasetLike, step: int, indices: Int[Array, " n"]
+) -> Representation:
+    latents = dataset.latents
+    return Representation(
+        run.slots[step][run.rows(indices)],
+        {key: latents[key][indices] for key in dataset.schema.keys},
+    )
+
+
+def _curve(runs: Sequence[Predictions], evidence: Mapping[int, _Evidence]) -> ComputeCurve:
+    facts = [run.facts for run in runs]
+    points = list(evidence.values())
+    return ComputeCurve(
+        steps=tuple(evidence),
+        gflop_per_image=tuple(report.gflop_at(facts, step) for step in evidence),
+        id=tuple(point.id_test.estimate for point in points),
+        id_ci95=tuple(point.id_test.ci95 for point in points),
+        ooc=tuple(point.ooc_test.estimate for point in points),
+        ooc_ci95=tuple(point.ooc_test.ci95 for point in points),
+    )
+
+
+def _result(
+    paths: Sequence[Path],
+    runs: Sequence[Predictions],
+    dataset: DatasetLike,
+    step: int,
+    evidence: _Evidence,
+    curve: ComputeCurve,
+    images: Int[Array, " labelled"],
+) -> Result:
+    facts = [run.facts for run in runs]
+    inside, outside = (tables.split_of(dataset, name) for name in ("id_test", "ooc_test"))
+    paired = tables.paired_gap_of(
+        dataset,
+        inside,
+        outside,
+        tables.correct_images(dataset, inside, evidence.id_predicted),
+        tables.correct_images(dataset, outside, evidence.ooc_predicted),
+    )
+    ooc_shares = tables.shares(evidence.ooc_test)
+    return Result.sealed(
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        trust="retrained" if facts[0].trained else "rerun",
+        method=report.method_of(facts[0], step),
+        track=report.track_of(facts[0], report.gflop_at(facts, step)),
+        data=report.data_of(dataset, facts[0]),
+        training=report.training_of(facts),
+        seeds=[one.seed for one in facts],
+        readout=_readout_part(evidence, len(images), len(dataset.indices("id_val"))),
+        scores=Scores(id_test=evidence.id_test, ooc_test=evidence.ooc_test),
+        gap=tables.gap_of(evidence.id_test, evidence.ooc_test),
+        paired_gap=paired,
+        worst_cells=tables.worst_cells_of(evidence.ooc_test),
+        smallest_detectable_difference=stats.smallest_detectable_difference(ooc_shares),
+        compute_curve=curve,
+        compute=report.compute_of(facts, step),
+        environment=dict(facts[0].environment),
+        checks=report.checks_of(facts, step),
+        artifacts=report.artifacts_of(paths, facts),
+    )
+
+
+def _readout_part(evidence: _Evidence, n_train: int, n_val: int) -> ReadoutPart:
+    first = evidence.readouts[0]
+    return ReadoutPart(
+        kind=KIND,
+        n_train=n_train,
+        n_val=n_val,
+        slot_match=tuple(one.slot_match for one in evidence.readouts),
+        regularisation={
+            key: tuple(one.factors[key].regularisation for one in evidence.readouts)
+            for key in first.factors
+        },
+    )
