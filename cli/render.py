@@ -75,6 +75,8 @@ class Render:
     """Share of the matched blocks to render; whole blocks always stay whole."""
     resolution: int | None = None
     """Image edge in pixels; the latents stay the same. The preset's own by default."""
+    shard_size: int = 64
+    """Images per file; also the most that an interruption can lose per worker."""
     existing: Literal["skip", "verify", "overwrite", "error"] = "skip"
     """What to do with shards already there: keep intact ones, only verify, redo, or refuse."""
     json: bool = False
@@ -86,8 +88,10 @@ class Render:
         from recombine.renderer.presets import load_preset
         from recombine.renderer.render import render_dataset
 
-        if not 1 <= self.workers <= 1024:
-            raise UsageError(f"--workers: expected 1 to 1024; got {self.workers}.")
+        for name in ("workers", "shard_size"):
+            if not 1 <= getattr(self, name) <= 4096:
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option}: expected 1 to 4096; got {getattr(self, name)}.")
         preset = load_preset(self.preset, scale=self.scale, resolution=self.resolution)
         with say.progress(f"render {self.preset}", quiet=self.json) as progress:
             certificate = render_dataset(
@@ -95,6 +99,7 @@ class Render:
                 self.out,
                 workers=self.workers,
                 existing=self.existing,
+                shard_size=self.shard_size,
                 progress=progress,
             )
         if self.json:

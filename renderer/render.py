@@ -23,12 +23,14 @@ from recombine.renderer.pool import UNITS_PER_WORKER, Unit, local_pool, run_unit
 from recombine.renderer.presets import Preset
 from recombine.renderer.seal import write_manifest
 from recombine.renderer.store import (
+    SHARD_SIZE,
     load_plan,
     save_plan,
     save_shard,
     shard_is_complete,
     shard_path,
     shard_ranges,
+    stored_shard_size,
 )
 from recombine.renderer.verify import Certificate, verify
 
@@ -43,6 +45,7 @@ def render_dataset(
     *,
     workers: int = 2,
     existing: Existing = "skip",
+    shard_size: int = SHARD_SIZE,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     make_executor: Callable[[], Executor] | None = None,
 ) -> Certificate:
@@ -59,6 +62,8 @@ def render_dataset(
     existing : {"skip", "verify", "overwrite", "error"}
         What to do with shards already there: keep the intact ones, only verify, start over,
         or refuse.
+    shard_size : int
+        Images per shard; a folder that is resumed keeps the size it began with.
     progress : callable
         Told (images done, images in all) at the start and after every shard.
     make_executor : callable, optional
@@ -85,7 +90,7 @@ def render_dataset(
     resolution = plan.settings.resolution
     require_space(folder, len(plan) * resolution**2 * BYTES_PER_PIXEL + SPARE_BYTES)
     with _locked(folder):
-        _prepare(folder, plan, existing)
+        _prepare(folder, plan, existing, shard_size)
         pool = make_executor or local_pool(workers, start_worker)
         _draw(folder, plan, pool, workers * UNITS_PER_WORKER, progress)
         _seal(folder, plan)
@@ -140,7 +145,7 @@ def render_unit(folder: Path, unit: Unit) -> None:
     save_shard(folder, unit.number, plan, indices, rendered)
 
 
-def _prepare(folder: Path, plan: Plan, existing: Existing) -> None:
+def _prepare(folder: Path, plan: Plan, existing: Existing, shard_size: int) -> None:
     present = (folder / "plan.h5").exists() or (folder / "shards").exists()
     if present and existing == "error":
         raise UsageError(
@@ -161,7 +166,7 @@ def _prepare(folder: Path, plan: Plan, existing: Existing) -> None:
                 "holds another dataset. Choose another --out, or --existing overwrite."
             )
     else:
-        save_plan(folder, plan)
+        save_plan(folder, plan, shard_size)
 
 
 def _draw(
@@ -171,7 +176,8 @@ def _draw(
     per_pool: int,
     progress: Callable[[int, int], None],
 ) -> None:
-    units = [Unit(n, r.start, r.stop) for n, r in enumerate(shard_ranges(len(plan)))]
+    ranges = shard_ranges(len(plan), stored_shard_size(folder))
+    units = [Unit(n, r.start, r.stop) for n, r in enumerate(ranges)]
     left = [
         u for u in units if not shard_is_complete(folder, u.number, plan, range(u.start, u.stop))
     ]
@@ -194,7 +200,8 @@ def _draw(
 
 
 def _seal(folder: Path, plan: Plan) -> None:
-    shards = [(shard_path(folder, n), r) for n, r in enumerate(shard_ranges(len(plan)))]
+    ranges = shard_ranges(len(plan), stored_shard_size(folder))
+    shards = [(shard_path(folder, n), r) for n, r in enumerate(ranges)]
     write_manifest(
         folder,
         dataset=plan.dataset,

@@ -43,12 +43,13 @@ def shard_ranges(n_images: int, size: int = SHARD_SIZE) -> list[range]:
     return [range(a, min(a + size, n_images)) for a in range(0, n_images, size)]
 
 
-def save_plan(folder: Path, plan: Plan) -> None:
-    """Write ``plan.h5`` atomically."""
+def save_plan(folder: Path, plan: Plan, shard_size: int = SHARD_SIZE) -> None:
+    """Write ``plan.h5`` atomically, with the number of images per shard."""
     with replacing(folder / "plan.h5") as path, h5py.File(path, "w", libver="latest") as handle:
         handle.attrs["format"] = PLAN_FORMAT
         handle.attrs["config"] = json.dumps(plan.config, sort_keys=True)
         handle.attrs["plan_sha256"] = plan.digest()
+        handle.attrs["shard_size"] = shard_size
         for name in ("split", "rungs", "block", "cycles_seed"):
             handle.create_dataset(name, data=getattr(plan, name))
         for key, column in plan.latents.items():
@@ -86,6 +87,12 @@ def load_plan(folder: Path) -> Plan:
                 "Plan again in an empty folder."
             )
     return plan
+
+
+def stored_shard_size(folder: Path) -> int:
+    """Return the number of images per shard that a plan was stored with."""
+    with open_checked(folder / "plan.h5") as handle:
+        return int(handle.attrs["shard_size"])
 
 
 def plan_columns(schema: Schema) -> dict[str, Column]:

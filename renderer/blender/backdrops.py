@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from recombine.renderer.blender.floors import Floor, paper
 from recombine.renderer.blender.noise import fractal, generator, mix, normals
@@ -63,7 +64,7 @@ def concrete() -> list[Piece]:
     metres = 1.6
     cloud, fine = fractal(SIZE, 61, 2.6), fractal(SIZE, 62, 1.0)
     streak = fractal(SIZE, 63, 2.0, (8.0, 0.6))
-    albedo = mix((0.20, 0.215, 0.23), (0.40, 0.42, 0.44), 0.45 * cloud + 0.25 * fine + 0.3 * streak)
+    albedo = mix((0.30, 0.31, 0.32), (0.52, 0.53, 0.54), 0.45 * cloud + 0.25 * fine + 0.3 * streak)
     seam = np.clip(
         1 - np.minimum(np.minimum(x, 1 - x), np.minimum(y, 1 - y)) * metres / 0.010, 0, 1
     )
@@ -83,37 +84,47 @@ def sweep() -> list[Piece]:
     return [Piece(np.concatenate([bend, [[2.8, 6.0]]]), 8.0, paper())]
 
 
+TREES = (
+    (71, 2.1, (0.36, 0.45, 0.38)),
+    (72, 1.6, (0.19, 0.28, 0.10)),
+    (73, 0.9, (0.16, 0.25, 0.05)),
+)
+"""Rows of trees, the farthest first: seed, height in metres, linear colour."""
+
+
+def _crowns(seed: int, top: float, metres: float, columns: int) -> Float[np.ndarray, "columns"]:
+    """Return the outline of a row of round crowns, metres."""
+    rng = generator(seed)
+    at = np.arange(columns) * metres / columns
+    outline = np.full(columns, 0.55 * top)
+    for centre, width, tall in zip(
+        rng.uniform(0, metres, 24),
+        rng.uniform(0.5, 1.4, 24),
+        rng.uniform(0.55, 1.15, 24),
+        strict=True,
+    ):
+        off = np.abs((at - centre + metres / 2) % metres - metres / 2) / width
+        outline = np.maximum(outline, top * tall * np.sqrt(np.clip(1 - off**2, 0, 1)))
+    return outline
+
+
 def treeline() -> list[Piece]:
     """Return a far row of trees under a pale summer sky, out of focus."""
     metres, height = 18.0, 4.5
     rows, columns = 256, 1024
     z, x = np.mgrid[0:rows, 0:columns].astype(float)
     z, x = z * height / rows, x * metres / columns
-    rng = generator(71)
-    sky = mix((0.80, 0.90, 1.0), (0.42, 0.62, 0.95), z / 7)
-    picture = sky
-    for depth, top, colour in (
-        (0.6, 1.9, (0.20, 0.27, 0.20)),
-        (0.3, 1.5, (0.10, 0.16, 0.06)),
-        (0.0, 1.2, (0.055, 0.10, 0.02)),
-    ):
-        crown = np.full(columns, 0.0)
-        for centre, width, tall in zip(
-            rng.uniform(0, metres, 26),
-            rng.uniform(0.5, 1.3, 26),
-            rng.uniform(0.6, 1.15, 26),
-            strict=True,
-        ):
-            off = np.abs((x[0] - centre + metres / 2) % metres - metres / 2) / width
-            crown = np.maximum(crown, top * tall * np.sqrt(np.clip(1 - off**2, 0, 1)))
-        leaf = np.tile(fractal(512, 72 + int(depth * 10), 1.7)[:256], (1, 2))
-        edge = crown[None] + (leaf - 0.5) * 0.5
-        inside = np.clip((edge - z) / 0.10, 0, 1)[..., None]
-        light = (0.55 + 1.3 * leaf * np.clip(z / (crown[None] + 0.3), 0.1, 1))[..., None]
-        picture = picture * (1 - inside) + inside * np.array(colour) * light
+    picture = mix((0.86, 0.93, 1.0), (0.45, 0.66, 0.97), (z - 1.2) / 5)
+    for seed, top, colour in TREES:
+        crown = _crowns(seed, top, metres, columns)
+        leaf = np.tile(fractal(512, seed, 1.9)[:rows], (1, 2))
+        inside = np.clip((crown + (leaf - 0.5) * 0.7 - z) / 0.12, 0, 1)[..., None]
+        light = 0.35 + 1.5 * leaf * np.clip(z / (crown + 0.2), 0.25, 1)
+        picture = picture * (1 - inside) + inside * np.array(colour) * light[..., None]
+    soft = gaussian_filter(picture, (3.0, 3.0, 0), mode=("nearest", "wrap", "nearest"))
     flat = normals(np.zeros((8, 8)), 1.0)
     section = np.array([[16.0, 0.0], [16.0, height]])
-    return [Piece(section, metres / 2, Floor(picture, flat, metres, 1.0), painted=True)]
+    return [Piece(section, metres / 2, Floor(soft, flat, metres, 1.0), painted=True)]
 
 
 BACKDROPS: dict[str, Callable[[], list[Piece]]] = {

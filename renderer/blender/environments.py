@@ -55,7 +55,7 @@ class Environment:
 
 ENVIRONMENTS: dict[str, Environment] = {
     "meadow": Environment(
-        "lawn", "treeline", "clear", sun=Sun(-125, 42, 3.2, (1.0, 0.93, 0.80), 1.5)
+        "lawn", "treeline", "clear", sun=Sun(-125, 44, 4.2, (1.0, 0.93, 0.80), 1.5)
     ),
     "parlour": Environment("parquet", "plaster", "window"),
     "courtyard": Environment("slate", "concrete", "overcast"),

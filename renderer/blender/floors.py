@@ -51,14 +51,14 @@ def lawn() -> Floor:
     reach = rng.uniform(14, 30, (blades, 1)) * np.linspace(0, 1, steps)
     path = root + reach[..., None] * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
     height = np.linspace(0, 1, steps) ** 0.8 * rng.uniform(0.45, 1.0, (blades, 1))
-    fresh = np.array([0.135, 0.27, 0.03]) * rng.uniform(0.55, 1.25, (blades, 1))
-    dry = np.array([0.36, 0.31, 0.10]) * rng.uniform(0.6, 1.1, (blades, 1))
+    fresh = np.array([0.20, 0.33, 0.055]) * rng.uniform(0.55, 1.25, (blades, 1))
+    dry = np.array([0.46, 0.40, 0.17]) * rng.uniform(0.6, 1.1, (blades, 1))
     colour = np.where(rng.uniform(size=(blades, 1)) < 0.07, dry, fresh)
-    field, albedo = np.zeros((SIZE, SIZE)), np.full((SIZE, SIZE, 3), (0.03, 0.035, 0.012))
+    field, albedo = np.zeros((SIZE, SIZE)), np.full((SIZE, SIZE, 3), (0.045, 0.05, 0.018))
     order = np.argsort(height.ravel(), kind="stable")  # the highest blade is drawn last
     for dx in (0, 1):
         cell = np.floor(path + [0, dx]).astype(int).reshape(-1, 2)[order] % SIZE
-        shade = (0.25 + 0.95 * height[..., None]) * colour[:, None]
+        shade = (0.38 + 0.95 * height[..., None]) * colour[:, None]
         albedo[cell[:, 0], cell[:, 1]] = shade.reshape(-1, 3)[order]
         field[cell[:, 0], cell[:, 1]] = height.ravel()[order]
     patches = 0.72 + 0.56 * fractal(SIZE, 12, 3.0)[..., None]
@@ -119,7 +119,7 @@ def slate() -> Floor:
 def paper() -> Floor:
     """Return seamless studio paper, almost without texture."""
     fibre = fractal(SIZE, 41, 1.0)
-    albedo = mix((0.70, 0.60, 0.50), (0.73, 0.63, 0.53), fibre)
+    albedo = mix((0.755, 0.76, 0.765), (0.785, 0.79, 0.795), fibre)
     return Floor(albedo, normals(0.0004 * fibre, 2.4), 2.4, 0.8, 0.2)
 
 

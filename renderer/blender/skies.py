@@ -95,7 +95,7 @@ def overcast() -> Panorama:
     """Return an overcast sky (CIE: three times brighter overhead than at the horizon)."""
     a, e = sphere_angles()
     rise = np.clip(np.sin(e), 0, 1)[..., None]
-    sky = np.array([0.78, 0.88, 1.0]) * (1 + 2 * rise) / 3 * 1.5
+    sky = np.array([0.86, 0.93, 1.0]) * (1 + 2 * rise) / 3 * 1.9
     sky = sky * (1 + 0.35 * np.cos(a - np.radians(60))[..., None] * np.cos(e)[..., None])
     return _over(sky, (0.12, 0.13, 0.15), 1 - _ramp(e, -0.03, 0.03))
 
@@ -103,11 +103,10 @@ def overcast() -> Panorama:
 def studio() -> Panorama:
     """Return a photo studio: a big key light, a fill light and a strip above."""
     _, e = sphere_angles()
-    room = np.array([0.30, 0.29, 0.29]) * np.ones((HEIGHT, WIDTH, 1))
-    room = _over(room, (0.25, 0.21, 0.18), 1 - _ramp(e, -0.1, 0.1))
-    room = _over(room, (6.5, 6.2, 5.9), softbox(-35, 48, 50, 42))
-    room = _over(room, (1.6, 1.65, 1.8), softbox(215, 28, 44, 50))
-    return _over(room, (2.2, 2.2, 2.2), softbox(-90, 78, 120, 14))
+    room = np.array([0.20, 0.205, 0.21]) * np.ones((HEIGHT, WIDTH, 1))
+    room = _over(room, (0.30, 0.30, 0.30), 1 - _ramp(e, -0.1, 0.1))
+    room = _over(room, (11.0, 10.8, 10.6), softbox(-28, 50, 44, 34))
+    return _over(room, (1.5, 1.6, 1.8), softbox(200, 26, 40, 46))
 
 
 SKIES: dict[str, Callable[[], Panorama]] = {
