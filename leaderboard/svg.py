@@ -146,8 +146,31 @@ def diamond(share: float, y: float, radius: float, css: str) -> ET.Element:
     return node("svg", path, x=percent(share), y=y, overflow="visible")
 
 
+def anchor(share: float) -> str:
+    """Choose the text anchor that keeps a label inside the drawing.
+
+    Parameters
+    ----------
+    share : float
+        x as share of the width in [0, 1].
+
+    Returns
+    -------
+    str
+        ``"start"``, ``"middle"`` or ``"end"``.
+
+    Examples
+    --------
+    >>> anchor(0.0), anchor(0.5), anchor(1.0)
+    ('start', 'middle', 'end')
+    """
+    if share < 0.08:
+        return "start"
+    return "end" if share > 0.92 else "middle"
+
+
 def _name(key: str) -> str:
-    return key.rstrip("_").replace("_", "-") if key != "viewBox" else key
+    return key.rstrip("_").replace("_", "-")
 
 
 def _value(value: object) -> str:

@@ -1,0 +1,277 @@
+"""A board as its page shows it: rows with ranks and figures, and the story above them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from recombine.leaderboard import numbers, story
+from recombine.leaderboard.charts import Mark, rank_bar, strip, strip_axis
+from recombine.leaderboard.curves import Trace, cost_figure
+from recombine.leaderboard.entries import cell_scores
+from recombine.leaderboard.ranks import (
+    MIN_SEEDS_TEST,
+    MIN_SEEDS_UNMARKED,
+    Pair,
+    RankSet,
+    compare_all,
+    rank_sets,
+)
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from recombine.leaderboard.entries import Board, Entry
+
+TRUST: dict[str, tuple[int, str]] = {
+    "rescored": (1, "numbers recomputed from the predictions"),
+    "rerun": (2, "weights run by the harness"),
+    "retrained": (3, "trained, run and scored by the harness, every seed"),
+}
+INFERENCE = {
+    "direct": "one pass of an encoder",
+    "replay": "one pass of an encoder that was also trained on its own decoded recombinations",
+    "search": "an encoder's guess, improved by search through the decoder",
+    "replay+search": "a replay-trained encoder's guess, improved by search through the decoder",
+}
+
+TEST_COMPUTE = {
+    "T1": "at most 3 times the reference encoder",
+    "T10": "at most 30 times the reference encoder",
+    "T100": "at most 300 times the reference encoder",
+    "unbounded": "more than 300 times the reference encoder",
+    "unknown": "operations not counted",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry on a board.
+
+    Attributes
+    ----------
+    entry : Entry
+        The result.
+    rank : RankSet
+        The ranks it may hold.
+    letter : str
+        Its key in the figures, in the order of the estimates; not a rank.
+    """
+
+    entry: Entry
+    rank: RankSet
+    letter: str
+
+    def number(self, path: str, form: str) -> Markup:
+        """Print a number of the result file.
+
+        Parameters
+        ----------
+        path : str
+            Where it stands, joined by slashes.
+        form : str
+            A key of ``numbers.FORMATS``.
+
+        Returns
+        -------
+        Markup
+            The number, tied to its place in the file.
+        """
+        return numbers.field(self.entry.plain, path, form)
+
+    def interval(self, path: str, form: str) -> Markup:
+        """Print an interval of the result file.
+
+        Parameters
+        ----------
+        path : str
+            Where it stands, joined by slashes.
+        form : str
+            A key of ``numbers.FORMATS``.
+
+        Returns
+        -------
+        Markup
+            Both ends, tied to their place in the file, or the words "no interval".
+        """
+        return numbers.interval(self.entry.plain, path, form)
+
+    @property
+    def seed_mark(self) -> str:
+        """Say what the number of seeds does not allow; empty when there are enough."""
+        if self.entry.n_seeds >= MIN_SEEDS_UNMARKED:
+            return ""
+        return "sketch" if self.entry.n_seeds >= MIN_SEEDS_TEST else "sketch, not tested"
+
+    @property
+    def failed_checks(self) -> list[str]:
+        """Name the harness checks that did not pass."""
+        checks = self.entry.result.checks
+        named = {
+            "finite": checks.finite,
+            "every image once": checks.coverage_once,
+            "batch invariance": checks.batch_invariance is None or checks.batch_invariance.passed,
+            "repeatability": checks.repeatability is None or checks.repeatability.passed,
+        }
+        return [name for name, passed in named.items() if not passed]
+
+    @property
+    def trust_level(self) -> int:
+        """Return the trust tier as 1, 2 or 3."""
+        return TRUST[self.entry.result.trust][0]
+
+    @property
+    def trust_words(self) -> str:
+        """Say what the trust tier means."""
+        return TRUST[self.entry.result.trust][1]
+
+    @property
+    def inference_words(self) -> str:
+        """Say what the inference mode means."""
+        return INFERENCE[self.entry.result.method.inference]
+
+    @property
+    def rank_bar(self) -> Markup:
+        """Draw the rank set."""
+        return rank_bar(self.rank.low, self.rank.high, self.rank.of, self.rank.separable)
+
+    @property
+    def strip(self) -> Markup:
+        """Draw ID and OOC with their intervals."""
+        scores, name = self.entry.result.scores, self.entry.result.method.name
+        inside, outside = scores.id_test, scores.ooc_test
+        title = (
+            f"{name}: ID {numbers.percent(inside.estimate)} %, "
+            f"OOC {numbers.percent(outside.estimate)} %"
+        )
+        marks = Mark(inside.estimate, inside.ci95), Mark(outside.estimate, outside.ci95)
+        return strip(*marks, outside.chance, title)
+
+
+@dataclass(frozen=True)
+class RankedBoard:
+    """A board with the verdicts of its tests.
+
+    Attributes
+    ----------
+    board : Board
+        The entries, the highest OOC estimate first.
+    ranks : tuple of RankSet
+        In the order of the entries.
+    pairs : tuple of Pair
+        Every comparison.
+    """
+
+    board: Board
+    ranks: tuple[RankSet, ...]
+    pairs: tuple[Pair, ...]
+
+    @property
+    def slug(self) -> str:
+        """Return an anchor for the board: safe characters only, unique by content."""
+        key = self.board.key
+        text = f"{key.dataset}-{key.version}-{key.resolution}px-{key.metric_version}"
+        return f"{re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')}-{key.root[:6].lower()}"
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """Return one row per entry."""
+        paired = zip(self.board.entries, self.ranks, strict=True)
+        return tuple(Row(entry, rank, letter(i)) for i, (entry, rank) in enumerate(paired))
+
+    @property
+    def story(self) -> story.Story:
+        """Say what the board shows and what it cannot show."""
+        return story.tell(self.board, self.ranks, self.pairs)
+
+    @property
+    def axis(self) -> Markup:
+        """Draw the axis below the strips."""
+        return strip_axis(self.board.entries[0].result.scores.ooc_test.chance)
+
+    @property
+    def cost(self) -> Markup | None:
+        """Draw accuracy against compute; None when no entry's operations were counted."""
+        names = [row.entry.result.method.name for row in self.rows]
+        labels = [
+            name if names.count(name) == 1 else f"{name}, {row.entry.result.method.inference}"
+            for name, row in zip(names, self.rows, strict=True)
+        ]
+        found = [_trace(row, label) for row, label in zip(self.rows, labels, strict=True)]
+        traces = [trace for trace in found if trace is not None]
+        if not traces:
+            return None
+        chance = self.board.entries[0].result.scores.ooc_test.chance
+        title = "OOC accuracy against GFLOP per image, one lettered marker per entry"
+        return cost_figure(traces, chance, title)
+
+    @property
+    def uncounted(self) -> list[str]:
+        """Name the entries that the cost figure leaves out."""
+        return [
+            row.entry.result.method.name
+            for row in self.rows
+            if not row.entry.result.compute.gflop_per_image
+        ]
+
+
+def rank_board(board: Board) -> RankedBoard:
+    """Compare all entries of a board.
+
+    Parameters
+    ----------
+    board : Board
+        At least one entry.
+
+    Returns
+    -------
+    RankedBoard
+        With rank sets from Holm-adjusted paired tests on the stored counts.
+    """
+    scores = [cell_scores(entry.result.scores.ooc_test) for entry in board.entries]
+    pairs = compare_all(scores)
+    return RankedBoard(board, tuple(rank_sets(pairs, [len(s) for s in scores])), tuple(pairs))
+
+
+def letter(index: int) -> str:
+    """Return the key of an entry in the figures.
+
+    Parameters
+    ----------
+    index : int
+        Position, from 0.
+
+    Returns
+    -------
+    str
+        A to Z, then AA, AB, ...
+
+    Examples
+    --------
+    >>> letter(0), letter(25), letter(26), letter(701), letter(702)
+    ('A', 'Z', 'AA', 'ZZ', 'AAA')
+    """
+    text = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        text = chr(ord("A") + rest) + text
+    return text
+
+
+def _trace(row: Row, label: str) -> Trace | None:
+    result = row.entry.result
+    curve, score = result.compute_curve, result.scores.ooc_test
+    last = result.compute.gflop_per_image
+    if not last:  # not counted, or none at all: neither has a place on a logarithmic axis
+        return None
+    # The curve of one run is stored with every entry read from it; draw it up to this entry.
+    points = [
+        (cost, value)
+        for steps, cost, value in zip(curve.steps, curve.gflop_per_image, curve.ooc, strict=True)
+        if cost and steps < result.compute.steps
+    ]
+    points.append((last, score.estimate))
+    return Trace(row.letter, label, tuple(points), score.ci95)

@@ -1,0 +1,269 @@
+"""Load and validate result files, and sort them onto boards that may be compared.
+
+Two results share a board only when they answered the same images under the same metric; nothing
+else is ever put into one table. A file that cannot be trusted stops the build with its name.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recombine.benchmark import stats
+from recombine.benchmark.result import Result
+from recombine.renderer.errors import IntegrityError, InvalidInputError, RecombineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from jaxtyping import Float
+
+    from recombine.benchmark.arrays import Array
+    from recombine.benchmark.result_parts import Score
+
+    Numbers = Sequence[float] | None
+
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One result file that passed every check.
+
+    Attributes
+    ----------
+    path : Path
+        Where it was read.
+    result : Result
+        Its content.
+    """
+
+    path: Path
+    result: Result
+
+    @cached_property
+    def plain(self) -> dict[str, Any]:
+        """Return the result as plain JSON values."""
+        return self.result.model_dump(mode="json")
+
+    @property
+    def slug(self) -> str:
+        """Return a name for pages and anchors: safe characters only, unique by content."""
+        return f"{self.result.method.entry}-{self.result.result_id[:10]}"
+
+    @property
+    def n_seeds(self) -> int:
+        """Return the number of training seeds."""
+        return len(self.result.seeds)
+
+
+@dataclass(frozen=True, order=True)
+class BoardKey:
+    """What two results must share to be compared: the images, their size, the metric."""
+
+    dataset: str
+    version: str
+    resolution: int
+    root: str
+    metric: str
+    metric_version: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """Comparable entries, the highest out-of-combination score first."""
+
+    key: BoardKey
+    entries: tuple[Entry, ...]
+
+
+def find_results(folder: Path) -> list[Path]:
+    """List the result files of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder with ``*.json`` files; subfolders are not searched.
+
+    Returns
+    -------
+    list of Path
+        Sorted by name; may be empty.
+
+    Raises
+    ------
+    InvalidInputError
+        When the folder does not exist.
+    """
+    if not folder.is_dir():
+        raise InvalidInputError(
+            f"find_results: expected a folder of result files at {folder}, found none; "
+            "check the path"
+        )
+    return sorted(path for path in folder.glob("*.json") if path.is_file())
+
+
+def load_entry(path: Path) -> Entry:
+    """Read one result file and recompute its intervals from its counts.
+
+    Parameters
+    ----------
+    path : Path
+        A file written by ``Result.save``.
+
+    Returns
+    -------
+    Entry
+        The checked result.
+
+    Raises
+    ------
+    InvalidInputError
+        When the file is no valid result, or its intervals do not follow from its counts.
+    IntegrityError
+        When the file was edited after scoring.
+    """
+    result = Result.load(path)
+    inside, outside = result.scores.id_test, result.scores.ooc_test
+    if (inside.metric, inside.metric_version) != (outside.metric, outside.metric_version):
+        raise InvalidInputError(
+            f"{path}: ID and OOC need one metric and version, got {inside.metric} "
+            f"{inside.metric_version} and {outside.metric} {outside.metric_version}; score it again"
+        )
+    for name, stated, expected in _recomputed(result):
+        if not _same(stated, expected):
+            raise InvalidInputError(
+                f"{path}: {name} must follow from the stored counts ({expected}), "
+                f"got {stated}; score the entry again with this version"
+            )
+    return Entry(path, result)
+
+
+def load_boards(paths: Iterable[Path]) -> list[Board]:
+    """Read result files and group them into boards.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Result files.
+
+    Returns
+    -------
+    list of Board
+        Sorted by dataset, version and size; empty without files.
+
+    Raises
+    ------
+    InvalidInputError
+        When a file is invalid, two files claim the same row, or entries of one board do not have
+        the same cells. All bad files are named, each with what is wrong.
+    IntegrityError
+        When a file was edited after scoring.
+    """
+    entries, problems = [], []
+    for path in paths:
+        try:
+            entries.append(load_entry(path))
+        except RecombineError as error:
+            problems.append(error)
+    if problems:
+        kind = IntegrityError if any(isinstance(p, IntegrityError) for p in problems) else None
+        raise (kind or InvalidInputError)("\n".join(str(p) for p in problems))
+    groups: defaultdict[BoardKey, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        groups[board_key(entry.result)].append(entry)
+    return [_board(key, groups[key]) for key in sorted(groups)]
+
+
+def board_key(result: Result) -> BoardKey:
+    """Return the board that a result belongs to.
+
+    Parameters
+    ----------
+    result : Result
+        A result.
+
+    Returns
+    -------
+    BoardKey
+        Dataset, version, image size, Merkle root, metric and its version.
+    """
+    data, score = result.data, result.scores.ooc_test
+    return BoardKey(
+        data.dataset, data.version, data.resolution, data.root, score.metric, score.metric_version
+    )
+
+
+def cell_scores(score: Score) -> Float[Array, "seeds cells"]:
+    """Return the accuracy of every seed on every cell.
+
+    Parameters
+    ----------
+    score : Score
+        A score with its counts.
+
+    Returns
+    -------
+    array
+        ``(S, C)`` in [0, 1]; columns sorted by the cells' names, so that the columns of two
+        results of one dataset are the same cells.
+    """
+    order = sorted(range(score.n_cells), key=score.cells.__getitem__)
+    share: Array = np.asarray(score.hits) / np.asarray(score.counts)
+    return share[:, order]
+
+
+def _recomputed(result: Result) -> Iterator[tuple[str, Numbers, Numbers]]:
+    """Yield every printed number that the counts decide: its name, as stated, as computed."""
+    shares = [cell_scores(result.scores.id_test), cell_scores(result.scores.ooc_test)]
+    for name, share in zip(("id_test", "ooc_test"), shares, strict=True):
+        score = getattr(result.scores, name)
+        yield f"scores.{name}.ci95", score.ci95, stats.crossed_mean(share).ci95
+        yield f"scores.{name}.per_seed", score.per_seed, share.mean(axis=1).tolist()
+    yield "gap.ci95", result.gap.ci95, stats.gap(*shares).ci95
+    if result.paired_gap is not None:
+        paired = result.paired_gap
+        inside = np.asarray(paired.id_hits) / np.asarray(paired.id_counts)
+        outside = np.asarray(paired.ooc_hits) / np.asarray(paired.ooc_counts)
+        expected = stats.crossed_mean(inside - outside, (-1.0, 1.0))
+        yield "paired_gap.estimate", [paired.estimate], [expected.value]
+        yield "paired_gap.ci95", paired.ci95, expected.ci95
+
+
+def _same(stated: Numbers, expected: Numbers) -> bool:
+    if stated is None or expected is None:
+        return stated is expected
+    return len(stated) == len(expected) and bool(
+        np.allclose(stated, expected, rtol=0.0, atol=TOLERANCE)
+    )
+
+
+def _board(key: BoardKey, entries: list[Entry]) -> Board:
+    rows: dict[tuple[str, int], Path] = {}
+    first = entries[0]
+    for entry in entries:
+        row = (entry.result.method.entry, entry.result.data.n_train)
+        if row in rows:
+            raise InvalidInputError(
+                f"{entry.path}: the row {row[0]} with {row[1]} training images is already taken "
+                f"by {rows[row]}; keep one of the two files"
+            )
+        rows[row] = entry.path
+        if _cells(entry) != _cells(first):
+            raise InvalidInputError(
+                f"{entry.path}: has other cells than {first.path}, though both name the data root "
+                f"{key.root[:12]}; one of them was not scored on that data"
+            )
+    best = sorted(entries, key=lambda e: (-e.result.scores.ooc_test.estimate, e.slug))
+    return Board(key, tuple(best))
+
+
+def _cells(entry: Entry) -> tuple[object, ...]:
+    scores = entry.result.scores
+    names = tuple(sorted(scores.id_test.cells)), tuple(sorted(scores.ooc_test.cells))
+    return (*names, entry.result.data.recombined)

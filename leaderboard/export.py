@@ -1,0 +1,132 @@
+"""The downloads: every board as one CSV table and as one JSON document."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recombine.benchmark.result import Result
+    from recombine.leaderboard.board import RankedBoard
+    from recombine.leaderboard.ranks import RankSet
+
+FORMAT = "recombine.boards/1"
+COLUMNS = (
+    "dataset", "version", "resolution", "root", "metric", "metric_version", "entry", "name",
+    "inference", "supervision", "data", "test_compute", "ooc", "ooc_low", "ooc_high", "id",
+    "id_low", "id_high", "gap", "gap_low", "gap_high", "paired_gap", "paired_gap_low",
+    "paired_gap_high", "chance", "rank_low", "rank_high", "separable", "gflop_per_image", "steps",
+    "n_train", "real_images_seen", "generated_images_seen", "seeds", "trust", "result_id",
+)  # fmt: skip
+
+
+def to_json(boards: Sequence[RankedBoard]) -> str:
+    """Write every board with its rank sets and its complete results.
+
+    Parameters
+    ----------
+    boards : sequence of RankedBoard
+        The boards.
+
+    Returns
+    -------
+    str
+        A JSON document; scores are shares in [0, 1], NaN cannot occur.
+    """
+    document = {
+        "format": FORMAT,
+        "boards": [
+            {
+                "dataset": ranked.board.key.dataset,
+                "version": ranked.board.key.version,
+                "resolution": ranked.board.key.resolution,
+                "root": ranked.board.key.root,
+                "metric": ranked.board.key.metric,
+                "metric_version": ranked.board.key.metric_version,
+                "entries": [
+                    {"rank_set": _rank(rank), "result": entry.plain}
+                    for entry, rank in zip(ranked.board.entries, ranked.ranks, strict=True)
+                ],
+            }
+            for ranked in boards
+        ],
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_csv(boards: Sequence[RankedBoard]) -> str:
+    """Write one row per entry.
+
+    Parameters
+    ----------
+    boards : sequence of RankedBoard
+        The boards.
+
+    Returns
+    -------
+    str
+        RFC 4180 text with a header; scores are shares in [0, 1], a missing value is empty. Text
+        that a spreadsheet would run as a formula starts with an apostrophe.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(COLUMNS)
+    for ranked in boards:
+        for entry, rank in zip(ranked.board.entries, ranked.ranks, strict=True):
+            row = _row(entry.result, rank)
+            writer.writerow([_safe(row[name]) for name in COLUMNS])
+    return buffer.getvalue()
+
+
+def _rank(rank: RankSet) -> dict[str, Any]:
+    return {"low": rank.low, "high": rank.high, "of": rank.of, "not_separable": rank.reason or None}
+
+
+def _row(result: Result, rank: RankSet) -> dict[str, Any]:
+    data, track, training = result.data, result.track, result.training
+    scores = result.scores
+    paired = result.paired_gap
+    row = {
+        "dataset": data.dataset,
+        "version": data.version,
+        "resolution": data.resolution,
+        "root": data.root,
+        "metric": scores.ooc_test.metric,
+        "metric_version": scores.ooc_test.metric_version,
+        "entry": result.method.entry,
+        "name": result.method.name,
+        "inference": result.method.inference,
+        "supervision": track.supervision,
+        "data": track.data,
+        "test_compute": track.test_compute,
+        "chance": scores.ooc_test.chance,
+        "rank_low": rank.low,
+        "rank_high": rank.high,
+        "separable": rank.separable,
+        "gflop_per_image": result.compute.gflop_per_image,
+        "steps": result.compute.steps,
+        "n_train": data.n_train,
+        "real_images_seen": training.real_images_seen,
+        "generated_images_seen": training.generated_images_seen,
+        "seeds": len(result.seeds),
+        "trust": result.trust,
+        "result_id": result.result_id,
+    }
+    row |= _triple("ooc", scores.ooc_test) | _triple("id", scores.id_test)
+    return row | _triple("gap", result.gap) | _triple("paired_gap", paired)
+
+
+def _triple(name: str, part: Any) -> dict[str, Any]:
+    low, high = (part.ci95 if part is not None else None) or (None, None)
+    estimate = part.estimate if part is not None else None
+    return {name: estimate, f"{name}_low": low, f"{name}_high": high}
+
+
+def _safe(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return value

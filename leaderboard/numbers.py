@@ -1,0 +1,222 @@
+"""How numbers are printed, and the tag that ties a printed number to the result file.
+
+Every number taken from a result is written as ``<data value="0.6135" data-field="gap.estimate">``
+around its printed form, so a reader's script, and our browser test, can check it to the digit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+DASH = "\u2013"
+MINUS = "\u2212"
+TIMES = "\u00d7"
+
+
+def percent(value: float) -> str:
+    """Print a share as a percentage with one decimal.
+
+    Parameters
+    ----------
+    value : float
+        Share, usually in [0, 1].
+
+    Returns
+    -------
+    str
+        Without the percent sign, which stands in the heading.
+
+    Examples
+    --------
+    >>> percent(0.61349), percent(-0.0001)
+    ('61.3', '0.0')
+    """
+    text = f"{100 * value:.1f}"
+    return "0.0" if text == "-0.0" else text.replace("-", MINUS)
+
+
+def points(value: float) -> str:
+    """Print a difference of shares in percentage points, with its sign.
+
+    Examples
+    --------
+    >>> points(0.123), points(-0.02), points(0.0)
+    ('+12.3', '−2.0', '0.0')
+    """
+    text = percent(value)
+    return text if text == "0.0" or text.startswith(MINUS) else f"+{text}"
+
+
+def short(value: float) -> str:
+    """Print a quantity with three significant digits and no exponent.
+
+    Examples
+    --------
+    >>> short(0.012345), short(9.0813), short(12345.6), short(0.0)
+    ('0.0123', '9.08', '12,300', '0')
+    """
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.3g}")
+    if abs(rounded) >= 100:
+        return f"{rounded:,.0f}".replace("-", MINUS)
+    text = f"{rounded:.12f}".rstrip("0").rstrip(".")
+    return (text or "0").replace("-", MINUS)
+
+
+def count(value: float) -> str:
+    """Print a whole number with separators.
+
+    Examples
+    --------
+    >>> count(50000)
+    '50,000'
+    """
+    return f"{value:,.0f}"
+
+
+def chance(value: float) -> str:
+    """Print a chance level as a percentage with the digits it needs, at most three.
+
+    Examples
+    --------
+    >>> chance(0.0625), chance(0.5), chance(1 / 512)
+    ('6.25', '50', '0.195')
+    """
+    return f"{100 * value:.3g}"
+
+
+def ratio(value: float) -> str:
+    """Print a factor score, 1 perfect and 0 chance, with three decimals.
+
+    Examples
+    --------
+    >>> ratio(0.98765), ratio(-0.25)
+    ('0.988', '−0.250')
+    """
+    text = f"{value:.3f}"
+    return "0.000" if text == "-0.000" else text.replace("-", MINUS)
+
+
+def spread(value: float) -> str:
+    """Print a variance of shares as its standard deviation in percentage points.
+
+    Examples
+    --------
+    >>> spread(0.0004), spread(0.0)
+    ('2.0', '0.0')
+    """
+    return percent(math.sqrt(value))
+
+
+def megabytes(value: float) -> str:
+    """Print bytes in decimal megabytes.
+
+    Examples
+    --------
+    >>> megabytes(400_000_000)
+    '400 MB'
+    """
+    return f"{short(value / 1e6)} MB"
+
+
+def milliseconds(value: float) -> str:
+    """Print seconds in milliseconds.
+
+    Examples
+    --------
+    >>> milliseconds(0.0021)
+    '2.1 ms'
+    """
+    return f"{short(1000 * value)} ms"
+
+
+FORMATS: Mapping[str, Callable[[float], str]] = {
+    "percent": percent,
+    "points": points,
+    "short": short,
+    "count": count,
+    "chance": chance,
+    "ratio": ratio,
+    "spread": spread,
+    "megabytes": megabytes,
+    "milliseconds": milliseconds,
+}
+
+
+def lookup(plain: Any, path: str) -> Any:
+    """Find a value in plain JSON data.
+
+    Parameters
+    ----------
+    plain : mapping or sequence
+        A result as plain values.
+    path : str
+        Keys and indices joined by slashes, since factor names hold dots.
+
+    Returns
+    -------
+    Any
+        The value.
+
+    Examples
+    --------
+    >>> lookup({"a": {"b.c": [1, 2]}}, "a/b.c/1")
+    2
+    """
+    for part in path.split("/"):
+        plain = plain[int(part)] if isinstance(plain, list | tuple) else plain[part]
+    return plain
+
+
+def field(plain: Any, path: str, form: str) -> Markup:
+    """Print a number of a result, tied to where it stands.
+
+    Parameters
+    ----------
+    plain : mapping
+        A result as plain values.
+    path : str
+        Where the number stands, see ``lookup``.
+    form : str
+        A key of ``FORMATS``.
+
+    Returns
+    -------
+    Markup
+        A ``data`` element, or a dash for ``None``.
+    """
+    value = lookup(plain, path)
+    if value is None:
+        return Markup('<span class="soft">{}</span>').format("—")
+    return Markup('<data value="{}" data-field="{}" data-form="{}">{}</data>').format(
+        value, path, form, FORMATS[form](value)
+    )
+
+
+def interval(plain: Any, path: str, form: str) -> Markup:
+    """Print an interval of a result, or say that there is none.
+
+    Parameters
+    ----------
+    plain : mapping
+        A result as plain values.
+    path : str
+        Where the interval stands.
+    form : str
+        A key of ``FORMATS``.
+
+    Returns
+    -------
+    Markup
+        Both ends with a dash between them ("to" where ends carry signs).
+    """
+    if lookup(plain, path) is None:
+        return Markup('<span class="soft">no interval</span>')
+    join = " to " if form in ("points", "ratio") else DASH
+    ends = (field(plain, f"{path}/{end}", form) for end in (0, 1))
+    return Markup(join).join(ends)  # noqa: S704 - one of two constants

@@ -1,0 +1,211 @@
+"""Write the static site: boards, one page per entry and per dataset, and the downloads.
+
+Styles and script stand inline in every page and the content security policy names their hashes.
+Measured in Chromium, ``'self'`` would also load files beside a page opened from disk, but whether
+it matches ``file:`` differs between browsers; hashes work everywhere, and a page that is mailed
+or saved alone still works. Nothing is loaded from anywhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from markupsafe import Markup
+
+from recombine.leaderboard import export
+from recombine.leaderboard.board import INFERENCE, TEST_COMPUTE, TRUST, RankedBoard, rank_board
+from recombine.leaderboard.cards import Card, load_card
+from recombine.leaderboard.detail import Detail, metric_words
+from recombine.leaderboard.entries import load_boards
+from recombine.leaderboard.numbers import FORMATS
+from recombine.renderer.errors import ResourceError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HERE = Path(__file__).parent
+MARKER = ".recombine-site"
+ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
+    "%3Cpath fill='%230a64ad' d='M1 1h6v6H1zM9 9h6v6H9z'/%3E"
+    "%3Cpath fill='none' stroke='%23b5420a' stroke-width='2' d='M10 2h4v4h-4zM2 10h4v4H2z'/%3E"
+    "%3C/svg%3E"
+)
+
+
+def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -> Path:
+    """Build the whole site; the old one stays until the new one is complete.
+
+    Parameters
+    ----------
+    results : sequence of Path
+        Result files.
+    out : Path
+        Folder of the site. It may exist when an earlier build wrote it, or when it is empty.
+    cards : sequence of Path
+        Dataset folders with ``certificate.json`` and ``preview.png``.
+
+    Returns
+    -------
+    Path
+        ``out / "index.html"``.
+
+    Raises
+    ------
+    InvalidInputError
+        When a result file or a card is invalid; nothing is written.
+    IntegrityError
+        When a result file was edited after scoring; nothing is written.
+    UsageError
+        When ``out`` holds something that no build wrote.
+    ResourceError
+        When the site cannot be written.
+    """
+    out = Path(out)
+    _check_target(out)
+    boards = [rank_board(board) for board in load_boards(results)]
+    files = render_site(boards, [load_card(Path(folder)) for folder in cards])
+    temporary = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        for name, content in files.items():
+            target = temporary / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        _swap(temporary, out)
+    except OSError as error:
+        raise ResourceError(
+            f"build_site: expected to write {out}, got {error.strerror or error}; free some space "
+            "or choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out / "index.html"
+
+
+def render_site(boards: Sequence[RankedBoard], cards: Sequence[Card]) -> dict[str, bytes]:
+    """Make every file of the site in memory.
+
+    Parameters
+    ----------
+    boards : sequence of RankedBoard
+        The boards; may be empty.
+    cards : sequence of Card
+        Data cards; may be empty.
+
+    Returns
+    -------
+    dict
+        Path inside the site to content. Equal input gives equal bytes: no clock is read.
+    """
+    pages = _Pages.make(boards, cards)
+    files = {
+        MARKER: b"Written by recombine board. A new build replaces this folder.\n",
+        "index.html": pages.render("index.html", ""),
+        "results.csv": export.to_csv(boards).encode(),
+        "results.json": export.to_json(boards).encode(),
+    }
+    for ranked in boards:
+        for row in ranked.rows:
+            detail = Detail(row, ranked.board.key)
+            name = f"entries/{row.entry.slug}"
+            files[f"{name}.html"] = pages.render("entry.html", "../", ranked=ranked, page=detail)
+            files[f"{name}.json"] = _json(row.entry.plain)
+    for card in cards:
+        folder = f"data/{card.slug}"
+        files[f"{folder}/index.html"] = pages.render("data.html", "../../", card=card)
+        files[f"{folder}/certificate.json"] = card.certificate_json
+        if card.sheet is not None:
+            files[f"{folder}/preview.png"] = card.sheet
+    return files
+
+
+@dataclass(frozen=True)
+class _Pages:
+    """The templates and what every page shares."""
+
+    environment: jinja2.Environment
+    shared: dict[str, Any]
+
+    @classmethod
+    def make(cls, boards: Sequence[RankedBoard], cards: Sequence[Card]) -> _Pages:
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters |= dict(FORMATS) | {"metric": metric_words}
+        css = (HERE / "static" / "site.css").read_text(encoding="utf-8")
+        script = (HERE / "static" / "site.js").read_text(encoding="utf-8")
+        shared = {
+            "boards": boards,
+            "cards": cards,
+            "card_of": {card.certificate.root: card for card in cards},
+            "css": Markup(css),  # noqa: S704 - our own file
+            "script": Markup(script),  # noqa: S704 - our own file
+            "policy": Markup(content_security_policy(css, script)),  # noqa: S704 - hashes
+            "icon": Markup(ICON),  # noqa: S704 - a constant
+            "trust": TRUST,
+            "inference": INFERENCE,
+            "compute_words": TEST_COMPUTE,
+        }
+        return cls(environment, shared)
+
+    def render(self, template: str, up: str, **context: Any) -> bytes:
+        page = self.environment.get_template(template)
+        return page.render(up=up, **self.shared, **context).encode()
+
+
+def content_security_policy(css: str, script: str) -> str:
+    """Return the policy of every page: this style, this script, embedded images, nothing else.
+
+    Parameters
+    ----------
+    css, script : str
+        The inline style sheet and script, byte for byte as in the page.
+
+    Returns
+    -------
+    str
+        Value of the ``Content-Security-Policy`` meta element.
+    """
+    style, code = (
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
+        for text in (css, script)
+    )
+    return (
+        f"default-src 'none'; style-src {style}; script-src {code}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _json(plain: dict[str, Any]) -> bytes:
+    return (json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _check_target(out: Path) -> None:
+    if not out.exists():
+        return
+    ours = out.is_dir() and ((out / MARKER).is_file() or not any(out.iterdir()))
+    if not ours:
+        raise UsageError(
+            f"build_site: expected {out} to be absent, empty or an earlier site, found something "
+            "else; choose another folder, nothing was changed"
+        )
+
+
+def _swap(new: Path, out: Path) -> None:
+    old = new.with_suffix(".old")
+    if out.exists():
+        out.rename(old)
+    new.rename(out)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,207 @@
+"""What a board shows and what it cannot show, in sentences computed from its entries.
+
+The wording stays neutral: it reports estimates, intervals and verdicts of tests, and never names
+a reason for a difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from recombine.leaderboard.numbers import DASH, chance, percent, points, short
+from recombine.leaderboard.ranks import MIN_SEEDS_TEST, MIN_SEEDS_UNMARKED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recombine.benchmark.result import Result
+    from recombine.leaderboard.entries import Board
+    from recombine.leaderboard.ranks import Pair, RankSet
+
+PERCENT = "\u00a0%"
+WANTED_CELLS = 40
+"""Held-out combinations from which seed and combination effects are told apart well."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """The words above a board.
+
+    Attributes
+    ----------
+    headline : str
+        One or two sentences.
+    shows, limits : tuple of str
+        What the board shows, and what it cannot show.
+    """
+
+    headline: str
+    shows: tuple[str, ...]
+    limits: tuple[str, ...]
+
+
+def tell(board: Board, ranks: Sequence[RankSet], pairs: Sequence[Pair]) -> Story:
+    """Describe a board.
+
+    Parameters
+    ----------
+    board : Board
+        At least one entry, best estimate first.
+    ranks : sequence of RankSet
+        In the order of the entries.
+    pairs : sequence of Pair
+        Every comparison on the board.
+
+    Returns
+    -------
+    Story
+        Plain text; method names in it are untrusted.
+    """
+    results = [entry.result for entry in board.entries]
+    shows = (_design(results[0]), _gaps(results), _search(results))
+    limits = (
+        _seeds(results),
+        _cells(results),
+        _confounds(results),
+        _undecided(ranks, pairs),
+        _scope(board),
+    )
+    return Story(_headline(results, pairs), tuple(filter(None, shows)), tuple(filter(None, limits)))
+
+
+def _headline(results: Sequence[Result], pairs: Sequence[Pair]) -> str:
+    best = results[0].scores.ooc_test
+    score = f"{percent(best.estimate)}{PERCENT}"
+    text = f"The highest accuracy on combinations that training never showed is {score}"
+    if best.ci95 is not None:
+        low, high = (percent(end) for end in best.ci95)
+        text += f" (95{PERCENT} interval {low}{DASH}\u2060{high}{PERCENT})"
+    text += f", by {results[0].method.name}; chance is {chance(best.chance)}{PERCENT}."
+    return f"{text} {_verdict(pairs)}".strip()
+
+
+def _verdict(pairs: Sequence[Pair]) -> str:
+    tested = [pair for pair in pairs if pair.tested]
+    apart = sum(pair.separated for pair in tested)
+    if not pairs:
+        return "It is the only entry, so there is nothing to compare it with."
+    if not tested:
+        return (
+            f"No two entries were tested against each other: that takes at least {MIN_SEEDS_TEST} "
+            "seeds each."
+        )
+    if apart == 0:
+        return "No two entries can be told apart, so the order of the rows carries no information."
+    if apart == len(pairs):
+        return f"All {_n(len(pairs), 'pair')} of entries can be told apart."
+    return f"{apart} of {_n(len(pairs), 'pair')} of entries can be told apart."
+
+
+def _design(result: Result) -> str:
+    scores, factors = result.scores, [_words(name) for name in result.data.recombined]
+    inside, outside = scores.id_test, scores.ooc_test
+    return (
+        f"{inside.n_cells + outside.n_cells} combinations of {' and '.join(factors)}. Training "
+        f"showed {inside.n_cells} of them; {outside.n_cells} were held out. An answer counts when "
+        "every recombined factor of the image is right."
+    )
+
+
+def _gaps(results: Sequence[Result]) -> str:
+    measured = [r for r in results if r.gap.ci95 is not None]
+    lower = [r for r in measured if r.gap.ci95 is not None and r.gap.ci95[0] > 0]
+    if not measured:
+        return ""
+    low = min(r.gap.estimate for r in results)
+    high = max(r.gap.estimate for r in results)
+    span = f"{points(low)} to {points(high)}" if low != high else points(low)
+    return (
+        f"ID minus OOC is {span} points; its interval lies above zero for "
+        f"{_of(len(lower), len(measured), 'entry', 'entries')}."
+    )
+
+
+def _search(results: Sequence[Result]) -> str:
+    costs = [r.compute.gflop_per_image for r in results if r.compute.gflop_per_image]
+    if len(costs) < 2 or min(costs) == max(costs):
+        return ""
+    return (
+        f"One answer costs between {short(min(costs))} and {short(max(costs))} GFLOP per image, "
+        "every search step included."
+    )
+
+
+def _seeds(results: Sequence[Result]) -> str:
+    few = sum(len(r.seeds) < MIN_SEEDS_UNMARKED for r in results)
+    untested = sum(len(r.seeds) < MIN_SEEDS_TEST for r in results)
+    if not few:
+        return ""
+    text = (
+        f"{_of(few, len(results), 'entry', 'entries').capitalize()} have fewer than "
+        f"{MIN_SEEDS_UNMARKED} training seeds and are marked as a sketch."
+    )
+    if untested:
+        text += f" {untested} have fewer than {MIN_SEEDS_TEST} and take part in no test."
+    return text
+
+
+def _cells(results: Sequence[Result]) -> str:
+    cells = results[0].scores.ooc_test.n_cells
+    found = [r.smallest_detectable_difference for r in results]
+    known = [value for value in found if value is not None]
+    few = f"With {cells} held-out combinations" + (
+        f" (fewer than {WANTED_CELLS})," if cells < WANTED_CELLS else ","
+    )
+    if not known:
+        return f"{few} no interval could be computed." if cells < WANTED_CELLS else ""
+    low, high = percent(min(known)), percent(max(known))
+    span = low if low == high else f"{low} to {high}"
+    return f"{few} a difference below {span} points would often be missed (80{PERCENT} power)."
+
+
+def _confounds(results: Sequence[Result]) -> str:
+    differ: list[tuple[str, set[Any]]] = [
+        ("supervision", {r.track.supervision for r in results}),
+        ("data track", {r.track.data for r in results}),
+        ("number of training images", {r.data.n_train for r in results}),
+        ("generated images seen", {r.training.generated_images_seen for r in results}),
+        ("compute per image", {r.compute.gflop_per_image for r in results}),
+    ]
+    names = [name for name, values in differ if len(values) > 1]
+    if not names:
+        return ""
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return (
+        f"Entries differ in {listed}; a difference in score is not evidence for one of them alone."
+    )
+
+
+def _undecided(ranks: Sequence[RankSet], pairs: Sequence[Pair]) -> str:
+    if not pairs or all(rank.low == rank.high for rank in ranks):
+        return ""
+    return "Not told apart does not mean equal: it means that these data do not decide."
+
+
+def _scope(board: Board) -> str:
+    key = board.key
+    return (
+        f"The numbers hold for {key.dataset} {key.version} at {key.resolution} px and for the "
+        "stated readout; they say nothing about other scenes."
+    )
+
+
+def _words(factor: str) -> str:
+    return factor.replace(".", " ").replace("_", " ")
+
+
+def _n(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _of(part: int, whole: int, one: str, many: str) -> str:
+    if part == whole:
+        return (
+            f"all {whole} {many}" if whole > 2 else f"both {many}" if whole == 2 else f"the {one}"
+        )
+    return f"{part} of {_n(whole, one, many)}"

@@ -1,0 +1,132 @@
+"""Made-up entries that look like a real board, for tests and for looking at the page."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from factories import make_result
+
+from recombine.benchmark import stats
+
+CHECKS = ["leak", "closure", "marginals", "exposure", "integrity"]
+# entry, name, inference, supervision, ID, OOC, GFLOP per image, steps, generated images
+ENTRIES = [
+    ("supervised", "Supervised slot encoder", "direct", "supervised", 0.97, 0.55, 0.031, 0, 0),
+    ("autoencoder", "Autoencoder", "direct", "unsupervised", 0.91, 0.42, 0.031, 0, 0),
+    ("autoencoder-search", "Autoencoder", "search", "unsupervised", 0.93, 0.64, 24.1, 300, 0),
+    ("autoencoder-replay", "Autoencoder with replay", "replay", "unsupervised", 0.92, 0.70, 0.031,
+     0, 64_000),
+    ("autoencoder-replay-search", "Autoencoder with replay", "replay+search", "unsupervised", 0.94,
+     0.83, 24.1, 300, 64_000),
+    ("pixels", "Pixels, no training", "direct", "unsupervised", 0.34, 0.09, None, 0, 0),
+]  # fmt: skip
+IMAGES = 48
+STEPS = (0, 1, 3, 10, 30, 100, 300)
+
+
+def hits(rng, mean, seeds, cells=8, images=IMAGES):
+    """Draw right answers with seed and cell effects around a mean accuracy."""
+    logit = np.log(mean / (1 - mean))
+    logit = logit + rng.normal(0, 0.12, (seeds, 1)) + rng.normal(0, 0.35, (1, cells))
+    return rng.binomial(images, 1 / (1 + np.exp(-logit)))
+
+
+def paired(id_hits, ooc_hits, images=IMAGES):
+    """Return a matched-blocks gap whose counts agree with the cells in total."""
+    seeds, cells = id_hits.shape
+    shape = (seeds, images)
+    rng = np.random.default_rng(7)
+    ins = np.clip(rng.binomial(cells, id_hits.mean(1, keepdims=True) / images, shape), 0, cells)
+    out = np.clip(rng.binomial(cells, ooc_hits.mean(1, keepdims=True) / images, shape), 0, cells)
+    found = stats.crossed_mean((ins - out) / cells, (-1.0, 1.0))
+    return {
+        "estimate": found.value,
+        "ci95": found.ci95,
+        "ci_method": stats.BLOCK_METHOD,
+        "n_blocks": images,
+        "id_hits": ins.tolist(),
+        "ooc_hits": out.tolist(),
+        "id_counts": [cells] * images,
+        "ooc_counts": [cells] * images,
+    }
+
+
+def curve(before, after, cost):
+    """Return the search curve of one run between two results' hits; both carry it."""
+    share = np.linspace(0, 1, len(STEPS)) ** 0.7
+    out = {
+        "steps": list(STEPS),
+        "gflop_per_image": [0.031 + (cost - 0.031) * s / STEPS[-1] for s in STEPS],
+    }
+    for name, first, last in (("id", before[0], after[0]), ("ooc", before[1], after[1])):
+        ends = [stats.crossed_mean(h / IMAGES) for h in (first, last)]
+        low, high = (np.array([e.value, *e.ci95]) for e in ends)
+        points = [(1 - s) * low + s * high for s in share]
+        points[-1] = high
+        out[name] = [float(p[0]) for p in points]
+        out[f"{name}_ci95"] = [(float(p[1]), float(p[2])) for p in points]
+    return out
+
+
+def draw(index, seeds):
+    """Return ID and OOC hits of one of ``ENTRIES``."""
+    rng = np.random.default_rng(100 + index)
+    return hits(rng, ENTRIES[index][4], seeds), hits(rng, ENTRIES[index][5], seeds)
+
+
+def sample(index, seeds=5, **over):
+    """Return the result of one of ``ENTRIES``."""
+    entry, name, inference, supervision, _, _, cost, steps, generated = ENTRIES[index]
+    id_hits, ooc_hits = draw(index, seeds)
+    counts = np.full((seeds, 8), IMAGES)
+    inverter = "autoencoder" in entry
+    fields = {
+        "entry": entry,
+        "method": {
+            "name": name,
+            "inference": inference,
+            "kind": "inverter" if inverter else "encoder",
+            "source": "arXiv 2512.08854, section 5",
+            "note": "Reimplementation; details of the paper's Appendix B unseen.",
+        },
+        "track": {"data": "scratch", "supervision": supervision, "test_compute": "T1"},
+        "paired_gap": paired(id_hits, ooc_hits),
+        "compute": {"gflop_per_image": cost, "steps": steps},
+        "training": {"generated_images_seen": generated},
+        "compute_curve": {"gflop_per_image": [cost]},
+    }
+    if inverter and seeds > 1:
+        first = index if not steps else index - 1
+        fields["compute_curve"] = curve(draw(first, seeds), draw(first + 1, seeds), 24.1)
+    return make_result(
+        id_hits=id_hits,
+        id_counts=counts,
+        ooc_hits=ooc_hits,
+        ooc_counts=counts,
+        **{**fields, **over},
+    )
+
+
+def write_results(folder, seeds=5, indices=None):
+    """Write the sample board and return the result files."""
+    return [sample(i, seeds).save(folder) for i in (indices or range(len(ENTRIES)))]
+
+
+def write_card(folder, png):
+    """Write a dataset folder as far as the site reads it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "preview.png").write_bytes(png)
+    certificate = {
+        "format": "recombine.certificate/1",
+        "dataset": "smoke/1.0",
+        "root": "ab" * 32,
+        "passed": True,
+        "proves": "Proves that ID and OOC images differ in the combination and in nothing else.",
+        "checks": [
+            {"name": name, "status": "pass", "claim": f"claim of {name}", "found": "0 faults"}
+            for name in CHECKS
+        ],
+    }
+    (folder / "certificate.json").write_text(json.dumps(certificate))
+    return folder
