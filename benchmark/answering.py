@@ -52,7 +52,7 @@ class Answers:
     repeat_change: tuple[float, ...]
 
 
-class _WrongAnswer(ValueError):
+class _WrongAnswerError(ValueError):
     """Arguments: what was expected, what came."""
 
 
@@ -121,7 +121,7 @@ def ask(
             outputs = _run(method, images, steps)
             answers = [_checked(output, method, len(images), min_slots) for output in outputs]
             _same_shape(answers, shape)
-        except _WrongAnswer as error:
+        except _WrongAnswerError as error:
             raise InvalidInputError(
                 f"{who}: expected {error.args[0]}, got {error.args[1]}; see "
                 "recombine.benchmark.protocol.SlotOutput"
@@ -170,7 +170,7 @@ def _run(method: Encoder | Inverter, images: Tensor, steps: tuple[int, ...]) -> 
         # A later step may change the state in place, and what was read with it.
         outputs[-1] = SlotOutput(slots=_cloned(outputs[-1]))
     if images._version != version:
-        raise _WrongAnswer("images left as they are", "a method that changed them in place")
+        raise _WrongAnswerError("images left as they are", "a method that changed them in place")
     return outputs
 
 
@@ -184,25 +184,27 @@ def _checked(
 ) -> Float[Array, "images slots dim"]:
     slots = getattr(output, "slots", None)
     if not isinstance(slots, torch.Tensor):
-        raise _WrongAnswer("a SlotOutput with a tensor of slots", type(output).__name__)
+        raise _WrongAnswerError("a SlotOutput with a tensor of slots", type(output).__name__)
     if slots.dtype != torch.float32 or slots.ndim != 3 or len(slots) != batch:
-        raise _WrongAnswer(
+        raise _WrongAnswerError(
             f"slots ({batch}, S, D) torch.float32", f"{tuple(slots.shape)} {slots.dtype}"
         )
     if slots.shape[2] != method.slot_dim or not 1 <= slots.shape[2] <= MAX_DIM:
-        raise _WrongAnswer(f"D = slot_dim = {method.slot_dim}, 1 to {MAX_DIM}", slots.shape[2])
+        raise _WrongAnswerError(f"D = slot_dim = {method.slot_dim}, 1 to {MAX_DIM}", slots.shape[2])
     if not min_slots <= slots.shape[1] <= MAX_SLOTS:
-        raise _WrongAnswer(f"{min_slots} to {MAX_SLOTS} slots", slots.shape[1])
+        raise _WrongAnswerError(f"{min_slots} to {MAX_SLOTS} slots", slots.shape[1])
     array: Array = slots.detach().cpu().numpy()
     if not np.all(np.abs(array) <= MAX_ABS):  # also False for NaN
-        raise _WrongAnswer(f"finite slots of at most {MAX_ABS:g}", "NaN, infinite or bigger values")
+        raise _WrongAnswerError(
+            f"finite slots of at most {MAX_ABS:g}", "NaN, infinite or bigger values"
+        )
     return array
 
 
 def _same_shape(answers: list[Array], shape: tuple[int, ...] | None) -> None:
     shapes = {answer.shape[1:] for answer in answers} | ({shape} if shape is not None else set())
     if len(shapes) != 1:
-        raise _WrongAnswer("one number of slots for every batch and step", sorted(shapes))
+        raise _WrongAnswerError("one number of slots for every batch and step", sorted(shapes))
 
 
 def _store(

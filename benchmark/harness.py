@@ -254,7 +254,8 @@ def scored_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"
         Sorted, each once: ID-val, ID-test, OOC-test and the readout's training images.
     """
     parts = [dataset.indices(split) for split in SCORED_SPLITS]
-    return np.unique(np.concatenate([*parts, readout_indices(dataset, options)])).astype(np.int64)
+    every: Array = np.unique(np.concatenate([*parts, readout_indices(dataset, options)]))
+    return every.astype(np.int64, copy=False)
 
 
 def _finished(path: Path, key: str) -> bool:

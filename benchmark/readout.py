@@ -18,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from recombine.benchmark.metrics import contributions
 
@@ -150,14 +151,16 @@ def fit_readout(
     Readout
         Frozen.
     """
-    match = match_slots(train, val, schema)
     wanted = schema.keys if only is None else only
-    fitted = {
-        f"{slot.name}.{factor.name}": _fit_best(train, val, slot, factor, match[number])
-        for number, slot in enumerate(schema.slots)
-        for factor in slot.factors
-        if f"{slot.name}.{factor.name}" in wanted
-    }
+    # These problems are too small for threads: with several, most time goes into waiting.
+    with threadpool_limits(limits=1):
+        match = match_slots(train, val, schema)
+        fitted = {
+            f"{slot.name}.{factor.name}": _fit_best(train, val, slot, factor, match[number])
+            for number, slot in enumerate(schema.slots)
+            for factor in slot.factors
+            if f"{slot.name}.{factor.name}" in wanted
+        }
     return Readout(match, fitted)
 
 

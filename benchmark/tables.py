@@ -247,7 +247,8 @@ def gap_of(id_test: Score, ooc_test: Score) -> Gap:
 
 def shares(score: Score) -> Float[Array, "seeds cells"]:
     """Return the accuracy per seed and cell of a stored score."""
-    return np.array(score.hits, float) / np.array(score.counts, float)
+    out: Array = np.array(score.hits, float) / np.array(score.counts, float)
+    return out
 
 
 def paired_gap_of(
@@ -317,7 +318,8 @@ def worst_cells_of(score: Score, quantile: float = WORST) -> WorstCells:
 def _by_block(blocks: Array, block_of: Array, correct: Array) -> tuple[Array, Array]:
     member = np.equal(block_of[None, :], blocks[:, None])
     hits: Array = np.einsum("bn,sn->sb", member.astype(np.int64), correct.astype(np.int64))
-    return hits, member.sum(axis=1)
+    counts: Array = member.sum(axis=1)
+    return hits, counts
 
 
 def _table(values: Array) -> tuple[tuple[int, ...], ...]:

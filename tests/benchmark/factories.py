@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from recombine.benchmark import stats
 from recombine.benchmark.result import Result
 

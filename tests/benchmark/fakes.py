@@ -190,7 +190,10 @@ class Trained:
     """A learner that looks at one epoch, counts, and returns the search method."""
 
     width: int = 4
-    card: MethodCard = MethodCard(id="approach", name="Approach", supervision="supervised")
+
+    @property
+    def card(self):
+        return MethodCard(id="approach", name="Approach", supervision="supervised")
 
     def fit(self, data, val, *, seed, budget, log):
         for batch in data.batches(32, seed=seed):
@@ -203,13 +206,21 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class TrainedPixels:
-    """A learner that returns the pixel reader plus noise that depends on the seed."""
+class Noisy:
+    """A learner whose slots are pixels plus noise that is fixed per seed and image content."""
 
-    noise: float = 0.0
-    card: MethodCard = MethodCard(id="trained-pixels", name="Trained pixels")
+    noise: float = 0.3
 
     def fit(self, data, val, *, seed, budget, log):
-        method = Pixels()
-        method.weight = torch.ones(3, 3)
-        return method
+        return NoisyPixels(self.noise, seed)
+
+
+class NoisyPixels(Pixels):
+    def __init__(self, noise, seed):
+        generator = torch.Generator().manual_seed(seed)
+        self.weight = torch.randn(192, 192, generator=generator) * noise
+
+    def encode(self, images):
+        slots = halves(images)
+        noise = torch.sin(1000 * slots.flatten(1) @ self.weight)
+        return SlotOutput(slots=(slots + 3 * noise.unflatten(1, (2, 96))).contiguous())

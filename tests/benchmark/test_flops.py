@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from recombine.benchmark.flops import FlopCounter, count_flops
 from torch import nn
+
+from recombine.benchmark.flops import FlopCounter, count_flops
 
 
 def attention_layer_flops(batch, tokens, width, hidden):
