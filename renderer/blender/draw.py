@@ -56,9 +56,10 @@ def _ground(environment: str, resolution: int) -> list[Hits]:
     """Return where the rays meet floor and backdrop: the same in every image."""
     from recombine.renderer.blender import labels, setting  # noqa: PLC0415
 
-    meshes = [setting.floor_mesh(environment)]
+    factor = setting.shrink(resolution)
+    meshes = [setting.floor_mesh(environment, factor)]
     if not setting.painted(environment):
-        meshes.append(setting.backdrop_mesh(environment))
+        meshes.append(setting.backdrop_mesh(environment, factor))
     return [labels.surface_hits(mesh, resolution) for mesh in meshes]
 
 
@@ -102,16 +103,18 @@ def render_radiance(scene: Scene, settings: RenderSettings) -> Float[np.ndarray,
 
     _passes.clear()
     with session.quiet():
-        stage.arrange(scene)
         stage.configure(settings)
+        stage.arrange(scene, settings.resolution)
         bpy.ops.render.render()
     if "combined" not in _passes:
         raise ResourceError(
             "renderer: expected a picture from Cycles, got none; is there memory left? "
             "Run: recombine doctor"
         )
-    pixels = _passes["combined"].reshape(settings.resolution, settings.resolution, -1)
-    return np.ascontiguousarray(pixels[::-1, :, :3])
+    edge = stage.overscan(settings)
+    full = settings.resolution + 2 * edge
+    pixels = _passes["combined"].reshape(full, full, -1)[::-1, :, :3]
+    return np.ascontiguousarray(pixels[edge : full - edge, edge : full - edge])
 
 
 def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:

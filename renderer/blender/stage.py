@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 def _place_camera() -> None:
     """Stand the camera where the library says."""
     bproc.camera.set_intrinsics_from_blender_params(lens=CAMERA.focal, lens_unit="MILLIMETERS")
-    bpy.context.scene.camera.data.sensor_width = CAMERA.sensor
     right, up, forward = camera_axes()
     pose = np.eye(4)
     pose[:3, :3] = np.stack([right, up, -forward], axis=1)
@@ -74,13 +73,15 @@ class Stage:
         mesh.materials.append(None)
         return bproc.object.create_from_blender_mesh(mesh, name)
 
-    def arrange(self, scene: Scene) -> None:
+    def arrange(self, scene: Scene, resolution: int) -> None:
         """Dress the stage for a scene.
 
         Parameters
         ----------
         scene : Scene
             Objects, environment and seed; names must exist in the library.
+        resolution : int
+            Edge of the image, pixels; it decides how fine textures are.
         """
         while len(self._slots) < len(scene.objects):
             self._slots.append(self._thing(f"slot {len(self._slots)}"))
@@ -89,7 +90,7 @@ class Stage:
             thing.hide(not used)
             if used:
                 self._dress(thing, scene.objects[index], index)
-        self._surround(scene)
+        self._surround(scene, setting.shrink(resolution))
         bpy.context.scene.cycles.seed = scene.cycles_seed
 
     def _dress(self, thing: Any, spec: ObjectSpec, index: int) -> None:
@@ -105,12 +106,12 @@ class Stage:
         thing.set_rotation_euler([0.0, 0.0, spec.yaw])
         thing.set_scale([spec.scale] * 3)
 
-    def _surround(self, scene: Scene) -> None:
+    def _surround(self, scene: Scene, factor: int) -> None:
         """Swap floor, backdrop, world and sun."""
         name = scene.environment
-        self._floor.blender_obj.data = setting.floor_mesh(name)
+        self._floor.blender_obj.data = setting.floor_mesh(name, factor)
         backdrop = self._backdrop.blender_obj
-        backdrop.data = setting.backdrop_mesh(name)
+        backdrop.data = setting.backdrop_mesh(name, factor)
         solid = not setting.painted(name)
         backdrop.visible_diffuse = backdrop.visible_glossy = backdrop.visible_shadow = solid
         backdrop.visible_transmission = solid
@@ -133,6 +134,22 @@ class Stage:
             self._sun.set_color(list(sun.colour))
             self._sun.blender_obj.data.angle = math.radians(sun.angle)
 
+    @staticmethod
+    def overscan(settings: RenderSettings) -> int:
+        """Return how many pixels are drawn beyond each edge and cut off.
+
+        Parameters
+        ----------
+        settings : RenderSettings
+            Only whether it denoises matters.
+
+        Returns
+        -------
+        int
+            2 with denoising, which tints the pixels in the corners of what it sees.
+        """
+        return 2 if settings.denoise else 0
+
     def configure(self, settings: RenderSettings) -> None:
         """Apply render settings.
 
@@ -141,7 +158,10 @@ class Stage:
         settings : RenderSettings
             Resolution, samples, denoising and path length.
         """
-        bproc.camera.set_resolution(settings.resolution, settings.resolution)
+        size = settings.resolution + 2 * self.overscan(settings)
+        bproc.camera.set_resolution(size, size)
+        lens = bpy.context.scene.camera.data
+        lens.sensor_width = CAMERA.sensor * size / settings.resolution  # the pixels stay as large
         bproc.renderer.set_max_amount_of_samples(settings.samples)
         bproc.renderer.set_light_bounces(
             diffuse_bounces=min(settings.bounces, 2),
