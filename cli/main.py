@@ -29,7 +29,7 @@ Three things people do:
   recombine render smoke --out runs/smoke        render dataset splits
   recombine score my_model.py:MyLearner --data runs/smoke
                                                  submit a model for scoring
-  recombine board --results runs/results --out runs/site
+  recombine board build --results runs/results
                                                  compare on the leaderboard
 
 Exit codes: 0 ok, 2 usage, 3 invalid input or submission, 4 resource limit, 5 integrity failure.

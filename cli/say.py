@@ -18,6 +18,12 @@ def line(text: str = "") -> None:
     sys.stdout.flush()
 
 
+def note(text: str) -> None:
+    """Write one remark for people beside the progress, at once."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
 def emit(data: Any) -> None:
     """Write one JSON document for programs."""
     sys.stdout.write(json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n")

@@ -1,0 +1,125 @@
+"""`quickstart`: the main job end to end, on real renders."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recombine.cli import say
+
+if TYPE_CHECKING:
+    from recombine.benchmark.result import Result
+    from recombine.renderer.reader import Dataset
+
+# Replay continues from the autoencoder's trained stage, so it comes last and finds it cached.
+METHODS = ("supervised", "autoencoder", "autoencoder-replay")
+
+
+@dataclass(frozen=True)
+class Quickstart:
+    """Render a small dataset, train two kinds of model, score them and build the page.
+
+    Five steps, each says what it does and how long it will take: render the preset with
+    Blender Cycles; verify it; train a supervised encoder and an autoencoder with several seeds
+    and ask them blindly, the autoencoder also with replay and with search; score; build the
+    leaderboard page. Run it again after an interruption: finished parts are kept.
+
+    Example: recombine quickstart --out runs/quickstart
+    """
+
+    out: Path = Path("runs/quickstart")
+    """Folder for everything: data, runs, results, site."""
+    scale: float = 1.0
+    """Share of the matched blocks to render; 1 is the whole preset."""
+    seeds: int = 3
+    """Training seeds; 5 for a claim, 3 for a sketch."""
+    size: str = "cpu"
+    """Size of the baselines: tiny or cpu."""
+    steps: tuple[int, ...] = (0, 1, 3, 10, 30)
+    """Search steps at which the autoencoder is read."""
+    readout_labels: int = 512
+    """ID training images on which readouts are fitted."""
+    workers: int = field(default_factory=lambda: max(1, len(os.sched_getaffinity(0))))
+    """Parallel processes, one thread each; the number of cores by default."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self) -> int:
+        """Run the five steps."""
+        began = time.monotonic()
+        data = self._render()
+        results = self._train_and_score(data)
+        index = self._board()
+        if self.json:
+            say.emit({"index": str(index), "results": [r.file_name for r in results]})
+            return 0
+        from recombine.cli.submissions import show
+
+        show(results, f"{data.name}, {len(data)} images, root {data.root[:16]}")
+        say.line(f"done in {(time.monotonic() - began) / 60:.1f} min")
+        say.line(f"page:          {index.absolute().as_uri()}")
+        say.line(f"contact sheet: {(self._folder('data') / 'preview.png').absolute()}")
+        say.line(f"results:       {self._folder('results').absolute()}")
+        return 0
+
+    def _render(self) -> Dataset:
+        from recombine.renderer.presets import load_preset
+        from recombine.renderer.reader import Dataset
+        from recombine.renderer.render import render_dataset
+
+        preset = load_preset("smoke", scale=self.scale)
+        folder = self._folder("data")
+        self._say(1, f"render {preset.name} with Blender Cycles into {folder} (about 2 minutes)")
+        with say.progress("render", quiet=self.json) as progress:
+            certificate = render_dataset(preset, folder, workers=self.workers, progress=progress)
+        passed = sum(c.status == "pass" for c in certificate.checks)
+        self._say(2, f"verify: {passed} of {len(certificate.checks)} checks passed")
+        return Dataset(folder)
+
+    def _train_and_score(self, data: Dataset) -> list[Result]:
+        from recombine.benchmark.grid import Job, run_grid
+        from recombine.benchmark.harness import RunOptions
+        from recombine.benchmark.score import score
+        from recombine.cli.submissions import resolve, save_results, seed_list, watch
+
+        options = RunOptions(steps=self.steps, readout_labels=self.readout_labels)
+        runs = self._folder("runs")
+        groups = [
+            [
+                Job(resolve(name, self.size, runs / "cache"), data, s, runs / name, options)
+                for s in seed_list(self.seeds)
+            ]
+            for name in METHODS
+        ]
+        jobs = [job for group in groups for job in group]
+        self._say(
+            3,
+            f"train {', '.join(METHODS)} with {self.seeds} seeds and ask them blindly, "
+            f"with search up to {self.steps[-1]} steps (about 4 minutes)",
+        )
+        with say.progress("runs", quiet=self.json) as progress:
+            ended = watch(progress, len(jobs), quiet=self.json)
+            finished = run_grid(jobs, workers=self.workers, progress=ended)
+        self._say(4, "score: readouts fitted on ID images, joint slot accuracy (seconds)")
+        results: list[Result] = []
+        for number in range(len(METHODS)):
+            part = finished[number * self.seeds : (number + 1) * self.seeds]
+            results += score([run.path for run in part], data)
+        save_results(results, self._folder("results"))
+        return results
+
+    def _board(self) -> Path:
+        from recombine.cli.board import build
+
+        self._say(5, "build the leaderboard page (seconds)")
+        return build(self._folder("results"), self._folder("site"), (self._folder("data"),))
+
+    def _folder(self, name: str) -> Path:
+        return self.out / name
+
+    def _say(self, step: int, text: str) -> None:
+        if not self.json:
+            say.line(f"{step}/5 {text}")

@@ -1,0 +1,77 @@
+"""`score`: train a submission on a dataset, ask it blindly, write result files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from recombine.cli import say
+
+
+@dataclass(frozen=True)
+class Score:
+    """Train a submission with several seeds, ask it blindly, and write its result files.
+
+    A submission is `file.py:Class`, `package.module:Class` or the name of a baseline
+    (supervised, autoencoder, autoencoder-replay). A class with `fit` is trained here; see the
+    docstring of `recombine.benchmark.protocol` for the few methods it needs. In- and
+    out-of-combination images come interleaved, without labels; readouts are fitted on ID images.
+    A method that searches is read at several step counts of one run and gives two results:
+    without search and with it. Finished seeds are kept and found again.
+
+    Example: recombine score supervised --data runs/smoke --seeds 5
+    """
+
+    submission: Annotated[str, tyro.conf.Positional]
+    """What to score."""
+    data: Path = Path("runs/smoke")
+    """Dataset folder, rendered and verified."""
+    out: Path = Path("runs/results")
+    """Folder for result files; predictions and logs go to its subfolder `runs`."""
+    seeds: int = 5
+    """Training seeds; fewer than 5 mark the entry as a sketch."""
+    size: str = "cpu"
+    """Size of a baseline: tiny or cpu."""
+    steps: tuple[int, ...] = (0, 1, 3, 10, 30, 100)
+    """Search steps at which a searching method is read, from 0."""
+    readout_labels: int = 1000
+    """ID training images on which the readout is fitted."""
+    workers: int = 2
+    """Parallel processes, one thread each."""
+    json: bool = False
+    """Print the result files' paths as JSON instead of a table."""
+
+    def run(self) -> int:
+        """Score, save and print."""
+        from recombine.benchmark.harness import RunOptions
+        from recombine.benchmark.loading import card_of
+        from recombine.benchmark.score import score_submission
+        from recombine.cli.submissions import resolve, save_results, seed_list, show, watch
+        from recombine.renderer.reader import Dataset
+
+        dataset = Dataset(self.data)
+        seeds = seed_list(self.seeds)
+        submission = resolve(self.submission, self.size, self.out / "runs" / "cache")
+        name = card_of(submission).id
+        with say.progress(f"score {name}, runs", quiet=self.json) as progress:
+            results = score_submission(
+                submission,
+                dataset,
+                seeds=seeds,
+                out_dir=self.out / "runs" / name,
+                options=RunOptions(steps=self.steps, readout_labels=self.readout_labels),
+                workers=self.workers,
+                progress=watch(progress, len(seeds), quiet=self.json),
+            )
+        paths = save_results(results, self.out)
+        if self.json:
+            say.emit([str(p) for p in paths])
+            return 0
+        show(results, f"{dataset.name}, {len(dataset)} images, root {dataset.root[:16]}")
+        for path in paths:
+            say.line(f"result: {path}")
+        say.line(f"compare: recombine board build --results {self.out} --data {self.data}")
+        return 0

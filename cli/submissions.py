@@ -1,0 +1,110 @@
+"""From the words of a command line to submissions, jobs and printed results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recombine.cli import say
+
+if TYPE_CHECKING:
+    from recombine.benchmark.grid import GridEvent
+    from recombine.benchmark.loading import Submission
+    from recombine.benchmark.result import Result
+
+COLUMNS = ("method", "inference", "ID", "OOC", "gap", "GFLOP/image", "images seen", "seeds")
+
+
+def resolve(spec: str, size: str, cache: Path | None) -> Submission:
+    """Return a baseline by name and size, or load ``file.py:Class``.
+
+    Parameters
+    ----------
+    spec : str
+        Baseline name, ``file.py:Class`` or ``package.module:Class``.
+    size : str
+        Size of a baseline; ignored for other submissions.
+    cache : Path or None
+        Where baselines share trained stages.
+
+    Raises
+    ------
+    UsageError
+        When nothing of that name or size exists.
+    """
+    from recombine.baselines import BASELINES, load_baseline
+    from recombine.benchmark.loading import load_learner
+
+    if spec in BASELINES:
+        baseline: Submission = load_baseline(spec, size, cache_dir=cache)
+        return baseline
+    return load_learner(spec, names=BASELINES)
+
+
+def seed_list(count: int) -> range:
+    """Return the training seeds 0..count-1.
+
+    Raises
+    ------
+    UsageError
+        When the count is out of range.
+    """
+    from recombine.renderer.errors import UsageError
+
+    if not 1 <= count <= 100:
+        raise UsageError(f"--seeds: expected 1 to 100; got {count}. 5 make an unmarked entry.")
+    return range(count)
+
+
+def watch(progress: say.Progress, total: int, *, quiet: bool) -> Any:
+    """Return a callback that reports finished runs."""
+    progress(0, total)
+
+    def ended(event: GridEvent) -> None:
+        progress(event.done, event.total)
+        if not quiet and event.run is not None and event.run.skipped:
+            say.note(f"found {event.run.path.name} of an earlier run, kept")
+
+    return ended
+
+
+def save_results(results: Sequence[Result], folder: Path) -> list[Path]:
+    """Write result files and return their paths."""
+    paths = [folder / result.file_name for result in results]
+    for result, path in zip(results, paths, strict=True):
+        result.save(path)
+    return paths
+
+
+def show(results: Sequence[Result], title: str) -> None:
+    """Print one row per result, with what a reader needs to doubt it."""
+    say.table(title, COLUMNS, [_row(r) for r in results])
+    chance = {f"{r.scores.ooc_test.chance:.3f}" for r in results}
+    few = min(len(r.seeds) for r in results)
+    say.line(
+        "joint slot accuracy (all recombined factors right), 95 % intervals over seeds x cells; "
+        f"chance {' or '.join(sorted(chance))}."
+        + (f" {few} seeds: a sketch, use 5 for a claim." if few < 5 else "")
+    )
+
+
+def _row(result: Result) -> tuple[str, ...]:
+    gflop, training = result.compute.gflop_per_image, result.training
+    return (
+        result.method.name,
+        result.method.inference,
+        _estimate(result.scores.id_test),
+        _estimate(result.scores.ooc_test),
+        _estimate(result.gap),
+        "unknown" if gflop is None else f"{gflop:.3g}",
+        f"{training.real_images_seen:,} + {training.generated_images_seen:,} generated",
+        str(len(result.seeds)),
+    )
+
+
+def _estimate(part: Any) -> str:
+    if part.ci95 is None:
+        return f"{part.estimate:.3f}"
+    low, high = part.ci95
+    return f"{part.estimate:.3f} [{low:.3f}, {high:.3f}]"
