@@ -155,6 +155,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     facts = json.dumps(asdict(predictions.facts), sort_keys=True, allow_nan=False)
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={"format": FORMAT, "run": facts})
+        temporary.chmod(0o644)  # the library makes files that only their owner can read
 
 
 def read_predictions(path: Path) -> Predictions:
