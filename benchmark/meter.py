@@ -163,7 +163,9 @@ def _tensors(value: object, seen: set[int], depth: int) -> Iterator[Tensor]:
         yield from value.parameters()
         yield from value.buffers()
         for child in value.modules():
-            yield from _tensors(_plain_attributes(child), seen, depth - 1)
+            # Not the dict itself: its id is free again at once and would be taken for another's.
+            for extra in _plain_attributes(child).values():
+                yield from _tensors(extra, seen, depth - 1)
     else:
         for child in _children(value):
             yield from _tensors(child, seen, depth - 1)
