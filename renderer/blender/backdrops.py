@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter1d
 
 from recombine.renderer.blender.floors import Floor, paper
 from recombine.renderer.blender.noise import fractal, generator, mix, normals
@@ -92,7 +92,7 @@ TREES = (
 """Rows of trees, the farthest first: seed, height in metres, linear colour."""
 
 
-def _crowns(seed: int, top: float, metres: float, columns: int) -> Float[np.ndarray, "columns"]:
+def _crowns(seed: int, top: float, metres: float, columns: int) -> Float[np.ndarray, "W"]:  # noqa: F821
     """Return the outline of a row of round crowns, metres."""
     rng = generator(seed)
     at = np.arange(columns) * metres / columns
@@ -121,7 +121,9 @@ def treeline() -> list[Piece]:
         inside = np.clip((crown + (leaf - 0.5) * 0.7 - z) / 0.12, 0, 1)[..., None]
         light = 0.35 + 1.5 * leaf * np.clip(z / (crown + 0.2), 0.25, 1)
         picture = picture * (1 - inside) + inside * np.array(colour) * light[..., None]
-    soft = gaussian_filter(picture, (3.0, 3.0, 0), mode=("nearest", "wrap", "nearest"))
+    soft = gaussian_filter1d(
+        gaussian_filter1d(picture, 3.0, 0, mode="nearest"), 3.0, 1, mode="wrap"
+    )
     flat = normals(np.zeros((8, 8)), 1.0)
     section = np.array([[16.0, 0.0], [16.0, height]])
     return [Piece(section, metres / 2, Floor(soft, flat, metres, 1.0), painted=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -35,18 +36,17 @@ def _capture(engine: Any) -> None:
 @cache
 def _stage() -> Stage:
     """Start Blender, hook the Cycles engine and build the stage, once per process."""
-    session.start()
-    import cycles  # noqa: PLC0415  (Blender's own add-on, present once Blender is)
+    from recombine.renderer.blender.stage import Stage
 
-    from recombine.renderer.blender.stage import Stage  # noqa: PLC0415
+    engine_class = importlib.import_module("cycles").CyclesRender  # Blender's own add-on
 
-    original = cycles.CyclesRender.render
+    original = engine_class.render
 
     def render(engine: Any, depsgraph: Any) -> None:
         original(engine, depsgraph)
         _capture(engine)
 
-    cycles.CyclesRender.render = render
+    engine_class.render = render
     with session.quiet():
         return Stage()
 
@@ -54,9 +54,9 @@ def _stage() -> Stage:
 @cache
 def _ground(environment: str, resolution: int) -> list[Hits]:
     """Return where the rays meet floor and backdrop: the same in every image."""
-    from recombine.renderer.blender import labels, setting  # noqa: PLC0415
+    from recombine.renderer.blender import coverings, labels, setting
 
-    factor = setting.shrink(resolution)
+    factor = coverings.shrink(resolution)
     meshes = [setting.floor_mesh(environment, factor)]
     if not setting.painted(environment):
         meshes.append(setting.backdrop_mesh(environment, factor))
@@ -99,7 +99,7 @@ def render_radiance(scene: Scene, settings: RenderSettings) -> Float[np.ndarray,
     """
     _check(scene)
     stage = _stage()
-    import bpy  # noqa: PLC0415  (only after the session started)
+    from recombine.renderer.blender.api import bpy
 
     _passes.clear()
     with session.quiet():
@@ -144,7 +144,7 @@ def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:
     """
     before = time.process_time()
     radiance = render_radiance(scene, settings)
-    from recombine.renderer.blender import labels, shapes, tonemap  # noqa: PLC0415
+    from recombine.renderer.blender import labels, shapes, tonemap
 
     size = settings.resolution
     things = [labels.object_hits(shapes.mesh(o.shape), o, size) for o in scene.objects]

@@ -57,7 +57,7 @@ def lawn() -> Floor:
     field, albedo = np.zeros((SIZE, SIZE)), np.full((SIZE, SIZE, 3), (0.045, 0.05, 0.018))
     order = np.argsort(height.ravel(), kind="stable")  # the highest blade is drawn last
     for dx in (0, 1):
-        cell = np.floor(path + [0, dx]).astype(int).reshape(-1, 2)[order] % SIZE
+        cell = np.floor(path + np.array([0, dx])).astype(int).reshape(-1, 2)[order] % SIZE
         shade = (0.38 + 0.95 * height[..., None]) * colour[:, None]
         albedo[cell[:, 0], cell[:, 1]] = shade.reshape(-1, 3)[order]
         field[cell[:, 0], cell[:, 1]] = height.ravel()[order]

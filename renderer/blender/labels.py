@@ -7,13 +7,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mathutils import Vector
-from mathutils.bvhtree import BVHTree
 
+from recombine.renderer.blender.api import BVHTree, mathutils
 from recombine.renderer.library import CAMERA
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Float16, Int8, UInt8
+    from jaxtyping import Float, Float16, Int8, UInt8
 
     from recombine.renderer.scene import ObjectSpec
 
@@ -121,7 +120,7 @@ def _tree(mesh: Any) -> tuple[Any, Float[np.ndarray, "8 3"]]:
 
 def _cast(tree: Any, origin: np.ndarray, directions: np.ndarray, pixel: np.ndarray) -> Hits:
     """Cast one ray per pixel and keep those that hit."""
-    start = Vector(origin)
+    start = mathutils.Vector(origin)
     cast = tree.ray_cast
     found = [
         (p, *cast(start, d)[1::2]) for p, d in zip(pixel.tolist(), directions.tolist(), strict=True)
@@ -203,7 +202,7 @@ def label(things: list[Hits], ground: list[Hits], resolution: int) -> Labels:
     normal = np.zeros((resolution**2, 3))
     mask = np.zeros(resolution**2, np.uint8)
     for index, hits in enumerate([*ground, *things], start=1 - len(ground)):
-        near: Bool[np.ndarray, M] = hits.depth < depth[hits.pixel]  # noqa: F821
+        near = hits.depth < depth[hits.pixel]
         pixel = hits.pixel[near]
         depth[pixel], normal[pixel], mask[pixel] = (
             hits.depth[near],

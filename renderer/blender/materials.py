@@ -9,8 +9,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import blenderproc as bproc
 import numpy as np
+
+from recombine.renderer.blender.api import bproc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,7 +148,7 @@ def brushed(tree: Tree) -> None:
 
 
 def wood(tree: Tree) -> None:
-    """Turned oak with growth rings and an oiled finish; it has no hue."""
+    """Oak turned on a lathe, with growth rings and an oiled finish; it has no hue."""
     bend = tree.noise(scale=1.4, detail=2.0, stretch=(1.0, 1.0, 0.35))
     rings = tree.node("ShaderNodeTexWave", Vector=tree.place, Scale=4.2, Distortion=5.0, Detail=2.0)
     rings.wave_type, rings.rings_direction = "RINGS", "Z"

@@ -31,13 +31,9 @@ def generator(seed: int) -> np.random.Generator:
 
 
 def fractal(
-    size: int,
-    seed: int,
-    slope: float = 2.0,
-    stretch: tuple[float, float] = (1.0, 1.0),
-    low: float = 0.0,
+    size: int, seed: int, slope: float = 2.0, stretch: tuple[float, float] = (1.0, 1.0)
 ) -> Float[np.ndarray, "size size"]:
-    """Return periodic Gaussian noise with a power-law spectrum, as ranks-like values in [0, 1].
+    """Return periodic Gaussian noise with a power-law spectrum, mapped to [0, 1].
 
     Parameters
     ----------
@@ -49,8 +45,6 @@ def fractal(
         Power falls with frequency to the minus `slope`; 0 is white noise, 3 is cloudy.
     stretch : tuple of float
         Lengthening along rows and columns.
-    low : float
-        Frequencies below this many cycles per edge are removed.
 
     Returns
     -------
@@ -61,9 +55,9 @@ def fractal(
     fy = np.fft.fftfreq(size, 1 / size)[:, None] * stretch[0]
     fx = np.fft.rfftfreq(size, 1 / size)[None] * stretch[1]
     f = np.hypot(fy, fx)
-    weight = np.where(f > low, np.maximum(f, 1.0) ** (-slope / 2), 0.0)
+    weight = np.where(f > 0, np.maximum(f, 1.0) ** (-slope / 2), 0.0)
     field = np.fft.irfft2(np.fft.rfft2(white) * weight, s=(size, size))
-    return np.clip(0.5 + (field - field.mean()) / (4 * field.std()), 0, 1)
+    return np.asarray(np.clip(0.5 + (field - field.mean()) / (4 * field.std()), 0, 1))
 
 
 def normals(height: Float[np.ndarray, "H W"], metres: float) -> Float[np.ndarray, "H W 3"]:

@@ -1,10 +1,10 @@
-"""Answers for `recombine doctor`: which Blender is here, and does it draw?"""
+"""Answers for `recombine doctor`: which Blender is here, and whether it draws."""
 
 from __future__ import annotations
 
+import importlib
 from importlib.metadata import version
 
-from recombine.renderer.blender import session
 from recombine.renderer.blender.draw import render_scene
 from recombine.renderer.scene import ObjectSpec, Rendered, RenderSettings, Scene
 
@@ -15,17 +15,17 @@ def versions() -> dict[str, str]:
     Returns
     -------
     dict of str
-        Versions of bpy and BlenderProc, Blender's build hash and date, the device and processor that
-        Cycles uses, and the denoiser ("OpenImageDenoise" or "none").
+        Versions of bpy and BlenderProc, Blender's build hash and date, the device and the
+        processor that Cycles uses, and the denoiser ("OpenImageDenoise" or "none").
 
     Raises
     ------
     ResourceError
         If a wheel is missing; the message names the command that installs it.
     """
-    session.start()
-    import _cycles  # noqa: PLC0415  (only after the session started)
-    import bpy  # noqa: PLC0415
+    from recombine.renderer.blender.api import bpy
+
+    cycles = importlib.import_module("_cycles")  # the compiled part of Blender's add-on
 
     return {
         "bpy": version("bpy"),
@@ -34,8 +34,8 @@ def versions() -> dict[str, str]:
         "build": bpy.app.build_hash.decode(),
         "built": bpy.app.build_date.decode(),
         "device": bpy.context.scene.cycles.device,
-        "processor": _cycles.available_devices("CPU")[0][0],
-        "denoiser": "OpenImageDenoise" if _cycles.with_openimagedenoise else "none",
+        "processor": cycles.available_devices("CPU")[0][0],
+        "denoiser": "OpenImageDenoise" if cycles.with_openimagedenoise else "none",
     }
 
 

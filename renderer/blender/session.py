@@ -84,29 +84,27 @@ def _one_core() -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
-def _import_blenderproc() -> Any:
+def _import_blenderproc() -> None:
     """Import BlenderProc 2.8 outside its own launcher, which would install into Blender."""
     flag = "OUTSIDE_OF_THE_INTERNAL_BLENDER_PYTHON_ENVIRONMENT_BUT_IN_RUN_SCRIPT"
     with _environment(**{flag: "1"}):
         bproc = importlib.import_module("blenderproc")
         for name in PACKAGES:
             setattr(bproc, name, importlib.import_module(f"blenderproc.api.{name}"))
-    return bproc
 
 
-def _initialise(temp_dir: Path) -> None:
+def _initialise(blender: Any, temp_dir: Path) -> None:
     """Do what `bproc.init()` does, on the CPU and in a private folder."""
-    import bpy  # noqa: PLC0415  (Blender starts here)
-    from blenderproc.python.renderer import RendererUtility  # noqa: PLC0415
-    from blenderproc.python.utility import Initializer  # noqa: PLC0415
-    from blenderproc.python.utility.GlobalStorage import GlobalStorage  # noqa: PLC0415
-    from blenderproc.python.utility.SetupUtility import SetupUtility  # noqa: PLC0415
+    from blenderproc.python.renderer import RendererUtility
+    from blenderproc.python.utility import Initializer
+    from blenderproc.python.utility.GlobalStorage import GlobalStorage
+    from blenderproc.python.utility.SetupUtility import SetupUtility
 
     SetupUtility.setup_utility_paths(str(temp_dir))
     Initializer.clean_up(clean_up_camera=True)
-    bpy.context.scene.render.engine = "CYCLES"
+    blender.context.scene.render.engine = "CYCLES"
     RendererUtility.set_render_devices(use_only_cpu=True)
-    Initializer._Initializer.set_default_parameters()  # noqa: SLF001
+    Initializer._Initializer.set_default_parameters()
     GlobalStorage.add("bproc_init_complete", True)
 
 
@@ -118,18 +116,18 @@ def start() -> None:
     ResourceError
         If the wheels are not installed or cannot be loaded.
     """
-    global _temp_dir  # noqa: PLW0603
+    global _temp_dir
     if _temp_dir is not None:
         return
-    shared = "/dev/shm"
+    shared = "/dev/shm"  # noqa: S108  (a private folder inside it)
     folder = Path(
         tempfile.mkdtemp(prefix="recombine-", dir=shared if Path(shared).is_dir() else None)
     )
     try:
         with quiet(), _one_core(), _environment(TMPDIR=str(folder), OMP_NUM_THREADS="1"):
-            importlib.import_module("bpy")  # before BlenderProc, which needs it present
+            blender = importlib.import_module("bpy")  # BlenderProc needs it present
             _import_blenderproc()
-            _initialise(folder)
+            _initialise(blender, folder)
     except ImportError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise ResourceError(
@@ -142,7 +140,7 @@ def start() -> None:
 
 def stop() -> None:
     """Remove the private folder; safe to call twice. Blender itself cannot be unloaded."""
-    global _temp_dir  # noqa: PLW0603
+    global _temp_dir
     if _temp_dir is not None:
         shutil.rmtree(_temp_dir, ignore_errors=True)
         _temp_dir = None

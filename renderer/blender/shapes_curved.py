@@ -105,7 +105,7 @@ def knot() -> Solid:
 
 def rock() -> Solid:
     """Return a boulder: a ball pressed and chipped by planes."""
-    from recombine.renderer.blender.shapes_turned import sphere  # noqa: PLC0415
+    from recombine.renderer.blender.shapes_turned import sphere
 
     ball = sphere()
     rng = np.random.Generator(np.random.Philox(7))

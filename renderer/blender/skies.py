@@ -12,10 +12,11 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from jaxtyping import Float
 
-    Panorama = Float[np.ndarray, "H W 3"]
+    Panorama: TypeAlias = Float[np.ndarray, "H W 3"]
 
 HEIGHT, WIDTH = 128, 256
 

@@ -1,4 +1,4 @@
-"""From arrays of vertices and faces to a Blender mesh of standard size, shaded like a real thing."""
+"""From arrays of vertices and faces to a Blender mesh of standard size, shaded as seen."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import bpy
 import numpy as np
 
+from recombine.renderer.blender.api import bpy
 from recombine.renderer.library import RADIUS
 
 if TYPE_CHECKING:

@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import blenderproc as bproc
-import bpy
 import numpy as np
-from mathutils import Vector
 
-from recombine.renderer.blender import setting, shapes
+from recombine.renderer.blender import coverings, setting, shapes
+from recombine.renderer.blender.api import bproc, bpy, mathutils
 from recombine.renderer.blender.environments import ENVIRONMENTS
 from recombine.renderer.blender.labels import camera_axes
 from recombine.renderer.blender.materials import hue_colour, material
@@ -90,7 +88,7 @@ class Stage:
             thing.hide(not used)
             if used:
                 self._dress(thing, scene.objects[index], index)
-        self._surround(scene, setting.shrink(resolution))
+        self._surround(scene, coverings.shrink(resolution))
         bpy.context.scene.cycles.seed = scene.cycles_seed
 
     def _dress(self, thing: Any, spec: ObjectSpec, index: int) -> None:
@@ -126,7 +124,7 @@ class Stage:
                 math.radians(sun.elevation),
             )
             flat = math.cos(elevation)
-            towards = Vector(
+            towards = mathutils.Vector(
                 (flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(elevation))
             )
             self._sun.set_rotation_mat(towards.to_track_quat("Z", "Y").to_matrix())

@@ -1,0 +1,135 @@
+"""NumPy arrays as Blender images, and the materials of floors and walls that show them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recombine.renderer.blender.api import bpy
+from recombine.renderer.blender.materials import Tree
+from recombine.renderer.blender.tonemap import srgb
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from recombine.renderer.blender.floors import Floor
+
+
+def image(name: str, pixels: Float[np.ndarray, "H W 3"], kind: str) -> Any:
+    """Return a new Blender image that lives in memory.
+
+    Parameters
+    ----------
+    name : str
+        Name of the image.
+    pixels : float array of shape (H, W, 3)
+        First row at the bottom.
+    kind : str
+        "colour" (linear values in [0, 1], stored as 8-bit sRGB), "data" (values in [0, 1],
+        stored as 8 bits untouched) or "light" (linear values >= 0, stored as floats).
+
+    Returns
+    -------
+    bpy.types.Image
+        Packed, so that Blender never looks for a file.
+    """
+    height, width = pixels.shape[:2]
+    light = kind == "light"
+    made = bpy.data.images.new(name, width, height, alpha=False, float_buffer=light)
+    made.colorspace_settings.name = "sRGB" if kind == "colour" else "Non-Color"
+    rgba = np.ones((height, width, 4), np.float32)
+    rgba[..., :3] = srgb(pixels) if kind == "colour" else pixels
+    made.pixels.foreach_set(rgba.ravel())
+    made.pack()
+    return made
+
+
+def _texture(tree: Tree, made: Any, vector: Any) -> Any:
+    """Return the colour of an image, repeated beyond its edges, at a coordinate."""
+    node = tree.node("ShaderNodeTexImage", Vector=vector)
+    node.image = made
+    node.extension = "REPEAT"
+    return node.outputs["Color"]
+
+
+def shrink(resolution: int) -> int:
+    """Return by how much textures are averaged down for an image of this size.
+
+    Cycles reads textures without prefiltering, so detail far below a pixel is only noise
+    (measured at 64 px: 33.2 dB instead of 35.8 dB on the lawn, from as many paths).
+
+    Parameters
+    ----------
+    resolution : int
+        Edge of the image, pixels.
+
+    Returns
+    -------
+    int
+        1 from 256 px, 2 from 128 px, else 4.
+    """
+    return 1 if resolution >= 256 else 2 if resolution >= 128 else 4
+
+
+def averaged(pixels: Float[np.ndarray, "H W 3"], factor: int) -> Float[np.ndarray, "H W 3"]:
+    """Average an image over squares; images smaller than 64 pixels stay as they are.
+
+    Parameters
+    ----------
+    pixels : float array of shape (H, W, 3)
+        Edges divisible by `factor`.
+    factor : int
+        Edge of a square.
+
+    Returns
+    -------
+    float array of shape (H / factor, W / factor, 3)
+        Means.
+    """
+    height, width, _ = pixels.shape
+    if min(height, width) < 64:
+        return pixels
+    squares = pixels.reshape(height // factor, factor, width // factor, factor, 3)
+    return np.asarray(squares.mean((1, 3)))
+
+
+def covering(name: str, floor: Floor, factor: int, *, painted: bool = False) -> Any:
+    """Return a material that shows a covering at the surface's UV coordinates (metres).
+
+    Parameters
+    ----------
+    name : str
+        Name of the material and of its images.
+    floor : Floor
+        Albedo, relief and gloss.
+    factor : int
+        Textures are averaged down by it.
+    painted : bool
+        Show the albedo unlit.
+
+    Returns
+    -------
+    bpy.types.Material
+        A new material.
+    """
+    tree = Tree(name)
+    uv = tree.node("ShaderNodeUVMap").outputs["UV"]
+    rows, columns = floor.albedo.shape[:2]
+    scale = (1 / floor.metres, columns / rows / floor.metres, 1.0)
+    place = tree.node("ShaderNodeMapping", Vector=uv, Scale=scale).outputs["Vector"]
+    albedo = image(f"{name} albedo", averaged(floor.albedo, factor), "colour")
+    colour = _texture(tree, albedo, place)
+    if painted:
+        tree.surface(Base_Color=(0, 0, 0, 1), Specular_IOR_Level=0.0, Emission_Strength=1.0)
+        tree.surface(Emission_Color=colour)
+        return tree.material.blender_obj
+    relief = image(f"{name} relief", averaged(floor.relief, factor), "data")
+    bent = tree.node("ShaderNodeNormalMap", Color=_texture(tree, relief, place))
+    tree.surface(
+        Base_Color=colour,
+        Normal=bent.outputs["Normal"],
+        Roughness=floor.roughness,
+        Specular_IOR_Level=floor.specular,
+    )
+    return tree.material.blender_obj
