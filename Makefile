@@ -2,7 +2,6 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= runs/quickstart
-export PYTHONWARNINGS ?= default
 
 .PHONY: help setup setup-dev quickstart test check bench clean
 help:            ## show this help

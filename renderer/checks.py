@@ -223,7 +223,7 @@ def separation(e: Evidence) -> Check:
 
 def accounting(e: Evidence) -> Check:
     """9: every planned image was rendered; every cell of a split has equally many."""
-    claim = "every cell of a split has equally many images; none was rejected"
+    claim = "every cell of a split has equally many images; placements are rejected by block only"
     found = []
     groups = [(f"id_train rung {r}", rows) for r, rows in _rungs(e)]
     groups += [(SPLITS[s], np.flatnonzero(e.split(s))) for s in (ID_VAL, ID_TEST, OOC_TEST)]
@@ -233,6 +233,9 @@ def accounting(e: Evidence) -> Check:
         found.append(f"{name}: {len(rows)}")
         if len(sizes) != 1:
             uneven.append(f"{name}: {min(sizes, default=0)} to {max(sizes, default=0)} per cell")
+    first = np.unique(e.columns["block"], return_index=True)[1]
+    drawn = int(e.columns["tries"][first].sum())
+    found.append(f"{len(first)} of {drawn} placements kept")
     return _check("accounting", claim, not uneven, _listed(uneven) or ", ".join(found))
 
 

@@ -23,7 +23,7 @@ from recombine.renderer.scene import RenderSettings, scene_hash, scene_of
 from recombine.renderer.seal import MANIFEST_FORMAT, file_sha256, image_leaf, read_json
 from recombine.renderer.store import label_hash, pixel_hash, plan_columns, shard_columns
 
-_SMALL = ("index", "split", "rungs", "block", "cycles_seed", "visible", "amodal")
+_SMALL = ("index", "split", "rungs", "block", "cycles_seed", "tries", "visible", "amodal")
 _HASHES = ("spec_hash", "pixel_hash", "label_hash")
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from recombine.renderer.arrays import Array
 from recombine.renderer.cells import Cell
 from recombine.renderer.factors import Factor, Schema
+from recombine.renderer.placement import draw_allowed
 from recombine.renderer.presets import Preset
 from recombine.renderer.scene import RenderSettings, Scene, scene_hash, scene_of
 from recombine.renderer.seeds import keyed_rng, keyed_seed
@@ -47,8 +48,9 @@ class Plan:
         Codes (int64) of categorical factors, radians or units (float64) of the others.
     split, rungs : uint8 arrays of shape (N,)
         Index into `SPLITS`; bit r is set where the image trains rung r.
-    block, cycles_seed : int64 arrays of shape (N,)
-        Matched block; seed of the path tracer.
+    block, cycles_seed, tries : int64 arrays of shape (N,)
+        Matched block; seed of the path tracer; how many nuisance vectors were drawn until one
+        could stand.
     """
 
     config: Mapping[str, Any]
@@ -59,6 +61,7 @@ class Plan:
     rungs: UInt8[Array, " N"]
     block: Int64[Array, " N"]
     cycles_seed: Int64[Array, " N"]
+    tries: Int64[Array, " N"]
 
     def __len__(self) -> int:
         return len(self.split)
@@ -85,7 +88,7 @@ class Plan:
         """Return the sha256 (hex) of the configuration and every column."""
         digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
         columns = {**self.latents, "split": self.split, "rungs": self.rungs}
-        columns |= {"block": self.block, "cycles_seed": self.cycles_seed}
+        columns |= {"block": self.block, "cycles_seed": self.cycles_seed, "tries": self.tries}
         for name in sorted(columns):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(columns[name]).tobytes())
@@ -120,6 +123,7 @@ def make_plan(preset: Preset) -> Plan:
         rungs=np.array([r.rungs for r in rows], np.uint8),
         block=np.array([r.block for r in rows], np.int64),
         cycles_seed=np.array([r.cycles_seed for r in rows], np.int64),
+        tries=np.array([r.tries for r in rows], np.int64),
     )
 
 
@@ -130,6 +134,7 @@ class _Row:
     block: int
     latents: Mapping[str, float]
     cycles_seed: int
+    tries: int
 
 
 def _config(preset: Preset) -> dict[str, Any]:
@@ -142,6 +147,7 @@ def _config(preset: Preset) -> dict[str, Any]:
         "split": preset.split.to_dict(),
         "sizes": asdict(preset.sizes),
         "settings": asdict(preset.settings),
+        "separation": preset.separation,
     }
     # Through JSON, so that a plan read back from disk equals a fresh one (tuples become lists).
     return dict(json.loads(json.dumps(config)))
@@ -177,10 +183,20 @@ def _row(preset: Preset, split: str, number: int, cell: Cell, rungs: int) -> _Ro
     stream = _STREAM[split]
     identity = (preset.name, preset.version)
     rng = keyed_rng(*identity, f"nuisance/{stream}", number)
-    latents = {k: _draw(preset.schema.factor(k), rng) for k in preset.schema.nuisances}
+    latents, tries = _nuisances(preset, rng, f"{preset.name}, {stream} block {number}")
     latents |= dict(zip(preset.schema.recombined, cell, strict=True))
     seed = keyed_seed(*identity, f"cycles/{stream}", number, bits=CYCLES_SEED_BITS)
-    return _Row(split, rungs, _FIRST_BLOCK[stream] + number, latents, seed)
+    return _Row(split, rungs, _FIRST_BLOCK[stream] + number, latents, seed, tries)
+
+
+def _nuisances(preset: Preset, rng: np.random.Generator, who: str) -> tuple[dict[str, float], int]:
+    def draw() -> dict[str, float]:
+        return {k: _draw(preset.schema.factor(k), rng) for k in preset.schema.nuisances}
+
+    if preset.separation is None:
+        return draw(), 1
+    objects = [s.name for s in preset.schema.slots if s.name.startswith("object")]
+    return draw_allowed(draw, objects, preset.separation, who)
 
 
 def _draw(factor: Factor, rng: np.random.Generator) -> float:

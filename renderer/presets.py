@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from recombine.renderer.errors import UsageError
 from recombine.renderer.factors import Factor, Schema, Slot
+from recombine.renderer.placement import Separation
 from recombine.renderer.scene import RenderSettings
 from recombine.renderer.splits import OrbitSplit, Sizes
 
@@ -33,6 +34,8 @@ class Preset:
         Blocks per part.
     settings : RenderSettings
         Resolution and quality.
+    separation : {"apart", "unoccluded"}, optional
+        How objects must stand to one another; None where there is one.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Preset:
     split: OrbitSplit
     sizes: Sizes
     settings: RenderSettings
+    separation: Separation | None = None
 
 
 def _smoke() -> Preset:

@@ -25,6 +25,7 @@ from recombine.renderer.scene import Rendered, RenderSettings
 
 SHARD_FORMAT = "recombine.shard/1"
 SHARD_SIZE = 64
+_PER_IMAGE = ("split", "rungs", "block", "cycles_seed", "tries")
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -50,7 +51,7 @@ def save_plan(folder: Path, plan: Plan, shard_size: int = SHARD_SIZE) -> None:
         handle.attrs["config"] = json.dumps(plan.config, sort_keys=True)
         handle.attrs["plan_sha256"] = plan.digest()
         handle.attrs["shard_size"] = shard_size
-        for name in ("split", "rungs", "block", "cycles_seed"):
+        for name in _PER_IMAGE:
             handle.create_dataset(name, data=getattr(plan, name))
         for key, column in plan.latents.items():
             handle.create_dataset(f"latents/{key}", data=column)
@@ -80,6 +81,7 @@ def load_plan(folder: Path) -> Plan:
             rungs=handle["rungs"][:],
             block=handle["block"][:],
             cycles_seed=handle["cycles_seed"][:],
+            tries=handle["tries"][:],
         )
         if plan.digest() != handle.attrs["plan_sha256"]:
             raise IntegrityError(
@@ -102,6 +104,7 @@ def plan_columns(schema: Schema) -> dict[str, Column]:
         "rungs": Column("u1"),
         "block": Column("i8"),
         "cycles_seed": Column("i8"),
+        "tries": Column("i8"),
     }
     for key in schema.keys:
         kind = schema.factor(key).kind
@@ -204,7 +207,7 @@ def _shard_arrays(plan: Plan, indices: range, rendered: Sequence[Rendered]) -> d
     pick = slice(indices.start, indices.stop)
     arrays: dict[str, Array] = {
         "index": np.array(indices, np.int64),
-        **{n: getattr(plan, n)[pick] for n in ("split", "rungs", "block", "cycles_seed")},
+        **{n: getattr(plan, n)[pick] for n in _PER_IMAGE},
         **{f"latents/{k}": v[pick] for k, v in plan.latents.items()},
     }
     for name in ("image", "mask", "depth", "normal", "visible", "amodal"):

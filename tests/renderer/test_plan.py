@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from recombine.renderer.errors import InvalidInputError, UsageError
+from recombine.renderer.factors import Schema
+from recombine.renderer.library import RADIUS
 from recombine.renderer.plan import make_plan
 from recombine.renderer.presets import load_preset
 from recombine.renderer.scene import scene_hash, scene_of
@@ -122,3 +124,18 @@ def test_keys_are_not_ambiguous() -> None:
 def test_bad_preset_requests(kwargs: dict[str, object], match: str) -> None:
     with pytest.raises(UsageError, match=match):
         load_preset(**kwargs)  # type: ignore[arg-type]
+
+
+def test_two_objects_are_placed_by_block_and_counted() -> None:
+    (placed, background) = SMALL.schema.slots
+    first, second = (replace(placed, name=n) for n in ("object0", "object1"))
+    schema = Schema((first, second, background), ("object0.shape", "object1.shape"))
+    constants = (("object0.material", "glaze"), ("object1.material", "glaze"))
+    preset = replace(SMALL, schema=schema, constants=constants, separation="apart")
+    plan = make_plan(preset)
+    assert plan.tries.max() > 1
+    for block in set(plan.block.tolist()):
+        rows = np.flatnonzero(plan.block == block)
+        assert len(set(plan.tries[rows].tolist())) == 1
+        a, b = plan.scene(int(rows[0])).objects
+        assert np.hypot(a.x - b.x, a.y - b.y) >= RADIUS * (a.scale + b.scale)

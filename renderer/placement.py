@@ -1,0 +1,138 @@
+"""Where objects may stand together: constraints on nuisance vectors, never on cells.
+
+Objects are normalised to one bounding cylinder, so whether a placement is allowed depends on
+positions and scales alone. A placement is drawn once per matched block and holds for every cell
+of it; rejecting one therefore cannot tilt any cell against another.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.library import CAMERA, RADIUS, Camera
+
+Separation = Literal["apart", "unoccluded"]
+TRIES = 2000
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Where one object stands: centre on the floor and scale, metres."""
+
+    x: float
+    y: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class Box:
+    """An axis-aligned box on the picture, in units of its width from the centre."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+    def overlaps(self, other: Box) -> bool:
+        """Tell whether two boxes share more than an edge."""
+        across = self.left < other.right and other.left < self.right
+        return across and self.bottom < other.top and other.bottom < self.top
+
+
+def screen_box(stand: Stand, camera: Camera = CAMERA) -> Box:
+    """Return the box on the picture that holds an object, whatever its shape and yaw.
+
+    It is the bounding box of the projected corners of the object's bounding cylinder's own
+    bounding box, hence never too small.
+    """
+    radius = RADIUS * stand.scale
+    corners = itertools.product(
+        (stand.x - radius, stand.x + radius),
+        (stand.y - radius, stand.y + radius),
+        (0.0, stand.scale),
+    )
+    points = [_project(corner, camera) for corner in corners]
+    across, up = zip(*points, strict=True)
+    return Box(min(across), max(across), min(up), max(up))
+
+
+def allowed(stands: Sequence[Stand], separation: Separation) -> bool:
+    """Tell whether objects may stand together.
+
+    Parameters
+    ----------
+    stands : sequence of Stand
+        All objects of a scene.
+    separation : {"apart", "unoccluded"}
+        Objects do not touch, at any yaw; or their boxes on the picture do not even overlap, so
+        that no object hides any part of another.
+    """
+    for a, b in itertools.combinations(stands, 2):
+        if math.hypot(a.x - b.x, a.y - b.y) < RADIUS * (a.scale + b.scale):
+            return False
+        if separation == "unoccluded" and screen_box(a).overlaps(screen_box(b)):
+            return False
+    return True
+
+
+def draw_allowed(
+    draw: Callable[[], Mapping[str, float]],
+    objects: Sequence[str],
+    separation: Separation,
+    who: str,
+) -> tuple[dict[str, float], int]:
+    """Draw nuisance vectors until one is allowed, within a bounded number of tries.
+
+    Parameters
+    ----------
+    draw : callable
+        Returns the next vector of a keyed stream: one value per ``slot.factor``.
+    objects : sequence of str
+        Names of the object slots, with factors x, y and scale.
+    separation : {"apart", "unoccluded"}
+        What is required.
+    who : str
+        Preset and block, for the error.
+
+    Returns
+    -------
+    dict
+        The allowed vector.
+    int
+        How many were drawn, at least 1; kept for the accounting of rejections.
+
+    Raises
+    ------
+    InvalidInputError
+        When no vector was allowed; names the constraint and the settings to relax.
+    """
+    for tries in range(1, TRIES + 1):
+        vector = dict(draw())
+        stands = [Stand(*(vector[f"{o}.{f}"] for f in ("x", "y", "scale"))) for o in objects]
+        if allowed(stands, separation):
+            return vector, tries
+    raise InvalidInputError(
+        f"{who}: {len(objects)} objects must stand {separation!r}; none of {TRIES} placements "
+        "did. Widen the ranges of x and y, make objects smaller, or take fewer."
+    )
+
+
+def _project(point: tuple[float, float, float], camera: Camera) -> tuple[float, float]:
+    # The camera looks along +y from the front without roll: right is +x.
+    forward = tuple(t - p for t, p in zip(camera.target, camera.position, strict=True))
+    length = math.hypot(*forward)
+    forward = tuple(c / length for c in forward)
+    level = math.hypot(forward[0], forward[1])
+    right = (forward[1] / level, -forward[0] / level, 0.0)
+    up = (-forward[0] * forward[2] / level, -forward[1] * forward[2] / level, level)
+    offset = tuple(a - b for a, b in zip(point, camera.position, strict=True))
+    depth = sum(a * b for a, b in zip(offset, forward, strict=True))
+    zoom = camera.focal / camera.sensor / depth
+    across = sum(a * b for a, b in zip(offset, right, strict=True)) * zoom
+    rise = sum(a * b for a, b in zip(offset, up, strict=True)) * zoom
+    return across, rise
