@@ -100,10 +100,16 @@ class Row:
 
     @property
     def seed_mark(self) -> str:
-        """Say what the number of seeds does not allow; empty when there are enough."""
-        if self.entry.n_seeds >= MIN_SEEDS_UNMARKED:
-            return ""
-        return "sketch" if self.entry.n_seeds >= MIN_SEEDS_TEST else "sketch, not tested"
+        """Return the mark of an entry with few seeds; empty when there are enough."""
+        return "" if self.entry.n_seeds >= MIN_SEEDS_UNMARKED else "sketch"
+
+    @property
+    def seed_words(self) -> str:
+        """Say what the mark means."""
+        text = f"An unmarked entry has at least {MIN_SEEDS_UNMARKED} training seeds."
+        if self.entry.n_seeds < MIN_SEEDS_TEST:
+            text += f" With fewer than {MIN_SEEDS_TEST} it is not tested against others."
+        return text
 
     @property
     def failed_checks(self) -> list[str]:

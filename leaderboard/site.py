@@ -207,5 +207,10 @@ def _swap(new: Path, out: Path) -> None:
     old = new.with_suffix(".old")
     if out.exists():
         out.rename(old)
-    new.rename(out)
+    try:
+        new.rename(out)
+    except OSError:
+        if old.exists():
+            old.rename(out)
+        raise
     shutil.rmtree(old, ignore_errors=True)

@@ -142,7 +142,8 @@ def _seeds(results: Sequence[Result]) -> str:
         f"{MIN_SEEDS_UNMARKED} training seeds and are marked as a sketch."
     )
     if untested:
-        text += f" {untested} have fewer than {MIN_SEEDS_TEST} and take part in no test."
+        who = "They have" if untested == few else f"{untested} of them have"
+        text += f" {who} fewer than {MIN_SEEDS_TEST} and take part in no test."
     return text
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
 from factories import make_result
+from PIL import Image
 
 from recombine.benchmark import stats
 
@@ -23,6 +25,16 @@ ENTRIES = [
 ]  # fmt: skip
 IMAGES = 48
 STEPS = (0, 1, 3, 10, 30, 100, 300)
+
+
+def _png(width=2, height=3):
+    """Return a small grey PNG file."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (90, 90, 90)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+PNG = _png()
 
 
 def hits(rng, mean, seeds, cells=8, images=IMAGES):

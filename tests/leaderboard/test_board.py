@@ -1,0 +1,86 @@
+"""A ranked board: rows, marks, figures and anchors."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_board import sample, write_results
+
+from recombine.leaderboard.board import letter, rank_board
+from recombine.leaderboard.entries import load_boards
+
+
+def ranked(tmp_path, seeds=5, indices=None):
+    (board,) = load_boards(write_results(tmp_path, seeds, indices))
+    return rank_board(board)
+
+
+def test_rows_join_entries_and_ranks(tmp_path):
+    board = ranked(tmp_path)
+    assert [row.letter for row in board.rows] == list("ABCDEF")
+    assert [row.rank for row in board.rows] == list(board.ranks)
+    assert [row.entry for row in board.rows] == list(board.board.entries)
+
+
+@pytest.mark.parametrize(("seeds", "mark"), [(1, "sketch"), (4, "sketch"), (5, "")])
+def test_few_seeds_are_marked(tmp_path, seeds, mark):
+    row = ranked(tmp_path, seeds, [0]).rows[0]
+    assert row.seed_mark == mark
+    assert ("not tested" in row.seed_words) == (seeds < 3)
+
+
+def test_a_failed_check_is_named(tmp_path):
+    failed = {"value": 0.2, "limit": 0.001, "passed": False}
+    path = sample(0, checks={"batch_invariance": failed, "repeatability": None}).save(tmp_path)
+    row = rank_board(load_boards([path])[0]).rows[0]
+    assert row.failed_checks == ["batch invariance"]
+
+
+def test_the_cost_figure_leaves_out_what_was_not_counted(tmp_path):
+    board = ranked(tmp_path)
+    assert board.uncounted == ["Pixels, no training"]
+    assert "Pixels" not in board.cost
+    assert board.cost.count('class="dot-ooc"') == 5
+
+
+def test_without_counted_operations_there_is_no_cost_figure(tmp_path):
+    assert ranked(tmp_path, indices=[5]).cost is None
+
+
+def test_shared_names_are_told_apart_by_inference(tmp_path):
+    drawn = ranked(tmp_path).cost
+    assert "Autoencoder, search" in drawn
+    assert "Autoencoder, direct" in drawn
+    assert "Supervised slot encoder<" in drawn
+
+
+def test_a_curve_is_drawn_up_to_the_entry_only(tmp_path):
+    direct = ranked(tmp_path / "a", indices=[1]).cost
+    searched = ranked(tmp_path / "b", indices=[2]).cost
+    assert direct.count("curve-ooc") == 0
+    assert searched.count("curve-ooc") == 6
+
+
+def test_the_strip_is_named_by_its_numbers(tmp_path):
+    row = ranked(tmp_path, indices=[0]).rows[0]
+    scores = row.entry.result.scores
+    assert f"ID {100 * scores.id_test.estimate:.1f} %" in row.strip
+    assert f"OOC {100 * scores.ooc_test.estimate:.1f} %" in row.strip
+
+
+def test_trust_and_inference_have_words(tmp_path):
+    row = ranked(tmp_path, indices=[4]).rows[0]
+    assert (row.trust_level, row.inference_words.count("search")) == (3, 1)
+    assert "scored by the harness" in row.trust_words
+
+
+def test_anchors_are_safe(tmp_path):
+    data = {"version": '1.0 "<x>'}
+    path = sample(0, data=data).save(tmp_path / "a.json")
+    slug = rank_board(load_boards([path])[0]).slug
+    assert slug == "smoke-1-0-x-64px-1-0-ababab"
+
+
+@given(st.integers(0, 5000), st.integers(0, 5000))
+def test_letters_are_unique_and_ordered(a, b):
+    key = [(len(letter(i)), letter(i)) for i in (a, b)]
+    assert (key[0] < key[1]) == (a < b)

@@ -1,0 +1,367 @@
+"""The page in a real browser: no error, no request, and everything works by mouse and keyboard."""
+
+import json
+import os
+import re
+import shutil
+from itertools import pairwise
+
+import pytest
+from sample_board import PNG, sample, write_card, write_results
+
+from recombine.leaderboard.site import build_site
+
+pytestmark = pytest.mark.browser
+ARGS = [
+    "--no-sandbox",
+    "--headless",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+HOSTILE = "<script>document.title='owned'</script>"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    base = tmp_path_factory.mktemp("board")
+    files = write_results(base / "results")
+    method = sample(0).model_dump(mode="json")["method"]
+    hostile = method | {"name": HOSTILE, "id": "hostile", "entry": "hostile"}
+    files.append(sample(0, method=hostile).save(base / "results"))
+    card = write_card(base / "data", PNG)
+    return build_site(files, base / "site", [card]).parent
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI needs a browser: none of {', '.join(NAMES)} was found")
+        pytest.skip("no Chromium on this machine")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=ARGS)
+        yield running
+        running.close()
+
+
+class Visit:
+    """A page with everything it complained about and everything it asked for."""
+
+    def __init__(self, browser, path, width=1440, scheme="light", **context):
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, **context
+        )
+        self.page = self.context.new_page()
+        self.complaints, self.requests = [], []
+        self.page.on("console", lambda m: self.complaints.append(m.text))
+        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
+        self.page.on("request", lambda r: self.requests.append(r.url))
+        self.page.goto(path.as_uri())
+
+    def column(self, index):
+        return self.page.locator(f".board tbody tr > :nth-child({index + 1})").all()
+
+    def sort_values(self, index):
+        return [cell.get_attribute("data-sort") for cell in self.column(index)]
+
+    def names(self):
+        return self.page.locator(".board tbody tr:not([hidden]) .sub .letter").all_inner_texts()
+
+
+@pytest.fixture
+def visit(browser, folder):
+    opened = []
+
+    def go(name="index.html", **options):
+        opened.append(Visit(browser, folder / name, **options))
+        return opened[-1]
+
+    yield go
+    for one in opened:
+        one.context.close()
+
+
+def page_names(folder):
+    return [str(path.relative_to(folder)) for path in sorted(folder.rglob("*.html"))]
+
+
+def entry_of(folder, prefix):
+    return next(n for n in page_names(folder) if n.startswith(f"entries/{prefix}-"))
+
+
+def test_no_page_complains_or_asks_for_anything(visit, folder):
+    for name in page_names(folder):
+        one = visit(name)
+        one.page.locator("[data-theme-toggle]").click()
+        assert one.complaints == [], name
+        assert [url for url in one.requests if not url.startswith("data:")] == [
+            (folder / name).as_uri()
+        ]
+
+
+def test_the_policy_blocks_what_was_injected(visit):
+    one = visit()
+    one.page.evaluate(
+        "() => { const s = document.createElement('script');"
+        " s.textContent = 'document.title = \"owned\"'; document.body.append(s); }"
+    )
+    assert one.page.title() != "owned"
+    assert any("Content Security Policy" in text for text in one.complaints)
+
+
+def test_a_script_in_a_method_name_is_shown_as_text(visit, folder):
+    for name in ("index.html", entry_of(folder, "hostile")):
+        one = visit(name)
+        assert one.page.title() != "owned"
+        assert HOSTILE in one.page.locator("main").inner_text()
+
+
+def test_every_column_sorts_both_ways_by_mouse(visit):
+    one = visit()
+    heads = one.page.locator(".board thead th")
+    for index in range(heads.count()):
+        for _ in range(2):
+            heads.nth(index).locator("button").click()
+            values = one.sort_values(index)
+            if None in values:
+                values = [c.text_content().strip() for c in one.column(index)]
+            direction = heads.nth(index).get_attribute("aria-sort")
+            filled = [v for v in values if v != ""]
+            assert values[: len(filled)] == filled, "missing values stay last"
+            key = float if all(re.fullmatch(r"-?[\d.e+-]+", v) for v in filled) else str.lower
+            keys = [key(v) for v in filled]
+            assert keys == sorted(keys, reverse=direction == "descending"), index
+        others = [heads.nth(i).get_attribute("aria-sort") for i in range(heads.count())]
+        assert sorted(others) == sorted([direction] + ["none"] * (heads.count() - 1))
+
+
+def test_sorting_works_by_keyboard(visit):
+    one = visit()
+    head = one.page.locator(".board thead th").nth(7)
+    head.locator("button").focus()
+    one.page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "ascending"
+    one.page.keyboard.press("Space")
+    assert head.get_attribute("aria-sort") == "descending"
+    values = [float(v) for v in one.sort_values(7) if v]
+    assert values == sorted(values, reverse=True)
+
+
+def test_focus_is_visible_and_moves_through_the_controls(visit):
+    one = visit()
+    seen = []
+    for _ in range(12):
+        one.page.keyboard.press("Tab")
+        seen.append(
+            one.page.evaluate(
+                "() => { const e = document.activeElement, s = getComputedStyle(e);"
+                " return [e.tagName, s.outlineStyle !== 'none' && parseFloat(s.outlineWidth)]; }"
+            )
+        )
+    assert seen[0][0] == "A"
+    assert {"BUTTON", "INPUT"} <= {tag for tag, _ in seen}
+    assert all(width and width >= 1 for _, width in seen)
+
+
+def test_filter_hides_rows_and_counts_them(visit):
+    one = visit()
+    box, output = one.page.locator(".tools input"), one.page.locator(".tools output")
+    assert output.inner_text() == "7 of 7 entries"
+    box.fill("replay SEARCH")
+    assert output.inner_text() == "1 of 7 entries"
+    assert one.names() == ["A"]
+    box.fill("no such method")
+    assert output.inner_text() == "0 of 7 entries"
+    box.fill("")
+    assert len(one.names()) == 7
+
+
+def test_sorting_keeps_the_filter(visit):
+    one = visit()
+    one.page.locator(".tools input").fill("autoencoder")
+    before = one.names()
+    one.page.locator(".board thead th button").nth(3).click()
+    assert one.names() == before[::-1]
+
+
+@pytest.mark.parametrize(("scheme", "other"), [("light", "Dark"), ("dark", "Light")])
+def test_the_toggle_turns_the_system_scheme_around_and_is_kept(visit, folder, scheme, other):
+    one = visit(scheme=scheme)
+    button = one.page.locator("[data-theme-toggle]")
+    assert button.inner_text() == other
+    before = background(one.page)
+    button.click()
+    after = background(one.page)
+    assert (sum(after) < sum(before)) == (scheme == "light")
+    one.page.goto((folder / entry_of(folder, "pixels")).as_uri())
+    assert background(one.page) == after
+
+
+def background(page):
+    text = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return [int(v) for v in re.findall(r"\d+", text)[:3]]
+
+
+def test_no_page_scrolls_sideways(visit, folder):
+    for name in page_names(folder):
+        page = visit(name).page
+        for width in (320, 400, 640, 735, 737, 1000, 1024, 1311, 1313, 1920):
+            page.set_viewport_size({"width": width, "height": 800})
+            found = page.evaluate("document.documentElement.scrollWidth")
+            assert found <= width, (name, width, found)
+
+
+def test_at_320_px_every_value_of_a_row_is_visible_and_labelled(visit):
+    one = visit(width=320)
+    row = one.page.locator(".board tbody tr").first
+    for cell in row.locator("th, td").all():
+        box = cell.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 320
+    labels = row.locator("td").evaluate_all(
+        "cells => cells.map(c => getComputedStyle(c, '::before').content)"
+    )
+    assert all(len(label) > 2 for label in labels)
+
+
+def test_at_320_px_a_select_sorts(visit):
+    one = visit(width=320)
+    assert not one.page.locator(".board thead").is_visible()
+    one.page.locator(".sorter select").select_option(label="GFLOP per image")
+    values = [float(v) for v in one.sort_values(7) if v]
+    assert values == sorted(values)
+
+
+def test_without_script_the_page_is_complete(visit):
+    one = visit(java_script_enabled=False)
+    assert one.page.locator(".board tbody tr").count() == 7
+    assert not one.page.locator(".tools").is_visible()
+    assert not one.page.locator("[data-theme-toggle]").is_visible()
+
+
+def test_tables_and_controls_are_labelled(visit, folder):
+    for name in page_names(folder):
+        page = visit(name).page
+        assert page.locator("html").get_attribute("lang") == "en"
+        assert page.locator("h1").count() == 1
+        assert page.locator("main").count() == 1
+        assert page.locator("th:not([scope])").count() == 0
+        assert page.locator("img:not([alt]), svg[role=img]:not(:has(> title))").count() == 0
+        unnamed = page.evaluate(
+            "() => [...document.querySelectorAll('button, input, select, a')].filter(e =>"
+            " !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length)).length"
+        )
+        assert unnamed == 0
+        for svg in page.locator("svg:not([role])").all():
+            assert svg.evaluate("e => !!e.closest('[aria-hidden], svg[role]')")
+
+
+def test_headings_do_not_skip_levels(visit, folder):
+    for name in page_names(folder):
+        levels = visit(name).page.evaluate(
+            "() => [...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])"
+        )
+        assert levels[0] == 1
+        assert all(b - a <= 1 for a, b in pairwise(levels)), (name, levels)
+
+
+CONTRAST = """() => {
+  const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const curve = (v) => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const light = (c) => curve(c / 255);
+  const luminance = ([r, g, b]) => .2126 * light(r) + .7152 * light(g) + .0722 * light(b);
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = parse(getComputedStyle(e).backgroundColor);
+      if (c.length === 3 || c[3] > 0) return c;
+    }
+    return [255, 255, 255];
+  };
+  const faults = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let n = walk.nextNode(); n; n = walk.nextNode()) {
+    const e = n.parentElement;
+    if (!n.textContent.trim() || !e.getClientRects().length) continue;
+    if (e.closest('title, desc, script')) continue;
+    const style = getComputedStyle(e), drawn = e.closest('svg');
+    let back = ground(e);
+    if (e.matches('text.on-light, text.on-dark')) {
+      const box = e.previousElementSibling;
+      back = parse(getComputedStyle(box).fill);
+    }
+    const front = parse(drawn ? style.fill : style.color);
+    const [a, b] = [luminance(front), luminance(back)].sort((x, y) => y - x);
+    const ratio = (a + .05) / (b + .05);
+    if (ratio < 4.5) faults.push([n.textContent.trim().slice(0, 30), ratio.toFixed(2)]);
+  }
+  return faults;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_contrast_is_at_least_4_5(visit, folder, scheme):
+    for name in page_names(folder):
+        assert visit(name, scheme=scheme).page.evaluate(CONTRAST) == [], name
+
+
+def test_every_step_of_the_heat_map_carries_readable_text(visit, folder):
+    page = visit(entry_of(folder, "pixels")).page
+    faults = page.evaluate(
+        """(contrast) => {
+          const svg = document.querySelector('.heat');
+          svg.innerHTML = [...Array(11).keys()].map((i) => `<rect class="cell h${i}" width="9"
+            height="9"/><text class="${i >= 6 ? 'on-dark' : 'on-light'}" y="9">8</text>`).join('');
+          return (0, eval)(contrast)();
+        }""".replace("(0, eval)(contrast)()", f"({CONTRAST})()"),
+        "",
+    )
+    assert faults == []
+
+
+def test_the_numbers_on_screen_are_those_of_the_files(visit, folder):
+    page = visit().page
+    for path in (folder.parent / "results").glob("*.json"):
+        plain = json.loads(path.read_text())
+        row = page.locator(f"[data-entry='{plain['result_id']}']")
+        shown = row.locator("[data-field='scores/ooc_test/estimate']").inner_text()
+        assert shown == f"{100 * plain['scores']['ooc_test']['estimate']:.1f}"
+        low, high = plain["scores"]["id_test"]["ci95"]
+        ends = [row.locator(f"[data-field='scores/id_test/ci95/{i}']").inner_text() for i in (0, 1)]
+        assert ends == [f"{100 * low:.1f}", f"{100 * high:.1f}"]
+
+
+def test_downloads_open_from_disk(visit):
+    page = visit().page
+    with page.expect_download() as caught:
+        page.get_by_role("link", name="results.csv").click()
+    assert caught.value.suggested_filename == "results.csv"
+    page.get_by_role("link", name="results.json").click()
+    page.wait_for_url("**/results.json")
+    assert "recombine.boards/1" in page.locator("body").inner_text()
+
+
+def test_a_row_leads_to_its_entry_and_back(visit):
+    page = visit().page
+    page.locator(".board tbody th a").first.click()
+    assert "replay+search" in page.locator("main").inner_text()
+    page.locator(".eyebrow a").click()
+    assert page.url.endswith("ababab")
+
+
+def test_the_contact_sheet_is_drawn(visit, folder):
+    page = visit(next(n for n in page_names(folder) if n.startswith("data/"))).page
+    image = page.locator("img.sheet")
+    assert image.evaluate("e => [e.complete, e.naturalWidth, e.naturalHeight]") == [True, 2, 3]
+
+
+def test_print_is_light_and_shows_no_controls(visit):
+    one = visit(scheme="dark")
+    one.page.emulate_media(media="print")
+    assert background(one.page) == [255, 255, 255]
+    assert not one.page.locator("[data-theme-toggle]").is_visible()
+    assert not one.page.locator(".tools").is_visible()
+    assert one.page.locator(".board tbody tr").first.is_visible()

@@ -1,0 +1,108 @@
+"""The entry page's content follows from the stored counts."""
+
+import shlex
+
+import numpy as np
+import pytest
+from sample_board import sample
+
+from recombine.leaderboard.board import rank_board
+from recombine.leaderboard.detail import Detail
+from recombine.leaderboard.entries import load_boards
+
+
+def detail(tmp_path, index=4, seeds=5, **over):
+    path = sample(index, seeds, **over).save(tmp_path)
+    ranked = rank_board(load_boards([path])[0])
+    return Detail(ranked.rows[0], ranked.board.key)
+
+
+def test_every_cell_is_listed_with_its_accuracy(tmp_path):
+    page = detail(tmp_path)
+    score = page.row.entry.result.scores.ooc_test
+    assert len(page.cells) == 16
+    held_out = {cell.names: cell for cell in page.cells if cell.held_out}
+    for i, names in enumerate(score.cells):
+        expected = np.mean([h[i] / c[i] for h, c in zip(score.hits, score.counts, strict=True)])
+        assert held_out[names].accuracy == pytest.approx(expected)
+        assert held_out[names].images == 48
+
+
+def test_two_factors_give_one_map_with_frames(tmp_path):
+    ((name, drawing),) = detail(tmp_path).heat_maps
+    assert name == ""
+    assert drawing.count('class="frame"') == 8
+    assert drawing.count('class="cell') == 16
+
+
+def test_one_factor_gives_no_map(tmp_path):
+    def one(score):
+        return {**score, "cells": [[f"v{score['n_cells']}{i}"] for i in range(score["n_cells"])]}
+
+    plain = sample(0).model_dump(mode="json")["scores"]
+    scores = {name: one(score) for name, score in plain.items()}
+    scores["id_test"]["cells"] = [[f"i{i}"] for i in range(8)]
+    page = detail(tmp_path, 0, scores=scores, data={"recombined": ["object.x"]})
+    assert page.heat_maps == []
+    assert len(page.cells) == 16
+
+
+def test_three_factors_give_one_map_per_value_of_the_third(tmp_path):
+    plain = sample(0).model_dump(mode="json")["scores"]
+    for score in plain.values():
+        score["cells"] = [
+            [*cell, "day" if i % 2 else "dusk"] for i, cell in enumerate(score["cells"])
+        ]
+    recombined = ["object.shape", "background.environment", "light.time"]
+    page = detail(tmp_path, 0, scores=plain, data={"recombined": recombined})
+    assert sorted(name for name, _ in page.heat_maps) == ["day", "dusk"]
+
+
+def test_recombined_factors_come_first(tmp_path):
+    plain = sample(0).model_dump(mode="json")["scores"]
+    for score in plain.values():
+        factor = dict(score["per_factor"]["object.shape"], recombined=False, estimate=-0.5)
+        score["per_factor"]["a.first"] = factor
+    page = detail(tmp_path, 0, scores=plain)
+    assert [f["name"] for f in page.factors][-1] == "a.first"
+    assert [f["recombined"] for f in page.factors] == [True, True, False]
+
+
+def test_seeds_are_listed_with_their_gap(tmp_path):
+    page = detail(tmp_path)
+    scores = page.row.entry.result.scores
+    assert [seed["seed"] for seed in page.seeds] == [0, 1, 2, 3, 4]
+    for i, seed in enumerate(page.seeds):
+        expected = scores.id_test.per_seed[i] - scores.ooc_test.per_seed[i]
+        assert seed["gap"] == pytest.approx(expected)
+
+
+def test_the_parts_of_the_uncertainty_add_up(tmp_path):
+    page = detail(tmp_path)
+    assert [name for name, _ in page.uncertainty][:2] == ["training runs", "combinations"]
+    assert sum(share for _, share in page.uncertainty) == pytest.approx(1)
+    assert page.uncertainty_bar.count("<rect") == 3
+
+
+def test_one_seed_has_no_uncertainty_to_split(tmp_path):
+    assert detail(tmp_path, seeds=1).uncertainty == []
+
+
+def test_only_a_search_has_a_curve(tmp_path):
+    assert detail(tmp_path / "a", 4).search_curve.count("dot-ooc") == 7
+    assert detail(tmp_path / "b", 0).search_curve is None
+
+
+def test_the_commands_render_verify_and_score(tmp_path):
+    render, verify, score = detail(tmp_path).commands.splitlines()
+    assert render == "recombine render smoke --resolution 64 --out runs/smoke-64"
+    assert verify == "recombine verify runs/smoke-64"
+    assert score.startswith("recombine score recombine.baselines.autoencoder:Autoencoder")
+    assert "--data runs/smoke-64 --seeds 0 1 2 3 4" in score
+
+
+def test_a_hostile_submission_name_stays_one_argument(tmp_path):
+    hostile = "x.py:A; rm -rf / #"
+    method = {**sample(4).model_dump(mode="json")["method"], "code": hostile}
+    commands = detail(tmp_path, method=method).commands.splitlines()
+    assert shlex.split(commands[2])[2] == hostile

@@ -1,0 +1,161 @@
+"""Rank sets: equal methods share all ranks, a clear winner stands alone, the truth is inside."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recombine.benchmark import stats
+from recombine.leaderboard.numbers import DASH
+from recombine.leaderboard.ranks import Pair, RankSet, compare_all, rank_sets
+from recombine.renderer.errors import InvalidInputError
+
+
+def ranks(scores):
+    return rank_sets(compare_all(scores), [len(s) for s in scores])
+
+
+def simulate(rng, mean, seeds, cells, *, spread=0.03):
+    """Draw scores with shared cell effects added by the caller through ``mean``."""
+    seed = rng.normal(0, 0.02, (seeds, 1))
+    return mean + seed + rng.normal(0, spread, (1, cells)) + rng.normal(0, 0.02, (seeds, cells))
+
+
+@given(st.integers(2, 6), st.integers(3, 6), st.integers(2, 10), st.integers(0, 2**32 - 1))
+def test_identical_methods_share_all_ranks(entries, seeds, cells, seed):
+    scores = np.random.default_rng(seed).uniform(size=(seeds, cells))
+    for rank in ranks([scores] * entries):
+        assert (rank.low, rank.high) == (1, entries)
+        assert rank.words == "not separable"
+        assert "no difference" in rank.reason
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=30)
+def test_a_clearly_better_method_is_alone_at_rank_one(seed):
+    rng = np.random.default_rng(seed)
+    best = simulate(rng, 0.9, 5, 8, spread=0.01)
+    rest = [simulate(rng, 0.2, 5, 8, spread=0.01) for _ in range(3)]
+    found = ranks([rest[0], best, rest[1], rest[2]])
+    assert (found[1].low, found[1].high) == (1, 1)
+    assert found[1].separable
+    assert all(rank.low >= 2 for i, rank in enumerate(found) if i != 1)
+
+
+@given(st.integers(2, 6), st.integers(1, 6), st.integers(2, 8), st.integers(0, 2**32 - 1))
+def test_sets_are_valid_and_consistent(entries, seeds, cells, seed):
+    rng = np.random.default_rng(seed)
+    scores = [rng.uniform(i / entries, 1, (seeds, cells)) for i in range(entries)]
+    found = ranks(scores)
+    assert all(1 <= rank.low <= rank.high <= rank.of == entries for rank in found)
+    assert min(rank.low for rank in found) == 1
+    assert max(rank.high for rank in found) == entries
+    for pair in compare_all(scores):
+        if pair.separated:
+            first, second = found[pair.first], found[pair.second]
+            winner, loser = (first, second) if pair.difference.value > 0 else (second, first)
+            assert winner.high < entries
+            assert loser.low > 1
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_order_of_entries_does_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    scores = [simulate(rng, mean, 5, 8) for mean in (0.3, 0.5, 0.55, 0.9)]
+    order = rng.permutation(4)
+    found, moved = ranks(scores), ranks([scores[i] for i in order])
+    assert [found[i] for i in order] == moved
+
+
+def coverage(means, repetitions, seeds=3, cells=8):
+    """Return how often all rank sets held the true ranks; equal means share their ranks."""
+    rng = np.random.default_rng(20)
+    means = np.asarray(means)
+    truth = [(1 + np.sum(means > m), len(means) - np.sum(means < m)) for m in means]
+    good = 0
+    for _ in range(repetitions):
+        shared = rng.normal(0, 0.08, (1, cells))
+        found = ranks([shared + simulate(rng, m, seeds, cells) for m in means])
+        good += all(r.low <= t[0] and t[1] <= r.high for r, t in zip(found, truth, strict=True))
+    return good / repetitions
+
+
+@pytest.mark.parametrize(
+    "means",
+    [(0.5, 0.5, 0.5, 0.5), (0.5, 0.52, 0.54, 0.56), (0.3, 0.5, 0.5, 0.8)],
+    ids=["all equal", "close", "mixed"],
+)
+def test_rank_sets_hold_the_true_ranks(means):
+    assert coverage(means, 400) >= 0.95
+
+
+def test_rank_sets_are_not_trivial():
+    rng = np.random.default_rng(0)
+    widths = []
+    for _ in range(40):
+        found = ranks([simulate(rng, mean, 5, 8) for mean in (0.2, 0.5, 0.8)])
+        widths += [rank.high - rank.low + 1 for rank in found]
+    assert np.mean(widths) < 1.2
+
+
+def test_with_two_seeds_nothing_is_tested():
+    rng = np.random.default_rng(0)
+    scores = [simulate(rng, mean, 2, 8) for mean in (0.1, 0.9)]
+    pairs = compare_all(scores)
+    assert not pairs[0].tested
+    assert not pairs[0].separated
+    found = rank_sets(pairs, [2, 2])
+    assert [rank.words for rank in found] == ["not separable"] * 2
+    assert "fewer than 3 seeds" in found[0].reason
+
+
+def test_an_entry_without_tests_does_not_cost_the_others_power():
+    rng = np.random.default_rng(1)
+    low, high = simulate(rng, 0.45, 5, 8), simulate(rng, 0.62, 5, 8)
+    p_value = stats.paired_difference(low, high).p_value
+    assert p_value < 0.05 / 3, "the sample must be one that Holm decides either way"
+    sketches = [simulate(rng, 0.5, 1, 8) for _ in range(20)]
+    with_sketches = compare_all([low, high, *sketches])
+    assert with_sketches[0].separated
+    assert sum(pair.tested for pair in with_sketches) == 1
+
+
+def test_a_sketch_widens_the_sets_of_the_others():
+    rng = np.random.default_rng(1)
+    scores = [simulate(rng, 0.2, 5, 8), simulate(rng, 0.9, 5, 8), simulate(rng, 0.9, 2, 8)]
+    found = ranks(scores)
+    assert [(r.low, r.high) for r in found] == [(2, 3), (1, 2), (1, 3)]
+    assert not found[2].separable
+
+
+def test_a_lonely_entry_says_so():
+    (only,) = ranks([np.full((5, 8), 0.5)])
+    assert (only.low, only.high, only.of) == (1, 1, 1)
+    assert only.reason == "the only entry on this board"
+
+
+def test_no_entries_no_pairs():
+    assert compare_all([]) == []
+    assert rank_sets([], []) == []
+
+
+def test_different_cells_are_refused():
+    with pytest.raises(InvalidInputError, match=r"same cells, got \[8, 9\]"):
+        compare_all([np.zeros((3, 8)), np.zeros((3, 9))])
+
+
+def test_pairs_come_in_order_with_their_difference():
+    rng = np.random.default_rng(3)
+    scores = [simulate(rng, m, 4, 5) for m in (0.1, 0.5, 0.4)]
+    pairs = compare_all(scores)
+    assert [(p.first, p.second) for p in pairs] == [(0, 1), (0, 2), (1, 2)]
+    for pair in pairs:
+        expected = scores[pair.first].mean() - scores[pair.second].mean()
+        assert pair.difference.value == pytest.approx(expected)
+
+
+def test_words():
+    assert RankSet(2, 2, 5).words == "2"
+    assert RankSet(2, 4, 5).words == f"2{DASH}4"
+    separated = Pair(0, 1, stats.Estimate(0.3), tested=True, separated=True)
+    assert [r.words for r in rank_sets([separated], [5, 5])] == ["1", "2"]

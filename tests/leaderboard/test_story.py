@@ -1,0 +1,107 @@
+"""The sentences above a board follow from its entries."""
+
+import pytest
+from sample_board import sample, write_results
+
+from recombine.leaderboard.board import rank_board
+from recombine.leaderboard.entries import load_boards
+from recombine.leaderboard.numbers import DASH
+
+CAMPAIGN = ("superior", "better", "beats", "outperform", "fails", "solves", "proves", "wins")
+
+
+def story_of(tmp_path, seeds=5, indices=None):
+    (board,) = load_boards(write_results(tmp_path, seeds, indices))
+    return rank_board(board).story
+
+
+def plain(text):
+    return text.replace("\u00a0", " ").replace("\u2060", "")
+
+
+def test_the_headline_gives_estimate_interval_chance_and_verdict(tmp_path):
+    told = story_of(tmp_path)
+    best = sample(4).scores.ooc_test
+    text = plain(told.headline)
+    assert f"is {100 * best.estimate:.1f} %" in text
+    assert f"interval {100 * best.ci95[0]:.1f}{DASH}{100 * best.ci95[1]:.1f} %" in text
+    assert "chance is 6.25 %" in text
+    assert "of 15 pairs of entries can be told apart" in text
+
+
+def test_the_number_of_pairs_is_counted(tmp_path):
+    (board,) = load_boards(write_results(tmp_path))
+    ranked = rank_board(board)
+    apart = sum(pair.separated for pair in ranked.pairs)
+    assert 0 < apart < 15
+    assert f"{apart} of 15 pairs" in ranked.story.headline
+
+
+def test_one_entry_has_nothing_to_be_compared_with(tmp_path):
+    told = story_of(tmp_path, indices=[0])
+    assert "only entry" in told.headline
+    assert not any("Not told apart" in text for text in told.limits)
+
+
+def test_few_seeds_are_said(tmp_path):
+    told = story_of(tmp_path, seeds=2)
+    assert "No two entries were tested" in told.headline
+    assert any(
+        text.startswith("All 6 entries have fewer than 5 training seeds") for text in told.limits
+    )
+    assert any("fewer than 3 and take part in no test" in text for text in told.limits)
+
+
+def test_three_seeds_are_a_sketch_that_is_tested(tmp_path):
+    told = story_of(tmp_path, seeds=3)
+    assert "were tested" not in told.headline
+    assert any("marked as a sketch." in text for text in told.limits)
+    assert not any("no test" in text for text in told.limits)
+
+
+def test_one_seed_gives_no_interval(tmp_path):
+    told = story_of(tmp_path, seeds=1)
+    assert "interval" not in told.headline
+    assert any("no interval could be computed" in text for text in told.limits)
+
+
+def test_equal_entries_cannot_be_told_apart(tmp_path):
+    for i, entry in enumerate(("one", "two")):
+        base = sample(0).model_dump(mode="json")
+        method = {**base["method"], "entry": entry, "id": entry}
+        sample(0, method=method).save(tmp_path / f"{i}.json")
+    (board,) = load_boards(sorted(tmp_path.glob("*.json")))
+    told = rank_board(board).story
+    assert "No two entries can be told apart" in told.headline
+    assert any("Not told apart does not mean equal" in text for text in told.limits)
+
+
+def test_differences_between_entries_are_listed(tmp_path):
+    told = story_of(tmp_path)
+    (text,) = [t for t in told.limits if t.startswith("Entries differ in")]
+    assert "supervision, generated images seen and compute per image" in text
+
+
+def test_the_design_and_the_smallest_difference_are_said(tmp_path):
+    told = story_of(tmp_path)
+    assert any(
+        text.startswith("16 combinations of object shape and background") for text in told.shows
+    )
+    found = [sample(i).smallest_detectable_difference for i in range(6)]
+    expected = f"below {100 * min(found):.1f} to {100 * max(found):.1f} points"
+    assert any(expected in text for text in told.limits)
+
+
+def test_gaps_and_costs_are_ranges_over_the_entries(tmp_path):
+    told = story_of(tmp_path)
+    gaps = [sample(i).gap.estimate for i in range(6)]
+    span = f"+{100 * min(gaps):.1f} to +{100 * max(gaps):.1f} points"
+    assert any(span in text and "above zero for" in text for text in told.shows)
+    assert any("between 0.031 and 24.1 GFLOP per image" in text for text in told.shows)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 5])
+def test_the_wording_is_neutral(tmp_path, seeds):
+    told = story_of(tmp_path, seeds=seeds)
+    text = " ".join((told.headline, *told.shows, *told.limits)).lower()
+    assert not [word for word in CAMPAIGN if word in text]
