@@ -116,7 +116,7 @@ def run_grid(
             error = outcome if isinstance(outcome, Exception) else None
             progress(GridEvent(len(outcomes), total, jobs[number], run, error))
 
-    if workers <= 1:
+    if workers <= 1 or not jobs:
         for number, job in enumerate(jobs):
             record(number, _outcome(job))
     else:

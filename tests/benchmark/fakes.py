@@ -223,4 +223,4 @@ class NoisyPixels(Pixels):
     def encode(self, images):
         slots = halves(images)
         noise = torch.sin(1000 * slots.flatten(1) @ self.weight)
-        return SlotOutput(slots=(slots + 3 * noise.unflatten(1, (2, 96))).contiguous())
+        return SlotOutput(slots=(slots + 0.7 * noise.unflatten(1, (2, 96))).contiguous())

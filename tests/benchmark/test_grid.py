@@ -1,0 +1,86 @@
+"""Many runs: order kept, failures late, finished runs kept, dead workers explained."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from fakes import FakeDataset, Pixels, Trained
+
+from recombine.benchmark.grid import Job, run_grid
+from recombine.benchmark.harness import RunOptions
+from recombine.renderer.errors import InvalidInputError, ResourceError, UsageError
+
+QUICK = RunOptions(steps=(0, 1), readout_labels=20)
+
+
+class Broken(Pixels):
+    def encode(self, images):
+        raise RuntimeError("broken")
+
+
+class Deadly(Pixels):
+    def encode(self, images):
+        os._exit(1)
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    dataset = FakeDataset(train=3, val=1, test=1)
+
+    def make(*submissions, seeds=(0, 1)):
+        return [
+            Job(s, dataset, seed, tmp_path / f"{number}", QUICK)
+            for number, s in enumerate(submissions)
+            for seed in seeds
+        ]
+
+    return make
+
+
+@pytest.fixture
+def importable(monkeypatch):
+    """Let spawned workers import the helpers beside this file."""
+    here = str(Path(__file__).parent)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([here, os.environ.get("PYTHONPATH", "")]))
+    assert here in sys.path
+
+
+def test_runs_come_back_in_the_order_of_jobs(jobs):
+    events = []
+    runs = run_grid(jobs(Pixels(), Trained()), progress=events.append)
+    assert [run.seed for run in runs] == [0, 1, 0, 1]
+    assert [(event.done, event.total) for event in events] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert all(event.error is None and event.run.path.exists() for event in events)
+
+
+def test_a_failure_does_not_stop_the_others(jobs):
+    events = []
+    with pytest.raises(InvalidInputError, match="broken"):
+        run_grid(jobs(Broken(), Pixels()), progress=events.append)
+    assert [event.error is None for event in events] == [False, False, True, True]
+    assert all(event.run.path.exists() for event in events[2:])
+
+
+@pytest.mark.usefixtures("importable")
+def test_parallel_runs_equal_serial_ones_and_are_found_again(jobs):
+    todo = jobs("fakes:Trained", Trained(width=6))
+    first = run_grid(todo, workers=2)
+    assert not any(run.skipped for run in first)
+    assert all(run.skipped for run in run_grid(todo, workers=1))
+    assert [run.path.parent.name for run in first] == ["0", "0", "1", "1"]
+
+
+@pytest.mark.usefixtures("importable")
+def test_a_dead_worker_is_explained(jobs):
+    with pytest.raises(ResourceError, match="a worker process died"):
+        run_grid(jobs("test_grid:Deadly", seeds=(0, 1)), workers=2)
+
+
+def test_two_jobs_may_not_share_a_file(jobs):
+    with pytest.raises(UsageError, match="share a folder and a seed"):
+        run_grid(jobs(Pixels(), seeds=(0, 0)))
+
+
+def test_no_jobs():
+    assert run_grid([]) == run_grid([], workers=2) == []
