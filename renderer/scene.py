@@ -1,8 +1,9 @@
 """A scene as plain data: everything Blender needs to draw one image, and nothing of Blender.
 
 Units: scene units are metres, angles are radians, the floor is the plane z = 0 and the
-camera looks along +y from the front. Every object is modelled in a bounding cube of edge 1,
-stands on the floor and is centred on its own (x, y).
+camera looks along +y from the front. Every object stands on the floor, centred on its own
+(x, y), inside a cube of edge `scale` and within `library.RADIUS` times `scale` of its own
+vertical axis. `library.PLACEMENT` gives the ranges in which any object is fully in the frame.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class ObjectSpec:
     yaw : float
         Rotation about the vertical, radians in [0, 2 pi).
     scale : float
-        Edge of the bounding cube, metres.
+        Edge of the cube that holds the object, metres.
     hue : float
         Base hue of the material, radians in [0, 2 pi); materials without a hue ignore it.
     """
@@ -105,9 +106,10 @@ class Rendered:
     mask : uint8 array of shape (H, W)
         0 background, k + 1 object k, by the ray through the pixel centre.
     depth : float16 array of shape (H, W)
-        Distance from the camera along the pixel's ray, metres; inf where nothing is hit.
+        Distance from the camera along the pixel's ray, metres; inf where nothing is hit
+        (sky, and painted distances such as a row of trees).
     normal : int8 array of shape (H, W, 3)
-        World-space unit normal times 127; zero where nothing is hit.
+        World-space unit normal of the surface's faces times 127; zero where nothing is hit.
     visible : float16 array of shape (K,)
         Visible share of each object: modal over amodal pixels, 0 where it has none.
     amodal : float16 array of shape (K,)

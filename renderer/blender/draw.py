@@ -54,13 +54,13 @@ def _stage() -> Stage:
 @cache
 def _ground(environment: str, resolution: int) -> list[Hits]:
     """Return where the rays meet floor and backdrop: the same in every image."""
-    from recombine.renderer.blender import coverings, labels, setting
+    from recombine.renderer.blender import casting, coverings, setting
 
     factor = coverings.shrink(resolution)
     meshes = [setting.floor_mesh(environment, factor)]
     if not setting.painted(environment):
         meshes.append(setting.backdrop_mesh(environment, factor))
-    return [labels.surface_hits(mesh, resolution) for mesh in meshes]
+    return [casting.surface_hits(mesh, resolution) for mesh in meshes]
 
 
 def _check(scene: Scene) -> None:
@@ -144,10 +144,10 @@ def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:
     """
     before = time.process_time()
     radiance = render_radiance(scene, settings)
-    from recombine.renderer.blender import labels, shapes, tonemap
+    from recombine.renderer.blender import casting, labels, shapes, tonemap
 
     size = settings.resolution
-    things = [labels.object_hits(shapes.mesh(o.shape), o, size) for o in scene.objects]
+    things = [casting.object_hits(shapes.mesh(o.shape), o, size) for o in scene.objects]
     found = labels.label(things, _ground(scene.environment, size), size)
     return Rendered(
         image=tonemap.encode(radiance),

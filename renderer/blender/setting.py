@@ -44,6 +44,12 @@ def _floor(key: str) -> Floor:
 
 
 @cache
+def _pieces(name: str) -> list[Piece]:
+    """Return the backdrop of an environment."""
+    return BACKDROPS[ENVIRONMENTS[name].backdrop]()
+
+
+@cache
 def floor_mesh(name: str, factor: int) -> Any:
     """Return the floor of an environment as a mesh with its material.
 
@@ -57,19 +63,15 @@ def floor_mesh(name: str, factor: int) -> Any:
     Returns
     -------
     bpy.types.Mesh
-        One face in the plane z = 0.
+        One face in the plane z = 0, up to where the backdrop begins.
     """
     key = ENVIRONMENTS[name].floor
-    section = np.array([[-HALF_FLOOR, 0.0], [HALF_FLOOR, 0.0]])
+    # It ends where the backdrop begins, or a painted distance would cover what rays still hit.
+    end = min(float(piece.section[0, 0]) for piece in _pieces(name))
+    section = np.array([[-HALF_FLOOR, 0.0], [end, 0.0]])
     mesh = _strips(f"{name} floor", [Piece(section, HALF_FLOOR, _floor(key))])
     mesh.materials.append(covering(key, _floor(key), factor))
     return mesh
-
-
-@cache
-def _pieces(name: str) -> list[Piece]:
-    """Return the backdrop of an environment."""
-    return BACKDROPS[ENVIRONMENTS[name].backdrop]()
 
 
 @cache

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from recombine.renderer.blender import shapes_curved, shapes_flat, shapes_turned
-from recombine.renderer.blender.solid import Solid, to_mesh
+from recombine.renderer.blender.api import bpy
+from recombine.renderer.blender.solid import Solid, normalised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +33,59 @@ SHAPES: dict[str, Callable[[], Solid]] = {
     "gear": shapes_flat.gear,
     "knot": shapes_curved.knot,
 }
+
+
+def _modify(target: Any, solid: Solid) -> None:
+    """Add the modifiers that round the edges and smooth the body."""
+    if solid.subdivide:
+        modifier = target.modifiers.new("smooth", "SUBSURF")
+        modifier.levels = modifier.render_levels = solid.subdivide
+    if solid.bevel:
+        modifier = target.modifiers.new("bevel", "BEVEL")
+        modifier.width = solid.bevel
+        modifier.segments = 4
+        modifier.limit_method = "ANGLE"
+        modifier.angle_limit = math.radians(25)
+        # Flat faces keep flat shading up to the rounded edge.
+        modifier = target.modifiers.new("normals", "WEIGHTED_NORMAL")
+        modifier.keep_sharp = True
+        modifier.weight = 100
+
+
+def to_mesh(solid: Solid, name: str) -> Any:
+    """Return a new Blender mesh of a solid: modifiers applied, normalised, smooth where smooth.
+
+    Parameters
+    ----------
+    solid : Solid
+        What to build.
+    name : str
+        Name of the mesh.
+
+    Returns
+    -------
+    bpy.types.Mesh
+        Without materials; its extent is that of `normalised`.
+    """
+    cage = bpy.data.meshes.new(f"{name} cage")
+    cage.from_pydata(solid.vertices.tolist(), [], solid.faces)
+    cage.shade_smooth()
+    if not solid.bevel:
+        cage.set_sharp_from_angle(angle=math.radians(40))
+    target = bpy.data.objects.new(name, cage)
+    bpy.context.scene.collection.objects.link(target)
+    _modify(target, solid)
+    graph = bpy.context.evaluated_depsgraph_get()
+    mesh = bpy.data.meshes.new_from_object(target.evaluated_get(graph), depsgraph=graph)
+    bpy.data.objects.remove(target)
+    bpy.data.meshes.remove(cage)
+    mesh.name = name
+    mesh.materials.append(None)  # a place that each object fills with its own material
+    flat = np.empty(len(mesh.vertices) * 3, np.float32)
+    mesh.vertices.foreach_get("co", flat)
+    mesh.vertices.foreach_set("co", normalised(flat.reshape(-1, 3)).astype(np.float32).ravel())
+    mesh.update()
+    return mesh
 
 
 @cache

@@ -68,7 +68,9 @@ def on_face(solid: Solid, face: int = 0) -> Solid:
     return Solid(solid.vertices @ rotation.T, solid.faces, solid.bevel)
 
 
-def extruded(outline: Float[np.ndarray, "P 2"], height: float, bevel: float) -> Solid:
+def extruded(
+    outline: Float[np.ndarray, "P 2"], height: float, bevel: float, hole: float = 0.0
+) -> Solid:
     """Give a closed outline a constant thickness.
 
     Parameters
@@ -77,6 +79,8 @@ def extruded(outline: Float[np.ndarray, "P 2"], height: float, bevel: float) -> 
         Counter-clockwise corners.
     height, bevel : float
         Thickness, and width of the rounded edges.
+    hole : float
+        Radius of a round hole through the centre; 0 for none.
 
     Returns
     -------
@@ -84,11 +88,22 @@ def extruded(outline: Float[np.ndarray, "P 2"], height: float, bevel: float) -> 
         A plate lying on the floor.
     """
     n = len(outline)
-    bottom = np.column_stack([outline, np.zeros(n)])
-    top = np.column_stack([outline, np.full(n, height)])
-    sides = [(i, (i + 1) % n, n + (i + 1) % n, n + i) for i in range(n)]
-    faces = [tuple(range(n - 1, -1, -1)), tuple(range(n, 2 * n)), *sides]
-    return Solid(np.concatenate([bottom, top]), tuple(faces), bevel=bevel)
+    inner = outline / np.linalg.norm(outline, axis=1, keepdims=True) * hole
+    rings = [outline, outline, *([inner, inner] if hole else [])]
+    heights = np.repeat([0.0, height, height, 0.0][: len(rings)], n)
+    vertices = np.column_stack([np.concatenate(rings), heights])
+    faces: list[tuple[int, ...]] = []
+    for a in range(len(rings) if hole else 1):  # bottom to top, inwards, down and outwards
+        b = (a + 1) % len(rings)
+        faces += [(a * n + i, a * n + j, b * n + j, b * n + i) for i, j in _steps(n)]
+    if not hole:
+        faces += [tuple(range(n - 1, -1, -1)), tuple(range(n, 2 * n))]
+    return Solid(vertices, tuple(faces), bevel=bevel)
+
+
+def _steps(n: int) -> list[tuple[int, int]]:
+    """Return neighbours around a ring of n points."""
+    return [(i, (i + 1) % n) for i in range(n)]
 
 
 def cube() -> Solid:
@@ -124,9 +139,11 @@ def star() -> Solid:
 
 
 def gear() -> Solid:
-    """Return a thick cog wheel with ten teeth and a hub."""
+    """Return a thick cog wheel with ten teeth and a bore."""
     steps = np.array([-0.42, -0.2, 0.2, 0.42])
     centre = np.arange(10)[:, None] * np.pi / 5
     angle = (centre + steps * np.pi / 5).ravel()
     radius = np.tile([0.38, 0.5, 0.5, 0.38], 10)
-    return extruded(np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1), 0.36, 0.03)
+    return extruded(
+        np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1), 0.36, 0.03, 0.16
+    )
