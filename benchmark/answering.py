@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from recombine.benchmark.protocol import Encoder, Inverter, SlotOutput
 from recombine.renderer.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from jaxtyping import Float, Int
     from torch import Tensor
@@ -78,8 +80,8 @@ def ask(
 ) -> Answers:
     """Ask for the slots of images in secret order, some of them twice.
 
-    All images, whatever their split, are shuffled together with a key that is drawn here and
-    never stored. 2 % are asked again among other images, and one batch is asked again unchanged.
+    All images are shuffled together with a key that is drawn here and never stored. 2 % are asked
+    again among other images, and one batch is asked again unchanged.
 
     Parameters
     ----------
@@ -117,15 +119,10 @@ def ask(
     shape: tuple[int, ...] | None = None
     for question in _questions(len(indices), batch_size, rng):
         images = to_images(dataset.images(indices[question.rows])).to(device)
-        try:
+        with _named(who):
             outputs = _run(method, images, steps)
             answers = [_checked(output, method, len(images), min_slots) for output in outputs]
             _same_shape(answers, shape)
-        except _WrongAnswerError as error:
-            raise InvalidInputError(
-                f"{who}: expected {error.args[0]}, got {error.args[1]}; see "
-                "recombine.benchmark.protocol.SlotOutput"
-            ) from None
         shape = answers[0].shape[1:]
         if question.purpose == "score":
             _store(first, steps, question.rows, answers, len(indices))
@@ -137,6 +134,17 @@ def ask(
         _change(first, again, steps, "batch"),
         _change(first, again, steps, "repeat"),
     )
+
+
+@contextmanager
+def _named(who: str) -> Iterator[None]:
+    try:
+        yield
+    except _WrongAnswerError as error:
+        raise InvalidInputError(
+            f"{who}: expected {error.args[0]}, got {error.args[1]}; see "
+            "recombine.benchmark.protocol.SlotOutput"
+        ) from None
 
 
 def _questions(n: int, batch_size: int, rng: np.random.Generator) -> Iterator[_Question]:

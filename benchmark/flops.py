@@ -43,8 +43,8 @@ CHEAP = frozenset(
     nonzero normal normal_ one_hot ones ones_like pixel_shuffle pixel_unshuffle prod rand rand_like
     randint randn randn_like randperm reflection_pad2d repeat replication_pad2d reshape roll
     scalar_tensor scatter scatter_add select_backward slice_backward slice_scatter sort split stack
-    std topk tril triu uniform uniform_ unique_dim upsample_nearest2d upsample_nearest2d_backward
-    var var_mean zero_ zeros zeros_like unfold_backward im2col col2im native_batch_norm_legit
+    std topk tril tril_indices triu triu_indices uniform uniform_
+    unique_dim upsample_nearest2d upsample_nearest2d_backward var var_mean zero_ zeros zeros_like unfold_backward im2col col2im native_batch_norm_legit
     _native_batch_norm_legit _native_batch_norm_legit_no_training _batch_norm_impl_index max min
     linalg_vector_norm channel_shuffle cudnn_batch_norm cudnn_batch_norm_backward
     upsample_nearest1d _unsafe_view alias set_ resize_ bincount searchsorted _weight_norm_interface

@@ -45,7 +45,8 @@ def settings_of(submission: object) -> dict[str, Any]:
     Parameters
     ----------
     submission : object
-        Fields of a dataclass, or else public attributes.
+        Fields of a dataclass, or else public attributes. Fields with ``compare=False`` (a cache
+        folder, say) are not settings.
 
     Returns
     -------
@@ -53,7 +54,8 @@ def settings_of(submission: object) -> dict[str, Any]:
         Nested. What is not plain (modules, tensors, functions) appears as its type.
     """
     if dataclasses.is_dataclass(submission) and not isinstance(submission, type):
-        pairs = {f.name: getattr(submission, f.name) for f in dataclasses.fields(submission)}
+        fields = [f for f in dataclasses.fields(submission) if f.compare]
+        pairs = {field.name: getattr(submission, field.name) for field in fields}
     else:
         pairs = {k: v for k, v in vars(submission).items() if not k.startswith("_")}
     return {name: _plain(value) for name, value in pairs.items() if name != "card"}

@@ -72,6 +72,22 @@ def method_of(facts: RunFacts, steps: int) -> Method:
     return Method.model_validate(plain)
 
 
+def trust_of(facts: RunFacts) -> Literal["retrained", "rerun"]:
+    """Return the trust tier of a run that this harness made.
+
+    Parameters
+    ----------
+    facts : RunFacts
+        Of any seed.
+
+    Returns
+    -------
+    {"retrained", "rerun"}
+        Whether the harness also trained the method.
+    """
+    return "retrained" if facts.trained else "rerun"
+
+
 def track_of(facts: RunFacts, gflop: float | None) -> Track:
     """Return the track: data and supervision as declared, test compute as measured.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -104,10 +104,15 @@ def score_submission(
         for seed in seeds
     ]
     runs = run_grid(jobs, workers=workers, progress=progress)
-    return score([run.path for run in runs], dataset)
+    return score([run.path for run in runs], dataset, trust="witnessed")
 
 
-def score(paths: Sequence[Path], dataset: DatasetLike) -> list[Result]:
+def score(
+    paths: Sequence[Path],
+    dataset: DatasetLike,
+    *,
+    trust: Literal["rescored", "witnessed"] = "rescored",
+) -> list[Result]:
     """Score the predictions of all seeds of one submission.
 
     Parameters
@@ -116,6 +121,10 @@ def score(paths: Sequence[Path], dataset: DatasetLike) -> list[Result]:
         Predictions files, one per seed, made with equal code, settings and options.
     dataset : DatasetLike
         The data they were made on.
+    trust : {"rescored", "witnessed"}
+        "witnessed" only for files that this harness made itself: the results are then marked
+        *retrained* (a learner) or *rerun*. For any other file only the scores are known to be
+        right, not how the slots came about.
 
     Returns
     -------
@@ -141,7 +150,10 @@ def score(paths: Sequence[Path], dataset: DatasetLike) -> list[Result]:
         step: _evidence(runs, dataset, step, images, full=step in reported) for step in steps
     }
     curve = _curve(runs, evidence)
-    return [_result(files, runs, dataset, step, evidence[step], curve, images) for step in reported]
+    return [
+        _result(files, runs, dataset, step, evidence[step], curve, images, trust)
+        for step in reported
+    ]
 
 
 def _check_runs(runs: Sequence[Predictions], dataset: DatasetLike) -> RunOptions:
@@ -267,6 +279,7 @@ def _result(
     evidence: _Evidence,
     curve: ComputeCurve,
     images: Int[Array, " labelled"],
+    trust: str,
 ) -> Result:
     facts = [run.facts for run in runs]
     inside, outside = (tables.split_of(dataset, name) for name in ("id_test", "ooc_test"))
@@ -280,7 +293,7 @@ def _result(
     ooc_shares = tables.shares(evidence.ooc_test)
     return Result.sealed(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        trust="retrained" if facts[0].trained else "rerun",
+        trust=report.trust_of(facts[0]) if trust == "witnessed" else trust,
         method=report.method_of(facts[0], step),
         track=report.track_of(facts[0], report.gflop_at(facts, step)),
         data=report.data_of(dataset, facts[0]),

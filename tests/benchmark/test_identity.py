@@ -24,6 +24,7 @@ class Outer:
     limit: float = float("inf")
     network: object = None
     name: str = "x"
+    cache: str = field(default="here", compare=False)
 
 
 def test_settings_are_nested_and_plain():
@@ -31,6 +32,7 @@ def test_settings_are_nested_and_plain():
     assert settings["inner"] == {"rate": 0.1}
     assert settings["sizes"] == [1, 2]
     assert settings["limit"] == "inf"
+    assert "cache" not in settings
     assert settings["network"] == "<torch.nn.modules.linear.Linear>"
 
 

@@ -1,13 +1,19 @@
 """The protocols tell the three kinds of submissions apart, and importing them is cheap."""
 
+import doctest
+import importlib
 import subprocess
 import sys
+import textwrap
 
 import pytest
 import torch
-from fakes import Approach, Constant, Pixels, Trained
+from fakes import Approach, Constant, FakeDataset, Pixels, Trained
 
+from recombine.benchmark import protocol
+from recombine.benchmark.harness import RunOptions
 from recombine.benchmark.protocol import Encoder, Inverter, Learner, MethodCard, SlotOutput
+from recombine.benchmark.score import score_submission
 
 
 @pytest.mark.parametrize(
@@ -37,3 +43,28 @@ def test_light_modules_load_no_deep_learning_library(module):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_example_in_the_documentation_can_be_scored(tmp_path):
+    text = protocol.__doc__
+    example = text[text.index("    class PixelMean") : text.index("* An **Encoder**")]
+    header = "from recombine.benchmark.protocol import SlotOutput\n"
+    file = tmp_path / "file.py"
+    file.write_text(header + textwrap.dedent(example))
+    (result,) = score_submission(
+        f"{file}:PixelMean",
+        FakeDataset(train=4, val=2, test=2),
+        seeds=[0],
+        out_dir=tmp_path / "runs",
+        options=RunOptions(readout_labels=30),
+    )
+    assert result.method.entry == "pixel-mean"
+    assert result.method.code == "file.py:PixelMean"
+
+
+@pytest.mark.parametrize("name", ["flops", "identity", "loading", "report", "runlog", "stats"])
+def test_examples_in_docstrings(name):
+    module = importlib.import_module(f"recombine.benchmark.{name}")
+    failed, tried = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+    assert failed == 0
+    assert tried > 0

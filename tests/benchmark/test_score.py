@@ -97,8 +97,16 @@ def test_one_seed_is_scored_without_intervals(dataset, tmp_path):
 def test_scoring_again_gives_the_same_numbers(dataset, tmp_path):
     (first,) = run(Noisy(), dataset, tmp_path)
     paths = sorted(tmp_path.glob("*.safetensors"), reverse=True)
-    (again,) = score(paths, dataset)
+    (again,) = score(paths, dataset, trust="witnessed")
     assert again.model_copy(update={"created": first.created}).expected_id() == first.result_id
+
+
+def test_trust_is_earned(dataset, tmp_path):
+    (trained,) = run(Noisy(), dataset, tmp_path / "a", seeds=[0])
+    (fitted,) = run(Pixels(), dataset, tmp_path / "b", seeds=[0])
+    (foreign,) = score([tmp_path / "a" / "seed-0.safetensors"], dataset)
+    assert (trained.trust, fitted.trust, foreign.trust) == ("retrained", "rerun", "rescored")
+    assert foreign.scores == trained.scores
 
 
 def test_data_whose_certificate_fails_are_refused_before_training(tmp_path):
