@@ -29,25 +29,26 @@ aten = torch.ops.aten
 CHEAP = frozenset(
     """
     _adaptive_avg_pool2d _adaptive_avg_pool2d_backward _assert_async _assert_tensor_metadata
-    _local_scalar_dense _log_softmax _log_softmax_backward_data _reshape_copy _softmax
-    _softmax_backward_data _to_copy _unsafe_index _unsafe_index_put addcdiv addcdiv_ addcmul_
-    amax amin any arange argmax argmin argsort avg_pool2d avg_pool2d_backward bernoulli bernoulli_
-    bucketize cat constant_pad_nd copy_ cumsum detach diag_embed embedding
-    embedding_dense_backward empty empty_like empty_strided equal expand_copy eye fill_ flip full
-    full_like gather glu glu_backward index index_add index_put index_put_ index_select
-    is_same_size isclose item lift_fresh linspace logsumexp masked_fill masked_select
-    max_pool2d_with_indices max_pool2d_with_indices_backward mse_loss_backward multinomial
-    native_batch_norm native_batch_norm_backward native_dropout native_dropout_backward
+    _batch_norm_impl_index _local_scalar_dense _log_softmax _log_softmax_backward_data
+    _native_batch_norm_legit _native_batch_norm_legit_no_training _reshape_copy _softmax
+    _softmax_backward_data _to_copy _unsafe_index _unsafe_index_put _unsafe_view
+    _weight_norm_interface addcdiv addcdiv_ addcmul_ alias amax amin any arange argmax argmin
+    argsort avg_pool2d avg_pool2d_backward bernoulli bernoulli_ bincount bucketize cat
+    channel_shuffle col2im constant_pad_nd copy_ cudnn_batch_norm cudnn_batch_norm_backward
+    cumsum detach diag_embed embedding embedding_dense_backward empty empty_like empty_strided
+    equal expand_copy eye fill_ flip full full_like gather glu glu_backward im2col index
+    index_add index_put index_put_ index_select is_same_size isclose item lift_fresh
+    linalg_vector_norm linspace logsumexp masked_fill masked_select max max_pool2d_with_indices
+    max_pool2d_with_indices_backward min mse_loss_backward multinomial native_batch_norm
+    native_batch_norm_backward native_batch_norm_legit native_dropout native_dropout_backward
     native_group_norm native_group_norm_backward native_layer_norm native_layer_norm_backward
     new_empty new_empty_strided new_full new_ones new_zeros nll_loss_backward nll_loss_forward
-    nonzero normal normal_ one_hot ones ones_like pixel_shuffle pixel_unshuffle prod rand rand_like
-    randint randn randn_like randperm reflection_pad2d repeat replication_pad2d reshape roll
-    scalar_tensor scatter scatter_add select_backward slice_backward slice_scatter sort split stack
-    std topk tril tril_indices triu triu_indices uniform uniform_
-    unique_dim upsample_nearest2d upsample_nearest2d_backward var var_mean zero_ zeros zeros_like unfold_backward im2col col2im native_batch_norm_legit
-    _native_batch_norm_legit _native_batch_norm_legit_no_training _batch_norm_impl_index max min
-    linalg_vector_norm channel_shuffle cudnn_batch_norm cudnn_batch_norm_backward
-    upsample_nearest1d _unsafe_view alias set_ resize_ bincount searchsorted _weight_norm_interface
+    nonzero normal normal_ one_hot ones ones_like pixel_shuffle pixel_unshuffle prod rand
+    rand_like randint randn randn_like randperm reflection_pad2d repeat replication_pad2d
+    reshape resize_ roll scalar_tensor scatter scatter_add searchsorted select_backward set_
+    slice_backward slice_scatter sort split stack std topk tril tril_indices triu triu_indices
+    unfold_backward uniform uniform_ unique_dim upsample_nearest1d upsample_nearest2d
+    upsample_nearest2d_backward var var_mean zero_ zeros zeros_like
     """.split()  # noqa: SIM905  # a list of words is easier to keep than a list of strings
 )
 _CHEAP_TAGS = {"pointwise", "reduction", "inplace_view", "view_copy"}
