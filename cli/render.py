@@ -166,3 +166,36 @@ class Preview:
         else:
             say.line(str(path))
         return 0
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a verified dataset in another format; pixels stay lossless.
+
+    Parquet files load with `datasets.load_dataset("parquet", ...)` and show as pictures in the
+    Hugging Face viewer; WebDataset is one tar set per split; folder is PNG files with
+    metadata.jsonl.
+
+    Example: recombine export runs/smoke --form parquet --out runs/smoke-parquet
+    """
+
+    data: Folder
+    """Dataset folder."""
+    out: Path
+    """New folder to write; it must not exist."""
+    form: Literal["parquet", "webdataset", "folder"] = "parquet"
+    """Format."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Export and print the path."""
+        from recombine.renderer.export import export
+
+        with say.progress(f"export {self.form}", quiet=self.json) as progress:
+            path = export(self.data, self.out, self.form, progress=progress)
+        if self.json:
+            say.emit({"export": str(path)})
+        else:
+            say.line(str(path))
+        return 0
