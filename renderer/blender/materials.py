@@ -16,7 +16,7 @@ from recombine.renderer.blender.api import bproc
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LIGHTNESS, CHROMA = 0.66, 0.115
+LIGHTNESS, CHROMA = 0.66, 0.11
 
 
 def hue_colour(hue: float) -> tuple[float, float, float]:

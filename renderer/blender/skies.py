@@ -106,7 +106,7 @@ def studio() -> Panorama:
     _, e = sphere_angles()
     room = np.array([0.20, 0.205, 0.21]) * np.ones((HEIGHT, WIDTH, 1))
     room = _over(room, (0.30, 0.30, 0.30), 1 - _ramp(e, -0.1, 0.1))
-    room = _over(room, (11.0, 10.8, 10.6), softbox(-28, 50, 44, 34))
+    room = _over(room, (8.6, 8.45, 8.3), softbox(-28, 50, 44, 34))
     return _over(room, (1.5, 1.6, 1.8), softbox(200, 26, 40, 46))
 
 

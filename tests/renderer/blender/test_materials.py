@@ -1,0 +1,41 @@
+"""Hues are pure: a change of hue changes neither lightness nor chroma."""
+
+import numpy as np
+import pytest
+
+from recombine.renderer.library import MATERIALS
+from recombine.renderer.scene import RenderSettings
+from tests.renderer.blender import blender_side
+from tests.renderer.blender.samples import scene, thing
+
+pytestmark = pytest.mark.blender
+WITH_HUE = {"glaze", "brushed", "rubber", "velvet"}
+
+
+def oklab(rgb):
+    """Return OKLab of linear Rec. 709 (B. Ottosson, 2020)."""
+    lms = np.array([[0.4122214708, 0.5363325363, 0.0514459929],
+                    [0.2119034982, 0.6806995451, 0.1073969566],
+                    [0.0883024619, 0.2817188376, 0.6299787005]]) @ rgb  # fmt: skip
+    return np.array([[0.2104542553, 0.7936177850, -0.0040720468],
+                     [1.9779984951, -2.4285922050, 0.4505937099],
+                     [0.0259040371, 0.7827717662, -0.8086757660]]) @ np.cbrt(lms)  # fmt: skip
+
+
+def test_hue_colour_is_a_circle_in_oklab(blender):
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    for hue in angles:
+        lightness, a, b = oklab(np.array(blender(blender_side.hue_colour, float(hue))))
+        assert np.isclose(lightness, 0.66, atol=2e-3)
+        assert np.isclose(np.hypot(a, b), 0.11, atol=2e-3)
+        assert np.isclose(np.angle(np.exp(1j * (np.arctan2(b, a) - hue))), 0, atol=2e-2)
+
+
+@pytest.mark.parametrize("material", MATERIALS)
+def test_materials_follow_their_hue_or_ignore_it(blender, material):
+    settings = RenderSettings(24, 4, denoise=False)
+    one, two = (
+        blender(blender_side.radiance, scene(thing(material=material, hue=h)), settings)
+        for h in (0.5, 3.6)
+    )
+    assert np.array_equal(one, two) == (material not in WITH_HUE)

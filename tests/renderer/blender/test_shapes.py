@@ -1,0 +1,67 @@
+"""Every shape is closed, faces outwards, stands on the floor and has the standard size."""
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from recombine.renderer.library import RADIUS, SHAPES
+from tests.renderer.blender import blender_side
+
+pytestmark = pytest.mark.blender
+SMOOTH = {"sphere", "torus", "vase", "spring", "knot", "pumpkin", "bowl", "pawn"}
+
+
+def volume(vertices, faces):
+    """Return the signed volume under outward faces."""
+    total = 0.0
+    for face in faces:
+        first = vertices[face[0]]
+        for a, b in pairwise(face[1:]):
+            total += np.dot(first, np.cross(vertices[a], vertices[b])) / 6
+    return total
+
+
+@pytest.fixture(params=SHAPES)
+def mesh(request, blender):
+    return blender(blender_side.mesh_arrays, request.param)
+
+
+def test_size_and_stand(mesh):
+    vertices, _ = mesh
+    low, high = vertices.min(0), vertices.max(0)
+    extent, reach = (high - low).max(), np.hypot(vertices[:, 0], vertices[:, 1]).max()
+    assert extent <= 1 + 1e-5
+    assert reach <= RADIUS + 1e-5
+    assert np.isclose(extent, 1, atol=1e-5) or np.isclose(reach, RADIUS, atol=1e-5)
+    assert abs(low[2]) < 1e-6
+    assert np.abs(low[:2] + high[:2]).max() < 1e-5
+
+
+def test_closed_and_facing_outwards(mesh):
+    """Each edge joins two faces that run through it in opposite directions."""
+    vertices, faces = mesh
+    edges = Counter(
+        (face[i], face[(i + 1) % len(face)]) for face in faces for i in range(len(face))
+    )
+    assert all(count == 1 for count in edges.values())
+    assert all((b, a) in edges for a, b in edges)
+    assert 0.01 < volume(vertices, faces) < 1
+
+
+@pytest.mark.parametrize("name", ["cube", "octahedron"])
+def test_flat_faces_stay_flat(blender, name):
+    """Large faces are shaded flat although their edges are rounded."""
+    vertices, faces = blender(blender_side.mesh_arrays, name)
+    assert len(faces) > 20  # the bevel is there
+    largest = max(faces, key=lambda f: np.ptp(vertices[list(f)], axis=0).sum())
+    corners = vertices[list(largest)]
+    normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
+    assert np.abs((corners - corners[0]) @ normal).max() < 1e-6
+
+
+@pytest.mark.parametrize("name", sorted(SMOOTH))
+def test_smooth_shapes_are_shaded_smoothly(blender, name):
+    """Shading follows the body, and where an edge is meant it breaks instead of smearing."""
+    assert blender(blender_side.corner_normal_error, name) < 42
