@@ -14,7 +14,7 @@ from recombine.leaderboard.entries import cell_scores
 from recombine.leaderboard.ranks import (
     MIN_SEEDS_TEST,
     MIN_SEEDS_UNMARKED,
-    Pair,
+    Comparisons,
     RankSet,
     compare_all,
     rank_sets,
@@ -44,6 +44,8 @@ TEST_COMPUTE = {
     "unbounded": "more than 300 times the reference encoder",
     "unknown": "operations not counted",
 }
+
+CHARTED = 24
 
 
 @dataclass(frozen=True)
@@ -166,13 +168,13 @@ class RankedBoard:
         The entries, the highest OOC estimate first.
     ranks : tuple of RankSet
         In the order of the entries.
-    pairs : tuple of Pair
-        Every comparison.
+    compared : Comparisons
+        Every entry against every other.
     """
 
     board: Board
     ranks: tuple[RankSet, ...]
-    pairs: tuple[Pair, ...]
+    compared: Comparisons
 
     @property
     def slug(self) -> str:
@@ -188,9 +190,14 @@ class RankedBoard:
         return tuple(Row(entry, rank, letter(i)) for i, (entry, rank) in enumerate(paired))
 
     @property
+    def charted(self) -> tuple[Row, ...]:
+        """Return the rows of the interval figure, which a long board would make unreadable."""
+        return self.rows[:CHARTED]
+
+    @property
     def story(self) -> story.Story:
         """Say what the board shows and what it cannot show."""
-        return story.tell(self.board, self.ranks, self.pairs)
+        return story.tell(self.board, self.ranks, self.compared)
 
     @property
     def axis(self) -> Markup:
@@ -237,8 +244,8 @@ def rank_board(board: Board) -> RankedBoard:
         With rank sets from Holm-adjusted paired tests on the stored counts.
     """
     scores = [cell_scores(entry.result.scores.ooc_test) for entry in board.entries]
-    pairs = compare_all(scores)
-    return RankedBoard(board, tuple(rank_sets(pairs, [len(s) for s in scores])), tuple(pairs))
+    compared = compare_all(scores)
+    return RankedBoard(board, tuple(rank_sets(compared, [len(s) for s in scores])), compared)
 
 
 def letter(index: int) -> str:

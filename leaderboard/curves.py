@@ -23,6 +23,7 @@ LEFT, RIGHT, INNER = 0.075, 0.985, 0.04
 TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LINE_HEIGHT = 15.0
 APART = 0.016
+LABELLED = 24
 LETTER_SHARE = 0.0115
 """Width of one letter of a label as a share of the figure at its usual size, for collisions."""
 
@@ -64,7 +65,8 @@ def cost_figure(traces: Sequence[Trace], chance: float | None, title: str) -> Ma
     Returns
     -------
     Markup
-        The last point of each trace is a lettered diamond; a line shows what search added.
+        The last point of each trace is a lettered diamond; a line shows what search added. Above
+        24 entries the letters are left out.
     """
     costs = [cost for trace in traces for cost, _ in trace.points]
     low = math.floor(math.log10(min(costs)))
@@ -82,8 +84,9 @@ def cost_figure(traces: Sequence[Trace], chance: float | None, title: str) -> Ma
     ends = _apart([place(trace.points[-1][0]) for trace in traces])
     for end, trace in zip(ends, traces, strict=True):
         parts += _trace(trace, place, end)
-    room = _Room([], _dots(traces, place))
-    parts += [_label(end, trace, room) for end, trace in zip(ends, traces, strict=True)]
+    if len(traces) <= LABELLED:
+        room = _Room([], _dots(traces, place))
+        parts += [_label(end, trace, room) for end, trace in zip(ends, traces, strict=True)]
     return figure(parts, title=title, height=HEIGHT, css="plot-wide")
 
 
@@ -158,6 +161,8 @@ def _frame(chance: float | None) -> list[ET.Element]:
 
 def _apart(places: Sequence[float]) -> list[float]:
     """Move markers of equal cost a little to the right, so that their intervals stay visible."""
+    if len(places) > LABELLED:
+        return list(places)
     moved: list[float] = []
     for x in places:
         while any(abs(x - other) < APART * 0.9 for other in moved):

@@ -8,9 +8,12 @@ entries has the rank set b+1 to M-w. A set that covers everything is printed in 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
 
 from recombine.benchmark import stats
 from recombine.leaderboard.numbers import DASH
@@ -19,35 +22,51 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
     from recombine.benchmark.arrays import Array
 
 MIN_SEEDS_TEST = 3
 MIN_SEEDS_UNMARKED = 5
+NO_SPREAD = 1e-24
+"""Variance below which ``stats`` gives no test."""
 
 
 @dataclass(frozen=True)
-class Pair:
-    """The comparison of two entries.
+class Comparisons:
+    """Every entry of a board against every other, as M x M matrices.
 
     Attributes
     ----------
-    first, second : int
-        Positions of the entries.
-    difference : Estimate
-        First minus second, with interval and unadjusted p-value.
-    tested : bool
-        False when one of the two has fewer than ``MIN_SEEDS_TEST`` seeds.
-    separated : bool
-        True when Holm's procedure calls the difference real.
+    difference : array
+        Score of the row minus score of the column.
+    p_value : array
+        Two-sided and unadjusted; NaN where the design allows no test.
+    tested : array of bool
+        Both entries have at least ``MIN_SEEDS_TEST`` seeds; False on the diagonal.
+    separated : array of bool
+        Holm's procedure calls the difference real.
     """
 
-    first: int
-    second: int
-    difference: stats.Estimate
-    tested: bool
-    separated: bool
+    difference: Float[Array, "entries entries"]
+    p_value: Float[Array, "entries entries"]
+    tested: Bool[Array, "entries entries"]
+    separated: Bool[Array, "entries entries"]
+
+    @property
+    def n_pairs(self) -> int:
+        """Return the number of pairs of entries."""
+        return len(self.tested) * (len(self.tested) - 1) // 2
+
+    @property
+    def n_tested(self) -> int:
+        """Return the number of pairs that were tested."""
+        return int(self.tested.sum()) // 2
+
+    @property
+    def n_separated(self) -> int:
+        """Return the number of pairs that were told apart."""
+        return int(self.separated.sum()) // 2
 
 
 @dataclass(frozen=True)
@@ -92,7 +111,7 @@ class RankSet:
 
 def compare_all(
     scores: Sequence[Float[Array, "seeds cells"]], level: float = stats.LEVEL
-) -> list[Pair]:
+) -> Comparisons:
     """Compare every pair of entries, with one family-wise error rate for all of them.
 
     Pairs without a test (too few seeds) are left out of the family: which pairs those are was
@@ -107,38 +126,37 @@ def compare_all(
 
     Returns
     -------
-    list of Pair
-        In the order (0, 1), (0, 2), ..., (M-2, M-1); empty for fewer than two entries.
+    Comparisons
+        The same differences and p-values as ``stats.paired_difference`` gives pair by pair.
 
     Raises
     ------
     InvalidInputError
         When the entries do not have the same number of cells.
     """
-    if len({array.shape[1] for array in scores}) > 1:
+    widths = [array.shape[1] for array in scores]
+    if len(set(widths)) > 1:
         raise InvalidInputError(
-            "compare_all: entries of one board need the same cells, got "
-            f"{[array.shape[1] for array in scores]} cells; compare entries of one dataset"
+            f"compare_all: entries of one board need the same cells, got {widths} cells; "
+            "compare entries of one dataset"
         )
-    enough = [len(array) >= MIN_SEEDS_TEST for array in scores]
-    indices = list(combinations(range(len(scores)), 2))
-    tested = [(i, j) for i, j in indices if enough[i] and enough[j]]
-    found = {pair: stats.paired_difference(scores[pair[0]], scores[pair[1]]) for pair in indices}
-    verdicts = stats.holm([found[pair].p_value for pair in tested], level)
-    separated = dict(zip(tested, verdicts, strict=True))
-    return [
-        Pair(i, j, found[i, j], (i, j) in separated, separated.get((i, j), False))
-        for i, j in indices
-    ]
+    difference, p_value = _paired(scores)
+    enough = np.array([len(array) >= MIN_SEEDS_TEST for array in scores], dtype=bool)
+    tested = np.outer(enough, enough) & ~np.eye(len(scores), dtype=bool)
+    separated = np.zeros_like(tested)
+    upper = np.triu(tested)
+    known = [None if math.isnan(p) else p for p in p_value[upper].tolist()]
+    separated[upper] = stats.holm(known, level)
+    return Comparisons(difference, p_value, tested, separated | separated.T)
 
 
-def rank_sets(pairs: Sequence[Pair], seeds: Sequence[int]) -> list[RankSet]:
+def rank_sets(comparisons: Comparisons, seeds: Sequence[int]) -> list[RankSet]:
     """Return the rank set of every entry; rank 1 is the highest score.
 
     Parameters
     ----------
-    pairs : sequence of Pair
-        Every comparison, from ``compare_all``.
+    comparisons : Comparisons
+        From ``compare_all``.
     seeds : sequence of int
         Number of training seeds of every entry.
 
@@ -149,22 +167,45 @@ def rank_sets(pairs: Sequence[Pair], seeds: Sequence[int]) -> list[RankSet]:
         rank at once. Source: Holm (1979); ranks from pairwise tests as in Mogstad, Romano, Shaikh
         and Wilhelm (2024), Rev. Econ. Stud. 91(1), section 3.
     """
-    better, worse = [0] * len(seeds), [0] * len(seeds)
-    for pair in pairs:
-        if pair.separated:
-            ordered = (pair.first, pair.second)
-            winner, loser = ordered if pair.difference.value > 0 else ordered[::-1]
-            better[loser] += 1
-            worse[winner] += 1
+    found, of = comparisons.separated, len(seeds)
+    lost = (found & (comparisons.difference < 0)).sum(axis=1).tolist()
+    won = (found & (comparisons.difference > 0)).sum(axis=1).tolist()
     return [
-        RankSet(
-            low=1 + better[i],
-            high=len(seeds) - worse[i],
-            of=len(seeds),
-            reason="" if better[i] + worse[i] else _reason(n, len(seeds)),
-        )
-        for i, n in enumerate(seeds)
+        RankSet(1 + down, of - up, of, "" if down + up else _reason(n, of))
+        for down, up, n in zip(lost, won, seeds, strict=True)
     ]
+
+
+def _paired(scores: Sequence[Array]) -> tuple[Array, Array]:
+    """Return the matrices of differences and p-values of ``stats.paired_difference``.
+
+    Its formula, one row of the matrix at a time; a test holds the two together.
+    """
+    size = len(scores)
+    means = np.array([array.mean(axis=0) for array in scores])  # (M, C)
+    terms = [stats.crossed_terms(array) for array in scores]
+    seed = np.array([t[0].variance if t else math.nan for t in terms])
+    df = np.array([t[0].df if t else math.nan for t in terms])
+    difference = np.zeros((size, size))
+    p_value = np.full((size, size), math.nan)
+    for i in range(size):
+        per_cell = means[i] - means
+        difference[i] = per_cell.mean(axis=1)
+        if terms[i] is not None:
+            cells = means.shape[1]
+            cell = per_cell.var(axis=1, ddof=1) / cells
+            squares = cell**2 / (cells - 1) + seed[i] ** 2 / df[i] + seed**2 / df
+            p_value[i] = _p_values(difference[i], cell + seed[i] + seed, squares)
+    return difference, p_value
+
+
+def _p_values(difference: Array, variance: Array, squares: Array) -> Array:
+    """Two-sided t test with Satterthwaite's degrees of freedom; NaN without any spread."""
+    known = variance > NO_SPREAD  # False for NaN
+    p_value: Array = np.full(len(difference), math.nan)
+    df = variance[known] ** 2 / squares[known]
+    p_value[known] = 2 * special.stdtr(df, -np.abs(difference[known]) / np.sqrt(variance[known]))
+    return p_value
 
 
 def _reason(seeds: int, entries: int) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.result import Result
     from recombine.leaderboard.entries import Board
-    from recombine.leaderboard.ranks import Pair, RankSet
+    from recombine.leaderboard.ranks import Comparisons, RankSet
 
 PERCENT = "\u00a0%"
 WANTED_CELLS = 40
@@ -41,7 +41,7 @@ class Story:
     limits: tuple[str, ...]
 
 
-def tell(board: Board, ranks: Sequence[RankSet], pairs: Sequence[Pair]) -> Story:
+def tell(board: Board, ranks: Sequence[RankSet], compared: Comparisons) -> Story:
     """Describe a board.
 
     Parameters
@@ -50,8 +50,8 @@ def tell(board: Board, ranks: Sequence[RankSet], pairs: Sequence[Pair]) -> Story
         At least one entry, best estimate first.
     ranks : sequence of RankSet
         In the order of the entries.
-    pairs : sequence of Pair
-        Every comparison on the board.
+    compared : Comparisons
+        Every entry against every other.
 
     Returns
     -------
@@ -64,13 +64,15 @@ def tell(board: Board, ranks: Sequence[RankSet], pairs: Sequence[Pair]) -> Story
         _seeds(results),
         _cells(results),
         _confounds(results),
-        _undecided(ranks, pairs),
+        _undecided(ranks, compared),
         _scope(board),
     )
-    return Story(_headline(results, pairs), tuple(filter(None, shows)), tuple(filter(None, limits)))
+    return Story(
+        _headline(results, compared), tuple(filter(None, shows)), tuple(filter(None, limits))
+    )
 
 
-def _headline(results: Sequence[Result], pairs: Sequence[Pair]) -> str:
+def _headline(results: Sequence[Result], compared: Comparisons) -> str:
     best = results[0].scores.ooc_test
     score = f"{percent(best.estimate)}{PERCENT}"
     text = f"The highest accuracy on combinations that training never showed is {score}"
@@ -78,24 +80,23 @@ def _headline(results: Sequence[Result], pairs: Sequence[Pair]) -> str:
         low, high = (percent(end) for end in best.ci95)
         text += f" (95{PERCENT} interval {low}{DASH}\u2060{high}{PERCENT})"
     text += f", by {results[0].method.name}; chance is {chance(best.chance)}{PERCENT}."
-    return f"{text} {_verdict(pairs)}".strip()
+    return f"{text} {_verdict(compared)}".strip()
 
 
-def _verdict(pairs: Sequence[Pair]) -> str:
-    tested = [pair for pair in pairs if pair.tested]
-    apart = sum(pair.separated for pair in tested)
+def _verdict(compared: Comparisons) -> str:
+    pairs, apart = compared.n_pairs, compared.n_separated
     if not pairs:
         return "It is the only entry, so there is nothing to compare it with."
-    if not tested:
+    if not compared.n_tested:
         return (
             f"No two entries were tested against each other: that takes at least {MIN_SEEDS_TEST} "
             "seeds each."
         )
     if apart == 0:
         return "No two entries can be told apart, so the order of the rows carries no information."
-    if apart == len(pairs):
-        return f"All {_n(len(pairs), 'pair')} of entries can be told apart."
-    return f"{apart} of {_n(len(pairs), 'pair')} of entries can be told apart."
+    if apart == pairs:
+        return f"All {_n(pairs, 'pair')} of entries can be told apart."
+    return f"{apart} of {_n(pairs, 'pair')} of entries can be told apart."
 
 
 def _design(result: Result) -> str:
@@ -178,8 +179,8 @@ def _confounds(results: Sequence[Result]) -> str:
     )
 
 
-def _undecided(ranks: Sequence[RankSet], pairs: Sequence[Pair]) -> str:
-    if not pairs or all(rank.low == rank.high for rank in ranks):
+def _undecided(ranks: Sequence[RankSet], compared: Comparisons) -> str:
+    if not compared.n_pairs or all(rank.low == rank.high for rank in ranks):
         return ""
     return "Not told apart does not mean equal: it means that these data do not decide."
 

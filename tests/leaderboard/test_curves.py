@@ -102,3 +102,10 @@ def test_whiskers_span_the_interval():
     assert len(whiskers) == 1
     assert math.isclose(float(whiskers[0].get("y1")), grid["25"], abs_tol=0.02)
     assert float(whiskers[0].get("y2")) == pytest.approx(grid["75"], abs=0.02)
+
+
+def test_a_crowded_figure_has_markers_without_labels():
+    traces = [Trace(str(i), f"n{i}", ((1.0 + i, 0.5),)) for i in range(25)]
+    root = tree(cost_figure(traces, None, "t"))
+    assert len(markers(root)) == 25
+    assert not [e for e in root.iter("text") if e.get("class") == "halo"]

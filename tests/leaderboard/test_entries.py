@@ -168,6 +168,20 @@ def test_columns_are_sorted_by_the_names_of_cells():
     assert np.array_equal(cell_scores(score), hits[:, order] / 10)
 
 
+def test_the_order_of_cells_in_a_file_does_not_matter(tmp_path):
+    def reverse(plain):
+        score = plain["scores"]["ooc_test"]
+        score["cells"] = score["cells"][::-1]
+        for table in ("hits", "counts"):
+            score[table] = [row[::-1] for row in score[table]]
+
+    first = sample(0)
+    second = resealed(first, reverse)
+    assert first.scores.ooc_test.cells != second.scores.ooc_test.cells
+    before, after = (cell_scores(r.scores.ooc_test) for r in (first, second))
+    assert np.array_equal(before, after)
+
+
 def test_a_slug_holds_safe_characters_only(tmp_path):
     entry = load_entry(make_result(entry="one-two").save(tmp_path))
     assert entry.slug.startswith("one-two-")

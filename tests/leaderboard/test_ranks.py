@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recombine.benchmark import stats
 from recombine.leaderboard.numbers import DASH
-from recombine.leaderboard.ranks import Pair, RankSet, compare_all, rank_sets
+from recombine.leaderboard.ranks import Comparisons, RankSet, compare_all, rank_sets
 from recombine.renderer.errors import InvalidInputError
 
 
@@ -50,12 +50,25 @@ def test_sets_are_valid_and_consistent(entries, seeds, cells, seed):
     assert all(1 <= rank.low <= rank.high <= rank.of == entries for rank in found)
     assert min(rank.low for rank in found) == 1
     assert max(rank.high for rank in found) == entries
-    for pair in compare_all(scores):
-        if pair.separated:
-            first, second = found[pair.first], found[pair.second]
-            winner, loser = (first, second) if pair.difference.value > 0 else (second, first)
-            assert winner.high < entries
-            assert loser.low > 1
+    compared = compare_all(scores)
+    for i, j in np.argwhere(compared.separated & (compared.difference > 0)):
+        assert found[i].high < entries
+        assert found[j].low > 1
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_every_comparison_is_that_of_the_statistics(seeds, others, cells, seed):
+    rng = np.random.default_rng(seed)
+    scores = [rng.integers(0, 9, (n, cells)) / 8 for n in (seeds, others, others)]
+    compared = compare_all(scores)
+    for i in range(3):
+        for j in range(3):
+            expected = stats.paired_difference(scores[i], scores[j])
+            assert compared.difference[i, j] == pytest.approx(expected.value, abs=1e-12)
+            if expected.p_value is None:
+                assert np.isnan(compared.p_value[i, j])
+            else:
+                assert compared.p_value[i, j] == pytest.approx(expected.p_value, abs=1e-9)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -101,10 +114,9 @@ def test_rank_sets_are_not_trivial():
 def test_with_two_seeds_nothing_is_tested():
     rng = np.random.default_rng(0)
     scores = [simulate(rng, mean, 2, 8) for mean in (0.1, 0.9)]
-    pairs = compare_all(scores)
-    assert not pairs[0].tested
-    assert not pairs[0].separated
-    found = rank_sets(pairs, [2, 2])
+    compared = compare_all(scores)
+    assert (compared.n_pairs, compared.n_tested, compared.n_separated) == (1, 0, 0)
+    found = rank_sets(compared, [2, 2])
     assert [rank.words for rank in found] == ["not separable"] * 2
     assert "fewer than 3 seeds" in found[0].reason
 
@@ -116,8 +128,9 @@ def test_an_entry_without_tests_does_not_cost_the_others_power():
     assert p_value < 0.05 / 3, "the sample must be one that Holm decides either way"
     sketches = [simulate(rng, 0.5, 1, 8) for _ in range(20)]
     with_sketches = compare_all([low, high, *sketches])
-    assert with_sketches[0].separated
-    assert sum(pair.tested for pair in with_sketches) == 1
+    assert with_sketches.separated[0, 1]
+    assert with_sketches.n_tested == 1
+    assert with_sketches.n_pairs == 22 * 21 // 2
 
 
 def test_a_sketch_widens_the_sets_of_the_others():
@@ -135,8 +148,9 @@ def test_a_lonely_entry_says_so():
 
 
 def test_no_entries_no_pairs():
-    assert compare_all([]) == []
-    assert rank_sets([], []) == []
+    compared = compare_all([])
+    assert (compared.n_pairs, compared.n_tested) == (0, 0)
+    assert rank_sets(compared, []) == []
 
 
 def test_different_cells_are_refused():
@@ -144,18 +158,28 @@ def test_different_cells_are_refused():
         compare_all([np.zeros((3, 8)), np.zeros((3, 9))])
 
 
-def test_pairs_come_in_order_with_their_difference():
-    rng = np.random.default_rng(3)
-    scores = [simulate(rng, m, 4, 5) for m in (0.1, 0.5, 0.4)]
-    pairs = compare_all(scores)
-    assert [(p.first, p.second) for p in pairs] == [(0, 1), (0, 2), (1, 2)]
-    for pair in pairs:
-        expected = scores[pair.first].mean() - scores[pair.second].mean()
-        assert pair.difference.value == pytest.approx(expected)
+@given(st.integers(2, 5), st.integers(0, 2**32 - 1))
+def test_comparisons_are_symmetric(entries, seed):
+    rng = np.random.default_rng(seed)
+    compared = compare_all([simulate(rng, m, 4, 5) for m in np.linspace(0.3, 0.6, entries)])
+    assert np.allclose(compared.difference, -compared.difference.T)
+    assert np.array_equal(compared.separated, compared.separated.T)
+    assert np.array_equal(compared.tested, ~np.eye(entries, dtype=bool))
+    assert not (compared.separated & ~compared.tested).any()
+
+
+def test_methods_that_differ_by_a_constant_without_spread_have_no_test():
+    flat = np.full((3, 4), 0.5)
+    compared = compare_all([flat, flat + 0.25])
+    assert np.isnan(compared.p_value[0, 1])
+    assert compared.n_tested == 1
+    assert compared.n_separated == 0
 
 
 def test_words():
     assert RankSet(2, 2, 5).words == "2"
     assert RankSet(2, 4, 5).words == f"2{DASH}4"
-    separated = Pair(0, 1, stats.Estimate(0.3), tested=True, separated=True)
-    assert [r.words for r in rank_sets([separated], [5, 5])] == ["1", "2"]
+    off = ~np.eye(2, dtype=bool)
+    difference = np.array([[0.0, 0.3], [-0.3, 0.0]])
+    compared = Comparisons(difference, np.full((2, 2), 0.001), off, off)
+    assert [r.words for r in rank_sets(compared, [5, 5])] == ["1", "2"]

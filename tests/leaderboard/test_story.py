@@ -1,11 +1,14 @@
 """The sentences above a board follow from its entries."""
 
+import numpy as np
 import pytest
+from factories import make_result
 from sample_board import sample, write_results
 
 from recombine.leaderboard.board import rank_board
 from recombine.leaderboard.entries import load_boards
 from recombine.leaderboard.numbers import DASH
+from recombine.renderer.errors import InvalidInputError
 
 CAMPAIGN = ("superior", "better", "beats", "outperform", "fails", "solves", "proves", "wins")
 
@@ -32,7 +35,7 @@ def test_the_headline_gives_estimate_interval_chance_and_verdict(tmp_path):
 def test_the_number_of_pairs_is_counted(tmp_path):
     (board,) = load_boards(write_results(tmp_path))
     ranked = rank_board(board)
-    apart = sum(pair.separated for pair in ranked.pairs)
+    apart = ranked.compared.n_separated
     assert 0 < apart < 15
     assert f"{apart} of 15 pairs" in ranked.story.headline
 
@@ -96,7 +99,10 @@ def test_gaps_and_costs_are_ranges_over_the_entries(tmp_path):
     told = story_of(tmp_path)
     gaps = [sample(i).gap.estimate for i in range(6)]
     span = f"+{100 * min(gaps):.1f} to +{100 * max(gaps):.1f} points"
-    assert any(span in text and "above zero for" in text for text in told.shows)
+    (text,) = [text for text in told.shows if span in text]
+    above = sum(sample(i).gap.ci95[0] > 0 for i in range(6))
+    assert above == 6
+    assert text.endswith("above zero for all 6 entries.")
     assert any("between 0.031 and 24.1 GFLOP per image" in text for text in told.shows)
 
 
@@ -105,3 +111,15 @@ def test_the_wording_is_neutral(tmp_path, seeds):
     told = story_of(tmp_path, seeds=seeds)
     text = " ".join((told.headline, *told.shows, *told.limits)).lower()
     assert not [word for word in CAMPAIGN if word in text]
+
+
+def test_gaps_that_may_be_zero_are_counted(tmp_path):
+    hits = np.array([[40, 30, 45, 20], [30, 40, 35, 25], [45, 20, 40, 38]])
+    counts = np.full_like(hits, 48)
+    same = {"id_hits": hits, "ooc_hits": hits[::-1], "id_counts": counts, "ooc_counts": counts}
+    paths = [make_result(**same, entry="equal").save(tmp_path)]
+    paths += write_results(tmp_path / "other", indices=[0])
+    with pytest.raises(InvalidInputError, match="other cells"):
+        load_boards(paths)
+    told = rank_board(load_boards(paths[:1])[0]).story
+    assert any("above zero for 0 of 1 entry" in text for text in told.shows)
