@@ -158,6 +158,11 @@ class Detail:
         return search_figure(curve.steps, inside, outside, chance, "Accuracy against search steps")
 
     @property
+    def is_baseline(self) -> bool:
+        """Tell whether the entry is a baseline of this project."""
+        return is_baseline(self.row)
+
+    @property
     def commands(self) -> str:
         """Return the commands that make this entry again."""
         return "\n".join(reproduce(self.row))
@@ -187,13 +192,32 @@ def reproduce(row: Row) -> list[str]:
     result = row.entry.result
     data = result.data
     folder = f"runs/{data.dataset}-{data.resolution}"
-    submission = result.method.code or f"{result.method.id}.py:Submission"
-    seeds = " ".join(str(seed) for seed in result.seeds)
+    method, steps = result.method, result.compute_curve.steps
+    submission = method.id if is_baseline(row) else method.code or f"{method.id}.py:Submission"
+    options = f"--seeds {len(result.seeds)} --readout-labels {result.readout.n_train}"
+    if len(steps) > 1:
+        options += f" --steps {' '.join(map(str, steps))}"
     return [
         f"recombine render {data.dataset} --resolution {data.resolution} --out {folder}",
         f"recombine verify {folder}",
-        f"recombine score {shlex.quote(submission)} --data {folder} --seeds {seeds}",
+        f"recombine score {shlex.quote(submission)} --data {folder} {options}",
     ]
+
+
+def is_baseline(row: Row) -> bool:
+    """Tell whether an entry is a baseline of this project, which scores by its short name.
+
+    Parameters
+    ----------
+    row : Row
+        The entry.
+
+    Returns
+    -------
+    bool
+        From where its code lives.
+    """
+    return row.entry.result.method.code.startswith("recombine.baselines.")
 
 
 def metric_words(metric: str) -> str:

@@ -73,13 +73,13 @@ def tell(board: Board, ranks: Sequence[RankSet], compared: Comparisons) -> Story
 
 
 def _headline(results: Sequence[Result], compared: Comparisons) -> str:
-    best = results[0].scores.ooc_test
+    best, method = results[0].scores.ooc_test, results[0].method
     score = f"{percent(best.estimate)}{PERCENT}"
     text = f"The highest accuracy on combinations that training never showed is {score}"
     if best.ci95 is not None:
         low, high = (percent(end) for end in best.ci95)
         text += f" (95{PERCENT} interval {low}{DASH}\u2060{high}{PERCENT})"
-    text += f", by {results[0].method.name}; chance is {chance(best.chance)}{PERCENT}."
+    text += f", by {method.name} ({method.inference}); chance is {chance(best.chance)}{PERCENT}."
     return f"{text} {_verdict(compared)}".strip()
 
 

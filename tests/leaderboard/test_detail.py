@@ -97,8 +97,20 @@ def test_the_commands_render_verify_and_score(tmp_path):
     render, verify, score = detail(tmp_path).commands.splitlines()
     assert render == "recombine render smoke --resolution 64 --out runs/smoke-64"
     assert verify == "recombine verify runs/smoke-64"
-    assert score.startswith("recombine score recombine.baselines.autoencoder:Autoencoder")
-    assert "--data runs/smoke-64 --seeds 0 1 2 3 4" in score
+    assert score == (
+        "recombine score autoencoder-replay --data runs/smoke-64 --seeds 5 "
+        "--readout-labels 1000 --steps 0 1 3 10 30 100 300"
+    )
+
+
+def test_the_commands_are_those_of_the_command_line(tmp_path):
+    tyro = pytest.importorskip("tyro")
+    from recombine.cli.render import Render, Verify
+    from recombine.cli.score import Score
+
+    lines = detail(tmp_path).commands.splitlines()
+    for kind, line in zip((Render, Verify, Score), lines, strict=True):
+        tyro.cli(kind, args=shlex.split(line)[2:])
 
 
 def test_a_hostile_submission_name_stays_one_argument(tmp_path):

@@ -1,12 +1,14 @@
 """Result files become boards only when they are intact, consistent and comparable."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from factories import make_result
 from sample_board import sample, write_results
 
+from recombine import leaderboard
 from recombine.benchmark.result import Result
 from recombine.leaderboard.entries import (
     board_key,
@@ -187,3 +189,10 @@ def test_a_slug_holds_safe_characters_only(tmp_path):
     assert entry.slug.startswith("one-two-")
     assert set(entry.slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
     assert entry.plain["result_id"] == entry.result.result_id
+
+
+def test_every_committed_result_is_valid():
+    folder = Path(leaderboard.__file__).parent / "results"
+    files = sorted(folder.glob("*.json"))
+    boards = load_boards(files)
+    assert sum(len(board.entries) for board in boards) == len(files)

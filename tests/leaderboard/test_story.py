@@ -28,7 +28,7 @@ def test_the_headline_gives_estimate_interval_chance_and_verdict(tmp_path):
     text = plain(told.headline)
     assert f"is {100 * best.estimate:.1f} %" in text
     assert f"interval {100 * best.ci95[0]:.1f}{DASH}{100 * best.ci95[1]:.1f} %" in text
-    assert "chance is 6.25 %" in text
+    assert "by Autoencoder with replay (replay+search); chance is 6.25 %" in text
     assert "of 15 pairs of entries can be told apart" in text
 
 
