@@ -1,0 +1,177 @@
+"""The label-supervised encoder that every baseline starts from, and its training stage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from recombine.baselines.encoders import SlotEncoder
+from recombine.baselines.loop import Precision, Schedule, autocast, endless, train
+from recombine.baselines.losses import slot_loss
+from recombine.baselines.slots import activate, slot_vectors
+from recombine.benchmark.data import Batch
+from recombine.renderer.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jaxtyping import Float
+
+    from recombine.baselines.slots import SlotLayout
+    from recombine.benchmark.data import TrainData
+    from recombine.benchmark.protocol import RunLog, SplitSpec
+
+
+class Recognition(nn.Module):
+    """A slot encoder together with the meaning of its head outputs.
+
+    Parameters
+    ----------
+    layout : SlotLayout
+        Which column of which slot holds what.
+    image_hw : tuple of int
+        Image height and width in pixels.
+    width, layers : int
+        Size of the encoder.
+    pose_weight : float
+        Weight of squared errors of continuous factors against cross-entropies.
+    precision : {"bf16", "float32"}
+        Arithmetic of training.
+    """
+
+    center: Tensor
+    spread: Tensor
+
+    def __init__(
+        self,
+        layout: SlotLayout,
+        image_hw: tuple[int, int],
+        *,
+        width: int,
+        layers: int,
+        pose_weight: float,
+        precision: Precision,
+    ) -> None:
+        super().__init__()
+        self.layout, self.image_hw = layout, image_hw
+        self.pose_weight, self.precision = pose_weight, precision
+        self.encoder = SlotEncoder(
+            layout.count, layout.dim, width=width, image_hw=image_hw, layers=layers
+        ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.register_buffer("center", torch.zeros(layout.count, layout.dim))
+        self.register_buffer("spread", torch.ones(layout.count, layout.dim))
+
+    def targets(self, factors: Mapping[str, Tensor]) -> Float[Tensor, "images slots dim"]:
+        """Return the standardised slot vectors of labelled images."""
+        return (slot_vectors(self.layout, factors) - self.center) / self.spread
+
+    def run(
+        self, images: Float[Tensor, "images 3 height width"]
+    ) -> tuple[Float[Tensor, "images slots width"], Float[Tensor, "images slots dim"]]:
+        """Return slots and head outputs; training runs in the chosen precision, answers in float32.
+
+        In bfloat16 the answer to one image depends a little on how many others come with it.
+        """
+        packed = images.contiguous(memory_format=torch.channels_last)
+        with autocast(self.precision if self.training else "float32", images.device.type):
+            slots, outputs = self.encoder(packed)
+        return slots, outputs
+
+    def loss(
+        self,
+        images: Float[Tensor, "images 3 height width"],
+        targets: Float[Tensor, "images slots dim"],
+    ) -> Float[Tensor, ""]:
+        """Return the supervised loss of a batch; see `recombine.baselines.losses.slot_loss`."""
+        return slot_loss(self.layout, self.run(images)[1], targets, self.pose_weight)
+
+    def guess(
+        self, images: Float[Tensor, "images 3 height width"]
+    ) -> Float[Tensor, "images slots dim"]:
+        """Return the slot vectors that the heads stand for."""
+        return activate(self.layout, self.run(images)[1])
+
+
+def check_spec(spec: SplitSpec, layout: SlotLayout, image_hw: tuple[int, int]) -> None:
+    """Refuse images of another kind than the model was trained on.
+
+    Parameters
+    ----------
+    spec : SplitSpec
+        What the images at hand look like.
+    layout : SlotLayout
+        What the model was trained on.
+    image_hw : tuple of int
+        Image size that the model was trained on.
+
+    Raises
+    ------
+    InvalidInputError
+        When the image size or a factor differs.
+    """
+    wanted = [c.key for slot in layout.slots for c in slot]
+    if tuple(spec.image_hw) != image_hw or list(spec.factors) != wanted:
+        raise InvalidInputError(
+            f"baselines: this model was trained on images of {image_hw} with factors {wanted}, "
+            f"got images of {tuple(spec.image_hw)} with {list(spec.factors)}; train it anew"
+        )
+
+
+def first_images(data: TrainData, limit: int, seed: int) -> Batch:
+    """Return up to ``limit`` training images at once, counted like any other batch.
+
+    Parameters
+    ----------
+    data : TrainData
+        Served images.
+    limit : int
+        Most images to take; bounds the memory of closed-form fits.
+    seed : int
+        Seed of the order.
+
+    Returns
+    -------
+    Batch
+        ``min(limit, len(data))`` different images with their labels.
+    """
+    return next(iter(data.batches(min(limit, len(data)), seed=seed)))
+
+
+def train_recognition(
+    model: Recognition,
+    data: TrainData,
+    schedule: Schedule,
+    *,
+    seed: int,
+    log: RunLog,
+    deadline: float | None = None,
+) -> None:
+    """Train a recognition model on labelled in-combination images, in place.
+
+    Parameters
+    ----------
+    model : Recognition
+        The model; its standardisation must be set.
+    data : TrainData
+        Served images with factors.
+    schedule : Schedule
+        Optimiser settings.
+    seed : int
+        Seed of the order of the images.
+    log : RunLog
+        Gets the loss curve ``"encoder"``.
+    deadline : float, optional
+        `time.monotonic` value after which training stops early.
+    """
+    batches = endless(data, schedule.batch_size, schedule.steps, seed)
+    train(
+        model,
+        lambda batch: model.loss(batch.images, model.targets(batch.factors)),
+        batches,
+        schedule,
+        log=log,
+        name="encoder",
+        deadline=deadline,
+    )

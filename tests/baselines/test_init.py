@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import recombine.baselines
+from recombine.baselines import BASELINES, load_baseline
+from recombine.benchmark.protocol import Learner
+from recombine.renderer.errors import UsageError
+
+
+@pytest.mark.parametrize("name", sorted(BASELINES))
+@pytest.mark.parametrize("size", ["tiny", "cpu"])
+def test_every_baseline_comes_in_every_size(name: str, size: str) -> None:
+    learner = load_baseline(name, size)
+    assert isinstance(learner, Learner)
+    assert learner.card.id == name
+    assert type(learner).__name__ == BASELINES[name].partition(":")[2]
+
+
+@pytest.mark.parametrize(("name", "size"), [("supervized", "cpu"), ("supervised", "huge")])
+def test_unknown_names_are_answered_with_the_known_ones(name: str, size: str) -> None:
+    with pytest.raises(UsageError, match=r"supervised|tiny"):
+        load_baseline(name, size)
+
+
+def test_the_cache_reaches_the_shared_stage(tmp_path: Path) -> None:
+    assert load_baseline("autoencoder", cache_dir=tmp_path).cache_dir == tmp_path
+    assert load_baseline("autoencoder-replay", cache_dir=tmp_path).base.cache_dir == tmp_path
+    load_baseline("supervised", cache_dir=tmp_path)
+
+
+def test_both_autoencoders_share_one_stage() -> None:
+    for size in ("tiny", "cpu"):
+        assert load_baseline("autoencoder-replay", size).base == load_baseline("autoencoder", size)
+
+
+def test_the_table_costs_no_tensor_library() -> None:
+    code = "import sys, recombine.baselines; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_baselines_never_import_each_other() -> None:
+    folder = Path(recombine.baselines.__file__).parent
+    methods = {entry.partition(":")[0] for entry in BASELINES.values()}
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert node.module not in methods, path.name
