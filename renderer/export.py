@@ -130,7 +130,9 @@ def _parquet(data: Dataset, split: str, number: int, indices: list[int], out: Pa
     described = {"info": {"features": features | _features(data)}}
     table = table.replace_schema_metadata({"huggingface": json.dumps(described)})
     (out / "data").mkdir(exist_ok=True)
-    pq.write_table(table, out / "data" / f"{split}-{number:05d}.parquet", row_group_size=100)
+    pq.write_table(  # type: ignore[no-untyped-call]
+        table, out / "data" / f"{split}-{number:05d}.parquet", row_group_size=100
+    )
 
 
 def _tar(data: Dataset, split: str, number: int, indices: list[int], out: Path) -> None:

@@ -129,14 +129,15 @@ class Dataset:
     @cached_property
     def splits(self) -> Array:
         """Return the split name of every image."""
-        names: Array = np.array(SPLITS)
-        return names[self._plan.split]
+        names: Array = np.array(SPLITS)[self._plan.split]
+        return names
 
     @cached_property
     def visible(self) -> Float64[Array, "N K"]:
         """Return the visible share of every object, (N, K)."""
         parts = [self._shard(s)["visible"][:] for s in range(len(self._starts))]
-        return np.concatenate(parts).astype(float)
+        shares: Array = np.concatenate(parts).astype(float)
+        return shares
 
     @cached_property
     def certificate(self) -> dict[str, Any]:
