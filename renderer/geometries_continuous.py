@@ -63,7 +63,7 @@ class Band:
     def fold(self, steps: Int64[Array, " n"]) -> Int64[Array, " n"]:
         """Return positions brought back to 0..K-1 by reflection or rotation."""
         if not self.reflects:
-            return steps % self.lattice
+            return np.asarray(steps % self.lattice)
         around = steps % (2 * self.lattice)
         return np.asarray(np.minimum(around, 2 * self.lattice - 1 - around))
 
@@ -85,7 +85,7 @@ class Band:
         first = rng.integers(0, self.lattice, n, dtype=np.int64)
         steps = rng.integers(self.low, self.high, n, dtype=np.int64, endpoint=True)
         pairs = np.stack([first, self.fold(first + steps)], axis=1)
-        return (pairs + 0.5) / self.lattice
+        return np.asarray((pairs + 0.5) / self.lattice)
 
     def contains(self, z1: Float64[Array, " n"], z2: Float64[Array, " n"]) -> Bool[Array, " n"]:
         """Return which pairs the band can produce, exact on lattice cells.

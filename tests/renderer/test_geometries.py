@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import doctest
 import itertools
 import math
 from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recombine.renderer import cells, geometries_orbits, shift, toml_lines
 from recombine.renderer import geometries as g
 from recombine.renderer.cells import Cell, CellSet, orbit_cells
 from recombine.renderer.errors import InvalidInputError
@@ -197,6 +200,29 @@ def test_random_share_scatters_around_the_fraction() -> None:
     assert abs(sum(shares) / 60 - 0.25) < 0.03
 
 
+def test_sparse_random_draws_seldom_show_every_value() -> None:
+    # With 1/8 of 8 x 8 cells no draw covers all values, with 1/4 about one in six does.
+    covered = {
+        fraction: sum(
+            g.random_hold_out((8, 8), fraction=fraction, seed=s).id_cells.coverage() == 1
+            for s in range(200)
+        )
+        for fraction in (0.125, 0.25)
+    }
+    assert covered[0.125] <= 2
+    assert 15 <= covered[0.25] <= 60
+
+
+@settings(deadline=None)
+@given(st.integers(2, 9), st.data())
+def test_orbits_connect_when_their_differences_generate(n: int, data: st.DataObject) -> None:
+    residues = some(data, n)
+    rank, full = g.orbit((n, n), residues=residues).id_cells.additive_rank()
+    steps = math.gcd(n, *(r - residues[0] for r in residues))
+    assert (rank == full) == (steps == 1)
+    assert full - rank == steps - 1
+
+
 def test_cogent_is_that_of_clevr() -> None:
     cube, cylinder, sphere = range(3)
     split = g.cogent((3, 8), noun=0, colour=1, lists={cube: range(4), cylinder: range(4, 8)})
@@ -242,28 +268,37 @@ def test_search_raises_compounds_within_the_atom_limit() -> None:
     assert found[1].compound_divergence > found[0].compound_divergence + 0.01
 
 
+@pytest.mark.parametrize(
+    "module", [cells, geometries_orbits, shift, toml_lines], ids=lambda m: m.__name__
+)
+def test_examples_in_the_documentation_hold(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted
+    assert not found.failed
+
+
 def test_permutation_has_one_cell_per_row_and_column() -> None:
-    cells = list(g.permutation((5, 5), joined=1, seed=2).id_cells)
-    assert sorted(a for a, _ in cells) == sorted(b for _, b in cells) == list(range(5))
-    assert cells != list(g.permutation((5, 5), joined=1, seed=3).id_cells)
+    found = list(g.permutation((5, 5), joined=1, seed=2).id_cells)
+    assert sorted(a for a, _ in found) == sorted(b for _, b in found) == list(range(5))
+    assert found != list(g.permutation((5, 5), joined=1, seed=3).id_cells)
 
 
 @settings(deadline=None)
 @given(st.sets(st.tuples(*[st.integers(0, 2)] * 3), min_size=1))
-def test_shift_closure_is_the_smallest_invariant_superset(cells: set[Cell]) -> None:
-    closed = g.shift_closure(CellSet.of((3, 3, 3), cells))
-    assert CellSet.of((3, 3, 3), cells) <= closed
+def test_shift_closure_is_the_smallest_invariant_superset(few: set[Cell]) -> None:
+    closed = g.shift_closure(CellSet.of((3, 3, 3), few))
+    assert CellSet.of((3, 3, 3), few) <= closed
     assert {tuple((v + 1) % 3 for v in c) for c in closed} == closed.cells
-    differences = {((c[1] - c[0]) % 3, (c[2] - c[0]) % 3) for c in cells}
+    differences = {((c[1] - c[0]) % 3, (c[2] - c[0]) % 3) for c in few}
     assert len(closed) == 3 * len(differences)
 
 
 @settings(deadline=None)
 @given(st.sets(st.tuples(*[st.integers(0, 2)] * 3), min_size=1), st.permutations(range(3)))
-def test_permutation_closure_is_symmetric(cells: set[Cell], order: list[int]) -> None:
-    closed = CellSet.of((3, 3, 3), cells).permutation_closure(range(3))
+def test_permutation_closure_is_symmetric(few: set[Cell], order: list[int]) -> None:
+    closed = CellSet.of((3, 3, 3), few).permutation_closure(range(3))
     assert {tuple(c[p] for p in order) for c in closed} == closed.cells
-    assert {tuple(sorted(c)) for c in closed} == {tuple(sorted(c)) for c in cells}
+    assert {tuple(sorted(c)) for c in closed} == {tuple(sorted(c)) for c in few}
 
 
 REFUSED: list[tuple[str, Callable[[], object]]] = [
