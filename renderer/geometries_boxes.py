@@ -98,9 +98,7 @@ def recombination_to_range(shape: Shape, *, held_out: Mapping[int, Collection[in
     return _boxed("recombination-to-range", shape, held_out, 2, 2)
 
 
-def recombination_to_element(
-    shape: Shape, *, held_out: Mapping[int, Collection[int]]
-) -> Geometry:
+def recombination_to_element(shape: Shape, *, held_out: Mapping[int, Collection[int]]) -> Geometry:
     """Hold out a box on three or more factors.
 
     Guarantees that every value, and every pair of values, is still seen in ID, as long as each

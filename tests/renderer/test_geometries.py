@@ -201,7 +201,7 @@ def test_random_share_scatters_around_the_fraction() -> None:
 
 
 def test_sparse_random_draws_seldom_show_every_value() -> None:
-    # With 1/8 of 8 x 8 cells no draw covers all values, with 1/4 about one in six does.
+    # Inclusion and exclusion over empty rows and columns gives 0.5 % at 1/8 and 23 % at 1/4.
     covered = {
         fraction: sum(
             g.random_hold_out((8, 8), fraction=fraction, seed=s).id_cells.coverage() == 1
@@ -209,8 +209,8 @@ def test_sparse_random_draws_seldom_show_every_value() -> None:
         )
         for fraction in (0.125, 0.25)
     }
-    assert covered[0.125] <= 2
-    assert 15 <= covered[0.25] <= 60
+    assert covered[0.125] <= 4
+    assert 28 <= covered[0.25] <= 63
 
 
 @settings(deadline=None)
