@@ -19,7 +19,7 @@ from recombine.baselines.recognition import (
     first_images,
     train_recognition,
 )
-from recombine.baselines.slots import factors_of, layout_of, slot_vectors, standard
+from recombine.baselines.slots import activate, factors_of, layout_of, slot_vectors, standard
 from recombine.benchmark.protocol import MethodCard, SlotOutput
 
 if TYPE_CHECKING:
@@ -130,9 +130,10 @@ class SupervisedEncoder:
     @torch.no_grad()
     def encode(self, images: Float[Tensor, "images 3 height width"]) -> SlotOutput:
         """Return slots ``(B, K, width)`` and the factors that the heads predict."""
-        slots, _ = self.model.run(images)
         model = self.model
-        factors = factors_of(model.layout, model.guess(images), model.center, model.spread)
+        slots, heads = model.run(images)
+        guess = activate(model.layout, heads)
+        factors = factors_of(model.layout, guess, model.center, model.spread)
         return SlotOutput(slots=slots, factors=factors)
 
 
