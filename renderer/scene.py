@@ -38,7 +38,8 @@ class ObjectSpec:
     scale : float
         Edge of the cube that holds the object, metres.
     hue : float
-        Base hue of the material, radians in [0, 2 pi); materials without a hue ignore it.
+        Base hue of the material, radians in [0, 2 pi) of the OKLCH circle (0 is pink, then
+        orange, green, blue); materials without a hue ignore it.
     """
 
     shape: str

@@ -51,9 +51,9 @@ def plaster() -> list[Piece]:
     rough = fractal(SIZE, 51, 1.8)
     cloud = fractal(SIZE, 52, 3.0)
     albedo = mix((0.62, 0.50, 0.36), (0.72, 0.60, 0.45), 0.5 * cloud + 0.5 * rough)
-    wall = Floor(albedo, normals(0.003 * rough, 2.0), 2.0, 0.8, 0.2)
+    wall = Floor(albedo, normals(0.003 * rough, 2.0), 2.0)
     paint = np.full((8, 8, 3), 0.74)
-    board = Floor(paint, normals(np.zeros((8, 8)), 1.0), 1.0, 0.35)
+    board = Floor(paint, normals(np.zeros((8, 8)), 1.0), 1.0, 0.5, 0.35)
     profile = np.array([[2.56, 0.0], [2.56, 0.17], [2.565, 0.185], [2.58, 0.2], [2.6, 0.2]])
     return [_wall(2.6, wall), Piece(profile, 8.0, board)]
 
@@ -74,7 +74,7 @@ def concrete() -> list[Piece]:
             hole = np.maximum(hole, np.clip((0.02 - np.hypot(x - u, y - v)) / 0.005, 0, 1))
     albedo = albedo * (1 - 0.75 * np.maximum(seam, hole))[..., None]
     height = 0.002 * fine - 0.01 * seam - 0.02 * hole
-    return [_wall(3.1, Floor(albedo, normals(height, metres), metres, 0.7, 0.3))]
+    return [_wall(3.1, Floor(albedo, normals(height, metres), metres))]
 
 
 def sweep() -> list[Piece]:
@@ -126,7 +126,7 @@ def treeline() -> list[Piece]:
     )
     flat = normals(np.zeros((8, 8)), 1.0)
     section = np.array([[16.0, 0.0], [16.0, height]])
-    return [Piece(section, metres / 2, Floor(soft, flat, metres, 1.0), painted=True)]
+    return [Piece(section, metres / 2, Floor(soft, flat, metres), painted=True)]
 
 
 BACKDROPS: dict[str, Callable[[], list[Piece]]] = {

@@ -126,6 +126,10 @@ def covering(name: str, floor: Floor, factor: int, *, painted: bool = False) -> 
         return tree.material.blender_obj
     relief = image(f"{name} relief", averaged(floor.relief, factor), "data")
     bent = tree.node("ShaderNodeNormalMap", Color=_texture(tree, relief, place))
+    if not floor.specular:  # a sixth less time than the principled shader
+        matte = tree.node("ShaderNodeBsdfDiffuse", Color=colour, Normal=bent.outputs["Normal"])
+        tree.put(tree.nodes["Material Output"].inputs["Surface"], matte.outputs["BSDF"])
+        return tree.material.blender_obj
     tree.surface(
         Base_Color=colour,
         Normal=bent.outputs["Normal"],

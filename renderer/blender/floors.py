@@ -29,17 +29,17 @@ class Floor:
         Tangent-space normals in [0, 1].
     metres : float
         Edge of the tile.
+    specular : float
+        Strength of the glossy part; 0 is matte, 0.5 is that of common dielectrics.
     roughness : float
         Of the glossy part, in [0, 1].
-    specular : float
-        Strength of the glossy part; 0.5 is that of common dielectrics.
     """
 
     albedo: Float[np.ndarray, "N N 3"]
     relief: Float[np.ndarray, "N N 3"]
     metres: float
-    roughness: float
-    specular: float = 0.5
+    specular: float = 0.0
+    roughness: float = 0.5
 
 
 def lawn() -> Floor:
@@ -51,7 +51,7 @@ def lawn() -> Floor:
     reach = rng.uniform(14, 30, (blades, 1)) * np.linspace(0, 1, steps)
     path = root + reach[..., None] * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
     height = np.linspace(0, 1, steps) ** 0.8 * rng.uniform(0.45, 1.0, (blades, 1))
-    fresh = np.array([0.20, 0.33, 0.055]) * rng.uniform(0.55, 1.25, (blades, 1))
+    fresh = np.array([0.215, 0.315, 0.085]) * rng.uniform(0.55, 1.25, (blades, 1))
     dry = np.array([0.46, 0.40, 0.17]) * rng.uniform(0.6, 1.1, (blades, 1))
     colour = np.where(rng.uniform(size=(blades, 1)) < 0.07, dry, fresh)
     field, albedo = np.zeros((SIZE, SIZE)), np.full((SIZE, SIZE, 3), (0.045, 0.05, 0.018))
@@ -62,7 +62,7 @@ def lawn() -> Floor:
         albedo[cell[:, 0], cell[:, 1]] = shade.reshape(-1, 3)[order]
         field[cell[:, 0], cell[:, 1]] = height.ravel()[order]
     patches = 0.72 + 0.56 * fractal(SIZE, 12, 3.0)[..., None]
-    return Floor(albedo * patches, normals(field * 0.006, metres), metres, 0.75, 0.25)
+    return Floor(albedo * patches, normals(field * 0.006, metres), metres)
 
 
 def parquet() -> Floor:
@@ -87,7 +87,7 @@ def parquet() -> Floor:
     )
     albedo = wood * (1 - 0.8 * joint)[..., None]
     height = -0.0022 * joint + 0.00012 * rings - 0.0003 * np.clip(pores - 0.6, 0, 1)
-    return Floor(albedo, normals(height, metres), metres, 0.34)
+    return Floor(albedo, normals(height, metres), metres, 0.5, 0.34)
 
 
 def slate() -> Floor:
@@ -113,14 +113,14 @@ def slate() -> Floor:
     albedo = stone * (1 - joint[..., None]) + joint[..., None] * np.array([0.10, 0.10, 0.095])
     ledge = np.clip(edge / 0.03, 0, 1) ** 0.5
     height = 0.006 * ledge + 0.006 * np.round(cloud * 7) / 7 + 0.002 * fine
-    return Floor(albedo, normals(height, metres), metres, 0.5)
+    return Floor(albedo, normals(height, metres), metres, 0.5, 0.5)
 
 
 def paper() -> Floor:
     """Return seamless studio paper, almost without texture."""
     fibre = fractal(SIZE, 41, 1.0)
     albedo = mix((0.755, 0.76, 0.765), (0.785, 0.79, 0.795), fibre)
-    return Floor(albedo, normals(0.0004 * fibre, 2.4), 2.4, 0.8, 0.2)
+    return Floor(albedo, normals(0.0004 * fibre, 2.4), 2.4)
 
 
 FLOORS: dict[str, Callable[[], Floor]] = {

@@ -1,7 +1,8 @@
 """The table of materials, and their Blender node trees, each built once per process.
 
 A material that has a hue reads it from the colour of the object it is on, so one material
-serves objects of every hue.
+serves objects of every hue. A new material is one function here, one line in `MATERIALS` and
+its name in `recombine.renderer.library`.
 """
 
 from __future__ import annotations

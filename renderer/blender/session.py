@@ -77,7 +77,8 @@ def _one_core() -> Iterator[None]:
         yield
         return
     cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
+    # Workers that start together must not all load Blender on the same core.
+    os.sched_setaffinity(0, {sorted(cores)[os.getpid() % len(cores)]})
     try:
         yield
     finally:
@@ -120,9 +121,8 @@ def start() -> None:
     if _temp_dir is not None:
         return
     shared = "/dev/shm"  # noqa: S108  (a private folder inside it)
-    folder = Path(
-        tempfile.mkdtemp(prefix="recombine-", dir=shared if Path(shared).is_dir() else None)
-    )
+    parent = shared if os.access(shared, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="recombine-", dir=parent))
     try:
         with quiet(), _one_core(), _environment(TMPDIR=str(folder), OMP_NUM_THREADS="1"):
             blender = importlib.import_module("bpy")  # BlenderProc needs it present

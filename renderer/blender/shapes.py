@@ -1,4 +1,8 @@
-"""The table of shapes, and their Blender meshes, each built once per process."""
+"""The table of shapes, and their Blender meshes, each built once per process.
+
+A new shape is one function in a `shapes_*` module, one line in `SHAPES` and its name in
+`recombine.renderer.library`.
+"""
 
 from __future__ import annotations
 

@@ -145,3 +145,10 @@ def seconds():
     cpu, wall = time.process_time(), time.perf_counter()
     render_radiance(Scene((), "parlour", 1), RenderSettings(96, 16, denoise=False))
     return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def averaged(pixels, factor):
+    """Return an image averaged over squares."""
+    from recombine.renderer.blender.coverings import averaged as average
+
+    return average(pixels, factor)

@@ -1,7 +1,7 @@
 """Rays and annotations, on arrays alone."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -24,6 +24,7 @@ def test_camera_axes_are_a_right_handed_frame():
     assert axes[0] @ [1, 0, 0] > 0.99
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.sampled_from([7, 32, 64]), st.floats(0.5, 20))
 def test_a_point_on_a_pixels_ray_projects_to_its_centre(resolution, distance):
     seen = project(np.array(CAMERA.position) + distance * rays(resolution), resolution)
@@ -59,6 +60,7 @@ def test_an_object_out_of_sight_has_share_zero_not_nan():
     assert found.amodal.tolist() == [0, 0.25]
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(arrays(bool, 25), min_size=1, max_size=4), st.randoms())
 def test_masks_partition_the_image(stencils, random):
     """Whatever the depths, modal masks are disjoint, inside the amodal ones and cover them."""

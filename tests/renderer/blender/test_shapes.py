@@ -1,26 +1,14 @@
 """Every shape is closed, faces outwards, stands on the floor and has the standard size."""
 
-from collections import Counter
-from itertools import pairwise
-
 import numpy as np
 import pytest
 
 from recombine.renderer.library import RADIUS, SHAPES
 from tests.renderer.blender import blender_side
+from tests.renderer.blender.solids import is_closed, volume
 
 pytestmark = pytest.mark.blender
 SMOOTH = {"sphere", "torus", "vase", "spring", "knot", "pumpkin", "bowl", "pawn"}
-
-
-def volume(vertices, faces):
-    """Return the signed volume under outward faces."""
-    total = 0.0
-    for face in faces:
-        first = vertices[face[0]]
-        for a, b in pairwise(face[1:]):
-            total += np.dot(first, np.cross(vertices[a], vertices[b])) / 6
-    return total
 
 
 @pytest.fixture(params=SHAPES)
@@ -40,13 +28,8 @@ def test_size_and_stand(mesh):
 
 
 def test_closed_and_facing_outwards(mesh):
-    """Each edge joins two faces that run through it in opposite directions."""
     vertices, faces = mesh
-    edges = Counter(
-        (face[i], face[(i + 1) % len(face)]) for face in faces for i in range(len(face))
-    )
-    assert all(count == 1 for count in edges.values())
-    assert all((b, a) in edges for a, b in edges)
+    assert is_closed(faces)
     assert 0.01 < volume(vertices, faces) < 1
 
 

@@ -1,7 +1,7 @@
 """Sizes of shapes, on arrays alone."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -9,6 +9,7 @@ from recombine.renderer.blender.solid import normalised
 from recombine.renderer.library import RADIUS
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     arrays(float, (12, 3), elements=st.floats(-5, 5)).filter(
         lambda a: np.ptp(a, axis=0).min() > 0.1
@@ -24,6 +25,7 @@ def test_normalised_fits_the_cube_and_the_cylinder(vertices):
     assert np.isclose(out[:, 2].min(), 0)
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     arrays(float, (8, 3), elements=st.floats(-2, 2)).filter(
         lambda a: np.ptp(a, axis=0).min() > 0.1
