@@ -1,4 +1,4 @@
-"""Workers of a pool: same results anywhere, errors that travel, exit status that means something."""
+"""Workers of a pool: the same results anywhere, errors that travel, a meaningful exit."""
 
 import multiprocessing
 import os
@@ -65,4 +65,4 @@ def test_leave_ends_with_the_given_status(status):
 
 def test_a_worker_uses_one_thread_in_every_library(blender):
     for name in worker.ONE_THREAD:
-        assert blender(os.environ.get, name) == "1"
+        assert blender(os.getenv, name) == "1"
