@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -59,8 +59,18 @@ class _WrongAnswerError(ValueError):
 
 
 @dataclass(frozen=True)
-class _Question:
-    """A batch: rows of the image list, and what its answer is for."""
+class Question:
+    """A batch: rows of the image list, and what its answer is for.
+
+    Attributes
+    ----------
+    rows : array
+        Rows of the sorted image list.
+    purpose : {"score", "batch", "repeat"}
+        Counts as the answer, or is compared with it.
+    compared : int
+        How many of the first rows are compared.
+    """
 
     rows: Int[Array, " rows"]
     purpose: str
@@ -113,17 +123,79 @@ def ask(
         When an answer has the wrong shape or type, or is not finite.
     """
     indices = np.sort(indices)
-    rng = np.random.default_rng(secrets.randbits(128))
-    first: dict[int, Array] = {}
-    again: list[tuple[_Question, list[Array]]] = []
+    asked = questions(len(indices), batch_size)
+    batches = (to_images(dataset.images(indices[one.rows])).to(device) for one in asked)
+    answers = answer(method, batches, steps=steps, min_slots=min_slots, who=who)
+    return gather(indices, steps, zip(asked, answers, strict=True))
+
+
+def answer(
+    method: Encoder | Inverter,
+    batches: Iterable[Float[Tensor, "images 3 height width"]],
+    *,
+    steps: tuple[int, ...],
+    min_slots: int,
+    who: str = "submission",
+) -> Iterator[list[Float[Array, "images slots dim"]]]:
+    """Yield a method's checked answers to batches of images, one array per step count.
+
+    Parameters
+    ----------
+    method : Encoder or Inverter
+        After ``setup``.
+    batches : iterable of Tensor
+        ``(B, 3, H, W)`` float32 in [0, 1].
+    steps : tuple of int
+        Ascending search steps at which slots are read; ``(0,)`` for an encoder.
+    min_slots : int
+        The least number of slots a method must return.
+    who : str
+        Name of the method for messages.
+
+    Yields
+    ------
+    list of array
+        Per step count ``(B, S, D)`` float32, finite; S and D never change.
+
+    Raises
+    ------
+    InvalidInputError
+        When an answer has the wrong shape or type, or is not finite.
+    """
     shape: tuple[int, ...] | None = None
-    for question in _questions(len(indices), batch_size, rng):
-        images = to_images(dataset.images(indices[question.rows])).to(device)
+    for images in batches:
         with _named(who):
             outputs = _run(method, images, steps)
             answers = [_checked(output, method, len(images), min_slots) for output in outputs]
             _same_shape(answers, shape)
         shape = answers[0].shape[1:]
+        yield answers
+
+
+def gather(
+    indices: Int[Array, " images"],
+    steps: tuple[int, ...],
+    answered: Iterable[tuple[Question, list[Array]]],
+) -> Answers:
+    """Put answers back into the order of the images, and compare the repeated ones.
+
+    Parameters
+    ----------
+    indices : array
+        ``(N,)`` image indices, ascending.
+    steps : tuple of int
+        Step counts of the answers.
+    answered : iterable of (Question, list of array)
+        Every question of `questions` with its answer per step count.
+
+    Returns
+    -------
+    Answers
+        Slots of every image.
+    """
+    first: dict[int, Array] = {}
+    again: list[tuple[Question, list[Array]]] = []
+    for question, answers in answered:
         if question.purpose == "score":
             _store(first, steps, question.rows, answers, len(indices))
         else:
@@ -136,6 +208,38 @@ def ask(
     )
 
 
+def questions(n: int, batch_size: int) -> list[Question]:
+    """Return batches that ask for every image once, and for some of them again.
+
+    Every row is asked once to score, 2 % in other company and one batch twice, in an order that
+    is drawn anew by every call from the system's randomness and never stored.
+
+    Parameters
+    ----------
+    n : int
+        Number of images, at least 1.
+    batch_size : int
+        Images per batch; some hold fewer.
+
+    Returns
+    -------
+    list of Question
+        In the order in which they are asked.
+    """
+    rng = np.random.default_rng(secrets.randbits(128))
+    order = rng.permutation(n)
+    scored = [order[i : i + batch_size] for i in range(0, n, batch_size)]
+    asked = [Question(rows, "score") for rows in scored]
+    repeated = rng.permutation(n)[: min(n, max(MIN_REPEATED, round(REPEATED_SHARE * n)))]
+    share = max(1, batch_size // 2)
+    for start in range(0, len(repeated), share):
+        rows = repeated[start : start + share]
+        others = rng.permutation(np.setdiff1d(order, rows))[: max(1, batch_size - len(rows) - 1)]
+        asked.append(Question(np.concatenate([rows, others]), "batch", len(rows)))
+    asked.append(Question(scored[0], "repeat", len(scored[0])))
+    return [asked[i] for i in rng.permutation(len(asked))]
+
+
 @contextmanager
 def _named(who: str) -> Iterator[None]:
     try:
@@ -145,21 +249,6 @@ def _named(who: str) -> Iterator[None]:
             f"{who}: expected {error.args[0]}, got {error.args[1]}; see "
             "recombine.benchmark.protocol.SlotOutput"
         ) from None
-
-
-def _questions(n: int, batch_size: int, rng: np.random.Generator) -> Iterator[_Question]:
-    """Yield every row once to score, 2 % in other company, one batch twice; in random order."""
-    order = rng.permutation(n)
-    scored = [order[i : i + batch_size] for i in range(0, n, batch_size)]
-    questions = [_Question(rows, "score") for rows in scored]
-    repeated = rng.permutation(n)[: min(n, max(MIN_REPEATED, round(REPEATED_SHARE * n)))]
-    share = max(1, batch_size // 2)
-    for start in range(0, len(repeated), share):
-        rows = repeated[start : start + share]
-        others = rng.permutation(np.setdiff1d(order, rows))[: max(1, batch_size - len(rows) - 1)]
-        questions.append(_Question(np.concatenate([rows, others]), "batch", len(rows)))
-    questions.append(_Question(scored[0], "repeat", len(scored[0])))
-    return iter([questions[i] for i in rng.permutation(len(questions))])
 
 
 def _run(method: Encoder | Inverter, images: Tensor, steps: tuple[int, ...]) -> list[SlotOutput]:
@@ -226,7 +315,7 @@ def _store(
 
 def _change(
     first: Mapping[int, Array],
-    again: list[tuple[_Question, list[Array]]],
+    again: list[tuple[Question, list[Array]]],
     steps: tuple[int, ...],
     purpose: str,
 ) -> tuple[float, ...]:

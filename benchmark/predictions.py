@@ -9,13 +9,13 @@ else that can be wrong with it is checked here.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from recombine.benchmark.tensorfile import Rule, TensorFile, open_tensor_file
 from recombine.renderer.atomic import replacing
 from recombine.renderer.errors import InvalidInputError
 
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from recombine.benchmark.arrays import Array
 
 FORMAT = "recombine.predictions/1"
-MAX_HEADER = 2**20
 MAX_BYTES = 16 * 2**30
+MAX_IMAGES = 2**32
+MAX_SLOTS = 64
+MAX_DIM = 512
 MAX_ABS = 1e6
 
 
@@ -72,6 +74,9 @@ class RunFacts:
     batch_change, repeat_change : tuple of float
         Per step count: 95th percentile of the relative change of an image's slots among other
         images, and in the same batch again.
+    isolation : str
+        What stood between the submission and this machine: "none" (an object of this process),
+        "subprocess" (trusted by whoever ran it) or "bubblewrap".
     """
 
     key: str
@@ -91,6 +96,7 @@ class RunFacts:
     environment: Mapping[str, Any]
     batch_change: tuple[float, ...]
     repeat_change: tuple[float, ...]
+    isolation: str = "none"
 
 
 @dataclass(frozen=True)
@@ -174,19 +180,16 @@ def read_predictions(path: Path) -> Predictions:
     Raises
     ------
     InvalidInputError
-        When it is missing, damaged, too big, or holds anything but what is expected.
+        When it is missing, damaged, too big, or holds anything but what is expected; a
+        `TensorFileError` names what is wrong with the file.
     """
-    _check_header(path)
-    try:
-        with safe_open(str(path), framework="np") as stream:
-            facts = _facts(stream.metadata() or {}, path)
-            names = {f"slots/{step}" for step in facts.steps} | {"image_index"}
-            if set(stream.keys()) != names:
-                raise _bad(path, f"tensors {sorted(names)}", sorted(stream.keys()))
-            slots = {step: stream.get_tensor(f"slots/{step}") for step in facts.steps}
-            predictions = Predictions(facts, stream.get_tensor("image_index"), slots)
-    except SafetensorError as error:
-        raise _bad(path, "a safetensors file", error) from error
+    opened = _open(path)
+    facts = _facts(opened.metadata, path)
+    slots_rule = Rule("F32", ((1, MAX_IMAGES), (1, MAX_SLOTS), (1, MAX_DIM)), MAX_ABS)
+    rules = {f"slots/{step}": slots_rule for step in facts.steps}
+    arrays = opened.take({**rules, "image_index": Rule("I64", ((1, MAX_IMAGES),))})
+    slots = {step: arrays[f"slots/{step}"] for step in facts.steps}
+    predictions = Predictions(facts, arrays["image_index"], slots)
     check_predictions(predictions, str(path))
     return predictions
 
@@ -209,12 +212,7 @@ def read_facts(path: Path) -> RunFacts:
     InvalidInputError
         When it is missing or damaged.
     """
-    _check_header(path)
-    try:
-        with safe_open(str(path), framework="np") as stream:
-            return _facts(stream.metadata() or {}, path)
-    except SafetensorError as error:
-        raise _bad(path, "a safetensors file", error) from error
+    return _facts(_open(path).metadata, path)
 
 
 def check_predictions(predictions: Predictions, who: str) -> None:
@@ -254,30 +252,30 @@ def _facts(metadata: Mapping[str, str], path: Path) -> RunFacts:
         raw = json.loads(metadata["run"])
         for name in ("steps", "batch_change", "repeat_change"):
             raw[name] = tuple(raw[name])
-        return RunFacts(**raw)
-    except (KeyError, TypeError, ValueError) as error:
+        return _typed(RunFacts(**raw))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise _bad(path, "the facts of a run in its metadata", error) from error
 
 
-def _check_header(path: Path) -> None:
-    """Refuse what the reader of the format accepts: huge headers and repeated keys."""
-    if not path.is_file() or not 8 < path.stat().st_size <= MAX_BYTES:
-        raise _bad(path, f"a file of 9 to {MAX_BYTES} bytes", "none or another size")
-    with path.open("rb") as stream:
-        size = int.from_bytes(stream.read(8), "little")
-        if size > MAX_HEADER:
-            raise _bad(path, f"a header of at most {MAX_HEADER} bytes", size)
-        try:
-            json.loads(stream.read(size), object_pairs_hook=_unique)
-        except (ValueError, RecursionError) as error:
-            raise _bad(path, "a JSON header without repeated keys", error) from error
+def _typed(facts: RunFacts) -> RunFacts:
+    """Refuse facts whose values have another type than the fields say."""
+    kinds = {"str": str, "int": int, "bool": bool, "int | None": int | None}
+    for field in fields(facts):
+        value, text = getattr(facts, field.name), str(field.type)
+        if text.startswith("tuple["):
+            item = int if text == "tuple[int, ...]" else (int, float)
+            good = all(isinstance(one, item) and not isinstance(one, bool) for one in value)
+        elif text.startswith("Mapping["):
+            good = isinstance(value, dict)
+        else:
+            good = isinstance(value, kinds[text])
+        if not good:
+            raise TypeError(f"{field.name} must be {text}")
+    return facts
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) != len(keys):
-        raise ValueError("repeated key")
-    return dict(pairs)
+def _open(path: Path) -> TensorFile:
+    return open_tensor_file(path, max_bytes=MAX_BYTES, who=f"predictions {path}")
 
 
 def _bad(who: object, expected: object, got: object) -> InvalidInputError:
