@@ -37,7 +37,7 @@ from recombine.renderer.blender.worker import start_worker
 from recombine.renderer.library import ENVIRONMENTS, MATERIALS, PLACEMENT, SHAPES
 from recombine.renderer.scene import ObjectSpec, RenderSettings, Scene
 
-CHOICES = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+CHOICES = (2, 4, 6, 8, 9, 10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128)
 DEFAULT_PATHS = 1024
 
 

@@ -18,9 +18,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor:Doctor", "check Python, Blender, disk and make one test render"),
     "plan": ("render:Plan", "show what a preset holds: cells, splits, images"),
     "render": ("render:Render", "render a preset into a dataset folder; resumes"),
-    "verify": ("render:Verify", "re-derive every claim about a dataset; seals a certificate"),
-    "preview": ("render:Preview", "draw the contact sheet of a dataset"),
-    "export": ("render:Export", "write a dataset as Parquet, WebDataset or image folder"),
+    "verify": ("data:Verify", "re-derive every claim about a dataset; seals a certificate"),
+    "preview": ("data:Preview", "draw the contact sheet of a dataset"),
+    "export": ("data:Export", "write a dataset as Parquet, WebDataset or image folder"),
     "score": ("score:Score", "train and score a submission on a dataset; resumes"),
     "board": ("board:Board", "build the static leaderboard page from result files"),
 }

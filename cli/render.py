@@ -1,4 +1,4 @@
-"""Commands around datasets: plan, render, verify, preview."""
+"""Commands that make a dataset: plan, render."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import tyro
 from recombine.cli import say
 
 PresetName = Annotated[str, tyro.conf.Positional]
-Folder = Annotated[Path, tyro.conf.Positional]
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Plan:
 
     def run(self) -> int:
         """Plan the preset and print its counts."""
-        from recombine.renderer.plan import make_plan
+        from recombine.renderer.planning import make_plan
         from recombine.renderer.presets import load_preset
         from recombine.renderer.splits import SPLITS
 
@@ -107,95 +106,4 @@ class Render:
         else:
             say.line(f"{self.out}: sealed, root {certificate.root[:16]}, every check passed")
             say.line(f"contact sheet: {self.out / 'preview.png'}")
-        return 0
-
-
-@dataclass(frozen=True)
-class Verify:
-    """Re-derive every claim about a dataset from its stored latents, masks and pixels.
-
-    Writes certificate.json beside the data; scoring refuses data whose certificate fails or
-    does not match. Exit code 5 when a check fails.
-
-    Example: recombine verify runs/smoke
-    """
-
-    data: Folder
-    """Dataset folder."""
-    json: bool = False
-    """Print JSON instead of a table."""
-
-    def run(self) -> int:
-        """Verify and print one line per check."""
-        from recombine.renderer.verify import PROVES, verify
-
-        certificate = verify(self.data)
-        if self.json:
-            say.emit(certificate.to_dict())
-        else:
-            rows = [(c.name, c.status.upper(), c.claim, c.found) for c in certificate.checks]
-            title = f"{certificate.dataset}  root {certificate.root[:16]}"
-            say.table(title, ("check", "", "claim", "found"), rows)
-            say.line(PROVES)
-        return 0 if certificate.passed else 5
-
-
-@dataclass(frozen=True)
-class Preview:
-    """Draw the contact sheet of a dataset: every cell once, held-out cells framed.
-
-    Example: recombine preview runs/smoke --out sheet.png
-    """
-
-    data: Folder
-    """Dataset folder."""
-    out: Path | None = None
-    """PNG to write; preview.png in the dataset by default."""
-    block: int = 0
-    """Which matched test block to show."""
-    json: bool = False
-    """Print JSON."""
-
-    def run(self) -> int:
-        """Draw the sheet and print its path."""
-        from recombine.renderer.preview import contact_sheet
-
-        path = contact_sheet(self.data, self.out or self.data / "preview.png", block=self.block)
-        if self.json:
-            say.emit({"preview": str(path)})
-        else:
-            say.line(str(path))
-        return 0
-
-
-@dataclass(frozen=True)
-class Export:
-    """Write a verified dataset in another format; pixels stay lossless.
-
-    Parquet files load with `datasets.load_dataset("parquet", ...)` and show as pictures in the
-    Hugging Face viewer; WebDataset is one tar set per split; folder is PNG files with
-    metadata.jsonl.
-
-    Example: recombine export runs/smoke --form parquet --out runs/smoke-parquet
-    """
-
-    data: Folder
-    """Dataset folder."""
-    out: Path
-    """New folder to write; it must not exist."""
-    form: Literal["parquet", "webdataset", "folder"] = "parquet"
-    """Format."""
-    json: bool = False
-    """Print JSON."""
-
-    def run(self) -> int:
-        """Export and print the path."""
-        from recombine.renderer.export import export
-
-        with say.progress(f"export {self.form}", quiet=self.json) as progress:
-            path = export(self.data, self.out, self.form, progress=progress)
-        if self.json:
-            say.emit({"export": str(path)})
-        else:
-            say.line(str(path))
         return 0

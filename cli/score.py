@@ -46,6 +46,7 @@ class Score:
 
     def run(self) -> int:
         """Score, save and print."""
+        from recombine.baselines import BASELINES
         from recombine.benchmark.harness import RunOptions
         from recombine.benchmark.loading import card_of
         from recombine.benchmark.score import score_submission
@@ -56,9 +57,11 @@ class Score:
         seeds = seed_list(self.seeds)
         submission = resolve(self.submission, self.size, self.out / "runs" / "cache")
         name = card_of(submission).id
+        # A class from a file is not importable elsewhere, so every worker loads it by its text.
+        named = submission if self.submission in BASELINES else self.submission
         with say.progress(f"score {name}, runs", quiet=self.json) as progress:
             results = score_submission(
-                submission,
+                named,
                 dataset,
                 seeds=seeds,
                 out_dir=self.out / "runs" / name,

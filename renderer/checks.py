@@ -7,7 +7,6 @@ Invariant numbers in the docstrings count what a split must prove: 1 no leak, 3 
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +15,22 @@ from typing import Literal
 
 import numpy as np
 
-from recombine.renderer.arrays import Array
 from recombine.renderer.evidence import Evidence
 from recombine.renderer.seal import merkle_root
 from recombine.renderer.splits import SPLITS
+from recombine.renderer.tallies import (
+    ID_TEST,
+    ID_TRAIN,
+    ID_VAL,
+    OOC_TEST,
+    by_cell,
+    components,
+    rungs,
+    seen_tuples,
+    smallest_unseen,
+    total_variation,
+)
 
-ID_TRAIN, ID_VAL, ID_TEST, OOC_TEST = range(4)
 UNOCCLUDED = 0.95
 EXPOSED_IMAGES = 8
 Status = Literal["pass", "fail", "not run"]
@@ -121,7 +130,7 @@ def coverage(e: Evidence) -> Check:
     """3: every value of every recombined factor is seen in every rung of ID-train."""
     claim = "every value of every recombined factor is seen in training, at every rung"
     missing = []
-    for rung, rows in _rungs(e):
+    for rung, rows in rungs(e):
         for f, (key, size) in enumerate(zip(e.schema.recombined, e.schema.cell_shape, strict=True)):
             unseen = set(range(size)) - set(e.cells[rows, f].tolist())
             names = [e.schema.factor(key).values[v] for v in sorted(unseen)]
@@ -133,12 +142,12 @@ def balance(e: Evidence) -> Check:
     """4: single-factor marginals are exactly equal in ID-train, ID-test and OOC-test."""
     claim = "every recombined factor has the same marginal in train, ID-test and OOC-test"
     worst, where = Fraction(0), "all factors"
-    parts = {f"id_train rung {r}": rows for r, rows in _rungs(e)}
+    parts = {f"id_train rung {r}": rows for r, rows in rungs(e)}
     parts |= {SPLITS[s]: np.flatnonzero(e.split(s)) for s in (ID_VAL, ID_TEST)}
     reference = np.flatnonzero(e.split(OOC_TEST))
     for name, rows in parts.items():
         for f, key in enumerate(e.schema.recombined):
-            shift = _total_variation(e.cells[rows, f], e.cells[reference, f])
+            shift = total_variation(e.cells[rows, f], e.cells[reference, f])
             if shift > worst:
                 worst, where = shift, f"{key}, {name} against ooc_test"
     return _check("balance", claim, worst == 0, f"worst total variation {worst} ({where})")
@@ -152,9 +161,9 @@ def nuisances(e: Evidence) -> Check:
     found = []
     for group in ((ID_TRAIN,), (ID_VAL,), (ID_TEST, OOC_TEST)):
         rows = np.isin(e.columns["split"], group)
-        if group == (ID_TRAIN,) and len(list(_rungs(e))) > 1:
+        if group == (ID_TRAIN,) and len(list(rungs(e))) > 1:
             continue  # wider rungs share blocks by design, see `accounting`
-        per_cell = _by_cell(e, rows)
+        per_cell = by_cell(e, rows)
         multisets = {tuple(sorted(map(tuple, table[r].tolist()))) for r in per_cell.values()}
         if len(multisets) != 1:
             found.append(f"{'+'.join(SPLITS[g] for g in group)}: nuisances differ between cells")
@@ -167,10 +176,10 @@ def novelty(e: Evidence) -> Check:
     order = len(e.schema.recombined)
     claim = f"every OOC cell is novel at order {order}, all smaller tuples are seen in training"
     orders: Counter[int] = Counter()
-    for _, rows in _rungs(e):
-        seen = _seen_tuples(e.cells[rows])
+    for _, rows in rungs(e):
+        seen = seen_tuples(e.cells[rows])
         for cell in e.cells[e.split(OOC_TEST)]:
-            orders[_smallest_unseen(tuple(cell.tolist()), seen)] += 1
+            orders[smallest_unseen(tuple(cell.tolist()), seen)] += 1
     found = ", ".join(f"order {k}: {v} images" for k, v in sorted(orders.items()))
     return _check("novelty", claim, set(orders) == {order}, found or "no OOC image")
 
@@ -180,12 +189,12 @@ def additive_rank(e: Evidence) -> Check:
     claim = "ID cells are connected and of full additive rank, at every rung"
     shape, found, passed = e.schema.cell_shape, [], True
     full = sum(shape) - len(shape) + 1
-    for rung, rows in _rungs(e):
+    for rung, rows in rungs(e):
         cells = np.unique(e.cells[rows], axis=0)
         offsets = np.cumsum((0, *shape[:-1]))
         codes = np.zeros((len(cells), sum(shape)))
         np.put_along_axis(codes, cells + offsets, 1, axis=1)
-        rank, parts = int(np.linalg.matrix_rank(codes)), _components(codes)
+        rank, parts = int(np.linalg.matrix_rank(codes)), components(codes)
         passed &= rank == full and parts == 1
         found.append(f"rung {rung}: rank {rank}/{full}, {parts} component(s), {len(cells)} cells")
     return _check("additive-rank", claim, passed and bool(found), "; ".join(found))
@@ -195,7 +204,7 @@ def exposure(e: Evidence) -> Check:
     """7: every value of every recombined factor is seen unoccluded often enough."""
     claim = f"every value has {EXPOSED_IMAGES} training images with objects {UNOCCLUDED} visible"
     weak, least = [], None
-    for rung, rows in _rungs(e):
+    for rung, rows in rungs(e):
         clear = rows[e.columns["exposure"][rows] >= UNOCCLUDED]
         for f, (key, size) in enumerate(zip(e.schema.recombined, e.schema.cell_shape, strict=True)):
             counts = np.bincount(e.cells[clear, f], minlength=size)
@@ -225,11 +234,11 @@ def accounting(e: Evidence) -> Check:
     """9: every planned image was rendered; every cell of a split has equally many."""
     claim = "every cell of a split has equally many images; placements are rejected by block only"
     found = []
-    groups = [(f"id_train rung {r}", rows) for r, rows in _rungs(e)]
+    groups = [(f"id_train rung {r}", rows) for r, rows in rungs(e)]
     groups += [(SPLITS[s], np.flatnonzero(e.split(s))) for s in (ID_VAL, ID_TEST, OOC_TEST)]
     uneven = []
     for name, rows in groups:
-        sizes = {len(r) for r in _by_cell(e, rows).values()}
+        sizes = {len(r) for r in by_cell(e, rows).values()}
         found.append(f"{name}: {len(rows)}")
         if len(sizes) != 1:
             uneven.append(f"{name}: {min(sizes, default=0)} to {max(sizes, default=0)} per cell")
@@ -259,51 +268,3 @@ def run_checks(e: Evidence) -> list[Check]:
         names = [c.__name__.replace("_", "-") for c in CHECKS]
         return checks + [Check(n, "not run", "", "files are incomplete") for n in names]
     return checks + [check(e) for check in CHECKS]
-
-
-def _rungs(e: Evidence) -> list[tuple[int, Array]]:
-    train = e.split(ID_TRAIN)
-    bits = e.columns["rungs"]
-    count = int(bits.max(initial=0)).bit_length()
-    return [(r, np.flatnonzero(train & (bits >> r & 1).astype(bool))) for r in range(count)]
-
-
-def _by_cell(e: Evidence, rows: Array) -> dict[tuple[int, ...], Array]:
-    rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for row in rows:
-        groups.setdefault(tuple(e.cells[row].tolist()), []).append(int(row))
-    return {cell: np.array(members) for cell, members in groups.items()}
-
-
-def _total_variation(a: Array, b: Array) -> Fraction:
-    if not len(a) or not len(b):
-        return Fraction(1)
-    ca, cb = Counter(a.tolist()), Counter(b.tolist())
-    gaps = (abs(Fraction(ca[v], len(a)) - Fraction(cb[v], len(b))) for v in ca.keys() | cb.keys())
-    return sum(gaps, Fraction(0)) / 2
-
-
-def _seen_tuples(cells: Array) -> set[tuple[tuple[int, int], ...]]:
-    seen: set[tuple[tuple[int, int], ...]] = set()
-    for cell in {tuple(c.tolist()) for c in cells}:
-        pairs = list(enumerate(cell))
-        for order in range(1, len(pairs) + 1):
-            seen.update(itertools.combinations(pairs, order))
-    return seen
-
-
-def _smallest_unseen(cell: tuple[int, ...], seen: set[tuple[tuple[int, int], ...]]) -> int:
-    pairs = list(enumerate(cell))
-    for order in range(1, len(pairs) + 1):
-        if any(t not in seen for t in itertools.combinations(pairs, order)):
-            return order
-    return 0
-
-
-def _components(codes: Array) -> int:
-    # Values are nodes; a cell ties its values together. Unseen values are no component.
-    label = np.arange(codes.shape[1])
-    for cell in codes.astype(bool):
-        label[np.isin(label, label[cell])] = label[cell].min()
-    return len(set(label[codes.any(axis=0)].tolist()))

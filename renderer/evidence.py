@@ -19,7 +19,8 @@ from recombine.renderer.arrays import Array
 from recombine.renderer.errors import RecombineError
 from recombine.renderer.factors import Schema
 from recombine.renderer.hdf5 import open_checked, read_columns
-from recombine.renderer.scene import RenderSettings, scene_hash, scene_of
+from recombine.renderer.latents import scene_hash, scene_of
+from recombine.renderer.scene import RenderSettings
 from recombine.renderer.seal import MANIFEST_FORMAT, file_sha256, image_leaf, read_json
 from recombine.renderer.store import label_hash, pixel_hash, plan_columns, shard_columns
 

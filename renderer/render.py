@@ -18,7 +18,8 @@ from typing import Any, Literal
 
 from recombine.renderer.atomic import clear_leftovers, disk_error, require_space
 from recombine.renderer.errors import IntegrityError, ResourceError, UsageError
-from recombine.renderer.plan import Plan, make_plan
+from recombine.renderer.plan import Plan
+from recombine.renderer.planning import make_plan
 from recombine.renderer.pool import UNITS_PER_WORKER, Unit, local_pool, run_units
 from recombine.renderer.presets import Preset
 from recombine.renderer.seal import write_manifest

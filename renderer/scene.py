@@ -8,14 +8,8 @@ vertical axis. `library.PLACEMENT` gives the ranges in which any object is fully
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from recombine.renderer.errors import InvalidInputError
-from recombine.renderer.factors import Schema
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxtyping import Float16, Int8, UInt8
@@ -124,63 +118,3 @@ class Rendered:
     visible: Float16[Array, " K"]
     amodal: Float16[Array, " K"]
     seconds: float = field(default=0.0, compare=False)
-
-
-def scene_hash(scene: Scene, settings: RenderSettings) -> str:
-    """Return the sha256 (hex) of everything that decides the pixels of an image.
-
-    Parameters
-    ----------
-    scene : Scene
-        What is drawn.
-    settings : RenderSettings
-        How it is drawn.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits; equal scenes have equal hashes on every machine, because floats
-        are written by their shortest exact representation.
-    """
-    record = {"scene": asdict(scene), "settings": asdict(settings)}
-    text = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def scene_of(
-    schema: Schema, constants: Mapping[str, str], latents: Mapping[str, Any], cycles_seed: int
-) -> Scene:
-    """Build a scene from latents; the single place where slots become objects.
-
-    Parameters
-    ----------
-    schema : Schema
-        Slots; every slot whose name starts with ``"object"`` becomes one object.
-    constants : mapping of str to str
-        Names of what does not vary, for example ``{"object.material": "glazed"}``.
-    latents : mapping of str to number
-        One value per key of the schema.
-    cycles_seed : int
-        Seed of the path tracer.
-
-    Raises
-    ------
-    InvalidInputError
-        When neither a latent nor a constant says what an object needs.
-    """
-
-    def value(slot: str, name: str) -> Any:
-        key = f"{slot}.{name}"
-        if key in constants:
-            return constants[key]
-        if key not in latents:
-            raise InvalidInputError(
-                f"scene: expected a latent or constant {key!r}; got neither. Add it to the preset."
-            )
-        factor = schema.factor(key)
-        return factor.values[int(latents[key])] if factor.values else float(latents[key])
-
-    names = [s.name for s in schema.slots if s.name.startswith("object")]
-    fields = ("shape", "material", "x", "y", "yaw", "scale", "hue")
-    objects = tuple(ObjectSpec(**{f: value(n, f) for f in fields}) for n in names)
-    return Scene(objects, value("background", "environment"), cycles_seed)

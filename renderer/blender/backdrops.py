@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from recombine.renderer.arrays import Array
 from recombine.renderer.blender.floors import Floor, paper
 from recombine.renderer.blender.noise import fractal, generator, mix, normals
 
@@ -35,7 +36,7 @@ class Piece:
         The albedo is shown as it is, unlit and without casting light: a distance, not a thing.
     """
 
-    section: Float[np.ndarray, "P 2"]
+    section: Float[Array, "P 2"]
     half_width: float
     covering: Floor
     painted: bool = False
@@ -92,7 +93,7 @@ TREES = (
 """Rows of trees, the farthest first: seed, height in metres, linear colour."""
 
 
-def _crowns(seed: int, top: float, metres: float, columns: int) -> Float[np.ndarray, "W"]:  # noqa: F821
+def _crowns(seed: int, top: float, metres: float, columns: int) -> Float[Array, "W"]:  # noqa: F821
     """Return the outline of a row of round crowns, metres."""
     rng = generator(seed)
     at = np.arange(columns) * metres / columns

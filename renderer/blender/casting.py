@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recombine.renderer.arrays import Array
 from recombine.renderer.blender.api import BVHTree, mathutils
 from recombine.renderer.blender.labels import Hits, project, rays
 from recombine.renderer.library import CAMERA
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
     from recombine.renderer.scene import ObjectSpec
 
 
-def _rotation(yaw: float) -> Float[np.ndarray, "3 3"]:
+def _rotation(yaw: float) -> Float[Array, "3 3"]:
     """Return the rotation about the vertical."""
     c, s = np.cos(yaw), np.sin(yaw)
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
 @cache
-def _tree(mesh: Any) -> tuple[Any, Float[np.ndarray, "8 3"]]:
+def _tree(mesh: Any) -> tuple[Any, Float[Array, "8 3"]]:
     """Return the ray-casting tree of a mesh and the corners of its box."""
     flat = np.empty(len(mesh.vertices) * 3, np.float32)
     mesh.vertices.foreach_get("co", flat)
@@ -36,7 +37,7 @@ def _tree(mesh: Any) -> tuple[Any, Float[np.ndarray, "8 3"]]:
     return BVHTree.FromPolygons(xyz.tolist(), faces), box
 
 
-def _cast(tree: Any, origin: np.ndarray, directions: np.ndarray, pixel: np.ndarray) -> Hits:
+def _cast(tree: Any, origin: Array, directions: Array, pixel: Array) -> Hits:
     """Cast one ray per pixel and keep those that hit."""
     start = mathutils.Vector(origin)
     cast = tree.ray_cast

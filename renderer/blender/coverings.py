@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recombine.renderer.arrays import Array
 from recombine.renderer.blender.api import bpy
 from recombine.renderer.blender.materials import Tree
 from recombine.renderer.blender.tonemap import srgb
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from recombine.renderer.blender.floors import Floor
 
 
-def image(name: str, pixels: Float[np.ndarray, "H W 3"], kind: str) -> Any:
+def image(name: str, pixels: Float[Array, "H W 3"], kind: str) -> Any:
     """Return a new Blender image that lives in memory.
 
     Parameters
@@ -72,7 +73,7 @@ def shrink(resolution: int) -> int:
     return 1 if resolution >= 256 else 2 if resolution >= 128 else 4
 
 
-def averaged(pixels: Float[np.ndarray, "H W 3"], factor: int) -> Float[np.ndarray, "H W 3"]:
+def averaged(pixels: Float[Array, "H W 3"], factor: int) -> Float[Array, "H W 3"]:
     """Average an image over squares; images smaller than 64 pixels stay as they are.
 
     Parameters

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recombine.renderer.arrays import Array
 from recombine.renderer.blender import session
 from recombine.renderer.errors import InvalidInputError, ResourceError
 from recombine.renderer.library import ENVIRONMENTS, MATERIALS, SHAPES
@@ -75,7 +76,7 @@ def _check(scene: Scene) -> None:
             )
 
 
-def render_radiance(scene: Scene, settings: RenderSettings) -> Float[np.ndarray, "H W 3"]:
+def render_radiance(scene: Scene, settings: RenderSettings) -> Float[Array, "H W 3"]:
     """Return the linear radiance of a scene, before any tone mapping.
 
     Parameters

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recombine.renderer.arrays import Array
 from recombine.renderer.blender.noise import fractal, generator, mix, normals
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class Floor:
         Of the glossy part, in [0, 1].
     """
 
-    albedo: Float[np.ndarray, "N N 3"]
-    relief: Float[np.ndarray, "N N 3"]
+    albedo: Float[Array, "N N 3"]
+    relief: Float[Array, "N N 3"]
     metres: float
     specular: float = 0.0
     roughness: float = 0.5

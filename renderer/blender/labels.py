@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recombine.renderer.arrays import Array
 from recombine.renderer.library import CAMERA
 
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 class Labels:
     """The annotations of one image, as in `recombine.renderer.scene.Rendered`."""
 
-    mask: UInt8[np.ndarray, "H W"]
-    depth: Float16[np.ndarray, "H W"]
-    normal: Int8[np.ndarray, "H W 3"]
-    visible: Float16[np.ndarray, "K"]  # noqa: F821
-    amodal: Float16[np.ndarray, "K"]  # noqa: F821
+    mask: UInt8[Array, "H W"]
+    depth: Float16[Array, "H W"]
+    normal: Int8[Array, "H W 3"]
+    visible: Float16[Array, "K"]  # noqa: F821
+    amodal: Float16[Array, "K"]  # noqa: F821
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,12 @@ class Hits:
         Geometric unit normal in the world, towards the camera.
     """
 
-    pixel: np.ndarray
-    depth: np.ndarray
-    normal: np.ndarray
+    pixel: Array
+    depth: Array
+    normal: Array
 
 
-def camera_axes() -> Float[np.ndarray, "3 3"]:
+def camera_axes() -> Float[Array, "3 3"]:
     """Return the camera's right, up and forward unit vectors as rows, in world coordinates."""
     forward = np.subtract(CAMERA.target, CAMERA.position)
     forward /= np.linalg.norm(forward)
@@ -54,7 +55,7 @@ def camera_axes() -> Float[np.ndarray, "3 3"]:
 
 
 @cache
-def rays(resolution: int) -> Float[np.ndarray, "P 3"]:
+def rays(resolution: int) -> Float[Array, "P 3"]:
     """Return the unit directions of the rays through the pixel centres.
 
     Parameters
@@ -75,7 +76,7 @@ def rays(resolution: int) -> Float[np.ndarray, "P 3"]:
     return np.asarray(world / np.linalg.norm(world, axis=1, keepdims=True))
 
 
-def project(points: Float[np.ndarray, "N 3"], resolution: int) -> Float[np.ndarray, "N 2"]:
+def project(points: Float[Array, "N 3"], resolution: int) -> Float[Array, "N 2"]:
     """Return where world points appear in the image.
 
     Parameters

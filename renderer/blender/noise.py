@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recombine.renderer.arrays import Array
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -32,7 +34,7 @@ def generator(seed: int) -> np.random.Generator:
 
 def fractal(
     size: int, seed: int, slope: float = 2.0, stretch: tuple[float, float] = (1.0, 1.0)
-) -> Float[np.ndarray, "size size"]:
+) -> Float[Array, "size size"]:
     """Return periodic Gaussian noise with a power-law spectrum, mapped to [0, 1].
 
     Parameters
@@ -60,7 +62,7 @@ def fractal(
     return np.asarray(np.clip(0.5 + (field - field.mean()) / (4 * field.std()), 0, 1))
 
 
-def normals(height: Float[np.ndarray, "H W"], metres: float) -> Float[np.ndarray, "H W 3"]:
+def normals(height: Float[Array, "H W"], metres: float) -> Float[Array, "H W 3"]:
     """Return the tangent-space normal map of a periodic height field.
 
     Parameters
@@ -83,8 +85,8 @@ def normals(height: Float[np.ndarray, "H W"], metres: float) -> Float[np.ndarray
 
 
 def mix(
-    a: tuple[float, float, float], b: tuple[float, float, float], t: Float[np.ndarray, "H W"]
-) -> Float[np.ndarray, "H W 3"]:
+    a: tuple[float, float, float], b: tuple[float, float, float], t: Float[Array, "H W"]
+) -> Float[Array, "H W 3"]:
     """Blend two colours by a field.
 
     Parameters

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recombine.renderer.arrays import Array
 from recombine.renderer.blender.solid import Solid
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def _frames(curve: Float[np.ndarray, "N 3"], *, closed: bool) -> tuple[np.ndarray, np.ndarray]:
+def _frames(curve: Float[Array, "N 3"], *, closed: bool) -> tuple[Array, Array]:
     """Return two unit normals per point that turn as little as possible along the curve."""
     tangent = np.roll(curve, -1, 0) - np.roll(curve, 1, 0)
     if not closed:
@@ -32,7 +33,7 @@ def _frames(curve: Float[np.ndarray, "N 3"], *, closed: bool) -> tuple[np.ndarra
     return normal, np.cross(tangent, normal)
 
 
-def tube(curve: Float[np.ndarray, "N 3"], radius: float, *, closed: bool, sides: int = 24) -> Solid:
+def tube(curve: Float[Array, "N 3"], radius: float, *, closed: bool, sides: int = 24) -> Solid:
     """Sweep a circle along a curve.
 
     Parameters

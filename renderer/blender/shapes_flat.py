@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import ConvexHull
 
+from recombine.renderer.arrays import Array
 from recombine.renderer.blender.solid import Solid
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 GOLDEN = (1 + 5**0.5) / 2
 
 
-def convex(points: Float[np.ndarray, "V 3"], bevel: float) -> Solid:
+def convex(points: Float[Array, "V 3"], bevel: float) -> Solid:
     """Return the convex hull of points, with coplanar triangles merged into faces.
 
     Parameters
@@ -68,9 +69,7 @@ def on_face(solid: Solid, face: int = 0) -> Solid:
     return Solid(solid.vertices @ rotation.T, solid.faces, solid.bevel)
 
 
-def extruded(
-    outline: Float[np.ndarray, "P 2"], height: float, bevel: float, hole: float = 0.0
-) -> Solid:
+def extruded(outline: Float[Array, "P 2"], height: float, bevel: float, hole: float = 0.0) -> Solid:
     """Give a closed outline a constant thickness.
 
     Parameters

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from recombine.renderer.arrays import Array
 from recombine.renderer.blender.solid import Solid
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 SEGMENTS = 80
 
 
-def turned(profile: Float[np.ndarray, "P 2"], segments: int = SEGMENTS) -> Solid:
+def turned(profile: Float[Array, "P 2"], segments: int = SEGMENTS) -> Solid:
     """Turn a profile about the vertical axis.
 
     Parameters
@@ -53,9 +54,7 @@ def turned(profile: Float[np.ndarray, "P 2"], segments: int = SEGMENTS) -> Solid
     return Solid(np.concatenate([body, poles]), tuple(faces))
 
 
-def rounded(
-    points: Sequence[tuple[float, float, float]], steps: int = 6
-) -> Float[np.ndarray, "P 2"]:
+def rounded(points: Sequence[tuple[float, float, float]], steps: int = 6) -> Float[Array, "P 2"]:
     """Replace the corners of a polyline by arcs (quadratic Bezier curves).
 
     Parameters
@@ -86,7 +85,7 @@ def rounded(
     return np.array(out)
 
 
-def flowing(points: Sequence[tuple[float, float]], steps: int = 48) -> Float[np.ndarray, "P 2"]:
+def flowing(points: Sequence[tuple[float, float]], steps: int = 48) -> Float[Array, "P 2"]:
     """Draw a smooth curve through points, by a cubic spline over the chord length.
 
     Parameters

@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recombine.renderer.arrays import Array
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
     from jaxtyping import Float
 
-    Panorama: TypeAlias = Float[np.ndarray, "H W 3"]
+    Panorama: TypeAlias = Float[Array, "H W 3"]
 
 HEIGHT, WIDTH = 128, 256
 
 
-def sphere_angles() -> tuple[Float[np.ndarray, "H W"], Float[np.ndarray, "H W"]]:
+def sphere_angles() -> tuple[Float[Array, "H W"], Float[Array, "H W"]]:
     """Return azimuth and elevation (radians) of every pixel of a panorama.
 
     Returns
@@ -35,15 +37,13 @@ def sphere_angles() -> tuple[Float[np.ndarray, "H W"], Float[np.ndarray, "H W"]]
     return azimuth, elevation
 
 
-def _ramp(x: Float[np.ndarray, "H W"], low: float, high: float) -> Float[np.ndarray, "H W 1"]:
+def _ramp(x: Float[Array, "H W"], low: float, high: float) -> Float[Array, "H W 1"]:
     """Return a smooth step from 0 at `low` to 1 at `high`, with a channel axis."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return np.asarray((t * t * (3 - 2 * t))[..., None])
 
 
-def softbox(
-    azimuth: float, elevation: float, width: float, height: float
-) -> Float[np.ndarray, "H W 1"]:
+def softbox(azimuth: float, elevation: float, width: float, height: float) -> Float[Array, "H W 1"]:
     """Return the picture of a rectangular lamp, degrees, with edges a little soft.
 
     Parameters
@@ -66,7 +66,7 @@ def softbox(
 
 
 def _over(
-    base: Panorama, light: tuple[float, float, float], shape: Float[np.ndarray, "H W 1"]
+    base: Panorama, light: tuple[float, float, float], shape: Float[Array, "H W 1"]
 ) -> Panorama:
     """Put a lamp of a colour over a panorama."""
     return np.asarray(base * (1 - shape) + np.array(light) * shape)

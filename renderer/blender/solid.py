@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recombine.renderer.arrays import Array
 from recombine.renderer.library import RADIUS
 
 if TYPE_CHECKING:
@@ -31,13 +32,13 @@ class Solid:
         Catmull-Clark levels, which turn a cage into a smooth body.
     """
 
-    vertices: Float[np.ndarray, "V 3"]
+    vertices: Float[Array, "V 3"]
     faces: Faces
     bevel: float = 0.0
     subdivide: int = 0
 
 
-def normalised(vertices: Float[np.ndarray, "V 3"]) -> Float[np.ndarray, "V 3"]:
+def normalised(vertices: Float[Array, "V 3"]) -> Float[Array, "V 3"]:
     """Scale and move vertices so that they stand on z = 0 inside the unit cube.
 
     Parameters

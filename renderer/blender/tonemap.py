@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recombine.renderer.arrays import Array
+
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
 
@@ -13,7 +15,7 @@ SHOULDER = 0.76  # compression begins here (after the toe offset)
 DESATURATION = 0.15
 
 
-def srgb(linear: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
+def srgb(linear: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """Encode linear values by the sRGB curve (IEC 61966-2-1).
 
     Parameters
@@ -30,7 +32,7 @@ def srgb(linear: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     return np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.maximum(x, 1e-9) ** (1 / 2.4) - 0.055)
 
 
-def neutral(linear: Float[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W 3"]:
+def neutral(linear: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
     """Compress highlights by the Khronos PBR Neutral tone mapper, which keeps base hues true.
 
     Parameters
@@ -58,7 +60,7 @@ def neutral(linear: Float[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W 3"]:
     return np.where(peak < SHOULDER, colour, bright)
 
 
-def encode(linear: Float[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
+def encode(linear: Float[Array, "H W 3"]) -> UInt8[Array, "H W 3"]:
     """Turn radiance into the stored picture.
 
     Parameters

@@ -9,7 +9,7 @@ def test_log_progress_says_each_tenth_once_with_time_left(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with say.progress("render") as report:
-        for done in range(0, 101):
+        for done in range(101):
             report(done, 100)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 11

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from recombine.renderer.plan import Plan, make_plan
+from recombine.renderer.latents import scene_hash
+from recombine.renderer.plan import Plan
+from recombine.renderer.planning import make_plan
 from recombine.renderer.presets import load_preset
-from recombine.renderer.scene import Rendered, RenderSettings, Scene, scene_hash
+from recombine.renderer.scene import Rendered, RenderSettings, Scene
 from recombine.renderer.seal import write_manifest
 from recombine.renderer.store import save_plan, save_shard, shard_path, shard_ranges
 

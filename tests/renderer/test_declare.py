@@ -16,7 +16,7 @@ from recombine.renderer.declare_geometry import DIALS, PARAMETERS
 from recombine.renderer.declare_require import JUDGES
 from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
 from recombine.renderer.factors import Schema
-from recombine.renderer.plan import make_plan
+from recombine.renderer.planning import make_plan
 from recombine.renderer.presets import load_preset
 from recombine.renderer.splits import SPLITS, OrbitSplit, Sizes
 from recombine.renderer.toml_lines import dump

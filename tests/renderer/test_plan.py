@@ -8,10 +8,10 @@ import pytest
 
 from recombine.renderer.errors import InvalidInputError, UsageError
 from recombine.renderer.factors import Schema
+from recombine.renderer.latents import scene_hash, scene_of
 from recombine.renderer.library import RADIUS
-from recombine.renderer.plan import make_plan
+from recombine.renderer.planning import make_plan
 from recombine.renderer.presets import load_preset
-from recombine.renderer.scene import scene_hash, scene_of
 from recombine.renderer.seeds import keyed_rng, keyed_seed
 from recombine.renderer.splits import SPLITS, OrbitSplit, Sizes
 

@@ -9,7 +9,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
-from recombine.renderer.plan import make_plan
+from recombine.renderer.planning import make_plan
 from recombine.renderer.presets import load_preset
 from recombine.renderer.reader import Dataset
 from recombine.renderer.torch_dataset import TorchDataset

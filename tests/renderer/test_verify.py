@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from recombine.renderer.errors import InvalidInputError
-from recombine.renderer.plan import make_plan
+from recombine.renderer.latents import scene_hash, scene_of
+from recombine.renderer.planning import make_plan
 from recombine.renderer.presets import load_preset
-from recombine.renderer.scene import scene_hash, scene_of
 from recombine.renderer.seal import write_manifest
 from recombine.renderer.store import label_hash, pixel_hash, shard_path, shard_ranges
 from recombine.renderer.verify import verify
