@@ -53,7 +53,7 @@ class Preview:
     data: Folder
     """Dataset folder."""
     out: Path | None = None
-    """PNG to write; preview.png in the dataset by default."""
+    """PNG or .jpg to write; preview.png in the dataset by default."""
     block: int = 0
     """Which matched test block to show."""
     json: bool = False

@@ -30,7 +30,7 @@ def contact_sheet(folder: Path, out: Path, *, block: int = 0) -> Path:
     folder : Path
         A sealed dataset.
     out : Path
-        PNG to write.
+        Picture to write; ``.jpg`` is smaller, anything else becomes PNG.
     block : int
         Which matched test block to show.
 
@@ -54,7 +54,10 @@ def contact_sheet(folder: Path, out: Path, *, block: int = 0) -> Path:
         corner = (MARGIN + int(column) * step, HEAD + int(row) * step)
         _tile(sheet, draw, data, int(index), corner)
     buffer = io.BytesIO()
-    sheet.save(buffer, "PNG", optimize=True)
+    if out.suffix == ".jpg":
+        sheet.save(buffer, "JPEG", quality=92, subsampling=0)
+    else:
+        sheet.save(buffer, "PNG", optimize=True)
     write_bytes(out, buffer.getvalue())
     return out
 

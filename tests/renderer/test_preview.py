@@ -23,5 +23,11 @@ def test_held_out_cells_are_framed_and_no_other(sealed: Path) -> None:
             assert tuple(middle) not in (preview.OOC_FRAME, preview.ID_FRAME)
 
 
+def test_suffix_decides_the_format(sealed: Path) -> None:
+    for name, form in (("a.jpg", "JPEG"), ("a.png", "PNG")):
+        with Image.open(preview.contact_sheet(sealed, sealed / name)) as picture:
+            assert picture.format == form
+
+
 def test_small_enough_to_commit(sealed: Path) -> None:
     assert preview.contact_sheet(sealed, sealed / "sheet.png").stat().st_size < 300_000
