@@ -49,9 +49,9 @@ class SearchSettings:
 
 
 CANDIDATES: tuple[SearchSettings, ...] = (
-    SearchSettings(rate=0.4),
-    SearchSettings(rate=0.2),
-    SearchSettings(rate=0.1),
+    SearchSettings(),
+    SearchSettings(pose_rate=0.12),
+    SearchSettings(rate=0.8, pose_rate=0.12, mix=0.5),
 )
 
 
@@ -200,7 +200,10 @@ def _cosine(step: int, steps: int) -> float:
 
 
 def wrong_start(
-    layout: SlotLayout, slots: Float[Tensor, "images slots dim"], generator: torch.Generator
+    layout: SlotLayout,
+    slots: Float[Tensor, "images slots dim"],
+    generator: torch.Generator,
+    jitter: float = 0.5,
 ) -> tuple[Float[Tensor, "images slots dim"], Tensor]:
     """Make one slot of every image confidently wrong, as an encoder is on unseen combinations.
 
@@ -212,6 +215,9 @@ def wrong_start(
         ``(B, K, D)`` true or guessed slots.
     generator : Generator
         Source of randomness.
+    jitter : float
+        Standard deviation of the noise on the slot's standardised continuous columns: who
+        mistakes a shape also misjudges its place and size. 0 keeps them.
 
     Returns
     -------
@@ -229,6 +235,8 @@ def wrong_start(
                 shift = torch.randint(1, max(c.width, 2), (len(rows),), generator=generator)
                 code = (slots[rows, k, c.span].argmax(1) + shift) % c.width
                 out[rows, k, c.span] = torch.nn.functional.one_hot(code, c.width).to(out.dtype)
+            elif c.kind == "float":
+                out[rows, k, c.span] += jitter * torch.randn(len(rows), 1, generator=generator)
     return out, chosen
 
 
@@ -291,7 +299,7 @@ def select_search(
     seed: int,
     log: RunLog,
     candidates: Sequence[SearchSettings] = CANDIDATES,
-    images: int = 64,
+    images: int = 96,
 ) -> SearchSettings:
     """Choose search settings by ID recovery on in-combination validation images.
 

@@ -138,8 +138,15 @@ def test_wrong_start_is_wrong_in_exactly_one_slot() -> None:
         changed = wrong[:, k, :4].argmax(1) != slots[:, k, :4].argmax(1)
         assert torch.equal(changed, chosen == k)
         assert (wrong[chosen == k, k, :4].max(1).values == 1).all()
-    assert torch.equal(wrong[:, 0, 4:], slots[:, 0, 4:])
+    floats = [c.start for c in LAYOUT.slots[0] if c.kind == "float"]
+    angles = [i for c in LAYOUT.slots[0] if c.kind == "angle" for i in range(c.start, c.start + 2)]
+    moved = (wrong - slots)[:, 0][chosen == 0][:, floats]
+    assert 0.4 < float(moved.std()) < 0.6
+    assert torch.equal(wrong[:, 0][chosen == 1], slots[:, 0][chosen == 1])
+    assert torch.equal(wrong[:, 0, angles], slots[:, 0, angles])
     assert 60 < int(chosen.sum()) < 140
+    exact, _ = wrong_start(LAYOUT, slots, torch.Generator().manual_seed(0), jitter=0.0)
+    assert torch.equal(exact[:, 0][:, floats], slots[:, 0][:, floats])
 
 
 def test_recovery_is_zero_without_search_and_counts_only_full_recovery(
