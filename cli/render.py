@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from recombine.cli import say
+
+if TYPE_CHECKING:
+    from recombine.renderer.presets import Preset
 
 PresetName = Annotated[str, tyro.conf.Positional]
 
@@ -24,16 +27,18 @@ class Plan:
     """Name of the preset."""
     scale: float = 1.0
     """Share of the matched blocks to keep; whole blocks always stay whole."""
+    split: Path | None = None
+    """TOML file that declares another split of the same images."""
     json: bool = False
     """Print JSON instead of a table."""
 
     def run(self) -> int:
         """Plan the preset and print its counts."""
         from recombine.renderer.planning import make_plan
-        from recombine.renderer.presets import load_preset
+        from recombine.renderer.shift import report
         from recombine.renderer.splits import SPLITS
 
-        preset = load_preset(self.preset, scale=self.scale)
+        preset = _preset(self.preset, self.scale, None, self.split)
         plan = make_plan(preset)
         counts = {name: int((plan.split == i).sum()) for i, name in enumerate(SPLITS)}
         if self.json:
@@ -50,6 +55,11 @@ class Plan:
         rows.append(("OOC", str(len(preset.split.ooc_cells(shape))), ""))
         rows += [(name, "", str(n)) for name, n in counts.items()]
         say.table("", ("part", "cells", "images"), rows)
+        for rung in range(len(preset.split.ladder)):
+            say.line(f"ID against OOC, rung {rung}:")
+            ids, ooc = preset.split.id_cells(shape, rung), preset.split.ooc_cells(shape)
+            for text in report(ids, ooc).lines():
+                say.line(f"  {text}")
         return 0
 
 
@@ -72,6 +82,8 @@ class Render:
     """Blender processes, one thread each; use the number of cores."""
     scale: float = 1.0
     """Share of the matched blocks to render; whole blocks always stay whole."""
+    split: Path | None = None
+    """TOML file that declares another split of the same images; see `recombine plan --split`."""
     resolution: int | None = None
     """Image edge in pixels; the latents stay the same. The preset's own by default."""
     shard_size: int = 64
@@ -84,14 +96,13 @@ class Render:
     def run(self) -> int:
         """Render, seal, verify and preview."""
         from recombine.renderer.errors import UsageError
-        from recombine.renderer.presets import load_preset
         from recombine.renderer.render import render_dataset
 
         for name in ("workers", "shard_size"):
             if not 1 <= getattr(self, name) <= 4096:
                 option = name.replace("_", "-")
                 raise UsageError(f"--{option}: expected 1 to 4096; got {getattr(self, name)}.")
-        preset = load_preset(self.preset, scale=self.scale, resolution=self.resolution)
+        preset = _preset(self.preset, self.scale, self.resolution, self.split)
         with say.progress(f"render {self.preset}", quiet=self.json) as progress:
             certificate = render_dataset(
                 preset,
@@ -107,3 +118,14 @@ class Render:
             say.line(f"{self.out}: sealed, root {certificate.root[:16]}, every check passed")
             say.line(f"contact sheet: {self.out / 'preview.png'}")
         return 0
+
+
+def _preset(name: str, scale: float, resolution: int | None, split: Path | None) -> Preset:
+    from recombine.renderer.presets import load_preset, with_split
+
+    preset = load_preset(name, scale=scale, resolution=resolution)
+    if split is None:
+        return preset
+    from recombine.renderer.declare import load_split
+
+    return with_split(preset, load_split(split, preset.schema))

@@ -26,7 +26,7 @@ class Line(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
     name: Text
-    status: Literal["pass", "fail", "not run"]
+    status: Literal["pass", "stated", "fail", "not run"]
     claim: Text
     found: Text
 

@@ -106,7 +106,8 @@ _FIRST_BLOCK = {"train": 0, "val": 1_000_000, "test": 2_000_000}
 
 def _row(preset: Preset, split: str, number: int, cell: Cell, rungs: int) -> _Row:
     stream = _STREAM[split]
-    identity = (preset.name, preset.version)
+    # A re-indexed preset keeps the seeds of the one it is made from.
+    identity = (preset.name.partition("--")[0], preset.version)
     rng = keyed_rng(*identity, f"nuisance/{stream}", number)
     latents, tries = _nuisances(preset, rng, f"{preset.name}, {stream} block {number}")
     latents |= dict(zip(preset.schema.recombined, cell, strict=True))

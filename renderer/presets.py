@@ -6,12 +6,16 @@ import difflib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from recombine.renderer.errors import UsageError
 from recombine.renderer.factors import Factor, Schema, Slot
 from recombine.renderer.placement import Separation
 from recombine.renderer.scene import RenderSettings
-from recombine.renderer.splits import OrbitSplit, Sizes
+from recombine.renderer.splits import OrbitSplit, Sizes, Split
+
+if TYPE_CHECKING:
+    from recombine.renderer.declare import DeclaredSplit
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Preset:
         Slots and factors.
     constants : tuple of (str, str)
         Keys of the scene that this preset does not vary, for example the material.
-    split : OrbitSplit
+    split : Split
         ID and OOC cells.
     sizes : Sizes
         Blocks per part.
@@ -43,7 +47,7 @@ class Preset:
     summary: str
     schema: Schema
     constants: tuple[tuple[str, str], ...]
-    split: OrbitSplit
+    split: Split
     sizes: Sizes
     settings: RenderSettings
     separation: Separation | None = None
@@ -112,6 +116,27 @@ def load_preset(name: str, *, scale: float = 1.0, resolution: int | None = None)
     if resolution is not None:
         preset = replace(preset, settings=replace(preset.settings, resolution=resolution))
     return preset
+
+
+def with_split(preset: Preset, declared: DeclaredSplit) -> Preset:
+    """Return a preset under another split: the same images, indexed by another geometry.
+
+    Parameters
+    ----------
+    preset : Preset
+        Where latents, nuisances and seeds come from.
+    declared : DeclaredSplit
+        Declared for the preset's schema.
+
+    Returns
+    -------
+    Preset
+        Named ``preset--geometry-digest``; seeds stay those of the preset, so a cell under a
+        nuisance vector has the same pixels in both. Blocks are rounded until every rung is whole.
+    """
+    name = f"{preset.name}--{declared.geometry}-{declared.digest()[:8]}"
+    changed = replace(preset, name=name, split=declared)
+    return replace(changed, sizes=_shrunk(changed, 1.0))
 
 
 def _shrunk(preset: Preset, scale: float) -> Sizes:

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from recombine.renderer.cells import CellSet, orbit_cells
 from recombine.renderer.errors import InvalidInputError
 
 SPLITS = ("id_train", "id_val", "id_test", "ooc_test")
+
+
+class Split(Protocol):
+    """What a plan needs of a split: an `OrbitSplit`, or one declared in a file."""
+
+    @property
+    def ladder(self) -> Sequence[Any]:
+        """Return one item per rung, the narrowest first."""
+        ...
+
+    def id_cells(self, shape: tuple[int, ...], rung: int = 0) -> CellSet:
+        """Return the ID cells of a rung."""
+        ...
+
+    def ooc_cells(self, shape: tuple[int, ...]) -> CellSet:
+        """Return the held-out cells, the same for every rung."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the split as plain data, with ``geometry`` and ``ladder``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -83,7 +104,7 @@ class Sizes:
     val: int
     test: int
 
-    def rung_blocks(self, split: OrbitSplit, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def rung_blocks(self, split: Split, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the number of training blocks of every rung.
 
         Raises

@@ -9,7 +9,7 @@ import numpy as np
 from recombine.renderer.latents import scene_hash
 from recombine.renderer.plan import Plan
 from recombine.renderer.planning import make_plan
-from recombine.renderer.presets import load_preset
+from recombine.renderer.presets import Preset, load_preset
 from recombine.renderer.scene import Rendered, RenderSettings, Scene
 from recombine.renderer.seal import write_manifest
 from recombine.renderer.store import save_plan, save_shard, shard_path, shard_ranges
@@ -40,9 +40,11 @@ def drawn_fixture(scene: Scene, settings: RenderSettings) -> Rendered:
     )
 
 
-def drawn_dataset(folder: Path, *, scale: float = 0.07, shard_size: int = 20) -> Plan:
+def drawn_dataset(
+    folder: Path, *, scale: float = 0.07, shard_size: int = 20, preset: Preset | None = None
+) -> Plan:
     """Write a sealed dataset of drawn images: 72 training images and whole test blocks."""
-    plan = make_plan(load_preset("smoke", scale=scale, resolution=16))
+    plan = make_plan(preset or load_preset("smoke", scale=scale, resolution=16))
     save_plan(folder, plan)
     ranges = shard_ranges(len(plan), shard_size)
     for number, indices in enumerate(ranges):
