@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -53,12 +54,13 @@ class Dataset:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.manifest: dict[str, Any] = read_json(self.path / "manifest.json", MANIFEST_FORMAT)
-        self._starts = np.array([s["start"] for s in self.manifest["shards"]], np.int64)
+        self._starts: list[int] = [s["start"] for s in self.manifest["shards"]]
         self._handles: dict[int, h5py.File] = {}
+        self._columns: dict[tuple[int, str], h5py.Dataset] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave open files behind: HDF5 handles do not survive pickling."""
-        return {**self.__dict__, "_handles": {}}
+        return {**self.__dict__, "_handles": {}, "_columns": {}}
 
     def __len__(self) -> int:
         return int(self.manifest["n_images"])
@@ -230,8 +232,12 @@ class Dataset:
             raise InvalidInputError(
                 f"{self.name}: image indices lie in 0..{len(self) - 1}; got {index}."
             )
-        number = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return np.asarray(self._shard(number)[name][int(index - self._starts[number])])
+        number = bisect.bisect_right(self._starts, index) - 1
+        column = self._columns.get((number, name))
+        if column is None:
+            # Looking a dataset up by name costs more than reading an image from it.
+            column = self._columns[number, name] = self._shard(number)[name]
+        return np.asarray(column[index - self._starts[number]])
 
     def _read_many(self, name: str, indices: Iterable[int]) -> Array:
         rows = [self._read(name, int(i)) for i in indices]
