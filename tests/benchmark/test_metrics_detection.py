@@ -98,7 +98,7 @@ def test_blind_predictions_find_next_to_nothing_when_near_is_asked_for():
     near, anywhere = (det.detections(blind, true, d) for d in (0.125, np.inf))
     assert det.average_precision(near) < 0.01
     assert det.average_precision(anywhere) > 0.1
-    assert det.average_precision(det.detections(predicted, true, 0.125)) > 0.6
+    assert det.average_precision(det.detections(predicted, true, 0.125)) > 0.5
 
 
 def test_by_hand():
