@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from recombine.benchmark.data import DatasetLike
-    from recombine.benchmark.loading import Submission
+    from recombine.benchmark.isolation import AnySubmission
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Job:
 
     Attributes
     ----------
-    submission : str or Submission
-        ``file.py:Class`` or ``package.module:Class``, loaded in the worker, or an object that can
-        be pickled.
+    submission : str or AnySubmission
+        An object that can be pickled, such as an ``IsolatedSubmission``; or the text
+        ``file.py:Class`` or ``package.module:Class``, loaded into the worker, for own code only.
     dataset : DatasetLike
         Must be picklable (a ``Dataset`` is: it opens its files in each process).
     seed : int
@@ -41,7 +41,7 @@ class Job:
         Keyword arguments of the class when ``submission`` is a text.
     """
 
-    submission: str | Submission
+    submission: str | AnySubmission
     dataset: DatasetLike
     seed: int
     out_dir: Path

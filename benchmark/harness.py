@@ -26,6 +26,8 @@ from recombine.benchmark.identity import (
     settings_of,
     source_sha256,
 )
+from recombine.benchmark.isolation import IsolatedSubmission
+from recombine.benchmark.isolation_run import predict_isolated
 from recombine.benchmark.loading import card_of, check_submission
 from recombine.benchmark.meter import measure, peak_rss, reset_peak_rss
 from recombine.benchmark.predictions import (
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
+    from recombine.benchmark.isolation import AnySubmission
     from recombine.benchmark.loading import Submission
 
 DEFAULT_STEPS = (0, 1, 3, 10, 30, 100, 300)
@@ -130,7 +133,7 @@ class _Fitted:
 
 
 def run_seed(
-    submission: Submission,
+    submission: AnySubmission,
     dataset: DatasetLike,
     *,
     seed: int,
@@ -141,8 +144,9 @@ def run_seed(
 
     Parameters
     ----------
-    submission : Learner, Encoder or Inverter
-        A learner is trained; the others answer as they are.
+    submission : Learner, Encoder, Inverter or IsolatedSubmission
+        A learner is trained; the others answer as they are. An object runs in this process; what
+        `isolation.isolate` returned runs in its own, without labels in reach.
     dataset : DatasetLike
         The data. Its certificate is checked when scoring, not here.
     seed : int
@@ -171,24 +175,26 @@ def run_seed(
     key = run_key(submission, dataset, seed=seed, options=options)
     if _finished(path, key):
         return SeedRun(path, seed, True, time.monotonic() - begin)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(options.threads)
-    try:
-        fitted = _fit(submission, dataset, seed, out_dir, options)
-        predictions = _predict(submission, fitted, dataset, seed, out_dir, options)
-    finally:
-        torch.set_num_threads(threads)
+    if isinstance(submission, IsolatedSubmission):
+        images = scored_indices(dataset, options)
+        predictions = predict_isolated(
+            submission, dataset, images, seed=seed, out_dir=out_dir, options=options
+        )
+    else:
+        predictions = _run_here(submission, dataset, seed, out_dir, options)
     predictions = replace(predictions, facts=replace(predictions.facts, key=key))
     write_predictions(path, predictions)
     return SeedRun(path, seed, False, time.monotonic() - begin)
 
 
-def run_key(submission: Submission, dataset: DatasetLike, *, seed: int, options: RunOptions) -> str:
+def run_key(
+    submission: AnySubmission, dataset: DatasetLike, *, seed: int, options: RunOptions
+) -> str:
     """Return the identity of a run.
 
     Parameters
     ----------
-    submission : Learner, Encoder or Inverter
+    submission : Learner, Encoder, Inverter or IsolatedSubmission
         Its code and settings count.
     dataset : DatasetLike
         Its Merkle root counts.
@@ -204,11 +210,8 @@ def run_key(submission: Submission, dataset: DatasetLike, *, seed: int, options:
     """
     return content_key(
         {
+            **_identity(submission),
             "format": FORMAT,
-            "code": code_name(submission),
-            "source": source_sha256(submission),
-            "settings": settings_of(submission),
-            "card": asdict(card_of(submission)),
             "root": dataset.root,
             "seed": seed,
             "options": settings_of(options),
@@ -256,6 +259,29 @@ def scored_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"
     parts = [dataset.indices(split) for split in SCORED_SPLITS]
     every: Array = np.unique(np.concatenate([*parts, readout_indices(dataset, options)]))
     return every.astype(np.int64, copy=False)
+
+
+def _identity(submission: AnySubmission) -> dict[str, Any]:
+    if isinstance(submission, IsolatedSubmission):
+        return submission.identity()
+    return {
+        "code": code_name(submission),
+        "source": source_sha256(submission),
+        "settings": settings_of(submission),
+        "card": asdict(card_of(submission)),
+    }
+
+
+def _run_here(
+    submission: Submission, dataset: DatasetLike, seed: int, out_dir: Path, options: RunOptions
+) -> Predictions:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(options.threads)
+    try:
+        fitted = _fit(submission, dataset, seed, out_dir, options)
+        return _predict(submission, fitted, dataset, seed, out_dir, options)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _finished(path: Path, key: str) -> bool:

@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from recombine.benchmark.protocol import DataTrack, Encoder, Inverter, Learner, MethodCard
 from recombine.renderer.errors import InvalidInputError, UsageError
@@ -114,6 +114,24 @@ def check_submission(submission: object, who: str) -> Submission:
         f"step, read, decode), got {type(submission).__name__}; to be an {nearest} it lacks "
         f"{', '.join(missing[nearest])}"
     )
+
+
+def kind_of(submission: Submission) -> Literal["Learner", "Inverter", "Encoder"]:
+    """Return the protocol that a submission follows; the first of the three if several.
+
+    Parameters
+    ----------
+    submission : Learner, Encoder or Inverter
+        What `load_learner` returned.
+
+    Returns
+    -------
+    str
+        Name of the protocol.
+    """
+    if isinstance(submission, Learner):
+        return "Learner"
+    return "Inverter" if isinstance(submission, Inverter) else "Encoder"
 
 
 def card_of(submission: object) -> MethodCard:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
-    from recombine.benchmark.loading import Submission
+    from recombine.benchmark.isolation import AnySubmission
 
 SAME = ("steps", "card", "kind", "trained", "code", "settings", "dataset", "options", "n_train")
 
@@ -49,7 +49,7 @@ class _Evidence:
 
 
 def score_submission(
-    submission: str | Submission,
+    submission: str | AnySubmission,
     dataset: DatasetLike,
     *,
     seeds: Sequence[int],
@@ -64,8 +64,9 @@ def score_submission(
 
     Parameters
     ----------
-    submission : str or Submission
-        ``file.py:Class``, ``package.module:Class``, a key of ``names``, or an object.
+    submission : str or AnySubmission
+        An object; foreign code as `isolation.isolate` returns it. A text ``file.py:Class``,
+        ``package.module:Class`` or key of ``names`` is loaded into this process: own code only.
     dataset : DatasetLike
         The data; its certificate is checked before anything is spent.
     seeds : sequence of int

@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("data:Verify", "re-derive every claim about a dataset; seals a certificate"),
     "preview": ("data:Preview", "draw the contact sheet of a dataset"),
     "export": ("data:Export", "write a dataset as Parquet, WebDataset or image folder"),
+    "new-submission": ("new_submission:NewSubmission", "write a working example to start from"),
+    "check": ("check:Check", "try a submission on built-in images, in seconds"),
     "score": ("score:Score", "train and score a submission on a dataset; resumes"),
     "board": ("board:Board", "build the static leaderboard page from result files"),
 }
@@ -91,7 +93,7 @@ def _parse(name: str, args: list[str]) -> Any:
 def _help() -> str:
     lines = ["usage: recombine COMMAND [options]", ""]
     lines += ["Can a model perceive combinations of concepts that it never saw together?", ""]
-    lines += [f"  {name:<12}{about}" for name, (_, about) in COMMANDS.items()]
+    lines += [f"  {name:<16}{about}" for name, (_, about) in COMMANDS.items()]
     return "\n".join([*lines, "", EPILOG]) + "\n"
 
 

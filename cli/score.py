@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from recombine.cli import say
+
+if TYPE_CHECKING:
+    from recombine.benchmark.isolation import AnySubmission
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,9 @@ class Score:
     out-of-combination images come interleaved, without labels; readouts are fitted on ID images.
     A method that searches is read at several step counts of one run and gives two results:
     without search and with it. Finished seeds are kept and found again.
+
+    Code that is not a baseline runs under bubblewrap: no network, no files of this machine but
+    its own folder, no labels but those of its track.
 
     Example: recombine score supervised --data runs/smoke --seeds 5
     """
@@ -41,27 +47,30 @@ class Score:
     """ID training images on which the readout is fitted."""
     workers: int = 2
     """Parallel processes, one thread each."""
+    trust_local: bool = False
+    """Run a submission without bubblewrap. Only for code that you trust like your own."""
+    max_memory_gb: float = 16.0
+    """Memory that one run of an isolated submission may use, in GiB."""
+    max_hours: float = 24.0
+    """Wall-clock time of one run of an isolated submission."""
     json: bool = False
     """Print the result files' paths as JSON instead of a table."""
 
     def run(self) -> int:
         """Score, save and print."""
-        from recombine.baselines import BASELINES
         from recombine.benchmark.harness import RunOptions
         from recombine.benchmark.loading import card_of
         from recombine.benchmark.score import score_submission
-        from recombine.cli.submissions import resolve, save_results, seed_list, show, watch
+        from recombine.cli.submissions import save_results, seed_list, show, watch
         from recombine.renderer.reader import Dataset
 
         dataset = Dataset(self.data)
         seeds = seed_list(self.seeds)
-        submission = resolve(self.submission, self.size, self.out / "runs" / "cache")
+        submission = self._submission()
         name = card_of(submission).id
-        # A class from a file is not importable elsewhere, so every worker loads it by its text.
-        named = submission if self.submission in BASELINES else self.submission
         with say.progress(f"score {name}, runs", quiet=self.json) as progress:
             results = score_submission(
-                named,
+                submission,
                 dataset,
                 seeds=seeds,
                 out_dir=self.out / "runs" / name,
@@ -78,3 +87,20 @@ class Score:
             say.line(f"result: {path}")
         say.line(f"compare: recombine board build --results {self.out} --data {self.data}")
         return 0
+
+    def _submission(self) -> AnySubmission:
+        """Return a baseline as an object, and anything else shut in."""
+        from recombine.baselines import BASELINES
+        from recombine.cli.check import limits
+        from recombine.cli.submissions import resolve
+
+        if self.submission in BASELINES:
+            return resolve(self.submission, self.size, self.out / "runs" / "cache")
+        from recombine.benchmark.isolation import isolate
+
+        return isolate(
+            self.submission,
+            trust_local=self.trust_local,
+            limits=limits(self.max_memory_gb, self.max_hours),
+            names=BASELINES,
+        )

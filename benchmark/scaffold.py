@@ -1,0 +1,91 @@
+"""Writing a submission to start from.
+
+The examples are modules of this package, so they are linted, typed and tested like the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from recombine.renderer.atomic import write_bytes
+from recombine.renderer.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Kind = Literal["encoder", "learner", "inverter"]
+CLASSES: Mapping[Kind, str] = {
+    "encoder": "MyEncoder",
+    "learner": "MyLearner",
+    "inverter": "MyInverter",
+}
+NOTES = """\
+# {name}
+
+One submission to `recombine`, of kind {kind}. What it must do is said in the docstrings of
+`method.py`; all the rest is yours.
+
+    recombine check {spec}
+    recombine score {spec} --data runs/smoke --seeds 2
+
+Weights and other files belong beside `method.py`: the code runs shut in, without network, and sees
+this folder (without hidden files and links), the installed packages, and images. Load weights from
+safetensors files. Settings are the fields of the dataclass; a changed one is scored anew.
+"""
+
+
+@dataclass(frozen=True)
+class Scaffold:
+    """What was written.
+
+    Attributes
+    ----------
+    spec : str
+        ``file.py:Class`` for the command line.
+    files : tuple of Path
+        All files.
+    """
+
+    spec: str
+    files: tuple[Path, ...]
+
+
+def write_scaffold(folder: Path, kind: Kind) -> Scaffold:
+    """Write a working submission into a new folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Must not exist.
+    kind : {"encoder", "learner", "inverter"}
+        Which example.
+
+    Returns
+    -------
+    Scaffold
+        The files, and how to name the submission.
+
+    Raises
+    ------
+    UsageError
+        When the folder exists or the kind is unknown.
+    ResourceError
+        When the disk is full or not writable.
+    """
+    if kind not in CLASSES:
+        raise UsageError(f"new-submission: expected a kind of {sorted(CLASSES)}, got {kind!r}")
+    if folder.exists() or folder.is_symlink():
+        raise UsageError(
+            f"new-submission: {folder} exists already and is not overwritten; give another name"
+        )
+    example = Path(__file__).with_name(f"example_{kind}.py").read_text(encoding="utf-8")
+    code = re.sub(r"  # (type: ignore|noqa).*", "", example)  # our own tools' business
+    method, notes = folder / "method.py", folder / "README.md"
+    spec = f"{method}:{CLASSES[kind]}"
+    text = NOTES.format(name=folder.absolute().name, kind=kind, spec=spec)
+    write_bytes(method, code.encode())
+    write_bytes(notes, text.encode())
+    return Scaffold(spec, (method, notes))
