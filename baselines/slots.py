@@ -210,7 +210,7 @@ def standard(
             if columns.kind == "float":
                 values = vectors[:, list(group), columns.start]
                 center[list(group), columns.start] = values.mean()
-                spread[list(group), columns.start] = values.std().clamp_min(1e-6)
+                spread[list(group), columns.start] = values.std(correction=0).clamp_min(1e-6)
     return center, spread
 
 

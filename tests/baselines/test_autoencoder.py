@@ -16,8 +16,8 @@ from recombine.baselines.inverter import Inversion, SearchSettings
 from recombine.baselines.loop import Schedule
 from recombine.baselines.losses import mask_loss, object_weights
 from recombine.benchmark.data import Batch
-from recombine.benchmark.protocol import Inverter, Learner, TrainBudget
-from tests.baselines.drawn_fixture import DrawnData, ListLog
+from recombine.benchmark.protocol import Inverter, Learner, SplitSpec, TrainBudget
+from tests.baselines.drawn_fixture import DrawnData, ListLog, drawn
 
 Data = tuple[DrawnData, DrawnData]
 TINY: Autoencoder = load_baseline("autoencoder", "tiny")
@@ -221,3 +221,41 @@ def test_decoder_loss_by_its_parts(fitted: Inversion, drawn_fixture: Data) -> No
     bare = Batch(batch.images, batch.factors)
     plain = decoder_loss(fitted.decoder, fitted.recognition, bare, settings)
     assert torch.allclose(plain, 100 * (layers.image - batch.images).square().mean(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_handful_of_images_is_enough_to_run(n: int) -> None:
+    """Nobody learns from three images; nothing may turn into NaN either."""
+    data = drawn(n, px=32, seed=0), drawn(1, px=32, seed=1)
+    replay = AutoencoderReplay(base=SHORT, replay=Schedule(steps=3, batch_size=4), replayed=6)
+    slots = _search(_fit(replay, data), data[1].images, 2)
+    assert torch.isfinite(slots).all()
+
+
+def test_two_exchangeable_objects(run_log: ListLog) -> None:
+    kinds = {
+        "a.shape": "categorical[3]",
+        "a.x": "float[m]",
+        "a.y": "float[m]",
+        "b.shape": "categorical[3]",
+        "b.x": "float[m]",
+        "b.y": "float[m]",
+        "background.environment": "categorical[2]",
+    }
+    g = torch.Generator().manual_seed(0)
+    factors = {
+        key: torch.randint(0, int(kind[12:-1]), (24,), generator=g)
+        if kind.startswith("categorical")
+        else torch.randn(24, generator=g)
+        for key, kind in kinds.items()
+    }
+    masks = torch.zeros(24, 32, 32, dtype=torch.int64)
+    masks[:, 4:12, 4:12], masks[:, 16:28, 18:30] = 1, 2
+    data = DrawnData(
+        torch.rand(24, 3, 32, 32, generator=g), factors, masks, SplitSpec((32, 32), 3, kinds)
+    )
+    replay = AutoencoderReplay(base=SHORT, replay=Schedule(steps=3, batch_size=4), replayed=6)
+    inversion = replay.fit(data, data, seed=0, budget=TrainBudget(), log=run_log)
+    slots = _search(inversion, data.images[:5], 3)
+    assert slots.shape == (5, 3, 5)
+    assert torch.isfinite(slots).all()
