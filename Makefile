@@ -13,7 +13,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt scripts/setup.sh
 
 $(VENV)/.ready-dev: $(VENV)/.ready
 	bash scripts/setup.sh $(VENV) render,export,dev
-	bash scripts/browser.sh $(VENV)
+	bash scripts/test_tools.sh $(VENV)
 	@touch $@
 
 setup: $(VENV)/.ready ## make the virtual environment
