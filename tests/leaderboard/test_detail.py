@@ -105,7 +105,8 @@ def test_the_commands_render_verify_and_score(tmp_path):
 
 def test_the_commands_are_those_of_the_command_line(tmp_path):
     tyro = pytest.importorskip("tyro")
-    from recombine.cli.render import Render, Verify
+    from recombine.cli.data import Verify
+    from recombine.cli.render import Render
     from recombine.cli.score import Score
 
     lines = detail(tmp_path).commands.splitlines()
