@@ -72,7 +72,9 @@ def test_page_links_every_result(ran: Path) -> None:
 
 
 def test_scoring_again_finds_the_runs(ran: Path) -> None:
-    before = {p: p.stat().st_mtime_ns for p in (ran / "runs/toy-results/runs").rglob("seed-*.safetensors")}
+    before = {
+        p: p.stat().st_mtime_ns for p in (ran / "runs/toy-results/runs").rglob("seed-*.safetensors")
+    }
     path = sysconfig.get_path("scripts") + os.pathsep + os.environ["PATH"]
     command = next(c for c in commands() if c[1] == "score")
     done = subprocess.run(
