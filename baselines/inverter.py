@@ -108,7 +108,8 @@ class Inversion:
     ) -> None:
         self.recognition = recognition.eval().requires_grad_(False)
         self.decoder = decoder.eval().requires_grad_(False)
-        self.settings, self.precision = settings, precision
+        self.settings = settings
+        self.precision: Precision = precision
         self.layout = recognition.layout
         self.slot_dim = self.layout.dim
         self._rates = _rates(self.layout, settings)

@@ -56,7 +56,8 @@ class Recognition(nn.Module):
     ) -> None:
         super().__init__()
         self.layout, self.image_hw = layout, image_hw
-        self.pose_weight, self.precision = pose_weight, precision
+        self.pose_weight = pose_weight
+        self.precision: Precision = precision
         self.encoder = SlotEncoder(
             layout.count, layout.dim, width=width, image_hw=image_hw, layers=layers
         ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -75,7 +76,8 @@ class Recognition(nn.Module):
         In bfloat16 the answer to one image depends a little on how many others come with it.
         """
         packed = images.contiguous(memory_format=torch.channels_last)
-        with autocast(self.precision if self.training else "float32", images.device.type):
+        precision: Precision = self.precision if self.training else "float32"
+        with autocast(precision, images.device.type):
             slots, outputs = self.encoder(packed)
         return slots, outputs
 

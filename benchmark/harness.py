@@ -177,8 +177,14 @@ def run_seed(
         return SeedRun(path, seed, True, time.monotonic() - begin)
     if isinstance(submission, IsolatedSubmission):
         images = scored_indices(dataset, options)
+        # pyright reads this file under two names, so it sees two classes RunOptions.
         predictions = predict_isolated(
-            submission, dataset, images, seed=seed, out_dir=out_dir, options=options
+            submission,
+            dataset,
+            images,
+            seed=seed,
+            out_dir=out_dir,
+            options=options,  # pyright: ignore[reportArgumentType]
         )
     else:
         predictions = _run_here(submission, dataset, seed, out_dir, options)

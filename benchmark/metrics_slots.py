@@ -98,7 +98,8 @@ def slot_r2(
         for true in range(out.shape[0]):
             target = fit.factors[true][:MOST_IMAGES]
             unit = standardiser(target)
-            model = KernelRidge(alpha=alpha, kernel="rbf").fit(scale(codes), unit(target))
+            ridge = KernelRidge(alpha=alpha, kernel="rbf")  # pyright: ignore[reportArgumentType]
+            model = ridge.fit(scale(codes), unit(target))
             answer = model.predict(scale(scored.slots[:, slot])).reshape(len(scored.slots), -1)
             error = np.mean((answer * unit.scale + unit.mean - scored.factors[true]) ** 2, axis=0)
             out[true, slot] = np.mean(1 - error / variance[true])

@@ -226,7 +226,7 @@ def _fit_one(
     scaler = StandardScaler().fit(features)
     model = None
     if factor.kind != "categorical" or len(np.unique(target)) > 1:
-        model = _fit_model(factor, scaler.transform(features), target, strength)
+        model = _fit_model(factor, np.asarray(scaler.transform(features)), target, strength)
     constant = int(target[0]) if factor.kind == "categorical" else 0
     draft = FactorReadout(factor, index, strength, 0.0, scaler, model, constant)
     sums, weights = contributions(factor, draft.predict(val.slots), val.factors[key])

@@ -214,7 +214,7 @@ def additive_rank(e: Evidence) -> Check:
         cells = np.unique(e.cells[rows], axis=0)
         offsets = np.cumsum((0, *shape[:-1]))
         codes = np.zeros((len(cells), sum(shape)))
-        np.put_along_axis(codes, cells + offsets, 1, axis=1)
+        np.put_along_axis(codes, (cells + offsets).astype(np.int64), 1, axis=1)
         rank, parts = int(np.linalg.matrix_rank(codes)), components(codes)
         passed &= rank == full and parts == 1
         found.append(f"rung {rung}: rank {rank}/{full}, {parts} component(s), {len(cells)} cells")

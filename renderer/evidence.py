@@ -18,7 +18,7 @@ import numpy as np
 from recombine.renderer.arrays import Array
 from recombine.renderer.errors import RecombineError
 from recombine.renderer.factors import Schema
-from recombine.renderer.hdf5 import open_checked, read_columns
+from recombine.renderer.hdf5 import attribute, column, open_checked, read_columns, stored
 from recombine.renderer.latents import scene_hash, scene_of
 from recombine.renderer.scene import RenderSettings
 from recombine.renderer.seal import MANIFEST_FORMAT, file_sha256, image_leaf, read_json
@@ -81,7 +81,7 @@ def gather(folder: Path) -> Evidence:
     """
     manifest = read_json(folder / "manifest.json", MANIFEST_FORMAT)
     with open_checked(folder / "plan.h5") as handle:
-        config = json.loads(handle.attrs["config"])
+        config = json.loads(attribute(handle, "config"))
     evidence = Evidence(manifest, config, Schema.from_dict(config["schema"]))
     parts: list[dict[str, Array]] = []
     for entry in manifest["shards"]:
@@ -106,7 +106,7 @@ def _read_shard(folder: Path, entry: dict[str, Any], evidence: Evidence) -> dict
         evidence.file_faults.append(f"{name} does not match its sha256")
     try:
         with open_checked(path) as handle:
-            if handle.attrs.get("plan_sha256") != evidence.manifest["plan_sha256"]:
+            if attribute(handle, "plan_sha256") != evidence.manifest["plan_sha256"]:
                 evidence.file_faults.append(f"{name} belongs to another dataset")
                 return None
             columns = shard_columns(evidence.schema, evidence.config["settings"]["resolution"])
@@ -119,8 +119,8 @@ def _read_shard(folder: Path, entry: dict[str, Any], evidence: Evidence) -> dict
 
 def _rehash(handle: h5py.File, evidence: Evidence) -> dict[str, Array]:
     keys = evidence.schema.keys
-    small = {n: handle[n][:] for n in (*_SMALL, *_HASHES)}
-    small |= {f"latents/{k}": handle[f"latents/{k}"][:] for k in keys}
+    small = {n: column(handle, n) for n in (*_SMALL, *_HASHES)}
+    small |= {f"latents/{k}": column(handle, f"latents/{k}") for k in keys}
     small["exposure"] = np.zeros(len(small["index"]))
     settings = RenderSettings(**evidence.config["settings"])
     for row, image in enumerate(_images(handle, len(small["index"]))):
@@ -142,7 +142,7 @@ def _rehash(handle: h5py.File, evidence: Evidence) -> dict[str, Array]:
 def _images(handle: h5py.File, n: int) -> Iterator[dict[str, Array]]:
     for row in range(n):
         names = ("image", "mask", "depth", "normal", "visible", "amodal")
-        yield {name: np.asarray(handle[name][row]) for name in names}
+        yield {name: np.asarray(stored(handle, name)[row]) for name in names}
 
 
 def _count_images(evidence: Evidence) -> None:
@@ -158,6 +158,6 @@ def _compare_plan(path: Path, evidence: Evidence) -> None:
         return
     with open_checked(path) as handle:
         for name in plan_columns(evidence.schema):
-            stored = handle[name][:] if name in handle else np.array([])
-            if not np.array_equal(stored, evidence.columns[name]):
+            planned = column(handle, name) if name in handle else np.array([])
+            if not np.array_equal(planned, evidence.columns[name]):
                 evidence.file_faults.append(f"plan.h5 and the shards differ in {name}")

@@ -15,6 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from recombine.renderer.arrays import Array
 from recombine.renderer.errors import IntegrityError, InvalidInputError
 
 MAX_BYTES = 16 * 2**30
@@ -64,6 +65,31 @@ def open_checked(path: Path) -> h5py.File:
     return handle
 
 
+def stored(handle: h5py.File, name: str) -> h5py.Dataset:
+    """Return a dataset of a file.
+
+    Raises
+    ------
+    IntegrityError
+        When the file has none of that name.
+    """
+    found = handle.get(name)
+    if not isinstance(found, h5py.Dataset):
+        raise IntegrityError(f"{handle.filename}: expected a dataset {name!r}; found none.")
+    return found
+
+
+def column(handle: h5py.File, name: str) -> Array:
+    """Return a whole dataset of a file as an array."""
+    values: Array = np.asarray(stored(handle, name)[:])
+    return values
+
+
+def attribute(handle: h5py.File, name: str) -> str:
+    """Return an attribute of a file as text; empty when it has none."""
+    return str(handle.attrs.get(name, ""))
+
+
 def read_columns(handle: h5py.File, path: Path, columns: Mapping[str, Column], n: int) -> None:
     """Check that a file holds datasets of the promised type and length.
 
@@ -72,16 +98,14 @@ def read_columns(handle: h5py.File, path: Path, columns: Mapping[str, Column], n
     IntegrityError
         When one is missing or of another type or shape.
     """
-    for name, column in columns.items():
-        dataset = handle.get(name)
-        if not isinstance(dataset, h5py.Dataset):
-            raise IntegrityError(f"{path}: expected a dataset {name!r}; found none.")
-        fits = len(dataset.shape) == 1 + len(column.tail) and all(
-            want in (None, got) for want, got in zip(column.tail, dataset.shape[1:], strict=False)
+    for name, wanted in columns.items():
+        dataset = stored(handle, name)
+        fits = len(dataset.shape) == 1 + len(wanted.tail) and all(
+            want in (None, got) for want, got in zip(wanted.tail, dataset.shape[1:], strict=False)
         )
-        if dataset.dtype != np.dtype(column.dtype) or not fits or dataset.shape[0] != n:
+        if dataset.dtype != np.dtype(wanted.dtype) or not fits or dataset.shape[0] != n:
             raise IntegrityError(
-                f"{path}: dataset {name!r} must be {column.dtype} of shape {(n, *column.tail)}; "
+                f"{path}: dataset {name!r} must be {wanted.dtype} of shape {(n, *wanted.tail)}; "
                 f"got {dataset.dtype} of shape {dataset.shape}. Render it again."
             )
 
@@ -97,8 +121,10 @@ def _walk(group: h5py.Group, path: Path) -> None:
         item = group[name]
         if isinstance(item, h5py.Group):
             _walk(item, path)
-        else:
+        elif isinstance(item, h5py.Dataset):
             _check_dataset(item, path)
+        else:
+            raise IntegrityError(f"{path}: expected numeric datasets; {name!r} is a named type.")
 
 
 def _check_dataset(dataset: h5py.Dataset, path: Path) -> None:

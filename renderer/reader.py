@@ -14,7 +14,7 @@ import numpy as np
 from recombine.renderer.arrays import Array
 from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
 from recombine.renderer.factors import Schema
-from recombine.renderer.hdf5 import open_checked, read_columns
+from recombine.renderer.hdf5 import column, open_checked, read_columns, stored
 from recombine.renderer.plan import Plan
 from recombine.renderer.seal import MANIFEST_FORMAT, file_sha256, read_json
 from recombine.renderer.splits import SPLITS
@@ -118,9 +118,13 @@ class Dataset:
         """Return one array of shape (N,) per ``slot.factor``: codes, radians or units."""
         return dict(self._plan.latents)
 
-    @cached_property
+    @property
     def cells(self) -> Int64[Array, "N F"]:
         """Return the value codes of the recombined factors, (N, F)."""
+        return self._cells
+
+    @cached_property
+    def _cells(self) -> Array:
         return np.stack([self._plan.latents[k] for k in self.schema.recombined], axis=1)
 
     @property
@@ -137,13 +141,17 @@ class Dataset:
     @cached_property
     def visible(self) -> Float64[Array, "N K"]:
         """Return the visible share of every object, (N, K)."""
-        parts = [self._shard(s)["visible"][:] for s in range(len(self._starts))]
+        parts = [column(self._shard(s), "visible") for s in range(len(self._starts))]
         shares: Array = np.concatenate(parts).astype(float)
         return shares
 
-    @cached_property
+    @property
     def certificate(self) -> dict[str, Any]:
         """Return the certificate that `recombine verify` sealed with the data."""
+        return self._certificate
+
+    @cached_property
+    def _certificate(self) -> dict[str, Any]:
         return read_json(self.path / "certificate.json", CERTIFICATE_FORMAT)
 
     def indices(self, split: str, *, rung: int = 0) -> Int64[Array, " n"]:
@@ -233,11 +241,11 @@ class Dataset:
                 f"{self.name}: image indices lie in 0..{len(self) - 1}; got {index}."
             )
         number = bisect.bisect_right(self._starts, index) - 1
-        column = self._columns.get((number, name))
-        if column is None:
+        values = self._columns.get((number, name))
+        if values is None:
             # Looking a dataset up by name costs more than reading an image from it.
-            column = self._columns[number, name] = self._shard(number)[name]
-        return np.asarray(column[index - self._starts[number]])
+            values = self._columns[number, name] = stored(self._shard(number), name)
+        return np.asarray(values[index - self._starts[number]])
 
     def _read_many(self, name: str, indices: Iterable[int]) -> Array:
         rows = [self._read(name, int(i)) for i in indices]

@@ -16,7 +16,7 @@ import numpy as np
 
 from recombine.renderer.atomic import write_json
 from recombine.renderer.errors import IntegrityError, InvalidInputError
-from recombine.renderer.hdf5 import open_checked
+from recombine.renderer.hdf5 import column, open_checked
 
 MANIFEST_FORMAT = "recombine.manifest/1"
 LEAF_COLUMNS = ("index", "split", "rungs", "block", "spec_hash", "pixel_hash", "label_hash")
@@ -65,7 +65,7 @@ def merkle_root(leaves: Sequence[bytes]) -> str:
 def shard_leaves(path: Path) -> list[bytes]:
     """Return the Merkle leaves of the images in one shard, in order."""
     with open_checked(path) as handle:
-        columns = {name: handle[name][:] for name in LEAF_COLUMNS}
+        columns = {name: column(handle, name) for name in LEAF_COLUMNS}
     n = len(columns["index"])
     return [image_leaf({k: v[i] for k, v in columns.items()}) for i in range(n)]
 

@@ -19,7 +19,7 @@ from recombine.renderer.arrays import Array
 from recombine.renderer.atomic import replacing
 from recombine.renderer.errors import IntegrityError, RecombineError
 from recombine.renderer.factors import Schema
-from recombine.renderer.hdf5 import Column, open_checked, read_columns
+from recombine.renderer.hdf5 import Column, attribute, column, open_checked, read_columns, stored
 from recombine.renderer.plan import PLAN_FORMAT, Plan
 from recombine.renderer.scene import Rendered, RenderSettings
 
@@ -53,8 +53,8 @@ def save_plan(folder: Path, plan: Plan, shard_size: int = SHARD_SIZE) -> None:
         handle.attrs["shard_size"] = shard_size
         for name in _PER_IMAGE:
             handle.create_dataset(name, data=getattr(plan, name))
-        for key, column in plan.latents.items():
-            handle.create_dataset(f"latents/{key}", data=column)
+        for key, values in plan.latents.items():
+            handle.create_dataset(f"latents/{key}", data=values)
 
 
 def load_plan(folder: Path) -> Plan:
@@ -71,19 +71,19 @@ def load_plan(folder: Path) -> Plan:
     with open_checked(path) as handle:
         config = _config(handle, path, PLAN_FORMAT)
         schema = Schema.from_dict(config["schema"])
-        read_columns(handle, path, plan_columns(schema), len(handle["split"]))
+        read_columns(handle, path, plan_columns(schema), len(stored(handle, "split")))
         plan = Plan(
             config=config,
             schema=schema,
             settings=RenderSettings(**config["settings"]),
-            latents={k: handle[f"latents/{k}"][:] for k in schema.keys},
-            split=handle["split"][:],
-            rungs=handle["rungs"][:],
-            block=handle["block"][:],
-            cycles_seed=handle["cycles_seed"][:],
-            tries=handle["tries"][:],
+            latents={k: column(handle, f"latents/{k}") for k in schema.keys},
+            split=column(handle, "split"),
+            rungs=column(handle, "rungs"),
+            block=column(handle, "block"),
+            cycles_seed=column(handle, "cycles_seed"),
+            tries=column(handle, "tries"),
         )
-        if plan.digest() != handle.attrs["plan_sha256"]:
+        if plan.digest() != attribute(handle, "plan_sha256"):
             raise IntegrityError(
                 f"{path}: the latents do not match their digest; the plan was edited. "
                 "Plan again in an empty folder."
@@ -94,7 +94,7 @@ def load_plan(folder: Path) -> Plan:
 def stored_shard_size(folder: Path) -> int:
     """Return the number of images per shard that a plan was stored with."""
     with open_checked(folder / "plan.h5") as handle:
-        return int(handle.attrs["shard_size"])
+        return int(attribute(handle, "shard_size"))
 
 
 def plan_columns(schema: Schema) -> dict[str, Column]:
@@ -193,10 +193,10 @@ def shard_is_complete(folder: Path, number: int, plan: Plan, indices: range) -> 
         with open_checked(path) as handle:
             columns = shard_columns(plan.schema, plan.settings.resolution)
             read_columns(handle, path, columns, len(indices))
-            arrays = {name: handle[name][:] for name in columns}
+            arrays = {name: column(handle, name) for name in columns}
             return bool(
-                handle.attrs["plan_sha256"] == plan.digest()
-                and handle.attrs["content_sha256"] == content_digest(arrays)
+                attribute(handle, "plan_sha256") == plan.digest()
+                and attribute(handle, "content_sha256") == content_digest(arrays)
                 and list(arrays["index"]) == list(indices)
             )
     except (RecombineError, OSError, KeyError):
@@ -223,9 +223,9 @@ def _bytes_rows(rows: Sequence[bytes]) -> Array:
 
 
 def _config(handle: h5py.File, path: Path, form: str) -> dict[str, Any]:
-    if handle.attrs.get("format") != form:
+    if attribute(handle, "format") != form:
         raise IntegrityError(
-            f"{path}: expected the format {form}; got {handle.attrs.get('format')!r}. "
+            f"{path}: expected the format {form}; got {attribute(handle, 'format')!r}. "
             "Use the version of recombine that wrote it."
         )
-    return dict(json.loads(handle.attrs["config"]))
+    return dict(json.loads(attribute(handle, "config")))
