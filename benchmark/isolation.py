@@ -17,7 +17,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -50,6 +50,7 @@ from recombine.renderer.errors import InvalidInputError, UsageError
 
 if TYPE_CHECKING:
     from recombine.benchmark.isolation_process import Ended
+    from recombine.benchmark.isolation_talk import Interview
 
 NEW_ACCOUNTING = (5, 14)  # Linux counts processes per user namespace from here on
 START = (
@@ -114,6 +115,7 @@ def isolate(
     trust_local: bool = False,
     limits: Limits | None = None,
     names: Mapping[str, str] | None = None,
+    avoid: Collection[Path] = (),
 ) -> IsolatedSubmission:
     """Find a submission and ask it, in isolation, what it is.
 
@@ -129,6 +131,8 @@ def isolate(
         What each run may use.
     names : Mapping of str to str, optional
         Short names that would also have been right, for messages.
+    avoid : collection of Path
+        Folders that never belong to a submission even if they lie in its folder: dataset, results.
 
     Returns
     -------
@@ -146,7 +150,7 @@ def isolate(
     """
     given = _plain(settings or {})
     backend: Backend = "subprocess" if trust_local else "bubblewrap"
-    located = locate(spec, names=names)
+    located = locate(spec, names=names, avoid=avoid)
     limits = limits or Limits()
     source = located.source_sha256()
     with workplace() as folder:
@@ -245,7 +249,14 @@ class Cell:
         path.chmod(0o755)
         return path
 
-    def run(self, mode: str, *, mapped_bytes: int = 0, **extra: Any) -> TensorFile:
+    def run(
+        self,
+        mode: str,
+        *,
+        mapped_bytes: int = 0,
+        interview: Interview | None = None,
+        **extra: Any,
+    ) -> TensorFile:
         """Do one job inside, and return the file that came back, its layout checked.
 
         Parameters
@@ -254,6 +265,8 @@ class Cell:
             Key of ``isolation_child.MODES``.
         mapped_bytes : int
             Size of the files of pixels in the job folder.
+        interview : Interview, optional
+            Who asks, when there are questions.
         **extra
             More parts of the job; JSON values.
 
@@ -270,7 +283,9 @@ class Cell:
         answer = self.folder / "answer.safetensors"
         answer.touch(mode=0o600)
         self._write_job(mode, mapped_bytes, extra)
-        ended = self._start(answer)
+        ended = self._start(answer, interview)
+        if interview is not None and interview.error is not None:
+            raise interview.error
         return self._read(answer, ended, mode)
 
     def _write_job(self, mode: str, mapped_bytes: int, extra: Mapping[str, Any]) -> None:
@@ -304,7 +319,7 @@ class Cell:
     def _inside(self, real: Path, shown: Path) -> Path:
         return shown if self.backend == "bubblewrap" else real
 
-    def _start(self, answer: Path) -> Ended:
+    def _start(self, answer: Path, interview: Interview | None) -> Ended:
         inside = bwrap.JOB if self.backend == "bubblewrap" else self.job
         argv = [sys.executable, "-P", "-c", START, f"{inside}/job.json"]
         environment = bwrap.environment_inside()
@@ -314,7 +329,13 @@ class Cell:
             scratch = self.folder / "scratch"
             scratch.mkdir()
             environment |= {"TMPDIR": str(scratch), "PATH": os.environ.get("PATH", "/usr/bin:/bin")}
-            return run_watched(argv, limits=self.limits, environment=environment)
+            return run_watched(
+                argv,
+                limits=self.limits,
+                environment=environment,
+                inherited=interview.inherited if interview else (),
+                started=interview.started if interview else None,
+            )
         decoys = write_decoys(self.folder / "decoys")
         uid = bwrap.free_uid()
         if uid is not None:
@@ -330,13 +351,14 @@ class Cell:
         with ExitStack() as open_files:
             filters = _filter(open_files)
             command = bwrap.bwrap_command(
-                box, argv, uid=uid, filter_fd=filters, environment=environment
+                box, argv, uid=uid, filter_fd=next(iter(filters), None), environment=environment
             )
             return run_watched(
                 command,
                 limits=self.limits,
                 environment={},
-                inherited=[] if filters is None else [filters],
+                inherited=[*(interview.inherited if interview else ()), *filters],
+                started=interview.started if interview else None,
                 decoys=open_files.enter_context(DecoyWatch(decoys)),
             )
 
@@ -380,16 +402,16 @@ def workplace(near: Path | None = None, name: str = "job") -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _filter(open_files: ExitStack) -> int | None:
-    """Return a descriptor from which bubblewrap reads the system-call filter."""
+def _filter(open_files: ExitStack) -> list[int]:
+    """Return the descriptor, if any, from which bubblewrap reads the system-call filter."""
     program = seccomp_program()
     if program is None:
-        return None
+        return []
     number = os.memfd_create("filter")
     open_files.callback(os.close, number)
     os.write(number, program)
     os.lseek(number, 0, os.SEEK_SET)
-    return number
+    return [number]
 
 
 def _own_count() -> bool:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.benchmark.isolation_data import Served, ServedData, read_rows, spec_of
+from recombine.benchmark.isolation_data import Served, ServedData, spec_of
 from recombine.benchmark.isolation_limits import Limits
+from recombine.benchmark.isolation_talk import Listener
 from recombine.benchmark.tensorfile import write_tensors
 from recombine.renderer.errors import InvalidInputError, RecombineError
 
@@ -102,7 +103,7 @@ def answer_all(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Text
     """Train a submission if it is a learner, and ask it about every image."""
     import torch
 
-    from recombine.benchmark.meter import measure, peak_rss, reset_peak_rss
+    from recombine.benchmark.meter import measure, reset_peak_rss
     from recombine.benchmark.protocol import Inverter
 
     torch.set_num_threads(job["threads"])
@@ -115,9 +116,8 @@ def answer_all(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Text
     with witness.during("setup"):
         method.setup(spec_of(job["spec"]), device)
     with witness.during("inference"):
-        tensors = _answers(method, job, steps, device)
-        memory = peak_rss()
-        cost = measure(method, _batch(read_rows(job["folder"] / "pixels.npy"), 0, 32, device))
+        tensors, measured, memory = _answers(method, job, steps, device)
+        cost = measure(method, measured)
     report = {
         **training,
         "kind": "inverter" if isinstance(method, Inverter) else "encoder",
@@ -216,29 +216,30 @@ def _fitted(method: object, who: str) -> Encoder | Inverter:
 
 def _answers(
     method: Encoder | Inverter, job: Mapping[str, Any], steps: tuple[int, ...], device: Any
-) -> Tensors:
-    """Ask batch by batch; rows of the answer are rows of the file of pixels."""
+) -> tuple[Tensors, Any, int | None]:
+    """Answer batch by batch; return all answers, the images to measure on, and peak memory."""
     from recombine.benchmark.answering import answer
+    from recombine.benchmark.data import to_images
+    from recombine.benchmark.meter import peak_rss
 
-    pixels = read_rows(job["folder"] / "pixels.npy")
-    ends = np.cumsum(job["batches"])
-    starts = ends - job["batches"]
-    batches = (_batch(pixels, int(a), int(b), device) for a, b in zip(starts, ends, strict=True))
-    out: Tensors = {"row": np.arange(len(pixels), dtype=np.int64)}
-    asked = answer(method, batches, steps=steps, min_slots=job["spec"]["max_slots"], who=job["who"])
-    for begin, answers in zip(starts, asked, strict=True):
+    listener = Listener(job["folder"] / "batch.npy", *job["pipes"])
+    batches = (to_images(pixels).to(device) for pixels in listener.batches())
+    out: Tensors = {"row": np.arange(job["rows"], dtype=np.int64)}
+    begin = 0
+    for answers in answer(
+        method, batches, steps=steps, min_slots=job["spec"]["max_slots"], who=job["who"]
+    ):
         for step, slots in zip(steps, answers, strict=True):
             name = f"slots/{step}"
             if name not in out:
-                out[name] = np.empty((len(pixels), *slots.shape[1:]), np.float32)
+                out[name] = np.empty((job["rows"], *slots.shape[1:]), np.float32)
             out[name][begin : begin + len(slots)] = slots
-    return out
-
-
-def _batch(pixels: Array, begin: int, end: int, device: Any) -> Any:
-    from recombine.benchmark.data import to_images
-
-    return to_images(np.asarray(pixels[begin:end])).to(device)
+        begin += len(answers[0])
+        listener.promise(answers)
+    memory = peak_rss()
+    if listener.measured is None:
+        raise EOFError("the harness stopped asking")
+    return out, to_images(listener.measured).to(device), memory
 
 
 def _failure(error: BaseException, witness: _Witness) -> dict[str, Any]:

@@ -201,9 +201,11 @@ def _walk(folder: Path, banned: Collection[Path]) -> Iterator[Path]:
 
 
 def _foreign(folder: Path, banned: Collection[Path]) -> bool:
-    """Return whether a folder is a dataset, an environment or a folder to avoid."""
+    """Return whether a folder holds a dataset, predictions or an environment, or is banned."""
     marks = (*DATA_MARKS, "pyvenv.cfg")
-    return folder.resolve() in banned or any((folder / mark).exists() for mark in marks)
+    if folder.resolve() in banned or any((folder / mark).exists() for mark in marks):
+        return True
+    return any(folder.glob("seed-*.safetensors"))
 
 
 def _top_level_names(path: Path) -> list[str] | None:

@@ -23,6 +23,7 @@ Reason = Literal[
     "blocked-call",
     "crashed",
     "no-answer",
+    "changed-answer",
 ]
 RESOURCES = frozenset({"time-limit", "memory-limit", "process-limit", "output-limit"})
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from recombine.benchmark.isolation_decoys import DecoyWatch
     from recombine.benchmark.isolation_limits import Limits, Reason
@@ -64,6 +64,7 @@ def run_watched(
     environment: Mapping[str, str],
     inherited: Sequence[int] = (),
     decoys: DecoyWatch | None = None,
+    started: Callable[[], None] | None = None,
 ) -> Ended:
     """Run a command until it ends or breaks a limit; then nothing of it is left.
 
@@ -79,6 +80,8 @@ def run_watched(
         File descriptors that it may use.
     decoys : DecoyWatch, optional
         Opening one stops the command.
+    started : callable, optional
+        Called once the command has its file descriptors.
 
     Returns
     -------
@@ -97,6 +100,8 @@ def run_watched(
     )
     tail = _Tail(process)
     try:
+        if started is not None:
+            started()
         stopped, detail = _watch(process, limits, decoys, begin)
     finally:
         _end(process)

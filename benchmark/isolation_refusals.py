@@ -47,6 +47,7 @@ TODO: dict[Reason, str] = {
     "label-decoy": "a method sees images only; remove the code that looks for labels",
     "blocked-call": "remove the system call; isolated code has no special rights",
     "crashed": "run it on your own machine with --trust-local to see why",
+    "changed-answer": "leave the harness's process alone",
     "no-answer": "return from the protocol's methods; do not end the process",
 }
 
@@ -95,8 +96,9 @@ def raise_stopped(who: str, ended: Ended, limits: Limits) -> None:
         _stop(who, "memory-limit", "all memory of the machine, most likely", limits)
     if ended.code != 0 and re.match(r"(bwrap|setpriv): ", ended.output):
         raise ResourceError(
-            f"isolation: {who}: the sandbox could not be set up: {printable(ended.output)}; see "
-            "`recombine doctor`, or pass --trust-local for code that you trust like your own"
+            f"isolation: {who}: the sandbox could not be set up: {printable(ended.output)}; check "
+            "that the folders it names exist, or pass --trust-local for code that you trust like "
+            "your own"
         )
 
 

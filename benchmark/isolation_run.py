@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +12,11 @@ from recombine.benchmark.answering import MAX_ABS, MAX_DIM, MAX_SLOTS, Answers, 
 from recombine.benchmark.data import FIELDS_OF_TRACK
 from recombine.benchmark.identity import environment, settings_of
 from recombine.benchmark.isolation import Cell, workplace
-from recombine.benchmark.isolation_data import plain_spec, write_pixels, write_served
+from recombine.benchmark.isolation_data import plain_spec, write_served
 from recombine.benchmark.isolation_limits import RefusedError
 from recombine.benchmark.isolation_refusals import SubmissionError
 from recombine.benchmark.isolation_report import RunReport, parse
+from recombine.benchmark.isolation_talk import Interview, check_promises
 from recombine.benchmark.predictions import Predictions, RunFacts
 from recombine.benchmark.tensorfile import Rule, TensorFileError, check_index
 from recombine.renderer.atomic import require_space, write_bytes
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from recombine.benchmark.isolation import IsolatedSubmission
     from recombine.benchmark.tensorfile import TensorFile
 
+MEASURED = 32
+STARTING_SECONDS = 60.0  # of Python and its packages, before training begins
 MAX_LOG = 8 * 2**20
 MAX_LOG_LINE = 10_000
 EVENTS = frozenset(("config", "scalar", "end"))
@@ -78,32 +81,44 @@ def predict_isolated(
     """
     who = f"{submission.card.id}, seed {seed}"
     asked = questions(len(indices), options.batch_size)
+    order = _Order(submission, dataset, indices, asked, seed, options, who)
     report = out_dir / f"seed-{seed}.error.txt"
     with workplace(out_dir, f"seed-{seed}") as folder:
-        cell = _cell(submission, dataset, folder, who, out_dir, options)
-        job = _write_job(cell, submission, dataset, indices, asked, seed, options)
+        cell = _cell(order, folder, out_dir)
+        interview = _interview(order, cell.job / "batch.npy")
+        job = _write_job(order, cell)
         try:
-            opened = cell.run("run", **job)
-            min_slots = len(dataset.schema.slots)
-            run, answers, log = _read(opened, indices, asked, submission, options, min_slots, who)
+            with interview:
+                opened = cell.run("run", interview=interview, pipes=interview.inherited, **job)
+            run, answers, log = _read(order, opened, interview)
         except SubmissionError as error:
             write_bytes(report, error.report.encode())
             raise InvalidInputError(f"{error}; the traceback is in {report}") from error
     report.unlink(missing_ok=True)
     _write_log(out_dir / f"seed-{seed}.log.jsonl", log, run)
-    facts = _facts(submission, dataset, seed, options, run, answers)
-    return Predictions(facts, answers.image_index, answers.slots)
+    return Predictions(_facts(order, run, answers), answers.image_index, answers.slots)
 
 
-def _cell(
-    submission: IsolatedSubmission,
-    dataset: DatasetLike,
-    folder: Path,
-    who: str,
-    out_dir: Path,
-    options: RunOptions,
-) -> Cell:
-    place = getattr(dataset, "path", None)
+@dataclass(frozen=True)
+class _Order:
+    """What is to be done, by whom, on what."""
+
+    submission: IsolatedSubmission
+    dataset: DatasetLike
+    indices: Int[Array, " images"]
+    asked: list[Question]
+    seed: int
+    options: RunOptions
+    who: str
+
+    @property
+    def rows(self) -> int:
+        return sum(len(one.rows) for one in self.asked)
+
+
+def _cell(order: _Order, folder: Path, out_dir: Path) -> Cell:
+    submission = order.submission
+    place = getattr(order.dataset, "path", None)
     return Cell(
         folder,
         submission.located,
@@ -111,42 +126,38 @@ def _cell(
         submission.backend,
         submission.limits,
         submission.source_sha256,
-        who,
+        order.who,
         hidden=tuple(path.resolve() for path in (place, out_dir) if path is not None),
-        threads=options.threads,
-        device=options.device,
+        threads=order.options.threads,
+        device=order.options.device,
     )
 
 
-def _write_job(
-    cell: Cell,
-    submission: IsolatedSubmission,
-    dataset: DatasetLike,
-    indices: Int[Array, " images"],
-    asked: list[Question],
-    seed: int,
-    options: RunOptions,
-) -> dict[str, Any]:
-    """Write pixels and labels into the job folder; return the rest of the job."""
-    order = indices[np.concatenate([one.rows for one in asked])]
-    train = _train_indices(dataset, options)
-    image = dataset.resolution**2 * 3
-    require_space(cell.folder, 2 * image * (len(order) + len(train)) + cell.limits.answer_bytes)
-    mapped = write_pixels(cell.job / "pixels.npy", dataset, order)
+def _interview(order: _Order, path: Path) -> Interview:
+    size = order.dataset.resolution
+    batches = [order.indices[one.rows] for one in order.asked]
+    measured = order.dataset.indices("id_val")[:MEASURED]
+    return Interview(path, (size, size, 3), batches, measured, order.dataset.images)
+
+
+def _write_job(order: _Order, cell: Cell) -> dict[str, Any]:
+    """Write training images and their labels into the job folder; return the rest of the job."""
+    dataset, options, submission = order.dataset, order.options, order.submission
     served = {}
     if submission.kind == "Learner":
+        parts = {"train": _train_indices(dataset, options), "val": dataset.indices("id_val")}
+        room = sum(map(len, parts.values())) * dataset.resolution**2 * 4
+        require_space(cell.folder, 2 * room)
         fields = FIELDS_OF_TRACK[submission.card.supervision]
-        parts = {"train": train, "val": dataset.indices("id_val")}
         served = {
             name: write_served(cell.job / name, dataset, rows, fields)
             for name, rows in parts.items()
         }
-        mapped += sum(part.bytes for part in served.values())
     return {
-        "mapped_bytes": mapped,
-        "batches": [len(one.rows) for one in asked],
+        "mapped_bytes": sum(p.stat().st_size for p in cell.job.rglob("*.npy")),
+        "rows": order.rows,
         "steps": list(options.steps),
-        "seed": seed,
+        "seed": order.seed,
         "spec": plain_spec(dataset),
         "budget": asdict(options.budget),
         "served": {name: asdict(part) for name, part in served.items()},
@@ -164,58 +175,49 @@ def _train_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"
 
 
 def _read(
-    opened: TensorFile,
-    indices: Int[Array, " images"],
-    asked: list[Question],
-    submission: IsolatedSubmission,
-    options: RunOptions,
-    min_slots: int,
-    who: str,
+    order: _Order, opened: TensorFile, interview: Interview
 ) -> tuple[RunReport, Answers, bytes]:
     """Return the checked report, the answers in the order of the images, and the log."""
+    who, rows = order.who, order.rows
     run = parse(RunReport, opened.metadata, "run", who)
-    steps = options.steps if run.kind == "inverter" else (0,)
-    _check_report(run, steps, submission, options, who)
-    rows = sum(len(one.rows) for one in asked)
-    slots = Rule("F32", ((rows, rows), (min_slots, MAX_SLOTS), (1, MAX_DIM)), MAX_ABS)
+    steps = order.options.steps if run.kind == "inverter" else (0,)
+    _check_report(order, run, steps, interview)
+    least = len(order.dataset.schema.slots)
+    slots = Rule("F32", ((rows, rows), (least, MAX_SLOTS), (1, MAX_DIM)), MAX_ABS)
     rules = {f"slots/{step}": slots for step in steps}
     rules |= {"row": Rule("I64", ((rows, rows),)), "log": Rule("U8", ((0, MAX_LOG),))}
     arrays = opened.take(rules)
-    order = check_index(arrays["row"], np.arange(rows), who)
-    by_step = [arrays[f"slots/{step}"][order] for step in steps]
+    order_of_rows = check_index(arrays["row"], np.arange(rows), who)
+    by_step = [arrays[f"slots/{step}"][order_of_rows] for step in steps]
     if len({array.shape for array in by_step}) != 1:
         shapes = [array.shape for array in by_step]
         raise TensorFileError("wrong-shape", who, "one shape at every step count", shapes)
-    ends = np.cumsum([len(one.rows) for one in asked])
+    ends = np.cumsum([len(one.rows) for one in order.asked])
     answered = [
         (one, [array[end - len(one.rows) : end] for array in by_step])
-        for one, end in zip(asked, ends, strict=True)
+        for one, end in zip(order.asked, ends, strict=True)
     ]
-    return run, gather(indices, steps, answered), arrays["log"].tobytes()
+    check_promises(interview.promised, answered, who)
+    return run, gather(order.indices, steps, answered), arrays["log"].tobytes()
 
 
 def _check_report(
-    run: RunReport,
-    steps: tuple[int, ...],
-    submission: IsolatedSubmission,
-    options: RunOptions,
-    who: str,
+    order: _Order, run: RunReport, steps: tuple[int, ...], interview: Interview
 ) -> None:
-    learner = submission.kind == "Learner"
-    if (
-        run.steps != steps
-        or run.trained != learner
-        or not (learner or run.kind == submission.kind.lower())
-    ):
+    """Check what can be checked of what the inside says about itself."""
+    who, kind = order.who, order.submission.kind
+    fits = run.trained if kind == "Learner" else not run.trained and run.kind == kind.lower()
+    if run.steps != steps or not fits:
         raise RefusedError(
             "no-answer",
-            f"{who}: refused [no-answer]: expected a {submission.kind} read at steps {steps}, got "
-            f"an {run.kind} read at {run.steps}; leave the harness's process alone",
+            f"{who}: refused [no-answer]: expected a {kind} read at steps {steps}, got an "
+            f"{run.kind} read at {run.steps}; leave the harness's process alone",
         )
-    limit = options.budget.max_seconds
-    if limit is not None and run.wall_s > 1.1 * limit + 5:  # a learner can only stop between steps
+    limit = order.options.budget.max_seconds
+    taken = max(run.wall_s, (interview.ready_seconds or 0.0) - STARTING_SECONDS)
+    if limit is not None and taken > 1.1 * limit + 5:  # a learner can only stop between steps
         raise ResourceError(
-            f"{who}: training may take {limit:g} s and took {run.wall_s:.0f} s; train less, or "
+            f"{who}: training may take {limit:g} s and took {taken:.0f} s; train less, or "
             "raise TrainBudget.max_seconds"
         )
 
@@ -236,17 +238,11 @@ def _write_log(path: Path, log: bytes, run: RunReport) -> None:
     write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
 
 
-def _facts(
-    submission: IsolatedSubmission,
-    dataset: DatasetLike,
-    seed: int,
-    options: RunOptions,
-    run: RunReport,
-    answers: Answers,
-) -> RunFacts:
+def _facts(order: _Order, run: RunReport, answers: Answers) -> RunFacts:
+    submission, dataset, options = order.submission, order.dataset, order.options
     return RunFacts(
         key="",
-        seed=seed,
+        seed=order.seed,
         steps=tuple(answers.slots),
         card=asdict(submission.card),
         kind=run.kind,

@@ -103,4 +103,5 @@ class Score:
             trust_local=self.trust_local,
             limits=limits(self.max_memory_gb, self.max_hours),
             names=BASELINES,
+            avoid=(self.data, self.out),
         )

@@ -9,11 +9,13 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import fcntl
 import importlib
 import os
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 INSTALL = "pip install 'recombine[render]'"
+PREFIX = "recombine-blender-"
+STALE_SECONDS = 60  # a folder that is younger may not be locked yet
 PACKAGES = ("camera", "material", "object", "renderer", "types", "utility")
 
 _temp_dir: Path | None = None
@@ -85,6 +89,30 @@ def _one_core() -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
+def _private_folder() -> Path:
+    """Make a locked folder in shared memory, after removing those that killed workers left."""
+    shared = "/dev/shm"  # noqa: S108  (private folders inside it)
+    parent = Path(shared if os.access(shared, os.W_OK) else tempfile.gettempdir())
+    for old in parent.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - old.stat().st_mtime > STALE_SECONDS and _lock(old):
+                shutil.rmtree(old, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    _lock(folder)
+    return folder
+
+
+def _lock(folder: Path) -> bool:
+    """Lock a folder until this process ends, or return False if a living process holds it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return False
+    return True
+
+
 def _import_blenderproc() -> None:
     """Import BlenderProc 2.8 outside its own launcher, which would install into Blender."""
     flag = "OUTSIDE_OF_THE_INTERNAL_BLENDER_PYTHON_ENVIRONMENT_BUT_IN_RUN_SCRIPT"
@@ -120,9 +148,7 @@ def start() -> None:
     global _temp_dir
     if _temp_dir is not None:
         return
-    shared = "/dev/shm"  # noqa: S108  (a private folder inside it)
-    parent = shared if os.access(shared, os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="recombine-", dir=parent))
+    folder = _private_folder()
     try:
         with quiet(), _one_core(), _environment(TMPDIR=str(folder), OMP_NUM_THREADS="1"):
             blender = importlib.import_module("bpy")  # BlenderProc needs it present

@@ -47,7 +47,7 @@ def run(code, **environment):
 def folders():
     """Return the private folders of sessions that exist now."""
     return (
-        {p.name for p in Path("/dev/shm").glob("recombine-*")}
+        {p.name for p in Path("/dev/shm").glob(f"{session.PREFIX}*")}
         if Path("/dev/shm").is_dir()
         else set()
     )
@@ -71,6 +71,24 @@ def test_a_worker_leaves_cleanly(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "drawn", "")
     assert folders() <= before
     assert not list(tmp_path.iterdir())
+
+
+def test_folders_of_killed_workers_are_removed(tmp_path, monkeypatch):
+    """Old and unlocked: gone. Locked by a living process, or just made: left alone."""
+    monkeypatch.setattr(session.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(session.os, "access", lambda path, mode: False)
+    dead, alive, young, other = (
+        tmp_path / name for name in (*(session.PREFIX + n for n in ("a", "b", "c")), "other")
+    )
+    for folder in (dead, alive, young, other):
+        folder.mkdir()
+    (dead / "left").write_text("x")
+    assert session._lock(alive)
+    for folder in (dead, alive, other):
+        os.utime(folder, (0, 0))
+    mine = session._private_folder()
+    assert {p.name for p in tmp_path.iterdir()} == {mine.name, alive.name, young.name, other.name}
+    assert not session._lock(mine)
 
 
 @pytest.mark.blender

@@ -251,6 +251,10 @@ class Cheat(Attack):
         tensors["slots/0"][3] = float("nan")
 
     @staticmethod
+    def late(tensors, texts):
+        tensors["slots/0"] += 1
+
+    @staticmethod
     def more(tensors, texts):
         tensors["labels"] = tensors["row"]
 
