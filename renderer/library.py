@@ -28,6 +28,8 @@ SHAPES: tuple[str, ...] = (
 )
 MATERIALS: tuple[str, ...] = ("glaze", "brushed", "wood", "marble", "rubber", "velvet")
 ENVIRONMENTS: tuple[str, ...] = ("meadow", "parlour", "courtyard", "studio")
+LIGHTS: tuple[str, ...] = ()
+"""Light rigs that replace an environment's own light, for presets with a light slot."""
 
 RADIUS = 0.6
 """No part of an object of scale s lies farther than RADIUS * s from its own vertical axis.

@@ -9,12 +9,14 @@ vertical axis. `library.PLACEMENT` gives the ranges in which any object is fully
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from jaxtyping import Float16, Int8, UInt8
 
     from recombine.renderer.arrays import Array
+
+Interaction = Literal["isolated", "shadows", "full"]
 
 
 @dataclass(frozen=True)
@@ -51,20 +53,28 @@ class Scene:
 
     Attributes
     ----------
-    objects : tuple of ObjectSpec
-        In slot order: object k has instance id k + 1 in the mask.
+    objects : tuple of (ObjectSpec or None)
+        In slot order: object k has instance id k + 1 in the mask. None is an absent object:
+        nothing is drawn, the ids of the others stay.
     environment : str
         Name from `recombine.renderer.library`.
     cycles_seed : int
         Seed of the path tracer, in [0, 2**31).
     sun_azimuth : float
         Rotation of the light about the vertical, radians, added to the environment's own.
+    light : str
+        Name from `recombine.renderer.library.LIGHTS`; ``"own"`` is the environment's own.
+    interaction : {"isolated", "shadows", "full"}
+        Which physics ties the objects to one another and to the environment: none (each
+        object is seen by the camera alone), shadows only, or everything.
     """
 
-    objects: tuple[ObjectSpec, ...]
+    objects: tuple[ObjectSpec | None, ...]
     environment: str
     cycles_seed: int
     sun_azimuth: float = 0.0
+    light: str = "own"
+    interaction: Interaction = "full"
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,9 @@ def _ground(environment: str, resolution: int) -> list[Hits]:
 
 def _check(scene: Scene) -> None:
     """Refuse names that the library does not have."""
-    known = [("shape", o.shape, SHAPES) for o in scene.objects]
-    known += [("material", o.material, MATERIALS) for o in scene.objects]
+    present = [o for o in scene.objects if o is not None]
+    known = [("shape", o.shape, SHAPES) for o in present]
+    known += [("material", o.material, MATERIALS) for o in present]
     for kind, name, names in [*known, ("environment", scene.environment, ENVIRONMENTS)]:
         if name not in names:
             raise InvalidInputError(
@@ -148,7 +149,10 @@ def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:
     from recombine.renderer.blender import casting, labels, shapes, tonemap
 
     size = settings.resolution
-    things = [casting.object_hits(shapes.mesh(o.shape), o, size) for o in scene.objects]
+    things = [
+        labels.NOWHERE if o is None else casting.object_hits(shapes.mesh(o.shape), o, size)
+        for o in scene.objects
+    ]
     found = labels.label(things, _ground(scene.environment, size), size)
     return Rendered(
         image=tonemap.encode(radiance),

@@ -45,6 +45,10 @@ class Hits:
     normal: Array
 
 
+NOWHERE = Hits(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 3)))
+"""The hits of an absent object."""
+
+
 def camera_axes() -> Float[Array, "3 3"]:
     """Return the camera's right, up and forward unit vectors as rows, in world coordinates."""
     forward = np.subtract(CAMERA.target, CAMERA.position)

@@ -84,10 +84,10 @@ class Stage:
         while len(self._slots) < len(scene.objects):
             self._slots.append(self._thing(f"slot {len(self._slots)}"))
         for index, thing in enumerate(self._slots):
-            used = index < len(scene.objects)
-            thing.hide(not used)
-            if used:
-                self._dress(thing, scene.objects[index], index)
+            spec = scene.objects[index] if index < len(scene.objects) else None
+            thing.hide(spec is None)
+            if spec is not None:
+                self._dress(thing, spec, index)
         self._surround(scene, coverings.shrink(resolution))
         bpy.context.scene.cycles.seed = scene.cycles_seed
 
