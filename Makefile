@@ -23,7 +23,7 @@ quickstart: setup ## render, train, score and compare in about ten minutes
 	$(BIN)/recombine quickstart --out $(OUT)
 
 test: setup-dev ## run the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup-dev ## format, lint and types
 	$(BIN)/ruff format --check .
