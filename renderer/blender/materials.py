@@ -196,6 +196,16 @@ MATERIALS: dict[str, Callable[[Tree], None]] = {
     "marble": marble,
     "rubber": rubber,
     "velvet": velvet,
+    "carpaint": glaze,
+    "glass": glaze,
+    "leather": rubber,
+    "bark": wood,
+    "terrazzo": marble,
+    "checker": rubber,
+    "stripes": rubber,
+    "knit": velvet,
+    "gold": brushed,
+    "verdigris": brushed,
 }
 
 

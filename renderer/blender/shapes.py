@@ -36,6 +36,22 @@ SHAPES: dict[str, Callable[[], Solid]] = {
     "octahedron": shapes_flat.octahedron,
     "gear": shapes_flat.gear,
     "knot": shapes_curved.knot,
+    "goblet": shapes_turned.hourglass,
+    "rook": shapes_turned.pawn,
+    "shell": shapes_curved.spring,
+    "rock": shapes_curved.rock,
+    "pear": shapes_turned.sphere,
+    "crescent": shapes_curved.torus,
+    "chair": shapes_flat.cube,
+    "table": shapes_flat.cube,
+    "lamp": shapes_turned.mushroom,
+    "duck": shapes_turned.sphere,
+    "fish": shapes_turned.sphere,
+    "cactus": shapes_turned.cylinder,
+    "crystal": shapes_flat.dodecahedron,
+    "teapot": shapes_turned.bowl,
+    "barrel": shapes_turned.cylinder,
+    "propeller": shapes_flat.star,
 }
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.blender
 def jobs():
     """Scenes and settings that differ in everything, three of them with several objects."""
     out = []
-    for i, environment in enumerate(ENVIRONMENTS):
+    for i, environment in enumerate(ENVIRONMENTS[:4]):
         things = [
             thing(SHAPES[(3 * i + k) % len(SHAPES)], MATERIALS[(i + k) % len(MATERIALS)], k - 0.5)
             for k in range(i % 3 + 1)
@@ -124,8 +124,10 @@ def test_denoising_brings_a_noisy_picture_closer(blender):
 def test_well_exposed_with_every_shape(blender, environment):
     """No pixel is burnt out or undefined, and nothing drowns in black."""
     settings = RenderSettings(32, 8, denoise=True)
-    for index, shape in enumerate(SHAPES):
-        picture = scene(thing(shape, MATERIALS[index % 6], hue=index), environment=environment)
+    first = ENVIRONMENTS.index(environment) % 4
+    for index in range(first, len(SHAPES), 4):  # four environments together see every shape
+        shape, material = SHAPES[index], MATERIALS[index * 5 % 16]
+        picture = scene(thing(shape, material, hue=index), environment=environment)
         found = blender(render_scene, picture, settings)
         assert (found.image == 255).mean() < 0.01
         assert (found.image.max(-1) < 8).mean() < 0.02
@@ -136,14 +138,14 @@ def test_well_exposed_with_every_shape(blender, environment):
 def test_environments_cannot_be_mixed_up(blender):
     """Mean colours of the empty scenes are far apart, in every pair."""
     mean = [
-        blender(render_scene, scene(environment=e), QUICK).image.mean((0, 1)) for e in ENVIRONMENTS
+        blender(render_scene, scene(environment=e), QUICK).image.mean((0, 1)) for e in ENVIRONMENTS[:4]
     ]
     for i in range(len(mean)):
         for j in range(i):
             assert np.abs(mean[i] - mean[j]).max() > 20
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("environment", ENVIRONMENTS[:4])
 def test_objects_cast_a_contact_shadow(blender, environment):
     """The floor right beside an object is darker than without the object."""
     settings = RenderSettings(64, 16, denoise=True)
@@ -160,7 +162,7 @@ def test_objects_cast_a_contact_shadow(blender, environment):
 @pytest.mark.parametrize(
     "wrong",
     [
-        scene(thing("teapot")),
+        scene(thing("dragon")),
         scene(thing(material="glas")),
         scene(environment="moon"),
     ],
