@@ -56,7 +56,7 @@ def screen_box(stand: Stand, camera: Camera = CAMERA) -> Box:
         (stand.y - radius, stand.y + radius),
         (0.0, stand.scale),
     )
-    points = [_project(corner, camera) for corner in corners]
+    points = [project(corner, camera) for corner in corners]
     across, up = zip(*points, strict=True)
     return Box(min(across), max(across), min(up), max(up))
 
@@ -122,7 +122,21 @@ def draw_allowed(
     )
 
 
-def _project(point: tuple[float, float, float], camera: Camera) -> tuple[float, float]:
+def project(point: tuple[float, float, float], camera: Camera = CAMERA) -> tuple[float, float]:
+    """Return where a point of the world appears on the picture.
+
+    Parameters
+    ----------
+    point : tuple of float
+        x, y, z, metres, in front of the camera.
+    camera : Camera
+        The camera.
+
+    Returns
+    -------
+    tuple of float
+        To the right and up from the centre, in units of the picture's width.
+    """
     # The camera looks along +y from the front without roll: right is +x.
     forward = tuple(t - p for t, p in zip(camera.target, camera.position, strict=True))
     length = math.hypot(*forward)
