@@ -124,7 +124,11 @@ def covering(name: str, floor: Floor, factor: int, *, painted: bool = False) -> 
     colour = _texture(tree, albedo, place)
     if painted:
         tree.surface(Base_Color=(0, 0, 0, 1), Specular_IOR_Level=0.0, Emission_Strength=1.0)
-        tree.surface(Emission_Color=colour)
+        node = tree.nodes.new("ShaderNodeVectorMath")  # the light tints it, see lights.Rig
+        node.operation = "MULTIPLY"
+        tree.put(node.inputs[0], colour)
+        tree.put(node.inputs[1], tree.hue)
+        tree.surface(Emission_Color=node.outputs[0])
         return tree.material.blender_obj
     relief = image(f"{name} relief", averaged(floor.relief, factor), "data")
     bent = tree.node("ShaderNodeNormalMap", Color=_texture(tree, relief, place))

@@ -12,7 +12,7 @@ import numpy as np
 from recombine.renderer.arrays import Array
 from recombine.renderer.blender import session
 from recombine.renderer.errors import InvalidInputError, ResourceError
-from recombine.renderer.library import ENVIRONMENTS, MATERIALS, SHAPES
+from recombine.renderer.library import ENVIRONMENTS, LIGHTS, MATERIALS, SHAPES
 from recombine.renderer.scene import Rendered
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def _check(scene: Scene) -> None:
     present = [o for o in scene.objects if o is not None]
     known = [("shape", o.shape, SHAPES) for o in present]
     known += [("material", o.material, MATERIALS) for o in present]
-    for kind, name, names in [*known, ("environment", scene.environment, ENVIRONMENTS)]:
+    known += [("environment", scene.environment, ENVIRONMENTS)]
+    known += [("light", scene.light, ("own", *LIGHTS))]
+    for kind, name, names in known:
         if name not in names:
             raise InvalidInputError(
                 f"renderer: expected the {kind} to be one of {', '.join(names)}, got {name!r}; "

@@ -8,28 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Sun:
-    """A distant lamp.
-
-    Attributes
-    ----------
-    azimuth, elevation : float
-        Where it stands, degrees; azimuth counter-clockwise from +x, -90 is behind the camera.
-    strength : float
-        Irradiance on a facing surface, W per square metre of linear radiance scale.
-    colour : tuple of float
-        Linear colour.
-    angle : float
-        Angular diameter, degrees; larger is softer.
-    """
-
-    azimuth: float
-    elevation: float
-    strength: float
-    colour: tuple[float, float, float]
-    angle: float
+from recombine.renderer.blender.lights import Lamp
 
 
 @dataclass(frozen=True)
@@ -46,7 +25,7 @@ class Environment:
         Key of `skies.SKIES`.
     strength : float
         Multiplier of the sky's radiance.
-    sun : Sun or None
+    sun : Lamp or None
         The lamp beside the sky.
     """
 
@@ -54,12 +33,12 @@ class Environment:
     backdrop: str
     sky: str
     strength: float = 1.0
-    sun: Sun | None = None
+    sun: Lamp | None = None
 
 
 ENVIRONMENTS: dict[str, Environment] = {
     "meadow": Environment(
-        "lawn", "treeline", "clear", sun=Sun(-125, 44, 4.2, (1.0, 0.93, 0.80), 1.5)
+        "lawn", "treeline", "clear", sun=Lamp(-125, 44, 4.2, (1.0, 0.93, 0.80), 1.5)
     ),
     "parlour": Environment("parquet", "plaster", "window"),
     "courtyard": Environment("slate", "concrete", "overcast"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,11 @@ from recombine.renderer.blender.backdrops import BACKDROPS, Piece
 from recombine.renderer.blender.coverings import covering, image
 from recombine.renderer.blender.environments import ENVIRONMENTS
 from recombine.renderer.blender.floors import FLOORS, Floor
-from recombine.renderer.blender.skies import SKIES
+from recombine.renderer.blender.lights import RIGS, Lamp
+from recombine.renderer.blender.skies import SKIES, dome
+
+OWN = "own"  # the light that an environment brings along
+LAMPS = 2  # a rig has at most so many
 
 HALF_FLOOR = 60.0
 
@@ -116,20 +121,31 @@ def painted(name: str) -> bool:
 
 
 @cache
-def world(name: str) -> Any:
-    """Return the surroundings of an environment.
+def world(environment: str, light: str) -> Any:
+    """Return the surroundings that light a scene.
 
     Parameters
     ----------
-    name : str
-        A key of `ENVIRONMENTS`.
+    environment : str
+        A key of `ENVIRONMENTS`; its own sky is used where the light is its own.
+    light : str
+        ``"own"`` or a key of `RIGS`.
 
     Returns
     -------
     bpy.types.World
         With a mapping node "turn" whose rotation turns the light about the vertical.
     """
-    recipe = ENVIRONMENTS[name]
+    return _world(environment if light == OWN else light, own=light == OWN)
+
+
+@cache
+def _world(name: str, *, own: bool) -> Any:
+    """Return the world of an environment's own light, or of a rig."""
+    if own:
+        panorama, strength = SKIES[ENVIRONMENTS[name].sky](), ENVIRONMENTS[name].strength
+    else:
+        panorama, strength = dome(RIGS[name].zenith, RIGS[name].horizon), 1.0
     made = bpy.data.worlds.new(f"{name} world")
     made.use_nodes = True
     nodes, links = made.node_tree.nodes, made.node_tree.links
@@ -137,13 +153,76 @@ def world(name: str) -> Any:
     turn = nodes.new("ShaderNodeMapping")
     turn.name = "turn"
     picture = nodes.new("ShaderNodeTexEnvironment")
-    picture.image = image(f"{name} sky", SKIES[recipe.sky](), "light")
+    picture.image = image(f"{name} sky", panorama, "light")
     background = nodes["Background"]
-    background.inputs["Strength"].default_value = recipe.strength
+    background.inputs["Strength"].default_value = strength
     links.new(place.outputs["Generated"], turn.inputs["Vector"])
     links.new(turn.outputs["Vector"], picture.inputs["Vector"])
     links.new(picture.outputs["Color"], background.inputs["Color"])
     # An automatic importance map would be as large as the picture asks for; this one is exact.
     made.cycles.sampling_method = "MANUAL"
     made.cycles.sample_map_resolution = 256
+    return made
+
+
+def lamps(environment: str, light: str) -> tuple[Lamp, ...]:
+    """Return the lamps of a scene.
+
+    Parameters
+    ----------
+    environment : str
+        A key of `ENVIRONMENTS`.
+    light : str
+        ``"own"`` or a key of `RIGS`.
+
+    Returns
+    -------
+    tuple of Lamp
+        At most `LAMPS`.
+    """
+    if light != OWN:
+        return RIGS[light].lamps
+    sun = ENVIRONMENTS[environment].sun
+    return () if sun is None else (sun,)
+
+
+def distance(light: str) -> tuple[float, float, float]:
+    """Return what painted distances are multiplied by under a light.
+
+    Parameters
+    ----------
+    light : str
+        ``"own"`` or a key of `RIGS`.
+
+    Returns
+    -------
+    tuple of float
+        Linear colour; white for an environment's own light.
+    """
+    return (1.0, 1.0, 1.0) if light == OWN else RIGS[light].distance
+
+
+@cache
+def lamp_data(lamp: Lamp) -> Any:
+    """Return the Blender lamp of a recipe.
+
+    Parameters
+    ----------
+    lamp : Lamp
+        What it sends.
+
+    Returns
+    -------
+    bpy.types.Light
+        A sun, or a spot lamp of the same irradiance in the middle of the stage.
+    """
+    near = math.isfinite(lamp.distance)
+    made = bpy.data.lights.new("lamp", "SPOT" if near else "SUN")
+    made.color = lamp.colour
+    if not near:
+        made.energy, made.angle = lamp.strength, math.radians(lamp.angle)
+        return made
+    made.energy = lamp.strength * 4 * math.pi * lamp.distance**2
+    made.shadow_soft_size = lamp.distance * math.tan(math.radians(lamp.angle / 2))
+    made.spot_size, made.spot_blend = math.radians(lamp.cone), 0.35
     return made

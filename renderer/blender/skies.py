@@ -110,6 +110,26 @@ def studio() -> Panorama:
     return _over(room, (1.5, 1.6, 1.8), softbox(200, 26, 40, 46))
 
 
+def dome(zenith: tuple[float, float, float], horizon: tuple[float, float, float]) -> Panorama:
+    """Return a plain dome that fades from one radiance overhead to another at eye level.
+
+    Parameters
+    ----------
+    zenith, horizon : tuple of float
+        Linear radiance; below the horizon it is half of that at the horizon.
+
+    Returns
+    -------
+    float array of shape (H, W, 3)
+        The same all around.
+    """
+    _, e = sphere_angles()
+    rise = np.clip(np.sin(e), 0, 1)[..., None]
+    sky = np.array(horizon) * (1 - rise) + np.array(zenith) * rise
+    red, green, blue = horizon
+    return _over(sky, (red / 2, green / 2, blue / 2), 1 - _ramp(e, -0.03, 0.03))
+
+
 SKIES: dict[str, Callable[[], Panorama]] = {
     "clear": clear,
     "window": window,

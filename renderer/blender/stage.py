@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.renderer.blender import coverings, setting, shapes
+from recombine.renderer.blender import coverings, dial, setting, shapes
 from recombine.renderer.blender.api import bproc, bpy, mathutils
-from recombine.renderer.blender.environments import ENVIRONMENTS
 from recombine.renderer.blender.labels import camera_axes
-from recombine.renderer.blender.materials import hue_colour, material
+from recombine.renderer.blender.materials import hue_colour
 from recombine.renderer.library import CAMERA
 
 if TYPE_CHECKING:
-    from recombine.renderer.scene import ObjectSpec, RenderSettings, Scene
+    from recombine.renderer.blender.lights import Lamp
+    from recombine.renderer.scene import Interaction, ObjectSpec, RenderSettings, Scene
 
 
 def _place_camera() -> None:
@@ -54,6 +54,21 @@ def _set_once() -> None:
     cycles.use_fast_gi = False
 
 
+def _aim(thing: Any, lamp: Lamp, turn: float) -> None:
+    """Make a lamp of this kind, pointing at the middle of the stage."""
+    azimuth, elevation = math.radians(lamp.azimuth) + turn, math.radians(lamp.elevation)
+    flat = math.cos(elevation)
+    towards = mathutils.Vector(
+        (flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(elevation))
+    )
+    target = thing.blender_obj
+    target.data = setting.lamp_data(lamp)
+    target.visible_camera = False
+    thing.set_rotation_mat(towards.to_track_quat("Z", "Y").to_matrix())
+    if math.isfinite(lamp.distance):
+        thing.set_location(mathutils.Vector((0.0, 0.0, 0.3)) + towards * lamp.distance)
+
+
 class Stage:
     """The fixed objects, and the operations that dress them for one image."""
 
@@ -62,7 +77,7 @@ class Stage:
         _place_camera()
         self._floor = self._thing("floor")
         self._backdrop = self._thing("backdrop")
-        self._sun = bproc.types.Light("SUN", "sun")
+        self._lamps = [bproc.types.Light("SUN", f"lamp {i}") for i in range(setting.LAMPS)]
         self._slots: list[Any] = []
 
     def _thing(self, name: str) -> Any:
@@ -87,17 +102,18 @@ class Stage:
             spec = scene.objects[index] if index < len(scene.objects) else None
             thing.hide(spec is None)
             if spec is not None:
-                self._dress(thing, spec, index)
+                self._dress(thing, spec, index, scene.interaction)
         self._surround(scene, coverings.shrink(resolution))
         bpy.context.scene.cycles.seed = scene.cycles_seed
 
-    def _dress(self, thing: Any, spec: ObjectSpec, index: int) -> None:
+    def _dress(self, thing: Any, spec: ObjectSpec, index: int, level: Interaction) -> None:
         """Give a slot its shape, material and place."""
         target = thing.blender_obj
         target.data = shapes.mesh(spec.shape)
         slot = target.material_slots[0]
         slot.link = "OBJECT"  # meshes are shared, materials are not
-        slot.material = material(spec.material)
+        slot.material = dial.worn(spec.material, level)
+        dial.set_rays(target, level)
         target.color = (*hue_colour(spec.hue), 1.0)
         target.pass_index = index + 1
         thing.set_location([spec.x, spec.y, 0.0])
@@ -105,32 +121,24 @@ class Stage:
         thing.set_scale([spec.scale] * 3)
 
     def _surround(self, scene: Scene, factor: int) -> None:
-        """Swap floor, backdrop, world and sun."""
-        name = scene.environment
+        """Swap floor, backdrop, world and lamps."""
+        name, own = scene.environment, scene.light == setting.OWN
         self._floor.blender_obj.data = setting.floor_mesh(name, factor)
         backdrop = self._backdrop.blender_obj
         backdrop.data = setting.backdrop_mesh(name, factor)
+        backdrop.color = (*setting.distance(scene.light), 1.0)
         solid = not setting.painted(name)
-        backdrop.visible_diffuse = backdrop.visible_glossy = backdrop.visible_shadow = solid
+        backdrop.visible_diffuse = backdrop.visible_glossy = solid
         backdrop.visible_transmission = solid
-        world = setting.world(name)
+        backdrop.visible_shadow = solid and own  # the lamps of a rig shine through walls
+        world = setting.world(name, scene.light)
         world.node_tree.nodes["turn"].inputs["Rotation"].default_value[2] = -scene.sun_azimuth
         bpy.context.scene.world = world
-        sun = ENVIRONMENTS[name].sun
-        self._sun.hide(sun is None)
-        if sun is not None:
-            azimuth, elevation = (
-                math.radians(sun.azimuth) + scene.sun_azimuth,
-                math.radians(sun.elevation),
-            )
-            flat = math.cos(elevation)
-            towards = mathutils.Vector(
-                (flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(elevation))
-            )
-            self._sun.set_rotation_mat(towards.to_track_quat("Z", "Y").to_matrix())
-            self._sun.set_energy(sun.strength)
-            self._sun.set_color(list(sun.colour))
-            self._sun.blender_obj.data.angle = math.radians(sun.angle)
+        lamps = setting.lamps(name, scene.light)
+        for index, thing in enumerate(self._lamps):
+            thing.hide(index >= len(lamps))
+            if index < len(lamps):
+                _aim(thing, lamps[index], scene.sun_azimuth)
 
     @staticmethod
     def overscan(settings: RenderSettings) -> int:

@@ -138,7 +138,8 @@ def test_well_exposed_with_every_shape(blender, environment):
 def test_environments_cannot_be_mixed_up(blender):
     """Mean colours of the empty scenes are far apart, in every pair."""
     mean = [
-        blender(render_scene, scene(environment=e), QUICK).image.mean((0, 1)) for e in ENVIRONMENTS[:4]
+        blender(render_scene, scene(environment=e), QUICK).image.mean((0, 1))
+        for e in ENVIRONMENTS[:4]
     ]
     for i in range(len(mean)):
         for j in range(i):
