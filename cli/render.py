@@ -27,6 +27,8 @@ class Plan:
     """Name of the preset."""
     scale: float = 1.0
     """Share of the matched blocks to keep; whole blocks always stay whole."""
+    values: int | None = None
+    """Values per recombined factor to keep, a multiple of 4; all by default."""
     split: Path | None = None
     """TOML file that declares another split of the same images."""
     json: bool = False
@@ -38,7 +40,7 @@ class Plan:
         from recombine.renderer.shift import report
         from recombine.renderer.splits import SPLITS
 
-        preset = _preset(self.preset, self.scale, None, self.split)
+        preset = _preset(self.preset, self.scale, None, self.split, self.values)
         plan = make_plan(preset)
         counts = {name: int((plan.split == i).sum()) for i, name in enumerate(SPLITS)}
         if self.json:
@@ -82,6 +84,8 @@ class Render:
     """Blender processes, one thread each; use the number of cores."""
     scale: float = 1.0
     """Share of the matched blocks to render; whole blocks always stay whole."""
+    values: int | None = None
+    """Values per recombined factor to keep, a multiple of 4, for a sketch; all by default."""
     split: Path | None = None
     """TOML file that declares another split of the same images; see `recombine plan --split`."""
     resolution: int | None = None
@@ -102,7 +106,7 @@ class Render:
             if not 1 <= getattr(self, name) <= 4096:
                 option = name.replace("_", "-")
                 raise UsageError(f"--{option}: expected 1 to 4096; got {getattr(self, name)}.")
-        preset = _preset(self.preset, self.scale, self.resolution, self.split)
+        preset = _preset(self.preset, self.scale, self.resolution, self.split, self.values)
         with say.progress(f"render {self.preset}", quiet=self.json) as progress:
             certificate = render_dataset(
                 preset,
@@ -120,10 +124,12 @@ class Render:
         return 0
 
 
-def _preset(name: str, scale: float, resolution: int | None, split: Path | None) -> Preset:
+def _preset(
+    name: str, scale: float, resolution: int | None, split: Path | None, values: int | None
+) -> Preset:
     from recombine.renderer.presets import load_preset, with_split
 
-    preset = load_preset(name, scale=scale, resolution=resolution)
+    preset = load_preset(name, scale=scale, resolution=resolution, values=values)
     if split is None:
         return preset
     from recombine.renderer.declare import load_split

@@ -103,26 +103,32 @@ class Schema:
         Object slots in instance order, then the background.
     recombined : tuple of str
         Keys ``"slot.factor"`` of the categorical factors whose combinations are the cells.
+    crossed : tuple of str
+        Keys of categorical factors of which every cell of every block shows every value.
+    derived : tuple of str
+        Keys that an arrangement computes from the cell and the nuisances of the block.
 
     Raises
     ------
     InvalidInputError
-        When a key is repeated, or a recombined key is unknown or not categorical.
+        When a key is repeated, or a recombined or crossed key is unknown or not categorical.
     """
 
     slots: tuple[Slot, ...]
     recombined: tuple[str, ...]
+    crossed: tuple[str, ...] = ()
+    derived: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.keys)) != len(self.keys):
             raise InvalidInputError(
                 f"Schema: slot.factor keys must be distinct; got {list(self.keys)}. Rename one."
             )
-        for key in self.recombined:
+        for key in (*self.recombined, *self.crossed):
             if key not in self.keys or self.factor(key).kind != "categorical":
                 raise InvalidInputError(
-                    f"Schema: recombined factors must be categorical keys of the schema; "
-                    f"got {key!r}. Choose from {list(self.keys)}."
+                    f"Schema: recombined and crossed factors must be categorical keys of the "
+                    f"schema; got {key!r}. Choose from {list(self.keys)}."
                 )
 
     @property
@@ -132,8 +138,14 @@ class Schema:
 
     @property
     def nuisances(self) -> tuple[str, ...]:
-        """Return the keys that the split does not recombine."""
-        return tuple(k for k in self.keys if k not in self.recombined)
+        """Return the keys that are drawn once per block."""
+        decided = {*self.recombined, *self.crossed, *self.derived}
+        return tuple(k for k in self.keys if k not in decided)
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Return the names of the object slots, in instance order."""
+        return tuple(s.name for s in self.slots if s.name.startswith("object"))
 
     @property
     def cell_shape(self) -> tuple[int, ...]:
@@ -183,7 +195,8 @@ class Schema:
                 )
                 for s in data["slots"]
             )
-            return cls(slots, tuple(data["recombined"]))
+            rest = (tuple(data.get(name, ())) for name in ("crossed", "derived"))
+            return cls(slots, tuple(data["recombined"]), *rest)
         except (KeyError, TypeError) as error:
             raise InvalidInputError(
                 f"Schema: expected slots with factors and a list 'recombined'; got an entry "

@@ -10,7 +10,16 @@ from typing import Any
 
 from recombine.renderer.errors import InvalidInputError
 from recombine.renderer.factors import Schema
-from recombine.renderer.scene import ObjectSpec, RenderSettings, Scene
+from recombine.renderer.scene import Interaction, ObjectSpec, RenderSettings, Scene
+
+OBJECT_FIELDS = ("shape", "material", "x", "y", "yaw", "scale", "hue")
+PHYSICS: dict[str, Interaction] = {
+    "isolated": "isolated",
+    "shadows": "shadows",
+    "full": "full",
+    "occlusion": "full",
+}
+"""Levels of ``scene.interaction``: occlusion is a matter of places, not of physics."""
 
 
 def scene_hash(scene: Scene, settings: RenderSettings) -> str:
@@ -42,9 +51,10 @@ def scene_of(
     Parameters
     ----------
     schema : Schema
-        Slots; every slot whose name starts with ``"object"`` becomes one object.
+        Slots; every slot whose name starts with ``"object"`` becomes one object. An object whose
+        factor ``present`` is 0 is absent; its latents stay, so that it can be put back.
     constants : mapping of str to str
-        Names of what does not vary, for example ``{"object.material": "glazed"}``.
+        Names of what does not vary, for example ``{"object.material": "glaze"}``.
     latents : mapping of str to number
         One value per key of the schema.
     cycles_seed : int
@@ -56,18 +66,29 @@ def scene_of(
         When neither a latent nor a constant says what an object needs.
     """
 
-    def value(slot: str, name: str) -> Any:
+    def value(slot: str, name: str, default: Any = None) -> Any:
         key = f"{slot}.{name}"
         if key in constants:
             return constants[key]
         if key not in latents:
+            if default is not None:
+                return default
             raise InvalidInputError(
                 f"scene: expected a latent or constant {key!r}; got neither. Add it to the preset."
             )
         factor = schema.factor(key)
         return factor.values[int(latents[key])] if factor.values else float(latents[key])
 
-    names = [s.name for s in schema.slots if s.name.startswith("object")]
-    fields = ("shape", "material", "x", "y", "yaw", "scale", "hue")
-    objects = tuple(ObjectSpec(**{f: value(n, f) for f in fields}) for n in names)
-    return Scene(objects, value("background", "environment"), cycles_seed)
+    def thing(slot: str) -> ObjectSpec | None:
+        if latents.get(f"{slot}.present", 1) == 0:
+            return None
+        return ObjectSpec(**{f: value(slot, f) for f in OBJECT_FIELDS})
+
+    return Scene(
+        objects=tuple(thing(s) for s in schema.objects),
+        environment=value("background", "environment"),
+        cycles_seed=cycles_seed,
+        sun_azimuth=value("light", "azimuth", 0.0),
+        light=value("light", "rig", "own"),
+        interaction=PHYSICS[value("scene", "interaction", "full")],
+    )

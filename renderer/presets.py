@@ -5,86 +5,41 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recombine.renderer.errors import UsageError
-from recombine.renderer.factors import Factor, Schema, Slot
-from recombine.renderer.placement import Separation
-from recombine.renderer.scene import RenderSettings
-from recombine.renderer.splits import OrbitSplit, Sizes, Split
+from recombine.renderer.presets_base import Preset
+from recombine.renderer.presets_pairs import (
+    object_background,
+    object_object,
+    object_texture,
+    smoke,
+)
+from recombine.renderer.splits import Sizes
 
 if TYPE_CHECKING:
     from recombine.renderer.declare import DeclaredSplit
 
 
-@dataclass(frozen=True)
-class Preset:
-    """A dataset recipe: slots, split, sizes and how it is drawn.
+PRESETS: dict[str, Callable[..., Preset]] = {
+    "smoke": smoke,
+    "object-background": object_background,
+    "object-texture": object_texture,
+    "object-object": object_object,
+}
 
-    Attributes
-    ----------
-    name, version : str
-        Identity; every seed depends on both.
-    summary : str
-        One line for `recombine render --help` and the data card.
-    schema : Schema
-        Slots and factors.
-    constants : tuple of (str, str)
-        Keys of the scene that this preset does not vary, for example the material.
-    split : Split
-        ID and OOC cells.
-    sizes : Sizes
-        Blocks per part.
-    settings : RenderSettings
-        Resolution and quality.
-    separation : {"apart", "unoccluded"}, optional
-        How objects must stand to one another; None where there is one.
-    """
-
-    name: str
-    version: str
-    summary: str
-    schema: Schema
-    constants: tuple[tuple[str, str], ...]
-    split: Split
-    sizes: Sizes
-    settings: RenderSettings
-    separation: Separation | None = None
+__all__ = ["PRESETS", "Preset", "load_preset", "with_split"]
 
 
-def _smoke() -> Preset:
-    shapes = ("pawn", "pumpkin", "star", "knot")
-    environments = ("meadow", "parlour", "courtyard", "studio")
-    placed = Slot(
-        "object",
-        (
-            Factor("shape", "categorical", values=shapes),
-            Factor("x", "continuous", low=-0.5, high=0.5, unit="m"),
-            Factor("y", "continuous", low=-0.35, high=0.45, unit="m"),
-            Factor("yaw", "periodic"),
-            Factor("scale", "continuous", low=0.65, high=0.9, unit="m"),
-            Factor("hue", "periodic"),
-        ),
-    )
-    background = Slot("background", (Factor("environment", "categorical", values=environments),))
-    return Preset(
-        name="smoke",
-        version="1.0",
-        summary="4 objects x 4 environments, 64 px, about two minutes on two cores",
-        schema=Schema((placed, background), ("object.shape", "background.environment")),
-        constants=(("object.material", "glaze"),),
-        split=OrbitSplit(ladder=((0, 1),), ooc=(2, 3)),
-        sizes=Sizes(train=128, val=16, test=24),
-        settings=RenderSettings(resolution=64, samples=16, denoise=True),
-    )
-
-
-PRESETS: dict[str, Callable[[], Preset]] = {"smoke": _smoke}
-
-
-def load_preset(name: str, *, scale: float = 1.0, resolution: int | None = None) -> Preset:
-    """Return a preset, optionally shrunk to whole blocks or at another resolution.
+def load_preset(
+    name: str,
+    *,
+    scale: float = 1.0,
+    resolution: int | None = None,
+    values: int | None = None,
+) -> Preset:
+    """Return a preset, optionally shrunk to whole blocks, fewer values or another resolution.
 
     Parameters
     ----------
@@ -94,6 +49,10 @@ def load_preset(name: str, *, scale: float = 1.0, resolution: int | None = None)
         Share of the blocks to keep, above 0; every part keeps at least one block.
     resolution : int, optional
         Image edge in pixels; the latents stay the same.
+    values : int, optional
+        Largest number of values per recombined factor, a multiple of 4: the first ones are kept,
+        so the cells are whole orbits of a smaller group. Named ``preset--values-n``; a cell under
+        a nuisance vector has the same pixels as in the whole preset.
 
     Raises
     ------
@@ -111,6 +70,10 @@ def load_preset(name: str, *, scale: float = 1.0, resolution: int | None = None)
             f"--resolution: expected 16 to 1024 pixels; got {resolution}. Use 64, 128 or 256."
         )
     preset = PRESETS[name]()
+    if values is not None:
+        if not 4 <= values <= 32:
+            raise UsageError(f"--values: expected 4 to 32; got {values}. Use 8 for a sketch.")
+        preset = replace(PRESETS[name](values), name=f"{name}--values-{values}")
     if scale != 1.0:
         preset = replace(preset, sizes=_shrunk(preset, scale))
     if resolution is not None:

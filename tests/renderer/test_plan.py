@@ -30,7 +30,7 @@ def test_smoke_has_the_promised_counts() -> None:
 
 def test_same_preset_same_digest_other_version_other_digest() -> None:
     assert make_plan(SMALL).digest() == make_plan(SMALL).digest()
-    assert make_plan(SMALL).digest() != make_plan(replace(SMALL, version="1.1")).digest()
+    assert make_plan(SMALL).digest() != make_plan(replace(SMALL, version="9")).digest()
 
 
 def test_test_blocks_are_matched_between_id_and_ooc() -> None:

@@ -1,0 +1,106 @@
+"""Presets that recombine two factors: an object and where it is, what it is made of, its partner.
+
+Rungs train on 24,576 images each at full size; a function's argument is the largest number of
+values per factor.
+"""
+
+from __future__ import annotations
+
+import math
+
+from recombine.renderer.factors import Schema, Slot
+from recombine.renderer.library import ENVIRONMENTS, MATERIALS, SHAPES
+from recombine.renderer.presets_base import (
+    TRAIN_TIER,
+    Preset,
+    background_slot,
+    categorical,
+    object_slot,
+    orbit_ladder,
+)
+from recombine.renderer.scene import RenderSettings
+from recombine.renderer.splits import OrbitSplit, Sizes
+
+PAIR_SCALE = (0.55, 0.75)
+
+
+def smoke(values: int = 4) -> Preset:
+    """Return the smallest preset, for the quickstart and continuous integration."""
+    named = categorical("shape", ("pawn", "pumpkin", "star", "knot")[:values])
+    return Preset(
+        name="smoke",
+        version="1.1",
+        summary="4 objects x 4 environments, 64 px, about a minute on two cores",
+        schema=Schema(
+            (object_slot("object", named, scale=(0.65, 0.9)), background_slot(min(values, 4))),
+            ("object.shape", "background.environment"),
+        ),
+        constants=(("object.material", "glaze"),),
+        split=OrbitSplit(ladder=((0, 1),), ooc=(2, 3)),
+        sizes=Sizes(train=128, val=16, test=24),
+        settings=RenderSettings(resolution=64, samples=8, denoise=True),
+    )
+
+
+def object_background(values: int = 32) -> Preset:
+    """Return one object in front of an environment, which lights and shades it."""
+    shapes, environments = SHAPES[:values], ENVIRONMENTS[:values]
+    return Preset(
+        name="object-background",
+        version="1.0",
+        summary="32 objects x 16 environments: the background lights the object",
+        schema=Schema(
+            (
+                object_slot("object", categorical("shape", shapes)),
+                background_slot(len(environments)),
+            ),
+            ("object.shape", "background.environment"),
+        ),
+        constants=(("object.material", "glaze"),),
+        split=orbit_ladder(math.gcd(len(shapes), len(environments))),
+        sizes=Sizes(train=384, val=16, test=32),
+        settings=TRAIN_TIER,
+    )
+
+
+def object_texture(values: int = 32) -> Preset:
+    """Return one object in one of many materials: which shape wears which texture."""
+    shapes, materials = SHAPES[:values], MATERIALS[:values]
+    named = categorical("shape", shapes), categorical("material", materials)
+    return Preset(
+        name="object-texture",
+        version="1.0",
+        summary="32 objects x 16 materials: attributes bound to one object",
+        schema=Schema(
+            (object_slot("object", *named), background_slot()),
+            ("object.shape", "object.material"),
+        ),
+        constants=(),
+        split=orbit_ladder(math.gcd(len(shapes), len(materials))),
+        sizes=Sizes(train=384, val=16, test=32),
+        settings=TRAIN_TIER,
+    )
+
+
+def object_object(values: int = 32) -> Preset:
+    """Return two objects that neither touch nor hide nor light each other: the additive control."""
+    slots = (_partner("object0", values), _partner("object1", values), background_slot())
+    return Preset(
+        name="object-object",
+        version="1.0",
+        summary="32 x 32 objects apart, no light between them: the additive control",
+        schema=Schema(slots, ("object0.shape", "object1.shape")),
+        constants=(
+            ("object0.material", "glaze"),
+            ("object1.material", "glaze"),
+            ("scene.interaction", "isolated"),
+        ),
+        split=orbit_ladder(values),
+        sizes=Sizes(train=192, val=8, test=16),
+        settings=TRAIN_TIER,
+        separation="unoccluded",
+    )
+
+
+def _partner(name: str, values: int) -> Slot:
+    return object_slot(name, categorical("shape", SHAPES[:values]), scale=PAIR_SCALE)
