@@ -8,7 +8,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from simulate import SETTINGS, TRUTH, draw
+from scipy import special
+from simulate import SETTINGS, TRUTH, draw, draw_counts
 
 from recombine.benchmark import stats
 from recombine.renderer.errors import InvalidInputError
@@ -47,10 +48,43 @@ def holds(value):
     return 0.925 <= value <= 0.985
 
 
-@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("seeds", [3, 5, 10])
 @pytest.mark.parametrize("setting", list(SETTINGS))
 def test_interval_covers_the_truth(seeds, setting):
     assert holds(coverage(ours, seeds, SETTINGS[setting]))
+
+
+def near_the_end(method, repetitions=500):
+    """Return the coverage at 97 % accuracy, 3 seeds and 8 cells that differ."""
+    rng, spread, mean = np.random.default_rng(11), (0.1, 0.8), 3.0
+    truth = special.ndtr(mean / math.sqrt(2 + spread[0] ** 2 + spread[1] ** 2))
+    inside = []
+    for _ in range(repetitions):
+        interval = method(draw_counts(rng, 3, 8, mean, spread) / 25)
+        if interval is not None:
+            inside.append(interval[0] <= truth <= interval[1])
+    return np.mean(inside)
+
+
+def test_interval_covers_near_the_end_of_the_scale():
+    assert 0.925 <= near_the_end(ours) <= 0.99
+    assert near_the_end(lambda x: stats.crossed_mean(x, None).ci95) < 0.92
+
+
+@given(st.integers(2, 24), st.floats(0.01, 0.99), st.floats(1e-4, 0.2))
+def test_the_ends_of_the_interval_are_just_not_rejected(df, value, error):
+    """The definition of Wilson's interval: at its ends the t statistic is the quantile."""
+    found = stats.Estimate(value, error, float(df), (0.0, 1.0))
+    n = value * (1 - value) / error**2
+    for end in stats._wilson(found, (0.0, 1.0)):
+        statistic = abs(value - end) / math.sqrt(max(end * (1 - end), 1e-300) / n)
+        assert statistic == pytest.approx(scipy.stats.t.ppf(0.975, df), rel=1e-4)
+
+
+def test_in_the_middle_of_the_scale_the_interval_is_the_plain_one():
+    scores = draw(np.random.default_rng(12), 10, 200, (0.01, 0.02)) - 0.2
+    ours_, plain = stats.crossed_mean(scores).ci95, stats.crossed_mean(scores, None).ci95
+    assert ours_ == pytest.approx(plain, abs=2e-4)
 
 
 @pytest.mark.parametrize(("wrong", "setting"), [(t_over_seeds, "cell"), (t_over_cells, "seed")])
