@@ -192,7 +192,8 @@ class TrainData:
         self._fields = frozenset(fields)
         self._max_images = max_images
         self._dataset = dataset
-        self._indices = _first(dataset.indices(split, rung=rung), limit, split)
+        found = _first(dataset.indices(split, rung=rung), limit, split)
+        self._indices = served_order(dataset, found)
         self._pixels: UInt8[Array, "n height width 3"] | None = None
         self._mask_cache: UInt8[Array, "n height width"] | None = None
 
@@ -234,13 +235,33 @@ class TrainData:
             self._count(len(rows))
             yield self._batch(rows)
 
+    def count_again(self, n_images: int) -> None:
+        """Count images that are trained on once more without being served, from kept features.
+
+        Parameters
+        ----------
+        n_images : int
+            At least 0.
+
+        Raises
+        ------
+        UsageError
+            When the number is negative.
+        ResourceError
+            When the image budget of the run is used up.
+        """
+        if n_images < 0:
+            raise UsageError(f"TrainData.count_again: expected at least 0 images, got {n_images}")
+        self._count(n_images)
+
     def arrays(self) -> Batch:
-        """Return all images at once, in stored order; for evaluation, not counted as training.
+        """Return all images at once, for evaluation; not counted as training.
 
         Returns
         -------
         Batch
-            Everything; ``len(self)`` images in memory.
+            Everything; ``len(self)`` images in memory, in an order that is the same for every
+            seed and says nothing about cells.
         """
         return self._batch(np.arange(len(self)))
 
@@ -276,6 +297,28 @@ class TrainData:
             integral = self._dataset.schema.factor(key).kind == "categorical"
             out[key] = torch.from_numpy(values.astype(np.int64 if integral else np.float32))
         return out
+
+
+def served_order(dataset: DatasetLike, indices: Int[Array, " n"]) -> Int[Array, " n"]:
+    """Return images in the order in which a learner gets to know them.
+
+    Stored order runs through the cells of every block, so it would tell them apart.
+
+    Parameters
+    ----------
+    dataset : DatasetLike
+        Its Merkle root is the key: the order is the same for every method and seed.
+    indices : array
+        ``(n,)`` image indices.
+
+    Returns
+    -------
+    array
+        The same images, permuted.
+    """
+    rank = np.random.default_rng(int(dataset.root[:16], 16)).permutation(len(dataset))
+    shuffled: Array = indices[np.argsort(rank[indices])]
+    return shuffled
 
 
 def _first(indices: Int[Array, " n"], limit: int | None, split: str) -> Int[Array, " limit"]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recombine.benchmark.answering import MAX_ABS, MAX_DIM, MAX_SLOTS, Answers, gather, questions
-from recombine.benchmark.data import FIELDS_OF_TRACK
+from recombine.benchmark.data import FIELDS_OF_TRACK, served_order
 from recombine.benchmark.identity import environment, settings_of
 from recombine.benchmark.isolation import Cell, workplace
 from recombine.benchmark.isolation_data import plain_spec, write_served
@@ -145,7 +145,8 @@ def _write_job(order: _Order, cell: Cell) -> dict[str, Any]:
     dataset, options, submission = order.dataset, order.options, order.submission
     served = {}
     if submission.kind == "Learner":
-        parts = {"train": _train_indices(dataset, options), "val": dataset.indices("id_val")}
+        val = served_order(dataset, dataset.indices("id_val"))
+        parts = {"train": _train_indices(dataset, options), "val": val}
         room = sum(map(len, parts.values())) * dataset.resolution**2 * 4
         require_space(cell.folder, 2 * room)
         fields = FIELDS_OF_TRACK[submission.card.supervision]
@@ -171,7 +172,7 @@ def _train_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"
             f"isolation: id_train holds {len(found)} images, {options.n_train} were asked for; "
             "render more or ask for fewer"
         )
-    return found[: options.n_train]
+    return served_order(dataset, found[: options.n_train])
 
 
 def _read(

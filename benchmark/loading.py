@@ -1,4 +1,4 @@
-"""Finding a submission: a name, ``package.module:Class`` or ``file.py:Class``."""
+"""Finding a submission: a name, ``package.module:Class``, ``file.py:Class`` or a hub model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from recombine.benchmark.hub import is_hub
 from recombine.benchmark.protocol import DataTrack, Encoder, Inverter, Learner, MethodCard
 from recombine.renderer.errors import InvalidInputError, UsageError
 
@@ -36,7 +37,7 @@ def load_learner(
     Parameters
     ----------
     spec : str
-        ``file.py:Class``, ``package.module:Class``, or a key of ``names``.
+        ``file.py:Class``, ``package.module:Class``, a hub model (`hub`), or a key of ``names``.
     names : Mapping of str to str, optional
         Short names of known methods, each to a ``package.module:Class``.
     settings : Mapping, optional
@@ -60,6 +61,10 @@ def load_learner(
     Traceback (most recent call last):
     recombine.renderer.errors.UsageError: submission 'autoencodr': ... Did you mean 'autoencoder'?
     """
+    if is_hub(spec):
+        from recombine.benchmark.hub_method import hub_method
+
+        return hub_method(spec)
     where, colon, name = (names or {}).get(spec, spec).rpartition(":")
     if not colon or not where or not name:
         raise UsageError(

@@ -67,8 +67,9 @@ class Check:
     def _checks(self) -> tuple[str | None, str | None, list[dict[str, Any]]]:
         """Return kind, id and checks."""
         from recombine.baselines import BASELINES
+        from recombine.benchmark.hub import is_hub
 
-        if self.submission in BASELINES:
+        if self.submission in BASELINES or is_hub(self.submission):
             from recombine.benchmark.check import run_checks
             from recombine.cli.submissions import resolve
 

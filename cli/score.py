@@ -91,10 +91,11 @@ class Score:
     def _submission(self) -> AnySubmission:
         """Return a baseline as an object, and anything else shut in."""
         from recombine.baselines import BASELINES
+        from recombine.benchmark.hub import is_hub
         from recombine.cli.check import limits
         from recombine.cli.submissions import resolve
 
-        if self.submission in BASELINES:
+        if self.submission in BASELINES or is_hub(self.submission):
             return resolve(self.submission, self.size, self.out / "runs" / "cache")
         from recombine.benchmark.isolation import isolate
 

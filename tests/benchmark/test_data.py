@@ -102,9 +102,31 @@ def test_one_batch_survives_drop_last_when_the_set_is_smaller(dataset):
 
 
 def test_limits_are_nested(dataset):
-    small = TrainData(dataset, "id_train", limit=16).arrays().images
-    large = TrainData(dataset, "id_train", limit=48).arrays().images
-    assert torch.equal(small, large[:16])
+    small = {i.numpy().tobytes() for i in TrainData(dataset, "id_train", limit=16).arrays().images}
+    large = {i.numpy().tobytes() for i in TrainData(dataset, "id_train", limit=48).arrays().images}
+    assert len(small) == 16
+    assert len(large) == 48
+    assert small < large
+
+
+def test_the_order_of_all_images_hides_the_cells(dataset):
+    served = TrainData(dataset, "id_train", fields=("factors",))
+    shapes = served.arrays().factors["object.shape"].numpy()
+    stored = dataset.cells[dataset.indices("id_train"), 0]
+    assert sorted(shapes) == sorted(stored)
+    assert np.mean(shapes == stored) < 0.5  # stored order runs through the cells of every block
+    again = TrainData(dataset, "id_train", fields=("factors",)).arrays()
+    assert np.array_equal(again.factors["object.shape"].numpy(), shapes)
+
+
+def test_images_seen_again_are_counted(dataset):
+    data = TrainData(dataset, "id_train", max_images=100)
+    data.count_again(90)
+    assert data.images_served == 90
+    with pytest.raises(ResourceError, match="may see 100 images"):
+        data.count_again(20)
+    with pytest.raises(UsageError, match="at least 0"):
+        data.count_again(-1)
 
 
 def test_budget_stops_the_data(dataset):
@@ -142,4 +164,4 @@ def test_batch_size_must_be_positive(dataset):
 
 def test_nothing_in_the_data_names_an_index_or_a_cell(dataset):
     public = {name for name in dir(TrainData(dataset, "id_train")) if not name.startswith("_")}
-    assert public == {"spec", "images_served", "batches", "arrays"}
+    assert public == {"spec", "images_served", "batches", "arrays", "count_again"}

@@ -6,7 +6,7 @@ import torch
 from fakes import FakeDataset
 
 from recombine.benchmark import isolation_data
-from recombine.benchmark.data import FIELDS_OF_TRACK, TrainData, split_spec
+from recombine.benchmark.data import FIELDS_OF_TRACK, TrainData, served_order, split_spec
 from recombine.benchmark.isolation_data import (
     ServedData,
     plain_spec,
@@ -24,7 +24,7 @@ def dataset():
 
 
 def served(dataset, tmp_path, track, **over):
-    indices = dataset.indices("id_train")
+    indices = served_order(dataset, dataset.indices("id_train"))
     what = write_served(tmp_path / track, dataset, indices, FIELDS_OF_TRACK[track])
     return what, ServedData(tmp_path / track, what, split_spec(dataset), **over)
 
