@@ -24,7 +24,8 @@ class Doctor:
 
     def run(self) -> int:
         """Examine the machine and print what was found."""
-        from recombine.renderer.render import provenance, require_blender
+        from recombine.renderer.provenance import provenance
+        from recombine.renderer.render import require_blender
 
         require_blender()
         found = {k: str(v) for k, v in provenance().items()}
@@ -42,7 +43,7 @@ class Doctor:
 
 def _blender() -> dict[str, str]:
     """Make a test render in a worker process, as `render` would."""
-    from recombine.renderer.pool import local_pool
+    from recombine.renderer.pool_workers import local_pool
     from recombine.renderer.render import start_worker
 
     executor = local_pool(1, start_worker)()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +13,7 @@ from recombine.cli import say
 
 if TYPE_CHECKING:
     from recombine.renderer.presets import Preset
+    from recombine.renderer.verify import Certificate
 
 PresetName = Annotated[str, tyro.conf.Positional]
 
@@ -73,6 +75,11 @@ class Render:
     complete or absent. Stop it at any time, even with kill -9, and run the same command again:
     it goes on, and the finished pixels are the same to the last bit.
 
+    Three places to draw, all with the same result: the cores of this machine (--workers), the
+    workers of a dask scheduler (--cluster), or the tasks of a job array (--shard i/n; see
+    `recombine slurm`). The folder is on a disk that all of them see, or each task has its own
+    and `recombine merge` joins them.
+
     Example: recombine render smoke --out runs/smoke --workers 2
     """
 
@@ -82,6 +89,12 @@ class Render:
     """Dataset folder to write."""
     workers: int = 2
     """Blender processes, one thread each; use the number of cores."""
+    max_memory: float = 4.0
+    """GB of memory per worker; one that holds more is replaced after its shard."""
+    cluster: str | None = None
+    """Address of a dask scheduler, such as tcp://node1:8786; its workers draw."""
+    shard: str | None = None
+    """Draw only the i-th of n groups of shards, written i/n; the last to finish seals."""
     scale: float = 1.0
     """Share of the matched blocks to render; whole blocks always stay whole."""
     values: int | None = None
@@ -99,29 +112,84 @@ class Render:
 
     def run(self) -> int:
         """Render, seal, verify and preview."""
+        self._check()
+        preset = _preset(self.preset, self.scale, self.resolution, self.split, self.values)
+        label = f"render {self.preset}" + (f", shard {self.shard}" if self.shard else "")
+        with say.progress(label, quiet=self.json) as progress:
+            if self.shard:
+                return self._part(preset, progress)
+            certificate = self._whole(preset, progress)
+        self._say(certificate)
+        return 0
+
+    def _check(self) -> None:
         from recombine.renderer.errors import UsageError
-        from recombine.renderer.render import render_dataset
 
         for name in ("workers", "shard_size"):
             if not 1 <= getattr(self, name) <= 4096:
                 option = name.replace("_", "-")
                 raise UsageError(f"--{option}: expected 1 to 4096; got {getattr(self, name)}.")
-        preset = _preset(self.preset, self.scale, self.resolution, self.split, self.values)
-        with say.progress(f"render {self.preset}", quiet=self.json) as progress:
-            certificate = render_dataset(
-                preset,
-                self.out,
-                workers=self.workers,
-                existing=self.existing,
-                shard_size=self.shard_size,
-                progress=progress,
+        if not self.max_memory > 0:
+            raise UsageError(f"--max-memory: expected GB above 0; got {self.max_memory}.")
+        if self.shard and self.cluster:
+            raise UsageError("--shard and --cluster: expected one of them; got both.")
+        if self.shard and self.existing != "skip":
+            raise UsageError(
+                "--shard: tasks share a folder and only add to it (--existing skip); got "
+                f"--existing {self.existing}. Remove the folder to start over."
             )
+
+    def _whole(self, preset: Preset, progress: say.Progress) -> Certificate:
+        from recombine.renderer.render import local_engine, render_dataset
+
+        render = partial(
+            render_dataset,
+            preset,
+            self.out,
+            existing=self.existing,
+            shard_size=self.shard_size,
+            progress=progress,
+        )
+        if self.existing == "verify":
+            return render()
+        if not self.cluster:
+            return render(engine=local_engine(self.workers, int(self.max_memory * 1e9)))
+        from recombine.renderer.cluster import cluster_engine
+
+        with cluster_engine(self.cluster, self.out) as engine:
+            return render(engine=engine)
+
+    def _part(self, preset: Preset, progress: say.Progress) -> int:
+        from recombine.renderer.render import local_engine
+        from recombine.renderer.render_part import Part, render_part
+
+        outcome = render_part(
+            preset,
+            self.out,
+            Part.parse(self.shard or ""),
+            shard_size=self.shard_size,
+            progress=progress,
+            engine=local_engine(self.workers, int(self.max_memory * 1e9)),
+        )
+        if outcome.certificate:
+            self._say(outcome.certificate)
+        elif self.json:
+            say.emit({"shard": self.shard, "images": outcome.images, "missing": outcome.missing})
+        elif outcome.missing:
+            say.line(
+                f"{self.out}: shard {self.shard} is done ({outcome.images} images); "
+                f"{outcome.missing} files of other tasks are open, the last task seals"
+            )
+        else:
+            say.line(f"{self.out}: shard {self.shard} is done; another task has sealed")
+        return 0
+
+    def _say(self, certificate: Certificate) -> None:
         if self.json:
             say.emit(certificate.to_dict())
         else:
             say.line(f"{self.out}: sealed, root {certificate.root[:16]}, every check passed")
             say.line(f"contact sheet: {self.out / 'preview.png'}")
-        return 0
 
 
 def _preset(

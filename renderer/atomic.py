@@ -96,9 +96,9 @@ def require_space(folder: Path, needed: int) -> None:
         )
 
 
-def clear_leftovers(folder: Path) -> None:
-    """Remove temporary files that a killed writer left in a folder."""
-    for leftover in folder.glob(".*.tmp"):
+def clear_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove temporary files that a killed writer of ``name`` left in a folder."""
+    for leftover in folder.glob(f".{name}.*.tmp"):
         leftover.unlink(missing_ok=True)
 
 

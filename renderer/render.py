@@ -2,42 +2,75 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import importlib.util
-import os
 import platform
-import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-from recombine.renderer.atomic import clear_leftovers, disk_error, require_space
-from recombine.renderer.errors import IntegrityError, ResourceError, UsageError
+from recombine.renderer.atomic import clear_leftovers, require_space
+from recombine.renderer.errors import ResourceError
 from recombine.renderer.plan import Plan
 from recombine.renderer.planning import make_plan
-from recombine.renderer.pool import UNITS_PER_WORKER, Unit, local_pool, run_units
+from recombine.renderer.pool import Unit, run_units
+from recombine.renderer.pool_workers import MAX_RSS, local_pool
 from recombine.renderer.presets import Preset
-from recombine.renderer.seal import write_manifest
-from recombine.renderer.store import (
-    SHARD_SIZE,
-    load_plan,
-    save_plan,
-    save_shard,
-    shard_is_complete,
-    shard_path,
-    shard_ranges,
-    stored_shard_size,
+from recombine.renderer.provenance import provenance
+from recombine.renderer.render_folder import (
+    Existing,
+    finish,
+    locked,
+    open_units,
+    prepare,
+    require_passed,
+    units_of,
+    unseal,
 )
+from recombine.renderer.store import SHARD_SIZE, load_plan, save_shard
 from recombine.renderer.verify import Certificate, verify
 
-Existing = Literal["skip", "verify", "overwrite", "error"]
 BYTES_PER_PIXEL = 9  # colour 3, normals 3, depth 2, mask 1; an upper bound, labels compress
 SPARE_BYTES = 20_000_000
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where units are drawn.
+
+    Attributes
+    ----------
+    make_executor : callable
+        Returns a fresh `concurrent.futures.Executor`.
+    task : callable
+        Picklable; draws one unit of a dataset folder in a worker of the executor.
+    """
+
+    make_executor: Callable[[], Executor]
+    task: Callable[[Path, Unit], None]
+
+
+def local_engine(workers: int, max_rss: int = MAX_RSS) -> Engine:
+    """Return the engine of this machine: one single-threaded Blender per worker process.
+
+    Parameters
+    ----------
+    workers : int
+        Processes; as many as there are cores.
+    max_rss : int
+        Bytes of resident memory above which a worker is replaced after its unit.
+
+    Raises
+    ------
+    ResourceError
+        When Python is not 3.11 or a wheel of Blender is missing.
+    """
+    require_blender()
+    return Engine(local_pool(workers, start_worker, max_rss=max_rss), render_unit)
 
 
 def render_dataset(
@@ -47,8 +80,8 @@ def render_dataset(
     workers: int = 2,
     existing: Existing = "skip",
     shard_size: int = SHARD_SIZE,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
-    make_executor: Callable[[], Executor] | None = None,
+    progress: Progress = lambda _done, _total: None,
+    engine: Engine | None = None,
 ) -> Certificate:
     """Render a preset into a folder, or finish what an earlier call began.
 
@@ -59,7 +92,7 @@ def render_dataset(
     folder : Path
         Dataset folder.
     workers : int
-        Blender processes of the default pool.
+        Blender processes of the default engine.
     existing : {"skip", "verify", "overwrite", "error"}
         What to do with shards already there: keep the intact ones, only verify, start over,
         or refuse.
@@ -67,8 +100,8 @@ def render_dataset(
         Images per shard; a folder that is resumed keeps the size it began with.
     progress : callable
         Told (images done, images in all) at the start and after every shard.
-    make_executor : callable, optional
-        Any maker of `concurrent.futures.Executor`; its workers must have Blender.
+    engine : Engine, optional
+        Where to draw; worker processes of this machine by default.
 
     Returns
     -------
@@ -85,19 +118,82 @@ def render_dataset(
         When the folder holds another dataset, or the finished data fail a check.
     """
     if existing == "verify":
-        return _require(verify(folder), folder)
-    require_blender()
+        return require_passed(verify(folder), folder)
+    engine = engine or local_engine(workers)
     plan = make_plan(preset)
-    resolution = plan.settings.resolution
-    require_space(folder, len(plan) * resolution**2 * BYTES_PER_PIXEL + SPARE_BYTES)
-    with _locked(folder):
-        _prepare(folder, plan, existing, shard_size)
-        pool = make_executor or local_pool(workers, start_worker)
-        _draw(folder, plan, pool, workers * UNITS_PER_WORKER, progress)
-        _seal(folder, plan)
-        certificate = verify(folder)
-        _preview(folder)
-    return _require(certificate, folder)
+    require_space(folder, space_for(plan, len(plan)))
+    with locked(folder):
+        for place in (folder, folder / "shards"):
+            if place.exists():
+                clear_leftovers(place)
+        prepare(folder, plan, existing, shard_size)
+        draw(folder, plan, units_of(folder, plan), engine, progress)
+        return finish(folder, plan)
+
+
+def draw(
+    folder: Path, plan: Plan, units: Sequence[Unit], engine: Engine, progress: Progress
+) -> None:
+    """Draw the units that are not complete yet.
+
+    Parameters
+    ----------
+    folder : Path
+        A prepared dataset folder.
+    plan : Plan
+        Its plan.
+    units : sequence of Unit
+        What must be complete afterwards.
+    engine : Engine
+        Where to draw.
+    progress : callable
+        Told (images done, images in all) at the start and after every unit.
+    """
+    left = open_units(folder, plan, units)
+    total = sum(map(len, units))
+    finished = total - sum(map(len, left))
+    progress(finished, total)
+    if left:
+        unseal(folder)
+
+    def done(unit: Unit) -> None:
+        nonlocal finished
+        finished += len(unit)
+        progress(finished, total)
+
+    run_units(
+        left,
+        functools.partial(engine.task, folder),
+        engine.make_executor,
+        done=done,
+        ledger=folder / "failures.jsonl",
+        describe=functools.partial(cells_of, plan),
+    )
+
+
+def render_unit(folder: Path, unit: Unit) -> None:
+    """Draw the images of one shard in this process, a started worker, and write it.
+
+    Parameters
+    ----------
+    folder : Path
+        Dataset folder with its plan.
+    unit : Unit
+        Which images.
+    """
+    from recombine.renderer.blender import worker
+
+    plan = load_plan(folder)
+    indices = range(unit.start, unit.stop)
+    rendered = [worker.render_one(plan.scene(i), plan.settings) for i in indices]
+    save_shard(folder, unit.number, plan, indices, rendered, provenance())
+
+
+def start_worker() -> None:
+    """Prepare a process for rendering; the initializer of every worker."""
+    from recombine.renderer.blender import worker
+
+    worker.start_worker()
 
 
 def require_blender() -> None:
@@ -121,139 +217,23 @@ def require_blender() -> None:
             )
 
 
-def start_worker() -> None:
-    """Prepare a process for rendering; the initializer of every worker."""
-    from recombine.renderer.blender import worker
-
-    worker.start_worker()
+def space_for(plan: Plan, n_images: int) -> int:
+    """Return the bytes that some images of a plan need at most on disk."""
+    return n_images * plan.settings.resolution**2 * BYTES_PER_PIXEL + SPARE_BYTES
 
 
-def render_unit(folder: Path, unit: Unit) -> None:
-    """Draw the images of one shard and write it.
-
-    Parameters
-    ----------
-    folder : Path
-        Dataset folder with its plan.
-    unit : Unit
-        Which images.
-    """
-    from recombine.renderer.blender import worker
-
-    plan = load_plan(folder)
-    indices = range(unit.start, unit.stop)
-    rendered = [worker.render_one(plan.scene(i), plan.settings) for i in indices]
-    save_shard(folder, unit.number, plan, indices, rendered)
-
-
-def _prepare(folder: Path, plan: Plan, existing: Existing, shard_size: int) -> None:
-    present = (folder / "plan.h5").exists() or (folder / "shards").exists()
-    if present and existing == "error":
-        raise UsageError(
-            f"render: --existing error expects an empty folder; {folder} holds a dataset. "
-            "Choose another --out, or --existing skip to resume."
+def cells_of(plan: Plan, unit: Unit) -> str:
+    """Return which cells a unit holds, so that a hole in the balance has a name."""
+    pick = slice(unit.start, unit.stop)
+    keys = plan.schema.recombined
+    values = [plan.schema.factor(k).values for k in keys]
+    codes = zip(*(plan.latents[k][pick].tolist() for k in keys), strict=True)
+    named = Counter(
+        " x ".join(
+            names[int(c)] if names else f"{c:.3g}" for names, c in zip(values, cell, strict=True)
         )
-    if present and existing == "overwrite":
-        shutil.rmtree(folder / "shards", ignore_errors=True)
-        for name in ("plan.h5", "manifest.json", "certificate.json", "preview.png"):
-            (folder / name).unlink(missing_ok=True)
-    for place in (folder, folder / "shards"):
-        if place.exists():
-            clear_leftovers(place)
-    if (folder / "plan.h5").exists():
-        if load_plan(folder).digest() != plan.digest():
-            raise IntegrityError(
-                f"render: {folder} must hold {plan.dataset} with these settings to resume; it "
-                "holds another dataset. Choose another --out, or --existing overwrite."
-            )
-    else:
-        save_plan(folder, plan, shard_size)
-
-
-def _draw(
-    folder: Path,
-    plan: Plan,
-    make_executor: Callable[[], Executor],
-    per_pool: int,
-    progress: Callable[[int, int], None],
-) -> None:
-    ranges = shard_ranges(len(plan), stored_shard_size(folder))
-    units = [Unit(n, r.start, r.stop) for n, r in enumerate(ranges)]
-    left = [
-        u for u in units if not shard_is_complete(folder, u.number, plan, range(u.start, u.stop))
-    ]
-    finished = len(plan) - sum(map(len, left))
-    progress(finished, len(plan))
-
-    def done(unit: Unit) -> None:
-        nonlocal finished
-        finished += len(unit)
-        progress(finished, len(plan))
-
-    run_units(
-        left,
-        functools.partial(render_unit, folder),
-        make_executor,
-        done=done,
-        ledger=folder / "failures.jsonl",
-        per_pool=per_pool,
+        for cell in codes
     )
-
-
-def _seal(folder: Path, plan: Plan) -> None:
-    ranges = shard_ranges(len(plan), stored_shard_size(folder))
-    shards = [(shard_path(folder, n), r) for n, r in enumerate(ranges)]
-    write_manifest(
-        folder,
-        dataset=plan.dataset,
-        plan_sha256=plan.digest(),
-        shards=shards,
-        provenance=provenance(),
-    )
-
-
-def provenance() -> dict[str, Any]:
-    """Return the versions and the machine that pixels may depend on."""
-    return {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "system": platform.system(),
-        **{name: metadata.version(name) for name in ("bpy", "blenderproc", "numpy", "recombine")},
-    }
-
-
-def _preview(folder: Path) -> None:
-    from recombine.renderer.preview import contact_sheet
-
-    contact_sheet(folder, folder / "preview.png")
-
-
-def _require(certificate: Certificate, folder: Path) -> Certificate:
-    if not certificate.passed:
-        failed = [f"{c.name} ({c.found})" for c in certificate.checks if c.status == "fail"]
-        raise IntegrityError(
-            f"verify: {folder} must pass every check; it fails on {'; '.join(failed)}. "
-            f"See {folder / 'certificate.json'}."
-        )
-    return certificate
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise disk_error(folder, error) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise UsageError(
-            f"render: {folder} must be free; another process is rendering into it. "
-            "Wait for it, or choose another --out."
-        ) from error
-    try:
-        yield
-    finally:
-        os.close(handle)
+    few = [f"{cell} ({n})" for cell, n in named.most_common(4)]
+    more = f" and {len(named) - 4} more cells" if len(named) > 4 else ""
+    return f"images {unit.start}..{unit.stop - 1} [{', '.join(few)}{more}]"

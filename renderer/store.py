@@ -144,7 +144,12 @@ def label_hash(rendered: Mapping[str, Array]) -> bytes:
 
 
 def save_shard(
-    folder: Path, number: int, plan: Plan, indices: range, rendered: Sequence[Rendered]
+    folder: Path,
+    number: int,
+    plan: Plan,
+    indices: range,
+    rendered: Sequence[Rendered],
+    provenance: Mapping[str, str] | None = None,
 ) -> None:
     """Write one finished shard atomically, with a digest of its content.
 
@@ -160,6 +165,8 @@ def save_shard(
         Images in the shard, n of them.
     rendered : sequence of Rendered
         Their pixels and annotations, in the same order.
+    provenance : mapping, optional
+        Versions and machine that drew them; kept beside the content, not part of its digest.
     """
     arrays = _shard_arrays(plan, indices, rendered)
     target = shard_path(folder, number)
@@ -167,6 +174,7 @@ def save_shard(
         handle.attrs["format"] = SHARD_FORMAT
         handle.attrs["plan_sha256"] = plan.digest()
         handle.attrs["content_sha256"] = content_digest(arrays)
+        handle.attrs["provenance"] = json.dumps(dict(provenance or {}), sort_keys=True)
         for name, array in arrays.items():
             options = {}
             if name in ("mask", "depth", "normal"):
@@ -201,6 +209,12 @@ def shard_is_complete(folder: Path, number: int, plan: Plan, indices: range) -> 
             )
     except (RecombineError, OSError, KeyError):
         return False
+
+
+def shard_provenance(path: Path) -> dict[str, str]:
+    """Return the versions and the machine that drew a shard; empty when it does not say."""
+    with open_checked(path) as handle:
+        return dict(json.loads(attribute(handle, "provenance") or "{}"))
 
 
 def _shard_arrays(plan: Plan, indices: range, rendered: Sequence[Rendered]) -> dict[str, Array]:

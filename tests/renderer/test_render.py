@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recombine.renderer import render
+from recombine.renderer import render, render_folder
 from recombine.renderer.errors import IntegrityError, ResourceError, UsageError
 from recombine.renderer.presets import load_preset
 from recombine.renderer.reader import Dataset
@@ -118,7 +118,7 @@ def test_verify_only_touches_nothing(whole: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_two_renders_into_one_folder_are_refused(tmp_path: Path) -> None:
-    with render._locked(tmp_path), pytest.raises(UsageError, match="another process"):
+    with render_folder.locked(tmp_path), pytest.raises(UsageError, match="another process"):
         tiny(tmp_path)
 
 

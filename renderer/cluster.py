@@ -1,0 +1,191 @@
+"""`render --cluster`: the workers of a dask.distributed scheduler draw the units.
+
+Each unit runs in a process of its own beside the dask worker: Blender wants the main thread of a
+process, a crash of Blender must not take the worker down, and its memory is given back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recombine.renderer import errors
+from recombine.renderer.atomic import disk_error
+from recombine.renderer.errors import ResourceError, UsageError
+from recombine.renderer.pool import Unit
+from recombine.renderer.pool_workers import WorkerDiedError, death_cause, die_with
+from recombine.renderer.provenance import provenance
+from recombine.renderer.render import Engine, render_unit, require_blender, start_worker
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+PATIENCE = 30  # seconds to find the scheduler and its first worker
+MUST_AGREE = ("bpy", "blenderproc", "numpy", "recombine")
+
+
+@contextmanager
+def cluster_engine(address: str, folder: Path, *, patience: float = PATIENCE) -> Iterator[Engine]:
+    """Connect to a scheduler, check its workers and yield an engine that draws on them.
+
+    Parameters
+    ----------
+    address : str
+        For example ``tcp://node1:8786``.
+    folder : Path
+        Dataset folder; every worker must see it under the same path.
+    patience : float
+        Seconds to wait for the scheduler and for a first worker.
+
+    Raises
+    ------
+    ResourceError
+        When dask.distributed is missing, no scheduler answers, no worker is there, or a worker
+        does not see the folder or has other versions.
+    """
+    with _client(address, patience) as client:
+        _check_workers(client, address, folder.absolute())
+        # Impure: a unit that failed must run again, not be remembered as failed.
+        yield Engine(partial(client.get_executor, pure=False), render_unit_apart)
+
+
+def render_unit_apart(folder: Path, unit: Unit) -> None:
+    """Draw one unit in a new process of this machine.
+
+    Parameters
+    ----------
+    folder : Path
+        Dataset folder.
+    unit : Unit
+        Which images.
+
+    Raises
+    ------
+    RecombineError
+        What the process raised.
+    WorkerDiedError
+        When it ended without an answer.
+    """
+    code = "from recombine.renderer.cluster import _answer; _answer()"
+    request = json.dumps({"folder": str(folder.absolute()), "parent": os.getpid(), **asdict(unit)})
+    ran = subprocess.run(
+        [sys.executable, "-c", code], input=request, capture_output=True, text=True, check=False
+    )
+    if ran.returncode < 0 or not ran.stdout.strip():
+        raise WorkerDiedError(f"{death_cause(ran.returncode)} {ran.stderr[-300:]}".strip())
+    reply = json.loads(ran.stdout.strip().splitlines()[-1])
+    if reply["error"]:
+        kind = getattr(errors, reply["error"], None) or RuntimeError
+        raise kind(reply["message"])
+
+
+def _answer() -> None:
+    request = json.loads(sys.stdin.read())
+    die_with(request.pop("parent"))
+    folder = Path(request.pop("folder"))
+    reply = {"error": "", "message": ""}
+    try:
+        require_blender()
+        start_worker()
+        render_unit(folder, Unit(**request))
+    except Exception as error:
+        known = isinstance(error, errors.RecombineError)
+        text = str(error) if known else f"{type(error).__name__}: {error}"
+        reply = {"error": type(error).__name__, "message": text}
+    sys.stdout.write(json.dumps(reply) + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _client(address: str, patience: float) -> Iterator[Client]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ResourceError(
+            "render: --cluster needs dask.distributed, which is not installed. "
+            "Run `pip install 'recombine[cluster]'` here and on every worker."
+        ) from error
+    try:
+        client = Client(address, timeout=patience, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, TimeoutError) as error:
+        raise ResourceError(
+            f"render: --cluster expects a dask scheduler at {address}; none answered within "
+            f"{patience:g} s. Start one with `dask scheduler`, or check the address."
+        ) from error
+    except ValueError as error:
+        raise UsageError(
+            f"render: --cluster expects an address such as tcp://host:8786; got {address!r}."
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=patience)
+        except TimeoutError as error:
+            raise ResourceError(
+                f"render: the scheduler at {address} needs workers; none came within "
+                f"{patience:g} s. Start some with `dask worker {address} --nthreads 1`."
+            ) from error
+        yield client
+
+
+def _check_workers(client: Client, address: str, folder: Path) -> None:
+    token = uuid.uuid4().hex
+    probe = folder / f".probe-{token}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_text(token)
+        answers: Mapping[str, dict[str, Any]] = client.run(_probe, str(probe), token)
+    except ImportError as error:
+        raise ResourceError(
+            f"render: every worker of {address} needs recombine; one has none ({error}). "
+            "Run `pip install 'recombine[render,cluster]'` on every worker."
+        ) from error
+    except OSError as error:
+        raise disk_error(folder, error) from error
+    finally:
+        probe.unlink(missing_ok=True)
+    blind = sorted(a["host"] for a in answers.values() if not a["sees"])
+    if blind:
+        raise ResourceError(
+            f"render: every worker of {address} must see {folder} and may write there; "
+            f"{_few(blind)} cannot. Put --out on a shared file system that is mounted at the same "
+            "path everywhere, or use `--shard i/n` with local folders and `recombine merge`."
+        )
+    _check_versions({a["host"]: a["provenance"] for a in answers.values()})
+
+
+def _check_versions(found: Mapping[str, Mapping[str, str]]) -> None:
+    here = provenance()
+    wanted = {k: here[k] for k in MUST_AGREE if k in here}
+    for host, there in sorted(found.items()):
+        other = {k: there.get(k, "missing") for k in wanted if there.get(k) != wanted[k]}
+        if other:
+            raise ResourceError(
+                f"render: every worker needs {wanted}; {host} has {other}. "
+                "Install the same versions everywhere: pixels depend on them."
+            )
+        if "bpy" not in there or "blenderproc" not in there:
+            raise ResourceError(
+                f"render: every worker needs Blender; {host} has none. "
+                "Run `pip install 'recombine[render]'` there."
+            )
+
+
+def _probe(path: str, token: str) -> dict[str, Any]:
+    import socket
+
+    file = Path(path)
+    sees = file.is_file() and file.read_text() == token and os.access(file.parent, os.W_OK)
+    return {"sees": sees, "host": socket.gethostname(), "provenance": provenance()}
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

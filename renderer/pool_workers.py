@@ -1,0 +1,248 @@
+"""Worker processes that are replaced one by one: after enough units, too much memory, or a death.
+
+The standard process pool cannot do it: its `max_tasks_per_child` deadlocks on Python 3.11 once
+every worker has reached it (CPython issue 115634), it knows no memory bound, and one dead worker
+breaks the whole pool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+UNITS_PER_WORKER = 16
+MAX_RSS = 4 * 2**30
+T = TypeVar("T")
+
+
+class WorkerDiedError(RuntimeError):
+    """A worker process ended in the middle of a unit; the message infers why."""
+
+
+@dataclass(frozen=True)
+class _Reply:
+    error: BaseException | None
+    value: Any
+    rss: int
+    worn: bool
+
+
+class WorkerPool(Executor):
+    """An executor of spawned processes, each replaced alone when it is worn out.
+
+    Parameters
+    ----------
+    workers : int
+        Processes.
+    initializer : callable
+        Runs once in every new worker; what it raises fails the unit that asked for the worker.
+    max_rss : int
+        Bytes of resident memory above which a worker is replaced after its unit.
+    units_per_worker : int
+        Units after which a worker is replaced whatever its memory.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        initializer: Callable[[], None],
+        *,
+        max_rss: int = MAX_RSS,
+        units_per_worker: int = UNITS_PER_WORKER,
+    ) -> None:
+        self._initializer = initializer
+        self._max_rss, self._units = max_rss, units_per_worker
+        self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._hired: set[_Worker] = set()
+        self._closed = False
+        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Queue a picklable call for the next free worker."""
+        if self._closed:
+            raise RuntimeError("cannot submit to a pool that was shut down")
+        future: Future[T] = Future()
+        self._jobs.put((future, partial(fn, *args, **kwargs)))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers after what is queued, or after what is running."""
+        if cancel_futures:
+            with contextlib.suppress(Exception):
+                while True:
+                    job = self._jobs.get_nowait()
+                    if job is not None:
+                        job[0].cancel()
+        if not self._closed:
+            self._closed = True
+            for _ in self._threads:
+                self._jobs.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
+
+    def stop_now(self) -> None:
+        """End the workers at once; what they were doing fails."""
+        self.shutdown(wait=False, cancel_futures=True)
+        for worker in list(self._hired):
+            worker.process.terminate()
+
+    def _serve(self) -> None:
+        worker: _Worker | None = None
+        while (job := self._jobs.get()) is not None:
+            future, call = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                worker = worker or self._hire()
+                reply = worker.run(call)
+            except Exception as error:
+                self._dismiss(worker)
+                worker = None
+                future.set_exception(error)
+                continue
+            if reply.worn or reply.rss > self._max_rss or worker.units >= self._units:
+                self._dismiss(worker)
+                worker = None
+            if reply.error is None:
+                future.set_result(reply.value)
+            else:
+                future.set_exception(reply.error)
+        self._dismiss(worker)
+
+    def _hire(self) -> _Worker:
+        worker = _Worker(self._initializer)
+        self._hired.add(worker)
+        return worker
+
+    def _dismiss(self, worker: _Worker | None) -> None:
+        if worker is not None:
+            worker.leave()
+            self._hired.discard(worker)
+
+
+class _Worker:
+    """One process and the pipe to it; used by one thread."""
+
+    def __init__(self, initializer: Callable[[], None]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self.units = 0
+        self.process = context.Process(
+            target=_work, args=(theirs, initializer, os.getpid()), daemon=True
+        )
+        self.process.start()
+        theirs.close()
+
+    def run(self, call: Callable[[], Any]) -> _Reply:
+        self.units += 1
+        try:
+            self._pipe.send(call)
+            reply = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            self.process.join()
+            raise WorkerDiedError(death_cause(self.process.exitcode)) from error
+        if not isinstance(reply, _Reply):
+            raise WorkerDiedError(f"a worker answered with a {type(reply).__name__}")
+        return reply
+
+    def leave(self) -> None:
+        self._pipe.close()
+        self.process.join()
+
+
+def local_pool(
+    workers: int, initializer: Callable[[], None], *, max_rss: int = MAX_RSS
+) -> Callable[[], Executor]:
+    """Return a maker of local worker pools.
+
+    Parameters
+    ----------
+    workers : int
+        Processes.
+    initializer : callable
+        Runs once in every new worker.
+    max_rss : int
+        Bytes of resident memory above which a worker is replaced after its unit.
+    """
+    return partial(WorkerPool, workers, initializer, max_rss=max_rss)
+
+
+def resident_memory() -> int:
+    """Return the resident memory of this process, bytes; its peak where the system tells only that.
+
+    Source: `proc(5)`, second field of ``statm``, in pages.
+    """
+    with contextlib.suppress(OSError):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * resource.getpagesize()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def die_with(parent: int) -> None:
+    """End this process when its parent is gone; a parent killed with -9 cannot tell it."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _work(pipe: Connection, initializer: Callable[[], None], parent: int) -> None:
+    die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    broken: BaseException | None = None
+    try:
+        initializer()
+    except Exception as error:
+        broken = error
+    with contextlib.suppress(EOFError):
+        while True:
+            call = pipe.recv()
+            failure, value = (broken, None) if broken else _attempt(call)
+            pipe.send(_Reply(failure, value, resident_memory(), worn=broken is not None))
+
+
+def _attempt(call: Callable[[], Any]) -> tuple[BaseException | None, Any]:
+    try:
+        return None, call()
+    except Exception as error:
+        return _portable(error), None
+
+
+def _portable(error: Exception) -> Exception:
+    # Some exceptions cannot be rebuilt in another process; their text always can.
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  (what this process just made)
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def death_cause(exitcode: int | None) -> str:
+    """Say in words why a process with this exit code ended."""
+    if exitcode == -signal.SIGKILL:
+        return "a worker was killed (SIGKILL): out of memory, or from outside"
+    if exitcode in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL):
+        return f"a worker died: Blender crashed ({signal.Signals(-exitcode).name})"
+    return f"a worker died with exit code {exitcode}"
