@@ -2,7 +2,7 @@
 
 A multiply-add is 2 operations. Only matrix products, convolutions and attention are counted, as
 is usual; element-wise work is not. Operators that are neither counted nor known to be cheap
-(FFT, resampling kernels, fused recurrent kernels, custom kernels) are listed by name, and work done
+(FFT, resampling kernels, linear solvers, custom kernels) are listed by name, and work done
 outside the library (NumPy) is invisible, so read the count next to the seconds.
 
 Three traps are closed. An eval-mode Transformer encoder takes a fused "fast path" without a
@@ -31,7 +31,8 @@ CHEAP = frozenset(
     _adaptive_avg_pool2d _adaptive_avg_pool2d_backward _assert_async _assert_tensor_metadata
     _batch_norm_impl_index _local_scalar_dense _log_softmax _log_softmax_backward_data
     _native_batch_norm_legit _native_batch_norm_legit_no_training _reshape_copy _softmax
-    _softmax_backward_data _to_copy _unsafe_index _unsafe_index_put _unsafe_view
+    _softmax_backward_data _thnn_fused_gru_cell _thnn_fused_lstm_cell _to_copy
+    _unsafe_index _unsafe_index_put _unsafe_view
     _weight_norm_interface addcdiv addcdiv_ addcmul_ alias amax amin any arange argmax argmin
     argsort avg_pool2d avg_pool2d_backward bernoulli bernoulli_ bincount bucketize cat
     channel_shuffle col2im constant_pad_nd copy_ cudnn_batch_norm cudnn_batch_norm_backward
@@ -47,7 +48,8 @@ CHEAP = frozenset(
     rand_like randint randn randn_like randperm reflection_pad2d repeat replication_pad2d
     reshape resize_ roll scalar_tensor scatter scatter_add searchsorted select_backward set_
     slice_backward slice_scatter sort split stack std topk tril tril_indices triu triu_indices
-    unfold_backward uniform uniform_ unique_dim upsample_nearest1d upsample_nearest2d
+    unfold_backward uniform uniform_ unique_dim unsafe_split unsafe_split_with_sizes
+    upsample_nearest1d upsample_nearest2d
     upsample_nearest2d_backward var var_mean zero_ zeros zeros_like
     """.split()  # noqa: SIM905  # a list of words is easier to keep than a list of strings
 )
@@ -192,6 +194,17 @@ def _dot(first: Any, *_: Any, **__: Any) -> int:
     return 2 * int(first.numel())
 
 
+def _recurrent(first: Any, *weights: Any, **_: Any) -> int:
+    """Count a fused recurrent layer: every weight matrix meets every vector of the sequence."""
+    flat = weights[0] if isinstance(weights[0], list | tuple) else weights[:4]
+    numbers = sum(weight.numel() for weight in flat if weight.ndim == 2)
+    return 2 * int(first.numel() // first.shape[-1]) * int(numbers)
+
+
+def _recurrent_backward(*args: Any, **kwargs: Any) -> int:
+    return 2 * _recurrent(*args, **kwargs)  # into inputs and into weights
+
+
 def _formulas() -> dict[Any, Any]:
     forward = flop_registry[aten._scaled_dot_product_flash_attention]
     backward = flop_registry[aten._scaled_dot_product_flash_attention_backward]
@@ -204,6 +217,10 @@ def _formulas() -> dict[Any, Any]:
         aten.addmv: _matrix_vector,
         aten.dot: _dot,
         aten.vdot: _dot,
+        aten.mkldnn_rnn_layer: _recurrent,
+        aten.mkldnn_rnn_layer_backward: _recurrent_backward,
+        aten._cudnn_rnn: _recurrent,
+        aten._cudnn_rnn_backward: _recurrent_backward,
     }
 
 

@@ -63,6 +63,9 @@ class Cost:
         One per batch size.
     params : int
         Numbers held by the method, shared storages once.
+    peak_device_bytes : int, optional
+        Peak memory of tensors on the accelerator while the biggest timed batch was answered; None
+        on a CPU, where `peak_rss` tells.
     """
 
     start_gflop: float | None
@@ -70,6 +73,7 @@ class Cost:
     uncounted: Mapping[str, int]
     timings: tuple[Timing, ...]
     params: int
+    peak_device_bytes: int | None = None
 
     def gflop_at(self, steps: int) -> float | None:
         """Return 1e9 operations per image after so many search steps."""
@@ -101,8 +105,10 @@ def measure(
     """
     start, step, uncounted = _count(method, images[:4])
     sizes = sorted({min(size, len(images)) for size in batches})
+    reset_peak_device(images.device)
     timings = tuple(_time(method, images[:size]) for size in sizes)
-    return Cost(start, step, uncounted, timings, count_params(method))
+    memory = peak_device(images.device)
+    return Cost(start, step, uncounted, timings, count_params(method), memory)
 
 
 def peak_rss() -> int | None:
@@ -131,6 +137,28 @@ def reset_peak_rss() -> bool:
     except OSError:
         return False
     return True
+
+
+def peak_device(device: torch.device) -> int | None:
+    """Return the peak bytes of tensors on an accelerator since `reset_peak_device`.
+
+    Parameters
+    ----------
+    device : torch.device
+        Any; only CUDA devices are counted.
+
+    Returns
+    -------
+    int, optional
+        Memory that the allocator handed out, without what it keeps in reserve; None on a CPU.
+    """
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
+def reset_peak_device(device: torch.device) -> None:
+    """Start the accelerator's peak anew; nothing to do on a CPU."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def count_params(method: object) -> int:

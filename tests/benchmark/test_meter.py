@@ -120,3 +120,15 @@ def test_without_procfs_there_is_no_number(monkeypatch, tmp_path):
     monkeypatch.setattr(meter, "CLEAR_REFS", tmp_path / "no" / "file")
     assert meter.peak_rss() is None
     assert meter.reset_peak_rss() is False
+
+
+def test_a_cpu_has_no_device_memory():
+    assert meter.measure(Linear(), images[:2]).peak_device_bytes is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_device_memory_holds_weights_images_and_activations():
+    method = Linear()
+    method.layer = method.layer.cuda()
+    cost = meter.measure(method, images.cuda())
+    assert 4 * (cost.params + images.numel()) < cost.peak_device_bytes < 64 * 2**20
