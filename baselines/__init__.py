@@ -29,7 +29,7 @@ def load_baseline(name: str, size: str = "cpu", *, cache_dir: Path | None = None
     name : str
         Key of `BASELINES`.
     size : str
-        ``"tiny"`` (seconds, for tests) or ``"cpu"`` (minutes).
+        ``"tiny"`` (seconds, for tests), ``"cpu"`` (minutes) or ``"gpu"`` (hours of one GPU).
     cache_dir : Path, optional
         Where baselines with a common first stage store it and find it again.
 
@@ -55,14 +55,14 @@ def load_baseline(name: str, size: str = "cpu", *, cache_dir: Path | None = None
     sizes = module.SIZES[kind]
     if size not in sizes:
         raise UsageError(f"baselines: {name} comes in sizes {sorted(sizes)}, got {size!r}")
-    return _with_cache(sizes[size], cache_dir)
+    return _named(sizes[size], size, cache_dir)
 
 
-def _with_cache(learner: Any, cache_dir: Path | None) -> Any:
-    """Set the cache of a learner, or of the learner that it builds on."""
-    names = {f.name for f in fields(learner)}
-    if "cache_dir" in names:
-        return replace(learner, cache_dir=cache_dir)
-    if "base" in names:
-        return replace(learner, base=_with_cache(learner.base, cache_dir))
-    return learner
+def _named(learner: Any, size: str, cache_dir: Path | None) -> Any:
+    """Set size and cache of a learner, and of the learner that it builds on."""
+    known = {f.name for f in fields(learner)}
+    changes: dict[str, Any] = {"size": size, "cache_dir": cache_dir}
+    changes = {name: value for name, value in changes.items() if name in known}
+    if "base" in known:
+        changes["base"] = _named(learner.base, size, cache_dir)
+    return replace(learner, **changes)

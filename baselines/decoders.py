@@ -37,12 +37,16 @@ class Layers:
     ----------
     image : Tensor
         ``(B, 3, H, W)``, not clamped.
-    opacity : Tensor
-        ``(B, objects, H, W)`` opacity logits of the objects against the background's 0.
+    opacity : Tensor, optional
+        ``(B, objects, H, W)`` opacity logits of the objects against the background's 0; None for
+        a decoder that does not composite.
+    penalty : Tensor, optional
+        Scalar to add to the training loss, for a decoder that regularises itself.
     """
 
     image: Float[Tensor, "images 3 height width"]
-    opacity: Float[Tensor, "images objects height width"]
+    opacity: Float[Tensor, "images objects height width"] | None = None
+    penalty: Float[Tensor, ""] | None = None
 
 
 def place(
@@ -220,22 +224,44 @@ class Compositor(nn.Module):
     light : bool
         Let frame slots scale the colours of objects, by one positive gain per colour channel.
         This is the one place where slots interact before the compositing.
+    leak : bool
+        Show every branch all slots, its own one first. Nothing else changes: the control that
+        tells slot structure from everything else that this decoder is.
+    patch : Module, optional
+        Slot to canonical patch, in place of `Patch`.
     """
 
     def __init__(
-        self, layout: SlotLayout, image_hw: tuple[int, int], width: int, *, light: bool = False
+        self,
+        layout: SlotLayout,
+        image_hw: tuple[int, int],
+        width: int,
+        *,
+        light: bool = False,
+        leak: bool = False,
+        patch: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.image_hw = image_hw
+        self.leak = leak
+        seen = layout.dim * (layout.count if leak else 1)
         self.objects = layout.posed
         self.frames = tuple(k for k in range(layout.count) if k not in layout.posed)
         self.pose_columns = _pose_columns(layout)
-        self.patch = Patch(layout.dim, width)
+        self.patch = Patch(seen, width) if patch is None else patch
         self.placement = Placement(len(self.pose_columns))
         self.light = nn.Linear(layout.dim, 3, bias=False) if light else None
         if self.light is not None:
             nn.init.zeros_(self.light.weight)
-        self.frame = nn.ModuleList(Frame(layout.dim, 4, image_hw) for _ in self.frames)
+        self.frame = nn.ModuleList(Frame(seen, 4, image_hw) for _ in self.frames)
+
+    def seen(
+        self, slots: Float[Tensor, "images slots dim"], k: int
+    ) -> Float[Tensor, "images inputs"]:
+        """Return what the branch of slot k sees: that slot, or with ``leak`` all, it first."""
+        if not self.leak:
+            return slots[:, k]
+        return torch.cat([slots[:, k:], slots[:, :k]], dim=1).flatten(1)
 
     def poses(self, slots: Float[Tensor, "images slots dim"]) -> Float[Tensor, "images objects 3"]:
         """Return where the objects of a batch are placed; see `place`."""
@@ -249,7 +275,7 @@ class Compositor(nn.Module):
         """Return the picture of the frame slots alone."""
         total = torch.zeros(len(slots), 3, *self.image_hw, device=slots.device)
         for module, k in zip(self.frame, self.frames, strict=True):
-            total = total + module(slots[:, k])
+            total = total + module(self.seen(slots, k))
         return total
 
     def forward(self, slots: Float[Tensor, "images slots dim"]) -> Layers:
@@ -268,7 +294,8 @@ class Compositor(nn.Module):
         picture = self.background(slots)
         if not self.objects:
             return Layers(picture, picture.new_zeros(len(slots), 0, *self.image_hw))
-        patches = self.patch(slots[:, list(self.objects)].flatten(0, 1))
+        seen = torch.stack([self.seen(slots, k) for k in self.objects], dim=1)
+        patches = self.patch(seen.flatten(0, 1))
         with torch.autocast(slots.device.type, enabled=False):
             down, across = _axes(self.poses(slots).flatten(0, 1), self.image_hw, patches.shape[2])
             across = across.transpose(1, 2)
@@ -344,7 +371,7 @@ def initialise(
     """
     for module, k in zip(decoder.frame, decoder.frames, strict=True):
         assert isinstance(module, Frame)  # noqa: S101
-        module.fit_basis(slots[:, k], images, None if masks is None else masks == 0)
+        module.fit_basis(decoder.seen(slots, k), images, None if masks is None else masks == 0)
     if not decoder.objects:
         return
     values = slots[:, list(decoder.objects)][:, :, list(decoder.pose_columns)]

@@ -151,7 +151,10 @@ def mask_loss(
 
 
 def recombine(
-    bank: Float[Tensor, "images slots dim"], n: int, generator: torch.Generator
+    bank: Float[Tensor, "images slots dim"],
+    n: int,
+    generator: torch.Generator,
+    groups: tuple[tuple[int, ...], ...] = (),
 ) -> Float[Tensor, "n slots dim"]:
     """Draw scenes whose slots come from different images, independently per slot.
 
@@ -166,11 +169,58 @@ def recombine(
         Number of scenes to draw.
     generator : torch.Generator
         Source of randomness, on the CPU.
+    groups : tuple of tuple of int
+        Exchangeable slots, see `SlotLayout.groups`: they draw from one pool, because which of
+        them an object was stored in means nothing.
 
     Returns
     -------
     Tensor
         ``(n, K, D)``.
     """
-    rows = torch.randint(len(bank), (n, bank.shape[1]), generator=generator).to(bank.device)
-    return bank[rows, torch.arange(bank.shape[1], device=bank.device)]
+    slots = bank.shape[1]
+    rows = torch.randint(len(bank), (n, slots), generator=generator)
+    source = torch.arange(slots).repeat(n, 1)
+    for group in groups:
+        if len(group) > 1:
+            members = torch.tensor(group)
+            drawn = torch.randint(len(group), (n, len(group)), generator=generator)
+            source[:, members] = members[drawn]
+    return bank[rows.to(bank.device), source.to(bank.device)]
+
+
+def recombine_factors(
+    layout: SlotLayout,
+    bank: Float[Tensor, "images slots dim"],
+    n: int,
+    generator: torch.Generator,
+) -> Float[Tensor, "n slots dim"]:
+    """Draw scenes whose factors come from different images, independently per factor.
+
+    For splits that recombine factors *within* a slot, where `recombine` would only copy the
+    in-combination pairs. Exchangeable slots share one pool per factor.
+
+    Parameters
+    ----------
+    layout : SlotLayout
+        Where each factor is.
+    bank : Tensor
+        ``(N, K, D)`` slots of in-combination training images.
+    n : int
+        Number of scenes to draw.
+    generator : torch.Generator
+        Source of randomness, on the CPU.
+
+    Returns
+    -------
+    Tensor
+        ``(n, K, D)``; every factor keeps its distribution.
+    """
+    out = bank.new_zeros(n, *bank.shape[1:])
+    for group in layout.groups:
+        for k in group:
+            for c in layout.slots[k]:
+                rows = torch.randint(len(bank), (n,), generator=generator)
+                slot = torch.tensor(group)[torch.randint(len(group), (n,), generator=generator)]
+                out[:, k, c.span] = bank[rows.to(bank.device), slot.to(bank.device), c.span]
+    return out

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from recombine.baselines.encoders import SlotEncoder
-from recombine.baselines.loop import Precision, Schedule, autocast, endless, train
+from recombine.baselines.loop import Precision, Schedule, autocast, budget_share, endless, train
 from recombine.baselines.losses import slot_loss
-from recombine.baselines.slots import activate, slot_vectors
+from recombine.baselines.slots import activate, factors_of, slot_vectors, standard
 from recombine.benchmark.data import Batch
+from recombine.benchmark.protocol import SlotOutput
 from recombine.renderer.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from recombine.baselines.slots import SlotLayout
     from recombine.benchmark.data import TrainData
-    from recombine.benchmark.protocol import RunLog, SplitSpec
+    from recombine.benchmark.protocol import RunLog, SplitSpec, TrainBudget
 
 
 class Recognition(nn.Module):
@@ -39,6 +41,8 @@ class Recognition(nn.Module):
         Weight of squared errors of continuous factors against cross-entropies.
     precision : {"bf16", "float32"}
         Arithmetic of training.
+    encoder : Module, optional
+        Images to slots and head outputs, in place of `SlotEncoder`.
     """
 
     center: Tensor
@@ -53,14 +57,17 @@ class Recognition(nn.Module):
         layers: int,
         pose_weight: float,
         precision: Precision,
+        encoder: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.layout, self.image_hw = layout, image_hw
         self.pose_weight = pose_weight
         self.precision: Precision = precision
-        self.encoder = SlotEncoder(
+        encoder = encoder or SlotEncoder(
             layout.count, layout.dim, width=width, image_hw=image_hw, layers=layers
-        ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        )
+        self.encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.slot_dim = width
         self.register_buffer("center", torch.zeros(layout.count, layout.dim))
         self.register_buffer("spread", torch.ones(layout.count, layout.dim))
 
@@ -94,6 +101,40 @@ class Recognition(nn.Module):
     ) -> Float[Tensor, "images slots dim"]:
         """Return the slot vectors that the heads stand for."""
         return activate(self.layout, self.run(images)[1])
+
+
+class RecognitionEncoder:
+    """A fitted recognition model as a submission: slots, and the factors that its heads read.
+
+    Parameters
+    ----------
+    model : Recognition
+        The trained model; put into evaluation mode.
+    """
+
+    def __init__(self, model: Recognition) -> None:
+        self.model = model.eval()
+        self.slot_dim = model.slot_dim
+
+    def setup(self, spec: SplitSpec, device: torch.device) -> None:
+        """Check that the images are of the kind trained on, and move there.
+
+        Raises
+        ------
+        InvalidInputError
+            When image size or factors differ from the training data.
+        """
+        check_spec(spec, self.model.layout, self.model.image_hw)
+        self.model.to(device)
+
+    @torch.no_grad()
+    def encode(self, images: Float[Tensor, "images 3 height width"]) -> SlotOutput:
+        """Return slots ``(B, K, width)`` and the factors that the heads predict."""
+        model = self.model
+        slots, outputs = model.run(images)
+        guess = activate(model.layout, outputs)
+        factors = factors_of(model.layout, guess, model.center, model.spread)
+        return SlotOutput(slots=slots, factors=factors)
 
 
 def check_spec(spec: SplitSpec, layout: SlotLayout, image_hw: tuple[int, int]) -> None:
@@ -139,6 +180,45 @@ def first_images(data: TrainData, limit: int, seed: int) -> Batch:
         ``min(limit, len(data))`` different images with their labels.
     """
     return next(iter(data.batches(min(limit, len(data)), seed=seed)))
+
+
+def fit_recognition(
+    model: Recognition,
+    data: TrainData,
+    schedule: Schedule,
+    *,
+    seed: int,
+    budget: TrainBudget,
+    log: RunLog,
+) -> RecognitionEncoder:
+    """Standardise, train and wrap a recognition model: all that a supervised row does.
+
+    Parameters
+    ----------
+    model : Recognition
+        Freshly initialised; changed in place.
+    data : TrainData
+        Served images with factors.
+    schedule : Schedule
+        Cut to the image budget; training stops at the time budget.
+    seed : int
+        Seed of the order of the images.
+    budget : TrainBudget
+        What the run may use.
+    log : RunLog
+        Gets the loss curve.
+
+    Returns
+    -------
+    RecognitionEncoder
+        The fitted encoder.
+    """
+    deadline = None if budget.max_seconds is None else time.monotonic() + budget.max_seconds
+    share = budget_share(budget, schedule.images + len(data))
+    first = first_images(data, max(1, int(share * len(data))), seed)
+    model.center, model.spread = standard(model.layout, slot_vectors(model.layout, first.factors))
+    train_recognition(model, data, schedule.within(share), seed=seed, log=log, deadline=deadline)
+    return RecognitionEncoder(model)
 
 
 def train_recognition(

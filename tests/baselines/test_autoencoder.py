@@ -7,14 +7,11 @@ import pytest
 import torch
 
 from recombine.baselines import load_baseline
-from recombine.baselines.autoencoder import (
-    Autoencoder,
-    AutoencoderReplay,
-    decoder_loss,
-)
+from recombine.baselines.autoencoder import Autoencoder, AutoencoderReplay
 from recombine.baselines.inverter import Inversion, SearchSettings
 from recombine.baselines.loop import Schedule
 from recombine.baselines.losses import mask_loss, object_weights
+from recombine.baselines.slotmodel import decoder_loss
 from recombine.benchmark.data import Batch
 from recombine.benchmark.protocol import Inverter, Learner, SplitSpec, TrainBudget
 from tests.baselines.drawn_fixture import DrawnData, ListLog, drawn

@@ -7,7 +7,8 @@ import torch
 
 from recombine.baselines import load_baseline
 from recombine.baselines.loop import Schedule
-from recombine.baselines.supervised import Supervised, SupervisedEncoder
+from recombine.baselines.recognition import RecognitionEncoder
+from recombine.baselines.supervised import Supervised
 from recombine.benchmark.protocol import Encoder, Learner, SplitSpec, TrainBudget
 from recombine.renderer.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog
@@ -16,10 +17,10 @@ Data = tuple[DrawnData, DrawnData]
 
 
 @pytest.fixture(scope="module")
-def fitted(drawn_fixture: Data) -> SupervisedEncoder:
+def fitted(drawn_fixture: Data) -> RecognitionEncoder:
     train, val = drawn_fixture
     log = ListLog()
-    encoder: SupervisedEncoder = load_baseline("supervised", "tiny").fit(
+    encoder: RecognitionEncoder = load_baseline("supervised", "tiny").fit(
         train, val, seed=0, budget=TrainBudget(), log=log
     )
     encoder.setup(train.spec, torch.device("cpu"))
@@ -31,14 +32,14 @@ def _short() -> Supervised:
     return replace(learner, schedule=Schedule(steps=6, batch_size=16))
 
 
-def test_it_fits_the_protocol(fitted: SupervisedEncoder) -> None:
+def test_it_fits_the_protocol(fitted: RecognitionEncoder) -> None:
     assert isinstance(Supervised(), Learner)
     assert isinstance(fitted, Encoder)
     assert Supervised.card.inference == "direct"
     assert "unseen" in Supervised.card.note
 
 
-def test_it_learns_the_drawn_fixture(fitted: SupervisedEncoder, drawn_fixture: Data) -> None:
+def test_it_learns_the_drawn_fixture(fitted: RecognitionEncoder, drawn_fixture: Data) -> None:
     val = drawn_fixture[1].arrays()
     output = fitted.encode(val.images)
     assert output.slots.shape == (len(val.images), 2, fitted.slot_dim)
@@ -50,7 +51,7 @@ def test_it_learns_the_drawn_fixture(fitted: SupervisedEncoder, drawn_fixture: D
     assert error < 0.12
 
 
-def test_images_do_not_see_each_other(fitted: SupervisedEncoder, drawn_fixture: Data) -> None:
+def test_images_do_not_see_each_other(fitted: RecognitionEncoder, drawn_fixture: Data) -> None:
     images = drawn_fixture[1].arrays().images[:8]
     alone = torch.cat([fitted.encode(image[None]).slots for image in images])
     assert torch.allclose(fitted.encode(images).slots, alone, atol=1e-4)
@@ -79,7 +80,7 @@ def test_the_image_budget_is_kept(drawn_fixture: Data) -> None:
     assert 200 < train.images_served - before <= 400
 
 
-def test_other_images_are_refused(fitted: SupervisedEncoder) -> None:
+def test_other_images_are_refused(fitted: RecognitionEncoder) -> None:
     with pytest.raises(InvalidInputError, match=r"\(32, 32\)"):
         fitted.setup(SplitSpec((48, 48), 2, FACTORS), torch.device("cpu"))
     renamed = {("object.form" if k == "object.shape" else k): v for k, v in FACTORS.items()}
