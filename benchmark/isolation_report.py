@@ -56,6 +56,7 @@ class CostReport(Strict):
     uncounted: Annotated[dict[Short, Count], Field(max_length=500)]
     timings: Annotated[tuple[TimingReport, ...], Field(max_length=8)]
     params: Count
+    peak_device_bytes: Count | None = None
 
 
 class RunReport(Strict):
