@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.renderer.blender import shapes_curved, shapes_flat, shapes_turned
+from recombine.renderer.blender import (
+    shapes_built,
+    shapes_curved,
+    shapes_flat,
+    shapes_grown,
+    shapes_turned,
+    shapes_vessels,
+)
 from recombine.renderer.blender.api import bpy
 from recombine.renderer.blender.solid import Solid, normalised
 
@@ -36,22 +43,22 @@ SHAPES: dict[str, Callable[[], Solid]] = {
     "octahedron": shapes_flat.octahedron,
     "gear": shapes_flat.gear,
     "knot": shapes_curved.knot,
-    "goblet": shapes_turned.hourglass,
-    "rook": shapes_turned.pawn,
-    "shell": shapes_curved.spring,
-    "rock": shapes_curved.rock,
-    "pear": shapes_turned.sphere,
-    "crescent": shapes_curved.torus,
-    "chair": shapes_flat.cube,
-    "table": shapes_flat.cube,
-    "lamp": shapes_turned.mushroom,
-    "duck": shapes_turned.sphere,
-    "fish": shapes_turned.sphere,
-    "cactus": shapes_turned.cylinder,
-    "crystal": shapes_flat.dodecahedron,
-    "teapot": shapes_turned.bowl,
-    "barrel": shapes_turned.cylinder,
-    "propeller": shapes_flat.star,
+    "goblet": shapes_vessels.goblet,
+    "rook": shapes_vessels.rook,
+    "shell": shapes_built.shell,
+    "rock": shapes_grown.rock,
+    "pear": shapes_vessels.pear,
+    "crescent": shapes_built.crescent,
+    "chair": shapes_built.chair,
+    "table": shapes_built.table,
+    "lamp": shapes_vessels.lamp,
+    "duck": shapes_grown.duck,
+    "fish": shapes_grown.fish,
+    "cactus": shapes_grown.cactus,
+    "crystal": shapes_built.crystal,
+    "teapot": shapes_vessels.teapot,
+    "barrel": shapes_vessels.barrel,
+    "propeller": shapes_built.propeller,
 }
 
 

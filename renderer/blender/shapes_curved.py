@@ -33,15 +33,21 @@ def _frames(curve: Float[Array, "N 3"], *, closed: bool) -> tuple[Array, Array]:
     return normal, np.cross(tangent, normal)
 
 
-def tube(curve: Float[Array, "N 3"], radius: float, *, closed: bool, sides: int = 24) -> Solid:
+def tube(
+    curve: Float[Array, "N 3"],
+    radius: float | Float[Array, " N"],
+    *,
+    closed: bool,
+    sides: int = 24,
+) -> Solid:
     """Sweep a circle along a curve.
 
     Parameters
     ----------
     curve : float array of shape (N, 3)
         Points of the centre line.
-    radius : float
-        Radius of the tube.
+    radius : float or float array of shape (N,)
+        Radius of the tube, or its radius at each point.
     closed : bool
         Whether the last point joins the first; an open tube gets round caps.
     sides : int
@@ -52,22 +58,39 @@ def tube(curve: Float[Array, "N 3"], radius: float, *, closed: bool, sides: int 
     Solid
         A closed surface.
     """
-    width = np.full(len(curve), radius)
+    width = np.broadcast_to(np.asarray(radius, dtype=float), len(curve))
     if not closed:  # half a sphere at each end
         t = np.linspace(0, np.pi / 2, 7)[1:]
         start, end = curve[0] - curve[1], curve[-1] - curve[-2]
-        head = curve[0] + np.outer(np.sin(t), start / np.linalg.norm(start)) * radius * 0.999
-        tail = curve[-1] + np.outer(np.sin(t), end / np.linalg.norm(end)) * radius * 0.999
-        cap = radius * np.maximum(np.cos(t), 0.02)
+        head = curve[0] + np.outer(np.sin(t), start / np.linalg.norm(start)) * width[0] * 0.999
+        tail = curve[-1] + np.outer(np.sin(t), end / np.linalg.norm(end)) * width[-1] * 0.999
+        cap = np.maximum(np.cos(t), 0.02)
         curve, width = (
             np.concatenate([head[::-1], curve, tail]),
-            np.concatenate([cap[::-1], width, cap]),
+            np.concatenate([cap[::-1] * width[0], width, cap * width[-1]]),
         )
     normal, binormal = _frames(curve, closed=closed)
     angle = np.arange(sides) * 2 * np.pi / sides
     ring = normal[:, None] * np.cos(angle)[:, None] + binormal[:, None] * np.sin(angle)[:, None]
-    points = (curve[:, None] + ring * width[:, None, None]).reshape(-1, 3)
-    n = len(curve)
+    return lofted(curve[:, None] + ring * width[:, None, None], closed=closed)
+
+
+def lofted(rings: Float[Array, "N M 3"], *, closed: bool = False) -> Solid:
+    """Span a skin over rings of equally many points.
+
+    Parameters
+    ----------
+    rings : float array of shape (N, M, 3)
+        Each ring turns counter-clockwise seen from the one after it.
+    closed : bool
+        Whether the last ring joins the first; otherwise both ends get flat lids.
+
+    Returns
+    -------
+    Solid
+        A closed surface.
+    """
+    n, sides, _ = rings.shape
     faces: list[tuple[int, ...]] = [
         (i * sides + j, i * sides + k, (i + 1) % n * sides + k, (i + 1) % n * sides + j)
         for i in range(n if closed else n - 1)
@@ -75,7 +98,7 @@ def tube(curve: Float[Array, "N 3"], radius: float, *, closed: bool, sides: int 
     ]
     if not closed:
         faces += [tuple(range(sides - 1, -1, -1)), tuple(range((n - 1) * sides, n * sides))]
-    return Solid(points, tuple(faces))
+    return Solid(rings.reshape(-1, 3), tuple(faces))
 
 
 def torus() -> Solid:
@@ -102,19 +125,3 @@ def knot() -> Solid:
         [np.sin(t) + 2 * np.sin(2 * t), np.cos(t) - 2 * np.cos(2 * t), -1.3 * np.sin(3 * t)], 1
     )
     return tube(flat[:, [0, 2, 1]] * [1, 1, 1], 0.62, closed=True, sides=20)
-
-
-def rock() -> Solid:
-    """Return a boulder: a ball pressed and chipped by planes."""
-    from recombine.renderer.blender.shapes_turned import sphere
-
-    ball = sphere()
-    rng = np.random.Generator(np.random.Philox(7))
-    planes = rng.normal(size=(26, 3)) * [1, 1, 0.8]
-    planes /= np.linalg.norm(planes, axis=1, keepdims=True)
-    depth = rng.uniform(0.72, 0.96, len(planes))
-    xyz = ball.vertices.copy()
-    for plane, limit in zip(planes, depth, strict=True):
-        over = np.maximum(xyz @ plane - limit, 0)
-        xyz -= np.outer(over * 0.92, plane)
-    return Solid(xyz * [1.0, 0.86, 0.74], ball.faces)

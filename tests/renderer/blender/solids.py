@@ -23,3 +23,22 @@ def euler(vertices, faces):
     """Return vertices - edges + faces: 2 for a ball, 0 for a ring."""
     edges = {frozenset(pair) for face in faces for pair in pairwise((*face, face[0]))}
     return len(vertices) - len(edges) + len(faces)
+
+
+def bodies(faces, count):
+    """Return the faces of each connected part of a surface of `count` vertices."""
+    owner = np.arange(count)
+
+    def root(i):
+        while owner[i] != i:
+            owner[i] = owner[owner[i]]
+            i = owner[i]
+        return i
+
+    for face in faces:
+        for a in face[1:]:
+            owner[root(a)] = root(face[0])
+    parts = {}
+    for face in faces:
+        parts.setdefault(root(face[0]), []).append(face)
+    return list(parts.values())

@@ -5,8 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from recombine.renderer.blender.solid import normalised
+from recombine.renderer.blender.shapes_flat import cube
+from recombine.renderer.blender.solid import Solid, joined, normalised, placed
 from recombine.renderer.library import RADIUS
+from tests.renderer.blender.solids import is_closed, volume
 
 
 @settings(max_examples=40, deadline=None)
@@ -35,3 +37,31 @@ def test_normalised_fits_the_cube_and_the_cylinder(vertices):
 )
 def test_normalised_forgets_size_and_position(vertices, factor, shift):
     assert np.allclose(normalised(vertices), normalised(vertices * factor + shift), atol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(*[arrays(float, 3, elements=st.floats(-3, 3))] * 2, st.floats(0.2, 3))
+def test_placing_is_rigid_up_to_size(move, turn, size):
+    before, after = cube(), placed(cube(), tuple(move), tuple(turn), size)
+    assert after.faces == before.faces
+    assert np.allclose(after.vertices.mean(0), move)
+    assert np.isclose(
+        volume(after.vertices, after.faces), size**3 * volume(before.vertices, before.faces)
+    )
+
+
+def test_turns_follow_the_right_hand():
+    for axis, (start, end) in enumerate((("y", "z"), ("z", "x"), ("x", "y"))):
+        turn = [0.0, 0.0, 0.0]
+        turn[axis] = np.pi / 2
+        unit = dict(zip("xyz", np.eye(3), strict=True))
+        body = Solid(unit[start][None], ())
+        assert np.allclose(placed(body, turn=tuple(turn)).vertices[0], unit[end])
+
+
+def test_joining_keeps_every_part():
+    one, two = cube(), placed(cube(), (3, 0, 0), size=2)
+    both = joined(one, two)
+    assert is_closed(both.faces)
+    assert both.bevel == one.bevel
+    assert np.isclose(volume(both.vertices, both.faces), 9)
