@@ -11,6 +11,7 @@ from recombine.leaderboard import numbers, story
 from recombine.leaderboard.charts import Mark, rank_bar, strip, strip_axis
 from recombine.leaderboard.curves import Trace, cost_figure
 from recombine.leaderboard.entries import cell_scores
+from recombine.leaderboard.numbers import DASH
 from recombine.leaderboard.ranks import (
     MIN_SEEDS_TEST,
     MIN_SEEDS_UNMARKED,
@@ -21,6 +22,8 @@ from recombine.leaderboard.ranks import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from markupsafe import Markup
 
     from recombine.leaderboard.entries import Board, Entry
@@ -37,6 +40,16 @@ INFERENCE = {
     "replay+search": "a replay-trained encoder's guess, improved by search through the decoder",
 }
 
+DATA = {
+    "scratch": "trained on the served images only",
+    "pretrained": "began with weights from other data",
+    "open": "may render further images",
+}
+SUPERVISION = {
+    "unsupervised": "no labels in training",
+    "weak": "weak labels in training",
+    "supervised": "all labels in training",
+}
 TEST_COMPUTE = {
     "T1": "at most 3 times the reference encoder",
     "T10": "at most 30 times the reference encoder",
@@ -126,6 +139,20 @@ class Row:
         return [name for name, passed in named.items() if not passed]
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """Name what the result does not hold, derived from its content."""
+        result = self.entry.result
+        parts = {
+            "no matched blocks, so no paired gap": result.paired_gap is None,
+            "operations could not be counted": result.compute.gflop_per_image is None,
+            "some operators were not counted": bool(result.compute.uncounted_ops),
+            "one seed or cell, so no interval": result.scores.ooc_test.ci95 is None,
+            "batch invariance was not checked": result.checks.batch_invariance is None,
+            "repeatability was not checked": result.checks.repeatability is None,
+        }
+        return tuple(text for text, absent in parts.items() if absent)
+
+    @property
     def trust_level(self) -> int:
         """Return the trust tier as 1, 2 or 3."""
         return TRUST[self.entry.result.trust][0]
@@ -159,6 +186,36 @@ class Row:
 
 
 @dataclass(frozen=True)
+class RankedTrack:
+    """The entries of a board that share a track; ranks hold within it and nowhere else.
+
+    Attributes
+    ----------
+    name : tuple of str
+        Training data, supervision and test compute.
+    rows : tuple of Row
+        The highest OOC estimate first.
+    compared : Comparisons
+        Every entry of the track against every other.
+    """
+
+    name: tuple[str, str, str]
+    rows: tuple[Row, ...]
+    compared: Comparisons
+
+    @property
+    def title(self) -> str:
+        """Return the track's name."""
+        return ", ".join(self.name)
+
+    @property
+    def words(self) -> str:
+        """Say what its entries may use."""
+        data, supervision, compute = self.name
+        return f"{DATA[data]}; {SUPERVISION[supervision]}; {TEST_COMPUTE[compute]}"
+
+
+@dataclass(frozen=True)
 class RankedBoard:
     """A board with the verdicts of its tests.
 
@@ -166,15 +223,12 @@ class RankedBoard:
     ----------
     board : Board
         The entries, the highest OOC estimate first.
-    ranks : tuple of RankSet
-        In the order of the entries.
-    compared : Comparisons
-        Every entry against every other.
+    tracks : tuple of RankedTrack
+        Where they are ranked.
     """
 
     board: Board
-    ranks: tuple[RankSet, ...]
-    compared: Comparisons
+    tracks: tuple[RankedTrack, ...]
 
     @property
     def slug(self) -> str:
@@ -185,9 +239,14 @@ class RankedBoard:
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        """Return one row per entry."""
-        paired = zip(self.board.entries, self.ranks, strict=True)
-        return tuple(Row(entry, rank, letter(i)) for i, (entry, rank) in enumerate(paired))
+        """Return one row per entry, in the order of ``board.entries``."""
+        found = {row.entry.result.result_id: row for track in self.tracks for row in track.rows}
+        return tuple(found[entry.result.result_id] for entry in self.board.entries)
+
+    @property
+    def ranks(self) -> tuple[RankSet, ...]:
+        """Return the rank sets, in the order of ``board.entries``."""
+        return tuple(row.rank for row in self.rows)
 
     @property
     def charted(self) -> tuple[Row, ...]:
@@ -197,7 +256,7 @@ class RankedBoard:
     @property
     def story(self) -> story.Story:
         """Say what the board shows and what it cannot show."""
-        return story.tell(self.board, self.ranks, self.compared)
+        return story.tell(self.board, self.ranks, [track.compared for track in self.tracks])
 
     @property
     def axis(self) -> Markup:
@@ -231,7 +290,7 @@ class RankedBoard:
 
 
 def rank_board(board: Board) -> RankedBoard:
-    """Compare all entries of a board.
+    """Compare all entries of every track of a board.
 
     Parameters
     ----------
@@ -241,11 +300,59 @@ def rank_board(board: Board) -> RankedBoard:
     Returns
     -------
     RankedBoard
-        With rank sets from Holm-adjusted paired tests on the stored counts.
+        With rank sets from Holm-adjusted paired tests on the stored counts, track by track.
     """
-    scores = [cell_scores(entry.result.scores.ooc_test) for entry in board.entries]
+    tracks: dict[tuple[str, str, str], list[tuple[str, Entry]]] = {}
+    for i, entry in enumerate(board.entries):
+        tracks.setdefault(track_of(entry), []).append((letter(i), entry))
+    order = {name: i for part in (DATA, SUPERVISION, TEST_COMPUTE) for i, name in enumerate(part)}
+    names = sorted(tracks, key=lambda track: [order[part] for part in track])
+    return RankedBoard(board, tuple(_rank_track(name, tracks[name]) for name in names))
+
+
+def track_of(entry: Entry) -> tuple[str, str, str]:
+    """Return the track of an entry: training data, supervision, test compute.
+
+    Parameters
+    ----------
+    entry : Entry
+        The entry.
+
+    Returns
+    -------
+    tuple of str
+        Keys of ``DATA``, ``SUPERVISION`` and ``TEST_COMPUTE``.
+    """
+    track = entry.result.track
+    return track.data, track.supervision, track.test_compute
+
+
+def _rank_track(name: tuple[str, str, str], lettered: list[tuple[str, Entry]]) -> RankedTrack:
+    scores = [cell_scores(entry.result.scores.ooc_test) for _, entry in lettered]
     compared = compare_all(scores)
-    return RankedBoard(board, tuple(rank_sets(compared, [len(s) for s in scores])), compared)
+    ranks = rank_sets(compared, [len(s) for s in scores])
+    rows = [Row(entry, rank, key) for (key, entry), rank in zip(lettered, ranks, strict=True)]
+    return RankedTrack(name, tuple(rows), compared)
+
+
+def every_row(boards: Sequence[RankedBoard]) -> Iterator[tuple[RankedBoard, Row, Entry | None]]:
+    """Yield every entry that has a page: the current ones, then the superseded.
+
+    Parameters
+    ----------
+    boards : sequence of RankedBoard
+        The boards.
+
+    Yields
+    ------
+    tuple
+        Board, row, and the entry that took the row; None for a current entry.
+    """
+    for ranked in boards:
+        for row in ranked.rows:
+            yield ranked, row, None
+        for old in ranked.board.superseded:
+            yield ranked, Row(old.entry, RankSet(1, 1, 1, "superseded"), DASH), old.by
 
 
 def letter(index: int) -> str:

@@ -14,7 +14,6 @@ from recombine.leaderboard.numbers import TIMES
 from recombine.leaderboard.svg import anchor, diamond, figure, node, percent
 
 if TYPE_CHECKING:
-    import xml.etree.ElementTree as ET
     from collections.abc import Mapping, Sequence
 
     from markupsafe import Markup
@@ -192,7 +191,7 @@ def shares(parts: Sequence[tuple[str, float]], title: str) -> Markup:
     return figure(drawn, title=title, height=22, css="plot-wide")
 
 
-def _bar(mark: Mark, y: float, css: str) -> list[ET.Element]:
+def _bar(mark: Mark, y: float, css: str) -> list[Markup]:
     if mark.interval is None:
         return []
     low, high = (percent(end) for end in mark.interval)
@@ -212,7 +211,7 @@ def _names(
     top: float,
     size: float,
     step: float,
-) -> list[ET.Element]:
+) -> list[Markup]:
     parts = []
     for j, name in enumerate(columns):
         x = percent(left + (j + 0.5) * step)
@@ -223,7 +222,7 @@ def _names(
     return parts
 
 
-def _cell(value: float, name: str, box: dict[str, Any], labelled: bool) -> list[ET.Element]:
+def _cell(value: float, name: str, box: dict[str, Any], labelled: bool) -> list[Markup]:
     level = round(10 * min(1.0, max(0.0, value)))
     tip = node("title", text=f"{name}: {numbers.percent(value)} %")
     parts = [node("rect", tip, class_=f"cell h{level}", **box)]

@@ -11,7 +11,6 @@ from recombine.leaderboard import numbers
 from recombine.leaderboard.svg import diamond, figure, node, percent, segments
 
 if TYPE_CHECKING:
-    import xml.etree.ElementTree as ET
     from collections.abc import Callable, Sequence
 
     from markupsafe import Markup
@@ -136,15 +135,15 @@ def _height(value: float) -> float:
     return BOTTOM - (BOTTOM - TOP) * min(1.0, max(0.0, value))
 
 
-def _tick(x: str, text: str) -> ET.Element:
+def _tick(x: str, text: str) -> Markup:
     return node("text", x=x, y=BOTTOM + 18, text_anchor="middle", text=text)
 
 
-def _axis_title(text: str) -> ET.Element:
+def _axis_title(text: str) -> Markup:
     return node("text", x="53%", y=BOTTOM + 42, text_anchor="middle", text=text)
 
 
-def _frame(chance: float | None) -> list[ET.Element]:
+def _frame(chance: float | None) -> list[Markup]:
     ends = {"x1": percent(LEFT), "x2": percent(RIGHT)}
     parts = []
     for tick in TICKS:
@@ -171,7 +170,7 @@ def _apart(places: Sequence[float]) -> list[float]:
     return moved
 
 
-def _trace(trace: Trace, place: Callable[[float], float], end: float) -> list[ET.Element]:
+def _trace(trace: Trace, place: Callable[[float], float], end: float) -> list[Markup]:
     line = [(place(cost), _height(value)) for cost, value in trace.points]
     line[-1] = (end, line[-1][1])
     dots = [node("circle", cx=percent(x), cy=y, r=2.4, class_="f-ooc") for x, y in line[:-1]]
@@ -201,7 +200,7 @@ class _Room:
         return 100 * labels + dots
 
 
-def _label(x: float, trace: Trace, room: _Room) -> ET.Element:
+def _label(x: float, trace: Trace, room: _Room) -> Markup:
     """Write letter and name beside a marker, moved up or down to where it is free."""
     text = trace.name if len(trace.name) <= 40 else trace.name[:39] + "…"
     width = LETTER_SHARE * (len(text) + 3)
@@ -229,7 +228,7 @@ def _dots(traces: Sequence[Trace], place: Callable[[float], float]) -> list[tupl
     return dots
 
 
-def _whisker(x: float, interval: Sequence[float] | None, css: str) -> list[ET.Element]:
+def _whisker(x: float, interval: Sequence[float] | None, css: str) -> list[Markup]:
     if interval is None:
         return []
     low, high = (_height(end) for end in interval)
@@ -237,7 +236,7 @@ def _whisker(x: float, interval: Sequence[float] | None, css: str) -> list[ET.El
     return [node("line", x1=at, x2=at, y1=low, y2=high, class_=f"whisker whisker-{css}")]
 
 
-def _point(x: float, y: float, css: str) -> ET.Element:
+def _point(x: float, y: float, css: str) -> Markup:
     if css == "ooc":
         return diamond(x, y, 6, "dot-ooc")
     return node("circle", cx=percent(x), cy=y, r=4.2, class_="dot-id")

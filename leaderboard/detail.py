@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from recombine.leaderboard.board import Row
-    from recombine.leaderboard.entries import BoardKey
+    from recombine.leaderboard.entries import BoardKey, Entry
 
 PARTS = ("training runs", "combinations", "both together")
 METRICS = {
@@ -66,10 +66,13 @@ class Detail:
         The entry as it stands on its board.
     board : BoardKey
         The board.
+    successor : Entry, optional
+        The newer entry that took its row.
     """
 
     row: Row
     board: BoardKey
+    successor: Entry | None = None
 
     @property
     def result(self) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """Load and validate result files, and sort them onto boards that may be compared.
 
 Two results share a board only when they answered the same images under the same metric; nothing
-else is ever put into one table. A file that cannot be trusted stops the build with its name.
+else is ever put into one table. A file that cannot be trusted stops the build with its name. A
+newer file for the same row supersedes the older one, which stays readable and is never deleted.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     Numbers = Sequence[float] | None
 
 TOLERANCE = 1e-6
+NAMED = 5
+"""Bad files that an error names one by one."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,13 @@ class Entry:
         Where it was read.
     result : Result
         Its content.
+    content : bytes
+        The file itself, for download.
     """
 
     path: Path
     result: Result
+    content: bytes = field(repr=False)
 
     @cached_property
     def plain(self) -> dict[str, Any]:
@@ -75,11 +81,30 @@ class BoardKey:
 
 
 @dataclass(frozen=True)
+class Superseded:
+    """An entry whose row a newer file has taken."""
+
+    entry: Entry
+    by: Entry
+
+
+@dataclass(frozen=True)
 class Board:
-    """Comparable entries, the highest out-of-combination score first."""
+    """Comparable entries, the highest out-of-combination score first.
+
+    Attributes
+    ----------
+    key : BoardKey
+        What they share.
+    entries : tuple of Entry
+        One per row.
+    superseded : tuple of Superseded
+        Older files of the same rows, the newest first.
+    """
 
     key: BoardKey
     entries: tuple[Entry, ...]
+    superseded: tuple[Superseded, ...] = ()
 
 
 def find_results(folder: Path) -> list[Path]:
@@ -141,7 +166,7 @@ def load_entry(path: Path) -> Entry:
                 f"{path}: {name} must follow from the stored counts ({expected}), "
                 f"got {stated}; score the entry again with this version"
             )
-    return Entry(path, result)
+    return Entry(path, result, path.read_bytes())
 
 
 def load_boards(paths: Iterable[Path]) -> list[Board]:
@@ -160,8 +185,8 @@ def load_boards(paths: Iterable[Path]) -> list[Board]:
     Raises
     ------
     InvalidInputError
-        When a file is invalid, two files claim the same row, or entries of one board do not have
-        the same cells. All bad files are named, each with what is wrong.
+        When a file is invalid, two files of one time claim the same row, or entries of one board
+        do not have the same cells. Bad files are named, each with what is wrong.
     IntegrityError
         When a file was edited after scoring.
     """
@@ -173,7 +198,9 @@ def load_boards(paths: Iterable[Path]) -> list[Board]:
             problems.append(error)
     if problems:
         kind = IntegrityError if any(isinstance(p, IntegrityError) for p in problems) else None
-        raise (kind or InvalidInputError)("\n".join(str(p) for p in problems))
+        named = "\n".join(str(problem) for problem in problems[:NAMED])
+        more = len(problems) - NAMED
+        raise (kind or InvalidInputError)(named + (f"\nand {more} more" if more > 0 else ""))
     groups: defaultdict[BoardKey, list[Entry]] = defaultdict(list)
     for entry in entries:
         groups[board_key(entry.result)].append(entry)
@@ -238,29 +265,32 @@ def _recomputed(result: Result) -> Iterator[tuple[str, Numbers, Numbers]]:
 def _same(stated: Numbers, expected: Numbers) -> bool:
     if stated is None or expected is None:
         return stated is expected
-    return len(stated) == len(expected) and bool(
-        np.allclose(stated, expected, rtol=0.0, atol=TOLERANCE)
+    return len(stated) == len(expected) and all(
+        abs(a - b) <= TOLERANCE for a, b in zip(stated, expected, strict=True)
     )
 
 
 def _board(key: BoardKey, entries: list[Entry]) -> Board:
-    rows: dict[tuple[str, int], Path] = {}
+    rows: dict[tuple[str, int], Entry] = {}
+    superseded = []
     first = entries[0]
-    for entry in entries:
+    for entry in sorted(entries, key=lambda e: e.result.created, reverse=True):
         row = (entry.result.method.entry, entry.result.data.n_train)
-        if row in rows:
+        newer = rows.setdefault(row, entry)
+        if newer is not entry:
+            superseded.append(Superseded(entry, newer))
+        if newer is not entry and newer.result.created == entry.result.created:
             raise InvalidInputError(
                 f"{entry.path}: the row {row[0]} with {row[1]} training images is already taken "
-                f"by {rows[row]}; keep one of the two files"
+                f"by {newer.path}, scored at the same time; keep one of the two files"
             )
-        rows[row] = entry.path
         if _cells(entry) != _cells(first):
             raise InvalidInputError(
                 f"{entry.path}: has other cells than {first.path}, though both name the data root "
                 f"{key.root[:12]}; one of them was not scored on that data"
             )
-    best = sorted(entries, key=lambda e: (-e.result.scores.ooc_test.estimate, e.slug))
-    return Board(key, tuple(best))
+    best = sorted(rows.values(), key=lambda e: (-e.result.scores.ooc_test.estimate, e.slug))
+    return Board(key, tuple(best), tuple(superseded))
 
 
 def _cells(entry: Entry) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,25 +38,8 @@ def to_json(boards: Sequence[RankedBoard]) -> str:
     str
         A JSON document; scores are shares in [0, 1], NaN cannot occur.
     """
-    document = {
-        "format": FORMAT,
-        "boards": [
-            {
-                "dataset": ranked.board.key.dataset,
-                "version": ranked.board.key.version,
-                "resolution": ranked.board.key.resolution,
-                "root": ranked.board.key.root,
-                "metric": ranked.board.key.metric,
-                "metric_version": ranked.board.key.metric_version,
-                "entries": [
-                    {"rank_set": _rank(rank), "result": entry.plain}
-                    for entry, rank in zip(ranked.board.entries, ranked.ranks, strict=True)
-                ],
-            }
-            for ranked in boards
-        ],
-    }
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    texts = [_board_json(ranked) for ranked in boards]
+    return f'{{"format": {json.dumps(FORMAT)}, "boards": [{", ".join(texts)}]}}\n'
 
 
 def to_csv(boards: Sequence[RankedBoard]) -> str:
@@ -80,6 +64,16 @@ def to_csv(boards: Sequence[RankedBoard]) -> str:
             row = _row(entry.result, rank)
             writer.writerow([_safe(row[name]) for name in COLUMNS])
     return buffer.getvalue()
+
+
+def _board_json(ranked: RankedBoard) -> str:
+    """Write a board around the result files as they are: nothing is parsed and written again."""
+    head = json.dumps(asdict(ranked.board.key))
+    entries = [
+        f'{{"rank_set": {json.dumps(_rank(row.rank))},\n"result": {row.entry.content.decode()}}}'
+        for row in ranked.rows
+    ]
+    return f'{head[:-1]}, "entries": [\n{", ".join(entries)}]}}'
 
 
 def _rank(rank: RankSet) -> dict[str, Any]:

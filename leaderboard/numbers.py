@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 DASH = "\u2013"
 MINUS = "\u2212"
@@ -135,6 +135,8 @@ def milliseconds(value: float) -> str:
     return f"{short(1000 * value)} ms"
 
 
+ABSENT = Markup('<span class="soft">—</span>')
+NO_INTERVAL = Markup('<span class="soft">no interval</span>')
 FORMATS: Mapping[str, Callable[[float], str]] = {
     "percent": percent,
     "points": points,
@@ -192,10 +194,11 @@ def field(plain: Any, path: str, form: str) -> Markup:
     """
     value = lookup(plain, path)
     if value is None:
-        return Markup('<span class="soft">{}</span>').format("—")
-    return Markup('<data value="{}" data-field="{}" data-form="{}">{}</data>').format(
-        value, path, form, FORMATS[form](value)
-    )
+        return ABSENT
+    # The value is a number, as its format proves; the path holds names from the file.
+    shown = FORMATS[form](value)
+    tag = f'<data value="{value}" data-field="{escape(path)}" data-form="{form}">{shown}</data>'
+    return Markup(tag)  # noqa: S704
 
 
 def interval(plain: Any, path: str, form: str) -> Markup:
@@ -216,7 +219,7 @@ def interval(plain: Any, path: str, form: str) -> Markup:
         Both ends with a dash between them ("to" where ends carry signs).
     """
     if lookup(plain, path) is None:
-        return Markup('<span class="soft">no interval</span>')
+        return NO_INTERVAL
     join = " to " if form in ("points", "ratio") else DASH
-    ends = (field(plain, f"{path}/{end}", form) for end in (0, 1))
-    return Markup(join).join(ends)  # noqa: S704 - one of two constants
+    low, high = (field(plain, f"{path}/{end}", form) for end in (0, 1))
+    return low + join + high

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import shutil
 import uuid
 from dataclasses import dataclass
@@ -21,15 +20,26 @@ import jinja2
 from markupsafe import Markup
 
 from recombine.leaderboard import export
-from recombine.leaderboard.board import INFERENCE, TEST_COMPUTE, TRUST, RankedBoard, rank_board
+from recombine.leaderboard.board import (
+    INFERENCE,
+    TEST_COMPUTE,
+    TRUST,
+    RankedBoard,
+    Row,
+    every_row,
+    rank_board,
+)
 from recombine.leaderboard.cards import Card, load_card
 from recombine.leaderboard.detail import Detail, metric_words
 from recombine.leaderboard.entries import load_boards
 from recombine.leaderboard.numbers import FORMATS
+from recombine.leaderboard.reuse import Earlier, code_digest, digest, marker_text
 from recombine.renderer.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from recombine.leaderboard.entries import Entry
 
 HERE = Path(__file__).parent
 MARKER = ".recombine-site"
@@ -72,7 +82,8 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
     out = Path(out)
     _check_target(out)
     boards = [rank_board(board) for board in load_boards(results)]
-    files = render_site(boards, [load_card(Path(folder)) for folder in cards])
+    read = [load_card(Path(folder)) for folder in cards]
+    files = render_site(boards, read, Earlier.read(out, MARKER))
     temporary = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
         for name, content in files.items():
@@ -90,7 +101,9 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
     return out / "index.html"
 
 
-def render_site(boards: Sequence[RankedBoard], cards: Sequence[Card]) -> dict[str, bytes]:
+def render_site(
+    boards: Sequence[RankedBoard], cards: Sequence[Card], earlier: Earlier | None = None
+) -> dict[str, bytes]:
     """Make every file of the site in memory.
 
     Parameters
@@ -99,6 +112,8 @@ def render_site(boards: Sequence[RankedBoard], cards: Sequence[Card]) -> dict[st
         The boards; may be empty.
     cards : sequence of Card
         Data cards; may be empty.
+    earlier : Earlier, optional
+        The last build, whose entry pages are taken over where nothing changed.
 
     Returns
     -------
@@ -107,17 +122,11 @@ def render_site(boards: Sequence[RankedBoard], cards: Sequence[Card]) -> dict[st
     """
     pages = _Pages.make(boards, cards)
     files = {
-        MARKER: b"Written by recombine board. A new build replaces this folder.\n",
         "index.html": pages.render("index.html", ""),
         "results.csv": export.to_csv(boards).encode(),
         "results.json": export.to_json(boards).encode(),
     }
-    for ranked in boards:
-        for row in ranked.rows:
-            detail = Detail(row, ranked.board.key)
-            name = f"entries/{row.entry.slug}"
-            files[f"{name}.html"] = pages.render("entry.html", "../", ranked=ranked, page=detail)
-            files[f"{name}.json"] = _json(row.entry.plain)
+    files |= _entry_files(pages, boards, earlier or Earlier(Path()))
     for card in cards:
         folder = f"data/{card.slug}"
         files[f"{folder}/index.html"] = pages.render("data.html", "../../", card=card)
@@ -125,6 +134,24 @@ def render_site(boards: Sequence[RankedBoard], cards: Sequence[Card]) -> dict[st
         if card.sheet is not None:
             files[f"{folder}/preview.png"] = card.sheet
     return files
+
+
+def _entry_files(
+    pages: _Pages, boards: Sequence[RankedBoard], earlier: Earlier
+) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    listed: dict[str, tuple[str, str]] = {}
+    for ranked, row, successor in every_row(boards):
+        name = f"entries/{row.entry.slug}"
+        page = f"{name}.html"
+        made_from = pages.made_from(row, ranked, successor)
+        content = earlier.page(page, made_from)
+        if content is None:
+            detail = Detail(row, ranked.board.key, successor)
+            content = pages.render("entry.html", "../", ranked=ranked, page=detail)
+        files |= {page: content, f"{name}.json": row.entry.content}
+        listed[page] = made_from, digest(content)
+    return files | {MARKER: marker_text(listed)}
 
 
 @dataclass(frozen=True)
@@ -160,6 +187,13 @@ class _Pages:
         }
         return cls(environment, shared)
 
+    def made_from(self, row: Row, ranked: RankedBoard, successor: Entry | None) -> str:
+        """Return the hash of everything that an entry's page shows."""
+        card = self.shared["card_of"].get(ranked.board.key.root)
+        after = successor and successor.slug
+        around = (code_digest(), row.rank, row.letter, ranked.slug, card and card.slug, after)
+        return digest(row.entry.content, repr(around).encode())
+
     def render(self, template: str, up: str, **context: Any) -> bytes:
         page = self.environment.get_template(template)
         return page.render(up=up, **self.shared, **context).encode()
@@ -186,10 +220,6 @@ def content_security_policy(css: str, script: str) -> str:
         f"default-src 'none'; style-src {style}; script-src {code}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _json(plain: dict[str, Any]) -> bytes:
-    return (json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _check_target(out: Path) -> None:

@@ -41,7 +41,7 @@ class Story:
     limits: tuple[str, ...]
 
 
-def tell(board: Board, ranks: Sequence[RankSet], compared: Comparisons) -> Story:
+def tell(board: Board, ranks: Sequence[RankSet], compared: Sequence[Comparisons]) -> Story:
     """Describe a board.
 
     Parameters
@@ -50,8 +50,8 @@ def tell(board: Board, ranks: Sequence[RankSet], compared: Comparisons) -> Story
         At least one entry, best estimate first.
     ranks : sequence of RankSet
         In the order of the entries.
-    compared : Comparisons
-        Every entry against every other.
+    compared : sequence of Comparisons
+        Per track, every entry against every other.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def tell(board: Board, ranks: Sequence[RankSet], compared: Comparisons) -> Story
     )
 
 
-def _headline(results: Sequence[Result], compared: Comparisons) -> str:
+def _headline(results: Sequence[Result], compared: Sequence[Comparisons]) -> str:
     best, method = results[0].scores.ooc_test, results[0].method
     score = f"{percent(best.estimate)}{PERCENT}"
     text = f"The highest accuracy on combinations that training never showed is {score}"
@@ -80,23 +80,29 @@ def _headline(results: Sequence[Result], compared: Comparisons) -> str:
         low, high = (percent(end) for end in best.ci95)
         text += f" (95{PERCENT} interval {low}{DASH}\u2060{high}{PERCENT})"
     text += f", by {method.name} ({method.inference}); chance is {chance(best.chance)}{PERCENT}."
-    return f"{text} {_verdict(compared)}".strip()
+    return f"{text} {_verdict(len(results), compared)}"
 
 
-def _verdict(compared: Comparisons) -> str:
-    pairs, apart = compared.n_pairs, compared.n_separated
-    if not pairs:
+def _verdict(entries: int, compared: Sequence[Comparisons]) -> str:
+    pairs = sum(one.n_pairs for one in compared)
+    apart = sum(one.n_separated for one in compared)
+    if entries == 1:
         return "It is the only entry, so there is nothing to compare it with."
-    if not compared.n_tested:
+    if not pairs:
+        return "Every entry stands alone in its track, so there are no ranks."
+    if not any(one.n_tested for one in compared):
         return (
             f"No two entries were tested against each other: that takes at least {MIN_SEEDS_TEST} "
             "seeds each."
         )
     if apart == 0:
-        return "No two entries can be told apart, so the order of the rows carries no information."
+        return (
+            "No two entries of one track can be told apart, so the order of the rows carries no "
+            "information."
+        )
     if apart == pairs:
-        return f"All {_n(pairs, 'pair')} of entries can be told apart."
-    return f"{apart} of {_n(pairs, 'pair')} of entries can be told apart."
+        return f"All {_n(pairs, 'pair')} of entries within a track can be told apart."
+    return f"{apart} of {_n(pairs, 'pair')} of entries within a track can be told apart."
 
 
 def _design(result: Result) -> str:
@@ -179,8 +185,8 @@ def _confounds(results: Sequence[Result]) -> str:
     )
 
 
-def _undecided(ranks: Sequence[RankSet], compared: Comparisons) -> str:
-    if not compared.n_pairs or all(rank.low == rank.high for rank in ranks):
+def _undecided(ranks: Sequence[RankSet], compared: Sequence[Comparisons]) -> str:
+    if not any(one.n_pairs for one in compared) or all(rank.low == rank.high for rank in ranks):
         return ""
     return "Not told apart does not mean equal: it means that these data do not decide."
 

@@ -37,56 +37,156 @@ function compare(a, b) {
   return numeric ? x - y : a.localeCompare(b);
 }
 
-function sortTable(table, column, direction) {
-  const body = table.tBodies[0];
-  const key = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
-  // An entry without the value stays last in both directions.
-  const rows = [...body.rows].sort((a, b) => {
-    const x = key(a), y = key(b);
-    if (x === "" || y === "") return (x === "") - (y === "");
-    return direction * compare(x, y);
-  });
-  body.append(...rows);
-  [...table.tHead.rows[0].cells].forEach((cell, i) => {
-    if (!cell.querySelector("button")) return;
-    cell.setAttribute("aria-sort", i !== column ? "none" : direction > 0 ? "ascending" : "descending");
-  });
-}
+// A board: sorting within each track, filter, columns and length, all of it kept in the address
+// as "#board?sort=gflop-ascending&q=search&hide=steps,seeds&all=1".
+const FIRST_ROWS = 100;
 
-function setupSort(table, select) {
-  const heads = [...table.tHead.rows[0].cells];
-  heads.forEach((cell, column) => {
-    const button = cell.querySelector("button");
-    if (!button) return;
-    button.disabled = false;
-    button.addEventListener("click", () => {
-      const first = cell.dataset.first === "descending" ? -1 : 1;
-      const now = cell.getAttribute("aria-sort");
-      const same = now === (first > 0 ? "ascending" : "descending");
-      sortTable(table, column, same ? -first : first);
-      if (select) select.value = String(column);
+class BoardView {
+  constructor(board) {
+    this.board = board;
+    this.table = board.querySelector("table.board");
+    this.heads = [...this.table.tHead.rows[0].cells];
+    this.groups = [...this.table.tBodies].map((body) => {
+      const rows = [...body.rows].slice(1);
+      return { body, head: body.rows[0], rows, shown: rows };
     });
-  });
-  select?.addEventListener("change", () => {
-    const column = Number(select.value);
-    sortTable(table, column, heads[column].dataset.first === "descending" ? -1 : 1);
-  });
+    const texts = (group) => group.rows.map((row) => [row, `${group.head.textContent} ${row.textContent}`.toLowerCase()]);
+    this.texts = new Map(this.groups.flatMap(texts));
+    this.tools = board.querySelector(".tools");
+    this.input = this.tools.querySelector("input[type=search]");
+    this.select = this.tools.querySelector("select");
+    this.output = this.tools.querySelector("output");
+    this.more = this.tools.querySelector("[data-all]");
+    this.boxes = [...this.tools.querySelectorAll("input[type=checkbox]")];
+    this.start = { sort: "ooc-descending", q: "", hide: "", all: "" };
+    this.state = { ...this.start };
+    this.listen();
+    this.tools.hidden = false;
+    this.apply(this.fromAddress());
+  }
+
+  listen() {
+    this.heads.forEach((cell) => {
+      const button = cell.querySelector("button");
+      button.disabled = false;
+      button.addEventListener("click", () => this.change({ sort: this.next(cell) }));
+    });
+    this.select.addEventListener("change", () => {
+      const cell = this.heads[Number(this.select.value)];
+      this.change({ sort: `${cell.dataset.key}-${cell.dataset.first}` });
+    });
+    this.input.addEventListener("input", () => this.change({ q: this.input.value }));
+    this.more.addEventListener("click", () => this.change({ all: this.state.all ? "" : "1" }));
+    this.boxes.forEach((box) => box.addEventListener("change", () => {
+      this.change({ hide: this.boxes.filter((one) => !one.checked).map((one) => one.value).join(",") });
+    }));
+    window.addEventListener("hashchange", () => this.apply(this.fromAddress()));
+    setupLink(this.tools.querySelector("[data-link]"), () => this.address());
+  }
+
+  next(cell) {
+    const first = cell.dataset.first;
+    const again = this.state.sort === `${cell.dataset.key}-${first}`;
+    return `${cell.dataset.key}-${again ? (first === "ascending" ? "descending" : "ascending") : first}`;
+  }
+
+  fromAddress() {
+    const [slug, query = ""] = decodeURI(location.hash.slice(1)).split("?");
+    const found = slug === this.board.id ? new URLSearchParams(query) : new URLSearchParams();
+    const state = { ...this.start };
+    for (const name of Object.keys(state)) if (found.has(name)) state[name] = found.get(name);
+    return state;
+  }
+
+  address() {
+    const changed = Object.entries(this.state).filter(([name, value]) => value !== this.start[name]);
+    const query = new URLSearchParams(changed).toString();
+    return `#${this.board.id}${query ? `?${query}` : ""}`;
+  }
+
+  change(part) {
+    this.apply({ ...this.state, ...part });
+    history.replaceState(null, "", this.address());
+  }
+
+  apply(state) {
+    const sorted = state.sort !== this.state.sort;
+    this.state = state;
+    if (this.input.value !== state.q) this.input.value = state.q;
+    if (sorted) this.sort();
+    this.columns();
+    this.show();
+  }
+
+  sort() {
+    const [name, order] = this.state.sort.split("-");
+    const column = this.heads.findIndex((cell) => cell.dataset.key === name);
+    if (column < 0) return;
+    const direction = order === "descending" ? -1 : 1;
+    const key = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
+    for (const group of this.groups) {
+      const keyed = group.rows.map((row) => [key(row), row]);
+      // An entry without the value stays last in both directions.
+      keyed.sort(([x], [y]) => (x === "" || y === "" ? (x === "") - (y === "") : direction * compare(x, y)));
+      group.rows = keyed.map(([, row]) => row);
+    }
+    this.heads.forEach((cell, i) => {
+      cell.setAttribute("aria-sort", i !== column ? "none" : direction > 0 ? "ascending" : "descending");
+    });
+    this.select.value = String(column);
+    this.moved = true;
+  }
+
+  columns() {
+    if (this.hiding === this.state.hide) return;
+    this.hiding = this.state.hide;
+    const hidden = new Set(this.hiding.split(","));
+    this.boxes.forEach((box) => { box.checked = !hidden.has(box.value); });
+    this.heads.forEach((cell, i) => {
+      const off = hidden.has(cell.dataset.key);
+      cell.hidden = off;
+      for (const group of this.groups) for (const row of group.rows) row.cells[i].hidden = off;
+    });
+  }
+
+  show() {
+    const words = this.state.q.toLowerCase().split(/\s+/).filter(Boolean);
+    const limit = this.state.all ? Infinity : FIRST_ROWS;
+    let total = 0, found = 0, shown = 0;
+    for (const group of this.groups) {
+      let here = 0;
+      for (const row of group.rows) {
+        const fits = words.every((word) => this.texts.get(row).includes(word));
+        found += fits ? 1 : 0;
+        const off = !fits || shown >= limit;
+        if (row.hidden !== off) row.hidden = off;
+        if (!off) { shown += 1; here += 1; }
+      }
+      total += group.rows.length;
+      group.body.hidden = here === 0;
+      if (this.moved) group.body.replaceChildren(group.head, ...group.rows);
+    }
+    this.moved = false;
+    const entries = total === 1 ? "entry" : "entries";
+    this.output.textContent = shown < found ? `${shown} of ${found} shown, ${total} ${entries}` : `${found} of ${total} ${entries}`;
+    this.more.hidden = found <= FIRST_ROWS;
+    this.more.textContent = this.state.all ? `Show the first ${FIRST_ROWS}` : `Show all ${found}`;
+  }
 }
 
-function setupFilter(table, input, output) {
-  const rows = [...table.tBodies[0].rows];
-  const show = () => {
-    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
-    for (const row of rows) {
-      const text = row.textContent.toLowerCase();
-      row.hidden = !words.every((word) => text.includes(word));
-      shown += row.hidden ? 0 : 1;
+function setupLink(button, address) {
+  if (!button || !navigator.clipboard) return;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const link = location.href.split("#")[0] + address();
+    try {
+      await navigator.clipboard.writeText(link);
+      button.textContent = "Link copied";
+    } catch {
+      history.replaceState(null, "", address());
+      button.textContent = "The address bar holds the link";
     }
-    output.textContent = `${shown} of ${rows.length} ${rows.length === 1 ? "entry" : "entries"}`;
-  };
-  input.addEventListener("input", show);
-  show();
+  });
 }
 
 function setupCopy(button) {
@@ -106,11 +206,5 @@ function setupCopy(button) {
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("[data-theme-toggle]").forEach(setupTheme);
   document.querySelectorAll("[data-copy]").forEach(setupCopy);
-  document.querySelectorAll("[data-board]").forEach((board) => {
-    const table = board.querySelector("table");
-    setupSort(table, board.querySelector("select"));
-    const tools = board.querySelector(".tools");
-    tools.hidden = false;
-    setupFilter(table, tools.querySelector("input"), tools.querySelector("output"));
-  });
+  document.querySelectorAll("[data-board]").forEach((board) => new BoardView(board));
 });

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_board import sample, write_results
 
-from recombine.leaderboard.board import letter, rank_board
+from recombine.leaderboard.board import every_row, letter, rank_board
 from recombine.leaderboard.entries import load_boards
 
 
@@ -84,3 +84,34 @@ def test_anchors_are_safe(tmp_path):
 def test_letters_are_unique_and_ordered(a, b):
     key = [(len(letter(i)), letter(i)) for i in (a, b)]
     assert (key[0] < key[1]) == (a < b)
+
+
+def test_ranks_hold_within_a_track_only(tmp_path):
+    board = ranked(tmp_path)
+    assert [track.title for track in board.tracks] == [
+        "scratch, unsupervised, T1",
+        "scratch, supervised, T1",
+    ]
+    assert [len(track.rows) for track in board.tracks] == [5, 1]
+    assert all(row.rank.of == len(track.rows) for track in board.tracks for row in track.rows)
+    assert board.tracks[1].rows[0].rank.words == "only entry"
+    assert "no labels in training" in board.tracks[0].words
+
+
+def test_missing_parts_are_named(tmp_path):
+    board = ranked(tmp_path)
+    missing = {row.entry.result.method.entry: row.missing for row in board.rows}
+    assert missing["pixels"] == ("operations could not be counted",)
+    assert missing["supervised"] == ()
+
+
+def test_a_superseded_entry_keeps_its_page_and_loses_its_rank(tmp_path):
+    old = sample(0).save(tmp_path / "old.json")
+    new = sample(0, created="2026-02-01T00:00:00Z").save(tmp_path / "new.json")
+    (board,) = load_boards([old, new])
+    rows = list(every_row([rank_board(board)]))
+    assert [(row.entry.path, after and after.path) for _, row, after in rows] == [
+        (new, None),
+        (old, new),
+    ]
+    assert rows[1][1].rank.reason == "superseded"

@@ -137,9 +137,9 @@ def test_every_bad_file_is_named_at_once(tmp_path):
     assert "good.json" not in str(caught.value)
 
 
-def test_the_same_row_twice_is_refused(tmp_path):
+def test_the_same_row_twice_at_one_time_is_refused(tmp_path):
     first = make_result(entry="one").save(tmp_path / "a.json")
-    second = make_result(entry="one", created="2026-02-02T00:00:00Z").save(tmp_path / "b.json")
+    second = make_result(entry="one").save(tmp_path / "b.json")
     with pytest.raises(InvalidInputError, match=r"b\.json.*already taken.*a\.json"):
         load_boards([first, second])
 
@@ -196,3 +196,24 @@ def test_every_committed_result_is_valid():
     files = sorted(folder.glob("*.json"))
     boards = load_boards(files)
     assert sum(len(board.entries) for board in boards) == len(files)
+
+
+def test_a_newer_file_supersedes_the_older_one(tmp_path):
+    old = sample(0).save(tmp_path / "old.json")
+    new = sample(0, created="2026-02-01T00:00:00Z").save(tmp_path / "new.json")
+    newest = sample(0, created="2026-03-01T00:00:00Z").save(tmp_path / "newest.json")
+    (board,) = load_boards([old, newest, new])
+    assert [entry.path for entry in board.entries] == [newest]
+    assert [(one.entry.path, one.by.path) for one in board.superseded] == [
+        (new, newest),
+        (old, newest),
+    ]
+
+
+def test_many_bad_files_are_counted(tmp_path):
+    files = [tmp_path / f"{i}.json" for i in range(8)]
+    for path in files:
+        path.write_text("{")
+    with pytest.raises(InvalidInputError, match="and 3 more") as caught:
+        load_boards(files)
+    assert len(str(caught.value).splitlines()) == 6

@@ -1,5 +1,7 @@
 """Rank sets: equal methods share all ranks, a clear winner stands alone, the truth is inside."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from recombine.benchmark import stats
 from recombine.leaderboard.numbers import DASH
-from recombine.leaderboard.ranks import Comparisons, RankSet, compare_all, rank_sets
+from recombine.leaderboard.ranks import Comparisons, RankSet, _holm, compare_all, rank_sets
 from recombine.renderer.errors import InvalidInputError
 
 
@@ -144,7 +146,7 @@ def test_a_sketch_widens_the_sets_of_the_others():
 def test_a_lonely_entry_says_so():
     (only,) = ranks([np.full((5, 8), 0.5)])
     assert (only.low, only.high, only.of) == (1, 1, 1)
-    assert only.reason == "the only entry on this board"
+    assert only.reason == "the only entry in its track"
 
 
 def test_no_entries_no_pairs():
@@ -183,3 +185,9 @@ def test_words():
     difference = np.array([[0.0, 0.3], [-0.3, 0.0]])
     compared = Comparisons(difference, np.full((2, 2), 0.001), off, off)
     assert [r.words for r in rank_sets(compared, [5, 5])] == ["1", "2"]
+
+
+@given(st.lists(st.sampled_from([0.001, 0.004, 0.01, 0.02, 0.05, 0.3, 1.0, None]), max_size=12))
+def test_the_fast_procedure_rejects_what_the_statistics_reject(p_values):
+    given_nan = np.array([math.nan if p is None else p for p in p_values])
+    assert _holm(given_nan, 0.05).tolist() == stats.holm(p_values, 0.05)
