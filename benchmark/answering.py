@@ -5,14 +5,19 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from recombine.benchmark.answering_outputs import (
+    Output,
+    WrongAnswerError,
+    checked_output,
+    run_method,
+)
 from recombine.benchmark.data import to_images
-from recombine.benchmark.protocol import Encoder, Inverter, SlotOutput
 from recombine.renderer.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -23,10 +28,8 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
+    from recombine.benchmark.protocol import Encoder, Inverter
 
-MAX_DIM = 512
-MAX_SLOTS = 64
-MAX_ABS = 1e6
 REPEATED_SHARE = 0.02
 MIN_REPEATED = 8
 
@@ -41,6 +44,9 @@ class Answers:
         ``(N,)`` int64, ascending.
     slots : Mapping of int to array
         Search steps to ``(N, S, D)`` float32.
+    extras : Mapping of str to array
+        ``presence/<steps>`` ``(N, S)`` float32 and ``segments/<steps>`` ``(N, H, W)`` uint8, the
+        slot of every pixel, where the method offers them; at the first and last step count.
     batch_change : tuple of float
         Per step count, how much an image's slots change among other images: 95th percentile over
         the repeated images of |change| / |slots|. 0 for a method that treats images one by one.
@@ -52,10 +58,7 @@ class Answers:
     slots: Mapping[int, Float[Array, "images slots dim"]]
     batch_change: tuple[float, ...]
     repeat_change: tuple[float, ...]
-
-
-class _WrongAnswerError(ValueError):
-    """Arguments: what was expected, what came."""
+    extras: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,8 @@ def answer(
     steps: tuple[int, ...],
     min_slots: int,
     who: str = "submission",
-) -> Iterator[list[Float[Array, "images slots dim"]]]:
-    """Yield a method's checked answers to batches of images, one array per step count.
+) -> Iterator[list[Output]]:
+    """Yield a method's checked answers to batches of images, one output per step count.
 
     Parameters
     ----------
@@ -154,28 +157,33 @@ def answer(
 
     Yields
     ------
-    list of array
-        Per step count ``(B, S, D)`` float32, finite; S and D never change.
+    list of Output
+        Per step count; shapes never change, and presence and segments come with the first and
+        the last only.
 
     Raises
     ------
     InvalidInputError
         When an answer has the wrong shape or type, or is not finite.
     """
-    shape: tuple[int, ...] | None = None
+    first: list[Output] | None = None
     for images in batches:
         with _named(who):
-            outputs = _run(method, images, steps)
-            answers = [_checked(output, method, len(images), min_slots) for output in outputs]
-            _same_shape(answers, shape)
-        shape = answers[0].shape[1:]
+            answers = [
+                checked_output(
+                    output, method, images, min_slots=min_slots, extras=step in (0, steps[-1])
+                )
+                for step, output in zip(steps, run_method(method, images, steps), strict=True)
+            ]
+            first = answers if first is None else first
+            _same_form(answers, first)
         yield answers
 
 
 def gather(
     indices: Int[Array, " images"],
     steps: tuple[int, ...],
-    answered: Iterable[tuple[Question, list[Array]]],
+    answered: Iterable[tuple[Question, list[Output]]],
 ) -> Answers:
     """Put answers back into the order of the images, and compare the repeated ones.
 
@@ -185,7 +193,7 @@ def gather(
         ``(N,)`` image indices, ascending.
     steps : tuple of int
         Step counts of the answers.
-    answered : iterable of (Question, list of array)
+    answered : iterable of (Question, list of Output)
         Every question of `questions` with its answer per step count.
 
     Returns
@@ -193,18 +201,21 @@ def gather(
     Answers
         Slots of every image.
     """
-    first: dict[int, Array] = {}
-    again: list[tuple[Question, list[Array]]] = []
+    first: dict[str, Array] = {}
+    again: list[tuple[Question, list[Output]]] = []
     for question, answers in answered:
         if question.purpose == "score":
-            _store(first, steps, question.rows, answers, len(indices))
+            for step, output in zip(steps, answers, strict=True):
+                _store(first, step, question.rows, output, len(indices))
         else:
             again.append((question, answers))
+    slots = {step: first.pop(f"slots/{step}") for step in steps}
     return Answers(
         indices,
+        slots,
+        _change(slots, again, steps, "batch"),
+        _change(slots, again, steps, "repeat"),
         first,
-        _change(first, again, steps, "batch"),
-        _change(first, again, steps, "repeat"),
     )
 
 
@@ -244,85 +255,41 @@ def questions(n: int, batch_size: int) -> list[Question]:
 def _named(who: str) -> Iterator[None]:
     try:
         yield
-    except _WrongAnswerError as error:
+    except WrongAnswerError as error:
         raise InvalidInputError(
             f"{who}: expected {error.args[0]}, got {error.args[1]}; see "
             "recombine.benchmark.protocol.SlotOutput"
         ) from None
 
 
-def _run(method: Encoder | Inverter, images: Tensor, steps: tuple[int, ...]) -> list[SlotOutput]:
-    if not isinstance(method, Inverter):
-        with torch.inference_mode():
-            return [method.encode(images)]
-    outputs = []
-    version = images._version
-    state: Any = method.init(images)
-    done = 0
-    for target in steps:
-        while done < target:
-            state = method.step(images, state)
-            done += 1
-        outputs.append(method.read(state))
-        # A later step may change the state in place, and what was read with it.
-        outputs[-1] = SlotOutput(slots=_cloned(outputs[-1]))
-    if images._version != version:
-        raise _WrongAnswerError("images left as they are", "a method that changed them in place")
-    return outputs
-
-
-def _cloned(output: object) -> Any:
-    slots = getattr(output, "slots", None)
-    return slots.detach().clone() if isinstance(slots, torch.Tensor) else slots
-
-
-def _checked(
-    output: object, method: Encoder | Inverter, batch: int, min_slots: int
-) -> Float[Array, "images slots dim"]:
-    slots = getattr(output, "slots", None)
-    if not isinstance(slots, torch.Tensor):
-        raise _WrongAnswerError("a SlotOutput with a tensor of slots", type(output).__name__)
-    if slots.dtype != torch.float32 or slots.ndim != 3 or len(slots) != batch:
-        raise _WrongAnswerError(
-            f"slots ({batch}, S, D) torch.float32", f"{tuple(slots.shape)} {slots.dtype}"
-        )
-    if slots.shape[2] != method.slot_dim or not 1 <= slots.shape[2] <= MAX_DIM:
-        raise _WrongAnswerError(f"D = slot_dim = {method.slot_dim}, 1 to {MAX_DIM}", slots.shape[2])
-    if not min_slots <= slots.shape[1] <= MAX_SLOTS:
-        raise _WrongAnswerError(f"{min_slots} to {MAX_SLOTS} slots", slots.shape[1])
-    array: Array = slots.detach().cpu().numpy()
-    if not np.all(np.abs(array) <= MAX_ABS):  # also False for NaN
-        raise _WrongAnswerError(
-            f"finite slots of at most {MAX_ABS:g}", "NaN, infinite or bigger values"
-        )
-    return array
-
-
-def _same_shape(answers: list[Array], shape: tuple[int, ...] | None) -> None:
-    shapes = {answer.shape[1:] for answer in answers} | ({shape} if shape is not None else set())
+def _same_form(answers: list[Output], first: list[Output]) -> None:
+    """Check that every batch and step has one number of slots, and offers the same parts."""
+    shapes = {output["slots"].shape[1:] for output in (*answers, first[0])}
     if len(shapes) != 1:
-        raise _WrongAnswerError("one number of slots for every batch and step", sorted(shapes))
+        raise WrongAnswerError("one number of slots for every batch and step", sorted(shapes))
+    for output, before in zip(answers, first, strict=True):
+        if output.keys() != before.keys():
+            raise WrongAnswerError(f"{sorted(before)} for every batch", sorted(output))
 
 
-def _store(
-    into: dict[int, Array], steps: tuple[int, ...], rows: Array, answers: list[Array], n: int
-) -> None:
-    for step, slots in zip(steps, answers, strict=True):
-        if step not in into:
-            into[step] = np.full((n, *slots.shape[1:]), np.nan, np.float32)
-        into[step][rows] = slots
+def _store(into: dict[str, Array], step: int, rows: Array, output: Output, n: int) -> None:
+    for name, values in output.items():
+        key = f"{name}/{step}"
+        if key not in into:
+            into[key] = np.zeros((n, *values.shape[1:]), values.dtype)
+        into[key][rows] = values
 
 
 def _change(
     first: Mapping[int, Array],
-    again: list[tuple[Question, list[Array]]],
+    again: list[tuple[Question, list[Output]]],
     steps: tuple[int, ...],
     purpose: str,
 ) -> tuple[float, ...]:
     out = []
     for number, step in enumerate(steps):
         changes = [
-            _relative(first[step][question.rows], answers[number])[: question.compared]
+            _relative(first[step][question.rows], answers[number]["slots"])[: question.compared]
             for question, answers in again
             if question.purpose == purpose
         ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from recombine.benchmark.answering import MAX_ABS, MAX_DIM, MAX_SLOTS
+from recombine.benchmark.answering_outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
 from recombine.benchmark.check_trial import FEW, THRESHOLD, BrokenError, DoubtError, Trial
 from recombine.benchmark.flops import count_flops
 from recombine.benchmark.meter import peak_rss, reset_peak_rss

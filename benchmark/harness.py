@@ -374,7 +374,7 @@ def _predict(
         cost = measure(fitted.method, _few_images(dataset, device))
     facts = _facts(submission, card, fitted, dataset, seed, options, answers)
     facts = replace(facts, cost=asdict(cost), peak_rss_bytes=memory)
-    return Predictions(facts, answers.image_index, answers.slots)
+    return Predictions(facts, answers.image_index, answers.slots, answers.extras)
 
 
 def _facts(

@@ -229,12 +229,14 @@ def _answers(
     for answers in answer(
         method, batches, steps=steps, min_slots=job["spec"]["max_slots"], who=job["who"]
     ):
-        for step, slots in zip(steps, answers, strict=True):
-            name = f"slots/{step}"
-            if name not in out:
-                out[name] = np.empty((job["rows"], *slots.shape[1:]), np.float32)
-            out[name][begin : begin + len(slots)] = slots
-        begin += len(answers[0])
+        count = len(answers[0]["slots"])
+        for step, output in zip(steps, answers, strict=True):
+            for part, values in output.items():
+                name = f"{part}/{step}"
+                if name not in out:
+                    out[name] = np.empty((job["rows"], *values.shape[1:]), values.dtype)
+                out[name][begin : begin + count] = values
+        begin += count
         listener.promise(answers)
     memory = peak_rss()
     if listener.measured is None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.benchmark.answering import MAX_ABS, MAX_DIM, MAX_SLOTS, Answers, gather, questions
+from recombine.benchmark.answering import Answers, gather, questions
+from recombine.benchmark.answering_outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
 from recombine.benchmark.data import FIELDS_OF_TRACK, served_order
 from recombine.benchmark.identity import environment, settings_of
 from recombine.benchmark.isolation import Cell, workplace
@@ -17,7 +18,7 @@ from recombine.benchmark.isolation_limits import RefusedError
 from recombine.benchmark.isolation_refusals import SubmissionError
 from recombine.benchmark.isolation_report import RunReport, parse
 from recombine.benchmark.isolation_talk import Interview, check_promises
-from recombine.benchmark.predictions import Predictions, RunFacts
+from recombine.benchmark.predictions import Predictions, RunFacts, segments_fit
 from recombine.benchmark.tensorfile import Rule, TensorFileError, check_index
 from recombine.renderer.atomic import require_space, write_bytes
 from recombine.renderer.errors import InvalidInputError, ResourceError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
     from recombine.benchmark.answering import Question
+    from recombine.benchmark.answering_outputs import Output
     from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.harness import RunOptions
@@ -96,7 +98,9 @@ def predict_isolated(
             raise InvalidInputError(f"{error}; the traceback is in {report}") from error
     report.unlink(missing_ok=True)
     _write_log(out_dir / f"seed-{seed}.log.jsonl", log, run)
-    return Predictions(_facts(order, run, answers), answers.image_index, answers.slots)
+    return Predictions(
+        _facts(order, run, answers), answers.image_index, answers.slots, answers.extras
+    )
 
 
 @dataclass(frozen=True)
@@ -183,23 +187,56 @@ def _read(
     run = parse(RunReport, opened.metadata, "run", who)
     steps = order.options.steps if run.kind == "inverter" else (0,)
     _check_report(order, run, steps, interview)
-    least = len(order.dataset.schema.slots)
-    slots = Rule("F32", ((rows, rows), (least, MAX_SLOTS), (1, MAX_DIM)), MAX_ABS)
-    rules = {f"slots/{step}": slots for step in steps}
-    rules |= {"row": Rule("I64", ((rows, rows),)), "log": Rule("U8", ((0, MAX_LOG),))}
-    arrays = opened.take(rules)
-    order_of_rows = check_index(arrays["row"], np.arange(rows), who)
-    by_step = [arrays[f"slots/{step}"][order_of_rows] for step in steps]
-    if len({array.shape for array in by_step}) != 1:
-        shapes = [array.shape for array in by_step]
-        raise TensorFileError("wrong-shape", who, "one shape at every step count", shapes)
+    arrays = opened.take(_rules(order, opened, steps))
+    order_of_rows = check_index(arrays.pop("row"), np.arange(rows), who)
+    log = arrays.pop("log").tobytes()
+    outputs = [
+        {
+            name.partition("/")[0]: values[order_of_rows]
+            for name, values in arrays.items()
+            if name.endswith(f"/{step}")
+        }
+        for step in steps
+    ]
+    _check_outputs(outputs, who)
     ends = np.cumsum([len(one.rows) for one in order.asked])
     answered = [
-        (one, [array[end - len(one.rows) : end] for array in by_step])
+        (one, [{k: v[end - len(one.rows) : end] for k, v in output.items()} for output in outputs])
         for one, end in zip(order.asked, ends, strict=True)
     ]
     check_promises(interview.promised, answered, who)
-    return run, gather(order.indices, steps, answered), arrays["log"].tobytes()
+    return run, gather(order.indices, steps, answered), log
+
+
+def _rules(order: _Order, opened: TensorFile, steps: tuple[int, ...]) -> dict[str, Rule]:
+    """Return what must be in the file: slots at every step, and what is offered beside them."""
+    rows, size = order.rows, order.dataset.resolution
+    count = (len(order.dataset.schema.slots), MAX_SLOTS)
+    rules = {"row": Rule("I64", ((rows, rows),)), "log": Rule("U8", ((0, MAX_LOG),))}
+    for step in steps:
+        rules[f"slots/{step}"] = Rule("F32", ((rows, rows), count, (1, MAX_DIM)), MAX_ABS)
+    for step in {steps[0], steps[-1]}:
+        extra = {
+            f"presence/{step}": Rule("F32", ((rows, rows), count), 1.0),
+            f"segments/{step}": Rule("U8", ((rows, rows), (size, size), (size, size))),
+        }
+        rules |= {name: rule for name, rule in extra.items() if name in opened.names}
+    return rules
+
+
+def _check_outputs(outputs: list[Output], who: str) -> None:
+    """Check that the parts of all step counts fit each other."""
+    shapes = {output["slots"].shape for output in outputs}
+    if len(shapes) != 1:
+        raise TensorFileError("wrong-shape", who, "one shape at every step count", sorted(shapes))
+    slots = outputs[0]["slots"].shape[1]
+    for output in outputs:
+        if "presence" in output and output["presence"].shape[1] != slots:
+            got = output["presence"].shape
+            raise TensorFileError("wrong-shape", who, f"presence of {slots} slots", got)
+        if "segments" in output and not segments_fit(output["segments"], slots):
+            most = int(output["segments"].max())
+            raise TensorFileError("too-big-values", who, f"segments below {slots}", most)
 
 
 def _check_report(

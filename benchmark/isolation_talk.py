@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from jaxtyping import Float, Int, UInt8
+    from jaxtyping import Int, UInt8
 
+    from recombine.benchmark.answering_outputs import Output
     from recombine.benchmark.arrays import Array
 
 ASK, MEASURE = 0, 1
@@ -178,8 +179,8 @@ class Listener:
                 return
             yield images
 
-    def promise(self, answers: Sequence[Float[Array, "rows slots dim"]]) -> None:
-        """Commit to the answers to the last batch, one array per step count."""
+    def promise(self, answers: Sequence[Output]) -> None:
+        """Commit to the answers to the last batch, one output per step count."""
         os.write(self._tell, digest(answers))
 
     def _exactly(self, size: int) -> bytes:
@@ -192,27 +193,30 @@ class Listener:
         return data
 
 
-def digest(answers: Sequence[Float[Array, "rows slots dim"]]) -> bytes:
+def digest(answers: Sequence[Output]) -> bytes:
     """Return the SHA-256 of the answers to one batch.
 
     Parameters
     ----------
-    answers : sequence of array
-        Per step count ``(B, S, D)`` float32.
+    answers : sequence of Output
+        One per step count.
 
     Returns
     -------
     bytes
-        32 of them.
+        32 of them; every part and its name counts.
     """
     total = hashlib.sha256()
-    for array in answers:
-        total.update(np.ascontiguousarray(array, np.dtype("<f4")).data)
+    for output in answers:
+        for name in sorted(output):
+            total.update(f"{name}\0".encode())
+            array = np.ascontiguousarray(output[name])
+            total.update(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
     return total.digest()
 
 
 def check_promises(
-    promised: Sequence[bytes], answered: Sequence[tuple[Any, Sequence[Array]]], who: str
+    promised: Sequence[bytes], answered: Sequence[tuple[Any, Sequence[Output]]], who: str
 ) -> None:
     """Check that the answers are those that were promised, batch by batch.
 

@@ -1,7 +1,9 @@
 """The predictions of one training run: slots of every image, in one checked file.
 
 A safetensors file with ``image_index`` ``(N,)`` int64, ascending, and ``slots/<steps>``
-``(N, S, D)`` float32 for every step count, and the facts of the run as JSON in its metadata.
+``(N, S, D)`` float32 for every step count, and the facts of the run as JSON in its metadata. Where
+the method offers them, also ``presence/<steps>`` ``(N, S)`` float32 and ``segments/<steps>``
+``(N, H, W)`` uint8, the slot of every pixel, at the first and the last step count.
 The format holds plain arrays only, so reading a file from elsewhere runs no code; everything
 else that can be wrong with it is checked here.
 """
@@ -9,7 +11,7 @@ else that can be wrong with it is checked here.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,15 +25,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from jaxtyping import Float, Int
+    from jaxtyping import Float, Int, UInt8
 
     from recombine.benchmark.arrays import Array
 
-FORMAT = "recombine.predictions/1"
+FORMAT = "recombine.predictions/2"
+READABLE = (FORMAT, "recombine.predictions/1")  # 1 had slots only
 MAX_BYTES = 16 * 2**30
 MAX_IMAGES = 2**32
 MAX_SLOTS = 64
 MAX_DIM = 512
+MAX_SIDE = 4096
 MAX_ABS = 1e6
 
 
@@ -74,9 +78,11 @@ class RunFacts:
     batch_change, repeat_change : tuple of float
         Per step count: 95th percentile of the relative change of an image's slots among other
         images, and in the same batch again.
+    diagnostics : Mapping
+        What was measured on the living method, beside its answers; empty when not asked for.
     isolation : str
         What stood between the submission and this machine: "none" (an object of this process),
-        "subprocess" (trusted by whoever ran it) or "bubblewrap".
+        "subprocess" (trusted by whoever ran it), "bubblewrap", or "file" (answers from elsewhere).
     """
 
     key: str
@@ -97,6 +103,7 @@ class RunFacts:
     batch_change: tuple[float, ...]
     repeat_change: tuple[float, ...]
     isolation: str = "none"
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,11 +118,14 @@ class Predictions:
         ``(N,)`` int64, ascending, each image once.
     slots : Mapping of int to array
         Search steps to ``(N, S, D)`` float32.
+    extras : Mapping of str to array
+        ``presence/<steps>`` and ``segments/<steps>``, see `answering.Answers`.
     """
 
     facts: RunFacts
     image_index: Int[Array, " images"]
     slots: Mapping[int, Float[Array, "images slots dim"]]
+    extras: Mapping[str, Array] = field(default_factory=dict)
 
     def rows(self, indices: Int[Array, " n"]) -> Int[Array, " n"]:
         """Return the rows of some images.
@@ -157,6 +167,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     """
     check_predictions(predictions, str(path))
     tensors = {f"slots/{step}": np.ascontiguousarray(s) for step, s in predictions.slots.items()}
+    tensors |= {name: np.ascontiguousarray(one) for name, one in predictions.extras.items()}
     tensors["image_index"] = np.ascontiguousarray(predictions.image_index)
     facts = json.dumps(asdict(predictions.facts), sort_keys=True, allow_nan=False)
     with replacing(path) as temporary:
@@ -187,9 +198,15 @@ def read_predictions(path: Path) -> Predictions:
     facts = _facts(opened.metadata, path)
     slots_rule = Rule("F32", ((1, MAX_IMAGES), (1, MAX_SLOTS), (1, MAX_DIM)), MAX_ABS)
     rules = {f"slots/{step}": slots_rule for step in facts.steps}
+    for step in facts.steps:
+        extra = {
+            f"presence/{step}": Rule("F32", ((1, MAX_IMAGES), (1, MAX_SLOTS)), 1.0),
+            f"segments/{step}": Rule("U8", ((1, MAX_IMAGES), (1, MAX_SIDE), (1, MAX_SIDE))),
+        }
+        rules |= {name: rule for name, rule in extra.items() if name in opened.names}
     arrays = opened.take({**rules, "image_index": Rule("I64", ((1, MAX_IMAGES),))})
-    slots = {step: arrays[f"slots/{step}"] for step in facts.steps}
-    predictions = Predictions(facts, arrays["image_index"], slots)
+    slots = {step: arrays.pop(f"slots/{step}") for step in facts.steps}
+    predictions = Predictions(facts, arrays.pop("image_index"), slots, arrays)
     check_predictions(predictions, str(path))
     return predictions
 
@@ -243,10 +260,29 @@ def check_predictions(predictions: Predictions, who: str) -> None:
             raise _bad(who, f"slots/{step} ({len(index)}, S, D) float32", slots.shape)
         if not np.all(np.abs(slots) <= MAX_ABS):  # also False for NaN
             raise _bad(who, f"slots/{step} finite, at most {MAX_ABS:g}", "NaN, inf or bigger")
+    count = shapes.pop()[1]
+    for name, values in predictions.extras.items():
+        _check_extra(name, values, len(index), count, who)
+
+
+def segments_fit(segments: UInt8[Array, "images height width"], slots: int) -> bool:
+    """Return whether every pixel names a slot that there is."""
+    return bool(segments.size == 0 or segments.max() < slots)
+
+
+def _check_extra(name: str, values: Array, rows: int, slots: int, who: str) -> None:
+    if name.startswith("presence/"):
+        good = values.dtype == np.float32 and values.shape == (rows, slots)
+        if not (good and np.all((values >= 0) & (values <= 1))):  # also False for NaN
+            raise _bad(who, f"{name} ({rows}, {slots}) float32 in [0, 1]", values.shape)
+    elif not name.startswith("segments/") or values.dtype != np.uint8 or values.ndim != 3:
+        raise _bad(who, "presence and segments only", f"{name} {values.dtype} {values.shape}")
+    elif len(values) != rows or not segments_fit(values, slots):
+        raise _bad(who, f"{name} ({rows}, H, W) below {slots}", values.shape)
 
 
 def _facts(metadata: Mapping[str, str], path: Path) -> RunFacts:
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") not in READABLE:
         raise _bad(path, f"format {FORMAT}", metadata.get("format"))
     try:
         raw = json.loads(metadata["run"])
@@ -260,17 +296,17 @@ def _facts(metadata: Mapping[str, str], path: Path) -> RunFacts:
 def _typed(facts: RunFacts) -> RunFacts:
     """Refuse facts whose values have another type than the fields say."""
     kinds = {"str": str, "int": int, "bool": bool, "int | None": int | None}
-    for field in fields(facts):
-        value, text = getattr(facts, field.name), str(field.type)
+    for one in fields(facts):
+        value, text = getattr(facts, one.name), str(one.type)
         if text.startswith("tuple["):
             item = int if text == "tuple[int, ...]" else (int, float)
-            good = all(isinstance(one, item) and not isinstance(one, bool) for one in value)
+            good = all(isinstance(v, item) and not isinstance(v, bool) for v in value)
         elif text.startswith("Mapping["):
             good = isinstance(value, dict)
         else:
             good = isinstance(value, kinds[text])
         if not good:
-            raise TypeError(f"{field.name} must be {text}")
+            raise TypeError(f"{one.name} must be {text}")
     return facts
 
 

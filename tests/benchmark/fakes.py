@@ -130,6 +130,18 @@ class Pixels:
         return SlotOutput(slots=halves(images).flip(1))
 
 
+class Segmenter(Pixels):
+    """Sees every factor, and says which half of the image belongs to which slot."""
+
+    card = MethodCard(id="segmenter", name="Segmenter", data="open")
+
+    def encode(self, images):
+        slots = halves(images)
+        masks = torch.zeros(len(images), 2, *images.shape[2:])
+        masks[:, 0, :, :4], masks[:, 1, :, 4:] = 0.75, 1.0
+        return SlotOutput(slots=slots, presence=torch.full((len(images), 2), 0.5), masks=masks)
+
+
 class Memoriser(Pixels):
     """Knows the combination by number: perfect on seen ones, useless on new ones."""
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import Pixels, Trained
+from fakes import Pixels, Segmenter, Trained
 from shut_in import ATTACKS, FAKES, TIGHT, StoredDataset, need_bwrap
 
 from recombine.benchmark import isolation_bwrap
@@ -295,3 +295,12 @@ def test_what_an_earlier_run_left_behind_is_removed(tmp_path):
         assert folder.is_dir()
         assert folder.stat().st_mode & 0o077 == 0
     assert [p.name for p in tmp_path.iterdir()] == [".isolated-seed-1-abc"]
+
+
+def test_masks_and_presence_cross_over(dataset, tmp_path):
+    need_bwrap()
+    shut_in = isolate(f"{FAKES}:Segmenter", limits=TIGHT)
+    inside = read_predictions(run(shut_in, dataset, tmp_path / "in").path)
+    here = read_predictions(run(Segmenter(), dataset, tmp_path / "here").path)
+    assert inside.extras.keys() == {"presence/0", "segments/0"}
+    assert all(np.array_equal(inside.extras[name], here.extras[name]) for name in here.extras)

@@ -30,7 +30,7 @@ def pair(tmp_path):
 
 
 def answers_to(images):
-    return [images.reshape(len(images), 1, -1)[..., :2].astype(np.float32)]
+    return [{"slots": images.reshape(len(images), 1, -1)[..., :2].astype(np.float32)}]
 
 
 def test_every_batch_is_shown_once_after_the_answer_before(pair):
@@ -71,7 +71,7 @@ def test_other_answers_than_promised_are_refused(change):
     promised = [digest(answers) for _, answers in given]
     check_promises(promised, given, "x")
     if change == "other":
-        given[1][1][0][0] += 1e-6 + 1
+        given[1][1][0]["slots"][0] += 1
     elif change == "fewer":
         promised = promised[:-1]
     elif change == "more":
@@ -113,9 +113,11 @@ def test_nothing_is_left_open(tmp_path):
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_the_digest_sees_every_step_and_place():
-    one = [np.ones((2, 1, 3), np.float32), np.zeros((2, 1, 3), np.float32)]
-    assert digest(one) == digest([a.copy() for a in one])
+def test_the_digest_sees_every_step_part_and_place():
+    one = [{"slots": np.full((2, 1, 3), value, np.float32)} for value in (1, 0)]
+    assert digest(one) == digest([{"slots": part["slots"].copy()} for part in one])
     assert digest(one) != digest(one[::-1])
-    assert digest(one) != digest([one[0], one[1] + 1])
+    assert digest(one) != digest([one[0], {"slots": one[1]["slots"] + 1}])
+    assert digest(one) != digest([one[0], {"presence": one[1]["slots"]}])
+    assert digest(one) != digest([{**one[0], "segments": np.zeros((2, 4, 4), np.uint8)}, one[1]])
     assert len(digest(one)) == 32

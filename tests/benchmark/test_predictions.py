@@ -161,3 +161,41 @@ def test_cut_files_are_refused(written):
         written.write_bytes(whole[:end])
         with pytest.raises(InvalidInputError):
             read_predictions(written)
+
+
+def extras(**over):
+    plain = {
+        "presence/10": np.full((6, 2), 0.5, np.float32),
+        "segments/10": np.ones((6, 4, 4), np.uint8),
+    }
+    return {**plain, **over}
+
+
+def test_presence_and_segments_come_back(predictions, tmp_path):
+    full = replace(predictions, extras=extras())
+    write_predictions(tmp_path / "p.safetensors", full)
+    read = read_predictions(tmp_path / "p.safetensors")
+    assert read.extras.keys() == full.extras.keys()
+    assert all(np.array_equal(read.extras[name], full.extras[name]) for name in full.extras)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"presence/10": np.full((6, 2), 1.5, np.float32)},
+        {"presence/10": np.full((6, 3), 0.5, np.float32)},
+        {"segments/10": np.full((6, 4, 4), 2, np.uint8)},
+        {"segments/10": np.ones((5, 4, 4), np.uint8)},
+        {"labels/10": np.ones((6, 4, 4), np.uint8)},
+    ],
+)
+def test_wrong_extras_are_refused(predictions, tmp_path, wrong):
+    with pytest.raises(InvalidInputError):
+        write_predictions(tmp_path / "p.safetensors", replace(predictions, extras=extras(**wrong)))
+
+
+def test_files_of_the_first_format_are_still_read(predictions, tmp_path, monkeypatch):
+    monkeypatch.setattr("recombine.benchmark.predictions.FORMAT", "recombine.predictions/1")
+    write_predictions(tmp_path / "old.safetensors", predictions)
+    monkeypatch.undo()
+    assert read_predictions(tmp_path / "old.safetensors").extras == {}
