@@ -60,6 +60,22 @@ def neutral(linear: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
     return np.where(peak < SHOULDER, colour, bright)
 
 
+def display(linear: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
+    """Turn radiance into display units, before rounding.
+
+    Parameters
+    ----------
+    linear : float array of shape (H, W, 3)
+        Radiance, Rec. 709 primaries; negative values count as 0.
+
+    Returns
+    -------
+    float array of shape (H, W, 3)
+        Tone-mapped sRGB values in [0, 255].
+    """
+    return srgb(neutral(np.maximum(linear, 0.0))) * 255.0
+
+
 def encode(linear: Float[Array, "H W 3"]) -> UInt8[Array, "H W 3"]:
     """Turn radiance into the stored picture.
 
@@ -73,4 +89,4 @@ def encode(linear: Float[Array, "H W 3"]) -> UInt8[Array, "H W 3"]:
     uint8 array of shape (H, W, 3)
         sRGB bytes, rounded to nearest.
     """
-    return (srgb(neutral(np.maximum(linear, 0.0))) * 255.0 + 0.5).astype(np.uint8)
+    return (display(linear) + 0.5).astype(np.uint8)

@@ -152,3 +152,11 @@ def averaged(pixels, factor):
     from recombine.renderer.blender.coverings import averaged as average
 
     return average(pixels, factor)
+
+
+def mask(scene, size):
+    """Return the instance mask of a scene, without drawing it."""
+    from recombine.renderer.blender import casting, labels, shapes
+
+    things = [casting.object_hits(shapes.mesh(o.shape), o, size) for o in scene.objects]
+    return labels.label(things, [], size).mask

@@ -1,0 +1,99 @@
+"""Commands that draw a dataset's scenes again with parts removed: interaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from recombine.cli import say
+
+if TYPE_CHECKING:
+    from recombine.renderer.interaction_run import Report
+
+Folder = Annotated[Path, tyro.conf.Positional]
+NOTE = """\
+Order 2 and 3: energy of the mixed differences (squared linear radiance) as a share of order 1,
+which is what the objects add one by one. +- is the standard error of Monte-Carlo noise; "noise"
+is what noise would add. "zero" means that not one pixel differs. Only objects are removed: with
+one object there is no second order, and "outside" alone tells how far it reaches beyond its mask.
+"""
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """Measure how much the objects of a dataset interact in its pixels.
+
+    Takes as many ID as OOC test scenes from matched blocks, removes their objects in every
+    combination, and draws each combination with one Cycles seed in linear radiance, undenoised,
+    twice (two seeds tell the signal from the noise). Writes interaction.h5, interaction.json and
+    interaction.png beside the data. Scenes have 1 to 3 objects; 4, 8 or 16 pictures each.
+
+    Stop it at any time and run the same command again: it goes on.
+
+    Example: recombine interaction runs/object-object --scenes 64 --samples 64 --workers 2
+    """
+
+    data: Folder
+    """Dataset folder."""
+    scenes: int = 64
+    """Test scenes to measure, half of them ID and half OOC."""
+    samples: int = 64
+    """Paths per pixel and picture; four times as many halve the noise."""
+    workers: int = 2
+    """Blender processes, one thread each; use the number of cores."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self) -> int:
+        """Measure and print one line per group."""
+        from recombine.renderer.interaction_run import measure_dataset
+
+        _require(scenes=(self.scenes, 2, 100_000), samples=(self.samples, 1, 65_536))
+        _require(workers=(self.workers, 1, 4096))
+        with say.progress("interaction", quiet=self.json) as progress:
+            report = measure_dataset(
+                self.data,
+                scenes=self.scenes,
+                samples=self.samples,
+                workers=self.workers,
+                progress=progress,
+            )
+        if self.json:
+            say.emit(report.summary)
+        else:
+            _print(report)
+        return 0
+
+
+def _require(**options: tuple[int, int, int]) -> None:
+    from recombine.renderer.errors import UsageError
+
+    for name, (value, low, high) in options.items():
+        if not low <= value <= high:
+            raise UsageError(f"--{name}: expected {low} to {high}; got {value}.")
+
+
+def _print(report: Report) -> None:
+    columns = ("scenes", "n", "order 2", "noise", "order 3", "noise", "pixels > 4/255", "outside")
+    found = {"all": report.summary["all"], **report.summary["groups"]}
+    title = f"{report.summary['dataset']}: interaction at {report.summary['samples']} samples"
+    say.table(title, columns, [_row(name, group) for name, group in found.items()])
+    say.line(NOTE)
+    say.line(f"{report.data}\n{report.table}\n{report.picture}")
+
+
+def _row(name: str, group: dict[str, Any]) -> tuple[str, ...]:
+    parts = ("relative", "relative_se", "relative_floor", "verdict")
+    second, third = (_order(*x) for x in zip(*(group[p] for p in parts), strict=True))
+    visible = f"{100 * group['share']:.2f} % (noise {100 * group['share_floor']:.2f} %)"
+    outside = f"{100 * group['outside']:.1f} %"
+    return (name, str(group["scenes"]), *second, *third, visible, outside)
+
+
+def _order(value: float, error: float, floor: float, verdict: str) -> tuple[str, str]:
+    if verdict in ("zero", "no such order"):
+        return verdict, "-"
+    return f"{value:.2e} +- {error:.1e}, {verdict}", f"{floor:.1e}"
