@@ -20,9 +20,13 @@ PresetName = Annotated[str, tyro.conf.Positional]
 
 @dataclass(frozen=True)
 class Plan:
-    """Show what a preset holds: cells, splits and images. Nothing is rendered.
+    """Show what a preset holds: cells, splits and images. Nothing is kept.
+
+    With --estimate it renders a few images on this machine, a minute at most for usual sizes,
+    and predicts the time and the disk that `recombine render` would take.
 
     Example: recombine plan smoke
+    Example: recombine plan smoke --estimate --workers 16 --resolution 128
     """
 
     preset: PresetName = "smoke"
@@ -33,16 +37,46 @@ class Plan:
     """Values per recombined factor to keep, a multiple of 4; all by default."""
     split: Path | None = None
     """TOML file that declares another split of the same images."""
+    estimate: bool = False
+    """Render a few images and predict time and disk for this machine."""
+    workers: int | None = None
+    """Blender processes to predict for; the number of cores by default."""
+    resolution: int | None = None
+    """Image edge in pixels to predict for; the preset's own by default."""
     json: bool = False
     """Print JSON instead of a table."""
 
     def run(self) -> int:
         """Plan the preset and print its counts."""
+        if self.estimate:
+            return self._estimate()
+        return self._counts()
+
+    def _estimate(self) -> int:
+        import os
+
+        from recombine.cli.estimate import show
+        from recombine.renderer.errors import UsageError
+        from recombine.renderer.estimate import estimate
+
+        workers = self.workers or len(os.sched_getaffinity(0))
+        if not 1 <= workers <= 1_000_000:
+            raise UsageError(f"--workers: expected 1 to 1000000; got {workers}.")
+        preset = _preset(self.preset, self.scale, self.resolution, self.split, self.values)
+        with say.progress(f"try {self.preset}", quiet=self.json) as progress:
+            found = estimate(preset, workers=workers, progress=progress)
+        if self.json:
+            say.emit(found.to_dict())
+        else:
+            show(self.preset, found)
+        return 0
+
+    def _counts(self) -> int:
         from recombine.renderer.planning import make_plan
         from recombine.renderer.shift import report
         from recombine.renderer.splits import SPLITS
 
-        preset = _preset(self.preset, self.scale, None, self.split, self.values)
+        preset = _preset(self.preset, self.scale, self.resolution, self.split, self.values)
         plan = make_plan(preset)
         counts = {name: int((plan.split == i).sum()) for i, name in enumerate(SPLITS)}
         if self.json:

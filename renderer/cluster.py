@@ -25,6 +25,8 @@ from recombine.renderer.pool import Unit
 from recombine.renderer.pool_workers import WorkerDiedError, death_cause, die_with
 from recombine.renderer.provenance import provenance
 from recombine.renderer.render import Engine, render_unit, require_blender, start_worker
+from recombine.renderer.render_folder import open_units
+from recombine.renderer.store import load_plan
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -94,15 +96,20 @@ def _answer() -> None:
     folder = Path(request.pop("folder"))
     reply = {"error": "", "message": ""}
     try:
+        # A scheduler runs a finished unit again when the worker that held its result dies.
+        unit = Unit(**request)
+        if not open_units(folder, load_plan(folder), [unit]):
+            return
         require_blender()
         start_worker()
-        render_unit(folder, Unit(**request))
+        render_unit(folder, unit)
     except Exception as error:
         known = isinstance(error, errors.RecombineError)
         text = str(error) if known else f"{type(error).__name__}: {error}"
         reply = {"error": type(error).__name__, "message": text}
-    sys.stdout.write(json.dumps(reply) + "\n")
-    sys.stdout.flush()
+    finally:
+        sys.stdout.write(json.dumps(reply) + "\n")
+        sys.stdout.flush()
 
 
 @contextmanager
@@ -138,7 +145,7 @@ def _client(address: str, patience: float) -> Iterator[Client]:
 
 def _check_workers(client: Client, address: str, folder: Path) -> None:
     token = uuid.uuid4().hex
-    probe = folder / f".probe-{token}.tmp"
+    probe = folder / f".probe.{token}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_text(token)

@@ -176,10 +176,15 @@ def save_shard(
         handle.attrs["content_sha256"] = content_digest(arrays)
         handle.attrs["provenance"] = json.dumps(dict(provenance or {}), sort_keys=True)
         for name, array in arrays.items():
-            options = {}
-            if name in ("mask", "depth", "normal"):
-                options = {"chunks": (1, *array.shape[1:]), "compression": 1, "shuffle": True}
-            handle.create_dataset(name, data=array, **options)
+            write_column(handle, name, array)
+
+
+def write_column(handle: h5py.File, name: str, array: Array) -> h5py.Dataset:
+    """Write one column of a shard in the layout that is fastest to read: colours contiguous."""
+    options = {}
+    if name in ("mask", "depth", "normal"):
+        options = {"chunks": (1, *array.shape[1:]), "compression": 1, "shuffle": True}
+    return handle.create_dataset(name, data=array, **options)
 
 
 def content_digest(arrays: Mapping[str, Array]) -> str:
