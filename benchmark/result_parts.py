@@ -134,6 +134,8 @@ class FactorScore(Strict):
     ci95: Interval | None
     chance: float
     per_seed: tuple[float, ...]
+    per_cell: tuple[tuple[float, ...], ...] = ()
+    """Per seed and cell of the split, the cell's part: the mean of a row is the seed's score."""
 
 
 class Score(Strict):
@@ -173,6 +175,11 @@ class Score(Strict):
         pairs = [pair for row in rows for pair in zip(*row, strict=True)]
         if any(count < 1 or hit > count for hit, count in pairs):
             raise ValueError("every cell needs 1 <= count and hits <= count")
+        tables = [factor.per_cell for factor in self.per_factor.values() if factor.per_cell]
+        if any(
+            len(table) != shape[0] or {len(row) for row in table} != {shape[1]} for table in tables
+        ):
+            raise ValueError(f"per_cell must have n_seeds x n_cells = {shape} entries")
         if any(sum(row) != self.n_images for row in self.counts):
             raise ValueError("counts must add up to n_images for every seed")
         mean = sum(hit / count for hit, count in pairs) / len(pairs)

@@ -233,7 +233,9 @@ def gap(
 
 
 def paired_difference(
-    first: Float[Array, "seeds cells"], second: Float[Array, "other_seeds cells"]
+    first: Float[Array, "seeds cells"],
+    second: Float[Array, "other_seeds cells"],
+    bounds: tuple[float, float] | None = (-1.0, 1.0),
 ) -> Estimate:
     """Return the mean difference of two methods on the same cells.
 
@@ -244,6 +246,8 @@ def paired_difference(
     ----------
     first, second : array
         ``(S, C)`` and ``(S', C)`` scores; column c is the same cell in both.
+    bounds : tuple of float, optional
+        Range of a difference; the interval is clipped to it.
 
     Returns
     -------
@@ -268,7 +272,7 @@ def paired_difference(
     per_cell = first.mean(axis=0) - second.mean(axis=0)
     cell = Term(float(np.var(per_cell, ddof=1)) / len(per_cell), len(per_cell) - 1)
     # Residuals are inside all three terms already; adding them again would only cost power.
-    return estimate(value, [cell, mine[0], theirs[0]], (-1.0, 1.0))
+    return estimate(value, [cell, mine[0], theirs[0]], bounds)
 
 
 def variance_components(

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from recombine.benchmark.data import DatasetLike
 
 WORST = 0.1
+DIGITS = 6
+"""Of factor scores per cell: enough to recompute an interval, and files stay small."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,7 @@ def score_factor(
         ci95=interval,
         chance=metric.chance,
         per_seed=_floats(per_cell.mean(axis=1)),
+        per_cell=tuple(_floats(row.round(DIGITS)) for row in per_cell),
     )
 
 

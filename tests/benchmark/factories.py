@@ -56,6 +56,7 @@ def make_factor(share):
         "ci95": headline.ci95,
         "chance": 0.0,
         "per_seed": corrected.mean(axis=1).tolist(),
+        "per_cell": corrected.tolist(),
     }
 
 

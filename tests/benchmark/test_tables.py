@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fakes import ID, SCHEMA, FakeDataset
 
-from recombine.benchmark import metrics, tables
+from recombine.benchmark import metrics, stats, tables
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +163,14 @@ def test_worst_cells(dataset, outside):
     assert worst.estimate < 0.8
     assert score.estimate == pytest.approx(7 / 8)
     assert tables.worst_cells_of(score, 1.0).cells[0] == outside.names[5]
+
+
+def test_factor_scores_carry_what_their_interval_needs(dataset, inside):
+    score = tables.score_split(dataset, inside, guesses(dataset, inside))
+    for factor in score.per_factor.values():
+        table = np.array(factor.per_cell)
+        assert table.shape == (3, 8)
+        assert table.mean(axis=1) == pytest.approx(factor.per_seed, abs=1e-5)
+        again = stats.crossed_mean(table, None)
+        assert again.value == pytest.approx(factor.estimate, abs=1e-5)
+        assert again.ci95[0] == pytest.approx(factor.ci95[0], abs=1e-4)
