@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "new-submission": ("new_submission:NewSubmission", "write a working example to start from"),
     "check": ("check:Check", "try a submission on built-in images, in seconds"),
     "score": ("score:Score", "train and score a submission on a dataset; resumes"),
+    "compare": ("compare:Compare", "say whether two entries really differ"),
+    "rescore": ("rescore:Rescore", "compute result files anew from stored predictions"),
     "board": ("board:Board", "build the static leaderboard page from result files"),
 }
 
