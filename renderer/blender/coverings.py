@@ -8,7 +8,7 @@ import numpy as np
 
 from recombine.renderer.arrays import Array
 from recombine.renderer.blender.api import bpy
-from recombine.renderer.blender.materials import Tree
+from recombine.renderer.blender.nodes import Tree
 from recombine.renderer.blender.tonemap import srgb
 
 if TYPE_CHECKING:

@@ -1,15 +1,19 @@
 """Hues are pure: a change of hue changes neither lightness nor chroma."""
 
+import itertools
+
 import numpy as np
 import pytest
 
+from recombine.renderer.blender.draw import render_scene
 from recombine.renderer.library import MATERIALS
 from recombine.renderer.scene import RenderSettings
 from tests.renderer.blender import blender_side
 from tests.renderer.blender.samples import scene, thing
 
 pytestmark = pytest.mark.blender
-WITH_HUE = {"glaze", "brushed", "rubber", "velvet"}
+WITH_HUE = {"glaze", "brushed", "rubber", "velvet", "carpaint", "glass"}
+WITH_HUE |= {"terrazzo", "checker", "stripes", "knit"}
 
 
 def oklab(rgb):
@@ -39,3 +43,32 @@ def test_materials_follow_their_hue_or_ignore_it(blender, material):
         for h in (0.5, 3.6)
     )
     assert np.array_equal(one, two) == (material not in WITH_HUE)
+
+
+@pytest.mark.parametrize("hue", [0.5, 3.6])
+def test_materials_cannot_be_mixed_up(blender, hue):
+    """On one body of one hue, any two materials differ in most pixels."""
+    settings, looks = RenderSettings(64, 4, denoise=True), []
+    for material in MATERIALS:
+        found = blender(render_scene, scene(thing("cylinder", material, hue=hue)), settings)
+        pixels = found.image[found.mask == 1].astype(float)
+        looks.append(pixels)
+    gaps = {
+        f"{MATERIALS[i]} {MATERIALS[j]}": np.abs(looks[i] - looks[j]).mean()
+        for i, j in itertools.combinations(range(len(looks)), 2)
+    }
+    assert min(gaps.values()) > 15, min(gaps, key=gaps.__getitem__)
+
+
+def test_a_glass_body_is_seen_through(blender):
+    """What stands behind glass shows: a dark block darkens it, but not a rubber one."""
+    settings, change = RenderSettings(48, 8, denoise=True), []
+    for material in ("glass", "rubber"):
+        front = thing("cube", material, y=-0.3, yaw=0.0)
+        alone, before = (
+            blender(render_scene, scene(front, *behind), settings)
+            for behind in ((), (thing("cube", "leather", y=0.55, scale=0.9),))
+        )
+        inside = alone.mask == 1
+        change.append(np.abs(alone.image.astype(float) - before.image)[inside].mean())
+    assert change[0] > 3 * change[1]
