@@ -28,7 +28,7 @@ def wood(tree: Tree) -> None:
     rings = tree.node("ShaderNodeTexWave", Vector=tree.place, Scale=4.2, Distortion=5.0, Detail=2.0)
     rings.wave_type, rings.rings_direction = "RINGS", "Z"
     fibre = tree.noise(scale=1.0, detail=2.0, stretch=(70.0, 70.0, 5.0))
-    tone = tree.blend(rings.outputs["Fac"], (0.19, 0.085, 0.032, 1.0), (0.43, 0.235, 0.10, 1.0))
+    tone = tree.blend(rings.outputs["Fac"], (0.12, 0.050, 0.018, 1.0), (0.52, 0.30, 0.14, 1.0))
     tone = tree.blend(tree.remap(bend, 0.3, 0.7, 0.0, 0.5), tone, (0.33, 0.16, 0.06, 1.0))
     tone = tree.blend(tree.remap(fibre, 0.52, 0.75, 0.0, 0.5), tone, (0.13, 0.055, 0.02, 1.0))
     tree.surface(Base_Color=tone, Roughness=0.42, Coat_Weight=0.25, Coat_Roughness=0.2)
