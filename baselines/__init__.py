@@ -14,10 +14,74 @@ from recombine.renderer.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+_METHODS = {
+    # Floors.
+    "pixels": "floors:Pixels",
+    "random-network": "floors:RandomNetwork",
+    "constant": "floors:Constant",
+    "constant-set": "floors:ConstantSet",
+    # Supervised, without a decoder.
+    "supervised": "supervised:Supervised",
+    "regression": "regression:SupervisedRegression",
+    "slot-attention": "slot_attention:SlotAttentionEncoder",
+    "resnet18": "scratch:ScratchResNet",
+    "vit-small": "scratch:ScratchVit",
+    # Without labels or decoder.
+    "diet": "diet:Diet",
+    "simclr": "simclr:SimClr",
+    "moco": "moco:MoCo",
+    "vicreg": "vicreg:VicReg",
+    "mae": "mae:Mae",
+    # Pretrained elsewhere.
+    "dinov2-lora": "pretrained:PretrainedLora",
+    "dino-lora": "pretrained:DinoLora",
+    "clip-lora": "pretrained:ClipLora",
+    "siglip2-lora": "pretrained:SigLip2Lora",
+    "ijepa-lora": "pretrained:IJepaLora",
+    # Generative, slots given in combination.
+    "autoencoder": "autoencoder:Autoencoder",
+    "autoencoder-replay": "autoencoder:AutoencoderReplay",
+    "broadcast": "broadcast:BroadcastDecoder",
+    "broadcast-replay": "broadcast:BroadcastDecoderReplay",
+    "additive": "additive:AdditiveDecoder",
+    "additive-replay": "additive:AdditiveDecoderReplay",
+    "bilinear": "additive:BilinearDecoder",
+    "bilinear-replay": "additive:BilinearDecoderReplay",
+    "cross-attention": "cross_attention:AttentionDecoder",
+    "cross-attention-replay": "cross_attention:AttentionDecoderReplay",
+    "factored": "factored:FactoredDecoder",
+    "factor-replay": "factored:FactorReplay",
+    # Generative, slots inferred.
+    "vae": "vae:VaeUnstructured",
+    "vae-replay": "vae:VaeUnstructuredReplay",
+    "vae-broadcast": "vae:VaeBroadcast",
+    "vae-broadcast-replay": "vae:VaeBroadcastReplay",
+    "vae-broadcast-masks": "vae:VaeMasks",
+    "vae-broadcast-masks-replay": "vae:VaeMasksReplay",
+    "vae-additive": "vae:VaeAdditive",
+    "vae-additive-replay": "vae:VaeAdditiveReplay",
+    "vae-bilinear": "vae:VaeBilinear",
+    "vae-bilinear-replay": "vae:VaeBilinearReplay",
+    "vae-cross-attention": "vae:VaeAttention",
+    "vae-cross-attention-replay": "vae:VaeAttentionReplay",
+    # Controls.
+    "leak": "leak:Leak",
+    "leak-replay": "leak:LeakReplay",
+    "unstructured": "unstructured:UnstructuredDecoder",
+    "unstructured-replay": "unstructured:UnstructuredDecoderReplay",
+    "cut-and-paste": "cut_and_paste:CutAndPaste",
+    "best-of-classes": "best_of_classes:BestOfClasses",
+    "random-start": "starts:RandomStart",
+    "multi-start": "starts:MultiStart",
+    "supervised-longer": "longer:SupervisedLonger",
+    "supervised-larger": "longer:SupervisedLarger",
+    "ensemble": "ensemble:Ensemble",
+    "concatenated": "concatenated:Concatenated",
+    "tangent-penalty": "tangent:TangentPenalty",
+    "oracle": "oracle:Oracle",
+}
 BASELINES: dict[str, str] = {
-    "supervised": "recombine.baselines.supervised:Supervised",
-    "autoencoder": "recombine.baselines.autoencoder:Autoencoder",
-    "autoencoder-replay": "recombine.baselines.autoencoder:AutoencoderReplay",
+    name: f"recombine.baselines.{where}" for name, where in _METHODS.items()
 }
 
 

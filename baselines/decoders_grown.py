@@ -199,7 +199,7 @@ class Bilinear(Additive):
         products = torch.einsum("bpd,pdr->bpr", first, self.left)
         products = products * torch.einsum("bpd,pdr->bpr", second, self.right)
         term = torch.einsum("bpr,prx->bx", products, self.basis)
-        return Layers(image + term.float().unflatten(1, (3, *self.image_hw)))
+        return Layers(image + term.float().view_as(image))
 
 
 class BroadcastMixture(nn.Module):

@@ -65,6 +65,25 @@ class QueryLayer(nn.Module):
         return updated
 
 
+class SlotHeads(nn.Module):
+    """A norm and a linear head per slot."""
+
+    def __init__(self, slots: int, outputs: int, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.weight = nn.Parameter(torch.randn(slots, outputs, width) * width**-0.5)
+        self.bias = nn.Parameter(torch.zeros(slots, outputs))
+
+    def forward(
+        self, slots: Float[Tensor, "images slots width"]
+    ) -> tuple[Float[Tensor, "images slots width"], Float[Tensor, "images slots outputs"]]:
+        """Return the normalised slots and the outputs of their heads, both float32."""
+        slots = self.norm(slots).float()
+        with torch.autocast(slots.device.type, enabled=False):
+            outputs = torch.einsum("bkw,kow->bko", slots, self.weight) + self.bias
+        return slots, outputs
+
+
 class SlotEncoder(nn.Module):
     """Image to K slot vectors, with a linear head per slot.
 
@@ -80,6 +99,8 @@ class SlotEncoder(nn.Module):
         Image height and width in pixels.
     layers, heads : int
         Depth of the query transformer and its attention heads.
+    tokens : Module, optional
+        Images to ``(B, tokens, width)``, in place of `ConvTokens`.
     """
 
     def __init__(
@@ -91,15 +112,14 @@ class SlotEncoder(nn.Module):
         image_hw: tuple[int, int],
         layers: int = 2,
         heads: int = 4,
+        tokens: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.tokens = ConvTokens(width, image_hw)
+        self.tokens = tokens or ConvTokens(width, image_hw)
         self.norm_tokens = nn.LayerNorm(width)
         self.queries = nn.Parameter(torch.randn(1, slots, width) * 0.5)
         self.layers = nn.ModuleList(QueryLayer(width, heads) for _ in range(layers))
-        self.norm = nn.LayerNorm(width)
-        self.head_weight = nn.Parameter(torch.randn(slots, outputs, width) * width**-0.5)
-        self.head_bias = nn.Parameter(torch.zeros(slots, outputs))
+        self.heads = SlotHeads(slots, outputs, width)
 
     def forward(
         self, images: Float[Tensor, "images 3 height width"]
@@ -120,7 +140,5 @@ class SlotEncoder(nn.Module):
         slots = self.queries.expand(len(images), -1, -1)
         for layer in self.layers:
             slots = layer(slots, tokens)
-        slots = self.norm(slots).float()
-        with torch.autocast(slots.device.type, enabled=False):
-            outputs = torch.einsum("bkw,kow->bko", slots, self.head_weight) + self.head_bias
-        return slots, outputs
+        pair: tuple[Tensor, Tensor] = self.heads(slots)
+        return pair

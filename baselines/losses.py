@@ -150,6 +150,36 @@ def mask_loss(
     return functional.cross_entropy(functional.pad(opacity, (0, 0, 0, 0, 1, 0)), masks)
 
 
+@torch.no_grad()
+def matched_masks(
+    opacity: Float[Tensor, "images objects height width"],
+    masks: Int[Tensor, "images height width"],
+) -> Int[Tensor, "images height width"]:
+    """Rename the objects of instance masks so that they fit drawn layers best, image by image.
+
+    Parameters
+    ----------
+    opacity : Tensor
+        ``(B, objects, H, W)`` opacity logits against the background's 0.
+    masks : Tensor
+        ``(B, H, W)``, 0 background, k + 1 object k, at most as many objects as layers.
+
+    Returns
+    -------
+    Tensor
+        ``(B, H, W)`` with objects renamed: the cheapest one-to-one assignment by cross-entropy.
+    """
+    count = opacity.shape[1]
+    if count < 2:
+        return masks
+    shares = functional.pad(opacity, (0, 0, 0, 0, 1, 0)).log_softmax(1)[:, 1:]
+    true = torch.stack([(masks == k + 1).float() for k in range(count)], dim=1)
+    costs = -torch.einsum("bghw,bthw->bgt", shares, true)
+    given = match(costs).argsort(1) + 1  # for every true object the layer that draws it
+    names = functional.pad(given, (1, 0))
+    return names.gather(1, masks.flatten(1)).view_as(masks)
+
+
 def recombine(
     bank: Float[Tensor, "images slots dim"],
     n: int,

@@ -27,7 +27,13 @@ DecoderKind = Literal[
 
 
 def build_decoder(
-    kind: DecoderKind, layout: SlotLayout, image_hw: tuple[int, int], width: int, *, light: bool
+    kind: DecoderKind,
+    layout: SlotLayout,
+    image_hw: tuple[int, int],
+    width: int,
+    *,
+    light: bool,
+    objects: tuple[int, ...] | None = None,
 ) -> nn.Module:
     """Return an untrained decoder of slots to `recombine.baselines.decoders.Layers`.
 
@@ -43,12 +49,15 @@ def build_decoder(
         Channels of its networks.
     light : bool
         See `Compositor`; the other kinds have no such part.
+    objects : tuple of int, optional
+        Slots that masks tell apart; those with a position when left out.
     """
     from recombine.baselines import decoders_grown as grown
     from recombine.baselines.decoders_attention import CrossAttention
     from recombine.baselines.decoders_factored import FactoredPatch
 
     groups, dim = layout.groups, layout.dim
+    things = layout.posed if objects is None else objects
     makers: dict[DecoderKind, Callable[[], nn.Module]] = {
         "patch": lambda: Compositor(layout, image_hw, width, light=light),
         "leak": lambda: Compositor(layout, image_hw, width, light=light, leak=True),
@@ -56,7 +65,7 @@ def build_decoder(
             layout, image_hw, width, light=light, patch=FactoredPatch(layout, width)
         ),
         "unstructured": lambda: grown.Unstructured(layout.count, dim, image_hw, width),
-        "broadcast": lambda: grown.BroadcastMixture(groups, dim, image_hw, width, layout.posed),
+        "broadcast": lambda: grown.BroadcastMixture(groups, dim, image_hw, width, things),
         "additive": lambda: grown.Additive(groups, dim, image_hw, width),
         "bilinear": lambda: grown.Bilinear(groups, dim, image_hw, width),
         "attention": lambda: CrossAttention(dim, image_hw, 2 * width, layout.count),

@@ -170,7 +170,7 @@ class SlotAutoencoder:
         tensors, found = cached_stage(cache_dir, identity, build)
         if found:
             model.load_state_dict(tensors)
-            _count_again(data, self._served(data, share) - (data.images_served - before))
+            data.count_again(self._served(data, share) - (data.images_served - before))
         return model
 
     def _served(self, data: TrainData, share: float) -> int:
@@ -202,15 +202,6 @@ class SlotAutoencoder:
 def deadline_of(budget: TrainBudget) -> float | None:
     """Return the `time.monotonic` value at which a time budget ends, None without one."""
     return None if budget.max_seconds is None else time.monotonic() + budget.max_seconds
-
-
-def _count_again(data: TrainData, images: int) -> None:
-    """Serve images without using them, so that a reused stage is counted in full."""
-    left = images
-    while left > 0:
-        for batch in data.batches(min(left, len(data)), seed=0, drop_last=True):
-            left -= len(batch.images)
-            break
 
 
 _TINY = {

@@ -59,6 +59,10 @@ class RandomData:
         """Return everything."""
         return self.whole
 
+    def count_again(self, n_images: int) -> None:
+        """Count images that are trained on again."""
+        self.images_served += n_images
+
     def batches(self, batch_size: int, *, seed: int, drop_last: bool = False) -> Iterator[Batch]:
         """Yield one epoch."""
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))

@@ -88,6 +88,9 @@ class DrawnData:
     def arrays(self) -> Batch:
         return self._batch(slice(None))
 
+    def count_again(self, n_images: int) -> None:
+        self.images_served += n_images
+
     def batches(self, batch_size: int, *, seed: int, drop_last: bool = False) -> Iterator[Batch]:
         order = np.random.default_rng(seed).permutation(len(self))
         for start in range(0, len(order), batch_size):

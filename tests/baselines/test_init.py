@@ -14,7 +14,7 @@ from recombine.renderer.errors import UsageError
 
 
 @pytest.mark.parametrize("name", sorted(BASELINES))
-@pytest.mark.parametrize("size", ["tiny", "cpu"])
+@pytest.mark.parametrize("size", ["tiny", "cpu", "gpu"])
 def test_every_baseline_comes_in_every_size(name: str, size: str) -> None:
     learner = load_baseline(name, size)
     assert isinstance(learner, Learner)

@@ -1,0 +1,161 @@
+"""Tokens of architectures from timm, trained from scratch or adapted with low-rank updates.
+
+timm is an extra: ``pip install 'recombine[hub]'``. Weights come from a local file or from the hub;
+see `recombine.benchmark.hub`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from recombine.benchmark.hub import Backbone, load_backbone, parse_hub
+from recombine.benchmark.hub_method import _as_map
+from recombine.benchmark.hub_vision import ready_torchvision
+from recombine.renderer.errors import ResourceError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class BackboneTokens(nn.Module):
+    """The last feature map of a backbone as tokens of a given width.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Any model of timm or transformers that gives a square map.
+    width : int
+        Width of the tokens.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, backbone: Backbone, width: int) -> None:
+        super().__init__()
+        self.backbone, self.model = backbone, backbone.model
+        self.project = nn.Linear(backbone.width, width)
+        self.register_buffer("mean", torch.tensor(backbone.mean)[:, None, None])
+        self.register_buffer("deviation", torch.tensor(backbone.deviation)[:, None, None])
+
+    def forward(
+        self, images: Float[Tensor, "images 3 height width"]
+    ) -> Float[Tensor, "images tokens width"]:
+        """Return the tokens of images in [0, 1], scaled to the size that the backbone takes."""
+        size = (self.backbone.size, self.backbone.size)
+        if tuple(images.shape[2:]) != size:
+            images = nn.functional.interpolate(images, size, mode="bilinear", antialias=True)
+        call = getattr(self.model, "forward_features", self.model)
+        found = call((images - self.mean) / self.deviation)
+        grid = _as_map(getattr(found, "last_hidden_state", found), self.backbone)
+        tokens: Tensor = self.project(grid.flatten(2).transpose(1, 2))
+        return tokens
+
+
+def scratch(name: str, image_hw: tuple[int, int], **settings: Any) -> Backbone:
+    """Return an untrained architecture of timm for images of a size.
+
+    Parameters
+    ----------
+    name : str
+        Its name in timm.
+    image_hw : tuple of int
+        Height and width in pixels; square.
+    **settings
+        Passed on, for example ``patch_size``.
+
+    Returns
+    -------
+    Backbone
+        Trainable; weights from PyTorch's global generator.
+
+    Raises
+    ------
+    ResourceError
+        When timm is not installed.
+    """
+    try:
+        ready_torchvision()
+        timm = importlib.import_module("timm")
+    except ImportError as error:
+        raise ResourceError(
+            f"baselines: {name} needs timm, got {error}; run: pip install 'recombine[hub]'"
+        ) from error
+    model = timm.create_model(name, pretrained=False, num_classes=0, **settings)
+    prefix = int(getattr(model, "num_prefix_tokens", 0))
+    half = (0.5, 0.5, 0.5)
+    return Backbone(model, int(model.num_features), prefix, image_hw[0], half, half, "")
+
+
+def pretrained(spec: str, rank: int) -> Backbone:
+    """Return a pretrained backbone, frozen but for low-rank updates of its attention.
+
+    Parameters
+    ----------
+    spec : str
+        ``timm:NAME`` or ``hf:NAME`` with options; see `recombine.benchmark.hub.parse_hub`.
+    rank : int
+        Rank r of the updates; 0 leaves the backbone frozen.
+
+    Returns
+    -------
+    Backbone
+        Only the updates require gradients.
+    """
+    backbone = load_backbone(parse_hub(spec))
+    if rank > 0:
+        adapt(backbone.model, rank)
+    return backbone
+
+
+class LowRank(nn.Module):
+    """A frozen linear map plus a trained update of low rank: ``W x + B A x``.
+
+    Source: Hu et al. 2022, arXiv 2106.09685, Eq. 3 with alpha = r. B starts at 0, so the model
+    starts as it was.
+    """
+
+    def __init__(self, linear: nn.Linear, rank: int) -> None:
+        super().__init__()
+        self.linear = linear.requires_grad_(False)
+        self.down = nn.Parameter(torch.randn(rank, linear.in_features) * linear.in_features**-0.5)
+        self.up = nn.Parameter(torch.zeros(linear.out_features, rank))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the updated map's answer."""
+        out: Tensor = self.linear(x) + (x @ self.down.T) @ self.up.T
+        return out
+
+
+ADAPTED = ("qkv", "query", "value", "q_proj", "v_proj")
+
+
+def adapt(model: nn.Module, rank: int) -> int:
+    """Put low-rank updates on the query and value maps of every attention layer, in place.
+
+    Parameters
+    ----------
+    model : Module
+        Changed in place; everything else is frozen. Layers are found by name, see `ADAPTED`.
+    rank : int
+        Rank of the updates.
+
+    Returns
+    -------
+    int
+        How many maps were adapted; 0 for a model without attention.
+    """
+    model.requires_grad_(False)
+    found = [
+        (module, name)
+        for module in model.modules()
+        for name, child in module.named_children()
+        if name in ADAPTED and isinstance(child, nn.Linear)
+    ]
+    for module, name in found:
+        setattr(module, name, LowRank(getattr(module, name), rank))
+    return len(found)

@@ -1,0 +1,110 @@
+"""DIET: every training image is a class of its own.
+
+``L = - sum_n q_n(i) log softmax_n(W f(T(x_i)))`` with ``q(i) = (1 - eps) e_i + eps / N``: a linear
+classifier over image numbers, label smoothing eps, and augmentation T. Cross-entropy over instances
+identifies the latents up to a linear map under the assumptions of Reizinger et al. (arXiv
+2410.21869), which is why a *linear* readout of f is the right question.
+Source: Ibrahim et al. 2023, arXiv 2302.10260. Differs in the views, which keep handedness and
+colour, and in its size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor, nn
+
+from recombine.baselines.loop import seeded
+from recombine.baselines.unlabelled import (
+    Trunk,
+    Unlabelled,
+    VectorEncoder,
+    altered,
+    fit_unlabelled,
+    sizes_of,
+)
+from recombine.benchmark.protocol import MethodCard
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+    from recombine.benchmark.data import TrainData
+    from recombine.benchmark.protocol import RunLog, TrainBudget
+
+
+@dataclass(frozen=True)
+class Diet(Unlabelled):
+    """Settings of DIET; ``fit`` trains it.
+
+    Attributes
+    ----------
+    smoothing : float
+        eps in [0, 1).
+    """
+
+    card: ClassVar[MethodCard] = MethodCard(
+        id="diet",
+        name="DIET",
+        source="arXiv 2302.10260; identifiability: arXiv 2410.21869",
+        note="Instance index as class, label smoothing 0.8, crops and colour changes.",
+    )
+
+    smoothing: float = 0.8
+
+    def fit(
+        self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
+    ) -> VectorEncoder:
+        """Train on images alone; nothing is selected on ``val``."""
+        del val
+        numbers = ImageNumbers()
+        with seeded(seed):
+            trunk = Trunk(self.width, self.dim, data.spec.image_hw)
+            model = nn.ModuleDict(
+                {"trunk": trunk, "classes": nn.Linear(self.dim, len(data), bias=False)}
+            )
+
+            def loss(images: Tensor) -> Tensor:
+                logits = model["classes"](trunk(altered(images)))
+                return instance_loss(logits, numbers(images), self.smoothing)
+
+            fit_unlabelled(self, model, loss, data, seed=seed, budget=budget, log=log, name="diet")
+        return VectorEncoder(trunk, self.dim, data.spec.image_hw)
+
+
+class ImageNumbers:
+    """Numbers images in the order in which they first come; equal images share a number."""
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, int] = {}
+
+    def __call__(self, images: Float[Tensor, "images 3 height width"]) -> Int[Tensor, " images"]:
+        """Return the numbers of a batch, from 0."""
+        pixels = (images * 255).round().byte().cpu()
+        keys = [image.numpy().tobytes() for image in pixels]
+        return images.new_tensor([self.known.setdefault(k, len(self.known)) for k in keys]).long()
+
+
+def instance_loss(
+    logits: Float[Tensor, "images classes"], numbers: Int[Tensor, " images"], smoothing: float
+) -> Float[Tensor, ""]:
+    """Return the smoothed cross-entropy over instances, averaged over images.
+
+    Parameters
+    ----------
+    logits : Tensor
+        ``(B, N)``.
+    numbers : Tensor
+        ``(B,)`` the instance of every image.
+    smoothing : float
+        eps in [0, 1): weight of the uniform distribution in the target.
+
+    Returns
+    -------
+    Tensor
+        Scalar in nats; its minimum is the entropy of the target.
+    """
+    return nn.functional.cross_entropy(logits.float(), numbers, label_smoothing=smoothing)
+
+
+SIZES: dict[str, dict[str, Unlabelled]] = {"Diet": sizes_of(Diet)}

@@ -1,0 +1,64 @@
+"""Control: the structured decoder whose per-slot branches see all slots.
+
+Layers, compositing, placement and training are those of the slot autoencoder; only the inputs of
+the branches differ, so it is as good in combination and free to tie a slot's look to its company.
+What it loses against the slot autoencoder out of combination is due to slot structure alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from recombine.baselines.replay import NOTE as REPLAY_NOTE
+from recombine.baselines.replay import SlotReplay, replay_sizes
+from recombine.baselines.slotwise import NOTE, SOURCE, SlotAutoencoder, stage_sizes
+from recombine.benchmark.protocol import MethodCard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recombine.baselines.slotmodel import DecoderKind
+
+_SOURCE = SOURCE + ""
+_STRUCTURE = (
+    "Control: the posed-patch decoder of the slot autoencoder, whose branches see all slots."
+)
+
+
+@dataclass(frozen=True)
+class Leak(SlotAutoencoder):
+    """The structured decoder with leaking branches."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        id="leak",
+        name="Leaking slot autoencoder",
+        inference="direct",
+        supervision="supervised",
+        source=_SOURCE,
+        note=NOTE + _STRUCTURE,
+    )
+
+    kind: DecoderKind = "leak"
+
+
+@dataclass(frozen=True)
+class LeakReplay(SlotReplay):
+    """The same with replay."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        id="leak-replay",
+        name="Leaking slot autoencoder with replay",
+        inference="replay",
+        supervision="supervised",
+        source=_SOURCE,
+        note=NOTE + _STRUCTURE + REPLAY_NOTE,
+    )
+
+    base: SlotAutoencoder = Leak()
+
+
+SIZES: dict[str, Mapping[str, Any]] = {
+    "Leak": stage_sizes(Leak),
+    "LeakReplay": replay_sizes(LeakReplay, Leak),
+}

@@ -1,0 +1,115 @@
+"""What all supervised encoders without a decoder have in common: settings, training, sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from recombine.baselines.loop import Precision, Schedule, seeded
+from recombine.baselines.recognition import Recognition, RecognitionEncoder, fit_recognition
+from recombine.baselines.slots import layout_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from recombine.baselines.slots import SlotLayout
+    from recombine.benchmark.data import TrainData
+    from recombine.benchmark.protocol import RunLog, TrainBudget
+
+_SCHEDULE = Schedule(steps=300)
+
+
+@dataclass(frozen=True)
+class SlotSupervision:
+    """Settings of a supervised encoder; ``fit`` trains it. A row is a subclass with a card.
+
+    Attributes
+    ----------
+    width, layers : int
+        Width of tokens and slots, depth of the query transformer.
+    pose_weight : float
+        Weight of squared errors of continuous factors (standardised) and angles (unit vectors)
+        against the cross-entropy of categorical factors.
+    schedule : Schedule
+        Optimiser settings.
+    precision : {"bf16", "float32"}
+        Arithmetic of the networks.
+    size : str
+        Named size that these settings came from; set by `load_baseline`.
+    """
+
+    width: int = 64
+    layers: int = 2
+    pose_weight: float = 0.3
+    schedule: Schedule = _SCHEDULE
+    precision: Precision = "bf16"
+    size: str = "cpu"
+
+    def fit(
+        self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
+    ) -> RecognitionEncoder:
+        """Train on in-combination images.
+
+        Parameters
+        ----------
+        data : TrainData
+            Images with factors.
+        val : TrainData
+            Not used: nothing is selected.
+        seed : int
+            Seed of weights and order.
+        budget : TrainBudget
+            The schedule is cut to the image budget; training stops at the time budget.
+        log : RunLog
+            Gets the loss curve.
+
+        Returns
+        -------
+        RecognitionEncoder
+            The fitted encoder.
+        """
+        del val
+        with seeded(seed):
+            model = self.model(layout_of(data.spec), data.spec.image_hw)
+            return fit_recognition(model, data, self.schedule, seed=seed, budget=budget, log=log)
+
+    def model(self, layout: SlotLayout, image_hw: tuple[int, int]) -> Recognition:
+        """Return the untrained model; rows with another loss override this."""
+        return Recognition(
+            layout,
+            image_hw,
+            width=self.width,
+            layers=self.layers,
+            pose_weight=self.pose_weight,
+            precision=self.precision,
+            encoder=self.encoder(layout, image_hw),
+        )
+
+    def encoder(self, layout: SlotLayout, image_hw: tuple[int, int]) -> nn.Module | None:
+        """Return another encoder than the usual one; rows with their own override this."""
+        del layout, image_hw
+        return None
+
+
+Row = TypeVar("Row", bound=SlotSupervision)
+
+
+def supervised_sizes(row: type[Row], times: float = 1, **cpu: Any) -> dict[str, Row]:
+    """Return a row's settings at the three sizes: tiny (seconds), cpu (minutes), gpu.
+
+    Parameters
+    ----------
+    row : type
+        The row.
+    times : float
+        How many times longer than usual it trains.
+    **cpu
+        Settings of the cpu size that differ from the row's defaults.
+    """
+    tiny = Schedule(steps=round(12 * times), batch_size=16)
+    gpu = Schedule(steps=round(20_000 * times), batch_size=256)
+    return {
+        "tiny": row(width=32, layers=1, schedule=tiny),
+        "cpu": row(**{"schedule": Schedule(steps=round(300 * times)), **cpu}),
+        "gpu": row(width=256, layers=4, schedule=gpu),
+    }
