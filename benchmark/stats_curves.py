@@ -148,6 +148,46 @@ def reach(scores: Float[Array, "sizes seeds cells"], sizes: Sequence[float], lev
     return Reach(size, low, high, True)
 
 
+def budget_weights(costs: Sequence[float], low: float, high: float) -> Float[Array, " costs"]:
+    """Return the weight of every point in what budgets between two bounds buy.
+
+    A budget buys the dearest point that it can pay, so the curve is a staircase; methods with
+    different costs are then compared over one range of budgets.
+
+    Parameters
+    ----------
+    costs : sequence of float
+        ``m`` ascending positive costs, such as GFLOP per image after so many search steps.
+    low, high : float
+        Range of budgets, 0 < low < high.
+
+    Returns
+    -------
+    array
+        ``(m + 1,)`` shares of the log range: first the budgets that buy nothing (chance), then
+        those of every point. The sum is 1.
+
+    Raises
+    ------
+    InvalidInputError
+        When costs or bounds are not positive and ascending.
+
+    Examples
+    --------
+    >>> budget_weights([10, 100], 1, 10_000).tolist()
+    [0.25, 0.25, 0.5]
+    """
+    edges = np.array([low, *costs, high], float)
+    if edges.min() <= 0 or high <= low or not np.all(np.diff(edges[1:-1]) > 0):
+        raise InvalidInputError(
+            f"budget_weights: expected positive ascending costs and bounds, got {list(costs)} "
+            f"within {low} to {high}"
+        )
+    within = np.log(np.clip(edges, low, high))
+    weights: Array = np.diff(within) / math.log(high / low)
+    return weights
+
+
 def _dense(scores: Array, sizes: Sequence[float]) -> tuple[Array, Array]:
     """Interpolate every seed and cell on log size."""
     values = np.asarray(sizes, float)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from simulate import draw
 
 from recombine.benchmark import stats
-from recombine.benchmark.stats_curves import area, area_weights, reach
+from recombine.benchmark.stats_curves import area, area_weights, budget_weights, reach
 from recombine.renderer.errors import InvalidInputError
 
 SIZES = (100, 300, 1000, 3000)
@@ -93,3 +93,28 @@ def test_interval_of_the_crossing_covers():
         assert found.low <= found.size <= found.high
         inside += found.low <= 600 <= found.high
     assert 0.91 <= inside / 120 <= 0.995
+
+
+@given(
+    st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=5, unique=True),
+    st.floats(1e-4, 1e2),
+    st.floats(1.1, 1e4),
+)
+def test_budgets_are_all_spent(costs, low, ratio):
+    weights = budget_weights(sorted(costs), low, low * ratio)
+    assert weights.sum() == pytest.approx(1)
+    assert np.all(weights >= 0)
+    assert (weights[0] == 0) == (min(costs) <= low)
+
+
+def test_a_dearer_method_pays_for_the_budgets_that_cannot_buy_it():
+    cheap, dear = budget_weights([1], 1, 100), budget_weights([10], 1, 100)
+    chance, score = 0.1, 0.9
+    assert cheap @ [chance, score] == pytest.approx(0.9)
+    assert dear @ [chance, score] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("costs", "low", "high"), [([0], 1, 2), ([2, 1], 1, 9), ([1], 3, 2)])
+def test_impossible_budgets_are_refused(costs, low, high):
+    with pytest.raises(InvalidInputError, match="budget_weights"):
+        budget_weights(costs, low, high)

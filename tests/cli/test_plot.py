@@ -1,0 +1,51 @@
+"""`plot` through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recombine.cli.main import main
+from tests.benchmark.factories import make_result
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    make_result().save(tmp_path / "results")
+    make_result(entry="pixels").save(tmp_path / "results")
+    return tmp_path / "results"
+
+
+def test_plot_writes_the_figure_and_says_so(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "scatter.svg"
+    assert main(["plot", "scatter", str(results), "--out", str(out)]) == 0
+    assert "scatter of 2 results" in capsys.readouterr().out
+    assert "Pixels" in out.read_text()
+    one = sorted(results.glob("*.json"))[0]
+    assert main(["plot", "cells", str(one), "--out", str(out), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["results"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["scatter", "RESULTS", "--out", "a.jpg"], ".svg, .pdf, .png"),
+        (["scatter", "EMPTY", "--out", "a.svg"], "recombine score"),
+        (["cells", "RESULTS", "--out", "a.svg"], "one result file; got 2"),
+    ],
+)
+def test_bad_requests_are_one_line(
+    argv: list[str], words: str, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {"RESULTS": str(results), "EMPTY": str(tmp_path / "empty")}
+    assert main(["plot", *(places.get(a, a) for a in argv)]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
