@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("score:Score", "train and score a submission on a dataset; resumes"),
     "compare": ("compare:Compare", "say whether two entries really differ"),
     "rescore": ("rescore:Rescore", "compute result files anew from stored predictions"),
+    "plot": ("plot:Plot", "draw a figure for a paper from result files"),
     "board": ("board:Board", "build the static leaderboard page from result files"),
 }
 
