@@ -197,7 +197,9 @@ class CellSet:
         return 0
 
 
-def orbit_cells(shape: Iterable[int], residues: Iterable[int]) -> CellSet:
+def orbit_cells(
+    shape: Iterable[int], residues: Iterable[int], modulus: int | None = None
+) -> CellSet:
     """Return the cells whose signed sum (all values but the first, minus the first) is a residue.
 
     Such a set is a union of orbits of the cyclic shifts that keep the signed sum. They act
@@ -210,12 +212,15 @@ def orbit_cells(shape: Iterable[int], residues: Iterable[int]) -> CellSet:
     shape : iterable of int
         Numbers of values; they need a common divisor above 1.
     residues : iterable of int
-        Chosen residues modulo the greatest common divisor of the shape.
+        Chosen residues.
+    modulus : int, optional
+        A common divisor of the shape, the greatest one by default. A fixed one keeps every cell
+        on its side when values are appended.
 
     Raises
     ------
     InvalidInputError
-        When the sizes share no divisor, or a residue is out of range.
+        When the modulus does not divide the sizes or is 1, or a residue is out of range.
 
     Examples
     --------
@@ -223,10 +228,11 @@ def orbit_cells(shape: Iterable[int], residues: Iterable[int]) -> CellSet:
     [(0, 0), (1, 1)]
     """
     shape, residues = tuple(shape), set(residues)
-    modulus = math.gcd(*shape)
-    if modulus == 1 or not residues <= set(range(modulus)):
+    divisor = math.gcd(*shape)
+    modulus = modulus or divisor
+    if modulus == 1 or divisor % modulus or not residues <= set(range(modulus)):
         raise InvalidInputError(
             f"orbit split: residues must lie in 0..{modulus - 1}, the greatest common divisor of "
-            f"{shape} being {modulus}; got {sorted(residues)}. Choose sizes with a common divisor."
+            f"{shape} being {divisor}; got {sorted(residues)}. Choose sizes with a common divisor."
         )
     return CellSet.full(shape).where(lambda c: (sum(c[1:]) - c[0]) % modulus in residues)

@@ -34,6 +34,7 @@ from recombine.renderer.declare_require import check_requirements
 from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
 from recombine.renderer.factors import Schema
 from recombine.renderer.geometries_base import Geometry
+from recombine.renderer.splits import EveryCellOnce
 from recombine.renderer.toml_lines import dump, key_lines
 
 LARGEST_FILE = 256 * 1024
@@ -41,7 +42,7 @@ ALGEBRA = "algebra"
 
 
 @dataclass(frozen=True)
-class DeclaredSplit:
+class DeclaredSplit(EveryCellOnce):
     """ID cells per rung and OOC cells of a declaration; a drop-in for `OrbitSplit`.
 
     Attributes

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +19,8 @@ from recombine.renderer.library import CAMERA, RADIUS, Camera
 
 Separation = Literal["apart", "unoccluded"]
 TRIES = 2000
+EDGE = 0.5
+"""How far a bounding box may reach from the centre of the picture, in widths of it."""
 
 
 @dataclass(frozen=True)
@@ -61,29 +64,42 @@ def screen_box(stand: Stand, camera: Camera = CAMERA) -> Box:
     return Box(min(across), max(across), min(up), max(up))
 
 
-def allowed(stands: Sequence[Stand], separation: Separation) -> bool:
-    """Tell whether objects may stand together.
+def violation(stands: Mapping[str, Stand], separation: Separation) -> str:
+    """Return why objects may not stand together; empty when they may.
 
     Parameters
     ----------
-    stands : sequence of Stand
-        All objects of a scene.
+    stands : mapping of str to Stand
+        All objects of a scene by the names of their slots.
     separation : {"apart", "unoccluded"}
         Objects do not touch, at any yaw; or their boxes on the picture do not even overlap, so
         that no object hides any part of another.
     """
-    for a, b in itertools.combinations(stands, 2):
+    for (name_a, a), (name_b, b) in itertools.combinations(stands.items(), 2):
         if math.hypot(a.x - b.x, a.y - b.y) < RADIUS * (a.scale + b.scale):
-            return False
+            return f"{name_a} and {name_b} must not touch"
         if separation == "unoccluded" and screen_box(a).overlaps(screen_box(b)):
-            return False
-    return True
+            return f"{name_a} and {name_b} must not overlap on the picture"
+    return ""
+
+
+def allowed(stands: Sequence[Stand], separation: Separation) -> bool:
+    """Tell whether objects may stand together; see `violation`."""
+    return not violation({str(k): s for k, s in enumerate(stands)}, separation)
+
+
+def outside(stands: Mapping[str, Stand]) -> str:
+    """Return which object may leave the picture; empty when none may."""
+    for name, stand in stands.items():
+        box = screen_box(stand)
+        if max(-box.left, box.right, -box.bottom, box.top) > EDGE:
+            return f"{name} must stay inside the picture"
+    return ""
 
 
 def draw_allowed(
     draw: Callable[[], Mapping[str, float]],
-    objects: Sequence[str],
-    separation: Separation,
+    fault: Callable[[Mapping[str, float]], str],
     who: str,
 ) -> tuple[dict[str, float], int]:
     """Draw nuisance vectors until one is allowed, within a bounded number of tries.
@@ -92,10 +108,8 @@ def draw_allowed(
     ----------
     draw : callable
         Returns the next vector of a keyed stream: one value per ``slot.factor``.
-    objects : sequence of str
-        Names of the object slots, with factors x, y and scale.
-    separation : {"apart", "unoccluded"}
-        What is required.
+    fault : callable
+        Returns which constraint a vector breaks, for example by `violation`; empty for none.
     who : str
         Preset and block, for the error.
 
@@ -109,16 +123,19 @@ def draw_allowed(
     Raises
     ------
     InvalidInputError
-        When no vector was allowed; names the constraint and the settings to relax.
+        When no vector was allowed; names the constraint that failed most and what to relax.
     """
+    faults: Counter[str] = Counter()
     for tries in range(1, TRIES + 1):
         vector = dict(draw())
-        stands = [Stand(*(vector[f"{o}.{f}"] for f in ("x", "y", "scale"))) for o in objects]
-        if allowed(stands, separation):
+        found = fault(vector)
+        if not found:
             return vector, tries
+        faults[found] += 1
+    (worst, times), *_ = faults.most_common(1)
     raise InvalidInputError(
-        f"{who}: {len(objects)} objects must stand {separation!r}; none of {TRIES} placements "
-        "did. Widen the ranges of x and y, make objects smaller, or take fewer."
+        f"{who}: expected a placement among {TRIES} draws; got none, because {worst} ({times} "
+        "times). Widen the ranges of x and y, make objects smaller, or take fewer."
     )
 
 

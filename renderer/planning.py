@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,12 +12,12 @@ import numpy as np
 
 from recombine.renderer.arrays import Array
 from recombine.renderer.cells import Cell
-from recombine.renderer.factors import Factor
-from recombine.renderer.placement import draw_allowed
+from recombine.renderer.errors import InvalidInputError
 from recombine.renderer.plan import CYCLES_SEED_BITS, PLAN_FORMAT, Plan
-from recombine.renderer.presets import Preset
-from recombine.renderer.seeds import keyed_rng, keyed_seed
-from recombine.renderer.splits import SPLITS
+from recombine.renderer.planning_blocks import block_of, thinned
+from recombine.renderer.presets_base import Preset
+from recombine.renderer.seeds import keyed_seed
+from recombine.renderer.splits import SPLITS, Draw
 
 
 def make_plan(preset: Preset) -> Plan:
@@ -26,17 +26,21 @@ def make_plan(preset: Preset) -> Plan:
     Parameters
     ----------
     preset : Preset
-        The recipe.
+        The recipe; one with a secret gives the plan of its hidden test set.
 
     Returns
     -------
     Plan
-        Images ordered by split, then block, then cell.
+        Images ordered by split, then block, then cell, then crossed values.
+
+    Raises
+    ------
+    InvalidInputError
+        When objects cannot be placed, or the sizes do not fill whole blocks.
     """
-    rows = list(_rows(preset))
-    keys = preset.schema.keys
+    rows = [row for part in _parts(preset) for row in _rows(preset, part)]
     columns: dict[str, Array] = {}
-    for key in keys:
+    for key in preset.schema.keys:
         categorical = preset.schema.factor(key).kind == "categorical"
         columns[key] = np.array([r.latents[key] for r in rows], np.int64 if categorical else float)
     return Plan(
@@ -53,6 +57,15 @@ def make_plan(preset: Preset) -> Plan:
 
 
 @dataclass(frozen=True)
+class _Part:
+    """Blocks of one split: the stream of nuisances and, per block, draws with their rungs."""
+
+    split: str
+    stream: str
+    blocks: Sequence[Sequence[tuple[Draw, int]]]
+
+
+@dataclass(frozen=True)
 class _Row:
     split: str
     rungs: int
@@ -63,71 +76,87 @@ class _Row:
 
 
 def _config(preset: Preset) -> dict[str, Any]:
+    schema = preset.schema
+    labels = {k: {v: n for n, v in enumerate(schema.factor(k).values)} for k in schema.recombined}
     config = {
         "format": PLAN_FORMAT,
         "name": preset.name,
         "version": preset.version,
-        "schema": preset.schema.to_dict(),
+        "schema": schema.to_dict(),
         "constants": dict(preset.constants),
-        "split": preset.split.to_dict(),
+        # Membership is by the labels of value names, so it outlives another order of the list.
+        "split": preset.split.to_dict() | {"labels": labels},
         "sizes": asdict(preset.sizes),
         "settings": asdict(preset.settings),
+        "tier": preset.settings.tier,
         "separation": preset.separation,
+        "arrangement": preset.arrangement,
     }
+    if preset.commitment:
+        part = "hidden" if preset.secret else "public"
+        config["hidden_test"] = {"part": part, "key_sha256": preset.commitment}
     # Through JSON, so that a plan read back from disk equals a fresh one (tuples become lists).
     return dict(json.loads(json.dumps(config)))
 
 
-def _rows(preset: Preset) -> Iterator[_Row]:
-    shape, split = preset.schema.cell_shape, preset.split
-    narrow, ooc = split.id_cells(shape), split.ooc_cells(shape)
-    ladder = [split.id_cells(shape, r) for r in range(len(split.ladder))]
-    blocks = preset.sizes.rung_blocks(split, shape)
+def _parts(preset: Preset) -> Iterator[_Part]:
+    shape, split, sizes = preset.schema.cell_shape, preset.split, preset.sizes
 
-    for b in range(preset.sizes.train):
+    def part(name: str, stream: str, draws: list[Draw], blocks: int) -> _Part:
+        taken = [thinned(preset, draws, b) for b in range(blocks)]
+        return _Part(name, stream, [[(d, 0) for d in block] for block in taken])
+
+    narrow, ooc = split.id_draws(shape), split.ooc_draws(shape)
+    if not preset.secret:
+        yield _Part("id_train", "train", _train_blocks(preset))
+        yield part("id_val", "val", narrow, sizes.val)
+    stream = f"hidden/{preset.secret}" if preset.secret else "test"
+    # Test parts share one stream: that is what makes their blocks matched.
+    yield part("id_test", stream, narrow, sizes.test)
+    yield part("ooc_test", stream, ooc, sizes.test)
+    held_out = split.ooc_val_draws(shape)
+    if held_out and not preset.secret:
+        yield part("ooc_val", "val", held_out, sizes.val)
+
+
+def _train_blocks(preset: Preset) -> list[list[tuple[Draw, int]]]:
+    shape, split, sizes = preset.schema.cell_shape, preset.split, preset.sizes
+    counts = sizes.rung_blocks(split, shape)
+    if sizes.cells and len(counts) > 1:
+        raise InvalidInputError(
+            f"{preset.name}: blocks of some cells need a ladder of one rung; got {len(counts)}. "
+            "Set `cells` to 0."
+        )
+    ladder = [split.id_draws(shape, r) for r in range(len(counts))]
+    members = [set(draws) for draws in ladder]
+    blocks = []
+    for b in range(sizes.train):
         # A wider rung has more cells and, at constant N, fewer blocks.
-        widest = max(r for r, n in enumerate(blocks) if b < n)
-        for cell in ladder[widest]:
-            member = (1 << r for r, n in enumerate(blocks) if b < n and cell in ladder[r])
-            yield _row(preset, "id_train", b, cell, sum(member))
-    for b in range(preset.sizes.val):
-        for cell in narrow:
-            yield _row(preset, "id_val", b, cell, 0)
-    for name, cells in (("id_test", narrow), ("ooc_test", ooc)):
-        for b in range(preset.sizes.test):
-            for cell in cells:
-                yield _row(preset, name, b, cell, 0)
+        open_rungs = [r for r, n in enumerate(counts) if b < n]
+        draws = thinned(preset, ladder[open_rungs[-1]], b)
+        blocks.append([(d, sum(1 << r for r in open_rungs if d in members[r])) for d in draws])
+    return blocks
 
 
-# Test parts share one stream: that is what makes their blocks matched.
-_STREAM = {"id_train": "train", "id_val": "val", "id_test": "test", "ooc_test": "test"}
 _FIRST_BLOCK = {"train": 0, "val": 1_000_000, "test": 2_000_000}
 
 
-def _row(preset: Preset, split: str, number: int, cell: Cell, rungs: int) -> _Row:
-    stream = _STREAM[split]
-    # A re-indexed preset keeps the seeds of the one it is made from.
-    identity = (preset.name.partition("--")[0], preset.version)
-    rng = keyed_rng(*identity, f"nuisance/{stream}", number)
-    latents, tries = _nuisances(preset, rng, f"{preset.name}, {stream} block {number}")
-    latents |= dict(zip(preset.schema.recombined, cell, strict=True))
-    seed = keyed_seed(*identity, f"cycles/{stream}", number, bits=CYCLES_SEED_BITS)
-    return _Row(split, rungs, _FIRST_BLOCK[stream] + number, latents, seed, tries)
+def _rows(preset: Preset, part: _Part) -> Iterator[_Row]:
+    kind = part.stream.partition("/")[0]
+    first = _FIRST_BLOCK["test" if kind == "hidden" else kind]
+    sizes = [range(preset.schema.factor(k).size) for k in preset.schema.crossed]
+    crossings = [
+        dict(zip(preset.schema.crossed, v, strict=True)) for v in itertools.product(*sizes)
+    ]
+    for number, draws in enumerate(part.blocks):
+        block = block_of(preset, part.stream, number)
+        bits = CYCLES_SEED_BITS
+        seed = keyed_seed(*preset.identity, f"cycles/{part.stream}", number, bits=bits)
+        for (cell, variant), rungs in draws:
+            for crossing in crossings:
+                latents = block.latents(_codes(preset, cell) | crossing, variant)
+                yield _Row(part.split, rungs, first + number, latents, seed, block.tries)
 
 
-def _nuisances(preset: Preset, rng: np.random.Generator, who: str) -> tuple[dict[str, float], int]:
-    def draw() -> dict[str, float]:
-        return {k: _draw(preset.schema.factor(k), rng) for k in preset.schema.nuisances}
-
-    if preset.separation is None:
-        return draw(), 1
-    objects = [s.name for s in preset.schema.slots if s.name.startswith("object")]
-    return draw_allowed(draw, objects, preset.separation, who)
-
-
-def _draw(factor: Factor, rng: np.random.Generator) -> float:
-    if factor.kind == "categorical":
-        return int(rng.integers(factor.size))
-    if factor.kind == "periodic":
-        return float(rng.random() * 2 * math.pi)
-    return float(factor.low + rng.random() * (factor.high - factor.low))
+def _codes(preset: Preset, cell: Cell) -> dict[str, int]:
+    return dict(zip(preset.schema.recombined, cell, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING
 
 from recombine.renderer.errors import UsageError
 from recombine.renderer.presets_base import Preset
+from recombine.renderer.presets_levels import counterfactual, interaction_ladder
 from recombine.renderer.presets_pairs import (
     object_background,
     object_object,
     object_texture,
     smoke,
 )
+from recombine.renderer.presets_scenes import count, relation
+from recombine.renderer.presets_slots import four_slot, object_light, position_band
 from recombine.renderer.splits import Sizes
 
 if TYPE_CHECKING:
@@ -27,6 +31,15 @@ PRESETS: dict[str, Callable[..., Preset]] = {
     "object-background": object_background,
     "object-texture": object_texture,
     "object-object": object_object,
+    "interaction-ladder": interaction_ladder,
+    "four-slot": four_slot,
+    "four-slot--order-2": functools.partial(four_slot, order=2),
+    "four-slot--order-3": functools.partial(four_slot, order=3),
+    "position-band": position_band,
+    "object-light": object_light,
+    "count": count,
+    "relation": relation,
+    "counterfactual": counterfactual,
 }
 
 __all__ = ["PRESETS", "Preset", "load_preset", "with_split"]
@@ -105,14 +118,11 @@ def with_split(preset: Preset, declared: DeclaredSplit) -> Preset:
 def _shrunk(preset: Preset, scale: float) -> Sizes:
     shape = preset.schema.cell_shape
     # Wider rungs need whole blocks, so the training blocks stay a multiple of their ratio.
-    narrow = len(preset.split.id_cells(shape, 0))
+    narrow = len(preset.split.id_draws(shape))
     step = 1
     for rung in range(len(preset.split.ladder)):
-        cells = len(preset.split.id_cells(shape, rung))
+        cells = len(preset.split.id_draws(shape, rung))
         step = math.lcm(step, cells // math.gcd(cells, narrow))
     keep = max(step, round(preset.sizes.train * scale / step) * step)
-    return Sizes(
-        keep,
-        max(1, round(preset.sizes.val * scale)),
-        max(1, round(preset.sizes.test * scale)),
-    )
+    val, test = (max(1, round(n * scale)) for n in (preset.sizes.val, preset.sizes.test))
+    return replace(preset.sizes, train=keep, val=val, test=test)

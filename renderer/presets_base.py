@@ -17,6 +17,9 @@ EXACT_TIER = RenderSettings(resolution=128, samples=64, denoise=False)
 """Undenoised: radiance adds up, so interaction and influence can be measured."""
 
 
+Range = tuple[float, float]
+
+
 @dataclass(frozen=True)
 class Preset:
     """A dataset recipe: slots, split, sizes and how it is drawn.
@@ -39,6 +42,12 @@ class Preset:
         Resolution and quality.
     separation : {"apart", "unoccluded"}, optional
         How objects must stand to one another; None where there is one.
+    arrangement : str
+        Key of `ARRANGEMENTS` that computes the derived factors; empty where there are none.
+    commitment : str
+        sha256 (hex) of the key of a hidden test set, published before the key is; empty for none.
+    secret : str
+        The key itself (hex): the plan is that of the hidden test set. Never stored.
     """
 
     name: str
@@ -50,6 +59,14 @@ class Preset:
     sizes: Sizes
     settings: RenderSettings
     separation: Separation | None = None
+    arrangement: str = ""
+    commitment: str = ""
+    secret: str = ""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Return what seeds depend on: a re-indexed preset keeps those of its original."""
+        return self.name.partition("--")[0], self.version
 
 
 def categorical(name: str, values: tuple[str, ...]) -> Factor:
@@ -57,7 +74,13 @@ def categorical(name: str, values: tuple[str, ...]) -> Factor:
     return Factor(name, "categorical", values=values)
 
 
-def object_slot(name: str, *named: Factor, scale: tuple[float, float] = PLACEMENT["scale"]) -> Slot:
+def object_slot(
+    name: str,
+    *named: Factor,
+    x: Range = PLACEMENT["x"],
+    y: Range = PLACEMENT["y"],
+    scale: Range = PLACEMENT["scale"],
+) -> Slot:
     """Return an object that stands anywhere in `library.PLACEMENT`, at any yaw and hue.
 
     Parameters
@@ -66,18 +89,22 @@ def object_slot(name: str, *named: Factor, scale: tuple[float, float] = PLACEMEN
         Name of the slot, starting with ``"object"``.
     named : Factor
         Further factors, first in order: shape, material.
-    scale : tuple of float
-        Range of the scale, metres.
+    x, y, scale : tuple of float
+        Ranges of place and scale, metres. Small objects have more room than large ones.
     """
-    x, y = PLACEMENT["x"], PLACEMENT["y"]
     pose = (
-        Factor("x", "continuous", low=x[0], high=x[1], unit="m"),
-        Factor("y", "continuous", low=y[0], high=y[1], unit="m"),
+        metres("x", x),
+        metres("y", y),
         Factor("yaw", "periodic"),
-        Factor("scale", "continuous", low=scale[0], high=scale[1], unit="m"),
+        metres("scale", scale),
         Factor("hue", "periodic"),
     )
     return Slot(name, (*named, *pose))
+
+
+def metres(name: str, span: Range) -> Factor:
+    """Return a continuous factor in metres."""
+    return Factor(name, "continuous", low=span[0], high=span[1], unit="m")
 
 
 def background_slot(values: int = len(ENVIRONMENTS)) -> Slot:
@@ -104,12 +131,61 @@ def orbit_ladder(modulus: int) -> OrbitSplit:
     >>> orbit_ladder(16).to_dict()["ooc"]
     (12, 13, 14, 15)
     """
-    if modulus < 4 or modulus % 4:
-        raise UsageError(
-            f"--values: expected a multiple of 4 from 4 on; got {modulus}. Use 4, 8 or 16."
-        )
+    check_modulus(modulus)
     widths = sorted({max(2, modulus // 8), max(2, modulus // 4), modulus // 2, 3 * modulus // 4})
     return OrbitSplit(
         ladder=tuple(tuple(range(w)) for w in widths),
         ooc=tuple(range(3 * modulus // 4, modulus)),
+        modulus=modulus,
     )
+
+
+def symmetric_ladder(modulus: int) -> OrbitSplit:
+    """Return the ladder of two exchangeable objects: a residue comes with its negative.
+
+    Where slots are exchangeable, (A, B) and (B, A) are one scene, and must lie on one side.
+
+    Parameters
+    ----------
+    modulus : int
+        Number of values, a multiple of 4.
+
+    Raises
+    ------
+    UsageError
+        When it is no multiple of 4.
+
+    Examples
+    --------
+    >>> symmetric_ladder(8).to_dict()["ladder"]
+    ((1, 2, 6, 7), (0, 1, 2, 4, 6, 7))
+    """
+    check_modulus(modulus)
+    half = modulus // 2
+
+    def around(low: int, high: int) -> set[int]:
+        return {r % modulus for k in range(low, high) for r in (k, -k)}
+
+    if modulus == 4:
+        return OrbitSplit(ladder=((0, 1, 3),), ooc=(2,), modulus=4)
+    ooc = around(3 * modulus // 8, half)
+    widths = sorted({max(4, modulus // 8), max(4, modulus // 4), half})
+    rungs = [around(1, 1 + w // 2) for w in widths if w < 3 * modulus // 4]
+    rungs = [r for r in rungs if not r & ooc] + [set(range(modulus)) - ooc]
+    return OrbitSplit(
+        ladder=tuple(tuple(sorted(r)) for r in rungs), ooc=tuple(sorted(ooc)), modulus=modulus
+    )
+
+
+def check_modulus(modulus: int, least: int = 4) -> None:
+    """Check that a number of values allows the usual shares.
+
+    Raises
+    ------
+    UsageError
+        When it is no multiple of 4 or too small.
+    """
+    if modulus < least or modulus % 4:
+        raise UsageError(
+            f"--values: expected a multiple of 4 from {least} on; got {modulus}. Use 8 or 16."
+        )

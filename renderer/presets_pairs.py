@@ -13,10 +13,12 @@ from recombine.renderer.library import ENVIRONMENTS, MATERIALS, SHAPES
 from recombine.renderer.presets_base import (
     TRAIN_TIER,
     Preset,
+    Range,
     background_slot,
     categorical,
     object_slot,
     orbit_ladder,
+    symmetric_ladder,
 )
 from recombine.renderer.scene import RenderSettings
 from recombine.renderer.splits import OrbitSplit, Sizes
@@ -84,7 +86,7 @@ def object_texture(values: int = 32) -> Preset:
 
 def object_object(values: int = 32) -> Preset:
     """Return two objects that neither touch nor hide nor light each other: the additive control."""
-    slots = (_partner("object0", values), _partner("object1", values), background_slot())
+    slots = (partner("object0", values), partner("object1", values), background_slot())
     return Preset(
         name="object-object",
         version="1.0",
@@ -95,12 +97,15 @@ def object_object(values: int = 32) -> Preset:
             ("object1.material", "glaze"),
             ("scene.interaction", "isolated"),
         ),
-        split=orbit_ladder(values),
+        split=symmetric_ladder(values),
         sizes=Sizes(train=192, val=8, test=16),
         settings=TRAIN_TIER,
         separation="unoccluded",
     )
 
 
-def _partner(name: str, values: int) -> Slot:
-    return object_slot(name, categorical("shape", SHAPES[:values]), scale=PAIR_SCALE)
+def partner(name: str, values: int, **ranges: Range) -> Slot:
+    """Return one of two exchangeable objects, a little smaller than an object that is alone."""
+    return object_slot(
+        name, categorical("shape", SHAPES[:values]), **{"scale": PAIR_SCALE, **ranges}
+    )

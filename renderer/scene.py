@@ -99,6 +99,11 @@ class RenderSettings:
     denoise: bool = True
     bounces: int = 6
 
+    @property
+    def tier(self) -> Literal["train", "exact"]:
+        """Return the quality tier: denoised for training, or exact so that radiance adds up."""
+        return "train" if self.denoise else "exact"
+
 
 @dataclass(frozen=True)
 class Rendered:

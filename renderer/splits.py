@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from recombine.renderer.cells import CellSet, orbit_cells
+from recombine.renderer.cells import Cell, CellSet, orbit_cells
 from recombine.renderer.errors import InvalidInputError
 
-SPLITS = ("id_train", "id_val", "id_test", "ooc_test")
+SPLITS = ("id_train", "id_val", "id_test", "ooc_test", "ooc_val")
+Draw = tuple[Cell, int]
+"""A cell to render in a block, and which of its variants; 0 where there is one."""
 
 
 class Split(Protocol):
-    """What a plan needs of a split: an `OrbitSplit`, or one declared in a file."""
+    """What a plan needs of a split: computed like an `OrbitSplit`, or declared in a file."""
 
     @property
     def ladder(self) -> Sequence[Any]:
@@ -29,13 +31,42 @@ class Split(Protocol):
         """Return the held-out cells, the same for every rung."""
         ...
 
+    def id_draws(self, shape: tuple[int, ...], rung: int = 0) -> list[Draw]:
+        """Return what a block renders of a rung, in order."""
+        ...
+
+    def ooc_draws(self, shape: tuple[int, ...]) -> list[Draw]:
+        """Return what a block renders of OOC-test, in order."""
+        ...
+
+    def ooc_val_draws(self, shape: tuple[int, ...]) -> list[Draw]:
+        """Return what a block renders of OOC-val; nothing where it is off."""
+        ...
+
     def to_dict(self) -> dict[str, Any]:
         """Return the split as plain data, with ``geometry`` and ``ladder``."""
         ...
 
 
+class EveryCellOnce:
+    """The law of splits whose blocks render every cell once."""
+
+    def id_draws(self: Split, shape: tuple[int, ...], rung: int = 0) -> list[Draw]:
+        """Return the ID cells of a rung, in order."""
+        return [(cell, 0) for cell in self.id_cells(shape, rung)]
+
+    def ooc_draws(self: Split, shape: tuple[int, ...]) -> list[Draw]:
+        """Return the OOC cells, in order."""
+        return [(cell, 0) for cell in self.ooc_cells(shape)]
+
+    def ooc_val_draws(self, shape: tuple[int, ...]) -> list[Draw]:
+        """Return nothing: there is no orbit for OOC-val."""
+        del shape
+        return []
+
+
 @dataclass(frozen=True)
-class OrbitSplit:
+class OrbitSplit(EveryCellOnce):
     """Orbit split with a nested training ladder and one common OOC test set.
 
     Attributes
@@ -44,6 +75,13 @@ class OrbitSplit:
         Residues that are ID at each rung; every rung contains the one before it.
     ooc : tuple of int
         Residues held out of every rung.
+    ooc_val : tuple of int
+        Further residues held out of every rung, for choosing between methods; off when empty.
+    modulus : int
+        What residues are counted by; 0 for the greatest common divisor of the sizes.
+    factors : tuple of int
+        Positions of the factors that recombine, all when empty. With t of them all marginals
+        below order t are equal, so OOC is novel at order exactly t.
 
     Raises
     ------
@@ -53,28 +91,51 @@ class OrbitSplit:
 
     ladder: tuple[tuple[int, ...], ...]
     ooc: tuple[int, ...]
+    ooc_val: tuple[int, ...] = ()
+    modulus: int = 0
+    factors: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        rungs = [set(r) for r in self.ladder]
-        nested = all(a < b for a, b in itertools.pairwise(rungs))
-        if not rungs or not nested or not all(rungs):
-            raise InvalidInputError(
-                f"OrbitSplit: rungs must be non-empty and strictly nested; got {self.ladder}. "
-                "Start with the narrowest rung and only add residues."
-            )
-        if not self.ooc or rungs[-1] & set(self.ooc):
-            raise InvalidInputError(
-                f"OrbitSplit: ooc must be non-empty and disjoint from every rung; got ooc "
-                f"{self.ooc} and widest rung {self.ladder[-1]}. Remove the shared residues."
-            )
+        check_ladder("OrbitSplit", self.ladder, self.ooc, self.ooc_val)
 
     def id_cells(self, shape: tuple[int, ...], rung: int = 0) -> CellSet:
         """Return the ID cells of a rung; rung 0 is the narrowest."""
-        return orbit_cells(shape, self.ladder[rung])
+        return self._cells(shape, self.ladder[rung])
 
     def ooc_cells(self, shape: tuple[int, ...]) -> CellSet:
         """Return the held-out cells, the same for every rung."""
-        return orbit_cells(shape, self.ooc)
+        return self._cells(shape, self.ooc)
+
+    def ooc_val_draws(self, shape: tuple[int, ...]) -> list[Draw]:
+        """Return the cells of the separate held-out orbits for validation, in order."""
+        return [(cell, 0) for cell in self._cells(shape, self.ooc_val)]
+
+    def shifts(self, factors: int) -> tuple[Cell, ...]:
+        """Return shifts of all values that keep a cell on its side and reach every value.
+
+        Parameters
+        ----------
+        factors : int
+            Number of recombined factors. An odd number of odd shifts cannot cancel in the signed
+            sum, so for three of them two shifts are needed.
+        """
+        chosen = self.factors or tuple(range(factors))
+        first, *rest = chosen
+        if len(chosen) % 2 == 0:
+            return (tuple(len(rest) if f == first else 1 for f in range(factors)),)
+        one, other = rest[0], rest[1:]
+        free = [f for f in range(factors) if f not in chosen]
+        return (
+            tuple(int(f in (first, one, *free)) for f in range(factors)),
+            tuple(len(other) if f == first else int(f in other) for f in range(factors)),
+        )
+
+    def _cells(self, shape: tuple[int, ...], residues: tuple[int, ...]) -> CellSet:
+        modulus = self.modulus or None
+        if not self.factors:
+            return orbit_cells(shape, residues, modulus)
+        part = orbit_cells([shape[f] for f in self.factors], residues, modulus).cells
+        return CellSet.full(shape).where(lambda c: tuple(c[f] for f in self.factors) in part)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the split as plain data."""
@@ -83,7 +144,45 @@ class OrbitSplit:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> OrbitSplit:
         """Return the split written by `to_dict`."""
-        return cls(tuple(tuple(r) for r in data["ladder"]), tuple(data["ooc"]))
+        names = ("ooc", "ooc_val", "modulus", "factors")
+        rest = {n: tuple(v) if isinstance(v := data[n], list) else v for n in names if n in data}
+        return cls(ladder=tuple(tuple(r) for r in data["ladder"]), **rest)
+
+
+def check_ladder(
+    who: str,
+    ladder: Sequence[Sequence[int]],
+    ooc: Sequence[int],
+    ooc_val: Sequence[int] = (),
+) -> None:
+    """Check that rungs are nested and clear of what is held out.
+
+    Parameters
+    ----------
+    who : str
+        Name of the split, for the error.
+    ladder : sequence of sequence of int
+        Residues of every rung.
+    ooc, ooc_val : sequence of int
+        Held-out residues.
+
+    Raises
+    ------
+    InvalidInputError
+        When rungs are not strictly nested or held-out residues are missing or shared.
+    """
+    rungs = [set(r) for r in ladder]
+    nested = all(a < b for a, b in itertools.pairwise(rungs))
+    if not rungs or not nested or not all(rungs):
+        raise InvalidInputError(
+            f"{who}: rungs must be non-empty and strictly nested; got {ladder}. "
+            "Start with the narrowest rung and only add residues."
+        )
+    if not ooc or rungs[-1] & {*ooc, *ooc_val} or set(ooc) & set(ooc_val):
+        raise InvalidInputError(
+            f"{who}: ooc must be non-empty and disjoint from every rung and from ooc_val; got ooc "
+            f"{ooc}, ooc_val {ooc_val} and widest rung {ladder[-1]}. Remove the shared residues."
+        )
 
 
 @dataclass(frozen=True)
@@ -98,11 +197,15 @@ class Sizes:
     val, test : int
         Blocks of ID-val, and of the test sets; a test block holds every ID cell of the
         narrowest rung and every OOC cell under one nuisance vector.
+    cells : int
+        About how many cells of either side a block takes, in whole orbits, where all are too many;
+        0 for all. Blocks go round the orbits, so that none comes twice before all came once.
     """
 
     train: int
     val: int
     test: int
+    cells: int = 0
 
     def rung_blocks(self, split: Split, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the number of training blocks of every rung.
@@ -112,10 +215,10 @@ class Sizes:
         InvalidInputError
             When the images of a rung do not fill whole blocks.
         """
-        images = self.train * len(split.id_cells(shape, 0))
+        images = self.train * len(split.id_draws(shape))
         blocks = []
         for rung in range(len(split.ladder)):
-            cells = len(split.id_cells(shape, rung))
+            cells = len(split.id_draws(shape, rung))
             if images % cells:
                 raise InvalidInputError(
                     f"Sizes: {images} training images must fill whole blocks of the {cells} cells "

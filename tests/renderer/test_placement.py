@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -10,7 +11,15 @@ from hypothesis import strategies as st
 
 from recombine.renderer.errors import InvalidInputError
 from recombine.renderer.library import CAMERA, PLACEMENT, RADIUS
-from recombine.renderer.placement import Box, Stand, allowed, draw_allowed, screen_box
+from recombine.renderer.placement import (
+    Box,
+    Stand,
+    allowed,
+    draw_allowed,
+    outside,
+    screen_box,
+    violation,
+)
 
 STANDS = st.builds(
     Stand, st.floats(*PLACEMENT["x"]), st.floats(*PLACEMENT["y"]), st.floats(*PLACEMENT["scale"])
@@ -72,15 +81,31 @@ def test_boxes_that_share_an_edge_do_not_overlap() -> None:
     assert Box(0, 1, 0, 1).overlaps(Box(0.9, 2, 0.5, 1))
 
 
+def fault(vector: Mapping[str, float]) -> str:
+    names = sorted({key[0] for key in vector})
+    return violation(
+        {n: Stand(*(vector[f"{n}.{f}"] for f in ("x", "y", "scale"))) for n in names}, "apart"
+    )
+
+
 def test_first_allowed_vector_is_taken_and_tries_are_counted() -> None:
     near = {"a.x": 0.0, "a.y": 0.0, "a.scale": 0.6, "b.x": 0.1, "b.y": 0.0, "b.scale": 0.6}
     stream = iter([near, near, near | {"b.x": 0.9}, near])
-    vector, tries = draw_allowed(lambda: next(stream), ("a", "b"), "apart", "test")
+    vector, tries = draw_allowed(lambda: next(stream), fault, "test")
     assert vector["b.x"] == 0.9
     assert tries == 3
 
 
 def test_impossible_placement_names_the_constraint() -> None:
-    crowd = {f"o{i}.{f}": v for i in range(4) for f, v in (("x", 0), ("y", 0), ("scale", 1))}
-    with pytest.raises(InvalidInputError, match=r"4 objects must stand 'apart'.*Widen"):
-        draw_allowed(lambda: crowd, [f"o{i}" for i in range(4)], "apart", "preset p, block 0")
+    crowd = {f"{n}.{f}": v for n in "abcd" for f, v in (("x", 0), ("y", 0), ("scale", 1))}
+    with pytest.raises(
+        InvalidInputError, match=r"preset p, block 0.*a and b must not touch.*Widen"
+    ):
+        draw_allowed(lambda: crowd, fault, "preset p, block 0")
+
+
+def test_object_that_leaves_the_picture_is_named() -> None:
+    assert outside({"a": Stand(0, 0, 0.5), "b": Stand(1.4, 0, 0.5)}).startswith(
+        "b must stay inside"
+    )
+    assert not outside({"a": Stand(0, 0, 0.5)})
