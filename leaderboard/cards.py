@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from recombine.leaderboard.interaction import Group, load_interaction
 from recombine.renderer.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from markupsafe import Markup
 
 MAX_JSON = 4 * 2**20
 MAX_IMAGE = 32 * 2**20
@@ -56,11 +59,17 @@ class Card:
         The file as it was read, for download.
     sheet : bytes or None
         The contact sheet, a PNG file.
+    interaction : tuple of Group
+        Measured interaction of groups of scenes; empty when nothing was measured.
+    histogram : Markup, optional
+        Interaction of single scenes.
     """
 
     certificate: Certificate
     certificate_json: bytes
     sheet: bytes | None
+    interaction: tuple[Group, ...] = ()
+    histogram: Markup | None = None
 
     @property
     def slug(self) -> str:
@@ -120,7 +129,8 @@ def load_card(folder: Path) -> Card:
             f"load_card: {path} is no certificate of a dataset, {where}: {first['msg']}; "
             "run `recombine verify` on the dataset"
         ) from None
-    return Card(certificate, content, _sheet(folder / "preview.png"))
+    sheet = _sheet(folder / "preview.png")
+    return Card(certificate, content, sheet, *load_interaction(folder))
 
 
 def _sheet(path: Path) -> bytes | None:

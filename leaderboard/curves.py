@@ -23,6 +23,7 @@ TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LINE_HEIGHT = 15.0
 APART = 0.016
 LABELLED = 24
+COMPUTE = "GFLOP per image, search included (log scale)"
 LETTER_SHARE = 0.0115
 """Width of one letter of a label as a share of the figure at its usual size, for collisions."""
 
@@ -49,8 +50,10 @@ class Trace:
     interval: Sequence[float] | None = None
 
 
-def cost_figure(traces: Sequence[Trace], chance: float | None, title: str) -> Markup:
-    """Draw OOC accuracy against operations per image on a logarithmic axis.
+def cost_figure(
+    traces: Sequence[Trace], chance: float | None, title: str, axis: str = COMPUTE
+) -> Markup:
+    """Draw OOC accuracy against a cost on a logarithmic axis.
 
     Parameters
     ----------
@@ -60,6 +63,8 @@ def cost_figure(traces: Sequence[Trace], chance: float | None, title: str) -> Ma
         Where the chance line stands.
     title : str
         Accessible name.
+    axis : str
+        What the cost is.
 
     Returns
     -------
@@ -79,7 +84,7 @@ def cost_figure(traces: Sequence[Trace], chance: float | None, title: str) -> Ma
         x = percent(place(10.0**decade))
         parts.append(node("line", x1=x, x2=x, y1=TOP, y2=BOTTOM, class_="grid"))
         parts.append(_tick(x, numbers.short(10.0**decade)))
-    parts.append(_axis_title("GFLOP per image, search included (log scale)"))
+    parts.append(_axis_title(axis))
     ends = _apart([place(trace.points[-1][0]) for trace in traces])
     for end, trace in zip(ends, traces, strict=True):
         parts += _trace(trace, place, end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 from functools import cached_property
@@ -170,6 +171,26 @@ class Detail:
         """Return the commands that make this entry again."""
         return "\n".join(reproduce(self.row))
 
+    @property
+    def verify(self) -> str:
+        """Return the command that checks the downloaded file."""
+        return f"recombine board check {self.row.entry.slug}.json"
+
+    @property
+    def bibtex(self) -> str:
+        """Return a citation of this entry; the result id names the exact numbers."""
+        result = self.row.entry.result
+        data = result.data
+        title = _tex(f"{result.method.name} ({result.method.inference})")
+        place = _tex(f"{data.dataset} {data.version}, {data.resolution} px")
+        fields = {
+            "title": f"{title}, entry of the recombine leaderboard",
+            "year": result.created[:4],
+            "note": f"{place}, result {result.result_id}",
+        }
+        listed = "".join(f",\n  {name} = {{{value}}}" for name, value in fields.items())
+        return f"@misc{{recombine-{self.row.entry.slug}{listed}\n}}"
+
     def _heat(self, cells: list[CellRow]) -> Markup:
         rows = list(dict.fromkeys(cell.names[0] for cell in cells))
         columns = list(dict.fromkeys(sorted(cell.names[1] for cell in cells)))
@@ -242,6 +263,12 @@ def metric_words(metric: str) -> str:
     ('joint slot accuracy', 'my metric')
     """
     return METRICS.get(metric, metric.replace("_", " "))
+
+
+def _tex(text: str) -> str:
+    """Escape what TeX would read as a command."""
+    plain = re.sub(r"[\\{}~^]", " ", text)
+    return re.sub(r"([#$%&_])", r"\\\1", plain)
 
 
 def _pairs(values: dict[tuple[str, ...], Any]) -> dict[tuple[str, str], Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import json
 from dataclasses import asdict
@@ -64,6 +65,38 @@ def to_csv(boards: Sequence[RankedBoard]) -> str:
             row = _row(entry.result, rank)
             writer.writerow([_safe(row[name]) for name in COLUMNS])
     return buffer.getvalue()
+
+
+def has_parquet() -> bool:
+    """Return whether the optional library for Parquet is installed."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def to_parquet(boards: Sequence[RankedBoard]) -> bytes | None:
+    """Write one row per entry as Parquet.
+
+    Parameters
+    ----------
+    boards : sequence of RankedBoard
+        The boards.
+
+    Returns
+    -------
+    bytes, optional
+        The columns of ``to_csv`` with their types; None without pyarrow (the extra ``export``).
+    """
+    if not has_parquet():
+        return None
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = [_row(row.entry.result, row.rank) for ranked in boards for row in ranked.rows]
+    columns = {name: [row[name] for row in rows] for name in COLUMNS}
+    sink = pyarrow.BufferOutputStream()
+    table: Any = pyarrow.table(columns)
+    with pyarrow.parquet.ParquetWriter(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def _board_json(ranked: RankedBoard) -> str:

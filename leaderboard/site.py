@@ -1,54 +1,21 @@
-"""Write the static site: boards, one page per entry and per dataset, and the downloads.
-
-Styles and script stand inline in every page and the content security policy names their hashes.
-Measured in Chromium, ``'self'`` would also load files beside a page opened from disk, but whether
-it matches ``file:`` differs between browsers; hashes work everywhere, and a page that is mailed
-or saved alone still works. Nothing is loaded from anywhere else.
-"""
+"""Write the static site: complete or not at all, whatever stops the build."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import shutil
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import jinja2
-from markupsafe import Markup
-
-from recombine.leaderboard import export
-from recombine.leaderboard.board import (
-    INFERENCE,
-    TEST_COMPUTE,
-    TRUST,
-    RankedBoard,
-    Row,
-    every_row,
-    rank_board,
-)
-from recombine.leaderboard.cards import Card, load_card
-from recombine.leaderboard.detail import Detail, metric_words
+from recombine.leaderboard.board import rank_board
+from recombine.leaderboard.cards import load_card
 from recombine.leaderboard.entries import load_boards
-from recombine.leaderboard.numbers import FORMATS
-from recombine.leaderboard.reuse import Earlier, code_digest, digest, marker_text
+from recombine.leaderboard.pages import MARKER, render_site
+from recombine.leaderboard.reuse import Earlier
 from recombine.renderer.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from recombine.leaderboard.entries import Entry
-
-HERE = Path(__file__).parent
-MARKER = ".recombine-site"
-ICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
-    "%3Cpath fill='%230a64ad' d='M1 1h6v6H1zM9 9h6v6H9z'/%3E"
-    "%3Cpath fill='none' stroke='%23b5420a' stroke-width='2' d='M10 2h4v4h-4zM2 10h4v4H2z'/%3E"
-    "%3C/svg%3E"
-)
 
 
 def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -> Path:
@@ -99,127 +66,6 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out / "index.html"
-
-
-def render_site(
-    boards: Sequence[RankedBoard], cards: Sequence[Card], earlier: Earlier | None = None
-) -> dict[str, bytes]:
-    """Make every file of the site in memory.
-
-    Parameters
-    ----------
-    boards : sequence of RankedBoard
-        The boards; may be empty.
-    cards : sequence of Card
-        Data cards; may be empty.
-    earlier : Earlier, optional
-        The last build, whose entry pages are taken over where nothing changed.
-
-    Returns
-    -------
-    dict
-        Path inside the site to content. Equal input gives equal bytes: no clock is read.
-    """
-    pages = _Pages.make(boards, cards)
-    files = {
-        "index.html": pages.render("index.html", ""),
-        "results.csv": export.to_csv(boards).encode(),
-        "results.json": export.to_json(boards).encode(),
-    }
-    files |= _entry_files(pages, boards, earlier or Earlier(Path()))
-    for card in cards:
-        folder = f"data/{card.slug}"
-        files[f"{folder}/index.html"] = pages.render("data.html", "../../", card=card)
-        files[f"{folder}/certificate.json"] = card.certificate_json
-        if card.sheet is not None:
-            files[f"{folder}/preview.png"] = card.sheet
-    return files
-
-
-def _entry_files(
-    pages: _Pages, boards: Sequence[RankedBoard], earlier: Earlier
-) -> dict[str, bytes]:
-    files: dict[str, bytes] = {}
-    listed: dict[str, tuple[str, str]] = {}
-    for ranked, row, successor in every_row(boards):
-        name = f"entries/{row.entry.slug}"
-        page = f"{name}.html"
-        made_from = pages.made_from(row, ranked, successor)
-        content = earlier.page(page, made_from)
-        if content is None:
-            detail = Detail(row, ranked.board.key, successor)
-            content = pages.render("entry.html", "../", ranked=ranked, page=detail)
-        files |= {page: content, f"{name}.json": row.entry.content}
-        listed[page] = made_from, digest(content)
-    return files | {MARKER: marker_text(listed)}
-
-
-@dataclass(frozen=True)
-class _Pages:
-    """The templates and what every page shares."""
-
-    environment: jinja2.Environment
-    shared: dict[str, Any]
-
-    @classmethod
-    def make(cls, boards: Sequence[RankedBoard], cards: Sequence[Card]) -> _Pages:
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters |= dict(FORMATS) | {"metric": metric_words}
-        css = (HERE / "static" / "site.css").read_text(encoding="utf-8")
-        script = (HERE / "static" / "site.js").read_text(encoding="utf-8")
-        shared = {
-            "boards": boards,
-            "cards": cards,
-            "card_of": {card.certificate.root: card for card in cards},
-            "css": Markup(css),  # noqa: S704 - our own file
-            "script": Markup(script),  # noqa: S704 - our own file
-            "policy": Markup(content_security_policy(css, script)),  # noqa: S704 - hashes
-            "icon": Markup(ICON),  # noqa: S704 - a constant
-            "trust": TRUST,
-            "inference": INFERENCE,
-            "compute_words": TEST_COMPUTE,
-        }
-        return cls(environment, shared)
-
-    def made_from(self, row: Row, ranked: RankedBoard, successor: Entry | None) -> str:
-        """Return the hash of everything that an entry's page shows."""
-        card = self.shared["card_of"].get(ranked.board.key.root)
-        after = successor and successor.slug
-        around = (code_digest(), row.rank, row.letter, ranked.slug, card and card.slug, after)
-        return digest(row.entry.content, repr(around).encode())
-
-    def render(self, template: str, up: str, **context: Any) -> bytes:
-        page = self.environment.get_template(template)
-        return page.render(up=up, **self.shared, **context).encode()
-
-
-def content_security_policy(css: str, script: str) -> str:
-    """Return the policy of every page: this style, this script, embedded images, nothing else.
-
-    Parameters
-    ----------
-    css, script : str
-        The inline style sheet and script, byte for byte as in the page.
-
-    Returns
-    -------
-    str
-        Value of the ``Content-Security-Policy`` meta element.
-    """
-    style, code = (
-        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
-        for text in (css, script)
-    )
-    return (
-        f"default-src 'none'; style-src {style}; script-src {code}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 def _check_target(out: Path) -> None:

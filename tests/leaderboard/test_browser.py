@@ -4,11 +4,13 @@ import json
 import os
 import re
 import shutil
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import pytest
 from sample_board import PNG, sample, write_card, write_results
 
+from recombine.benchmark.compare import compare
+from recombine.benchmark.result import Result
 from recombine.leaderboard.site import build_site
 
 pytestmark = pytest.mark.browser
@@ -420,3 +422,69 @@ def test_a_long_board_shows_its_first_rows_and_all_on_request(browser, tmp_path)
     one.page.locator(".tools [type=search]").fill("Method 102")
     assert len(one.names()) == 1
     one.context.close()
+
+
+def printed(value, form, *, signed=False):
+    number = 100 * value if form == "percent" else value
+    text = f"{number:{'+' if signed else ''}.{1 if form == 'percent' else 3}f}"
+    zero = not any(c in "123456789" for c in text)
+    return text.lstrip("+-") if zero else text.replace("-", "\u2212")
+
+
+def shown_rows(page, table):
+    return {
+        row[0]: row[1:]
+        for row in page.evaluate(
+            "(id) => [...document.getElementById(id).rows].map((r) => [...r.cells]"
+            ".map((c) => c.textContent))",
+            table,
+        )
+    }
+
+
+def check_contrasts(shown, contrasts, form):
+    assert list(shown) == [one.name for one in contrasts]
+    for one in contrasts:
+        found = one.difference
+        first, second, change, interval, p, verdict = shown[one.name]
+        assert [first, second] == [printed(v, form) for v in (one.first, one.second)]
+        assert change == printed(found.value, form, signed=True)
+        ends = found.ci95 and [printed(end, form, signed=True) for end in found.ci95]
+        assert interval == (" to ".join(ends) if ends else "no interval")
+        if found.p_value is not None:
+            assert p == ("below 0.001" if found.p_value < 0.001 else f"{found.p_value:.3f}")
+            assert verdict == ("told apart" if one.real else "not told apart")
+
+
+def test_the_compare_page_prints_what_the_statistics_say(visit, folder):
+    results = [Result.load(path) for path in (folder.parent / "results").glob("*.json")]
+    one = visit(next(n for n in page_names(folder) if n.startswith("compare/")))
+    slugs = {r.result_id: f"{r.method.entry}-{r.result_id[:10]}" for r in results}
+    for first, second in permutations(results, 2):
+        for select, result in (("#first", first), ("#second", second)):
+            one.page.locator(select).select_option(slugs[result.result_id])
+        expected = compare(first, second)
+        check_contrasts(shown_rows(one.page, "scores"), expected.headline, "percent")
+        check_contrasts(shown_rows(one.page, "factors"), expected.factors, "ratio")
+    assert one.complaints == []
+    link = one.page.url
+    again = visit(next(n for n in page_names(folder) if n.startswith("compare/")))
+    again.page.goto(link)
+    again.page.reload()
+    assert again.page.locator("#first").input_value() == slugs[first.result_id]
+    again.page.locator("[data-swap]").click()
+    assert again.page.locator("#first").input_value() == slugs[second.result_id]
+
+
+def test_the_compare_page_marks_held_out_combinations(visit, folder):
+    page = visit(next(n for n in page_names(folder) if n.startswith("compare/"))).page
+    assert page.locator("#map td.out").count() == 8
+    assert page.locator("#map td.num").count() == 16
+    page.locator("summary").click()
+    assert page.locator("#cells tbody tr").count() == 16
+
+
+def test_an_entry_page_leads_to_its_comparison(visit, folder):
+    page = visit(entry_of(folder, "pixels")).page
+    page.get_by_role("link", name="Compare with another entry").click()
+    assert page.locator("#first").input_value().startswith("pixels-")

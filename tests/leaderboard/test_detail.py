@@ -119,3 +119,18 @@ def test_a_hostile_submission_name_stays_one_argument(tmp_path):
     method = {**sample(4).model_dump(mode="json")["method"], "code": hostile}
     commands = detail(tmp_path, method=method).commands.splitlines()
     assert shlex.split(commands[2])[2] == hostile
+
+
+def test_a_citation_names_the_exact_result(tmp_path):
+    text = detail(tmp_path).bibtex
+    assert text.startswith("@misc{recombine-autoencoder-replay-search-")
+    assert sample(4).result_id in text
+    assert "year = {2026}" in text
+
+
+def test_a_citation_holds_no_commands_of_a_name(tmp_path):
+    method = sample(4).model_dump(mode="json")["method"] | {"name": "a}\\input{x}% $&_#~^"}
+    text = detail(tmp_path, method=method).bibtex
+    assert "\\input" not in text
+    assert text.count("{") == text.count("}")
+    assert "\\% \\$\\&\\_\\#" in text

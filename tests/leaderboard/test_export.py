@@ -7,9 +7,10 @@ import json
 import pytest
 from sample_board import sample, write_results
 
+from recombine.leaderboard import export
 from recombine.leaderboard.board import rank_board
 from recombine.leaderboard.entries import load_boards
-from recombine.leaderboard.export import COLUMNS, to_csv, to_json
+from recombine.leaderboard.export import COLUMNS, to_csv, to_json, to_parquet
 
 
 @pytest.fixture
@@ -69,3 +70,19 @@ def test_json_holds_the_complete_results(boards):
 def test_no_boards_give_an_empty_table():
     assert to_csv([]).strip().split(",") == list(COLUMNS)
     assert json.loads(to_json([]))["boards"] == []
+
+
+def test_parquet_says_the_same_as_the_table(boards):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = parquet.read_table(io.BytesIO(to_parquet(boards))).to_pylist()
+    rows = rows_of(boards)
+    assert [row["result_id"] for row in table] == [row["result_id"] for row in rows]
+    for row, text in zip(table, rows, strict=True):
+        assert row["ooc"] == float(text["ooc"])
+        assert row["n_train"] == int(text["n_train"])
+        assert (row["gflop_per_image"] is None) == (text["gflop_per_image"] == "")
+
+
+def test_without_the_library_there_is_no_parquet(boards, monkeypatch):
+    monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
+    assert to_parquet(boards) is None

@@ -5,22 +5,23 @@ import json
 import pytest
 from sample_board import sample, write_results
 
-from recombine.leaderboard import reuse, site
+from recombine.leaderboard import pages, reuse
+from recombine.leaderboard.pages import MARKER
 from recombine.leaderboard.reuse import Earlier, digest, marker_text
-from recombine.leaderboard.site import MARKER, build_site
+from recombine.leaderboard.site import build_site
 
 
 @pytest.fixture
 def rendered(monkeypatch):
     """Count the pages that are really made."""
     made = []
-    original = site._Pages.render
+    original = pages._Pages.render
 
     def count(self, template, *args, **kwargs):
         made.append(template)
         return original(self, template, *args, **kwargs)
 
-    monkeypatch.setattr(site._Pages, "render", count)
+    monkeypatch.setattr(pages._Pages, "render", count)
     return made
 
 
@@ -57,7 +58,7 @@ def test_other_code_makes_every_page_again(tmp_path, rendered, monkeypatch):
     files = write_results(tmp_path / "r")
     folder = build_site(files, tmp_path / "site").parent
     rendered.clear()
-    monkeypatch.setattr(site, "code_digest", lambda: "other")
+    monkeypatch.setattr(pages, "code_digest", lambda: "other")
     build_site(files, folder)
     assert rendered.count("entry.html") == 6
 
