@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "preview": ("data:Preview", "draw the contact sheet of a dataset"),
     "export": ("data:Export", "write a dataset as Parquet, WebDataset or image folder"),
     "interaction": ("interaction:Interaction", "measure how much objects interact in the pixels"),
+    "counterfactual": ("interaction:Counterfactual", "write exact influence masks of edits"),
     "new-submission": ("new_submission:NewSubmission", "write a working example to start from"),
     "check": ("check:Check", "try a submission on built-in images, in seconds"),
     "score": ("score:Score", "train and score a submission on a dataset; resumes"),

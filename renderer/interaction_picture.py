@@ -1,4 +1,4 @@
-"""A picture of measured interaction: scenes, sums of their parts, and the difference."""
+"""Sheets of measured pictures: scenes, sums of their parts, and the difference in colours."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ ROWS = 12
 TILE, GAP, MARGIN, HEAD, FOOT = 144, 6, 92, 34, 58
 INK, PAPER = (38, 40, 44), (255, 255, 255)
 COLD, MIDDLE, WARM = (33, 102, 172), (247, 247, 247), (178, 24, 43)  # told apart by every eye
-HEADINGS = ("scene", "sum of parts", "second order")
 
 
 def picture(arrays: Mapping[str, Array], titles: Sequence[str]) -> bytes:
-    """Draw a sheet of up to `ROWS` scenes, spread evenly over those measured.
+    """Draw measured scenes: picture, sum of parts, second-order term.
 
     Parameters
     ----------
@@ -35,30 +34,74 @@ def picture(arrays: Mapping[str, Array], titles: Sequence[str]) -> bytes:
     Returns
     -------
     bytes
-        PNG: per scene the picture, the sum of its parts, and the signed second-order term in
-        colours whose scale is drawn below.
+        PNG; the scale of the signed second-order term is drawn below.
     """
-    n = len(titles)
-    shown = np.unique(np.linspace(0, n - 1, min(n, ROWS)).round().astype(int))
-    limit = round_up(float(np.quantile(np.abs(arrays["second"][shown].astype(float)), 0.998)))
+    second = arrays["second"].astype(float)
+    limit = round_up(float(np.quantile(np.abs(second[spread(len(titles))]), 0.998)))
+    coloured = np.stack([colours(values, limit) for values in second])
+    tiles = {"scene": arrays["scene"], "sum of parts": arrays["parts"], "second order": coloured}
+    note = "scene - sum of parts: second-order terms, luminance, linear radiance"
+    return sheet(tiles, titles, note, limit=limit)
+
+
+def sheet(
+    tiles: Mapping[str, UInt8[Array, "n H W 3"]],
+    titles: Sequence[str],
+    note: str,
+    *,
+    limit: float = 0.0,
+) -> bytes:
+    """Draw a sheet of up to `ROWS` rows, spread evenly over those there are.
+
+    Parameters
+    ----------
+    tiles : mapping of str to uint8 array of shape (n, H, W, 3)
+        One column each, under its name.
+    titles : sequence of str
+        n texts, written beside the rows.
+    note : str
+        Written below.
+    limit : float
+        End of the colour scale to draw above the note; 0 draws none.
+
+    Returns
+    -------
+    bytes
+        PNG.
+    """
+    shown = spread(len(titles))
     step = TILE + GAP
-    size = (MARGIN + 3 * step + GAP, HEAD + len(shown) * step + FOOT)
-    sheet = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(sheet)
+    foot = HEAD + len(shown) * step
+    canvas = Image.new("RGB", (MARGIN + len(tiles) * step + GAP, foot + FOOT), PAPER)
+    draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(13)
-    for column, heading in enumerate(HEADINGS):
-        draw.text((MARGIN + column * step + TILE // 2, HEAD - 10), heading, INK, font, anchor="ms")
     for place, row in enumerate(shown):
-        top = HEAD + place * step
-        draw.multiline_text((GAP, top + TILE // 2), str(titles[row]), INK, font, anchor="lm")
-        second = colours(arrays["second"][row].astype(float), limit)
-        for column, tile in enumerate((arrays["scene"][row], arrays["parts"][row], second)):
-            resized = Image.fromarray(tile).resize((TILE, TILE), Image.Resampling.NEAREST)
-            sheet.paste(resized, (MARGIN + column * step, top))
-    _scale(sheet, draw, limit, HEAD + len(shown) * step)
+        middle = HEAD + place * step + TILE // 2
+        draw.multiline_text((GAP, middle), str(titles[row]), INK, font, anchor="lm")
+    for column, (heading, rows) in enumerate(tiles.items()):
+        left = MARGIN + column * step
+        draw.text((left + TILE // 2, HEAD - 10), heading, INK, font, anchor="ms")
+        for place, row in enumerate(shown):
+            tile = Image.fromarray(rows[row]).resize((TILE, TILE), Image.Resampling.NEAREST)
+            canvas.paste(tile, (left, HEAD + place * step))
+    if limit > 0:
+        _scale(canvas, draw, limit, foot)
+    draw.text((canvas.width - 2 * GAP, foot + 36), note, INK, font, anchor="ra")
     buffer = io.BytesIO()
-    sheet.save(buffer, "PNG", optimize=True)
+    canvas.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def spread(count: int) -> list[int]:
+    """Return up to `ROWS` positions spread evenly over ``count``.
+
+    Examples
+    --------
+    >>> spread(3)
+    [0, 1, 2]
+    """
+    places = np.linspace(0, count - 1, min(count, ROWS)).round().astype(int)
+    return [int(p) for p in np.unique(places)]
 
 
 def round_up(value: float) -> float:
@@ -72,11 +115,7 @@ def round_up(value: float) -> float:
     if not value > 0:
         return 1.0
     power = math.floor(math.log10(value))
-    for step in (1, 2, 5, 10):
-        candidate = float(f"{step}e{power}")
-        if value <= candidate:
-            return candidate
-    return candidate
+    return next(c for c in (float(f"{s}e{power}") for s in (1, 2, 5, 10, 20)) if value <= c)
 
 
 def colours(values: Float[Array, "H W"], limit: float) -> UInt8[Array, "H W 3"]:
@@ -99,14 +138,12 @@ def colours(values: Float[Array, "H W"], limit: float) -> UInt8[Array, "H W 3"]:
     return np.asarray(np.rint(MIDDLE + (ends - np.array(MIDDLE)) * np.abs(at)).astype(np.uint8))
 
 
-def _scale(sheet: Image.Image, draw: ImageDraw.ImageDraw, limit: float, top: int) -> None:
+def _scale(canvas: Image.Image, draw: ImageDraw.ImageDraw, limit: float, top: int) -> None:
     """Draw the colour bar and its numbers."""
-    width = 3 * TILE + 2 * GAP
+    width = canvas.width - MARGIN - 2 * GAP
     bar = colours(np.tile(np.linspace(-limit, limit, width), (12, 1)), limit)
-    sheet.paste(Image.fromarray(bar), (MARGIN, top + 4))
+    canvas.paste(Image.fromarray(bar), (MARGIN, top + 4))
     font = ImageFont.load_default(12)
     texts = (f"-{limit:g}", "0", f"+{limit:g}")
     for text, at, anchor in zip(texts, (0, width // 2, width), ("la", "ma", "ra"), strict=True):
         draw.text((MARGIN + at, top + 18), text, INK, font, anchor=anchor)
-    note = "scene - sum of parts: second-order terms, luminance, linear radiance"
-    draw.text((MARGIN + width // 2, top + 36), note, INK, font, anchor="ma")
