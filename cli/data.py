@@ -47,23 +47,34 @@ class Verify:
 class Preview:
     """Draw the contact sheet of a dataset: every cell once, held-out cells framed.
 
+    With --html it writes one page instead that needs no server: the sheet, traversals along one
+    factor, masks, depth and normals, interaction maps where they were measured, certificate.
+
     Example: recombine preview runs/smoke --out sheet.png
+    Example: recombine preview runs/smoke --html
     """
 
     data: Folder
     """Dataset folder."""
     out: Path | None = None
-    """PNG or .jpg to write; preview.png in the dataset by default."""
+    """PNG, .jpg or page to write; preview.png or preview.html in the dataset by default."""
+    html: bool = False
+    """Write a page instead of a picture."""
     block: int = 0
     """Which matched test block to show."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
-        """Draw the sheet and print its path."""
-        from recombine.renderer.preview import contact_sheet
+        """Draw the sheet or the page and print its path."""
+        if self.html:
+            from recombine.renderer.gallery import gallery
 
-        path = contact_sheet(self.data, self.out or self.data / "preview.png", block=self.block)
+            path = gallery(self.data, self.out or self.data / "preview.html", block=self.block)
+        else:
+            from recombine.renderer.preview import contact_sheet
+
+            path = contact_sheet(self.data, self.out or self.data / "preview.png", block=self.block)
         if self.json:
             say.emit({"preview": str(path)})
         else:

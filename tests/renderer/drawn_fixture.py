@@ -24,6 +24,8 @@ def drawn_fixture(scene: Scene, settings: RenderSettings) -> Rendered:
     rows, columns = np.mgrid[:size, :size]
     mask = np.zeros((size, size), np.uint8)
     for k, thing in enumerate(scene.objects):
+        if thing is None:
+            continue
         centre = size * (0.5 + 0.4 * thing.x), size * (0.5 + 0.4 * thing.y)
         disc = (columns - centre[0]) ** 2 + (rows - centre[1]) ** 2 < (size * thing.scale / 4) ** 2
         mask[disc] = k + 1

@@ -3,24 +3,40 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from recombine.renderer import preview
+from recombine.renderer.preview_layout import Panel, panels
 from recombine.renderer.reader import Dataset
 
 
 def test_held_out_cells_are_framed_and_no_other(sealed: Path) -> None:
     sheet = np.asarray(Image.open(preview.contact_sheet(sealed, sealed / "sheet.png")))
     data = Dataset(sealed)
+    panel = panels(data)[0]
+    sizes = preview.Measures.of(panel)
     held_out = {tuple(c) for c in data.cells[data.indices("ooc_test")]}
     for row in range(4):
         for column in range(4):
-            x = preview.MARGIN + column * (preview.TILE + preview.GAP)
-            y = preview.HEAD + row * (preview.TILE + preview.GAP)
+            x, y = sizes.corner(row, column)
             wanted = preview.OOC_FRAME if (row, column) in held_out else preview.ID_FRAME
             assert tuple(sheet[y + 1, x + 1]) == wanted
-            middle = sheet[y + preview.TILE // 2, x + preview.TILE // 2]
+            middle = sheet[y + sizes.tile // 2, x + sizes.tile // 2]
             assert tuple(middle) not in (preview.OOC_FRAME, preview.ID_FRAME)
+
+
+@pytest.mark.parametrize(("values", "tile", "upright"), [(4, 144, False), (16, 88, True)])
+def test_large_grids_have_small_tiles_and_upright_names(
+    values: int, tile: int, upright: bool
+) -> None:
+    names = tuple(f"long-value-{n:02d}" for n in range(values))
+    images = {(r, c): 0 for r in range(values) for c in range(values)}
+    panel = Panel("", "a", "b", names, names, images)
+    sizes = preview.Measures.of(panel)
+    assert (sizes.tile, sizes.upright) == (tile, upright)
+    last = sizes.corner(values - 1, values - 1)
+    assert all(a + sizes.tile < b for a, b in zip(last, sizes.size(panel), strict=True))
 
 
 def test_suffix_decides_the_format(sealed: Path) -> None:

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recombine.renderer.presets import load_preset
+from recombine.renderer.preview_layout import panels, value_name
+from recombine.renderer.reader import Dataset
+from tests.renderer.drawn_fixture import drawn_dataset
+
+
+def test_a_panel_shows_every_cell_of_one_block_once(sealed_once: Path) -> None:
+    data = Dataset(sealed_once)
+    (panel,) = panels(data, block=1)
+    assert sorted(panel.images) == [(r, c) for r in range(4) for c in range(4)]
+    assert len({int(data.blocks[i]) for i in panel.images.values()}) == 1
+    for (row, column), index in panel.images.items():
+        assert data.cells[index].tolist() == [row, column]
+    assert panel.rows[0] == value_name(data, "object.shape", 0)
+    first = min(panels(data)[0].images.values())
+    assert data.blocks[first] != data.blocks[min(panel.images.values())]
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three recombined factors: relation runs over panels."""
+    folder = tmp_path_factory.mktemp("rich") / "data"
+    preset = load_preset("relation", scale=0.02, values=4, resolution=16)
+    drawn_dataset(folder, preset=preset, shard_size=4096)
+    return folder
+
+
+def test_a_third_factor_makes_panels(rich: Path) -> None:
+    data = Dataset(rich)
+    found = panels(data)
+    assert len({p.title for p in found}) == len(found) > 1
+    for panel in found:
+        index = np.array(list(panel.images.values()))
+        assert len({tuple(data.cells[i]) for i in index}) == len(index)
+        for (row, column), i in panel.images.items():
+            assert data.latents[panel.row_name][i] == row
+            assert data.latents[panel.column_name][i] == column
+
+
+def test_a_single_factor_runs_across_and_blocks_down(tmp_path: Path) -> None:
+    preset = load_preset("count", scale=0.003, resolution=16)
+    drawn_dataset(tmp_path / "data", preset=preset, shard_size=4096)
+    data = Dataset(tmp_path / "data")
+    (panel,) = panels(data)
+    assert panel.columns == data.schema.factor("scene.count").values
+    rows = {row for row, _ in panel.images}
+    blocks = {row: {int(data.blocks[i]) for (r, _), i in panel.images.items() if r == row}
+              for row in rows}  # fmt: skip
+    assert all(len(b) == 1 for b in blocks.values())
+    assert len(rows) == len(set.union(*blocks.values())) > 1
