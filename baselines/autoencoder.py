@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from recombine.baselines.inverter import SearchSettings
-from recombine.baselines.loop import Schedule
 from recombine.baselines.replay import NOTE as REPLAY_NOTE
 from recombine.baselines.replay import SlotReplay, replay_sizes
 from recombine.baselines.slotwise import NOTE, SOURCE, SlotAutoencoder, stage_sizes
@@ -53,21 +51,7 @@ class AutoencoderReplay(SlotReplay):
     base: SlotAutoencoder = Autoencoder()
 
 
-_TINY = Autoencoder(
-    width=48,
-    layers=1,
-    decoder_width=16,
-    encoder=Schedule(steps=120, batch_size=32),
-    decoder=Schedule(steps=150, batch_size=32, rate=5e-3, weight_decay=0.001),
-    candidates=(SearchSettings(steps=20), SearchSettings(pose_rate=0.12, steps=20)),
-    selection_images=32,
-)
 SIZES: dict[str, Mapping[str, Any]] = {
-    "Autoencoder": {**stage_sizes(Autoencoder), "tiny": _TINY},
-    "AutoencoderReplay": {
-        **replay_sizes(AutoencoderReplay, Autoencoder),
-        "tiny": AutoencoderReplay(
-            base=_TINY, replay=Schedule(steps=150, batch_size=8), replayed=24
-        ),
-    },
+    "Autoencoder": stage_sizes(Autoencoder),
+    "AutoencoderReplay": replay_sizes(AutoencoderReplay, Autoencoder),
 }

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from recombine.baselines.loop import Schedule
 from recombine.baselines.supervision import SlotSupervision, supervised_sizes
 from recombine.benchmark.protocol import MethodCard
 
@@ -30,7 +29,4 @@ class Supervised(SlotSupervision):
     )
 
 
-_TINY = Supervised(width=48, layers=1, schedule=Schedule(steps=120, batch_size=32))
-SIZES: dict[str, dict[str, Supervised]] = {
-    "Supervised": {**supervised_sizes(Supervised), "tiny": _TINY}
-}
+SIZES: dict[str, dict[str, Supervised]] = {"Supervised": supervised_sizes(Supervised)}

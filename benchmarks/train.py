@@ -124,14 +124,15 @@ def main() -> None:
     """Fit every baseline once and print one line each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="rendered dataset; random images without it")
-    parser.add_argument("--size", default="cpu", choices=["tiny", "cpu"])
+    parser.add_argument("--size", default="cpu", choices=["tiny", "cpu", "gpu"])
+    parser.add_argument("--names", nargs="*", default=list(BASELINES), help="baselines to train")
     parser.add_argument("--resolution", type=int, default=64, help="of random images")
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(
         f"{'learner':<20}{'real':>9}{'generated':>11}{'seconds':>9}{'images/s':>10}{'waiting':>9}"
     )
-    for name in BASELINES:
+    for name in options.names:
         data, val = (Timed(d) for d in _data(options.data, options.resolution))
         log, begin = Count(), time.perf_counter()
         load_baseline(name, options.size).fit(data, val, seed=0, budget=TrainBudget(), log=log)

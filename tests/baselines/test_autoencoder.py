@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from recombine.baselines import load_baseline
 from recombine.baselines.autoencoder import Autoencoder, AutoencoderReplay
 from recombine.baselines.inverter import Inversion, SearchSettings
 from recombine.baselines.loop import Schedule
@@ -17,7 +16,16 @@ from recombine.benchmark.protocol import Inverter, Learner, SplitSpec, TrainBudg
 from tests.baselines.drawn_fixture import DrawnData, ListLog, drawn
 
 Data = tuple[DrawnData, DrawnData]
-TINY: Autoencoder = load_baseline("autoencoder", "tiny")
+TINY = Autoencoder(  # just enough to learn the drawn fixture
+    width=48,
+    layers=1,
+    decoder_width=16,
+    encoder=Schedule(steps=120, batch_size=32),
+    decoder=Schedule(steps=150, batch_size=32, rate=5e-3, weight_decay=0.001),
+    candidates=(SearchSettings(steps=20), SearchSettings(pose_rate=0.12, steps=20)),
+    selection_images=32,
+)
+REPLAY = AutoencoderReplay(base=TINY, replay=Schedule(steps=150, batch_size=8), replayed=24)
 SHORT = replace(
     TINY,
     encoder=Schedule(steps=5, batch_size=16),
@@ -46,7 +54,7 @@ def fitted(drawn_fixture: Data, cache: Path) -> Inversion:
 
 @pytest.fixture(scope="module")
 def replayed(drawn_fixture: Data, cache: Path) -> Inversion:
-    return _fit(load_baseline("autoencoder-replay", "tiny", cache_dir=cache), drawn_fixture)
+    return _fit(replace(REPLAY, base=replace(TINY, cache_dir=cache)), drawn_fixture)
 
 
 def _right(slots: torch.Tensor, batch: Batch) -> float:
@@ -108,7 +116,7 @@ def test_replay_counts_what_it_generates_and_anchors_on_real_images(
     drawn_fixture: Data, cache: Path
 ) -> None:
     train, val = drawn_fixture
-    learner: AutoencoderReplay = load_baseline("autoencoder-replay", "tiny", cache_dir=cache)
+    learner = replace(REPLAY, base=replace(TINY, cache_dir=cache))
     log, before = ListLog(), train.images_served
     learner.fit(train, val, seed=0, budget=TrainBudget(), log=log)
     assert log.generated == learner.replay.steps * learner.replayed
@@ -177,7 +185,7 @@ def test_a_seed_decides_everything(drawn_fixture: Data) -> None:
 
 def test_the_image_budget_is_kept(drawn_fixture: Data) -> None:
     train, val = drawn_fixture
-    learner = load_baseline("autoencoder-replay", "tiny")
+    learner = REPLAY
     before = train.images_served
     learner.fit(train, val, seed=0, budget=TrainBudget(max_images_seen=900), log=ListLog())
     assert 500 < train.images_served - before <= 900

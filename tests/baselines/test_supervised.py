@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from recombine.baselines import load_baseline
 from recombine.baselines.loop import Schedule
 from recombine.baselines.recognition import RecognitionEncoder
 from recombine.baselines.supervised import Supervised
@@ -14,22 +13,20 @@ from recombine.renderer.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog
 
 Data = tuple[DrawnData, DrawnData]
+LEARNS = Supervised(width=48, layers=1, schedule=Schedule(steps=120, batch_size=32))
 
 
 @pytest.fixture(scope="module")
 def fitted(drawn_fixture: Data) -> RecognitionEncoder:
     train, val = drawn_fixture
     log = ListLog()
-    encoder: RecognitionEncoder = load_baseline("supervised", "tiny").fit(
-        train, val, seed=0, budget=TrainBudget(), log=log
-    )
+    encoder = LEARNS.fit(train, val, seed=0, budget=TrainBudget(), log=log)
     encoder.setup(train.spec, torch.device("cpu"))
     return encoder
 
 
 def _short() -> Supervised:
-    learner = load_baseline("supervised", "tiny")
-    return replace(learner, schedule=Schedule(steps=6, batch_size=16))
+    return replace(LEARNS, schedule=Schedule(steps=6, batch_size=16))
 
 
 def test_it_fits_the_protocol(fitted: RecognitionEncoder) -> None:
@@ -75,8 +72,7 @@ def test_a_seed_decides_everything(drawn_fixture: Data, precision: str) -> None:
 def test_the_image_budget_is_kept(drawn_fixture: Data) -> None:
     train, val = drawn_fixture
     before = train.images_served
-    learner = load_baseline("supervised", "tiny")
-    learner.fit(train, val, seed=0, budget=TrainBudget(max_images_seen=400), log=ListLog())
+    LEARNS.fit(train, val, seed=0, budget=TrainBudget(max_images_seen=400), log=ListLog())
     assert 200 < train.images_served - before <= 400
 
 

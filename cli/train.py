@@ -1,0 +1,228 @@
+"""`train`: baselines x training-set sizes x seeds, in parallel, scored, resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from recombine.cli import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from recombine.benchmark.grid import GridEvent, Job
+    from recombine.benchmark.result import Result
+    from recombine.renderer.errors import RecombineError
+    from recombine.renderer.reader import Dataset
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed only, and so make one result."""
+
+    name: str
+    n: int | None
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train baselines on several training-set sizes with several seeds, and score them.
+
+    Every run is a process of its own; finished ones are kept and found again, so the command can
+    be stopped and repeated. Predictions and logs go to `OUT/runs/NAME/SIZE-nN`, every search
+    setting that was compared to `OUT/runs/configurations.jsonl`, results to OUT. Training sets
+    are nested: the first N images of the ID training split. `recombine train list` prints the
+    names of the baselines.
+
+    Example: recombine train supervised autoencoder leak --data runs/smoke --n 128,512 --seeds 5
+    """
+
+    names: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Baselines to train, or `list`."""
+    data: Path = Path("runs/smoke")
+    """Dataset folder, rendered and verified."""
+    out: Path = Path("runs/results")
+    """Folder for result files."""
+    size: str = "cpu"
+    """Size of the baselines: tiny (seconds), cpu (minutes) or gpu."""
+    seeds: int = 5
+    """Training seeds; fewer than 5 mark the entry as a sketch."""
+    n: str = "all"
+    """Training-set sizes, for example 1000,4000,all."""
+    steps: tuple[int, ...] = (0, 1, 3, 10, 30, 100)
+    """Search steps at which a searching method is read, from 0."""
+    readout_labels: int = 1000
+    """ID training images on which readouts are fitted."""
+    weights: str = ""
+    """Local weights of a pretrained backbone: a .safetensors file, or `random`."""
+    workers: int = 2
+    """Parallel processes, one thread each."""
+    json: bool = False
+    """Print the result files' paths as JSON instead of a table."""
+
+    def run(self) -> int:
+        """Train, score, save and print."""
+        from recombine.baselines import BASELINES
+
+        if self.names == ("list",):
+            for name in BASELINES:
+                say.line(name)
+            return 0
+        from recombine.benchmark.grid import run_grid
+        from recombine.renderer.errors import RecombineError
+        from recombine.renderer.reader import Dataset
+
+        dataset = Dataset(self.data)
+        dataset.check()
+        groups = self._groups(dataset)
+        jobs = [job for group in groups for job in group.jobs]
+        failure: RecombineError | None = None
+        with say.progress(f"train {len(groups)} settings, runs", quiet=self.json) as progress:
+            done = _Done(progress, len(jobs))
+            try:
+                run_grid(jobs, workers=self.workers, progress=done)
+            except RecombineError as error:
+                failure = error  # what has all its seeds is scored all the same
+        results = self._score(groups, done.paths, dataset)
+        if results:
+            self._show(results, dataset)
+        if failure is not None:
+            raise failure
+        return 0
+
+    def _groups(self, dataset: Dataset) -> list[Group]:
+        from recombine.benchmark.grid import Job
+        from recombine.benchmark.harness import RunOptions
+        from recombine.cli.submissions import seed_list
+
+        learners = {name: self._learner(name) for name in self.names}
+        seeds = seed_list(self.seeds)
+        groups = []
+        for n in training_sets(self.n, len(dataset.indices("id_train"))):
+            options = RunOptions(steps=self.steps, readout_labels=self.readout_labels, n_train=n)
+            for name, learner in learners.items():
+                folder = self.out / "runs" / name / f"{self.size}-n{n or 'all'}"
+                jobs = tuple(Job(learner, dataset, seed, folder, options) for seed in seeds)
+                groups.append(Group(name, n, jobs))
+        return groups
+
+    def _learner(self, name: str) -> Any:
+        from recombine.baselines import load_baseline
+        from recombine.renderer.errors import UsageError
+
+        learner = load_baseline(name, self.size, cache_dir=self.out / "runs" / "cache")
+        if not self.weights:
+            return learner
+        if not hasattr(learner, "weights"):
+            raise UsageError(
+                f"--weights: expected a pretrained baseline such as dinov2-lora; got {name!r}, "
+                "which trains from scratch. Leave --weights out."
+            )
+        return replace(learner, weights=self.weights)
+
+    def _score(
+        self, groups: Sequence[Group], paths: Mapping[tuple[Path, int], Path], dataset: Dataset
+    ) -> list[Result]:
+        """Score every group whose runs have all ended well, and write its results and log."""
+        from recombine.benchmark.score import score
+        from recombine.cli.submissions import save_results
+        from recombine.renderer.atomic import write_bytes
+
+        results: list[Result] = []
+        lines: list[str] = []
+        for group in groups:
+            found = [paths.get((job.out_dir, job.seed)) for job in group.jobs]
+            finished = [path for path in found if path is not None]
+            lines += list(_configurations(group, finished, self.size))
+            if len(finished) == len(group.jobs):
+                part = score(finished, dataset, trust="witnessed")
+                save_results(part, self.out)
+                results += part
+        text = "".join(f"{line}\n" for line in lines)
+        write_bytes(self.out / "runs" / "configurations.jsonl", text.encode())
+        return results
+
+    def _show(self, results: Sequence[Result], dataset: Dataset) -> None:
+        from recombine.cli.submissions import show
+
+        if self.json:
+            say.emit([str(self.out / result.file_name) for result in results])
+            return
+        for n in sorted({result.data.n_train for result in results}):
+            part = [result for result in results if result.data.n_train == n]
+            show(part, f"{dataset.name}, {n:,} ID training images, size {self.size}")
+        say.line(f"results in {self.out}")
+        say.line(f"compare: recombine board build --results {self.out} --data {self.data}")
+
+
+@dataclass
+class _Done:
+    """Reports finished runs, and remembers where their predictions are."""
+
+    progress: Callable[[int, int], None]
+    total: int
+    paths: dict[tuple[Path, int], Path] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.progress(0, self.total)
+
+    def __call__(self, event: GridEvent) -> None:
+        if event.run is not None:
+            self.paths[event.job.out_dir, event.job.seed] = event.run.path
+        self.progress(event.done, event.total)
+
+
+def training_sets(text: str, available: int) -> list[int | None]:
+    """Return the training-set sizes that a text stands for.
+
+    Parameters
+    ----------
+    text : str
+        Comma-separated numbers of images, or ``"all"``.
+    available : int
+        ID training images of the dataset.
+
+    Returns
+    -------
+    list of int or None
+        Ascending, each once; None for all images, last.
+
+    Raises
+    ------
+    UsageError
+        When an entry is neither, or asks for more images than there are.
+
+    Examples
+    --------
+    >>> training_sets("4000,1000,all", 16000)
+    [1000, 4000, None]
+    """
+    from recombine.renderer.errors import UsageError
+
+    words = [word.strip() for word in text.split(",")]
+    numbers = sorted({int(word) for word in words if word.isdecimal()})
+    wrong = [word for word in words if not word.isdecimal() and word != "all"]
+    if wrong or (numbers and not 1 <= numbers[0] <= numbers[-1] <= available):
+        raise UsageError(
+            f"--n: expected numbers from 1 to {available} or 'all', comma-separated; got {text!r}. "
+            f"The dataset holds {available} ID training images."
+        )
+    return [*numbers, *([None] if "all" in words else [])]
+
+
+def _configurations(group: Group, paths: Sequence[Path], size: str) -> Iterator[str]:
+    """Return one JSON line per search setting that a finished run compared."""
+    import json
+
+    for path in paths:
+        log = path.with_suffix(".log.jsonl")
+        for line in log.read_text().splitlines() if log.is_file() else ():
+            event = json.loads(line)
+            if event.get("event") == "config":
+                run = {"method": group.name, "size": size, "n": group.n, "run": path.stem}
+                yield json.dumps({**run, **event}, sort_keys=True)

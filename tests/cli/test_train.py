@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from recombine.baselines import BASELINES
+from recombine.benchmark.result import Result
+from recombine.cli.main import main
+from recombine.cli.train import training_sets
+from recombine.renderer.errors import UsageError
+from recombine.renderer.verify import verify
+from tests.renderer.drawn_fixture import drawn_dataset
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("drawn") / "data"
+    drawn_dataset(folder, scale=0.07)
+    assert verify(folder).passed
+    return folder
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all rows, so that those with a common first stage find it trained."""
+    return tmp_path_factory.mktemp("results")
+
+
+def _train(data: Path, out: Path, *argv: str) -> int:
+    common = ["--data", str(data), "--out", str(out), "--size", "tiny", "--workers", "1"]
+    return main(["train", *argv, *common, "--readout-labels", "48", "--steps", "0", "2", "--json"])
+
+
+@pytest.mark.parametrize("name", sorted(BASELINES))
+def test_every_row_trains_and_is_scored(
+    name: str, data: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _train(data, out, name, "--seeds", "1") == 0
+    results = [Result.load(path) for path in json.loads(capsys.readouterr().out)]
+    search = len(results) == 2
+    assert len(results) == 1 + search
+    assert results[0].method.id == name
+    assert results[0].method.settings["size"] == "tiny"
+    replays = results[0].method.inference == "replay"
+    assert [r.method.inference for r in results][1:] == [
+        "replay+search" if replays else "search"
+    ] * search
+    for result in results:
+        assert result.checks.batch_invariance.passed
+        assert result.checks.repeatability.passed
+        assert (result.training.generated_images_seen > 0) == (replays or name == "tangent-penalty")
+
+
+def test_a_grid_is_scored_per_training_set_and_found_again(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ("constant", "constant-set", "--seeds", "2", "--n", "all,48")
+    assert _train(data, tmp_path, *argv) == 0
+    first = [Result.load(path) for path in json.loads(capsys.readouterr().out)]
+    assert sorted((r.method.id, r.data.n_train, r.seeds) for r in first) == [
+        ("constant", 48, (0, 1)),
+        ("constant", 72, (0, 1)),
+        ("constant-set", 48, (0, 1)),
+        ("constant-set", 72, (0, 1)),
+    ]
+    files = sorted((tmp_path / "runs").rglob("*.safetensors"))
+    assert len(files) == 8
+    before = [path.stat().st_mtime_ns for path in files]
+    assert _train(data, tmp_path, *argv) == 0
+    assert [path.stat().st_mtime_ns for path in files] == before
+
+
+def test_every_compared_setting_is_logged(data: Path, tmp_path: Path) -> None:
+    assert _train(data, tmp_path, "leak", "constant", "--seeds", "1", "--n", "48") == 0
+    text = (tmp_path / "runs" / "configurations.jsonl").read_text()
+    (line,) = [json.loads(one) for one in text.splitlines()]
+    assert (line["method"], line["size"], line["n"], line["run"]) == ("leak", "tiny", 48, "seed-0")
+    assert line["config"]["steps"] == 3
+    assert 0 <= line["score"] <= 1
+
+
+def test_finished_rows_are_scored_when_another_fails(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ("constant", "dinov2-lora", "--seeds", "1", "--weights", "nowhere.safetensors")
+    assert _train(data, tmp_path, *argv) == 2
+    assert "trains from scratch" in capsys.readouterr().err
+    assert _train(data, tmp_path, *argv[1:]) == 2
+    assert "nowhere.safetensors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["73", "0", "a", "", "48,-1", "48;72"])
+def test_impossible_training_sets_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="72 ID training images"):
+        training_sets(text, 72)
+
+
+def test_names_are_listed_and_checked(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "list"]) == 0
+    assert capsys.readouterr().out.split() == list(BASELINES)
+    assert _train(data, tmp_path, "leek") == 2
+    assert "leak" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
