@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recombine.renderer.errors import UsageError
+from recombine.renderer.planning_blocks import thinned
 from recombine.renderer.presets_base import Preset
 from recombine.renderer.presets_levels import counterfactual, interaction_ladder
 from recombine.renderer.presets_pairs import (
@@ -115,14 +116,28 @@ def with_split(preset: Preset, declared: DeclaredSplit) -> Preset:
     return replace(changed, sizes=_shrunk(changed, 1.0))
 
 
+LEAST = 12
+"""Training images of every value that the smallest dataset has, so that each is well exposed."""
+
+
 def _shrunk(preset: Preset, scale: float) -> Sizes:
-    shape = preset.schema.cell_shape
-    # Wider rungs need whole blocks, so the training blocks stay a multiple of their ratio.
+    shape, sizes = preset.schema.cell_shape, preset.sizes
     narrow = len(preset.split.id_draws(shape))
+    # Wider rungs need whole blocks, so the training blocks stay a multiple of their ratio.
     step = 1
     for rung in range(len(preset.split.ladder)):
         cells = len(preset.split.id_draws(shape, rung))
         step = math.lcm(step, cells // math.gcd(cells, narrow))
-    keep = max(step, round(preset.sizes.train * scale / step) * step)
-    val, test = (max(1, round(n * scale)) for n in (preset.sizes.val, preset.sizes.test))
-    return replace(preset.sizes, train=keep, val=val, test=test)
+    per_block = narrow
+    if sizes.cells:
+        # A block has some orbits only; all of them must come equally often.
+        per_block = len(thinned(preset, preset.split.id_draws(shape), 0))
+        step = narrow // per_block
+    least = math.ceil(LEAST * max(shape) / (per_block * math.prod(_crossings(preset))))
+    train = max(step, math.ceil(least / step) * step, round(sizes.train * scale / step) * step)
+    val, test = (max(1, round(n * scale)) for n in (sizes.val, sizes.test))
+    return replace(sizes, train=train, val=val, test=test)
+
+
+def _crossings(preset: Preset) -> list[int]:
+    return [preset.schema.factor(k).size for k in preset.schema.crossed]

@@ -93,7 +93,8 @@ def counterfactual(values: int = 16) -> Preset:
         ),
         constants=GLAZED,
         split=OrbitSplit(ladder=(ids,), ooc=ooc, modulus=n),
-        sizes=Sizes(train=36, val=4, test=16),
+        # One orbit per side and block: a swap then shows a scene that is no other's base.
+        sizes=Sizes(train=288, val=32, test=96, cells=n),
         settings=EXACT_TIER,
         separation="apart",
         arrangement="edit",

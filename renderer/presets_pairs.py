@@ -38,7 +38,7 @@ def smoke(values: int = 4) -> Preset:
             ("object.shape", "background.environment"),
         ),
         constants=(("object.material", "glaze"),),
-        split=OrbitSplit(ladder=((0, 1),), ooc=(2, 3)),
+        split=OrbitSplit(ladder=((0, 1),), ooc=(2, 3), modulus=4),
         sizes=Sizes(train=128, val=16, test=24),
         settings=RenderSettings(resolution=64, samples=8, denoise=True),
     )
