@@ -14,7 +14,7 @@ from recombine.renderer.blender.tonemap import srgb
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from recombine.renderer.blender.floors import Floor
+    from recombine.renderer.blender.surfaces import Floor
 
 
 def image(name: str, pixels: Float[Array, "H W 3"], kind: str) -> Any:

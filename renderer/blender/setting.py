@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from recombine.renderer.blender.api import bpy
-from recombine.renderer.blender.backdrops import BACKDROPS, Piece
+from recombine.renderer.blender.backdrops import BACKDROPS, PAINTED
 from recombine.renderer.blender.coverings import covering, image
 from recombine.renderer.blender.environments import ENVIRONMENTS
-from recombine.renderer.blender.floors import FLOORS, Floor
+from recombine.renderer.blender.floors import FLOORS
 from recombine.renderer.blender.lights import RIGS, Lamp
 from recombine.renderer.blender.skies import SKIES, dome
+from recombine.renderer.blender.surfaces import Piece
 
 OWN = "own"  # the light that an environment brings along
 LAMPS = 2  # a rig has at most so many
@@ -43,18 +44,22 @@ def _strips(name: str, pieces: list[Piece]) -> Any:
 
 
 @cache
-def _floor(key: str) -> Floor:
-    """Draw a floor covering."""
-    return FLOORS[key]()
+def _meshes(name: str, factor: int) -> tuple[Any, Any]:
+    """Return floor and backdrop of an environment; their arrays are let go again."""
+    recipe = ENVIRONMENTS[name]
+    pieces, floor = BACKDROPS[recipe.backdrop](), FLOORS[recipe.floor]()
+    # It ends where the backdrop begins, or a painted distance would cover what rays still hit.
+    end = min(float(piece.section[0, 0]) for piece in pieces)
+    section = np.array([[-HALF_FLOOR, 0.0], [end, 0.0]])
+    ground = _strips(f"{name} floor", [Piece(section, HALF_FLOOR, floor)])
+    ground.materials.append(covering(f"{name} floor", floor, factor))
+    behind = _strips(f"{name} backdrop", pieces)
+    for index, piece in enumerate(pieces):
+        title = f"{name} backdrop {index}"
+        behind.materials.append(covering(title, piece.covering, factor, painted=painted(name)))
+    return ground, behind
 
 
-@cache
-def _pieces(name: str) -> list[Piece]:
-    """Return the backdrop of an environment."""
-    return BACKDROPS[ENVIRONMENTS[name].backdrop]()
-
-
-@cache
 def floor_mesh(name: str, factor: int) -> Any:
     """Return the floor of an environment as a mesh with its material.
 
@@ -70,16 +75,9 @@ def floor_mesh(name: str, factor: int) -> Any:
     bpy.types.Mesh
         One face in the plane z = 0, up to where the backdrop begins.
     """
-    key = ENVIRONMENTS[name].floor
-    # It ends where the backdrop begins, or a painted distance would cover what rays still hit.
-    end = min(float(piece.section[0, 0]) for piece in _pieces(name))
-    section = np.array([[-HALF_FLOOR, 0.0], [end, 0.0]])
-    mesh = _strips(f"{name} floor", [Piece(section, HALF_FLOOR, _floor(key))])
-    mesh.materials.append(covering(key, _floor(key), factor))
-    return mesh
+    return _meshes(name, factor)[0]
 
 
-@cache
 def backdrop_mesh(name: str, factor: int) -> Any:
     """Return the backdrop of an environment as a mesh with its materials.
 
@@ -95,13 +93,7 @@ def backdrop_mesh(name: str, factor: int) -> Any:
     bpy.types.Mesh
         All pieces in one mesh.
     """
-    pieces = _pieces(name)
-    mesh = _strips(f"{name} backdrop", pieces)
-    for index, piece in enumerate(pieces):
-        mesh.materials.append(
-            covering(f"{name} backdrop {index}", piece.covering, factor, painted=piece.painted)
-        )
-    return mesh
+    return _meshes(name, factor)[1]
 
 
 def painted(name: str) -> bool:
@@ -117,7 +109,7 @@ def painted(name: str) -> bool:
     bool
         True if rays that reach it count as reaching nothing.
     """
-    return any(piece.painted for piece in _pieces(name))
+    return ENVIRONMENTS[name].backdrop in PAINTED
 
 
 @cache

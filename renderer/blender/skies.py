@@ -6,6 +6,7 @@ grows counter-clockwise seen from above, so +y (behind the objects) is azimuth p
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     Panorama: TypeAlias = Float[Array, "H W 3"]
 
 HEIGHT, WIDTH = 128, 256
+Colour = tuple[float, float, float]
 
 
 def sphere_angles() -> tuple[Float[Array, "H W"], Float[Array, "H W"]]:
@@ -65,9 +67,7 @@ def softbox(azimuth: float, elevation: float, width: float, height: float) -> Fl
     return (1 - _ramp(side, -2.0, 2.0)) * (1 - _ramp(rise, -2.0, 2.0))
 
 
-def _over(
-    base: Panorama, light: tuple[float, float, float], shape: Float[Array, "H W 1"]
-) -> Panorama:
+def _over(base: Panorama, light: Colour, shape: Float[Array, "H W 1"]) -> Panorama:
     """Put a lamp of a colour over a panorama."""
     return np.asarray(base * (1 - shape) + np.array(light) * shape)
 
@@ -110,13 +110,15 @@ def studio() -> Panorama:
     return _over(room, (1.5, 1.6, 1.8), softbox(200, 26, 40, 46))
 
 
-def dome(zenith: tuple[float, float, float], horizon: tuple[float, float, float]) -> Panorama:
+def dome(zenith: Colour, horizon: Colour, ground: Colour | None = None) -> Panorama:
     """Return a plain dome that fades from one radiance overhead to another at eye level.
 
     Parameters
     ----------
     zenith, horizon : tuple of float
-        Linear radiance; below the horizon it is half of that at the horizon.
+        Linear radiance.
+    ground : tuple of float, optional
+        Below the horizon; by default half of that at the horizon.
 
     Returns
     -------
@@ -127,7 +129,43 @@ def dome(zenith: tuple[float, float, float], horizon: tuple[float, float, float]
     rise = np.clip(np.sin(e), 0, 1)[..., None]
     sky = np.array(horizon) * (1 - rise) + np.array(zenith) * rise
     red, green, blue = horizon
-    return _over(sky, (red / 2, green / 2, blue / 2), 1 - _ramp(e, -0.03, 0.03))
+    return _over(sky, ground or (red / 2, green / 2, blue / 2), 1 - _ramp(e, -0.03, 0.03))
+
+
+def panels() -> Panorama:
+    """Return a bright hall: rows of white panels in the ceiling."""
+    room = dome((0.55, 0.57, 0.58), (0.40, 0.44, 0.45), (0.22, 0.24, 0.24))
+    for azimuth, elevation in ((-90, 62), (0, 55), (180, 55), (90, 68)):
+        room = _over(room, (5.2, 5.3, 5.4), softbox(azimuth, elevation, 44, 14))
+    return room
+
+
+def skylight() -> Panorama:
+    """Return a workshop: a cold window at the right and a warm bulb at the left."""
+    room = dome((0.16, 0.14, 0.12), (0.24, 0.19, 0.15), (0.10, 0.08, 0.06))
+    room = _over(room, (7.6, 8.8, 10.0), softbox(-22, 34, 40, 40))
+    return _over(room, (9.0, 5.2, 2.2), softbox(190, 40, 16, 16))
+
+
+def spotlights() -> Panorama:
+    """Return a gallery: a dim room under a line of warm spotlights."""
+    room = dome((0.20, 0.18, 0.17), (0.26, 0.20, 0.18), (0.10, 0.06, 0.05))
+    for azimuth in (-140, -105, -75, -40):
+        room = _over(room, (25.0, 21.0, 16.5), softbox(azimuth, 54, 13, 11))
+    return room
+
+
+def lampshade() -> Panorama:
+    """Return a study in the evening: one warm lamp at the left, the rest dim."""
+    room = dome((0.26, 0.22, 0.17), (0.30, 0.25, 0.19), (0.10, 0.05, 0.03))
+    room = _over(room, (13.0, 9.8, 6.2), softbox(222, 34, 34, 30))
+    return _over(room, (1.6, 1.1, 0.7), softbox(-20, 30, 40, 30))
+
+
+def veranda() -> Panorama:
+    """Return a Japanese room: soft daylight through paper from the right and from above."""
+    room = dome((0.46, 0.44, 0.38), (0.42, 0.40, 0.34), (0.22, 0.20, 0.12))
+    return _over(room, (4.4, 4.3, 4.0), softbox(-30, 36, 80, 46))
 
 
 SKIES: dict[str, Callable[[], Panorama]] = {
@@ -135,4 +173,16 @@ SKIES: dict[str, Callable[[], Panorama]] = {
     "window": window,
     "overcast": overcast,
     "studio": studio,
+    "winter": partial(dome, (0.32, 0.44, 0.70), (0.52, 0.60, 0.72), (0.38, 0.42, 0.48)),
+    "desert": partial(dome, (0.14, 0.30, 0.72), (0.50, 0.58, 0.66), (0.34, 0.22, 0.12)),
+    "night": partial(dome, (0.045, 0.055, 0.110), (0.075, 0.075, 0.110), (0.03, 0.027, 0.027)),
+    "panels": panels,
+    "seaside": partial(dome, (0.22, 0.38, 0.70), (0.52, 0.62, 0.72), (0.40, 0.40, 0.30)),
+    "canopy": partial(dome, (0.70, 0.80, 0.48), (0.22, 0.27, 0.14), (0.06, 0.05, 0.02)),
+    "skylight": skylight,
+    "spotlights": spotlights,
+    "evening": partial(dome, (0.32, 0.28, 0.46), (0.78, 0.42, 0.32), (0.16, 0.10, 0.06)),
+    "south": partial(dome, (0.18, 0.36, 0.80), (0.52, 0.62, 0.76), (0.36, 0.30, 0.22)),
+    "lampshade": lampshade,
+    "veranda": veranda,
 }

@@ -6,12 +6,15 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from recombine.renderer.blender.backdrops import BACKDROPS
+from recombine.renderer.blender.backdrops import BACKDROPS, PAINTED
 from recombine.renderer.blender.environments import ENVIRONMENTS
 from recombine.renderer.blender.floors import FLOORS
 from recombine.renderer.blender.noise import fractal, mix, normals
-from recombine.renderer.blender.skies import SKIES, softbox, sphere_angles
+from recombine.renderer.blender.skies import HEIGHT, SKIES, dome, softbox, sphere_angles
+from recombine.renderer.blender.surfaces import joint
 
 
 def check_covering(covering):
@@ -101,9 +104,41 @@ def test_mix_ends():
 
 def test_textures_are_the_same_in_another_process():
     code = (
-        "import hashlib; from recombine.renderer.blender.floors import lawn; "
+        "import hashlib; from recombine.renderer.blender.floors_outdoor import lawn; "
         "import sys; sys.stdout.write(hashlib.sha256(lawn().albedo.tobytes()).hexdigest())"
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     mine = hashlib.sha256(FLOORS["lawn"]().albedo.tobytes()).hexdigest()
     assert other.stdout == mine
+
+
+def test_painted_distances_are_far_and_join_the_ground():
+    """A painted wall stands 16 m away, spans the picture and repeats without a seam."""
+    assert set(BACKDROPS) > PAINTED
+    for name in sorted(PAINTED):
+        (piece,) = BACKDROPS[name]()
+        albedo = piece.covering.albedo
+        assert piece.section[0].tolist() == [16.0, 0.0]
+        assert albedo.shape == (256, 1024, 3)
+        steps = np.abs(np.diff(albedo, axis=1)).mean((0, 2))
+        assert np.abs(albedo[:, 0] - albedo[:, -1]).mean() <= steps.max() * 1.05
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(-3, 3), st.floats(-3, 3), st.floats(0.02, 0.3))
+def test_joints_lie_on_the_grid(across, along, width):
+    inside = min(abs(across - round(across)), abs(along - round(along)))
+    value = float(joint(np.array(across), np.array(along), width))
+    assert 0 <= value <= 1
+    if inside < width / 4:
+        assert value == 1
+    if inside > width:
+        assert value == 0
+
+
+def test_a_dome_fades_from_the_horizon_to_the_zenith():
+    sky = dome((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    assert sky[0, 0].argmax() == 2
+    assert sky[-1, 0].argmax() == 0
+    assert sky[HEIGHT // 2 + 4, 0].argmax() == 1
+    assert (np.diff(sky[HEIGHT // 2 + 4 :, 0, 0]) >= 0).all()
