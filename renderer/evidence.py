@@ -18,7 +18,7 @@ import numpy as np
 from recombine.renderer.arrays import Array
 from recombine.renderer.errors import RecombineError
 from recombine.renderer.factors import Schema
-from recombine.renderer.hdf5 import attribute, column, open_checked, read_columns, stored
+from recombine.renderer.hdf5 import Column, attribute, column, open_checked, read_columns, stored
 from recombine.renderer.latents import scene_hash, scene_of
 from recombine.renderer.scene import RenderSettings
 from recombine.renderer.seal import MANIFEST_FORMAT, file_sha256, image_leaf, read_json
@@ -44,6 +44,9 @@ class Evidence:
         Merkle leaves recomputed from what the shards hold.
     file_faults, spec_faults, pixel_faults, label_faults : list of str
         One line per fault found while reading.
+    interaction : dict of array
+        ``index`` (n,), ``energy`` (n, 3) and ``floor`` (n, 3) of the measured scenes; empty where
+        interaction was not measured.
     """
 
     manifest: dict[str, Any]
@@ -55,6 +58,7 @@ class Evidence:
     spec_faults: list[str] = field(default_factory=list)
     pixel_faults: list[str] = field(default_factory=list)
     label_faults: list[str] = field(default_factory=list)
+    interaction: dict[str, Array] = field(default_factory=dict)
 
     def split(self, code: int) -> Array:
         """Return a boolean array of the images in one split."""
@@ -92,7 +96,19 @@ def gather(folder: Path) -> Evidence:
         evidence.columns = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
     _count_images(evidence)
     _compare_plan(folder / "plan.h5", evidence)
+    evidence.interaction = _interaction(folder / "interaction.h5", manifest["plan_sha256"])
     return evidence
+
+
+def _interaction(path: Path, plan_sha256: str) -> dict[str, Array]:
+    if not path.is_file():
+        return {}
+    with open_checked(path) as handle:
+        if attribute(handle, "plan_sha256") not in ("", plan_sha256):
+            return {}
+        n = len(stored(handle, "index"))
+        read_columns(handle, path, {"energy": Column("f8", (3,)), "floor": Column("f8", (3,))}, n)
+        return {name: column(handle, name) for name in ("index", "energy", "floor")}
 
 
 def _read_shard(folder: Path, entry: dict[str, Any], evidence: Evidence) -> dict[str, Array] | None:
@@ -121,7 +137,6 @@ def _rehash(handle: h5py.File, evidence: Evidence) -> dict[str, Array]:
     keys = evidence.schema.keys
     small = {n: column(handle, n) for n in (*_SMALL, *_HASHES)}
     small |= {f"latents/{k}": column(handle, f"latents/{k}") for k in keys}
-    small["exposure"] = np.zeros(len(small["index"]))
     settings = RenderSettings(**evidence.config["settings"])
     for row, image in enumerate(_images(handle, len(small["index"]))):
         i = int(small["index"][row])
@@ -135,7 +150,6 @@ def _rehash(handle: h5py.File, evidence: Evidence) -> dict[str, Array]:
         if label_hash(image) != small["label_hash"][row].tobytes():
             evidence.label_faults.append(f"image {i}: annotations do not match their hash")
         evidence.leaves.append(image_leaf({k: v[row] for k, v in small.items()}))
-        small["exposure"][row] = image["visible"].min(initial=1.0)
     return small
 
 
