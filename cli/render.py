@@ -62,7 +62,7 @@ class Plan:
         workers = self.workers or len(os.sched_getaffinity(0))
         if not 1 <= workers <= 1_000_000:
             raise UsageError(f"--workers: expected 1 to 1000000; got {workers}.")
-        preset = _preset(self.preset, self.scale, self.resolution, self.split, self.values)
+        preset = chosen_preset(self.preset, self.scale, self.resolution, self.split, self.values)
         with say.progress(f"try {self.preset}", quiet=self.json) as progress:
             found = estimate(preset, workers=workers, progress=progress)
         if self.json:
@@ -76,7 +76,7 @@ class Plan:
         from recombine.renderer.shift import report
         from recombine.renderer.splits import SPLITS
 
-        preset = _preset(self.preset, self.scale, self.resolution, self.split, self.values)
+        preset = chosen_preset(self.preset, self.scale, self.resolution, self.split, self.values)
         plan = make_plan(preset)
         counts = {name: int((plan.split == i).sum()) for i, name in enumerate(SPLITS)}
         if self.json:
@@ -147,7 +147,7 @@ class Render:
     def run(self) -> int:
         """Render, seal, verify and preview."""
         self._check()
-        preset = _preset(self.preset, self.scale, self.resolution, self.split, self.values)
+        preset = chosen_preset(self.preset, self.scale, self.resolution, self.split, self.values)
         label = f"render {self.preset}" + (f", shard {self.shard}" if self.shard else "")
         with say.progress(label, quiet=self.json) as progress:
             if self.shard:
@@ -226,9 +226,10 @@ class Render:
             say.line(f"contact sheet: {self.out / 'preview.png'}")
 
 
-def _preset(
+def chosen_preset(
     name: str, scale: float, resolution: int | None, split: Path | None, values: int | None
 ) -> Preset:
+    """Return the preset that the options of a command choose."""
     from recombine.renderer.presets import load_preset, with_split
 
     preset = load_preset(name, scale=scale, resolution=resolution, values=values)

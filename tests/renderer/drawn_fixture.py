@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,18 @@ import numpy as np
 from recombine.renderer.latents import scene_hash
 from recombine.renderer.plan import Plan
 from recombine.renderer.planning import make_plan
+from recombine.renderer.pool import Unit
 from recombine.renderer.presets import Preset, load_preset
+from recombine.renderer.render import Engine
 from recombine.renderer.scene import Rendered, RenderSettings, Scene
 from recombine.renderer.seal import write_manifest
-from recombine.renderer.store import save_plan, save_shard, shard_path, shard_ranges
+from recombine.renderer.store import (
+    load_plan,
+    save_plan,
+    save_shard,
+    shard_path,
+    shard_ranges,
+)
 
 
 def drawn_fixture(scene: Scene, settings: RenderSettings) -> Rendered:
@@ -60,3 +69,14 @@ def drawn_dataset(
         provenance={"renderer": "drawn fixture"},
     )
     return plan
+
+
+def draw_unit(folder: Path, unit: Unit) -> None:
+    """Do what a worker does, with drawn images."""
+    plan = load_plan(folder)
+    indices = range(unit.start, unit.stop)
+    rendered = [drawn_fixture(plan.scene(i), plan.settings) for i in indices]
+    save_shard(folder, unit.number, plan, indices, rendered, {"renderer": "drawn fixture"})
+
+
+DRAWN = Engine(lambda: ThreadPoolExecutor(2), draw_unit)
