@@ -1,7 +1,8 @@
 """VICReg: views agree, every column varies, no two columns say the same.
 
 ``L = 25 * mean squared difference of the views + 25 * mean_j max(0, 1 - sd_j) + 1 * sum_{i != j}
-cov_ij^2 / D``, the last two for each view. No negatives.
+cov_ij^2 / D``, the second term averaged and the third summed over the two views, as in the authors'
+code. No negatives.
 Source: Bardes et al. 2022, arXiv 2105.04906, Eq. 6. Differs in size, AdamW and views that keep
 handedness and colour.
 """
