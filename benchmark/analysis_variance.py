@@ -62,7 +62,7 @@ class Settings:
     dim: int = 3
     width: int = 64
     samples: int = 20_000
-    steps: int = 5_000
+    steps: int = 3_000
     batch: int = 256
     test: int = 1024
 

@@ -66,14 +66,14 @@ def scatter(results: Sequence[Result]) -> Figure:
         On the diagonal new combinations are as easy as seen ones.
     """
     _require_one_dataset(results)
-    with _styled() as figure:
+    with styled() as figure:
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color="#9aa2ab", linewidth=1)
         axes.annotate("no gap", (0.13, 0.17), color="#69727d", rotation=45)
         chance = results[0].scores.ooc_test.chance
         for line in (axes.axhline, axes.axvline):
             line(chance, color="#9aa2ab", linestyle=":", linewidth=1)
-        for result, look in zip(results, _looks(), strict=False):
+        for result, look in zip(results, looks(), strict=False):
             inside, outside = result.scores.id_test, result.scores.ooc_test
             axes.errorbar(
                 inside.estimate,
@@ -113,9 +113,9 @@ def compute(results: Sequence[Result]) -> Figure:
             "plot compute: expected entries with counted operations, got none; an entry's "
             "compute card says why"
         )
-    with _styled() as figure:
+    with styled() as figure:
         axes = figure.add_subplot()
-        for result, look in zip(counted, _looks(), strict=False):
+        for result, look in zip(counted, looks(), strict=False):
             curve = result.compute_curve
             axes.errorbar(
                 np.array(curve.gflop_per_image, float),
@@ -150,9 +150,9 @@ def data(results: Sequence[Result]) -> Figure:
             "plot data: expected an entry that was scored at two or more numbers of training "
             "images, got none; score with several training set sizes into one folder"
         )
-    with _styled() as figure:
+    with styled() as figure:
         axes = figure.add_subplot()
-        for curve, look in zip(curves, _looks(), strict=False):
+        for curve, look in zip(curves, looks(), strict=False):
             _data_lines(axes, curve, look)
         _finish(axes, curves[0].results[0].scores.ooc_test.chance, "rendered training images")
         sizes = sorted({size for curve in curves for size in curve.sizes})
@@ -186,7 +186,7 @@ def cells(result: Result) -> Figure:
     across = min(4, len(panels))
     down = -(-len(panels) // across)
     size = (2.2 + across * max(2.2, 0.45 * len(columns)), 1.4 + down * max(1.6, 0.4 * len(rows)))
-    with _styled(size) as figure:
+    with styled(size) as figure:
         grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
         shown = None
         for panel, axes in zip(panels, grid.flat, strict=False):
@@ -236,7 +236,24 @@ def save(figure: Figure, path: Path) -> None:
 
 
 @contextmanager
-def _styled(size: tuple[float, float] = (6.8, 3.6)) -> Iterator[Figure]:
+def styled(size: tuple[float, float] = (6.8, 3.6)) -> Iterator[Figure]:
+    """Yield an empty figure in the style of this module.
+
+    Parameters
+    ----------
+    size : tuple of float
+        Width and height in inches.
+
+    Yields
+    ------
+    Figure
+        To be drawn on within the block.
+
+    Raises
+    ------
+    ResourceError
+        When matplotlib is not installed.
+    """
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
@@ -249,7 +266,8 @@ def _styled(size: tuple[float, float] = (6.8, 3.6)) -> Iterator[Figure]:
         yield Figure(figsize=size, layout="constrained")
 
 
-def _looks() -> Iterator[dict[str, Any]]:
+def looks() -> Iterator[dict[str, Any]]:
+    """Yield colour and marker of one line after the other, without end."""
     for colour, marker in zip(cycle(COLOURS), cycle(MARKERS), strict=False):
         yield {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.3}
 
