@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("compare:Compare", "say whether two entries really differ"),
     "rescore": ("rescore:Rescore", "compute result files anew from stored predictions"),
     "plot": ("plot:Plot", "draw a figure for a paper from result files"),
+    "analyse": ("analyse:Analyse", "studies: invertibility x encoder size, VAE variance"),
     "board": ("board:Board", "build the static leaderboard page from result files"),
 }
 
