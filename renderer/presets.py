@@ -19,6 +19,7 @@ from recombine.renderer.presets_pairs import (
     object_texture,
     smoke,
 )
+from recombine.renderer.presets_parts import with_ooc_val
 from recombine.renderer.presets_scenes import count, relation
 from recombine.renderer.presets_slots import four_slot, object_light, position_band
 from recombine.renderer.splits import Sizes
@@ -52,6 +53,7 @@ def load_preset(
     scale: float = 1.0,
     resolution: int | None = None,
     values: int | None = None,
+    ooc_val: bool = False,
 ) -> Preset:
     """Return a preset, optionally shrunk to whole blocks, fewer values or another resolution.
 
@@ -67,6 +69,8 @@ def load_preset(
         Largest number of values per recombined factor, a multiple of 4: the first ones are kept,
         so the cells are whole orbits of a smaller group. Named ``preset--values-n``; a cell under
         a nuisance vector has the same pixels as in the whole preset.
+    ooc_val : bool
+        Add OOC-val; see `with_ooc_val`.
 
     Raises
     ------
@@ -88,6 +92,8 @@ def load_preset(
         if not 4 <= values <= 32:
             raise UsageError(f"--values: expected 4 to 32; got {values}. Use 8 for a sketch.")
         preset = replace(PRESETS[name](values), name=f"{name}--values-{values}")
+    if ooc_val:
+        preset = with_ooc_val(preset)
     if scale != 1.0:
         preset = replace(preset, sizes=_shrunk(preset, scale))
     if resolution is not None:

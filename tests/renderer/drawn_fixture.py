@@ -46,7 +46,7 @@ def drawn_fixture(scene: Scene, settings: RenderSettings) -> Rendered:
         mask=mask,
         depth=np.ones((size, size), np.float16),
         normal=np.zeros((size, size, 3), np.int8),
-        visible=np.ones(k, np.float16),
+        visible=np.array([thing is not None for thing in scene.objects], np.float16),
         amodal=np.array([(mask == j + 1).mean() for j in range(k)], np.float16),
     )
 

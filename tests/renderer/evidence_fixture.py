@@ -1,0 +1,68 @@
+"""Evidence as a sound dataset of a preset would give it, made without drawing anything."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from recombine.renderer.checks import CHECKS, run_checks
+from recombine.renderer.checks_base import Check
+from recombine.renderer.evidence import Evidence
+from recombine.renderer.planning import make_plan
+from recombine.renderer.presets import Preset, load_preset
+from recombine.renderer.seal import merkle_root
+
+SMALL = {
+    "smoke": {"scale": 0.05},
+    "object-background": {"values": 8, "scale": 0.002},
+    "object-texture": {"values": 4, "scale": 0.002},
+    "object-object": {"values": 8, "scale": 0.002},
+    "interaction-ladder": {"values": 4, "scale": 0.002},
+    "four-slot": {"values": 4, "scale": 0.002},
+    "four-slot--order-2": {"values": 4, "scale": 0.002},
+    "four-slot--order-3": {"values": 4, "scale": 0.002},
+    "position-band": {"values": 8, "scale": 0.002},
+    "object-light": {"values": 8, "scale": 0.002},
+    "count": {"scale": 0.002},
+    "relation": {"values": 4, "scale": 0.002},
+    "counterfactual": {"values": 8, "scale": 0.002},
+}
+"""Every preset at the smallest size that passes every check."""
+
+
+def small(name: str, **options: object) -> Preset:
+    """Return a preset at its smallest size."""
+    return load_preset(name, **{**SMALL[name], **options})  # type: ignore[arg-type]
+
+
+def evidence_of(preset: Preset) -> Evidence:
+    """Return the evidence of a sound dataset in which every present object is visible."""
+    plan = make_plan(preset)
+    n = len(plan)
+    columns = {f"latents/{k}": v.copy() for k, v in plan.latents.items()}
+    for name in ("split", "rungs", "block", "cycles_seed", "tries"):
+        columns[name] = getattr(plan, name).copy()
+    scenes = [bytes.fromhex(plan.spec_hash(i)) for i in range(n)]
+    columns["index"] = np.arange(n)
+    columns["spec_hash"] = np.array([np.frombuffer(s, np.uint8) for s in scenes])
+    pixels = [hashlib.sha256(s).digest() for s in scenes]
+    columns["pixel_hash"] = np.array([np.frombuffer(p, np.uint8) for p in pixels])
+    present = [columns.get(f"latents/{slot}.present", np.ones(n)) for slot in plan.schema.objects]
+    columns["visible"] = np.stack(present, axis=1).astype(float)
+    leaves = [hashlib.sha256(b"leaf%d" % i).digest() for i in range(n)]
+    manifest = {"shards": [], "root": merkle_root(leaves), "n_images": n, "dataset": plan.dataset}
+    return Evidence(manifest, dict(plan.config), plan.schema, columns, leaves)
+
+
+def outcomes(evidence: Evidence) -> dict[str, Check]:
+    """Return all checks by name."""
+    return {c.name: c for c in run_checks(evidence)}
+
+
+def failing(evidence: Evidence) -> set[str]:
+    """Return the names of the checks that fail."""
+    return {name for name, check in outcomes(evidence).items() if check.status == "fail"}
+
+
+NAMES = [check.__name__.replace("_", "-") for check in CHECKS]
