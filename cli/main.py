@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor:Doctor", "check Python, Blender, disk and make one test render"),
     "plan": ("render:Plan", "show what a preset holds: cells, splits, images"),
     "render": ("render:Render", "render a preset into a dataset folder; resumes"),
+    "slurm": ("slurm:Slurm", "write a Slurm job array that renders a preset"),
     "merge": ("merge:Merge", "join and seal shards that several machines have drawn"),
     "verify": ("data:Verify", "re-derive every claim about a dataset; seals a certificate"),
     "preview": ("data:Preview", "draw the contact sheet of a dataset"),
@@ -33,6 +34,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("compare:Compare", "say whether two entries really differ"),
     "rescore": ("rescore:Rescore", "compute result files anew from stored predictions"),
     "plot": ("plot:Plot", "draw a figure for a paper from result files"),
+    "submit": ("submit:Submit", "bundle results and predictions for a pull request"),
+    "review": ("submit:Review", "score a proposed submission again, running nothing of it"),
     "analyse": ("analyse:Analyse", "studies: invertibility x encoder size, VAE variance"),
     "board": ("board:Board", "build the static leaderboard page from result files"),
 }

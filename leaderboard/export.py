@@ -94,7 +94,7 @@ def to_parquet(boards: Sequence[RankedBoard]) -> bytes | None:
     columns = {name: [row[name] for row in rows] for name in COLUMNS}
     sink = pyarrow.BufferOutputStream()
     table: Any = pyarrow.table(columns)
-    with pyarrow.parquet.ParquetWriter(sink, table.schema) as writer:
+    with pyarrow.parquet.ParquetWriter(sink, table.schema) as writer:  # type: ignore[no-untyped-call]
         writer.write_table(table)
     return bytes(sink.getvalue().to_pybytes())
 

@@ -1,0 +1,217 @@
+"""The trusted side of a submission: what a stranger changed, and what it really scores.
+
+Only files of the base branch run. A proposed tree is data: it may add bundles and nothing else,
+its predictions are scored again, and the claimed numbers must come out. Whatever a bundle says
+about trust is ignored: what was only scored again is "rescored".
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recombine.benchmark.score import score
+from recombine.leaderboard.bundle import MAX_BYTES, Bundle, open_bundle
+from recombine.renderer.errors import IntegrityError, InvalidInputError
+from recombine.renderer.seal import file_sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from recombine.benchmark.data import DatasetLike
+    from recombine.benchmark.result import Result
+
+FOLDER = "submissions"
+AGREE = 1e-6
+"""Largest difference between a claimed and a recomputed score: rounding of another machine."""
+BUNDLE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,79}-[0-9a-f]{10}")
+OWN = ".git"
+"""Of the checkout itself, a folder or in a worktree a file; only at its top."""
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """A bundle and what its predictions really score.
+
+    Attributes
+    ----------
+    bundle : Bundle
+        As it was sent.
+    results : tuple of Result
+        Recomputed, with trust "rescored".
+    """
+
+    bundle: Bundle
+    results: tuple[Result, ...]
+
+
+def new_bundles(base: Path, head: Path, max_bytes: int = MAX_BYTES) -> list[Path]:
+    """Return the bundles that a proposed tree adds, and refuse every other change.
+
+    Parameters
+    ----------
+    base, head : Path
+        Checkouts of the trusted branch and of the proposal. Nothing of either is run.
+    max_bytes : int
+        Most that the proposal may add.
+
+    Returns
+    -------
+    list of Path
+        Folders in ``head``, sorted; at least one.
+
+    Raises
+    ------
+    InvalidInputError
+        When the proposal changes or removes a file of the base, adds one outside of
+        ``submissions/``, adds a link, adds too much, or adds nothing.
+    """
+    before, after = _tree(base), _tree(head)
+    touched = sorted(name for name, found in before.items() if after.get(name) != found)
+    added = sorted(after.keys() - before.keys())
+    outside = [name for name in added if not _in_bundle(name)]
+    if touched or outside:
+        raise InvalidInputError(
+            f"submission: expected only new files in {FOLDER}/NAME/, got changes of "
+            f"{(touched + outside)[:3]}; leave every other file as it is on the base branch"
+        )
+    if not added:
+        raise InvalidInputError(
+            f"submission: expected a new folder in {FOLDER}/, got none; "
+            "add the folder that `recombine submit` wrote"
+        )
+    size = sum((head / name).lstat().st_size for name in added)
+    if size > max_bytes:
+        raise InvalidInputError(
+            f"submission: expected at most {max_bytes} new bytes, got {size}; read slots at fewer "
+            "step counts, or give the predictions by link"
+        )
+    folders = sorted({name.split("/")[1] for name in added})
+    changed = [
+        name for name in folders if any(old.split("/")[:2] == [FOLDER, name] for old in before)
+    ]
+    if changed:
+        raise InvalidInputError(
+            f"submission: expected bundles to stay as they are, got new files in {changed[:3]}; "
+            "add a new bundle, it supersedes the older one"
+        )
+    return [head / FOLDER / name for name in folders]
+
+
+def rescore(folder: Path, datasets: Mapping[str, DatasetLike]) -> Rescored:
+    """Score a bundle's predictions again and compare with what it claims.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle.
+    datasets : mapping of str to DatasetLike
+        Root to dataset; its certificate is checked.
+
+    Returns
+    -------
+    Rescored
+        The results that may stand on a board.
+
+    Raises
+    ------
+    InvalidInputError
+        When the data are not at hand, predictions are invalid, or a claim does not come out.
+    IntegrityError
+        When a file was changed, or the folder's name is not that of its content.
+    """
+    bundle = open_bundle(folder)
+    expected = f"{bundle.manifest.method}-{bundle.manifest.bundle_id[:10]}"
+    if folder.name != expected:
+        raise IntegrityError(
+            f"{folder}: expected a folder named {expected} after its content, got {folder.name}; "
+            "leave the folder as `recombine submit` wrote it"
+        )
+    dataset = datasets.get(bundle.manifest.root)
+    if dataset is None:
+        raise InvalidInputError(
+            f"{folder}: expected data with root {' or '.join(r[:12] for r in datasets)}, got "
+            f"{bundle.manifest.root[:12]}; submit for a dataset of this leaderboard"
+        )
+    results = tuple(score(bundle.predictions, dataset))
+    recomputed = {result.method.entry: result for result in results}
+    for claim in bundle.results:
+        _check_claim(folder, claim, recomputed.get(claim.method.entry))
+    claimed = {claim.method.entry for claim in bundle.results}
+    return Rescored(bundle, tuple(r for r in results if r.method.entry in claimed))
+
+
+def save_rescored(found: Sequence[Rescored], out: Path) -> list[Path]:
+    """Write recomputed results; older files of the same row stay, and are superseded.
+
+    Parameters
+    ----------
+    found : sequence of Rescored
+        What was scored.
+    out : Path
+        Folder of result files.
+
+    Returns
+    -------
+    list of Path
+        The new files, named after row and content.
+    """
+    paths = []
+    for one in found:
+        for result in one.results:
+            stem = result.file_name.removesuffix(".json")
+            paths.append(result.save(out / f"{stem}-{result.result_id[:10]}.json"))
+    return paths
+
+
+def _check_claim(folder: Path, claim: Result, found: Result | None) -> None:
+    if found is None:
+        raise InvalidInputError(
+            f"{folder}: expected results that its predictions hold, got {claim.method.entry}; "
+            "submit the result files of one `recombine score` run"
+        )
+    for name, stated, real in _numbers(claim, found):
+        if abs(stated - real) > AGREE:
+            raise InvalidInputError(
+                f"{folder}: expected {name} {real:.6f} as recomputed from the predictions, got "
+                f"{stated:.6f}; score again with this version and submit that"
+            )
+
+
+def _numbers(claim: Result, found: Result) -> Iterator[tuple[str, float, float]]:
+    for split in ("id_test", "ooc_test"):
+        stated, real = getattr(claim.scores, split), getattr(found.scores, split)
+        yield f"{split} accuracy", stated.estimate, real.estimate
+        for factor, one in real.per_factor.items():
+            if factor in stated.per_factor:
+                yield f"{split} {factor}", stated.per_factor[factor].estimate, one.estimate
+    yield "GFLOP per image", claim.compute.gflop_per_image or 0, found.compute.gflop_per_image or 0
+
+
+def _in_bundle(name: str) -> bool:
+    parts = name.split("/")
+    return len(parts) > 2 and parts[0] == FOLDER and BUNDLE_NAME.fullmatch(parts[1]) is not None
+
+
+def _tree(root: Path) -> dict[str, str]:
+    """Return every file of a checkout with a hash of its content; links are what they say."""
+    found = {}
+    for place, names, files in os.walk(root):
+        folder = Path(place)
+        links = [name for name in names if (folder / name).is_symlink()]
+        if folder == root:
+            names[:] = [name for name in names if name != OWN]
+        for path in (folder / name for name in (*files, *links)):
+            relative = path.relative_to(root).as_posix()
+            if relative == OWN:
+                continue
+            if path.is_symlink():
+                found[relative] = f"link to {path.readlink()}"
+            elif path.is_file():
+                found[relative] = file_sha256(path)
+            else:
+                found[relative] = "no regular file"
+    return found

@@ -1,0 +1,36 @@
+"""Texts for people: complete, and safe with a stranger's words in them."""
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_board import sample
+
+from recombine.leaderboard.diff import Change
+from recombine.leaderboard.pull_request import CLAIMS, plain, review_text
+
+
+@given(st.text(max_size=60))
+def test_a_strangers_text_is_one_line_without_markup(text):
+    shown = plain(text)
+    assert "\n" not in shown
+    assert not re.search(r"(?<!\\)(?:\\\\)*[<>*_`\[\]@#|]", shown)
+
+
+def test_a_mention_or_link_or_script_stays_text():
+    shown = plain("@all [x](https://e.org) <script> | ~~a~~")
+    for live in (r"(?<!\\)@", r"(?<!\\)\[", r"(?<!\\)<", r"(?<!\\)\|"):
+        assert not re.search(live, shown)
+
+
+def test_the_review_names_scores_and_changes():
+    result = sample(0)
+    text = review_text([result], [Change("added", "smoke", "supervised", 1024, "", "0.5512")])
+    assert f"{100 * result.scores.ooc_test.estimate:.1f}" in text
+    assert "added: supervised" in text
+    assert "0.5512" in text
+    assert "None." in review_text([result], [])
+
+
+def test_the_claims_are_sentences():
+    assert all(claim.endswith(".") for claim in CLAIMS)
