@@ -15,7 +15,7 @@ from recombine.renderer.arrangements import ARRANGEMENTS
 from recombine.renderer.cells import Cell
 from recombine.renderer.errors import InvalidInputError
 from recombine.renderer.factors import Factor
-from recombine.renderer.placement import Stand, draw_allowed, outside, violation
+from recombine.renderer.placement import TRIES, Stand, draw_allowed, outside, violation
 from recombine.renderer.presets_base import Preset
 from recombine.renderer.seeds import keyed_rng
 from recombine.renderer.splits import Draw, OrbitSplit
@@ -81,7 +81,8 @@ def block_of(preset: Preset, stream: str, number: int) -> Block:
     factors = {k: schema.factor(k) for k in schema.nuisances}
 
     def draw() -> dict[str, float]:
-        return {key: _draw(factor, rng) for key, factor in factors.items()}
+        drawn = {key: _draw(factor, rng) for key, factor in factors.items()}
+        return _spread(preset, drawn, rng) if len(schema.objects) > 2 else drawn
 
     def fault(nuisances: Mapping[str, float]) -> str:
         return next((f for f in _faults(preset, nuisances) if f), "")
@@ -89,6 +90,22 @@ def block_of(preset: Preset, stream: str, number: int) -> Block:
     # The stream may hold the key of a hidden test set, which no message may show.
     who = f"{preset.name}, {stream.partition('/')[0]} block {number}"
     return Block(preset, *draw_allowed(draw, fault, who))
+
+
+def _spread(preset: Preset, drawn: dict[str, float], rng: np.random.Generator) -> dict[str, float]:
+    """Return nuisances in which each object was drawn anew until it keeps clear of those before.
+
+    Many objects at once would almost never be allowed. No cell is asked here either.
+    """
+    placed: dict[str, Stand] = {}
+    for slot in preset.schema.objects:
+        keys = (f"{slot}.x", f"{slot}.y")
+        for _ in range(TRIES):
+            placed[slot] = Stand(*(drawn[k] for k in keys), drawn[f"{slot}.scale"])
+            if not violation(placed, preset.separation or "apart") and not outside(placed):
+                break
+            drawn |= {key: _draw(preset.schema.factor(key), rng) for key in keys}
+    return drawn
 
 
 def arranged(

@@ -28,7 +28,7 @@ def count(values: int = OBJECTS) -> Preset:
     del values  # eight counts are few already
     presence = categorical("present", ("absent", "present"))
     named = categorical("shape", SHAPES), categorical("material", MATERIALS), presence
-    room = {"x": (-0.75, 0.75), "y": (-1.0, 0.7), "scale": (0.26, 0.31)}
+    room = {"x": (-0.75, 0.75), "y": (-1.0, 0.7), "scale": (0.38, 0.44)}
     slots = (
         *(object_slot(f"object{k}", *named, **room) for k in range(OBJECTS)),
         background_slot(),
@@ -57,14 +57,14 @@ def relation(values: int = 16) -> Preset:
     n = min(values, 16)
     check_modulus(n)
     shape = categorical("shape", SHAPES[:n])
-    room = {"x": (-0.7, 0.7), "y": (-1.2, 0.8), "scale": (0.34, 0.37)}
+    room = {"x": (-0.7, 0.7), "y": (-1.4, 0.8), "scale": (0.38, 0.42)}
     scene = Slot(
         "scene",
         (
             categorical("relation", RELATIONS),
             metres("x", (-0.2, 0.2)),
-            metres("y", (-0.25, -0.15)),
-            metres("gap", (0.72, 0.8)),
+            metres("y", (-0.4, -0.3)),
+            metres("gap", (0.84, 0.9)),
             metres("slip", (-0.1, 0.1)),
         ),
     )

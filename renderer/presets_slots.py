@@ -15,9 +15,9 @@ from recombine.renderer.presets_base import (
 from recombine.renderer.splits import OrbitSplit, Sizes
 from recombine.renderer.splits_special import BandSplit
 
-FRONT, REAR = (-1.0, -0.9), (0.5, 0.6)
+FRONT, REAR = (-1.25, -1.15), (0.5, 0.6)
 """Rows so far apart that a small object in front hides nothing of one in the rear."""
-SMALL = (0.34, 0.37)
+SMALL = (0.38, 0.42)
 
 
 def four_slot(values: int = 16, order: int = 4) -> Preset:
