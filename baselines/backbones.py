@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recombine.benchmark.hub import Backbone, load_backbone, parse_hub
-from recombine.benchmark.hub_method import _as_map
+from recombine.benchmark.hub_method import as_map
 from recombine.benchmark.hub_vision import ready_torchvision
 from recombine.renderer.errors import ResourceError
 
@@ -51,7 +51,7 @@ class BackboneTokens(nn.Module):
             images = nn.functional.interpolate(images, size, mode="bilinear", antialias=True)
         call = getattr(self.model, "forward_features", self.model)
         found = call((images - self.mean) / self.deviation)
-        grid = _as_map(getattr(found, "last_hidden_state", found), self.backbone)
+        grid = as_map(getattr(found, "last_hidden_state", found), self.backbone)
         tokens: Tensor = self.project(grid.flatten(2).transpose(1, 2))
         return tokens
 

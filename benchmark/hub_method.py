@@ -235,12 +235,25 @@ def tokens_of(
     call = getattr(backbone.model, "forward_features", backbone.model)
     found = call((scaled - mean) / deviation)
     found = getattr(found, "last_hidden_state", found)
-    grid = _as_map(found, backbone)
+    grid = as_map(found, backbone)
     return functional.adaptive_avg_pool2d(grid, GRID).flatten(2).transpose(1, 2)
 
 
-def _as_map(found: Any, backbone: Backbone) -> Tensor:
-    """Return features as ``(B, C, h, w)``, whatever way round the model has them."""
+def as_map(found: Any, backbone: Backbone) -> Tensor:
+    """Return features as ``(B, C, h, w)``, whatever way round the model has them.
+
+    Parameters
+    ----------
+    found : Tensor
+        What the model returned: a map, channels first or last, or tokens of a square map.
+    backbone : Backbone
+        Says how many channels, and how many tokens stand for no place.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is none of these.
+    """
     width = backbone.width
     if isinstance(found, Tensor) and found.ndim == 4 and width in (found.shape[1], found.shape[3]):
         return found if found.shape[1] == width else found.permute(0, 3, 1, 2)
