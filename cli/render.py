@@ -133,6 +133,12 @@ class Render:
     """Share of the matched blocks to render; whole blocks always stay whole."""
     values: int | None = None
     """Values per recombined factor to keep, a multiple of 4, for a sketch; all by default."""
+    ooc_val: bool = False
+    """Add OOC-val, residues held out of every rung, in place of the widest rung."""
+    hidden_key: Path | None = None
+    """File with a secret of 16 bytes or more; its hash binds the data to a hidden test set."""
+    hidden: bool = False
+    """Render the hidden test set itself, into a folder of its own; needs --hidden-key."""
     split: Path | None = None
     """TOML file that declares another split of the same images; see `recombine plan --split`."""
     resolution: int | None = None
@@ -147,7 +153,16 @@ class Render:
     def run(self) -> int:
         """Render, seal, verify and preview."""
         self._check()
-        preset = chosen_preset(self.preset, self.scale, self.resolution, self.split, self.values)
+        preset = chosen_preset(
+            self.preset,
+            self.scale,
+            self.resolution,
+            self.split,
+            self.values,
+            ooc_val=self.ooc_val,
+            hidden_key=self.hidden_key,
+            hidden=self.hidden,
+        )
         label = f"render {self.preset}" + (f", shard {self.shard}" if self.shard else "")
         with say.progress(label, quiet=self.json) as progress:
             if self.shard:
@@ -227,14 +242,29 @@ class Render:
 
 
 def chosen_preset(
-    name: str, scale: float, resolution: int | None, split: Path | None, values: int | None
+    name: str,
+    scale: float,
+    resolution: int | None,
+    split: Path | None,
+    values: int | None,
+    *,
+    ooc_val: bool = False,
+    hidden_key: Path | None = None,
+    hidden: bool = False,
 ) -> Preset:
     """Return the preset that the options of a command choose."""
+    from recombine.renderer.errors import UsageError
     from recombine.renderer.presets import load_preset, with_split
 
-    preset = load_preset(name, scale=scale, resolution=resolution, values=values)
-    if split is None:
-        return preset
-    from recombine.renderer.declare import load_split
+    preset = load_preset(name, scale=scale, resolution=resolution, values=values, ooc_val=ooc_val)
+    if split is not None:
+        from recombine.renderer.declare import load_split
 
-    return with_split(preset, load_split(split, preset.schema))
+        preset = with_split(preset, load_split(split, preset.schema))
+    if hidden_key is None:
+        if hidden:
+            raise UsageError("--hidden: expected the secret too; got none. Add --hidden-key FILE.")
+        return preset
+    from recombine.renderer.presets_parts import committed, hidden_test, read_key
+
+    return (hidden_test if hidden else committed)(preset, read_key(hidden_key))

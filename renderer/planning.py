@@ -14,6 +14,7 @@ from recombine.renderer.arrays import Array
 from recombine.renderer.cells import Cell
 from recombine.renderer.errors import InvalidInputError
 from recombine.renderer.plan import CYCLES_SEED_BITS, PLAN_FORMAT, Plan
+from recombine.renderer.planning_assets import check_assets
 from recombine.renderer.planning_blocks import block_of, thinned
 from recombine.renderer.presets_base import Preset
 from recombine.renderer.seeds import keyed_seed
@@ -36,8 +37,9 @@ def make_plan(preset: Preset) -> Plan:
     Raises
     ------
     InvalidInputError
-        When objects cannot be placed, or the sizes do not fill whole blocks.
+        When an asset is unknown, objects cannot be placed, or sizes do not fill whole blocks.
     """
+    check_assets(preset)
     rows = [row for part in _parts(preset) for row in _rows(preset, part)]
     columns: dict[str, Array] = {}
     for key in preset.schema.keys:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -262,17 +263,27 @@ def test_bad_requests(options: dict[str, object], match: str) -> None:
 
 
 def test_impossible_placement_names_block_and_constraint() -> None:
-    from dataclasses import replace
-
     crowded = small("object-object")
     tight = replace(crowded, schema=_with_range(crowded, "object1", "scale", (3.0, 3.1)))
     with pytest.raises(InvalidInputError, match=r"train block 0: .*object0 and object1 must not"):
         make_plan(tight)
 
 
-def _with_range(preset: Preset, slot: str, name: str, span: tuple[float, float]):  # type: ignore[no-untyped-def]
-    from dataclasses import replace
+@pytest.mark.parametrize(
+    ("key", "value", "match"),
+    [
+        ("object.material", "glase", r"object\.material .* got 'glase'. Did you mean 'glaze'"),
+        ("light.rig", "disco", r"light\.rig .* got 'disco'. Choose from own, noon"),
+    ],
+)
+def test_unknown_asset_is_named_before_anything_is_rendered(
+    key: str, value: str, match: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=match):
+        make_plan(replace(small("smoke"), constants=((key, value),)))
 
+
+def _with_range(preset: Preset, slot: str, name: str, span: tuple[float, float]):  # type: ignore[no-untyped-def]
     def changed(f):  # type: ignore[no-untyped-def]
         return replace(f, low=span[0], high=span[1]) if f.name == name else f
 
