@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from recombine.benchmark.answering import Answers, ask
+from recombine.benchmark.answering_probe import MethodProbe, can_decode
 from recombine.benchmark.data import FIELDS_OF_TRACK, TrainData, split_spec, to_images
 from recombine.benchmark.identity import (
     code_name,
@@ -30,6 +31,7 @@ from recombine.benchmark.isolation import IsolatedSubmission
 from recombine.benchmark.isolation_run import predict_isolated
 from recombine.benchmark.loading import card_of, check_submission
 from recombine.benchmark.meter import measure, peak_rss, reset_peak_rss
+from recombine.benchmark.metrics_examine import examine
 from recombine.benchmark.predictions import (
     FORMAT,
     Predictions,
@@ -52,12 +54,14 @@ if TYPE_CHECKING:
 
     from jaxtyping import Int
 
+    from recombine.benchmark.answering_probe import Probe
     from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.isolation import AnySubmission
     from recombine.benchmark.loading import Submission
 
 DEFAULT_STEPS = (0, 1, 3, 10, 30, 100, 300)
+BUDGETS = (100, 1_000, 10_000)
 SCORED_SPLITS = ("id_val", "id_test", "ooc_test")
 
 
@@ -83,6 +87,9 @@ class RunOptions:
         ``"cpu"`` or ``"cuda"``.
     threads : int
         Threads of the tensor library.
+    full : bool
+        Also ask for what the slower parts of a result need: enough labelled images for every
+        label budget, and what a method's decoder does (`examine`).
     """
 
     steps: tuple[int, ...] = DEFAULT_STEPS
@@ -93,6 +100,7 @@ class RunOptions:
     n_train: int | None = None
     device: str = "cpu"
     threads: int = 1
+    full: bool = False
 
     def __post_init__(self) -> None:
         ascending = list(self.steps) == sorted(set(self.steps))
@@ -226,7 +234,9 @@ def run_key(
     )
 
 
-def readout_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"]:
+def readout_indices(
+    dataset: DatasetLike, options: RunOptions, labels: int | None = None
+) -> Int[Array, " n"]:
     """Return the in-combination training images on which readouts are fitted.
 
     Parameters
@@ -235,6 +245,8 @@ def readout_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n
         The data.
     options : RunOptions
         ``readout_labels``, ``rung`` and ``n_train``.
+    labels : int, optional
+        Another label budget; smaller ones are parts of bigger ones.
 
     Returns
     -------
@@ -243,7 +255,7 @@ def readout_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n
     """
     pool: Array = dataset.indices("id_train", rung=options.rung)[: options.n_train]
     rng = np.random.default_rng(int(dataset.root[:16], 16))
-    chosen: Array = np.sort(rng.permutation(pool)[: options.readout_labels])
+    chosen: Array = np.sort(rng.permutation(pool)[: labels or options.readout_labels])
     return chosen
 
 
@@ -263,8 +275,32 @@ def scored_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"
         Sorted, each once: ID-val, ID-test, OOC-test and the readout's training images.
     """
     parts = [dataset.indices(split) for split in SCORED_SPLITS]
-    every: Array = np.unique(np.concatenate([*parts, readout_indices(dataset, options)]))
+    labels = max((options.readout_labels, *(BUDGETS if options.full else ())))
+    every: Array = np.unique(np.concatenate([*parts, readout_indices(dataset, options, labels)]))
     return every.astype(np.int64, copy=False)
+
+
+def examine_with(
+    probe: Probe, card: MethodCard, dataset: DatasetLike, options: RunOptions, seed: int
+) -> dict[str, Any]:
+    """Examine a method's decoder on the images on which readouts are fitted.
+
+    Parameters
+    ----------
+    probe : Probe
+        The living method.
+    card : MethodCard
+        Says whether its slots have fixed roles.
+    dataset, options, seed
+        See `run_seed`.
+
+    Returns
+    -------
+    dict
+        For ``RunFacts.diagnostics``.
+    """
+    fitted = readout_indices(dataset, options)
+    return examine(probe, dataset, fitted, fixed=card.slots == "fixed", seed=seed)
 
 
 def _identity(submission: AnySubmission) -> dict[str, Any]:
@@ -372,8 +408,12 @@ def _predict(
         )
         memory = peak_rss()
         cost = measure(fitted.method, _few_images(dataset, device))
+        found = {}
+        if options.full and can_decode(fitted.method):
+            probe = MethodProbe(fitted.method, dataset.resolution, device, spec.max_slots)
+            found = examine_with(probe, card, dataset, options, seed)
     facts = _facts(submission, card, fitted, dataset, seed, options, answers)
-    facts = replace(facts, cost=asdict(cost), peak_rss_bytes=memory)
+    facts = replace(facts, cost=asdict(cost), peak_rss_bytes=memory, diagnostics=found)
     return Predictions(facts, answers.image_index, answers.slots, answers.extras)
 
 

@@ -219,16 +219,18 @@ def _answers(
 ) -> tuple[Tensors, Any, int | None]:
     """Answer batch by batch; return all answers, the images to measure on, and peak memory."""
     from recombine.benchmark.answering import answer
+    from recombine.benchmark.answering_probe import MethodProbe, can_decode
     from recombine.benchmark.data import to_images
     from recombine.benchmark.meter import peak_rss
 
-    listener = Listener(job["folder"] / "batch.npy", *job["pipes"])
+    least, size = job["spec"]["max_slots"], job["spec"]["image_hw"][0]
+    probe = MethodProbe(method, size, device, least) if can_decode(method) else None
+    ask, tell = job["pipes"]
+    listener = Listener(job["folder"] / "batch.npy", ask, tell, probe)
     batches = (to_images(pixels).to(device) for pixels in listener.batches())
     out: Tensors = {"row": np.arange(job["rows"], dtype=np.int64)}
     begin = 0
-    for answers in answer(
-        method, batches, steps=steps, min_slots=job["spec"]["max_slots"], who=job["who"]
-    ):
+    for answers in answer(method, batches, steps=steps, min_slots=least, who=job["who"]):
         count = len(answers[0]["slots"])
         for step, output in zip(steps, answers, strict=True):
             for part, values in output.items():

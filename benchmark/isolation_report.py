@@ -28,6 +28,7 @@ class Card(Strict):
     data: Literal["scratch", "pretrained", "open"]
     source: Text
     note: Text
+    slots: Literal["fixed", "exchangeable"] = "fixed"
 
 
 class Described(Strict):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from recombine.renderer.atomic import require_space, write_bytes
 from recombine.renderer.errors import InvalidInputError, ResourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from jaxtyping import Int
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.harness import RunOptions
     from recombine.benchmark.isolation import IsolatedSubmission
+    from recombine.benchmark.isolation_talk import RemoteProbe
     from recombine.benchmark.tensorfile import TensorFile
 
 MEASURED = 32
@@ -98,9 +101,9 @@ def predict_isolated(
             raise InvalidInputError(f"{error}; the traceback is in {report}") from error
     report.unlink(missing_ok=True)
     _write_log(out_dir / f"seed-{seed}.log.jsonl", log, run)
-    return Predictions(
-        _facts(order, run, answers), answers.image_index, answers.slots, answers.extras
-    )
+    facts = bounded(_facts(order, run, answers), interview, [len(one.rows) for one in order.asked])
+    facts = replace(facts, diagnostics=interview.findings)
+    return Predictions(facts, answers.image_index, answers.slots, answers.extras)
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,15 @@ def _interview(order: _Order, path: Path) -> Interview:
     size = order.dataset.resolution
     batches = [order.indices[one.rows] for one in order.asked]
     measured = order.dataset.indices("id_val")[:MEASURED]
-    return Interview(path, (size, size, 3), batches, measured, order.dataset.images)
+    examine = partial(_examine, order) if order.options.full else None
+    return Interview(path, (size, size, 3), batches, measured, order.dataset.images, examine)
+
+
+def _examine(order: _Order, probe: RemoteProbe) -> dict[str, Any]:
+    from recombine.benchmark.harness import examine_with  # which imports this module
+
+    card = order.submission.card
+    return examine_with(probe, card, order.dataset, order.options, order.seed)
 
 
 def _write_job(order: _Order, cell: Cell) -> dict[str, Any]:
@@ -258,6 +269,50 @@ def _check_report(
             f"{who}: training may take {limit:g} s and took {taken:.0f} s; train less, or "
             "raise TrainBudget.max_seconds"
         )
+
+
+def bounded(facts: RunFacts, interview: Interview, sizes: Sequence[int]) -> RunFacts:
+    """Return facts with the times that the harness saw itself.
+
+    Parameters
+    ----------
+    facts : RunFacts
+        As reported from inside.
+    interview : Interview
+        When the inside was ready, and how long each answer took.
+    sizes : sequence of int
+        Images of every batch, in the order of asking.
+
+    Returns
+    -------
+    RunFacts
+        Seconds of training lie between what there was room for and that minus the start-up.
+        Seconds per image get one more entry, for the harness's own batches: the share of the start
+        is as reported, and with all search steps it is what the answers took.
+    """
+    ready = interview.ready_seconds or 0.0
+    wall = min(max(facts.training["wall_s"], ready - STARTING_SECONDS), ready)
+    training = {**facts.training, "wall_s": wall if facts.trained else 0.0}
+    full = max(sizes)
+    pairs = zip(interview.answer_seconds, sizes, strict=True)
+    seen = np.array([seconds / size for seconds, size in pairs if size == full])
+    middle, high = float(np.median(seen)), float(np.quantile(seen, 0.95))
+    steps = facts.steps[-1]
+    start = 1.0
+    if steps and facts.cost["timings"]:
+        told = facts.cost["timings"][-1]
+        whole = told["start_median"] + steps * told["step_median"]
+        start = told["start_median"] / whole if whole > 0 else 0.0
+    entry = {
+        "batch": full,
+        "start_median": middle * start,
+        "start_p95": high * start,
+        "step_median": middle * (1 - start) / max(steps, 1),
+        "step_p95": high * (1 - start) / max(steps, 1),
+    }
+    timings = [one for one in facts.cost["timings"] if one["batch"] != full]
+    cost = {**facts.cost, "timings": [*timings, entry]}
+    return replace(facts, training=training, cost=cost)
 
 
 def _write_log(path: Path, log: bytes, run: RunReport) -> None:

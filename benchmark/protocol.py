@@ -72,8 +72,9 @@ class SlotOutput:
         ``(B, S, D)`` float32, finite. S is the same for every batch and at least
         ``SplitSpec.max_slots``; D is the method's ``slot_dim``. The order of the slots is free but
         fixed: slot j must mean the same thing in every image (the harness fits one assignment of
-        slots to scene slots on in-combination validation images and freezes it). A method with one
-        vector per image repeats it S times.
+        slots to scene slots on in-combination validation images and freezes it), unless the
+        method's card says that its slots are exchangeable, and it returns masks. A method with
+        one vector per image repeats it S times.
     presence : Tensor, optional
         ``(B, S)`` float32 in [0, 1], the probability that the slot is in use.
     masks : Tensor, optional
@@ -345,6 +346,9 @@ class MethodCard:
         Paper and equation that the method follows.
     note : str
         Anything a reader must know, for example deviations from the source.
+    slots : {"fixed", "exchangeable"}
+        Whether slot j means the same thing in every image. Exchangeable slots are matched to
+        objects image by image on masks, never on a scored factor; the method must return masks.
     """
 
     id: str
@@ -354,3 +358,4 @@ class MethodCard:
     data: DataTrack = "scratch"
     source: str = ""
     note: str = ""
+    slots: Literal["fixed", "exchangeable"] = "fixed"

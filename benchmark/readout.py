@@ -1,4 +1,6 @@
-"""Reading factors out of slots with linear models that see in-combination images only.
+"""Reading factors out of slots with models that see in-combination images only.
+
+The headline is linear (ridge, logistic); a network with two hidden layers of 256 is the second.
 
 Scaler, weights, regularisation and the assignment of method slots to scene slots are all fitted
 on ID-train and ID-val and then frozen. Refitting any of them on out-of-combination images, even
@@ -11,12 +13,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -32,6 +35,10 @@ if TYPE_CHECKING:
 
 LOGISTIC_C = (0.001, 0.01, 0.1, 1.0, 10.0)
 RIDGE_ALPHA = (1e4, 1e3, 1e2, 1e1, 1e0, 1e-1)
+MLP_ALPHA = (1e-1, 1e-3)
+MLP_SIZES = (256, 256)
+MLP_EPOCHS = 60
+Kind: TypeAlias = Literal["linear", "mlp"]
 KIND: Literal["linear"] = "linear"
 
 
@@ -53,7 +60,7 @@ class Representation:
 
 @dataclass(frozen=True)
 class FactorReadout:
-    """A fitted linear readout of one factor from one slot.
+    """A fitted readout of one factor from one slot.
 
     Attributes
     ----------
@@ -62,7 +69,7 @@ class FactorReadout:
     slot : int
         The method's slot it reads.
     regularisation : float
-        Chosen on ID-val: C of the logistic readout or alpha of ridge.
+        Chosen on ID-val: C of the logistic readout, alpha of ridge or of the network.
     score : float
         Its factor score on ID-val.
     scaler, model : object
@@ -134,6 +141,8 @@ def fit_readout(
     schema: Schema,
     *,
     only: Collection[str] | None = None,
+    kind: Kind = KIND,
+    match: tuple[int, ...] | None = None,
 ) -> Readout:
     """Fit readouts on ID-train, choose regularisation and slot assignment on ID-val.
 
@@ -145,6 +154,10 @@ def fit_readout(
         Scene slots and factors.
     only : collection of str, optional
         Fit only these factors (cheaper); the assignment always uses the recombined ones.
+    kind : {"linear", "mlp"}
+        Which readout.
+    match : tuple of int, optional
+        The method's slot of every scene slot, where that is settled; fitted without it.
 
     Returns
     -------
@@ -154,9 +167,9 @@ def fit_readout(
     wanted = schema.keys if only is None else only
     # These problems are too small for threads: with several, most time goes into waiting.
     with threadpool_limits(limits=1):
-        match = match_slots(train, val, schema)
+        match = match_slots(train, val, schema) if match is None else match
         fitted = {
-            f"{slot.name}.{factor.name}": _fit_best(train, val, slot, factor, match[number])
+            f"{slot.name}.{factor.name}": _fit_best(train, val, slot, factor, match[number], kind)
             for number, slot in enumerate(schema.slots)
             for factor in slot.factors
             if f"{slot.name}.{factor.name}" in wanted
@@ -185,7 +198,7 @@ def match_slots(train: Representation, val: Representation, schema: Schema) -> t
         factors = _deciding(slot, schema)
         for candidate in range(method_slots):
             scores = [
-                _fit_one(train, val, slot, factor, candidate, _middle(factor)).score
+                _fit_one(train, val, slot, factor, candidate, KIND, _middle(factor)).score
                 for factor in factors
             ]
             value[number, candidate] = np.mean(np.clip(scores, 0.0, 1.0))
@@ -204,11 +217,13 @@ def _middle(factor: Factor) -> float:
 
 
 def _fit_best(
-    train: Representation, val: Representation, slot: Slot, factor: Factor, index: int
+    train: Representation, val: Representation, slot: Slot, factor: Factor, index: int, kind: Kind
 ) -> FactorReadout:
     """Fit the whole grid; among equal ID-val scores the strongest regularisation wins."""
-    grid = LOGISTIC_C if factor.kind == "categorical" else RIDGE_ALPHA
-    fitted = [_fit_one(train, val, slot, factor, index, strength) for strength in grid]
+    grid: tuple[float, ...] = LOGISTIC_C if factor.kind == "categorical" else RIDGE_ALPHA
+    if kind == "mlp":
+        grid = MLP_ALPHA
+    fitted = [_fit_one(train, val, slot, factor, index, kind, strength) for strength in grid]
     return max(fitted, key=lambda readout: readout.score)
 
 
@@ -218,6 +233,7 @@ def _fit_one(
     slot: Slot,
     factor: Factor,
     index: int,
+    kind: Kind,
     strength: float,
 ) -> FactorReadout:
     key = f"{slot.name}.{factor.name}"
@@ -226,7 +242,8 @@ def _fit_one(
     scaler = StandardScaler().fit(features)
     model = None
     if factor.kind != "categorical" or len(np.unique(target)) > 1:
-        model = _fit_model(factor, np.asarray(scaler.transform(features)), target, strength)
+        fit = _fit_mlp if kind == "mlp" else _fit_model
+        model = fit(factor, np.asarray(scaler.transform(features)), target, strength)
     constant = int(target[0]) if factor.kind == "categorical" else 0
     draft = FactorReadout(factor, index, strength, 0.0, scaler, model, constant)
     sums, weights = contributions(factor, draft.predict(val.slots), val.factors[key])
@@ -244,6 +261,17 @@ def _fit_model(factor: Factor, features: Array, target: Array, strength: float) 
     if factor.kind == "periodic":
         target = np.stack([np.cos(target), np.sin(target)], axis=1)
     return Ridge(alpha=strength).fit(features, target)
+
+
+def _fit_mlp(factor: Factor, features: Array, target: Array, strength: float) -> Any:
+    if factor.kind == "periodic":
+        target = np.stack([np.cos(target), np.sin(target)], axis=1)
+    model = MLPClassifier if factor.kind == "categorical" else MLPRegressor
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a fixed number of epochs
+        return model(
+            hidden_layer_sizes=MLP_SIZES, alpha=strength, max_iter=MLP_EPOCHS, random_state=0
+        ).fit(features, target)
 
 
 def _decode(factor: Factor, model: Any, features: Array) -> Shaped[Array, " images"]:

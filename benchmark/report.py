@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from recombine.benchmark.result_further import Sources
 from recombine.benchmark.result_parts import (
     Artifacts,
     Check,
@@ -35,6 +36,8 @@ REFERENCE_GFLOP = 3.64
 CHANGE_LIMIT = 1e-3
 """Rounding changes slots by about 1e-6, batch statistics by 5e-2 and more."""
 
+COSTS = ("gflop_per_image", "seconds_per_image", "peak_rss_bytes", "params")
+TRAINING = ("real_images_seen", "generated_images_seen", "configs_tried", "wall_s")
 AFTER_SEARCH: dict[str, Literal["search", "replay+search"]] = {
     "direct": "search",
     "replay": "replay+search",
@@ -257,12 +260,42 @@ def checks_of(facts: Sequence[RunFacts], steps: int) -> Checks:
         Predictions that are not finite or not complete never get here, they are refused.
     """
     at = facts[0].steps.index(steps)
+    asked = all(len(one.batch_change) == len(one.steps) for one in facts)  # not of a given file
     return Checks(
         finite=True,
         coverage_once=True,
-        batch_invariance=_check(max(one.batch_change[at] for one in facts)),
-        repeatability=_check(max(one.repeat_change[at] for one in facts)),
+        batch_invariance=_check(max(one.batch_change[at] for one in facts)) if asked else None,
+        repeatability=_check(max(one.repeat_change[at] for one in facts)) if asked else None,
     )
+
+
+def sources_of(facts: Sequence[RunFacts]) -> Sources:
+    """Return who vouches for the numbers that no label can check.
+
+    Parameters
+    ----------
+    facts : sequence of RunFacts
+        Of all seeds.
+
+    Returns
+    -------
+    Sources
+        An object of this process is measured by it. From a sandbox, counts and costs are its own
+        report, bounded where the harness saw them too. Of a given file everything is
+        self-reported or unknown.
+    """
+    kind = facts[0].isolation
+    figures: dict[str, str]
+    if kind == "file":
+        figures = {**dict.fromkeys(COSTS, "unknown"), **dict.fromkeys(TRAINING, "self-reported")}
+    elif kind == "none":
+        figures = dict.fromkeys((*COSTS, *TRAINING), "measured")
+    else:
+        figures = dict.fromkeys((*COSTS, *TRAINING), "self-reported")
+        figures |= dict.fromkeys(("wall_s", "seconds_per_image"), "bounded")
+    # Only the method knows what it made itself, and what it compared.
+    figures |= dict.fromkeys(("generated_images_seen", "configs_tried"), "self-reported")
+    return Sources.model_validate({"sandbox": kind, "figures": figures})
 
 
 def artifacts_of(paths: Sequence[Path], facts: Sequence[RunFacts]) -> Artifacts:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 from pydantic import BaseModel, StringConstraints, model_validator
 
+from recombine.benchmark.result_further import Further, Sources
 from recombine.benchmark.result_parts import (
     Artifacts,
     Checks,
@@ -38,14 +39,15 @@ from recombine.benchmark.result_parts import (
 from recombine.renderer.atomic import write_bytes
 from recombine.renderer.errors import IntegrityError, InvalidInputError
 
-SCHEMA_VERSION: Literal["1.0"] = "1.0"
+SCHEMA_VERSION: Literal["1.1"] = "1.1"
+"""1.1 adds `sources` and `further`; files of 1.0 are still read."""
 MAX_BYTES = 16 * 2**20
 
 
 class Result(Strict):
     """One entry of the leaderboard. Make it with ``Result.sealed`` or ``Result.load``."""
 
-    schema_version: Literal["1.0"]
+    schema_version: Literal["1.0", "1.1"]
     result_id: Sha256
     """SHA-256 of the canonical JSON of everything else."""
     created: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
@@ -68,9 +70,15 @@ class Result(Strict):
     environment: Environment
     checks: Checks
     artifacts: Artifacts
+    sources: Sources | None = None
+    """Since 1.1."""
+    further: Further | None = None
+    """Since 1.1."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.schema_version == "1.0" and {"sources", "further"} & self.model_fields_set:
+            raise ValueError("sources and further exist since schema 1.1")
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise ValueError("seeds must be different and at least one")
         for score in (self.scores.id_test, self.scores.ooc_test):
@@ -111,6 +119,8 @@ class Result(Strict):
         plain = {name: _plain(value) for name, value in fields.items()}
         plain |= {"schema_version": SCHEMA_VERSION, "result_id": "0" * 64}
         draft = cls._parse(_dumps(plain), "Result.sealed")
+        # Defaults are written out, so that every file of one version has the same keys.
+        draft = cls._parse(_dumps(draft.model_dump(mode="json")), "Result.sealed")
         return draft.model_copy(update={"result_id": draft.expected_id()})
 
     @classmethod
@@ -172,9 +182,7 @@ class Result(Strict):
             raise IntegrityError(
                 "Result.save: result_id does not match the content; build it with Result.sealed"
             )
-        text = json.dumps(
-            self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False
-        )
+        text = json.dumps(self._content(), indent=1, ensure_ascii=False, allow_nan=False)
         write_bytes(target, (_compact_rows(text) + "\n").encode())
         return target
 
@@ -186,8 +194,13 @@ class Result(Strict):
         str
             64 hexadecimal digits. Canonical: keys sorted, no spaces, UTF-8, shortest floats.
         """
-        content = self.model_dump(mode="json", exclude={"result_id"})
+        content = self._content()
+        del content["result_id"]
         return hashlib.sha256(_dumps(content)).hexdigest()
+
+    def _content(self) -> dict[str, Any]:
+        """Return what the file holds: a file of an earlier version keeps its keys, and its hash."""
+        return self.model_dump(mode="json", exclude_unset=True)
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:

@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from recombine.benchmark import report, stats, tables
+from recombine.benchmark import report, score_further, stats, tables
 from recombine.benchmark.grid import GridEvent, Job, run_grid
 from recombine.benchmark.harness import RunOptions, readout_indices, scored_indices
 from recombine.benchmark.loading import load_learner
 from recombine.benchmark.predictions import Predictions, read_predictions
 from recombine.benchmark.protocol import TrainBudget
-from recombine.benchmark.readout import KIND, Readout, Representation, fit_readout
+from recombine.benchmark.readout import KIND, Readout, fit_readout
 from recombine.benchmark.result import Result
+from recombine.benchmark.result_further import Further
 from recombine.benchmark.result_parts import ComputeCurve, Score, Scores
 from recombine.benchmark.result_parts import Readout as ReadoutPart
+from recombine.benchmark.score_identifiability import decoder_part, identifiability_part
+from recombine.benchmark.score_readouts import readout_variants
+from recombine.benchmark.score_views import View, readable_steps, view_of
 from recombine.renderer.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -41,6 +45,7 @@ SAME = ("steps", "card", "kind", "trained", "code", "settings", "dataset", "opti
 class _Evidence:
     """All that is known at one step count."""
 
+    views: tuple[View, ...]
     readouts: tuple[Readout, ...]
     id_predicted: tuple[Mapping[str, Array], ...]
     ooc_predicted: tuple[Mapping[str, Array], ...]
@@ -144,17 +149,14 @@ def score(
     read.sort(key=lambda pair: pair[1].facts.seed)
     files, runs = [path for path, _ in read], [run for _, run in read]
     options = _check_runs(runs, dataset)
-    steps = runs[0].facts.steps
+    steps = readable_steps(runs[0])
     reported = tuple(dict.fromkeys((steps[0], steps[-1])))
     images = readout_indices(dataset, options)
     evidence = {
         step: _evidence(runs, dataset, step, images, full=step in reported) for step in steps
     }
     curve = _curve(runs, evidence)
-    return [
-        _result(files, runs, dataset, step, evidence[step], curve, images, trust)
-        for step in reported
-    ]
+    return [_result(files, dataset, evidence[step], curve, options, trust) for step in reported]
 
 
 def _check_runs(runs: Sequence[Predictions], dataset: DatasetLike) -> RunOptions:
@@ -227,36 +229,22 @@ def _evidence(
     schema = dataset.schema
     only = None if full else schema.recombined
     val = dataset.indices("id_val")
+    views = tuple(view_of(run, dataset, step) for run in runs)
     readouts = tuple(
-        fit_readout(
-            _representation(run, dataset, step, images),
-            _representation(run, dataset, step, val),
-            schema,
-            only=only,
-        )
-        for run in runs
+        fit_readout(view.known(images), view.known(val), schema, only=only, match=view.match)
+        for view in views
     )
     predicted = []
     scores = []
     for name in ("id_test", "ooc_test"):
         split = tables.split_of(dataset, name)
         answers = tuple(
-            readout.predict(run.slots[step][run.rows(split.indices)])
-            for run, readout in zip(runs, readouts, strict=True)
+            readout.predict(view.at(split.indices))
+            for view, readout in zip(views, readouts, strict=True)
         )
         predicted.append(answers)
         scores.append(tables.score_split(dataset, split, answers))
-    return _Evidence(readouts, predicted[0], predicted[1], scores[0], scores[1])
-
-
-def _representation(
-    run: Predictions, dataset: DatasetLike, step: int, indices: Int[Array, " n"]
-) -> Representation:
-    latents = dataset.latents
-    return Representation(
-        run.slots[step][run.rows(indices)],
-        {key: latents[key][indices] for key in dataset.schema.keys},
-    )
+    return _Evidence(views, readouts, predicted[0], predicted[1], scores[0], scores[1])
 
 
 def _curve(runs: Sequence[Predictions], evidence: Mapping[int, _Evidence]) -> ComputeCurve:
@@ -274,24 +262,21 @@ def _curve(runs: Sequence[Predictions], evidence: Mapping[int, _Evidence]) -> Co
 
 def _result(
     paths: Sequence[Path],
-    runs: Sequence[Predictions],
     dataset: DatasetLike,
-    step: int,
     evidence: _Evidence,
     curve: ComputeCurve,
-    images: Int[Array, " labelled"],
+    options: RunOptions,
     trust: str,
 ) -> Result:
-    facts = [run.facts for run in runs]
+    facts = [view.run.facts for view in evidence.views]
+    step = evidence.views[0].step
     inside, outside = (tables.split_of(dataset, name) for name in ("id_test", "ooc_test"))
-    paired = tables.paired_gap_of(
-        dataset,
-        inside,
-        outside,
-        tables.correct_images(dataset, inside, evidence.id_predicted),
-        tables.correct_images(dataset, outside, evidence.ooc_predicted),
-    )
-    ooc_shares = tables.shares(evidence.ooc_test)
+    correct = {
+        "id_test": tables.correct_images(dataset, inside, evidence.id_predicted),
+        "ooc_test": tables.correct_images(dataset, outside, evidence.ooc_predicted),
+    }
+    paired = tables.paired_gap_of(dataset, inside, outside, correct["id_test"], correct["ooc_test"])
+    images = readout_indices(dataset, options)
     return Result.sealed(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         trust=report.trust_of(facts[0]) if trust == "witnessed" else trust,
@@ -305,12 +290,47 @@ def _result(
         gap=tables.gap_of(evidence.id_test, evidence.ooc_test),
         paired_gap=paired,
         worst_cells=tables.worst_cells_of(evidence.ooc_test),
-        smallest_detectable_difference=stats.smallest_detectable_difference(ooc_shares),
+        smallest_detectable_difference=stats.smallest_detectable_difference(
+            tables.shares(evidence.ooc_test)
+        ),
         compute_curve=curve,
         compute=report.compute_of(facts, step),
         environment=dict(facts[0].environment),
         checks=report.checks_of(facts, step),
         artifacts=report.artifacts_of(paths, facts),
+        sources=report.sources_of(facts),
+        further=_further(evidence, dataset, correct, options),
+    )
+
+
+def _further(
+    evidence: _Evidence,
+    dataset: DatasetLike,
+    correct: Mapping[str, Array],
+    options: RunOptions,
+) -> Further:
+    """Compute what the answers allow; the slower parts only for runs with ``RunOptions.full``."""
+    views, readouts = evidence.views, evidence.readouts
+    matches = [one.slot_match for one in readouts]
+    answers = {"id_test": evidence.id_predicted, "ooc_test": evidence.ooc_predicted}
+    slow: dict[str, Any] = {}
+    if options.full:
+        shares = [tables.shares(one) for one in (evidence.id_test, evidence.ooc_test)]
+        found = readout_variants(views, readouts, options, *shares)
+        slow = {
+            "readouts": found.readouts,
+            "gap_parts": found.gap_parts,
+            "selectivity": found.selectivity,
+            "identifiability": identifiability_part(views, options),
+            "decoder": decoder_part([view.run.facts for view in views]),
+        }
+    return Further(
+        matching=score_further.matching_part(views),
+        masks=score_further.mask_part(views),
+        sets=score_further.set_part(views, matches, answers),
+        by_visibility=score_further.visibility_bins(dataset, correct),
+        by_interaction=score_further.interaction_bins(dataset, correct),
+        **slow,
     )
 
 

@@ -33,6 +33,7 @@ class Doctor:
         found["disk free here"] = f"{shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB"
         found |= _blender()
         found |= _torch()
+        found["isolation"] = _isolation()
         if self.json:
             say.emit(found)
         else:
@@ -61,6 +62,21 @@ def _probe() -> dict[str, str]:
 
     probe.test_render()
     return probe.versions()
+
+
+def _isolation() -> str:
+    """Tell whether submitted code can be shut in here, and how to get there."""
+    import subprocess
+
+    from recombine.benchmark.isolation_bwrap import require_bwrap
+    from recombine.renderer.errors import ResourceError
+
+    try:
+        path = require_bwrap()
+    except ResourceError as error:
+        return f"not ready: {error}"
+    ran = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    return f"ok: {ran.stdout.strip()}, can make namespaces"
 
 
 def _torch() -> dict[str, str]:

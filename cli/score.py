@@ -11,22 +11,31 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
+    from recombine.benchmark.harness import RunOptions
     from recombine.benchmark.isolation import AnySubmission
+    from recombine.benchmark.result import Result
+    from recombine.renderer.reader import Dataset
 
 
 @dataclass(frozen=True)
 class Score:
     """Train a submission with several seeds, ask it blindly, and write its result files.
 
-    A submission is `file.py:Class`, `package.module:Class` or the name of a baseline
-    (supervised, autoencoder, autoencoder-replay). A class with `fit` is trained here; see the
-    docstring of `recombine.benchmark.protocol` for the few methods it needs. In- and
+    A submission is `file.py:Class`, `package.module:Class`, the name of a baseline (supervised,
+    autoencoder, autoencoder-replay), a model of a public library (`timm:resnet18`, `hf:OWNER/NAME`,
+    with `?weights=FILE` offline) under the standard slot head, or predictions made elsewhere: a
+    .safetensors file, or a folder with one per seed (see `recombine questions`). A class with
+    `fit` is trained here; see the docstring of `recombine.benchmark.protocol` for the few methods
+    it needs. In- and
     out-of-combination images come interleaved, without labels; readouts are fitted on ID images.
     A method that searches is read at several step counts of one run and gives two results:
     without search and with it. Finished seeds are kept and found again.
 
-    Code that is not a baseline runs under bubblewrap: no network, no files of this machine but
-    its own folder, no labels but those of its track.
+    --full adds what takes longer: label budgets of 100, 1,000 and 10,000, a readout by a network,
+    two controls (permuted labels, oracle), identifiability, and what the decoder does.
+
+    Code that is not a baseline or of a public library runs under bubblewrap: no network, no files
+    of this machine but its own folder, no labels but those of its track.
 
     Example: recombine score supervised --data runs/smoke --seeds 5
     """
@@ -45,6 +54,10 @@ class Score:
     """Search steps at which a searching method is read, from 0."""
     readout_labels: int = 1000
     """ID training images on which the readout is fitted."""
+    full: bool = False
+    """Also compute the slower parts of a result: more readouts, controls, decoder diagnostics."""
+    key: Path | None = None
+    """Key file of `recombine questions --key`, for predictions made elsewhere."""
     workers: int = 2
     """Parallel processes, one thread each."""
     trust_local: bool = False
@@ -58,26 +71,12 @@ class Score:
 
     def run(self) -> int:
         """Score, save and print."""
-        from recombine.benchmark.harness import RunOptions
-        from recombine.benchmark.loading import card_of
-        from recombine.benchmark.score import score_submission
-        from recombine.cli.submissions import save_results, seed_list, show, watch
+        from recombine.cli.submissions import run_options, save_results, show
         from recombine.renderer.reader import Dataset
 
         dataset = Dataset(self.data)
-        seeds = seed_list(self.seeds)
-        submission = self._submission()
-        name = card_of(submission).id
-        with say.progress(f"score {name}, runs", quiet=self.json) as progress:
-            results = score_submission(
-                submission,
-                dataset,
-                seeds=seeds,
-                out_dir=self.out / "runs" / name,
-                options=RunOptions(steps=self.steps, readout_labels=self.readout_labels),
-                workers=self.workers,
-                progress=watch(progress, len(seeds), quiet=self.json),
-            )
+        options = run_options(readout_labels=self.readout_labels, full=self.full, steps=self.steps)
+        results = self._given(dataset, options) or self._run(dataset, options)
         paths = save_results(results, self.out)
         if self.json:
             say.emit([str(p) for p in paths])
@@ -87,6 +86,35 @@ class Score:
             say.line(f"result: {path}")
         say.line(f"compare: recombine board build --results {self.out} --data {self.data}")
         return 0
+
+    def _given(self, dataset: Dataset, options: RunOptions) -> list[Result]:
+        """Score predictions files, if that is what the submission is."""
+        from recombine.cli.submissions import given_files, score_given
+
+        files = given_files(self.submission)
+        if not files:
+            return []
+        return score_given(files, dataset, options, key=self.key, out=self.out / "runs")
+
+    def _run(self, dataset: Dataset, options: RunOptions) -> list[Result]:
+        """Train with every seed, ask, and score."""
+        from recombine.benchmark.loading import card_of
+        from recombine.benchmark.score import score_submission
+        from recombine.cli.submissions import seed_list, watch
+
+        seeds = seed_list(self.seeds)
+        submission = self._submission()
+        name = card_of(submission).id
+        with say.progress(f"score {name}, runs", quiet=self.json) as progress:
+            return score_submission(
+                submission,
+                dataset,
+                seeds=seeds,
+                out_dir=self.out / "runs" / name,
+                options=options,
+                workers=self.workers,
+                progress=watch(progress, len(seeds), quiet=self.json),
+            )
 
     def _submission(self) -> AnySubmission:
         """Return a baseline as an object, and anything else shut in."""

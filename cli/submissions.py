@@ -10,8 +10,10 @@ from recombine.cli import say
 
 if TYPE_CHECKING:
     from recombine.benchmark.grid import GridEvent
+    from recombine.benchmark.harness import RunOptions
     from recombine.benchmark.loading import Submission
     from recombine.benchmark.result import Result
+    from recombine.renderer.reader import Dataset
 
 COLUMNS = ("method", "inference", "ID", "OOC", "gap", "GFLOP/image", "images seen", "seeds")
 
@@ -55,6 +57,46 @@ def seed_list(count: int) -> range:
     if not 1 <= count <= 100:
         raise UsageError(f"--seeds: expected 1 to 100; got {count}. 5 make an unmarked entry.")
     return range(count)
+
+
+def run_options(
+    *, readout_labels: int, full: bool, steps: tuple[int, ...] | None = None
+) -> RunOptions:
+    """Return run options from the words of a command line."""
+    from recombine.benchmark.harness import DEFAULT_STEPS, RunOptions
+
+    return RunOptions(steps=steps or DEFAULT_STEPS, readout_labels=readout_labels, full=full)
+
+
+def given_files(submission: str) -> list[Path]:
+    """Return the predictions files that a text names: one, or all of a folder; none otherwise."""
+    path = Path(submission)
+    if path.suffix == ".safetensors":
+        return [path]
+    return sorted(path.glob("*.safetensors")) if path.is_dir() else []
+
+
+def score_given(
+    files: Sequence[Path], dataset: Dataset, options: RunOptions, *, key: Path | None, out: Path
+) -> list[Result]:
+    """Check predictions made elsewhere, keep them in our form, and score them."""
+    from recombine.benchmark.harness import scored_indices
+    from recombine.benchmark.predictions import write_predictions
+    from recombine.benchmark.predictions_given import is_given, read_given
+    from recombine.benchmark.predictions_questions import load_key
+    from recombine.benchmark.score import score
+
+    dataset.check()
+    kept = []
+    for path in files:
+        if not is_given(path):
+            kept.append(path)  # of an earlier run here: checked when it is read
+            continue
+        indices, secret = scored_indices(dataset, options), load_key(key, dataset)
+        found = read_given(path, dataset, indices, options=options, key=secret)
+        kept.append(out / found.facts.card["id"] / f"seed-{found.facts.seed}.safetensors")
+        write_predictions(kept[-1], found)
+    return score(kept, dataset)
 
 
 def watch(progress: say.Progress, total: int, *, quiet: bool) -> Any:

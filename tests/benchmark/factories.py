@@ -105,6 +105,8 @@ def make_result(
         "compute": _compute(steps[-1]),
         "environment": _environment(),
         "checks": _checks(),
+        "sources": {"sandbox": "none", "figures": {"wall_s": "measured"}},
+        "further": {},
         "artifacts": {
             "predictions": [
                 {"seed": s, "file": f"seed-{s}.safetensors", "sha256": f"{s:064x}", "bytes": 1000}
