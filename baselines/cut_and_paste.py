@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Int
 
-    from recombine.benchmark.data import TrainData
+    from recombine.baselines.replay import Draw
+    from recombine.benchmark.data import Batch, TrainData
     from recombine.benchmark.protocol import RunLog, TrainBudget
 
 _ENCODER = Schedule(steps=300)
@@ -121,29 +122,33 @@ class CutAndPaste:
                 precision=self.precision,
             )
             first = first_images(data, first_count(data, share), seed)
-            if first.masks is None:
-                raise InvalidInputError(
-                    "cut-and-paste: expected masks to cut along, got none; serve the fields of "
-                    "the 'weak' or 'supervised' track"
-                )
             model.center, model.spread = standard(layout, slot_vectors(layout, first.factors))
-            slots = model.targets(first.factors)
-            grounds = Compositor(layout, data.spec.image_hw, 1)
-            initialise(grounds, slots, first.images, first.masks)
-            masks, images = first.masks, first.images
-
-            def draw() -> tuple[Tensor, Tensor]:
-                drawn, sources = rows_of(slots, self.pasted, generator)
-                with torch.no_grad():
-                    ground = grounds.background(drawn)
-                made = paste(images, masks, ground, sources[:, list(grounds.objects)])
-                return (made + self.noise * torch.randn_like(made)).clamp(0, 1), drawn
-
+            draw = self._source(model, first, generator)
             encoder = self.encoder.within(share)
             train_recognition(model, data, encoder, seed=seed, log=log, deadline=deadline)
             schedule = self.paste.within(share)
             train_anchored(model, draw, data, schedule, seed=seed, log=log, deadline=deadline)
         return RecognitionEncoder(model)
+
+    def _source(self, model: Recognition, first: Batch, generator: torch.Generator) -> Draw:
+        """Return the source of pasted images with their slots."""
+        if first.masks is None:
+            raise InvalidInputError(
+                "cut-and-paste: expected masks to cut along, got none; serve the fields of the "
+                "'weak' or 'supervised' track"
+            )
+        images, masks, slots = first.images, first.masks, model.targets(first.factors)
+        grounds = Compositor(model.layout, model.image_hw, 1)
+        initialise(grounds, slots, images, masks)
+
+        def draw() -> tuple[Tensor, Tensor]:
+            drawn, sources = rows_of(slots, self.pasted, generator)
+            with torch.no_grad():
+                ground = grounds.background(drawn)
+            made = paste(images, masks, ground, sources[:, list(grounds.objects)])
+            return (made + self.noise * torch.randn_like(made)).clamp(0, 1), drawn
+
+        return draw
 
 
 def rows_of(
