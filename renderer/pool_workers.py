@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import pickle
 import resource
 import signal
 import sys
@@ -21,6 +20,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -233,7 +233,7 @@ def _attempt(call: Callable[[], Any]) -> tuple[BaseException | None, Any]:
 def _portable(error: Exception) -> Exception:
     # Some exceptions cannot be rebuilt in another process; their text always can.
     try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301  (what this process just made)
+        ForkingPickler.loads(ForkingPickler.dumps(error))  # as the pipe will
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
