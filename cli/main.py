@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("data:Verify", "re-derive every claim about a dataset; seals a certificate"),
     "preview": ("data:Preview", "draw the contact sheet of a dataset"),
     "rerender": ("rerender:Rerender", "draw one image again: check its bits or see it larger"),
+    "card": ("card:Card", "write the data card of a preset: README, sheet, certificate"),
     "export": ("data:Export", "write a dataset as Parquet, WebDataset or image folder"),
     "interaction": ("interaction:Interaction", "measure how much objects interact in the pixels"),
     "counterfactual": ("interaction:Counterfactual", "write exact influence masks of edits"),

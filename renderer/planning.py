@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -56,6 +57,23 @@ def make_plan(preset: Preset) -> Plan:
         cycles_seed=np.array([r.cycles_seed for r in rows], np.int64),
         tries=np.array([r.tries for r in rows], np.int64),
     )
+
+
+def image_counts(preset: Preset) -> dict[str, int]:
+    """Return how many images every split of a preset has, without drawing any latent.
+
+    Parameters
+    ----------
+    preset : Preset
+        The recipe.
+
+    Returns
+    -------
+    dict of str to int
+        In the order of the plan; splits that are off are missing.
+    """
+    crossed = math.prod(preset.schema.factor(k).size for k in preset.schema.crossed)
+    return {p.split: crossed * sum(map(len, p.blocks)) for p in _parts(preset)}
 
 
 @dataclass(frozen=True)
