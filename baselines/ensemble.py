@@ -43,12 +43,12 @@ class Ensemble(SlotSupervision):
         inference="direct",
         supervision="supervised",
         source="",
-        note="Control: three supervised slot encoders answer about 24 shifted and brightened "
+        note="Control: three supervised slot encoders answer about 9 shifted and brightened "
         "views each, at about the operations of 30 steps of search; answers are averaged.",
     )
 
     members: int = 3
-    views: int = 24
+    views: int = 9
 
     def fit(  # type: ignore[override]
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
@@ -108,8 +108,8 @@ def view(
     images : Tensor
         ``(B, 3, H, W)`` in [0, 1].
     number : int
-        Which view: shifts of up to 1/32 of the image in both directions, edges repeated, and
-        brightness factors of 0.9, 1 and 1.1.
+        Which view, the sequence repeats after 9: shifts of up to 1/32 of the image in both
+        directions, edges repeated, each with a brightness factor of 0.9, 1 or 1.1.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def view(
     padded = torch.nn.functional.pad(images, (reach,) * 4, mode="replicate")
     height, width = images.shape[2:]
     shifted = padded[:, :, reach + down :, reach + across :][:, :, :height, :width]
-    return (shifted * (0.9 + 0.1 * (number // 9 % 3))).clamp(0, 1)
+    return (shifted * (0.9 + 0.1 * ((number + number // 3) % 3))).clamp(0, 1)
 
 
 SIZES: dict[str, dict[str, Ensemble]] = {

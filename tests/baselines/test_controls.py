@@ -14,10 +14,10 @@ from recombine.baselines.cut_and_paste import CutAndPaste, paste, rows_of
 from recombine.baselines.decoders import Compositor
 from recombine.baselines.decoders_factored import FactoredPatch
 from recombine.baselines.encoders import SlotEncoder
-from recombine.baselines.ensemble import view
+from recombine.baselines.ensemble import EnsembleEncoder, view
 from recombine.baselines.inverter import Inversion, SearchSettings, class_entropy
 from recombine.baselines.losses import mask_loss, matched_masks, recombine, recombine_factors
-from recombine.baselines.recognition import Recognition
+from recombine.baselines.recognition import Recognition, RecognitionEncoder
 from recombine.baselines.regression import Regressor
 from recombine.baselines.slot_attention import SlotAttention
 from recombine.baselines.slotmodel import build_decoder
@@ -26,6 +26,7 @@ from recombine.baselines.slotwise import SlotAutoencoder
 from recombine.baselines.starts import ManyStarts
 from recombine.baselines.supervision import SlotSupervision
 from recombine.baselines.tangent import bend, directions, tangents
+from recombine.benchmark.flops import count_flops
 from recombine.benchmark.protocol import SplitSpec, TrainBudget
 from recombine.renderer.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog
@@ -300,14 +301,30 @@ def test_slots_compete_for_tokens(drawn_fixture: Data) -> None:
 def test_views_are_shifts_and_the_first_is_the_image() -> None:
     images = torch.rand(2, 3, 32, 32, generator=_draw())
     assert torch.equal(view(images, 0), images)
-    number = 9 + 3 * 2 + 1  # brightness 1, one pixel across, none down
-    moved = view(images, number)
+    moved = view(images, 7)  # brightness 0.9, one pixel across, none down
     assert moved.shape == images.shape
     assert not torch.equal(moved, images)
-    down, across = number // 1 % 3 - 1, number // 3 % 3 - 1
-    assert (down, across) == (0, 1)
-    assert torch.equal(moved[:, :, :, :-1], images[:, :, :, 1:])
-    assert torch.allclose(view(images, 4), images * 0.9)
+    assert torch.allclose(moved[:, :, :, :-1], 0.9 * images[:, :, :, 1:])
+    assert torch.allclose(view(images, 4), (images * 1.1).clamp(0, 1))
+
+
+def test_the_ensemble_costs_as_much_as_thirty_steps_of_search() -> None:
+    torch.manual_seed(0)
+    row, base = load_baseline("ensemble"), load_baseline("autoencoder")
+    layout, images = layout_of(SplitSpec((64, 64), 2, FACTORS)), torch.rand(2, 3, 64, 64)
+    models = [row.model(layout, (64, 64)).eval() for _ in range(row.members)]
+    ensemble = EnsembleEncoder([RecognitionEncoder(model) for model in models], row.views)
+    decoder = build_decoder(base.kind, layout, (64, 64), base.decoder_width, light=base.light)
+    search = Inversion(models[0], decoder, SearchSettings(), "float32")
+
+    def searched() -> None:
+        state = search.init(images)
+        for _ in range(30):
+            state = search.step(images, state)
+
+    with torch.no_grad():
+        looked = count_flops(lambda: ensemble.encode(images)).flops
+    assert looked == pytest.approx(count_flops(searched).flops, rel=0.1)
 
 
 def test_floors_answer_what_they_say(drawn_fixture: Data) -> None:
