@@ -10,7 +10,7 @@ observation (the cycle), which certifies nothing about the latents.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -145,10 +145,11 @@ def work(settings: Settings) -> Work[Unit]:
         To be given to `analysis.run`.
     """
     units = []
+    each = replace(settings, seeds=1, encoders=())  # more seeds or sizes keep what is there
     for seed, family in product(range(settings.seeds), (*INVERTIBLE, *FOLDED)):
-        units.append(Unit(family, seed, 0, 0, False, settings))
+        units.append(Unit(family, seed, 0, 0, False, each))
         units += [
-            Unit(family, seed, width, depth, (width, depth) == settings.encoders[-1], settings)
+            Unit(family, seed, width, depth, (width, depth) == settings.encoders[-1], each)
             for width, depth in settings.encoders
         ]
     return Work(NAME, units, measure, VERSION)
@@ -201,7 +202,7 @@ def claims(rows: Sequence[Row], settings: Settings) -> list[Claim]:
     Returns
     -------
     list of Claim
-        Six; geometric means over seeds.
+        Seven; geometric means over seeds.
     """
     small, large = settings.encoders[0], settings.encoders[-1]
 
@@ -213,8 +214,8 @@ def claims(rows: Sequence[Row], settings: Settings) -> list[Claim]:
 
     return [
         _ordered(
-            "well conditioned: a larger encoder is better, and search beats every encoder",
-            search=search("random_nmse_z", "cond 1"),
+            "well conditioned: a larger encoder is better, search from several starts is best",
+            search=search("best_nmse_z", "cond 1"),
             large=error("nmse_z", "cond 1"),
             small=error("nmse_z", "cond 1", small),
         ),
@@ -241,11 +242,14 @@ def claims(rows: Sequence[Row], settings: Settings) -> list[Claim]:
             large=error("nmse_x", "all folds"),
         ),
         _ordered(
-            "folds: search regenerates the observation from latents that are further off",
-            search_x=search("random_nmse_x", "all folds"),
-            encoder_x=error("nmse_x", "all folds"),
-            encoder_z=error("nmse_z", "all folds"),
-            search_z=search("random_nmse_z", "all folds"),
+            "folds: search regenerates the observation better than the encoder",
+            search=search("random_nmse_x", "all folds"),
+            encoder=error("nmse_x", "all folds"),
+        ),
+        _ordered(
+            "folds: and yet its latents are further off, on the wrong branch",
+            encoder=error("nmse_z", "all folds"),
+            search=search("random_nmse_z", "all folds"),
         ),
     ]
 

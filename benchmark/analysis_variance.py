@@ -13,7 +13,7 @@ Latents are uniform, so the code is standard normal and the decoder reads its di
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -163,7 +163,8 @@ def work(settings: Settings) -> Work[Unit]:
         To be given to `analysis.run`.
     """
     pairs = product(range(settings.seeds), settings.variances)
-    units = [Unit(variance, seed, settings) for seed, variance in pairs]
+    each = replace(settings, seeds=1, variances=())  # a longer sweep keeps what is there
+    units = [Unit(variance, seed, each) for seed, variance in pairs]
     return Work(NAME, units, measure, VERSION)
 
 

@@ -61,7 +61,10 @@ def test_search_ends_nearer_than_it_began():
 
 def test_the_tiny_study_runs_resumes_and_repeats(tmp_path):
     settings = replace(study.TINY, steps=20, search_steps=5)
-    rows = analysis.run(study.work(settings), tmp_path / "a")
+    rows = analysis.run(study.work(settings), tmp_path)
+    more = replace(settings, seeds=2)
+    known = {analysis._path(study.work(more), unit, tmp_path) for unit in study.work(more).units}
+    assert sum(path.is_file() for path in known) == len(rows)  # more seeds keep the first
     assert len(rows) == 5 * (1 + len(settings.encoders))
     searches = [row for row in rows if row["width"] == 0]
     assert all(row["best_nmse_x"] <= row["random_nmse_x"] for row in searches)
@@ -71,7 +74,7 @@ def test_the_tiny_study_runs_resumes_and_repeats(tmp_path):
     again = study.measure(unit)
     (first,) = [r for r in rows if (r["family"], r["width"]) == ("cond 10", 8)]
     assert first["nmse_z"] == pytest.approx(again["nmse_z"], rel=1e-4)
-    assert len(study.claims(rows, settings)) == 6
+    assert len(study.claims(rows, settings)) == 7
 
 
 def made_up(**over):
@@ -86,7 +89,7 @@ def made_up(**over):
                          "nmse_x": better * x, "encoder_nmse_z": 0.8 * z})  # fmt: skip
         fails = family != "cond 1"
         rows.append({"family": family, "width": 0, "random_nmse_z": 10 * z if fails else z / 10,
-                     "random_nmse_x": 1e-5})  # fmt: skip
+                     "random_nmse_x": 1e-5, "best_nmse_z": z if fails else z / 20})  # fmt: skip
     for row in rows:
         row.update(over.get(row["family"].replace(" ", "_"), {}))
     return rows
@@ -96,6 +99,6 @@ def test_claims_hold_on_the_published_pattern_and_fail_without_it():
     settings = study.Settings()
     assert all(claim.holds for claim in study.claims(made_up(), settings))
     broken = study.claims(made_up(cond_100={"nmse_x": 1.0}), settings)
-    assert [claim.holds for claim in broken] == [True, True, False, True, True, True]
+    assert [claim.holds for claim in broken] == [True, True, False, True, True, True, True]
     assert broken[2].evidence == pytest.approx({"cond_100": 1.0, "cond_1": 0.0009})
     assert not any(math.isnan(v) for claim in broken for v in claim.evidence.values())
