@@ -159,13 +159,13 @@ def stability(e: Evidence) -> Check:
         return Check("stability", "stated", claim, found)
     if split["geometry"] == "orbit" and not split["modulus"]:
         return outcome("stability", claim, False, "residues are modulo the length of the lists")
-    parts = [(SPLITS[s], None, np.flatnonzero(e.split(s))) for s in (ID_VAL, ID_TEST, OOC_TEST)]
+    sides: dict[int, int | str] = {ID_VAL: 0, ID_TEST: 0, OOC_TEST: "ooc"}
+    parts = [(SPLITS[s], side, np.flatnonzero(e.split(s))) for s, side in sides.items()]
     parts += [("id_train", r, rows) for r, rows in rungs(e)]
     strays, count = [], 0
-    for name, rung, rows in parts:
+    for name, side, rows in parts:
         for cell in sorted(cells_of(e, rows)):
             names = e.schema.cell_names(cell)
-            side = "ooc" if name == SPLITS[OOC_TEST] else rung or 0
             labels = grown(names, e.schema.recombined, split["labels"])
             count += 1
             if labels is None or not rule(labels, side, split):

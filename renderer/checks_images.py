@@ -98,8 +98,15 @@ def accounting(e: Evidence) -> Check:
     claim = "every cell of a split has its share of images; placements are rejected by block only"
     found, uneven = [], []
     slack = 1 if e.config["sizes"].get("cells") else 0
-    groups = [(f"id_train rung {r}", r, rows) for r, rows in rungs(e)]
-    parts = ((ID_VAL, 0), (ID_TEST, 0), (OOC_TEST, "ooc"), (OOC_VAL, "ooc"))
+    groups: list[tuple[str, int | str, Array]] = [
+        (f"id_train rung {r}", r, rows) for r, rows in rungs(e)
+    ]
+    parts: tuple[tuple[int, int | str], ...] = (
+        (ID_VAL, 0),
+        (ID_TEST, 0),
+        (OOC_TEST, "ooc"),
+        (OOC_VAL, "ooc"),
+    )
     groups += [(SPLITS[s], side, np.flatnonzero(e.split(s))) for s, side in parts]
     for name, side, rows in groups:
         if not len(rows):

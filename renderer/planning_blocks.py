@@ -99,12 +99,12 @@ def _spread(preset: Preset, drawn: dict[str, float], rng: np.random.Generator) -
     """
     placed: dict[str, Stand] = {}
     for slot in preset.schema.objects:
-        keys = (f"{slot}.x", f"{slot}.y")
+        x, y = f"{slot}.x", f"{slot}.y"
         for _ in range(TRIES):
-            placed[slot] = Stand(*(drawn[k] for k in keys), drawn[f"{slot}.scale"])
+            placed[slot] = Stand(drawn[x], drawn[y], drawn[f"{slot}.scale"])
             if not violation(placed, preset.separation or "apart") and not outside(placed):
                 break
-            drawn |= {key: _draw(preset.schema.factor(key), rng) for key in keys}
+            drawn |= {key: _draw(preset.schema.factor(key), rng) for key in (x, y)}
     return drawn
 
 

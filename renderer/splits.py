@@ -144,9 +144,13 @@ class OrbitSplit(EveryCellOnce):
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> OrbitSplit:
         """Return the split written by `to_dict`."""
-        names = ("ooc", "ooc_val", "modulus", "factors")
-        rest = {n: tuple(v) if isinstance(v := data[n], list) else v for n in names if n in data}
-        return cls(ladder=tuple(tuple(r) for r in data["ladder"]), **rest)
+        return cls(
+            ladder=tuple(tuple(r) for r in data["ladder"]),
+            ooc=tuple(data["ooc"]),
+            ooc_val=tuple(data["ooc_val"]),
+            modulus=int(data["modulus"]),
+            factors=tuple(data["factors"]),
+        )
 
 
 def check_ladder(
