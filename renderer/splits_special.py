@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -42,8 +43,8 @@ class BandSplit:
     ladder: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        ascending = all(a < b for a, b in zip(self.ladder, self.ladder[1:], strict=False))
-        if not self.ladder or not ascending or not 0 < 2 * self.ladder[-1] + 1 < self.values:
+        ascending = all(a < b for a, b in itertools.pairwise((0, *self.ladder)))
+        if not self.ladder or not ascending or 2 * self.ladder[-1] + 1 >= self.values:
             raise InvalidInputError(
                 f"BandSplit: widths must ascend from 1 and leave OOC steps among {self.values} "
                 f"values; got {self.ladder}. Narrow the widest rung."
