@@ -115,7 +115,7 @@ class Generator(nn.Module):
         condition = float(family.split()[1]) if family in INVERTIBLE else 1.0
         scale = torch.logspace(0, -float(np.log10(condition)), dim)
         self.folds = {"one fold": 1, "all folds": dim}.get(family, 0)
-        self.register_buffer("first", _orthonormal(dim, dim, random) * scale)
+        self.first = nn.Parameter(_orthonormal(dim, dim, random) * scale, requires_grad=False)
         widths = (dim, outputs, outputs, outputs)
         self.layers = nn.ParameterList(
             nn.Parameter(_orthonormal(*shape, random), requires_grad=False)
@@ -262,7 +262,8 @@ def _ordered(text: str, **ascending: float) -> Claim:
 def _orthonormal(rows: int, columns: int, random: Random) -> Float[Tensor, "rows columns"]:
     """Return random orthonormal rows, ``rows <= columns``."""
     q, r = torch.linalg.qr(torch.randn(columns, rows, generator=random))
-    return (q * torch.sign(torch.diagonal(r))).T.contiguous()
+    basis: Tensor = (q * torch.sign(torch.diagonal(r))).T.contiguous()
+    return basis
 
 
 def _latents(count: int, dim: int, random: Random) -> Float[Tensor, "scenes dim"]:

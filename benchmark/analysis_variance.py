@@ -108,7 +108,8 @@ class Moebius:
     def __call__(self, latents: Float[Tensor, "scenes dim"]) -> Float[Tensor, "scenes dim"]:
         """Return the images of some latents."""
         away = latents - self.centre
-        return away / away.square().sum(dim=1, keepdim=True) @ self.rotation
+        out: Tensor = away / away.square().sum(dim=1, keepdim=True) @ self.rotation
+        return out
 
 
 class Vae(nn.Module):
@@ -274,7 +275,7 @@ def _fit(model: Vae, train: Tensor, settings: Settings, random: Random) -> None:
         batch = train[torch.randint(len(train), (settings.batch,), generator=random)]
         loss = model.loss(batch, random).mean()
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0 / model.variance)
         optimiser.step()
         schedule.step()
