@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "submit": ("submit:Submit", "bundle results and predictions for a pull request"),
     "review": ("submit:Review", "score a proposed submission again, running nothing of it"),
     "analyse": ("analyse:Analyse", "studies: invertibility x encoder size, VAE variance"),
+    "private": ("private:Private", "run or audit a season with secret combinations"),
     "board": ("board:Board", "build the static leaderboard page from result files"),
 }
 

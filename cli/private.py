@@ -1,0 +1,146 @@
+"""`private`: seasons with secret combinations, for organisers; and their audit, for everyone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from recombine.cli import say
+
+if TYPE_CHECKING:
+    from recombine.leaderboard.season import Season
+    from recombine.renderer.factors import Schema
+    from recombine.renderer.reader import Dataset
+
+
+@dataclass(frozen=True)
+class Private:
+    """Run a season on data whose held-out combinations nobody knows, and check it afterwards.
+
+    open: draw a 256-bit key, and from it the held-out combinations and the image seeds; publish
+    commitments. Prints how to render. Again with --data: commit to the rendered images.
+    score: log one attempt of a team and answer it in whole percent; at most ten per team. The
+    result comes from `recombine score` on the season's data, so the method was trained on them.
+    reveal: end the season and publish the key.
+    audit: check log, signatures, commitments and limits, from public files alone.
+
+    Publish `season.json` and `log.jsonl` after every step, and the printed head where you cannot
+    change it. Needs the library cryptography.
+
+    Example: recombine private open season-1 --preset object-background
+    """
+
+    action: Annotated[Literal["open", "score", "reveal", "audit"], tyro.conf.Positional]
+    """What to do."""
+    folder: Annotated[Path, tyro.conf.Positional]
+    """Folder of the season."""
+    preset: str = "smoke"
+    """Dataset recipe of a new season."""
+    data: Path | None = None
+    """The season's rendered dataset."""
+    team: str = ""
+    """Who is scored."""
+    result: Path | None = None
+    """Result file on the season's data."""
+    head: str = ""
+    """A published head that the log must contain, for `audit`."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Do what was asked."""
+        actions = {
+            "open": self._open,
+            "score": self._score,
+            "reveal": self._reveal,
+            "audit": self._audit,
+        }
+        return actions[self.action]()
+
+    def _open(self) -> int:
+        from recombine.leaderboard.season import Season, commit_data, open_season
+
+        if self.data is not None:
+            commit_data(Season(self.folder), self._dataset(), _now())
+            return self._say_head(Season(self.folder), {})
+        schema = _schema(self.preset)
+        season = open_season(self.folder, self.folder.name, self.preset, schema, _now())
+        secret = season.split.parent
+        render = (
+            f"recombine render {self.preset} --split {season.split} --hidden-key {season.seeds} "
+            f"--out {secret / 'data'}"
+        )
+        if not self.json:
+            say.line("keep the folder `secret` to yourself, and make a copy of it. Next:")
+            say.line(f"  {render}")
+            say.line(f"  recombine private open {self.folder} --data {secret / 'data'}")
+        return self._say_head(season, {"render": render})
+
+    def _score(self) -> int:
+        from recombine.leaderboard.entries import load_entry
+        from recombine.leaderboard.season import Season, score_privately
+        from recombine.renderer.errors import UsageError
+
+        if self.result is None or not self.team:
+            raise UsageError("private score: expected --team and --result, got less; give both")
+        result = load_entry(self.result).result
+        season = Season(self.folder)
+        answer = score_privately(season, self.team, result, _now())
+        if not self.json:
+            say.line(f"OOC {answer['ooc']} %, ID {answer['id']} %, gap {answer['gap']} points")
+            say.line(f"{answer['left']} scorings of {self.team} left")
+        return self._say_head(season, {"answer": answer})
+
+    def _reveal(self) -> int:
+        from recombine.leaderboard.season import Season, reveal
+
+        season = Season(self.folder)
+        line = reveal(season, self._dataset(), _now())
+        return self._say_head(season, {"key": line.body["key"]})
+
+    def _audit(self) -> int:
+        from recombine.leaderboard.audit import audit
+        from recombine.leaderboard.season import Season
+
+        season = Season(self.folder)
+        dataset = None if self.data is None else self._dataset()
+        found = audit(season, _schema(str(season.public["preset"])), dataset, self.head)
+        failed = [one.claim for one in found if not one.holds]
+        if self.json:
+            say.emit({one.claim: one.holds for one in found})
+        else:
+            rows = [(one.claim, "holds" if one.holds else "FAILS") for one in found]
+            say.table(f"season {self.folder}", ("claim", "outcome"), rows)
+        return 5 if failed else 0
+
+    def _dataset(self) -> Dataset:
+        from recombine.renderer.errors import UsageError
+        from recombine.renderer.reader import Dataset
+
+        if self.data is None:
+            raise UsageError(f"private {self.action}: expected --data, got none; give the dataset")
+        return Dataset(self.data)
+
+    def _say_head(self, season: Season, more: dict[str, object]) -> int:
+        from recombine.leaderboard.chain import head_of
+
+        head = head_of(season.lines())
+        if self.json:
+            say.emit({"head": head, **more})
+        else:
+            say.line(f"head of the log, to be published: {head}")
+        return 0
+
+
+def _schema(preset: str) -> Schema:
+    from recombine.renderer.presets import load_preset
+
+    return load_preset(preset).schema
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,361 @@
+"""A private season: secret combinations, committed to before the first score, revealed after.
+
+Public are ``season.json`` and ``log.jsonl``; ``secret/`` never leaves the organiser before the
+end. Every scoring is in the log before its answer exists, at most ten per team, and answers are
+rounded to whole percent: a team cannot probe for labels, and nobody can forget an attempt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recombine.leaderboard.chain import Line, append, locked, read_chain
+from recombine.leaderboard.season_rule import (
+    KEY_BYTES,
+    commitment,
+    derive,
+    key_commitment,
+    secret_split,
+)
+from recombine.leaderboard.signing import Ed25519Signer
+from recombine.renderer.atomic import write_bytes, write_json
+from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recombine.benchmark.data import DatasetLike
+    from recombine.benchmark.result import Result
+    from recombine.leaderboard.signing import Signer
+    from recombine.renderer.factors import Schema
+
+FORMAT = "recombine.season/1"
+MAX_SCORINGS = 10
+TEAM = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+
+
+@dataclass(frozen=True)
+class Season:
+    """A season on the organiser's disk.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds ``season.json``, ``log.jsonl`` and, until the end, ``secret/``.
+    """
+
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        """Return the path of the log."""
+        return self.folder / "log.jsonl"
+
+    @property
+    def split(self) -> Path:
+        """Return the path of the secret split file."""
+        return self.folder / "secret" / "split.toml"
+
+    @property
+    def seeds(self) -> Path:
+        """Return the path of the secret that keys the image seeds."""
+        return self.folder / "secret" / "seeds.key"
+
+    @property
+    def public(self) -> dict[str, Any]:
+        """Return what ``season.json`` says."""
+        return _read_json(self.folder / "season.json")
+
+    @property
+    def public_key(self) -> bytes:
+        """Return whose signatures the log carries."""
+        return bytes.fromhex(str(self.public["public_key"]))
+
+    def lines(self, head: str = "") -> list[Line]:
+        """Return the checked log."""
+        return read_chain(self.log, self.public_key, head)
+
+    def key(self) -> bytes:
+        """Return the secret key.
+
+        Raises
+        ------
+        UsageError
+            When this is not the organiser's copy.
+        """
+        path = self.folder / "secret" / "key"
+        if not path.is_file():
+            raise UsageError(
+                f"{path}: expected the season's key, found none; only the organiser can do this"
+            )
+        return bytes.fromhex(path.read_text())
+
+    def signer(self) -> Signer:
+        """Return what signs the log."""
+        return Ed25519Signer(derive(self.key(), "signing"))
+
+
+def open_season(
+    folder: Path, name: str, preset: str, schema: Schema, time: str, key: bytes | None = None
+) -> Season:
+    """Draw a season's secrets and commit to them.
+
+    Parameters
+    ----------
+    folder : Path
+        New folder.
+    name, preset : str
+        Of the season, and of the dataset recipe.
+    schema : Schema
+        The preset's factors.
+    time : str
+        UTC.
+    key : bytes, optional
+        32 bytes; drawn from the system's source when left out, as it should be.
+
+    Returns
+    -------
+    Season
+        With its first log line.
+
+    Raises
+    ------
+    UsageError
+        When the folder holds a season already.
+    """
+    season = Season(folder)
+    if season.log.exists():
+        raise UsageError(f"{folder}: expected a new folder, found a season; choose another one")
+    key = secrets.token_bytes(KEY_BYTES) if key is None else key
+    split = secret_split(key, schema)
+    private = folder / "secret"
+    private.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for path, text in (
+        (private / "key", key.hex()),
+        (season.seeds, derive(key, "seeds").hex()),
+        (season.split, split),
+    ):
+        write_bytes(path, text.encode())
+        path.chmod(0o600)
+    public = {
+        "format": FORMAT,
+        "name": name,
+        "preset": preset,
+        "opened": time,
+        "max_scorings": MAX_SCORINGS,
+        "key_commitment": key_commitment(key),
+        "split_commitment": commitment(key, "split", split.encode()),
+        "public_key": season.signer().public_key.hex(),
+    }
+    write_json(folder / "season.json", public)
+    append(season.log, "open", public, time, season.signer())
+    return season
+
+
+def commit_data(season: Season, dataset: DatasetLike, time: str) -> Line:
+    """Commit to the rendered data, before anything is scored on them.
+
+    Parameters
+    ----------
+    season : Season
+        Opened, without data.
+    dataset : DatasetLike
+        Rendered with the season's split and seeds; its certificate is checked.
+    time : str
+        UTC.
+
+    Returns
+    -------
+    Line
+        With salted hashes of labels and images.
+    """
+    dataset.check()
+    if _events(season, "data"):
+        raise UsageError(f"{season.folder}: expected no data yet, got a second set; open a season")
+    return append(
+        season.log, "data", _data_commitments(season.key(), dataset), time, season.signer()
+    )
+
+
+def score_privately(season: Season, team: str, result: Result, time: str) -> dict[str, Any]:
+    """Log an attempt, then answer it with rounded scores.
+
+    Parameters
+    ----------
+    season : Season
+        With committed data.
+    team : str
+        Short name, lower case.
+    result : Result
+        What the harness measured on the season's data; predictions that were answered before get
+        the same answer and cost nothing.
+    time : str
+        UTC.
+
+    Returns
+    -------
+    dict
+        ``ooc``, ``id`` and ``gap`` in whole percent, their 95 % intervals, and ``left``.
+
+    Raises
+    ------
+    UsageError
+        When the team has no attempt left, or its name is not one.
+    InvalidInputError
+        When the result is of other data.
+    """
+    if not TEAM.fullmatch(team):
+        raise UsageError(
+            f"--team: expected lower-case letters, digits and hyphens, got {team[:40]!r}"
+        )
+    with locked(season.folder / "attempts"):
+        attempt = _attempt(season, team, result)
+        if attempt["number"] > MAX_SCORINGS:
+            raise UsageError(
+                f"season: expected at most {MAX_SCORINGS} scorings of team {team}, got one more; "
+                "the season's end reveals everything"
+            )
+        if attempt not in [line.body for line in _events(season, "attempt")]:
+            append(season.log, "attempt", attempt, time, season.signer())
+        answered = [line.body for line in _events(season, "answer")]
+        found = [one for one in answered if one["attempt"] == attempt]
+        answer = found[0] if found else {"attempt": attempt, "scores": rounded(result)}
+        if not found:
+            append(season.log, "answer", answer, time, season.signer())
+    return {**answer["scores"], "left": MAX_SCORINGS - attempt["number"]}
+
+
+def rounded(result: Result) -> dict[str, Any]:
+    """Return all that a team learns.
+
+    Parameters
+    ----------
+    result : Result
+        The exact scores.
+
+    Returns
+    -------
+    dict
+        Whole percent; no factor, no cell, no image, no digit behind the point.
+    """
+    parts: dict[str, Any] = {
+        "ooc": result.scores.ooc_test,
+        "id": result.scores.id_test,
+        "gap": result.gap,
+    }
+    out: dict[str, Any] = {}
+    for name, part in parts.items():
+        out[name] = round(100 * part.estimate)
+        out[f"{name}_ci95"] = [round(100 * end) for end in part.ci95] if part.ci95 else None
+    return out
+
+
+def reveal(season: Season, dataset: DatasetLike, time: str) -> Line:
+    """End a season: publish the key, the split and the roots.
+
+    Parameters
+    ----------
+    season : Season
+        With committed data.
+    dataset : DatasetLike
+        The committed data.
+    time : str
+        UTC.
+
+    Returns
+    -------
+    Line
+        After it, anyone can audit the season and render the data again.
+
+    Raises
+    ------
+    IntegrityError
+        When the data are not those of the commitment.
+    """
+    if _events(season, "reveal"):
+        raise UsageError(f"{season.folder}: expected an open season, got one that is revealed")
+    key = season.key()
+    _require_committed(season, _data_commitments(key, dataset))
+    body = {"key": key.hex(), "split": season.split.read_text(), "root": dataset.root}
+    return append(season.log, "reveal", body, time, season.signer())
+
+
+def labels_digest(dataset: DatasetLike) -> str:
+    """Return the hash of all labels: cells, splits and latents of every image.
+
+    Parameters
+    ----------
+    dataset : DatasetLike
+        The data.
+
+    Returns
+    -------
+    str
+        Equal wherever the same plan is made; images differ between machines, labels do not.
+    """
+    digest = hashlib.sha256()
+    arrays = {**{f"latent {k}": v for k, v in dataset.latents.items()}, "cells": dataset.cells}
+    for name, array in sorted(arrays.items()):
+        plain = np.ascontiguousarray(array)
+        little = plain.astype(plain.dtype.newbyteorder("<"))
+        digest.update(f"{name} {plain.dtype.str[1:]} {plain.shape}\n".encode() + little.tobytes())
+    for split in ("id_train", "id_val", "id_test", "ooc_test"):
+        digest.update(f"{split}\n".encode() + dataset.indices(split).astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def _data_commitments(key: bytes, dataset: DatasetLike) -> dict[str, str]:
+    return {
+        "labels": commitment(key, "labels", labels_digest(dataset).encode()),
+        "images": commitment(key, "images", dataset.root.encode()),
+    }
+
+
+def _require_committed(season: Season, found: dict[str, str]) -> None:
+    committed = [dict(line.body) for line in _events(season, "data")]
+    if committed != [found]:
+        raise IntegrityError(
+            f"{season.folder}: expected the data that the season committed to, got "
+            f"{'others' if committed else 'a season without data'}; give the committed dataset"
+        )
+
+
+def _attempt(season: Season, team: str, result: Result) -> dict[str, Any]:
+    """Return the attempt that a result is: an old one with equal predictions, or the next."""
+    if _events(season, "reveal") or not _events(season, "data"):
+        raise UsageError(
+            f"{season.folder}: expected an open season with data; see `private --help`"
+        )
+    images = commitment(season.key(), "images", result.data.root.encode())
+    if [line.body["images"] for line in _events(season, "data")] != [images]:
+        raise InvalidInputError(
+            f"season: expected a result on the season's data, got root {result.data.root[:12]}; "
+            "run `recombine score` on the rendered season"
+        )
+    predictions = sorted(one.sha256 for one in result.artifacts.predictions)
+    content = {"team": team, "entry": result.method.entry, "predictions": predictions}
+    own = [line.body for line in _events(season, "attempt") if line.body["team"] == team]
+    same = [dict(one) for one in own if {k: one[k] for k in content} == content]
+    return same[0] if same else {**content, "number": len(own) + 1}
+
+
+def _events(season: Season, event: str) -> Sequence[Line]:
+    return [line for line in season.lines() if line.event == event]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(f"{path}: expected a season, got {error}; check the path") from None
+    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+        raise InvalidInputError(f"{path}: expected {FORMAT}, got another file; check the path")
+    return plain
