@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from recombine.baselines.blend import squared_error
+from recombine.baselines.device import placed
 from recombine.baselines.inverter import Inversion
 from recombine.baselines.loop import budget_share, seeded
 from recombine.baselines.slotwise import (
@@ -63,6 +64,7 @@ class BestOfClasses:
     base: SlotAutoencoder = _BASE
     size: str = "cpu"
 
+    @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> ClassSearch:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from recombine.baselines.device import placed
 from recombine.baselines.recognition import RecognitionEncoder
 from recombine.baselines.supervision import SlotSupervision, supervised_sizes
 from recombine.benchmark.protocol import MethodCard, SlotOutput, TrainBudget
@@ -41,6 +42,7 @@ class Concatenated(SlotSupervision):
 
     width: int = 16
 
+    @placed
     def fit(  # type: ignore[override]
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> ConcatenatedEncoder:

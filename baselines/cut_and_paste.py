@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from recombine.baselines.decoders import Compositor, initialise
+from recombine.baselines.device import placed
 from recombine.baselines.loop import Precision, Schedule, budget_share, seeded
 from recombine.baselines.recognition import (
     Recognition,
@@ -84,6 +85,7 @@ class CutAndPaste:
     precision: Precision = "bf16"
     size: str = "cpu"
 
+    @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> RecognitionEncoder:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
+from recombine.baselines.device import placed
 from recombine.baselines.loop import seeded
 from recombine.baselines.unlabelled import (
     Trunk,
@@ -52,6 +53,7 @@ class Diet(Unlabelled):
 
     smoothing: float = 0.8
 
+    @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> VectorEncoder:

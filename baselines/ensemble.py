@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from recombine.baselines.device import placed
 from recombine.baselines.recognition import RecognitionEncoder, check_spec
 from recombine.baselines.supervision import SlotSupervision, supervised_sizes
 from recombine.benchmark.protocol import MethodCard, SlotOutput, TrainBudget
@@ -50,6 +51,7 @@ class Ensemble(SlotSupervision):
     members: int = 3
     views: int = 9
 
+    @placed
     def fit(  # type: ignore[override]
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> EnsembleEncoder:

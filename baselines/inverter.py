@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from recombine.baselines.blend import squared_error
+from recombine.baselines.device import generator_of
 from recombine.baselines.loop import Precision, autocast
 from recombine.baselines.recognition import check_spec
 from recombine.baselines.slots import activate, soften
@@ -300,7 +301,7 @@ def id_recovery(inversion: Inversion, batch: Batch, seed: int) -> float:
         In [0, 1]: images whose every categorical factor is right after the search; the wrong
         start scores 0.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     guess = inversion.recognition.guess(batch.images)
     truth = inversion.recognition.targets(batch.factors)
     wrong, _ = wrong_start(

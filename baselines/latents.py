@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from recombine.baselines.device import generator_of
 from recombine.baselines.encoders import SlotEncoder
 from recombine.baselines.inverter import Inversion, SearchSettings
 from recombine.baselines.loop import Precision, autocast
@@ -143,7 +144,7 @@ def latent_recovery(
     float
         In [0, 1]; 1 / B is chance, and what staying at the start scores is 0.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     with torch.no_grad():
         own = inversion.recognition.guess(images)
     n, rows = len(own), torch.arange(len(own))

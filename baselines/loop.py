@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import safetensors.torch
 import torch
 
+from recombine.baselines.device import generator_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
@@ -195,7 +197,7 @@ def seeded(seed: int) -> Iterator[torch.Generator]:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        yield torch.Generator().manual_seed(seed + 0x5EED)
+        yield generator_of(seed + 0x5EED)
 
 
 def fingerprint(data: TrainData) -> str:
@@ -218,7 +220,7 @@ def fingerprint(data: TrainData) -> str:
         tensors["masks"] = batch.masks.to(torch.uint8)
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
+from recombine.baselines.device import placed
 from recombine.baselines.loop import seeded
 from recombine.baselines.unlabelled import Unlabelled, VectorEncoder, fit_unlabelled, sizes_of
 from recombine.benchmark.protocol import MethodCard
@@ -50,6 +51,7 @@ class Mae(Unlabelled):
     hidden: float = 0.75
     layers: int = 4
 
+    @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> VectorEncoder:

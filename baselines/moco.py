@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
+from recombine.baselines.device import placed
 from recombine.baselines.loop import seeded
 from recombine.baselines.unlabelled import (
     Trunk,
@@ -62,6 +63,7 @@ class MoCo(Unlabelled):
     queue: int = 2048
     momentum: float = 0.99
 
+    @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> VectorEncoder:

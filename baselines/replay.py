@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
+from recombine.baselines.device import placed
 from recombine.baselines.loop import Schedule, autocast, budget_share, endless, seeded, train
 from recombine.baselines.losses import recombine, recombine_factors
 from recombine.baselines.recognition import first_images
@@ -62,6 +63,7 @@ class SlotReplay:
     within: bool = False
     size: str = "cpu"
 
+    @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> Inversion:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
+from recombine.baselines.device import placed
 from recombine.baselines.loop import seeded
 from recombine.baselines.unlabelled import (
     Trunk,
@@ -52,6 +53,7 @@ class SimClr(Unlabelled):
 
     temperature: float = 0.2
 
+    @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> VectorEncoder:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from recombine.baselines.device import placed
 from recombine.baselines.inverter import CANDIDATES, Inversion, SearchSettings, select_search
 from recombine.baselines.loop import (
     Precision,
@@ -95,6 +96,7 @@ class SlotAutoencoder:
     size: str = "cpu"
     cache_dir: Path | None = field(default=None, compare=False)
 
+    @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> Inversion:

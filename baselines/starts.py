@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from recombine.baselines.device import placed
 from recombine.baselines.inverter import Inversion
 from recombine.baselines.loop import budget_share, seeded
 from recombine.baselines.slots import activate
@@ -72,6 +73,7 @@ class MultiStart:
     random: bool = False
     size: str = "cpu"
 
+    @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> ManyStarts:

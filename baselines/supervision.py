@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from recombine.baselines.device import placed
 from recombine.baselines.loop import Precision, Schedule, seeded
 from recombine.baselines.recognition import Recognition, RecognitionEncoder, fit_recognition
 from recombine.baselines.slots import layout_of
@@ -45,6 +46,7 @@ class SlotSupervision:
     precision: Precision = "bf16"
     size: str = "cpu"
 
+    @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> RecognitionEncoder:

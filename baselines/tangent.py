@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
+from recombine.baselines.device import placed
 from recombine.baselines.loop import Schedule, budget_share, endless, seeded, train
 from recombine.baselines.recognition import RecognitionEncoder
 from recombine.baselines.slotwise import SlotAutoencoder, deadline_of, stage_sizes
@@ -68,6 +69,7 @@ class TangentPenalty:
     reach: float = 0.5
     size: str = "cpu"
 
+    @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> RecognitionEncoder:

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from recombine.baselines.blend import squared_error
+from recombine.baselines.device import placed
 from recombine.baselines.latents import (
     LATENT_CANDIDATES,
     LatentEncoder,
@@ -105,6 +106,7 @@ class Vae:
     precision: Precision = "bf16"
     size: str = "cpu"
 
+    @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> LatentInversion:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
+from recombine.baselines.device import placed
 from recombine.baselines.loop import seeded
 from recombine.baselines.unlabelled import (
     Trunk,
@@ -54,6 +55,7 @@ class VicReg(Unlabelled):
     vary: float = 25.0
     apart: float = 1.0
 
+    @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> VectorEncoder:

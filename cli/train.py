@@ -96,15 +96,19 @@ class Train:
         return 0
 
     def _groups(self, dataset: Dataset) -> list[Group]:
+        from recombine.baselines.device import device_of
         from recombine.benchmark.grid import Job
         from recombine.benchmark.harness import RunOptions
         from recombine.cli.submissions import seed_list
 
         learners = {name: self._learner(name) for name in self.names}
         seeds = seed_list(self.seeds)
+        device = device_of(self.size).type
         groups = []
         for n in training_sets(self.n, len(dataset.indices("id_train"))):
-            options = RunOptions(steps=self.steps, readout_labels=self.readout_labels, n_train=n)
+            options = RunOptions(
+                steps=self.steps, readout_labels=self.readout_labels, n_train=n, device=device
+            )
             for name, learner in learners.items():
                 folder = self.out / "runs" / name / f"{self.size}-n{n or 'all'}"
                 jobs = tuple(Job(learner, dataset, seed, folder, options) for seed in seeds)

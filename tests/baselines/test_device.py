@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+
+from recombine.baselines import device, load_baseline
+from recombine.baselines.device import OnDevice, device_of, generator_of, placed
+from recombine.benchmark.protocol import TrainBudget
+from recombine.renderer.errors import ResourceError
+from tests.baselines.drawn_fixture import DrawnData, ListLog
+
+Data = tuple[DrawnData, DrawnData]
+
+
+@dataclass(frozen=True)
+class Where:
+    size: str = "cpu"
+
+    @placed
+    def fit(self, data: Any, val: Any, *, seed: int) -> tuple[torch.device, Any]:
+        """Say where things are made."""
+        return torch.zeros(seed).device, data
+
+
+def test_only_the_gpu_size_moves(drawn_fixture: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, val = drawn_fixture
+    assert Where().fit(train, val, seed=1) == (torch.device("cpu"), train)
+    monkeypatch.setattr(device, "device_of", lambda _size: torch.device("meta"))
+    where, moved = Where("gpu").fit(train, val, seed=1)
+    assert where.type == "meta"
+    assert moved.data is train
+    assert torch.zeros(1).device.type == "cpu"  # outside, nothing has changed
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("name", ["supervised", "autoencoder-replay", "vae", "diet"])
+def test_a_missing_gpu_is_named(name: str, drawn_fixture: Data) -> None:
+    train, val = drawn_fixture
+    with pytest.raises(ResourceError, match="--size cpu"):
+        load_baseline(name, "gpu").fit(train, val, seed=0, budget=TrainBudget(), log=ListLog())
+
+
+def test_moved_batches_are_the_same_and_counted(drawn_fixture: Data) -> None:
+    train = replace(drawn_fixture[0], images_served=0)
+    moved = OnDevice(train, torch.device("meta"))  # type: ignore[arg-type]
+    assert len(moved) == len(train)
+    assert moved.spec is train.spec
+    batch = next(iter(moved.batches(5, seed=0)))
+    for tensor in (batch.images, batch.masks, *batch.factors.values()):
+        assert tensor is not None
+        assert tensor.device.type == "meta"
+        assert len(tensor) == 5
+    assert moved.images_served == train.images_served == 5
+    moved.count_again(3)
+    assert train.images_served == 8
+
+
+def test_draws_are_made_where_things_are_made() -> None:
+    assert device_of("cpu").type == device_of("tiny").type == "cpu"
+    assert generator_of(3).device.type == "cpu"
+    assert torch.equal(
+        torch.rand(4, generator=generator_of(3)), torch.rand(4, generator=generator_of(3))
+    )
+    if torch.cuda.is_available():
+        with torch.device("cuda"):
+            assert generator_of(3).device.type == "cuda"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", ["supervised", "autoencoder-replay", "vae-cross-attention-replay"])
+def test_a_row_trains_on_a_gpu_in_both_precisions(name: str, drawn_fixture: Data) -> None:
+    train, val = drawn_fixture
+    tiny = replace(load_baseline(name, "tiny"), size="gpu")
+    answers = []
+    for precision in ("float32", "bf16"):
+        row = tiny
+        if hasattr(row, "base"):
+            row = replace(row, base=replace(row.base, precision=precision))
+        else:
+            row = replace(row, precision=precision)
+        method = row.fit(train, val, seed=0, budget=TrainBudget(), log=ListLog())
+        method.setup(train.spec, torch.device("cuda"))
+        images = val.images[:8].cuda()
+        answer = method.init(images) if hasattr(method, "init") else None
+        slots = method.encode(images).slots if answer is None else method.read(answer).slots
+        assert slots.device.type == "cuda"
+        answers.append(slots)
+    assert (answers[0] - answers[1]).abs().mean() < 0.3 * answers[0].std() + 0.05
