@@ -14,7 +14,7 @@ from recombine.renderer.errors import InvalidInputError, UsageError
 from recombine.renderer.library import SHAPES
 from recombine.renderer.placement import Stand, outside, violation
 from recombine.renderer.plan import Plan
-from recombine.renderer.planning import make_plan
+from recombine.renderer.planning import image_counts, make_plan
 from recombine.renderer.presets import PRESETS, load_preset
 from recombine.renderer.presets_base import Preset, symmetric_ladder
 from recombine.renderer.presets_parts import committed, hidden_test, read_key
@@ -296,3 +296,15 @@ def _with_range(preset: Preset, slot: str, name: str, span: tuple[float, float])
 
 def test_values_are_the_first_of_the_library() -> None:
     assert small("object-object").schema.factor("object0.shape").values == SHAPES[:8]
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "presets.md"
+
+
+@pytest.mark.skipif(not DOCS.is_file(), reason="needs a checkout")
+def test_page_on_presets_has_their_true_numbers() -> None:
+    lines = DOCS.read_text().splitlines()
+    table = [line.split("|") for line in lines if line.startswith("| `")]
+    told = {row[1].strip().split("`")[1]: int(row[5].replace(",", "")) for row in table}
+    assert set(told) == set(PRESETS) - {"four-slot--order-3"}
+    assert told == {n: sum(image_counts(load_preset(n)).values()) for n in told}
