@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from recombine.baselines.device import placed
+from recombine.baselines.outlines import aligned
 from recombine.baselines.recognition import RecognitionEncoder
+from recombine.baselines.slots import activate
 from recombine.baselines.supervision import SlotSupervision, supervised_sizes
 from recombine.benchmark.protocol import MethodCard, SlotOutput, TrainBudget
 
@@ -79,7 +81,16 @@ class ConcatenatedEncoder:
 
     def encode(self, images: Float[Tensor, "images 3 height width"]) -> SlotOutput:
         """Return the slots of all parts, ``(B, K, sum of widths)``."""
-        return SlotOutput(slots=torch.cat([p.encode(images).slots for p in self.parts], dim=2))
+        with torch.no_grad():
+            answers = [part.model.run(images) for part in self.parts]
+        layout = self.parts[0].model.layout
+        guesses = [activate(layout, outputs) for _, outputs in answers]
+        slots = []
+        for (own, _), guess in zip(answers, guesses, strict=True):
+            order = aligned(layout, guess, guesses[0])[:, :, None].expand_as(own)
+            slots.append(own.gather(1, order))
+        masks = self.parts[0].model.outlines(guesses[0])
+        return SlotOutput(slots=torch.cat(slots, dim=2), masks=masks)
 
 
 SIZES: dict[str, dict[str, Concatenated]] = {

@@ -24,7 +24,7 @@ from recombine.baselines.recognition import (
 )
 from recombine.baselines.replay import train_anchored
 from recombine.baselines.slotmodel import first_count
-from recombine.baselines.slots import layout_of, slot_vectors, standard
+from recombine.baselines.slots import layout_of
 from recombine.baselines.slotwise import deadline_of
 from recombine.benchmark.protocol import MethodCard
 from recombine.renderer.errors import InvalidInputError
@@ -124,7 +124,7 @@ class CutAndPaste:
                 precision=self.precision,
             )
             first = first_images(data, first_count(data, share), seed)
-            model.center, model.spread = standard(layout, slot_vectors(layout, first.factors))
+            model.standardise(first)
             draw = self._source(model, first, generator)
             encoder = self.encoder.within(share)
             train_recognition(model, data, encoder, seed=seed, log=log, deadline=deadline)

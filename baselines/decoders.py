@@ -127,6 +127,24 @@ class Placement(nn.Module):
         gram = features.T @ features + 1e-2 * torch.eye(features.shape[1])
         self.weight.copy_(torch.linalg.solve(gram, features.T @ poses))
 
+    def fit_masks(
+        self,
+        values: Float[Tensor, "images objects inputs"],
+        masks: Int[Tensor, "images height width"],
+    ) -> None:
+        """Set the map from where objects lie in instance masks.
+
+        Parameters
+        ----------
+        values : Tensor
+            ``(B, objects, inputs)`` standardised slot values.
+        masks : Tensor
+            ``(B, H, W)``, 0 background, k + 1 object k; hardly visible objects are left out.
+        """
+        seen = torch.stack([(masks == k + 1).float() for k in range(values.shape[1])], dim=1)
+        visible = seen.sum(dim=(2, 3)) >= MIN_PIXELS
+        self.fit(values[visible], moments(seen[visible]))
+
 
 class Patch(nn.Module):
     """Object slot to a square picture of five channels: colour, opacity logit, shadow logit."""
@@ -247,7 +265,7 @@ class Compositor(nn.Module):
         seen = layout.dim * (layout.count if leak else 1)
         self.objects = layout.posed
         self.frames = tuple(k for k in range(layout.count) if k not in layout.posed)
-        self.pose_columns = _pose_columns(layout)
+        self.pose_columns = pose_columns(layout)
         self.patch = Patch(seen, width) if patch is None else patch
         self.placement = Placement(len(self.pose_columns))
         self.light = nn.Linear(layout.dim, 3, bias=False) if light else None
@@ -311,7 +329,8 @@ class Compositor(nn.Module):
             return Layers(composite(picture, colours.unflatten(0, shape), opacity, shadow), opacity)
 
 
-def _pose_columns(layout: SlotLayout) -> tuple[int, ...]:
+def pose_columns(layout: SlotLayout) -> tuple[int, ...]:
+    """Return the continuous columns of an object slot, from which `Placement` places it."""
     if not layout.posed:
         return ()
     return tuple(c.start for c in layout.slots[layout.posed[0]] if c.kind == "float")
@@ -380,6 +399,4 @@ def initialise(
         blobs = residual * (residual > 4 * residual.mean(dim=(1, 2), keepdim=True))
         decoder.placement.fit(values.mean(1), moments(blobs))
         return
-    seen = torch.stack([(masks == k + 1).float() for k in range(len(decoder.objects))], dim=1)
-    visible = seen.sum(dim=(2, 3)) >= MIN_PIXELS
-    decoder.placement.fit(values[visible], moments(seen[visible]))
+    decoder.placement.fit_masks(values, masks)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from recombine.baselines.device import placed
+from recombine.baselines.outlines import aligned
 from recombine.baselines.recognition import RecognitionEncoder, check_spec
 from recombine.baselines.supervision import SlotSupervision, supervised_sizes
 from recombine.benchmark.protocol import MethodCard, SlotOutput, TrainBudget
@@ -92,12 +93,19 @@ class EnsembleEncoder:
     @torch.no_grad()
     def encode(self, images: Float[Tensor, "images 3 height width"]) -> SlotOutput:
         """Return the mean slot vectors of all answers, ``(B, K, D)``."""
-        answers = [
-            member.model.guess(view(images, number))
-            for number in range(self.views)
-            for member in self.members
-        ]
-        return SlotOutput(slots=torch.stack(answers).mean(0))
+        layout, outlines = self.members[0].model.layout, self.members[0].model.outlines
+        first = self.members[0].model.guess(images)
+        answers = []
+        for number in range(self.views):
+            for member in self.members:
+                if number == 0 and member is self.members[0]:
+                    answers.append(first)
+                    continue
+                guess = member.model.guess(view(images, number))
+                order = aligned(layout, guess, first)[:, :, None].expand_as(guess)
+                answers.append(guess.gather(1, order))
+        slots = torch.stack(answers).mean(0)
+        return SlotOutput(slots=slots, masks=outlines(slots))
 
 
 def view(

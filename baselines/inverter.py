@@ -184,8 +184,15 @@ class Inversion:
         )
 
     def read(self, state: SearchState) -> SlotOutput:
-        """Return the best slots so far, ``(B, K, D)``."""
-        return SlotOutput(slots=state.best)
+        """Return the best slots so far, ``(B, K, D)``; exchangeable ones with masks."""
+        return SlotOutput(slots=state.best, masks=self.masks(state.best))
+
+    def masks(
+        self, slots: Float[Tensor, "images slots dim"]
+    ) -> Float[Tensor, "images slots height width"] | None:
+        """Return where the slots lie in the image, if that is needed to tell them apart."""
+        masks: Tensor | None = self.recognition.outlines(slots)
+        return masks
 
     @torch.no_grad()
     def decode(

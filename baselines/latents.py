@@ -121,6 +121,16 @@ class LatentInversion(Inversion):
             )
         self.move(device)
 
+    @torch.no_grad()
+    def masks(
+        self, slots: Float[Tensor, "images slots dim"]
+    ) -> Float[Tensor, "images slots height width"] | None:
+        """Return the mixing weights of a decoder that composites, the background last."""
+        opacity = self.decoder(slots).opacity
+        if opacity is None:
+            return None
+        return nn.functional.pad(opacity.float(), (0, 0, 0, 0, 0, 1)).softmax(1)
+
 
 def latent_recovery(
     inversion: LatentInversion, images: Float[Tensor, "images 3 height width"], seed: int

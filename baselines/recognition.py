@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from recombine.baselines.encoders import SlotEncoder
 from recombine.baselines.loop import Precision, Schedule, autocast, budget_share, endless, train
 from recombine.baselines.losses import slot_loss
+from recombine.baselines.outlines import Outlines
 from recombine.baselines.slots import activate, factors_of, slot_vectors, standard
 from recombine.benchmark.data import Batch
 from recombine.benchmark.protocol import SlotOutput
@@ -68,8 +69,15 @@ class Recognition(nn.Module):
         )
         self.encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.slot_dim = width
+        self.outlines = Outlines(layout, image_hw)
         self.register_buffer("center", torch.zeros(layout.count, layout.dim))
         self.register_buffer("spread", torch.ones(layout.count, layout.dim))
+
+    def standardise(self, first: Batch) -> None:
+        """Set the scale of continuous columns, and where poses lie, from labelled images."""
+        vectors = slot_vectors(self.layout, first.factors)
+        self.center, self.spread = standard(self.layout, vectors)
+        self.outlines.fit(self.targets(first.factors), first.masks)
 
     def targets(self, factors: Mapping[str, Tensor]) -> Float[Tensor, "images slots dim"]:
         """Return the standardised slot vectors of labelled images."""
@@ -134,7 +142,7 @@ class RecognitionEncoder:
         slots, outputs = model.run(images)
         guess = activate(model.layout, outputs)
         factors = factors_of(model.layout, guess, model.center, model.spread)
-        return SlotOutput(slots=slots, factors=factors)
+        return SlotOutput(slots=slots, factors=factors, masks=model.outlines(guess))
 
 
 def check_spec(spec: SplitSpec, layout: SlotLayout, image_hw: tuple[int, int]) -> None:
@@ -216,7 +224,7 @@ def fit_recognition(
     deadline = None if budget.max_seconds is None else time.monotonic() + budget.max_seconds
     share = budget_share(budget, schedule.images + len(data))
     first = first_images(data, max(1, int(share * len(data))), seed)
-    model.center, model.spread = standard(model.layout, slot_vectors(model.layout, first.factors))
+    model.standardise(first)
     train_recognition(model, data, schedule.within(share), seed=seed, log=log, deadline=deadline)
     return RecognitionEncoder(model)
 

@@ -11,7 +11,7 @@ from recombine.baselines.decoders import Compositor, initialise
 from recombine.baselines.loop import autocast, endless, train
 from recombine.baselines.losses import mask_loss, object_weights
 from recombine.baselines.recognition import Recognition, first_images, train_recognition
-from recombine.baselines.slots import layout_of, slot_vectors, standard
+from recombine.baselines.slots import layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,9 +116,7 @@ class SlotModel(nn.Module):
         """Train both halves; the arguments are those of `SlotAutoencoder.stage`."""
         recognition = self.recognition
         first = first_images(data, first_count(data, share), seed)
-        recognition.center, recognition.spread = standard(
-            recognition.layout, slot_vectors(recognition.layout, first.factors)
-        )
+        recognition.standardise(first)
         encoder = settings.encoder.within(share)
         train_recognition(recognition, data, encoder, seed=seed, log=log, deadline=deadline)
         if isinstance(self.decoder, Compositor):

@@ -167,7 +167,8 @@ class ManyStarts(Inversion):
         errors = state.error.view(len(self.noise), -1)
         best = state.best.view(len(self.noise), -1, *state.best.shape[1:])
         chosen = errors.argmin(dim=0)
-        return SlotOutput(slots=best[chosen, torch.arange(best.shape[1], device=best.device)])
+        slots = best[chosen, torch.arange(best.shape[1], device=best.device)]
+        return SlotOutput(slots=slots, masks=self.masks(slots))
 
 
 def _sizes(row: type[MultiStart]) -> dict[str, MultiStart]:
