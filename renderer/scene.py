@@ -63,7 +63,8 @@ class Scene:
     sun_azimuth : float
         Rotation of the light about the vertical, radians, added to the environment's own.
     light : str
-        Name from `recombine.renderer.library.LIGHTS`; ``"own"`` is the environment's own.
+        Name from `recombine.renderer.library.LIGHTS`; ``"own"`` is the environment's own;
+        ``"ledger.toml#name"`` is a photograph of a user's ledger, see `assets.hdri`.
     interaction : {"isolated", "shadows", "full"}
         Which physics ties the objects to one another and to the environment: none (each
         object is seen by the camera alone), shadows only, or everything.

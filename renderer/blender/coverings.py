@@ -10,10 +10,12 @@ from recombine.renderer.arrays import Array
 from recombine.renderer.blender.api import bpy
 from recombine.renderer.blender.nodes import Tree
 from recombine.renderer.blender.tonemap import srgb
+from recombine.renderer.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from recombine.renderer.assets import Asset
     from recombine.renderer.blender.surfaces import Floor
 
 
@@ -52,6 +54,40 @@ def _texture(tree: Tree, made: Any, vector: Any) -> Any:
     node.image = made
     node.extension = "REPEAT"
     return node.outputs["Color"]
+
+
+def photograph(asset: Asset) -> Float[Array, "H W 3"]:
+    """Return the panorama in a file, averaged down to at most 512 columns.
+
+    Parameters
+    ----------
+    asset : Asset
+        An HDR or EXR file, twice as wide as high.
+
+    Returns
+    -------
+    float array of shape (H, W, 3)
+        Linear radiance, lowest row first.
+
+    Raises
+    ------
+    InvalidInputError
+        When Blender cannot read the file or it is no panorama.
+    """
+    loaded = bpy.data.images.load(str(asset.file))
+    width, height = loaded.size
+    if width == 0 or width != 2 * height:
+        raise InvalidInputError(
+            f"asset {asset.name!r}: expected a panorama twice as wide as high; got {width} x "
+            f"{height}. Choose an equirectangular image."
+        )
+    rgba = np.empty(width * height * 4, np.float32)
+    loaded.pixels.foreach_get(rgba)
+    bpy.data.images.remove(loaded)
+    picture = np.maximum(rgba.reshape(height, width, 4)[..., :3].astype(float), 0)
+    factor = max(1, width // 512)
+    rows, columns = height // factor * factor, width // factor * factor
+    return averaged(picture[:rows, :columns], factor)
 
 
 def shrink(resolution: int) -> int:

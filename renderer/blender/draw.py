@@ -70,7 +70,8 @@ def _check(scene: Scene) -> None:
     known = [("shape", o.shape, SHAPES) for o in present]
     known += [("material", o.material, MATERIALS) for o in present]
     known += [("environment", scene.environment, ENVIRONMENTS)]
-    known += [("light", scene.light, ("own", *LIGHTS))]
+    if "#" not in scene.light:  # else a photograph, looked up in its ledger
+        known += [("light", scene.light, ("own", *LIGHTS))]
     for kind, name, names in known:
         if name not in names:
             raise InvalidInputError(

@@ -35,11 +35,11 @@ def terrazzo(tree: Tree) -> None:
 
 
 def checker(tree: Tree) -> None:
-    """Lacquered squares of the hue and of ivory."""
+    """Lacquered squares of the hue and of black."""
     place = tree.node("ShaderNodeMapping", Vector=tree.place, Location=(0.071, 0.069, 0.073))
     boxes = tree.node("ShaderNodeTexChecker", Vector=place.outputs["Vector"], Scale=6.6)
-    tree.put(boxes.inputs["Color1"], tree.shade(tree.hue, 0.6))
-    tree.put(boxes.inputs["Color2"], (0.82, 0.80, 0.74, 1.0))
+    tree.put(boxes.inputs["Color1"], tree.shade(tree.hue, 1.05))
+    tree.put(boxes.inputs["Color2"], (0.012, 0.012, 0.014, 1.0))
     tree.surface(Base_Color=boxes.outputs["Color"], Roughness=0.3, Coat_Weight=0.5)
 
 

@@ -47,9 +47,9 @@ def marble(tree: Tree) -> None:
 
 
 def rubber(tree: Tree) -> None:
-    """Matte rubber in the hue, with a fine grain."""
+    """Matte rubber in a deep shade of the hue, with a fine grain."""
     grain = tree.noise(scale=60.0, detail=1.0)
-    colour = tree.blend(grain, tree.shade(tree.hue, 0.5), tree.shade(tree.hue, 0.72))
+    colour = tree.blend(grain, tree.shade(tree.hue, 0.26), tree.shade(tree.hue, 0.40))
     tree.surface(Base_Color=colour, Roughness=0.78, Specular_IOR_Level=0.3)
     tree.bump(grain, 0.004)
 
@@ -70,7 +70,7 @@ def carpaint(tree: Tree) -> None:
     opposite = tree.node("ShaderNodeHueSaturation", Hue=1.0, Saturation=1.3, Value=0.55)
     tree.put(opposite.inputs["Color"], tree.hue)
     rim = tree.remap(tree.facing(0.35), 0.12, 0.42, 0.0, 1.0)
-    colour = tree.blend(rim, tree.shade(tree.hue, 0.95), opposite.outputs["Color"])
+    colour = tree.blend(rim, tree.shade(tree.hue, 0.8), opposite.outputs["Color"])
     tree.surface(Base_Color=colour, Metallic=0.75, Roughness=0.34)
     tree.surface(Coat_Weight=1.0, Coat_Roughness=0.03)
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recombine.renderer.assets import hdri
 from recombine.renderer.blender.api import bpy
 from recombine.renderer.blender.backdrops import BACKDROPS, PAINTED
-from recombine.renderer.blender.coverings import covering, image
+from recombine.renderer.blender.coverings import covering, image, photograph
 from recombine.renderer.blender.environments import ENVIRONMENTS
 from recombine.renderer.blender.floors import FLOORS
 from recombine.renderer.blender.lights import RIGS, Lamp
 from recombine.renderer.blender.skies import SKIES, dome
 from recombine.renderer.blender.surfaces import Piece
 
+if TYPE_CHECKING:
+    from recombine.renderer.blender.skies import Panorama
+
 OWN = "own"  # the light that an environment brings along
 LAMPS = 2  # a rig has at most so many
+PHOTOGRAPH_MEAN = 0.7  # radiance, over the whole sphere
 
 HALF_FLOOR = 60.0
 
@@ -121,23 +126,54 @@ def world(environment: str, light: str) -> Any:
     environment : str
         A key of `ENVIRONMENTS`; its own sky is used where the light is its own.
     light : str
-        ``"own"`` or a key of `RIGS`.
+        ``"own"``, a key of `RIGS`, or a photograph of a user's ledger.
 
     Returns
     -------
     bpy.types.World
         With a mapping node "turn" whose rotation turns the light about the vertical.
     """
-    return _world(environment if light == OWN else light, own=light == OWN)
+    if is_photograph(light):
+        return _photographed(light)
+    return _drawn(environment if light == OWN else light, own=light == OWN)
+
+
+def is_photograph(light: str) -> bool:
+    """Tell whether a light is a photograph of a user's ledger, as in `assets.hdri`.
+
+    Parameters
+    ----------
+    light : str
+        Light of a scene.
+
+    Returns
+    -------
+    bool
+        Neither ``"own"`` nor a rig, but ``"ledger.toml#name"``.
+    """
+    return "#" in light
 
 
 @cache
-def _world(name: str, *, own: bool) -> Any:
+def _drawn(name: str, *, own: bool) -> Any:
     """Return the world of an environment's own light, or of a rig."""
     if own:
-        panorama, strength = SKIES[ENVIRONMENTS[name].sky](), ENVIRONMENTS[name].strength
-    else:
-        panorama, strength = dome(RIGS[name].zenith, RIGS[name].horizon), 1.0
+        return _world(name, SKIES[ENVIRONMENTS[name].sky](), ENVIRONMENTS[name].strength)
+    return _world(name, dome(RIGS[name].zenith, RIGS[name].horizon), 1.0)
+
+
+@cache
+def _photographed(light: str) -> Any:
+    """Return the world of a photograph, as bright on the whole as an overcast sky."""
+    panorama = photograph(hdri(light))
+    height = len(panorama)
+    cosine = np.cos((np.arange(height) + 0.5) / height * np.pi - np.pi / 2)
+    mean = float(np.average(panorama.mean((1, 2)), weights=cosine))
+    return _world(light, panorama, PHOTOGRAPH_MEAN / max(mean, 1e-6))
+
+
+def _world(name: str, panorama: Panorama, strength: float) -> Any:
+    """Return a world that shows a panorama."""
     made = bpy.data.worlds.new(f"{name} world")
     made.use_nodes = True
     nodes, links = made.node_tree.nodes, made.node_tree.links
@@ -172,6 +208,8 @@ def lamps(environment: str, light: str) -> tuple[Lamp, ...]:
     tuple of Lamp
         At most `LAMPS`.
     """
+    if is_photograph(light):
+        return ()
     if light != OWN:
         return RIGS[light].lamps
     sun = ENVIRONMENTS[environment].sun
@@ -191,7 +229,7 @@ def distance(light: str) -> tuple[float, float, float]:
     tuple of float
         Linear colour; white for an environment's own light.
     """
-    return (1.0, 1.0, 1.0) if light == OWN else RIGS[light].distance
+    return (1.0, 1.0, 1.0) if light == OWN or is_photograph(light) else RIGS[light].distance
 
 
 @cache
