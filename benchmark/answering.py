@@ -90,11 +90,12 @@ def ask(
     device: torch.device,
     min_slots: int,
     who: str = "submission",
+    key: bytes | None = None,
 ) -> Answers:
     """Ask for the slots of images in secret order, some of them twice.
 
-    All images are shuffled together with a key that is drawn here and never stored. 2 % are asked
-    again among other images, and one batch is asked again unchanged.
+    All images are shuffled together. 2 % are asked again among other images, and one batch is
+    asked again unchanged.
 
     Parameters
     ----------
@@ -114,6 +115,8 @@ def ask(
         The least number of slots a method must return.
     who : str
         Name of the method for messages.
+    key : bytes, optional
+        As for `questions`.
 
     Returns
     -------
@@ -126,7 +129,7 @@ def ask(
         When an answer has the wrong shape or type, or is not finite.
     """
     indices = np.sort(indices)
-    asked = questions(len(indices), batch_size)
+    asked = questions(len(indices), batch_size, key)
     batches = (to_images(dataset.images(indices[one.rows])).to(device) for one in asked)
     answers = answer(method, batches, steps=steps, min_slots=min_slots, who=who)
     return gather(indices, steps, zip(asked, answers, strict=True))
@@ -219,11 +222,10 @@ def gather(
     )
 
 
-def questions(n: int, batch_size: int) -> list[Question]:
+def questions(n: int, batch_size: int, key: bytes | None = None) -> list[Question]:
     """Return batches that ask for every image once, and for some of them again.
 
-    Every row is asked once to score, 2 % in other company and one batch twice, in an order that
-    is drawn anew by every call from the system's randomness and never stored.
+    Every row is asked once to score, 2 % in other company and one batch twice, in secret order.
 
     Parameters
     ----------
@@ -231,13 +233,15 @@ def questions(n: int, batch_size: int) -> list[Question]:
         Number of images, at least 1.
     batch_size : int
         Images per batch; some hold fewer.
+    key : bytes, optional
+        Secret from which the order follows; drawn anew from the system's randomness without it.
 
     Returns
     -------
     list of Question
         In the order in which they are asked.
     """
-    rng = np.random.default_rng(secrets.randbits(128))
+    rng = np.random.default_rng(int.from_bytes(key or secrets.token_bytes(16), "big"))
     order = rng.permutation(n)
     scored = [order[i : i + batch_size] for i in range(0, n, batch_size)]
     asked = [Question(rows, "score") for rows in scored]

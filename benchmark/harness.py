@@ -6,6 +6,8 @@ matches what is asked for. Running again then does nothing; a changed setting ru
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 import time
 import traceback
 from collections.abc import Iterator
@@ -28,6 +30,7 @@ from recombine.benchmark.identity import (
     source_sha256,
 )
 from recombine.benchmark.isolation import IsolatedSubmission
+from recombine.benchmark.isolation_limits import refusal
 from recombine.benchmark.isolation_run import predict_isolated
 from recombine.benchmark.loading import card_of, check_submission
 from recombine.benchmark.meter import measure, peak_rss, reset_peak_rss
@@ -61,6 +64,9 @@ if TYPE_CHECKING:
     from recombine.benchmark.loading import Submission
 
 DEFAULT_STEPS = (0, 1, 3, 10, 30, 100, 300)
+ORDER_FILE = ".order-key"
+REFUSED_CHANGE = 0.02
+"""Batch statistics change slots by 0.05 and more, 16-bit arithmetic by less than 0.01."""
 BUDGETS = (100, 1_000, 10_000)
 SCORED_SPLITS = ("id_val", "id_test", "ooc_test")
 
@@ -183,6 +189,8 @@ def run_seed(
     key = run_key(submission, dataset, seed=seed, options=options)
     if _finished(path, key):
         return SeedRun(path, seed, True, time.monotonic() - begin)
+    for leftover in out_dir.glob(f".{path.name}.*.tmp"):  # of a killed run of this seed
+        leftover.unlink(missing_ok=True)
     if isinstance(submission, IsolatedSubmission):
         images = scored_indices(dataset, options)
         # pyright reads this file under two names, so it sees two classes RunOptions.
@@ -193,10 +201,12 @@ def run_seed(
             seed=seed,
             out_dir=out_dir,
             options=options,  # pyright: ignore[reportArgumentType]
+            key=order_key(out_dir, seed),
         )
     else:
         predictions = _run_here(submission, dataset, seed, out_dir, options)
     predictions = replace(predictions, facts=replace(predictions.facts, key=key))
+    refuse_dependence(predictions.facts)
     write_predictions(path, predictions)
     return SeedRun(path, seed, False, time.monotonic() - begin)
 
@@ -232,6 +242,59 @@ def run_key(
             "torch": str(torch.__version__),
         }
     )
+
+
+def order_key(out_dir: Path, seed: int) -> bytes:
+    """Return the secret from which the order of a run's questions follows.
+
+    It is drawn once per folder and kept there, out of the reach of isolated code, so that a run
+    that was killed and is made again asks the same batches and gets the same answers.
+
+    Parameters
+    ----------
+    out_dir : Path
+        Folder of the submission's runs.
+    seed : int
+        Training seed.
+
+    Returns
+    -------
+    bytes
+        32 of them.
+    """
+    path = out_dir / ORDER_FILE
+    if not path.is_file():
+        write_bytes(path, secrets.token_bytes(32))
+        path.chmod(0o600)
+    return hashlib.sha256(path.read_bytes() + str(seed).encode()).digest()
+
+
+def refuse_dependence(facts: RunFacts) -> None:
+    """Refuse answers that depend on other images, or on nothing that can be repeated.
+
+    Parameters
+    ----------
+    facts : RunFacts
+        With the changes of repeated questions.
+
+    Raises
+    ------
+    RefusedError
+        "not-repeatable" or "batch-statistics". Smaller changes, up to those of low-precision
+        arithmetic, are allowed and recorded (``report.checks_of``).
+    """
+    who = f"{facts.card['id']}, seed {facts.seed}"
+    again, among = (
+        max(values, default=0.0) for values in (facts.repeat_change, facts.batch_change)
+    )
+    if again > REFUSED_CHANGE:
+        got = f"an image's slots change by {again:.2g} (relative) when asked twice"
+        todo = "draw no random numbers at test time, and keep no state between batches"
+        raise refusal(who, "not-repeatable", got, todo)
+    if among > REFUSED_CHANGE:
+        got = f"an image's slots change by {among:.2g} (relative) among other images"
+        todo = "treat every image on its own; call eval() on networks with batch normalisation"
+        raise refusal(who, "batch-statistics", got, todo)
 
 
 def readout_indices(
@@ -405,6 +468,7 @@ def _predict(
             device=device,
             min_slots=spec.max_slots,
             who=f"{card.id}, seed {seed}",
+            key=order_key(out_dir, seed),
         )
         memory = peak_rss()
         cost = measure(fitted.method, _few_images(dataset, device))

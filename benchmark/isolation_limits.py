@@ -24,6 +24,8 @@ Reason = Literal[
     "crashed",
     "no-answer",
     "changed-answer",
+    "batch-statistics",
+    "not-repeatable",
 ]
 RESOURCES = frozenset({"time-limit", "memory-limit", "process-limit", "output-limit"})
 

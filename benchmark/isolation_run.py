@@ -54,6 +54,7 @@ def predict_isolated(
     seed: int,
     out_dir: Path,
     options: RunOptions,
+    key: bytes | None = None,
 ) -> Predictions:
     """Train a submission if it is a learner, and ask it about images, all in isolation.
 
@@ -72,6 +73,8 @@ def predict_isolated(
         Gets ``seed-<seed>.log.jsonl``, and ``seed-<seed>.error.txt`` when the submission fails.
     options : RunOptions
         How the run is made.
+    key : bytes, optional
+        Secret from which the order of the questions follows.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def predict_isolated(
         submission's own failure.
     """
     who = f"{submission.card.id}, seed {seed}"
-    asked = questions(len(indices), options.batch_size)
+    asked = questions(len(indices), options.batch_size, key)
     order = _Order(submission, dataset, indices, asked, seed, options, who)
     report = out_dir / f"seed-{seed}.error.txt"
     with workplace(out_dir, f"seed-{seed}") as folder:

@@ -202,6 +202,23 @@ class Result(Strict):
         """Return what the file holds: a file of an earlier version keeps its keys, and its hash."""
         return self.model_dump(mode="json", exclude_unset=True)
 
+    def content_id(self) -> str:
+        """Return the SHA-256 of what the clock and the machine's load have no part in.
+
+        Returns
+        -------
+        str
+            Equal for a run that was killed and resumed and for one that was not, on one machine
+            and in one folder (`harness.order_key`).
+        """
+        content = self._content()
+        for name in ("result_id", "created", "artifacts", "checks"):
+            del content[name]
+        del content["training"]["wall_s"]
+        for name in ("seconds_per_image", "peak_rss_bytes"):
+            del content["compute"][name]
+        return hashlib.sha256(_dumps(content)).hexdigest()
+
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
         """Return the JSON Schema of result files.

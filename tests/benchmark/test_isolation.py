@@ -74,6 +74,7 @@ def test_a_run_equals_one_in_this_process(backend, dataset, tmp_path, request):
     assert one.environment["threads"] == 1
     assert max(one.batch_change) < 1e-3
     assert sorted(p.name for p in (tmp_path / "in").iterdir()) == [
+        ".order-key",
         "seed-3.log.jsonl",
         "seed-3.safetensors",
     ]

@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import save
 from shut_in import ATTACKS, TIGHT, StoredDataset, need_bwrap
 
-from recombine.benchmark.harness import RunOptions, run_seed
+from recombine.benchmark.harness import ORDER_FILE, RunOptions, run_seed
 from recombine.benchmark.isolation import isolate
 from recombine.benchmark.isolation_limits import MIB
 from recombine.benchmark.isolation_process import descendants
@@ -220,7 +220,8 @@ def run(dataset, out_dir, name, **settings):
 
 
 def leftovers(out_dir):
-    return sorted(p.name for p in out_dir.iterdir()) if out_dir.exists() else []
+    found = sorted(p.name for p in out_dir.iterdir()) if out_dir.exists() else []
+    return [name for name in found if name != ORDER_FILE]
 
 
 @pytest.mark.parametrize("name", ["labels.npz", "plan.h5"])
@@ -238,6 +239,7 @@ CHEATS = {
     "nan": "not-finite",
     "late": "changed-answer",
     "more": "wrong-names",
+    "segments": "too-big-values",
     "steps": "no-answer",
     "flops": "no-answer",
     "silent": "no-answer",
@@ -256,6 +258,17 @@ def _described(what):
     """Describe an honest sibling, so that only the run itself is forged."""
     honest = attack("InEncode", path="/none")
     return replace(honest, located=replace(honest.located, attribute="Cheat"), given={"what": what})
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("BatchNorm", "batch-statistics"), ("Dice", "not-repeatable"), ("Leaker", "label-decoy")],
+)
+def test_methods_that_peek_are_refused_by_name(dataset, tmp_path, name, reason):
+    with pytest.raises(RecombineError) as caught:
+        run(dataset, tmp_path, name)
+    assert caught.value.reason == reason, str(caught.value)
+    assert not [kept for kept in leftovers(tmp_path) if kept.endswith(".safetensors")]
 
 
 def test_quiet_attempts_on_the_network_are_refused(dataset, tmp_path):

@@ -222,6 +222,64 @@ class InEncode(Attack):
         return super().encode(images)
 
 
+class Leaker:
+    """A learner that looks for labels everywhere in its own process, and would answer with them."""
+
+    LABELS = ("latents", "cells", "blocks", "splits", "certificate")
+
+    def fit(self, data, val, *, seed, budget, log):
+        import gc
+
+        for one in gc.get_objects():
+            for name in self.LABELS:
+                try:
+                    found = vars(one).get(name) if hasattr(one, "__dict__") else None
+                except Exception:
+                    found = None
+                if found is not None and hasattr(found, "__len__") and not callable(found):
+                    raise RuntimeError(f"found {name} in {type(one).__name__}")
+        for batch in data.batches(8, seed=0):
+            if batch.factors or batch.masks is not None:
+                raise RuntimeError("labels were served")
+        honest = InEncode(path="/data/labels.npz")
+        honest.card = self.card
+        return honest
+
+    @property
+    def card(self):
+        from recombine.benchmark.protocol import MethodCard
+
+        return MethodCard(id="leaker", name="Leaker")
+
+
+class BatchNorm(Attack):
+    """Lets images see each other through batch statistics."""
+
+    def attack(self):
+        pass
+
+    def encode(self, images):
+        from recombine.benchmark.protocol import SlotOutput
+
+        flat = images.mean(dim=(2, 3))
+        flat = (flat - flat.mean(0)) / (flat.std(0, unbiased=False) + 1e-3)
+        return SlotOutput(slots=flat[:, None, :2].repeat(1, self.slots, 1))
+
+
+class Dice(Attack):
+    """Answers at random."""
+
+    def attack(self):
+        pass
+
+    def encode(self, images):
+        import torch
+
+        from recombine.benchmark.protocol import SlotOutput
+
+        return SlotOutput(slots=torch.randn(len(images), self.slots, 2))
+
+
 class Cheat(Attack):
     """Reports nonsense about itself by changing the harness inside."""
 
@@ -257,6 +315,12 @@ class Cheat(Attack):
     @staticmethod
     def more(tensors, texts):
         tensors["labels"] = tensors["row"]
+
+    @staticmethod
+    def segments(tensors, texts):
+        import numpy as np
+
+        tensors["segments/0"] = np.full((len(tensors["row"]), 8, 8), 200, np.uint8)
 
     @staticmethod
     def steps(tensors, texts):
