@@ -34,9 +34,9 @@ def no_leak(e: Evidence) -> Check:
     Held out is every combination that an image of OOC-test or OOC-val shows.
     """
     claim = "no ID image shows a combination that is held out"
-    held_out = cells_of(e, np.isin(e.columns["split"], HELD_OUT))
+    held_out, cells = cells_of(e, np.isin(e.columns["split"], HELD_OUT)), e.cells
     for row in np.flatnonzero(np.isin(e.columns["split"], ID_PARTS)):
-        cell = tuple(e.cells[row].tolist())
+        cell = tuple(cells[row].tolist())
         if cell in held_out:
             names = " x ".join(e.schema.cell_names(cell))
             split = SPLITS[int(e.columns["split"][row])]

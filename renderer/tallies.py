@@ -34,8 +34,9 @@ def by_cell(e: Evidence, rows: Array) -> dict[tuple[Cell, Cell], Array]:
     """Return the rows of every cell and choice of crossed values."""
     crossed = [e.columns[f"latents/{k}"][rows] for k in e.schema.crossed]
     groups: dict[tuple[Cell, Cell], list[int]] = {}
+    cells = e.cells[rows].tolist()
     for n, row in enumerate(rows.tolist()):
-        key = tuple(e.cells[row].tolist()), tuple(int(c[n]) for c in crossed)
+        key = tuple(cells[n]), tuple(int(c[n]) for c in crossed)
         groups.setdefault(key, []).append(row)
     return {key: np.array(members) for key, members in groups.items()}
 
