@@ -58,6 +58,8 @@ class Train:
     """Search steps at which a searching method is read, from 0."""
     readout_labels: int = 1000
     """ID training images on which readouts are fitted."""
+    full: bool = False
+    """Also compute the slower parts of a result: more readouts, controls, decoder diagnostics."""
     weights: str = ""
     """Local weights of a pretrained backbone: a .safetensors file, or `random`."""
     workers: int = 2
@@ -98,17 +100,15 @@ class Train:
     def _groups(self, dataset: Dataset) -> list[Group]:
         from recombine.baselines.device import device_of
         from recombine.benchmark.grid import Job
-        from recombine.benchmark.harness import RunOptions
-        from recombine.cli.submissions import seed_list
+        from recombine.cli.submissions import run_options, seed_list
 
         learners = {name: self._learner(name) for name in self.names}
         seeds = seed_list(self.seeds)
         device = device_of(self.size).type
+        common = run_options(readout_labels=self.readout_labels, full=self.full, steps=self.steps)
         groups = []
         for n in training_sets(self.n, len(dataset.indices("id_train"))):
-            options = RunOptions(
-                steps=self.steps, readout_labels=self.readout_labels, n_train=n, device=device
-            )
+            options = replace(common, n_train=n, device=device)
             for name, learner in learners.items():
                 folder = self.out / "runs" / name / f"{self.size}-n{n or 'all'}"
                 jobs = tuple(Job(learner, dataset, seed, folder, options) for seed in seeds)
