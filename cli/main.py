@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "review": ("submit:Review", "score a proposed submission again, running nothing of it"),
     "analyse": ("analyse:Analyse", "studies: invertibility x encoder size, VAE variance"),
     "private": ("private:Private", "run or audit a season with secret combinations"),
+    "attack": ("attack:Attack", "run bad submissions against this installation"),
     "board": ("board:Board", "build the static leaderboard page from result files"),
 }
 
