@@ -1,30 +1,25 @@
 """`render --cluster`: the workers of a dask.distributed scheduler draw the units.
 
-Each unit runs in a process of its own beside the dask worker: Blender wants the main thread of a
-process, a crash of Blender must not take the worker down, and its memory is given back.
+Blender runs in processes beside the dask worker, one per thread of it: Blender wants the main
+thread of a process, a crash of it must not take the worker down, and worn ones are replaced.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from recombine.renderer import errors
 from recombine.renderer.atomic import disk_error
 from recombine.renderer.errors import ResourceError, UsageError
 from recombine.renderer.pool import Unit
-from recombine.renderer.pool_workers import WorkerDiedError, death_cause, die_with
+from recombine.renderer.pool_workers import Worker
 from recombine.renderer.provenance import provenance
-from recombine.renderer.render import Engine, render_unit, require_blender, start_worker
+from recombine.renderer.render import Engine, render_unit, start_worker
 from recombine.renderer.render_folder import open_units
 from recombine.renderer.store import load_plan
 
@@ -32,6 +27,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 PATIENCE = 30  # seconds to find the scheduler and its first worker
+_idle: list[Worker] = []  # of this dask worker; a thread takes one and puts it back
 MUST_AGREE = ("bpy", "blenderproc", "numpy", "recombine")
 
 
@@ -61,7 +57,7 @@ def cluster_engine(address: str, folder: Path, *, patience: float = PATIENCE) ->
 
 
 def render_unit_apart(folder: Path, unit: Unit) -> None:
-    """Draw one unit in a new process of this machine.
+    """Draw one unit in a Blender process that belongs to this dask worker.
 
     Parameters
     ----------
@@ -77,39 +73,23 @@ def render_unit_apart(folder: Path, unit: Unit) -> None:
     WorkerDiedError
         When it ended without an answer.
     """
-    code = "from recombine.renderer.cluster import _answer; _answer()"
-    request = json.dumps({"folder": str(folder.absolute()), "parent": os.getpid(), **asdict(unit)})
-    ran = subprocess.run(
-        [sys.executable, "-c", code], input=request, capture_output=True, text=True, check=False
-    )
-    if ran.returncode < 0 or not ran.stdout.strip():
-        raise WorkerDiedError(f"{death_cause(ran.returncode)} {ran.stderr[-300:]}".strip())
-    reply = json.loads(ran.stdout.strip().splitlines()[-1])
-    if reply["error"]:
-        kind = getattr(errors, reply["error"], None) or RuntimeError
-        raise kind(reply["message"])
-
-
-def _answer() -> None:
-    request = json.loads(sys.stdin.read())
-    die_with(request.pop("parent"))
-    folder = Path(request.pop("folder"))
-    reply = {"error": "", "message": ""}
     try:
-        # A scheduler runs a finished unit again when the worker that held its result dies.
-        unit = Unit(**request)
-        if not open_units(folder, load_plan(folder), [unit]):
-            return
-        require_blender()
-        start_worker()
+        worker = _idle.pop()
+    except IndexError:
+        worker = Worker(start_worker)
+    reply = worker.run(partial(_render_if_open, folder.absolute(), unit))
+    if worker.is_worn(reply):
+        worker.leave()
+    else:
+        _idle.append(worker)
+    if reply.error:
+        raise reply.error
+
+
+def _render_if_open(folder: Path, unit: Unit) -> None:
+    # A scheduler runs a finished unit again when the worker that held its result dies.
+    if open_units(folder, load_plan(folder), [unit]):
         render_unit(folder, unit)
-    except Exception as error:
-        known = isinstance(error, errors.RecombineError)
-        text = str(error) if known else f"{type(error).__name__}: {error}"
-        reply = {"error": type(error).__name__, "message": text}
-    finally:
-        sys.stdout.write(json.dumps(reply) + "\n")
-        sys.stdout.flush()
 
 
 @contextmanager
@@ -149,7 +129,7 @@ def _check_workers(client: Client, address: str, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_text(token)
-        answers: Mapping[str, dict[str, Any]] = client.run(_probe, str(probe), token)
+        answers = cast("dict[str, dict[str, Any]]", client.run(_probe, str(probe), token))
     except ImportError as error:
         raise ResourceError(
             f"render: every worker of {address} needs recombine; one has none ({error}). "

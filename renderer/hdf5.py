@@ -85,6 +85,28 @@ def column(handle: h5py.File, name: str) -> Array:
     return values
 
 
+def mapped(dataset: h5py.Dataset) -> h5py.Dataset | Array:
+    """Return a read-only memory-map of a dataset that lies in its file as one plain block.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Of a file that `open_checked` opened.
+
+    Returns
+    -------
+    array or h5py.Dataset
+        The map, some ten times faster per row; the dataset itself where there is no such block.
+    """
+    offset = dataset.id.get_offset()
+    path = Path(dataset.file.filename)
+    # Beyond the end of the file a map would kill the process instead of raising.
+    if offset is None or not dataset.size or offset + dataset.nbytes > path.stat().st_size:
+        return dataset
+    block = np.memmap(path, dataset.dtype, "r", offset, dataset.shape)
+    return block.view(np.ndarray)
+
+
 def attribute(handle: h5py.File, name: str) -> str:
     """Return an attribute of a file as text; empty when it has none."""
     return str(handle.attrs.get(name, ""))

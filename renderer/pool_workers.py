@@ -1,17 +1,18 @@
 """Worker processes that are replaced one by one: after enough units, too much memory, or a death.
 
 The standard process pool cannot do it: its `max_tasks_per_child` deadlocks on Python 3.11 once
-every worker has reached it (CPython issue 115634), it knows no memory bound, and one dead worker
-breaks the whole pool.
+every worker has reached it (CPython issue 115634), it knows no memory bound, one dead worker
+breaks the whole pool, and daemonic processes, such as the workers of a cluster, may have none.
 """
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
+import pickle
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from queue import SimpleQueue
@@ -35,11 +36,25 @@ class WorkerDiedError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class _Reply:
+class Reply:
+    """What a worker answers.
+
+    Attributes
+    ----------
+    error : BaseException or None
+        What the call raised.
+    value : object
+        What it returned.
+    rss : int
+        Resident memory of the worker afterwards, bytes.
+    broken : bool
+        Whether the worker could not even start properly.
+    """
+
     error: BaseException | None
     value: Any
     rss: int
-    worn: bool
+    broken: bool
 
 
 class WorkerPool(Executor):
@@ -68,7 +83,7 @@ class WorkerPool(Executor):
         self._initializer = initializer
         self._max_rss, self._units = max_rss, units_per_worker
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        self._hired: set[_Worker] = set()
+        self._hired: set[Worker] = set()
         self._closed = False
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(workers)]
         for thread in self._threads:
@@ -105,7 +120,7 @@ class WorkerPool(Executor):
             worker.process.terminate()
 
     def _serve(self) -> None:
-        worker: _Worker | None = None
+        worker: Worker | None = None
         while (job := self._jobs.get()) is not None:
             future, call = job
             if not future.set_running_or_notify_cancel():
@@ -118,7 +133,7 @@ class WorkerPool(Executor):
                 worker = None
                 future.set_exception(error)
                 continue
-            if reply.worn or reply.rss > self._max_rss or worker.units >= self._units:
+            if worker.is_worn(reply, self._max_rss, self._units):
                 self._dismiss(worker)
                 worker = None
             if reply.error is None:
@@ -127,45 +142,65 @@ class WorkerPool(Executor):
                 future.set_exception(reply.error)
         self._dismiss(worker)
 
-    def _hire(self) -> _Worker:
-        worker = _Worker(self._initializer)
+    def _hire(self) -> Worker:
+        worker = Worker(self._initializer)
         self._hired.add(worker)
         return worker
 
-    def _dismiss(self, worker: _Worker | None) -> None:
+    def _dismiss(self, worker: Worker | None) -> None:
         if worker is not None:
             worker.leave()
             self._hired.discard(worker)
 
 
-class _Worker:
-    """One process and the pipe to it; used by one thread."""
+class Worker:
+    """One fresh Python process and the pipe to it; used by one thread at a time.
+
+    Parameters
+    ----------
+    initializer : callable
+        Picklable; runs once in the process.
+    """
 
     def __init__(self, initializer: Callable[[], None]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
+        self._pipe, theirs = Pipe()
         self.units = 0
-        self.process = context.Process(
-            target=_work, args=(theirs, initializer, os.getpid()), daemon=True
-        )
-        self.process.start()
-        theirs.close()
+        code = "from recombine.renderer.pool_workers import _work; _work()"
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code, str(theirs.fileno()), str(os.getpid())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        self._pipe.send(sys.path)
+        self._pipe.send(initializer)
 
-    def run(self, call: Callable[[], Any]) -> _Reply:
+    def run(self, call: Callable[[], Any]) -> Reply:
+        """Make the process call something picklable.
+
+        Raises
+        ------
+        WorkerDiedError
+            When the process ends meanwhile.
+        """
         self.units += 1
         try:
             self._pipe.send(call)
             reply = self._pipe.recv()
         except (EOFError, OSError) as error:
-            self.process.join()
-            raise WorkerDiedError(death_cause(self.process.exitcode)) from error
-        if not isinstance(reply, _Reply):
+            raise WorkerDiedError(death_cause(self.process.wait())) from error
+        if not isinstance(reply, Reply):
             raise WorkerDiedError(f"a worker answered with a {type(reply).__name__}")
         return reply
 
+    def is_worn(self, reply: Reply, max_rss: int = MAX_RSS, units: int = UNITS_PER_WORKER) -> bool:
+        """Tell whether the process should be replaced after a reply."""
+        return reply.broken or reply.rss > max_rss or self.units >= units
+
     def leave(self) -> None:
+        """Let the process end, and wait for it."""
         self._pipe.close()
-        self.process.join()
+        self.process.wait()
 
 
 def local_pool(
@@ -208,19 +243,17 @@ def die_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _work(pipe: Connection, initializer: Callable[[], None], parent: int) -> None:
+def _work() -> None:
+    fd, parent = map(int, sys.argv[1:])
     die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    broken: BaseException | None = None
-    try:
-        initializer()
-    except Exception as error:
-        broken = error
-    with contextlib.suppress(EOFError):
+    with contextlib.suppress(EOFError), Connection(fd) as pipe:
+        sys.path[:] = pipe.recv()
+        broken, _ = _attempt(pipe.recv())
         while True:
             call = pipe.recv()
             failure, value = (broken, None) if broken else _attempt(call)
-            pipe.send(_Reply(failure, value, resident_memory(), worn=broken is not None))
+            pipe.send(Reply(failure, value, resident_memory(), broken is not None))
 
 
 def _attempt(call: Callable[[], Any]) -> tuple[BaseException | None, Any]:
@@ -233,7 +266,7 @@ def _attempt(call: Callable[[], Any]) -> tuple[BaseException | None, Any]:
 def _portable(error: Exception) -> Exception:
     # Some exceptions cannot be rebuilt in another process; their text always can.
     try:
-        ForkingPickler.loads(ForkingPickler.dumps(error))  # as the pipe will
+        pickle.loads(ForkingPickler.dumps(error))  # noqa: S301  (as the pipe will)
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,8 +108,8 @@ def _across(data: Dataset, test: Array, blocks: list[int]) -> Panel:
     across = data.schema.recombined[0]
     rows = list(dict.fromkeys(blocks))
     images: dict[tuple[int, int], int] = {}
-    for (row, block), index in itertools.product(enumerate(rows), test.tolist()):
-        if data.blocks[index] == block:
+    for row, block in enumerate(rows):
+        for index in test[data.blocks[test] == block].tolist():
             images.setdefault((row, int(data.cells[index][0])), index)
     return Panel(
         title="",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
-import sys
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,14 +107,35 @@ def test_a_missing_package_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
         pass
 
 
-def test_what_a_unit_raises_comes_back_typed(tmp_path: Path) -> None:
+def test_what_a_unit_raises_comes_back_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_idle", [])
+    monkeypatch.setattr(cluster, "start_worker", int)
     with pytest.raises(InvalidInputError, match=r"plan\.h5"):
         cluster.render_unit_apart(tmp_path, Unit(0, 0, 1))
+    cluster._idle[0].leave()
 
 
 def test_a_process_that_ends_without_an_answer_is_a_death(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(WorkerDiedError, match="exit code 1"):
+    monkeypatch.setattr(cluster, "_idle", [])
+    monkeypatch.setattr(cluster, "start_worker", functools.partial(os._exit, 3))
+    with pytest.raises(WorkerDiedError, match="exit code 3"):
         cluster.render_unit_apart(tmp_path, Unit(0, 0, 1))
+    assert cluster._idle == []
+
+
+def test_a_process_is_kept_for_the_next_unit_and_skips_what_is_done(
+    sealed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_idle", [])
+    monkeypatch.setattr(cluster, "start_worker", int)
+    before = {p.name: p.stat().st_mtime_ns for p in (sealed / "shards").iterdir()}
+    for unit in (Unit(0, 0, 20), Unit(1, 20, 40)):
+        cluster.render_unit_apart(sealed, unit)
+    (worker,) = cluster._idle
+    assert worker.units == 2
+    worker.leave()
+    assert {p.name: p.stat().st_mtime_ns for p in (sealed / "shards").iterdir()} == before

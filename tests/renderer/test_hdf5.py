@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recombine.renderer.errors import IntegrityError, InvalidInputError
-from recombine.renderer.hdf5 import Column, open_checked, read_columns
+from recombine.renderer.hdf5 import Column, mapped, open_checked, read_columns, stored
 
 
 def secret(folder: Path) -> Path:
@@ -97,3 +97,18 @@ def test_missing_and_damaged_files(tmp_path: Path) -> None:
     (tmp_path / "text.h5").write_text("not hdf5")
     with pytest.raises(IntegrityError, match="truncated or damaged"):
         open_checked(tmp_path / "text.h5")
+
+
+def test_only_a_plain_block_is_mapped(tmp_path: Path) -> None:
+    values = np.arange(600, dtype=np.uint8).reshape(100, 6)
+    with h5py.File(tmp_path / "a.h5", "w", libver="latest") as handle:
+        handle.create_dataset("plain", data=values)
+        handle.create_dataset("packed", data=values, chunks=(1, 6), compression=1)
+        handle.create_dataset("empty", data=values[:0])
+    with open_checked(tmp_path / "a.h5") as handle:
+        block = mapped(stored(handle, "plain"))
+        assert type(block) is np.ndarray
+        assert not block.flags.writeable
+        assert np.array_equal(block, values)
+        for name in ("packed", "empty"):
+            assert isinstance(mapped(stored(handle, name)), h5py.Dataset)

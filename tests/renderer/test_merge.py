@@ -14,7 +14,7 @@ from recombine.renderer.errors import (
     ResourceError,
     UsageError,
 )
-from recombine.renderer.hdf5 import column
+from recombine.renderer.hdf5 import column, stored
 from recombine.renderer.merge import merge, seal_folder
 from recombine.renderer.presets import load_preset
 from recombine.renderer.reader import Dataset
@@ -76,7 +76,8 @@ def test_missing_and_damaged_shards_are_named(
 def test_shards_that_differ_are_refused(halves: tuple[Path, Path, str], tmp_path: Path) -> None:
     whole = Path(shutil.copytree(halves[0].parent / "whole", tmp_path / "whole"))
     with h5py.File(shard_path(whole, 0), "r+") as handle:
-        handle["image"][0, 0, 0, 0] ^= 255
+        images = stored(handle, "image")
+        images[0, 0, 0, 0] = 255 - images[0, 0, 0, 0]
         names: list[str] = []
         handle.visititems(lambda n, o: names.append(n) if isinstance(o, h5py.Dataset) else None)
         handle.attrs["content_sha256"] = content_digest({n: column(handle, n) for n in names})

@@ -94,18 +94,21 @@ def test_reasons_are_inferred_from_exit_codes() -> None:
     assert threading.active_count() < 50
 
 
+def sleep_long(pid: Path) -> None:
+    pid.write_text(str(os.getpid()))
+    time.sleep(600)
+
+
 def test_workers_die_with_their_parent(tmp_path: Path) -> None:
-    script = tmp_path / "parent.py"
-    script.write_text(
-        "import os, time\nfrom pathlib import Path\n"
-        "from recombine.renderer.pool_workers import local_pool\n"
-        "def start(): Path(__file__).with_name('pid').write_text(str(os.getpid()))\n"
-        "if __name__ == '__main__':\n"
-        "    pool = local_pool(1, start)()\n"
-        "    pool.submit(time.sleep, 600)\n    time.sleep(600)\n"
-    )
-    parent = subprocess.Popen([sys.executable, str(script)])
     pid = tmp_path / "pid"
+    code = (
+        "import sys, time\nfrom pathlib import Path\n"
+        f"sys.path[:] = {sys.path!r}\n"
+        "from recombine.renderer.pool_workers import local_pool\n"
+        f"from {__name__} import nothing, sleep_long\n"
+        f"local_pool(1, nothing)().submit(sleep_long, Path({str(pid)!r}))\ntime.sleep(600)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code])
     wait_until(lambda: pid.exists() and pid.read_text() != "")
     parent.kill()
     parent.wait()

@@ -99,3 +99,16 @@ def test_check_notices_a_changed_shard(sealed: Path) -> None:
     shard.write_bytes(bytes(content))
     with pytest.raises(IntegrityError, match="shard-00002"):
         Dataset(sealed).check()
+
+
+def test_batches_across_shards_keep_the_order_of_the_indices(sealed_once: Path) -> None:
+    data = Dataset(sealed_once)
+    order = np.random.default_rng(0).permutation(len(data))
+    for name, read in (("image", data.images), ("mask", data.masks)):
+        one_by_one = np.stack([data.annotation(name, [i])[0] for i in order])
+        assert np.array_equal(read(order), one_by_one)
+    twice = data.images([3, 3, 25])
+    assert np.array_equal(twice[0], twice[1])
+    twice[0] = 0  # a copy: nobody else sees it
+    assert data.images([3]).any()
+    assert data.image(3).flags.writeable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,19 +10,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from recombine.renderer import render, render_folder
 from recombine.renderer.errors import IntegrityError, ResourceError, UsageError
+from recombine.renderer.merge import merge
 from recombine.renderer.presets import load_preset
 from recombine.renderer.reader import Dataset
 from recombine.renderer.store import load_plan, save_plan
 
 TINY = ("smoke", "--scale", "0.03", "--resolution", "32", "--shard-size", "7")
-N_IMAGES = 56
+N_IMAGES = len(render.make_plan(load_preset("smoke", scale=0.03, resolution=32)))
 pytestmark = pytest.mark.blender
 
 
@@ -89,6 +93,88 @@ def test_killed_render_resumes_to_the_same_pixels(whole: Path, tmp_path: Path) -
     assert Dataset(out).root == Dataset(whole).root
 
 
+def test_two_tasks_apart_and_merged_draw_the_same_pixels(whole: Path, tmp_path: Path) -> None:
+    for k in ("1", "2"):
+        subprocess.run([*command(tmp_path / k, 1), "--shard", f"{k}/2"], check=True, timeout=300)
+    merged = merge([tmp_path / "1", tmp_path / "2"], tmp_path / "merged")
+    assert merged.certificate.root == Dataset(whole).root
+    assert np.array_equal(hashes(tmp_path / "merged"), hashes(whole))
+
+
+def test_a_cluster_that_loses_a_worker_draws_the_same_pixels(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cluster"
+    with processes() as start:
+        file = tmp_path / "scheduler.json"
+        places = ["--scheduler-file", str(file)]
+        start("scheduler", "--port", "0", "--no-dashboard", *places)
+        deadline = time.monotonic() + 120
+        while not file.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        worker = ("worker", *places, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+        workers = [start(*worker), start(*worker)]
+        address = json.loads(file.read_text())["address"]
+        render_run = subprocess.Popen(
+            [*command(out, 1), "--shard-size", "19", "--cluster", address]
+        )
+        while not list(out.glob("shards/shard-*.h5")):
+            assert render_run.poll() is None, "the render ended before a worker could be killed"
+            assert time.monotonic() < deadline + 240
+            time.sleep(0.05)
+        workers[0].kill()  # -9; the other worker must draw what it had
+        assert render_run.wait(300) == 0
+    assert Dataset(out).root == Dataset(whole).root
+
+
+@contextlib.contextmanager
+def processes() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Yield a starter of dask programs that end with the test."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(*words: str) -> subprocess.Popen[bytes]:
+        running.append(
+            subprocess.Popen([sys.executable, "-m", "dask", *words], stderr=subprocess.DEVNULL)
+        )
+        return running[-1]
+
+    try:
+        yield start
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def test_one_image_drawn_again_has_the_same_bits(whole: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "recombine.cli.main", "rerender", str(whole), "--index", "5"]
+    large = tmp_path / "large.png"
+    found = subprocess.run(
+        [*words, "--check", "--json"], check=True, timeout=300, capture_output=True, text=True
+    )
+    reply = json.loads(found.stdout)
+    assert reply["pixels_equal"]
+    assert reply["labels_equal"]
+    assert reply["build"] == []
+    subprocess.run([*words, "--out", str(large), "--resolution", "64"], check=True, timeout=300)
+    with Image.open(large) as picture:
+        assert picture.size == (64, 64)
+        small = np.asarray(picture.resize((32, 32), Image.Resampling.BOX)).astype(float)
+    assert np.abs(small - Dataset(whole).image(5)).mean() < 10  # the same scene
+
+
+def test_an_estimate_comes_from_real_renders(whole: Path) -> None:
+    words = ["plan", "smoke", "--estimate", "--scale", "0.03", "--resolution", "32", "--json"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "recombine.cli.main", *words, "--workers", "3"],
+        check=True, timeout=300, capture_output=True, text=True,
+    )  # fmt: skip
+    found = json.loads(ran.stdout)
+    assert (found["images"], found["workers"], found["resolution"]) == (N_IMAGES, 3, 32)
+    assert 0 < found["cpu_seconds"]["low"] <= found["cpu_seconds"]["high"] < 10
+    stored = sum(p.stat().st_size for p in (whole / "shards").iterdir())
+    assert found["gigabytes"]["mean"] * 1e9 == pytest.approx(stored, rel=0.6)
+
+
 def test_damaged_shard_is_drawn_again(whole: Path, tmp_path: Path) -> None:
     out = Path(shutil.copytree(whole, tmp_path / "damaged"))
     shard = out / "shards" / "shard-00002.h5"
@@ -104,7 +190,7 @@ def tiny(out: Path, **options: object) -> object:
 
 def test_folder_of_another_dataset_is_refused(whole: Path, tmp_path: Path) -> None:
     out = Path(shutil.copytree(whole, tmp_path / "other"))
-    preset = load_preset("smoke", scale=0.05, resolution=32)
+    preset = load_preset("smoke", scale=0.3, resolution=32)
     with pytest.raises(IntegrityError, match="holds another dataset"):
         render.render_dataset(preset, out)
     with pytest.raises(UsageError, match="expects an empty folder"):
