@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
+import math
 from pathlib import Path
 
 from PIL import Image
@@ -16,6 +17,7 @@ from PIL import Image
 from recombine.renderer.atomic import write_bytes
 from recombine.renderer.errors import UsageError
 from recombine.renderer.factors import Factor
+from recombine.renderer.library import CAMERA
 from recombine.renderer.planning import image_counts
 from recombine.renderer.presets import PRESETS, load_preset
 from recombine.renderer.presets_base import Preset
@@ -25,6 +27,7 @@ from recombine.renderer.verify import verify
 
 LARGEST_SHEET = 300_000
 LISTED = 8  # names of values in the table of slots
+DISTANCE = math.dist(CAMERA.position, CAMERA.target)
 SIZES = ((10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**9, "100K<n<1M"))
 
 
@@ -96,6 +99,7 @@ def card(preset: Preset, data: Dataset) -> str:
             _caption(data),
             *_facts(preset, counts),
             *_certified(data),
+            *_limits(preset, data),
         ]
     )
 
@@ -158,6 +162,22 @@ def _certified(data: Dataset) -> list[str]:
         *rows,
         f"\n{data.certificate['proves']}\n",
     ]
+
+
+def _limits(preset: Preset, data: Dataset) -> list[str]:
+    schema = preset.schema
+    scales = [b for slot in schema.objects for b in schema.factor(f"{slot}.scale").bounds]
+    edge = preset.settings.resolution
+    zoom = edge * CAMERA.focal / CAMERA.sensor / DISTANCE  # pixels per metre
+    low, high = round(min(scales) * zoom), round(max(scales) * zoom)
+    stated = [c["name"] for c in data.certificate["checks"] if c["status"] == "stated"]
+    lines = [
+        "- One fixed camera, a flat floor and procedural assets only: no claim about photographs.",
+        f"- In the middle of the scene an object is {low} to {high} of {edge} pixels wide.",
+    ]
+    if stated:
+        lines.append(f"- Differs between ID and OOC by design, see above: {', '.join(stated)}.")
+    return ["## Known limits\n", *lines, ""]
 
 
 def _squeeze(path: Path) -> None:
