@@ -81,6 +81,9 @@ def _print(report: Report) -> None:
     found = {"all": report.summary["all"], **report.summary["groups"]}
     title = f"{report.summary['dataset']}: interaction at {report.summary['samples']} samples"
     say.table(title, columns, [_row(name, group) for name, group in found.items()])
+    for name, contrast in report.summary["contrasts"].items():
+        difference, error, spread = (contrast[k] for k in ("difference", "se", "spread"))
+        say.line(f"{name}: {difference:+.2e} +- {error:.1e} noise, +- {spread:.1e} over scenes")
     say.line(NOTE)
     say.line(f"{report.data}\n{report.table}\n{report.picture}")
 

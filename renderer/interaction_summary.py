@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -30,14 +31,27 @@ def summary(arrays: Mapping[str, Array], groups: Mapping[str, Bool[Array, " n"]]
     Returns
     -------
     dict
-        ``{"scenes", "all": GROUP, "groups": {name: GROUP}}``; see `group`.
+        ``{"scenes", "all": GROUP, "groups": {name: GROUP}, "contrasts": {name: CONTRAST}}``; see
+        `group`. A contrast is the relative second-order energy of a group less that of the one
+        before it: ``difference``, ``se`` over Monte-Carlo noise, ``spread`` over scenes.
     """
     everything = np.ones(len(arrays["index"]), bool)
+    found = {name: group(arrays, rows) for name, rows in groups.items() if rows.any()}
     return {
         "scenes": len(everything),
         "all": group(arrays, everything),
-        "groups": {name: group(arrays, rows) for name, rows in groups.items() if rows.any()},
+        "groups": found,
+        "contrasts": {
+            f"{b} - {a}": _contrast(found[a], found[b])
+            for a, b in itertools.pairwise(found)
+            if a.split()[0] == b.split()[0] or a == "id_test"
+        },
     }
+
+
+def _contrast(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, float]:
+    noise, spread = (math.hypot(a[k][0], b[k][0]) for k in ("relative_se", "relative_spread"))
+    return {"difference": b["relative"][0] - a["relative"][0], "se": noise, "spread": spread}
 
 
 def group(arrays: Mapping[str, Array], rows: Bool[Array, " n"]) -> dict[str, Any]:

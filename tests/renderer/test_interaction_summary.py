@@ -61,6 +61,18 @@ def test_groups_are_taken_apart_and_the_summary_is_plain_data() -> None:
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
+def test_contrasts_compare_id_with_ooc_and_each_level_with_the_one_before() -> None:
+    places = np.arange(6)
+    groups = {"id_test": places < 3, "ooc_test": places >= 3}
+    groups |= {f"level {k}": places // 2 == k for k in range(3)}
+    found = summary(rows([0.0, 0.0, 0.2, 0.2, 0.8, 0.8], error=0.03), groups)["contrasts"]
+    assert list(found) == ["ooc_test - id_test", "level 1 - level 0", "level 2 - level 1"]
+    assert found["level 2 - level 1"]["difference"] == pytest.approx(0.3)
+    assert found["level 2 - level 1"]["se"] == pytest.approx(0.03 / 2)  # both have it, n = 2
+    assert found["level 1 - level 0"]["spread"] == 0
+    assert found["ooc_test - id_test"]["spread"] > 0
+
+
 def test_scenes_without_any_visible_object_give_no_division_by_zero() -> None:
     empty = rows([0.0, 0.0])
     empty["energy"][:] = 0
