@@ -12,6 +12,7 @@ hide their parts: they are decomposed. The CPU attention kernel lacks a formula:
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
+
+from recombine.renderer.errors import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +33,8 @@ CHEAP = frozenset(
     """
     _adaptive_avg_pool2d _adaptive_avg_pool2d_backward _assert_async _assert_tensor_metadata
     _batch_norm_impl_index _local_scalar_dense _log_softmax _log_softmax_backward_data
-    _native_batch_norm_legit _native_batch_norm_legit_no_training _reshape_copy _softmax
+    _native_batch_norm_legit _native_batch_norm_legit_no_training _record_function_enter_new
+    _record_function_exit _reshape_copy _softmax
     _softmax_backward_data _thnn_fused_gru_cell _thnn_fused_lstm_cell _to_copy
     _unsafe_index _unsafe_index_put _unsafe_view
     _weight_norm_interface addcdiv addcdiv_ addcmul_ alias amax amin any arange argmax argmin
@@ -78,10 +82,23 @@ class FlopReport:
 class FlopCounter:
     """Count operations inside a ``with`` block, forward and gradients alike.
 
+    Every operator passes through Python, so a training step of many small operators gets slower,
+    and compiled functions run uncompiled.
+
+    Parameters
+    ----------
+    limit : float, optional
+        Operations after which the block is stopped, such as a training budget.
+
     Attributes
     ----------
     report : FlopReport
         The count so far.
+
+    Raises
+    ------
+    ResourceError
+        Out of the operator that exceeds the limit.
 
     Examples
     --------
@@ -92,9 +109,9 @@ class FlopCounter:
     True
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: float | None = None) -> None:
         self.report = FlopReport()
-        self._mode = _CountingMode(self.report)
+        self._mode = _CountingMode(self.report, math.inf if limit is None else limit)
         self._fast_path = True
 
     def __enter__(self) -> Self:
@@ -114,9 +131,10 @@ class FlopCounter:
 
 
 class _CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self, report: FlopReport) -> None:
+    def __init__(self, report: FlopReport, limit: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.report = report
+        self.report, self.limit = report, limit
+        self.whole: set[Any] = set()
 
     def __torch_dispatch__(
         self,
@@ -129,12 +147,13 @@ class _CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         packet = getattr(func, "_overloadpacket", None)
         if packet is None:  # a higher-order operator: its body is dispatched again
             return func(*args, **kwargs)
-        if packet not in _FORMULAS:
+        if packet not in _FORMULAS and func not in self.whole:
             # The mode is off inside its own dispatch; entering it again counts the parts.
             with self:
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
+            self.whole.add(func)
         out = func(*args, **kwargs)
         self._count(func, packet, out, args, kwargs)
         return out
@@ -148,6 +167,11 @@ class _CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             count = int(formula(*args, **kwargs, out_val=out))
             self.report.flops += count
             self.report.by_op[name] += count
+            if self.report.flops > self.limit:
+                raise ResourceError(
+                    f"FLOP budget: at most {1e-9 * self.limit:.4g} GFLOP were allowed, and "
+                    f"{name} went beyond; do less, or raise the budget (TrainBudget.max_gflop)"
+                )
         elif not _is_cheap(func, name):
             self.report.uncounted[str(packet).removeprefix("aten.")] += 1
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from recombine.benchmark.flops import FlopCounter, count_flops
+from recombine.renderer.errors import ResourceError
 
 
 def attention_layer_flops(batch, tokens, width, hidden):
@@ -171,6 +172,36 @@ def test_multi_head_attention(training):
     with torch.inference_mode():
         report = count_flops(lambda: model(x, x, x))
     close(report, 2 * (4 * 2 * 9 * 16 * 16 + 2 * 2 * 9 * 9 * 16))
+
+
+def train(model, steps, images=8):
+    """Train as a learner does, its own optimiser and loop."""
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(steps):
+        loss = model(torch.randn(images, 10)).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+
+def test_training_is_counted_to_the_last_step():
+    model = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 5))
+    with FlopCounter() as counter:
+        train(model, 7)
+    weights = 10 * 20 + 20 * 5
+    assert not counter.report.uncounted
+    close(counter.report, 7 * 8 * 2 * (3 * weights - 10 * 20))  # no gradient into the input
+
+
+def test_a_budget_stops_training_in_the_act():
+    model = nn.Linear(10, 5)
+    step = 2 * 8 * 2 * 50
+    with FlopCounter(limit=3.5 * step) as counter, pytest.raises(ResourceError, match="max_gflop"):
+        train(model, 10)
+    assert 3 * step < counter.report.flops <= 4 * step
+    with FlopCounter(limit=3 * step):
+        train(model, 3)
+    assert torch.backends.mha.get_fastpath_enabled()
 
 
 def test_work_without_a_formula_is_listed():
