@@ -202,6 +202,10 @@ def test_equal_interaction_passes_and_one_side_is_not_enough() -> None:
     passed = outcomes(evidence)["interaction"]
     assert passed.status == "pass"
     assert "50% of 6 x 6 pairs" in passed.found
+    evidence.interaction["energy"][6:] += 9.0
+    assert outcomes(evidence)["interaction"].status == "fail"
+    evidence.interaction["floor"] += 99.0  # all of it is noise
+    assert outcomes(evidence)["interaction"].status == "pass"
     one_side = {k: v[:6] for k, v in evidence.interaction.items()}
     assert outcomes(replace(evidence, interaction=one_side))["interaction"].status == "not run"
 
