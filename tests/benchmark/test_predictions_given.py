@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import pickle
+import zipfile
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -12,7 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from recombine.benchmark.harness import RunOptions, scored_indices
-from recombine.benchmark.predictions import write_predictions
+from recombine.benchmark.predictions import read_predictions, write_predictions
 from recombine.benchmark.predictions_given import is_given, read_given
 from recombine.benchmark.predictions_questions import load_key, write_questions
 from recombine.benchmark.score import score, score_submission
@@ -127,3 +131,36 @@ def test_another_key_knows_none_of_the_images(dataset, questions, tmp_path):
     indices = scored_indices(dataset, OPTIONS)
     with pytest.raises(TensorFileError, match="unknown-image"):
         read_given(tmp_path / "a.safetensors", dataset, indices, options=OPTIONS, key=key)
+
+
+def hostile_files():
+    """Files of other formats, some of which run code or fill memory in a careless reader."""
+    pickled = pickle.dumps({"slots": [1.0] * 100})
+    npz = io.BytesIO()
+    np.savez_compressed(npz, slots=np.zeros(10**6, np.float32))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as stream:
+        stream.writestr("archive/data.pkl", pickled)
+    table = io.BytesIO()
+    with h5py.File(table, "w") as stream:
+        stream["slots"] = h5py.ExternalLink("/etc/passwd", "/")
+    npy = io.BytesIO()
+    np.save(npy, np.zeros(4))
+    parts = {"pickle": pickled, "npz": npz, "torch": archive, "hdf5": table, "npy": npy}
+    return {name: one if isinstance(one, bytes) else one.getvalue() for name, one in parts.items()}
+
+
+@pytest.mark.parametrize("name", ["pickle", "npz", "torch", "hdf5", "npy"])
+def test_other_formats_are_refused_before_anything_is_read(dataset, tmp_path, name):
+    path = tmp_path / "answers.safetensors"
+    path.write_bytes(hostile_files()[name])
+    for look in (is_given, read_predictions):
+        with pytest.raises(TensorFileError) as caught:
+            look(path)
+        assert caught.value.reason in {"huge-header", "truncated-header", "not-json"}
+
+
+def test_a_link_to_another_file_is_refused(tmp_path):
+    (tmp_path / "a.safetensors").symlink_to("/etc/passwd")
+    with pytest.raises(TensorFileError, match="not-a-file"):
+        is_given(tmp_path / "a.safetensors")

@@ -46,10 +46,8 @@ def test_true_factors_as_slots_are_identified(dataset):
     hue = dataset.latents["object.hue"]
     first = np.stack([dataset.latents["object.x"], np.cos(hue), np.sin(hue)], axis=1)
     shapes = np.eye(4)[dataset.cells[:, 0]]
-    slots = np.stack(
-        [np.concatenate([first, shapes], 1), np.concatenate([one_hot, np.zeros((len(every), 3))], 1)],
-        axis=1,
-    )  # fmt: skip
+    one, other = np.hstack([first, shapes]), np.hstack([one_hot, np.zeros((len(every), 3))])
+    slots = np.stack([one, other], axis=1)
     slots = (slots + 0.001 * rng.normal(size=slots.shape)).astype(np.float32)
     facts = SimpleNamespace(seed=0, card={})
     run = SimpleNamespace(rows=lambda indices: indices, facts=facts)
