@@ -159,10 +159,18 @@ class SlotAutoencoder:
         SlotModel
             Trained encoder and decoder.
         """
-        model = SlotModel(self, data)
+        # pyright reads this file under two names, so it sees two classes SlotAutoencoder.
+        model = SlotModel(self, data)  # pyright: ignore[reportArgumentType]
 
         def build() -> dict[str, Tensor]:
-            model.train_stage(self, data, seed=seed, share=share, log=log, deadline=deadline)
+            model.train_stage(
+                self,  # pyright: ignore[reportArgumentType]
+                data,
+                seed=seed,
+                share=share,
+                log=log,
+                deadline=deadline,
+            )
             return model.state_dict()
 
         # A run that may be cut short by the clock is not reproducible, so it is not shared.

@@ -18,6 +18,7 @@ import torch
 from recombine.baselines import BASELINES, load_baseline
 from recombine.benchmark.data import Batch, TrainData
 from recombine.benchmark.protocol import SplitSpec, TrainBudget
+from recombine.renderer.errors import RecombineError
 from recombine.renderer.reader import Dataset
 
 if TYPE_CHECKING:
@@ -130,16 +131,20 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(
-        f"{'learner':<20}{'real':>9}{'generated':>11}{'seconds':>9}{'images/s':>10}{'waiting':>9}"
+        f"{'learner':<27}{'real':>9}{'generated':>11}{'seconds':>9}{'images/s':>10}{'waiting':>9}"
     )
     for name in options.names:
         data, val = (Timed(d) for d in _data(options.data, options.resolution))
         log, begin = Count(), time.perf_counter()
-        load_baseline(name, options.size).fit(data, val, seed=0, budget=TrainBudget(), log=log)
+        try:
+            load_baseline(name, options.size).fit(data, val, seed=0, budget=TrainBudget(), log=log)
+        except RecombineError as error:  # weights that are not here, say
+            print(f"{name:<27}{error}")
+            continue
         seconds = time.perf_counter() - begin
         real = data.images_served
         print(
-            f"{name:<20}{real:>9,}{log.generated:>11,}{seconds:>9.1f}"
+            f"{name:<27}{real:>9,}{log.generated:>11,}{seconds:>9.1f}"
             f"{(real + log.generated) / seconds:>10.0f}{data.waited / seconds:>9.1%}"
         )
 
@@ -148,8 +153,9 @@ def _data(path: Path | None, px: int) -> tuple[Any, Any]:
     if path is None:
         return RandomData(1024, px), RandomData(128, px)
     dataset = Dataset(path)
-    return tuple(
-        TrainData(dataset, split, fields=("factors", "masks")) for split in ("id_train", "id_val")
+    fields = ("factors", "masks")
+    return TrainData(dataset, "id_train", fields=fields), TrainData(
+        dataset, "id_val", fields=fields
     )
 
 

@@ -1,4 +1,4 @@
-"""Rows run on the schemas of all presets: one or two objects, exchangeable or not, any factors."""
+"""Rows run on the schemas of all presets, and keep their budgets."""
 
 from __future__ import annotations
 
@@ -85,3 +85,56 @@ def test_rows_run_on_every_schema(name: str, schema: str) -> None:
         slots = method.encode(data.images[:3]).slots
     assert slots.shape == (3, data.spec.max_slots, method.slot_dim)
     assert torch.isfinite(slots).all()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "best-of-classes",
+        "concatenated",
+        "cut-and-paste",
+        "diet",
+        "ensemble",
+        "leak-replay",
+        "moco",
+        "multi-start",
+        "regression",
+        "tangent-penalty",
+        "vae-broadcast-replay",
+    ],
+)
+def test_the_image_budget_is_kept(name: str) -> None:
+    data = _data(ONE)
+    load_baseline(name, "tiny").fit(
+        data, _data(ONE), seed=0, budget=TrainBudget(max_images_seen=100), log=ListLog()
+    )
+    assert 30 <= data.images_served <= 100
+
+
+@pytest.mark.parametrize("name", ["concatenated", "ensemble", "multi-start", "tangent-penalty"])
+def test_the_time_budget_ends_training_early(name: str) -> None:
+    data = _data(ONE)
+    whole = _data(ONE)
+    budgets = (TrainBudget(max_seconds=1e-9), TrainBudget())
+    for served, budget in zip((data, whole), budgets, strict=True):
+        load_baseline(name, "tiny").fit(served, served, seed=0, budget=budget, log=ListLog())
+    assert data.images_served < 0.6 * whole.images_served
+
+
+@pytest.mark.parametrize("name", ["moco", "vae-broadcast-replay", "tangent-penalty", "multi-start"])
+def test_a_seed_decides_everything(name: str) -> None:
+    data = _data(ONE)
+
+    def answer(seed: int) -> torch.Tensor:
+        torch.manual_seed(int(torch.randint(1 << 30, (1,))))  # the outside must not matter
+        method = load_baseline(name, "tiny").fit(
+            data, data, seed=seed, budget=TrainBudget(max_images_seen=80), log=ListLog()
+        )
+        method.setup(data.spec, torch.device("cpu"))
+        if isinstance(method, Inverter):
+            state = method.step(data.images[:2], method.init(data.images[:2]))
+            return method.read(state).slots
+        return method.encode(data.images[:2]).slots
+
+    assert torch.equal(answer(0), answer(0))
+    assert not torch.allclose(answer(0), answer(1))
