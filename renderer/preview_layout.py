@@ -12,6 +12,7 @@ from recombine.renderer.reader import Dataset
 
 MOST_PANELS = 4
 MOST_ROWS = 6
+EDIT = "scene.edit"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def panels(data: Dataset, block: int = 0) -> list[Panel]:
 
     The recombined factor with most values runs down, the next across; combinations of further
     ones make a panel each where there are few, else they vary inside the panel. A single
-    recombined factor runs across, and blocks run down.
+    recombined factor runs across, and blocks run down. Edits run across from their scenes.
 
     Parameters
     ----------
@@ -64,6 +65,8 @@ def panels(data: Dataset, block: int = 0) -> list[Panel]:
     if len(data.schema.recombined) == 1:
         return [_across(data, test, [shown[(block + k) % len(shown)] for k in range(MOST_ROWS)])]
     members = test[data.blocks[test] == shown[block % len(shown)]]
+    if EDIT in data.schema.crossed:
+        return [_edits(data, members)]
     down, across, *rest = sorted(data.schema.recombined, key=lambda k: -data.schema.factor(k).size)
     further = [*rest, *data.schema.crossed]
     codes = {key: data.latents[key][members] for key in further}
@@ -101,6 +104,25 @@ def _grid(data: Dataset, members: Array, sides: tuple[str, str], title: str) -> 
         columns=data.schema.factor(across).values,
         # Where several images compete for a place, neighbours show different ones in turn.
         images={place: rivals[sum(place) % len(rivals)] for place, rivals in found.items()},
+    )
+
+
+def _edits(data: Dataset, members: Array) -> Panel:
+    """Return unedited scenes, ID and OOC in turn, each with its edits to the right."""
+    columns = data.schema.factor(EDIT).values
+    bases = [int(i) for i in members if data.latents[EDIT][i] == 0]
+    sides = [
+        [i for i in bases if (data.splits[i] == "ooc_test") == held_out] for held_out in (0, 1)
+    ]
+    chosen = [i for pair in zip(*sides, strict=False) for i in pair][:MOST_ROWS]
+    return Panel(
+        title="",
+        row_name="scene",
+        column_name=EDIT,
+        rows=tuple(", ".join(data.schema.cell_names(data.cells[i])) for i in chosen),
+        columns=columns,
+        # The plan lists a scene and then its edits.
+        images={(r, c): i + c for r, i in enumerate(chosen) for c in range(len(columns))},
     )
 
 

@@ -55,3 +55,18 @@ def test_a_single_factor_runs_across_and_blocks_down(tmp_path: Path) -> None:
               for row in rows}  # fmt: skip
     assert all(len(b) == 1 for b in blocks.values())
     assert len(rows) == len(set.union(*blocks.values())) > 1
+
+
+def test_edits_run_across_from_their_scene(tmp_path: Path) -> None:
+    preset = load_preset("counterfactual", scale=0.002, values=8, resolution=16)
+    drawn_dataset(tmp_path / "data", preset=preset, shard_size=4096)
+    data = Dataset(tmp_path / "data")
+    (panel,) = panels(data)
+    assert len(panel.rows) == 6
+    for (row, column), index in panel.images.items():
+        assert data.latents["scene.edit"][index] == column
+        assert data.blocks[index] == data.blocks[panel.images[row, 0]]
+    kinds = [data.splits[panel.images[row, 0]] for row in range(6)]
+    assert kinds == ["id_test", "ooc_test"] * 3
+    absent = panel.images[0, 5]
+    assert data.latents["object0.present"][absent] == 0
