@@ -46,7 +46,7 @@ TREES = (
 """Rows of trees, the farthest first: seed, height in metres, linear colour."""
 
 
-def _crowns(seed: int, top: float, metres: float, columns: int) -> Float[Array, "W"]:  # noqa: F821
+def _crowns(seed: int, top: float, metres: float, columns: int) -> Array:
     """Return the outline of a row of round crowns, metres."""
     rng = generator(seed)
     at = np.arange(columns) * metres / columns

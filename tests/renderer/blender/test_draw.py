@@ -1,5 +1,6 @@
 """Pixels depend on the scene and the settings, and on nothing else."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from tests.renderer.blender import blender_side
 from tests.renderer.blender.samples import QUICK, scene, thing
 
 pytestmark = pytest.mark.blender
+DARK = {"night", "gallery"}
 
 
 def jobs():
@@ -124,26 +126,30 @@ def test_denoising_brings_a_noisy_picture_closer(blender):
 def test_well_exposed_with_every_shape(blender, environment):
     """No pixel is burnt out or undefined, and nothing drowns in black."""
     settings = RenderSettings(32, 8, denoise=True)
-    first = ENVIRONMENTS.index(environment) % 4
-    for index in range(first, len(SHAPES), 4):  # four environments together see every shape
-        shape, material = SHAPES[index], MATERIALS[index * 5 % 16]
-        picture = scene(thing(shape, material, hue=index), environment=environment)
+    dark = environment in DARK
+    first = ENVIRONMENTS.index(environment) * 2
+    for shape in SHAPES[first : first + 2]:  # all environments together see every shape
+        material = MATERIALS[SHAPES.index(shape) * 5 % 16]
+        picture = scene(thing(shape, material, hue=first), environment=environment)
         found = blender(render_scene, picture, settings)
         assert (found.image == 255).mean() < 0.01
-        assert (found.image.max(-1) < 8).mean() < 0.02
-        assert 60 < found.image.mean() < 225
-    assert np.isfinite(blender(blender_side.radiance, picture, settings)).all()
+        assert (found.image.max(-1) < 8).mean() < (0.15 if dark else 0.03)
+        assert (25 if dark else 60) < found.image.mean() < 225
+        assert np.isfinite(blender(blender_side.radiance, picture, settings)).all()
 
 
 def test_environments_cannot_be_mixed_up(blender):
-    """Mean colours of the empty scenes are far apart, in every pair."""
-    mean = [
-        blender(render_scene, scene(environment=e), QUICK).image.mean((0, 1))
-        for e in ENVIRONMENTS[:4]
+    """At 64 pixels any two empty scenes differ in most of the picture."""
+    settings = RenderSettings(64, 4, denoise=True)
+    looks = [
+        blender(render_scene, scene(environment=e), settings).image.astype(float)
+        for e in ENVIRONMENTS
     ]
-    for i in range(len(mean)):
-        for j in range(i):
-            assert np.abs(mean[i] - mean[j]).max() > 20
+    gaps = {
+        f"{ENVIRONMENTS[i]} {ENVIRONMENTS[j]}": np.abs(looks[i] - looks[j]).mean()
+        for i, j in itertools.combinations(range(len(looks)), 2)
+    }
+    assert min(gaps.values()) > 15, min(gaps, key=gaps.__getitem__)
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS[:4])

@@ -39,7 +39,9 @@ def test_a_blended_ellipsoid_is_an_ellipsoid(a, b, c, tilt):
 
 
 def test_a_limb_is_a_capsule():
-    solid = blended([limb((0, 0, 0), (0, 0, 0.5), 0.2, 0.2)], (-0.3,) * 3, (0.3, 0.3, 0.8), 0.05)
+    solid = blended(
+        [limb((0, 0, 0), (0, 0, 0.5), 0.2, 0.2)], (-0.3, -0.3, -0.3), (0.3, 0.3, 0.8), 0.05
+    )
     exact = np.pi * 0.2**2 * 0.5 + 4 / 3 * np.pi * 0.2**3
     assert np.isclose(volume(solid.vertices, solid.faces), exact, rtol=0.01)
     assert np.isclose(solid.vertices[:, 2].max(), 0.7, atol=2e-3)
@@ -57,7 +59,7 @@ def test_ribs_cut_ten_grooves():
 
 def test_blending_adds_a_neck_between_balls():
     """Two balls that barely miss each other grow together."""
-    balls = [ellipsoid((x, 0, 0), (0.2,) * 3) for x in (-0.21, 0.21)]
+    balls = [ellipsoid((x, 0, 0), (0.2, 0.2, 0.2)) for x in (-0.21, 0.21)]
     for soft, parts in ((0.01, 2), (0.2, 1)):
         solid = blended(balls, (-0.5, -0.3, -0.3), (0.5, 0.3, 0.3), soft)
         assert len(bodies(solid.faces, len(solid.vertices))) == parts

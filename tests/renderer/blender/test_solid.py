@@ -56,7 +56,8 @@ def test_turns_follow_the_right_hand():
         turn[axis] = np.pi / 2
         unit = dict(zip("xyz", np.eye(3), strict=True))
         body = Solid(unit[start][None], ())
-        assert np.allclose(placed(body, turn=tuple(turn)).vertices[0], unit[end])
+        x, y, z = turn
+        assert np.allclose(placed(body, turn=(x, y, z)).vertices[0], unit[end])
 
 
 def test_joining_keeps_every_part():
