@@ -120,14 +120,10 @@ def mask_dataset(
     """
     plan = load_plan(folder)
     chosen = choose_pairs(plan, pairs)
-    names = sorted({edit for _, _, edit in chosen})
+    names = _names(chosen)
     paths = samples or plan.settings.samples
-    about = {
-        "format": "recombine.counterfactual/1",
-        "plan_sha256": plan.digest(),
-        "samples": paths,
-        "edits": ",".join(names),
-    }
+    about = {"format": "recombine.counterfactual/1", "plan_sha256": plan.digest()}
+    about |= {"samples": paths, "edits": ",".join(names)}
     job = Job(folder, "counterfactual", {**about, "pairs": [list(pair[:2]) for pair in chosen]})
     arrays = compute(
         job,
@@ -138,8 +134,8 @@ def mask_dataset(
         progress=progress,
         make_executor=make_executor,
     )
-    found = {"dataset": plan.dataset, **about, "pairs": len(chosen)}
-    found["kinds"] = {name: _kind(arrays, arrays["edit"] == i) for i, name in enumerate(names)}
+    kinds = {name: _kind(arrays, arrays["edit"] == i) for i, name in enumerate(names)}
+    found = {"dataset": plan.dataset, **about, "pairs": len(chosen), "kinds": kinds}
     done = Masks(found, job.target, *(folder / f"counterfactual.{x}" for x in ("json", "png")))
     write_json(done.table, found)
     write_bytes(done.picture, _picture(arrays, names))
@@ -173,7 +169,7 @@ def mask_rows(folder: Path, pairs: list[Pair], samples: int, rows: range) -> Arr
 
     plan = load_plan(folder)
     settings = replace(plan.settings, samples=samples, denoise=False)
-    names = sorted({edit for _, _, edit in pairs})
+    names = _names(pairs)
 
     @functools.lru_cache(maxsize=2)  # a base scene serves several pairs in a row
     def radiance(index: int) -> Array:
@@ -194,6 +190,10 @@ def mask_rows(folder: Path, pairs: list[Pair], samples: int, rows: range) -> Arr
         "edit": np.array([names.index(pair[2]) for pair in picked], np.uint8),
         **{name: np.stack(values) for name, values in out.items()},
     }
+
+
+def _names(pairs: list[Pair]) -> list[str]:
+    return sorted({edit for _, _, edit in pairs})
 
 
 def _kind(arrays: Arrays, rows: Array) -> dict[str, float]:

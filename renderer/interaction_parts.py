@@ -102,9 +102,27 @@ def compute(
         return _read(job.target)
     if make_executor is None:
         require_blender()
-    starts = range(0, count, step)
-    units = [Unit(n, a, min(a + step, count)) for n, a in enumerate(starts)]
+        make_executor = local_pool(workers, start_worker)
+    units = [Unit(n, a, min(a + step, count)) for n, a in enumerate(range(0, count, step))]
+    _run(job, work, units, progress, make_executor)
+    pieces = [_read(job.part(u)) for u in units]
+    arrays = {name: np.concatenate([p[name] for p in pieces]) for name in pieces[0]}
+    clear_leftovers(job.folder)
+    _write(job.target, job, arrays)
+    shutil.rmtree(job.part(units[0]).parent)
+    return arrays
+
+
+def _run(
+    job: Job,
+    work: Work,
+    units: list[Unit],
+    progress: Callable[[int, int], None],
+    make_executor: Callable[[], Executor],
+) -> None:
+    """Compute the pieces that are not there yet."""
     left = [u for u in units if not _is_of(job.part(u), job)]
+    count = sum(map(len, units))
     finished = count - sum(map(len, left))
     progress(finished, count)
 
@@ -113,19 +131,8 @@ def compute(
         finished += len(unit)
         progress(finished, count)
 
-    run_units(
-        left,
-        functools.partial(_piece, job, work),
-        make_executor or local_pool(workers, start_worker),
-        done=done,
-        ledger=job.folder / "failures.jsonl",
-    )
-    pieces = [_read(job.part(u)) for u in units]
-    arrays = {name: np.concatenate([p[name] for p in pieces]) for name in pieces[0]}
-    clear_leftovers(job.folder)
-    _write(job.target, job, arrays)
-    shutil.rmtree(job.part(units[0]).parent)
-    return arrays
+    task = functools.partial(_piece, job, work)
+    run_units(left, task, make_executor, done=done, ledger=job.folder / "failures.jsonl")
 
 
 def _piece(job: Job, work: Work, unit: Unit) -> None:
