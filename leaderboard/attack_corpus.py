@@ -116,7 +116,7 @@ CORPUS: tuple[Attack, ...] = (
         "pickle",
         "unpickling runs code",
         "[huge-header]",
-        files.raw_predictions(files.pickled),
+        files.raw_predictions(files.serialised_code),
     ),
     Attack(
         "predictions",
