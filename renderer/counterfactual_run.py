@@ -122,7 +122,7 @@ def mask_dataset(
     chosen = choose_pairs(plan, pairs)
     names = _names(chosen)
     paths = samples or plan.settings.samples
-    about = {"format": "recombine.counterfactual/1", "plan_sha256": plan.digest()}
+    about: dict[str, Any] = {"format": "recombine.counterfactual/1", "plan_sha256": plan.digest()}
     about |= {"samples": paths, "edits": ",".join(names)}
     job = Job(folder, "counterfactual", {**about, "pairs": [list(pair[:2]) for pair in chosen]})
     arrays = compute(
