@@ -58,6 +58,8 @@ _METHODS = {
     "vae-broadcast-replay": "vae:VaeBroadcastReplay",
     "vae-broadcast-masks": "vae:VaeMasks",
     "vae-broadcast-masks-replay": "vae:VaeMasksReplay",
+    "vae-broadcast-labels": "vae:VaeLabels",
+    "vae-broadcast-labels-replay": "vae:VaeLabelsReplay",
     "vae-additive": "vae:VaeAdditive",
     "vae-additive-replay": "vae:VaeAdditiveReplay",
     "vae-bilinear": "vae:VaeBilinear",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,12 @@ from recombine.baselines.device import generator_of
 from recombine.baselines.encoders import SlotEncoder
 from recombine.baselines.inverter import Inversion, SearchSettings
 from recombine.baselines.loop import Precision, autocast
-from recombine.baselines.slots import Columns, SlotLayout
+from recombine.baselines.losses import slot_loss
+from recombine.baselines.slots import Columns, SlotLayout, slot_vectors, standard
 from recombine.renderer.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from jaxtyping import Float
 
@@ -103,6 +104,41 @@ def divergence(
     return 0.5 * terms.sum(dim=(1, 2)).mean()
 
 
+class Labels(nn.Module):
+    """A linear readout of posterior means, through which labels act on the slots.
+
+    Parameters
+    ----------
+    layout : SlotLayout
+        The labelled factors; its slot k is latent slot k.
+    dim : int
+        Latents per slot.
+    """
+
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self, layout: SlotLayout, dim: int) -> None:
+        super().__init__()
+        self.layout = layout
+        self.weight = nn.Parameter(torch.randn(layout.count, layout.dim, dim) * dim**-0.5)
+        self.bias = nn.Parameter(torch.zeros(layout.count, layout.dim))
+        self.register_buffer("center", torch.zeros(layout.count, layout.dim))
+        self.register_buffer("spread", torch.ones(layout.count, layout.dim))
+
+    def standardise(self, factors: Mapping[str, Tensor]) -> None:
+        """Set the scale of continuous columns from labels of training images."""
+        self.center, self.spread = standard(self.layout, slot_vectors(self.layout, factors))
+
+    def loss(
+        self, means: Float[Tensor, "images slots dim"], factors: Mapping[str, Tensor]
+    ) -> Float[Tensor, ""]:
+        """Return the supervised loss of the readout; see `recombine.baselines.losses.slot_loss`."""
+        outputs = torch.einsum("bkd,kod->bko", means, self.weight) + self.bias
+        targets = (slot_vectors(self.layout, factors) - self.center) / self.spread
+        return slot_loss(self.layout, outputs, targets, pose_weight=0.3)
+
+
 class LatentInversion(Inversion):
     """A decoder of inferred slots, inverted from the posterior mean by plain Adam."""
 
@@ -125,11 +161,16 @@ class LatentInversion(Inversion):
     def masks(
         self, slots: Float[Tensor, "images slots dim"]
     ) -> Float[Tensor, "images slots height width"] | None:
-        """Return the mixing weights of a decoder that composites, the background last."""
-        opacity = self.decoder(slots).opacity
+        """Return the mixing weights of a decoder that composites; None for any other."""
+        decoder: Any = self.decoder
+        opacity = decoder(slots).opacity
         if opacity is None:
             return None
-        return nn.functional.pad(opacity.float(), (0, 0, 0, 0, 0, 1)).softmax(1)
+        shares = nn.functional.pad(opacity.float(), (0, 0, 0, 0, 1, 0)).softmax(1)
+        out = shares.new_zeros(*slots.shape[:2], *shares.shape[2:])
+        out[:, decoder.others[0]] = shares[:, 0]
+        out[:, decoder.objects] = shares[:, 1:]
+        return out
 
 
 def latent_recovery(

@@ -1,7 +1,7 @@
 """Variational autoencoders on inferred slots: one row per decoder, with and without replay.
 
-No labels; the *weak* rows see instance masks. Model, losses and search stand in
-`recombine.baselines.variational`.
+No labels, but for the rows that say so; the *weak* rows see instance masks. Model, losses and
+search stand in `recombine.baselines.variational`.
 """
 
 from __future__ import annotations
@@ -113,6 +113,36 @@ class VaeMasksReplay(VaeMasks):
 
 
 @dataclass(frozen=True)
+class VaeLabels(Vae):
+    """Spatial-broadcast decoder per slot; masks and labels act on the slots."""
+
+    card: ClassVar[MethodCard] = card_of_row(
+        "vae-broadcast-labels",
+        "VAE, spatial broadcast, labels",
+        "Spatial-broadcast decoder per slot; alpha masks trained on instance masks, labels act on "
+        "the slots through a linear readout.",
+        supervision="supervised",
+    )
+    kind: DecoderKind = "broadcast"
+    label_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class VaeLabelsReplay(VaeLabels):
+    """The same with replay."""
+
+    card: ClassVar[MethodCard] = card_of_row(
+        "vae-broadcast-labels",
+        "VAE, spatial broadcast, labels",
+        "Spatial-broadcast decoder per slot; alpha masks trained on instance masks, labels act on "
+        "the slots through a linear readout.",
+        replay=True,
+        supervision="supervised",
+    )
+    replayed: int = 48
+
+
+@dataclass(frozen=True)
 class VaeAdditive(Vae):
     """Additive decoder."""
 
@@ -216,6 +246,8 @@ _ROWS: tuple[type[Vae], ...] = (
     VaeBroadcastReplay,
     VaeMasks,
     VaeMasksReplay,
+    VaeLabels,
+    VaeLabelsReplay,
     VaeAdditive,
     VaeAdditiveReplay,
     VaeBilinear,

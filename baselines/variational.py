@@ -4,7 +4,7 @@
 
 with P values per image and decoder variance v: 200 v / P times the negative ELBO (Kingma and
 Welling 2014, arXiv 1312.6114). The interaction regulariser and, in the *weak* row, a mask loss are
-added where the decoder has them.
+added where the decoder has them; the *supervised* row adds the loss of a linear readout of mu.
 
     search:  z* = argmin_z |f(z) - x|^2 from z = mu(x), Adam, best iterate
     replay:  z~_k drawn from { mu_k(x) : x in ID } independently per slot, x~ = f(z~),
@@ -29,6 +29,7 @@ from recombine.baselines.blend import squared_error
 from recombine.baselines.device import placed
 from recombine.baselines.latents import (
     LATENT_CANDIDATES,
+    Labels,
     LatentEncoder,
     LatentInversion,
     divergence,
@@ -46,6 +47,7 @@ from recombine.baselines.loop import (
 from recombine.baselines.losses import mask_loss, matched_masks, recombine
 from recombine.baselines.recognition import first_images
 from recombine.baselines.slotmodel import DecoderKind, build_decoder, first_count
+from recombine.baselines.slots import layout_of
 from recombine.baselines.slotwise import deadline_of
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ class Vae:
         v, the decoder's variance per pixel value; 0 for an autoencoder without a prior.
     mask_weight : float
         Weight of the mask cross-entropy, where masks are served.
+    label_weight : float
+        Weight of the supervised loss on a linear readout of the posterior means; 0 for none.
     schedule : Schedule
         Training of encoder and decoder.
     replayed : int
@@ -98,6 +102,7 @@ class Vae:
     decoder_width: int = 32
     variance: float = 0.005
     mask_weight: float = 0.5
+    label_weight: float = 0.0
     schedule: Schedule = _TRAIN
     replayed: int = 0
     replay: Schedule = _REPLAY
@@ -127,15 +132,21 @@ class Vae:
             The fitted inverter.
         """
         replay = self.replay.images + min(len(data), 2048) if self.replayed else 0
-        share = budget_share(budget, self.schedule.images + replay)
+        labelled = min(len(data), 2048) if self.label_weight > 0 else 0
+        share = budget_share(budget, self.schedule.images + replay + labelled)
         deadline = deadline_of(budget)
         with seeded(seed) as generator:
             model = VaeModel(self, data)
+            if model.labels is not None:
+                first = first_images(data, first_count(data, share), seed)
+                model.labels.standardise(first.factors)
             schedule = self.schedule.within(share)
             batches = endless(data, schedule.batch_size, schedule.steps, seed)
             train(model, model.loss, batches, schedule, log=log, name="vae", deadline=deadline)
             if self.replayed:
-                self._replay(model, data, generator, share=share, seed=seed, log=log)
+                self._replay(
+                    model, data, generator, share=share, seed=seed, log=log, deadline=deadline
+                )
             return select_latent_search(
                 model.encoder,
                 model.decoder,
@@ -155,6 +166,7 @@ class Vae:
         share: float,
         seed: int,
         log: RunLog,
+        deadline: float | None,
     ) -> None:
         encoder, decoder = model.encoder, model.decoder.requires_grad_(False)
         frozen = copy.deepcopy(encoder).eval().requires_grad_(False)
@@ -174,7 +186,7 @@ class Vae:
 
         schedule = self.replay.within(share)
         batches = endless(data, schedule.batch_size, schedule.steps, seed + 10_000)
-        train(encoder, loss, batches, schedule, log=log, name="replay")
+        train(encoder, loss, batches, schedule, log=log, name="replay", deadline=deadline)
 
 
 class VaeModel(nn.Module):
@@ -200,16 +212,15 @@ class VaeModel(nn.Module):
             layers=settings.layers,
             precision=settings.precision,
         )
-        layout = self.encoder.layout
-        # The last slot is the background, by name only: masks say so where they are served.
-        objects = tuple(range(spec.max_slots - 1))
+        layout, known = self.encoder.layout, layout_of(spec)
+        self.labels = Labels(known, settings.dim) if settings.label_weight > 0 else None
         self.decoder = build_decoder(
             settings.kind,
             layout,
             spec.image_hw,
             settings.decoder_width,
             light=False,
-            objects=objects,
+            objects=known.posed,
         )
 
     def loss(self, batch: Batch) -> Tensor:
@@ -229,4 +240,6 @@ class VaeModel(nn.Module):
         if batch.masks is not None and layers.opacity is not None:
             masks = matched_masks(layers.opacity.detach(), batch.masks)
             total = total + settings.mask_weight * mask_loss(layers.opacity, masks)
+        if self.labels is not None:
+            total = total + settings.label_weight * self.labels.loss(mean, batch.factors)
         return total

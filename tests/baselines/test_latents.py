@@ -10,6 +10,7 @@ from recombine.baselines import load_baseline
 from recombine.baselines.decoders import Layers
 from recombine.baselines.inverter import SearchSettings
 from recombine.baselines.latents import (
+    Labels,
     LatentEncoder,
     LatentInversion,
     divergence,
@@ -22,6 +23,7 @@ from recombine.baselines.variational import Vae, VaeModel
 from recombine.benchmark.protocol import Inverter, Learner, SplitSpec, TrainBudget
 from recombine.renderer.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog
+from tests.baselines.test_slots import LAYOUT
 
 Data = tuple[DrawnData, DrawnData]
 
@@ -115,6 +117,43 @@ def test_the_posterior_is_bounded() -> None:
     assert mean.shape == log_variance.shape == (3, 2, 4)
     assert log_variance.abs().max() <= 8
     assert encoder.layout.groups == ((0,), (1,))
+
+
+def test_labels_act_through_a_linear_readout(drawn_fixture: Data) -> None:
+    train = drawn_fixture[0]
+    labels = Labels(LAYOUT, 4)
+    labels.standardise(train.factors)
+    means = torch.randn(5, 2, 4, generator=torch.Generator().manual_seed(0))
+    factors = {k: v[:5] for k, v in train.factors.items()}
+    slow = torch.zeros(())
+    for k in range(2):
+        outputs = means[:, k] @ labels.weight[k].T + labels.bias[k]
+        for c in LAYOUT.slots[k]:
+            values = train.factors[c.key]
+            if c.kind == "categorical":
+                slow = slow + nn.functional.cross_entropy(outputs[:, c.span], factors[c.key])
+                continue
+            wanted = ((factors[c.key] - values.mean()) / values.std(correction=0))[:, None]
+            if c.kind == "angle":
+                angle = factors[c.key]
+                wanted = torch.stack([angle.cos(), angle.sin()], dim=1)
+            slow = slow + 0.3 * (outputs[:, c.span] - wanted).square().sum(1).mean()
+    assert labels.loss(means, factors).item() == pytest.approx(slow.item(), rel=1e-4)
+
+
+def test_masks_are_the_mixing_weights_of_the_slots(drawn_fixture: Data) -> None:
+    torch.manual_seed(0)
+    model = VaeModel(
+        Vae(kind="broadcast", dim=4, width=16, layers=1, decoder_width=4), drawn_fixture[0]
+    )
+    search = LatentInversion(model.encoder, model.decoder, SearchSettings(), "float32")
+    slots = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0))
+    masks = search.masks(slots)
+    logits = 12 * torch.tanh(model.decoder.pictures(slots)[:, :, 3] / 12)
+    assert torch.allclose(masks, logits.softmax(1), atol=1e-5)
+    assert (
+        LatentInversion(Misled(), Blobs(), SearchSettings(), "float32").masks(_scenes(2)[0]) is None
+    )
 
 
 @pytest.mark.parametrize("masks", [True, False])
