@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -174,6 +175,24 @@ class _CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 )
         elif not _is_cheap(func, name):
             self.report.uncounted[str(packet).removeprefix("aten.")] += 1
+
+
+def training_counter(
+    max_gflop: float | None,
+) -> AbstractContextManager[FlopCounter | None]:
+    """Return the counter to train under, when there is a budget of operations to keep.
+
+    Parameters
+    ----------
+    max_gflop : float, optional
+        ``TrainBudget.max_gflop``. Without it nothing is counted, since counting slows training.
+
+    Returns
+    -------
+    context manager
+        Of a `FlopCounter` with that limit, or of None.
+    """
+    return nullcontext() if max_gflop is None else FlopCounter(1e9 * max_gflop)
 
 
 def count_flops(function: Callable[[], Any]) -> FlopReport:

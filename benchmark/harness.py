@@ -6,8 +6,6 @@ matches what is asked for. Running again then does nothing; a changed setting ru
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 import time
 import traceback
 from collections.abc import Iterator
@@ -21,6 +19,8 @@ import torch
 from recombine.benchmark.answering import Answers, ask
 from recombine.benchmark.answering_probe import MethodProbe, can_decode
 from recombine.benchmark.data import FIELDS_OF_TRACK, TrainData, split_spec, to_images
+from recombine.benchmark.flops import training_counter
+from recombine.benchmark.harness_trust import order_key, refuse_dependence
 from recombine.benchmark.identity import (
     code_name,
     content_key,
@@ -30,7 +30,6 @@ from recombine.benchmark.identity import (
     source_sha256,
 )
 from recombine.benchmark.isolation import IsolatedSubmission
-from recombine.benchmark.isolation_limits import refusal
 from recombine.benchmark.isolation_run import predict_isolated
 from recombine.benchmark.loading import card_of, check_submission
 from recombine.benchmark.meter import measure, peak_rss, reset_peak_rss
@@ -64,9 +63,6 @@ if TYPE_CHECKING:
     from recombine.benchmark.loading import Submission
 
 DEFAULT_STEPS = (0, 1, 3, 10, 30, 100, 300)
-ORDER_FILE = ".order-key"
-REFUSED_CHANGE = 0.02
-"""Batch statistics change slots by 0.05 and more, 16-bit arithmetic by less than 0.01."""
 BUDGETS = (100, 1_000, 10_000)
 SCORED_SPLITS = ("id_val", "id_test", "ooc_test")
 
@@ -244,59 +240,6 @@ def run_key(
     )
 
 
-def order_key(out_dir: Path, seed: int) -> bytes:
-    """Return the secret from which the order of a run's questions follows.
-
-    It is drawn once per folder and kept there, out of the reach of isolated code, so that a run
-    that was killed and is made again asks the same batches and gets the same answers.
-
-    Parameters
-    ----------
-    out_dir : Path
-        Folder of the submission's runs.
-    seed : int
-        Training seed.
-
-    Returns
-    -------
-    bytes
-        32 of them.
-    """
-    path = out_dir / ORDER_FILE
-    if not path.is_file():
-        write_bytes(path, secrets.token_bytes(32))
-        path.chmod(0o600)
-    return hashlib.sha256(path.read_bytes() + str(seed).encode()).digest()
-
-
-def refuse_dependence(facts: RunFacts) -> None:
-    """Refuse answers that depend on other images, or on nothing that can be repeated.
-
-    Parameters
-    ----------
-    facts : RunFacts
-        With the changes of repeated questions.
-
-    Raises
-    ------
-    RefusedError
-        "not-repeatable" or "batch-statistics". Smaller changes, up to those of low-precision
-        arithmetic, are allowed and recorded (``report.checks_of``).
-    """
-    who = f"{facts.card['id']}, seed {facts.seed}"
-    again, among = (
-        max(values, default=0.0) for values in (facts.repeat_change, facts.batch_change)
-    )
-    if again > REFUSED_CHANGE:
-        got = f"an image's slots change by {again:.2g} (relative) when asked twice"
-        todo = "draw no random numbers at test time, and keep no state between batches"
-        raise refusal(who, "not-repeatable", got, todo)
-    if among > REFUSED_CHANGE:
-        got = f"an image's slots change by {among:.2g} (relative) among other images"
-        todo = "treat every image on its own; call eval() on networks with batch normalisation"
-        raise refusal(who, "batch-statistics", got, todo)
-
-
 def readout_indices(
     dataset: DatasetLike, options: RunOptions, labels: int | None = None
 ) -> Int[Array, " n"]:
@@ -417,7 +360,11 @@ def _fit(
     val = TrainData(dataset, "id_val", fields=fields)
     torch.manual_seed(seed)
     begin = time.monotonic()
-    with FileRunLog(out_dir / f"seed-{seed}.log.jsonl") as log:
+    max_gflop = options.budget.max_gflop
+    with (
+        FileRunLog(out_dir / f"seed-{seed}.log.jsonl") as log,
+        training_counter(max_gflop) as flops,
+    ):
         with _guarded("fit", card, seed, out_dir):
             method = submission.fit(served, val, seed=seed, budget=options.budget, log=log)
         wall = time.monotonic() - begin
@@ -426,6 +373,7 @@ def _fit(
             "generated": log.generated,
             "wall_s": wall,
             "configs": log.configs,
+            "gflop": flops and 1e-9 * flops.report.flops,
         }
     limit = options.budget.max_seconds
     if limit is not None and wall > 1.1 * limit + 5:  # a learner can only stop between steps

@@ -173,6 +173,7 @@ def _fit(
     """Return the fitted method, what training took, and its log."""
     import torch
 
+    from recombine.benchmark.flops import training_counter
     from recombine.benchmark.protocol import Learner, TrainBudget
     from recombine.benchmark.runlog import FileRunLog
 
@@ -188,7 +189,8 @@ def _fit(
     path = Path(job["scratch"]) / "log.jsonl"
     torch.manual_seed(job["seed"])
     begin = time.monotonic()
-    with FileRunLog(path) as log, witness.during("fit"):
+    counter = training_counter(budget.max_gflop)
+    with FileRunLog(path) as log, witness.during("fit"), counter as flops:
         method = submission.fit(data, val, seed=job["seed"], budget=budget, log=log)
     counted = {
         "trained": True,
@@ -196,6 +198,7 @@ def _fit(
         "generated": log.generated,
         "configs": log.configs,
         "wall_s": time.monotonic() - begin,
+        "gflop": flops and 1e-9 * flops.report.flops,
     }
     with path.open("rb") as stream:
         return _fitted(method, job["who"]), counted, stream.read(MAX_LOG)

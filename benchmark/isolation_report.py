@@ -70,6 +70,7 @@ class RunReport(Strict):
     generated: Count
     configs: Count
     wall_s: NonNegative
+    gflop: NonNegative | None = None
     cost: CostReport
     peak_rss_bytes: Count | None
     network: Annotated[tuple[Short, ...], Field(max_length=10)]

@@ -358,6 +358,7 @@ def _facts(order: _Order, run: RunReport, answers: Answers) -> RunFacts:
             "generated": run.generated,
             "wall_s": run.wall_s,
             "configs": run.configs,
+            "gflop": run.gflop,
         },
         cost=run.cost.model_dump(),
         peak_rss_bytes=run.peak_rss_bytes,

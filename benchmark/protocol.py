@@ -233,7 +233,8 @@ class TrainBudget:
     max_images_seen : int, optional
         Training images served, counted with repetition over epochs. The data refuse to serve more.
     max_gflop : float, optional
-        Training compute in 1e9 floating-point operations (declared, not yet enforced).
+        Training compute in 1e9 floating-point operations. They are counted, and training is
+        stopped where it exceeds them; without a limit they are not counted, since that slows down.
     max_seconds : float, optional
         Wall-clock seconds of ``fit``; a run that took longer is refused.
     """

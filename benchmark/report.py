@@ -188,10 +188,13 @@ def training_of(facts: Sequence[RunFacts]) -> Training:
         Selection is by ID-val as soon as more than one configuration was compared.
     """
     configs = max(1, *(int(one.training["configs"]) for one in facts))
+    gflops = [one.training.get("gflop") for one in facts]
+    known = [float(value) for value in gflops if value is not None]
     return Training(
         real_images_seen=round(float(np.mean([one.training["real"] for one in facts]))),
         generated_images_seen=round(float(np.mean([one.training["generated"] for one in facts]))),
         wall_s=float(np.mean([one.training["wall_s"] for one in facts])),
+        gflop=float(np.mean(known)) if len(known) == len(gflops) else None,
         configs_tried=configs,
         selection=Selection(rule="id_val" if configs > 1 else "none", n_candidates=configs),
     )

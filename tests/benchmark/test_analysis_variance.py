@@ -58,7 +58,7 @@ def made_up(change=None):
     for variance, z, x, mcc, ratio in ((1.0, 2.0, 0.99, 0.4, 9.0), (0.1, 0.5, 0.6, 0.7, 3.0),
                                        (1e-2, 0.1, 0.1, 0.98, 1.1), (1e-3, 0.02, 0.02, 0.97, 1.0),
                                        (1e-4, 0.01, 0.01, 0.9, 1.05),
-                                       (1e-5, 0.005, 0.001, 0.8, 1.3)):  # fmt: skip
+                                       (1e-5, 0.005, 0.001, 0.8, 1.2)):  # fmt: skip
         row = {"variance": variance, "z_cycle": z, "z_cycle_recombined": 2 * z, "x_cycle": x,
                "mcc": mcc, "mcc_raw": 0.75, "variance_ratio": ratio}  # fmt: skip
         rows.append(row | (change or {}))
