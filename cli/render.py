@@ -73,7 +73,7 @@ class Plan:
 
     def _counts(self) -> int:
         from recombine.renderer.planning import make_plan
-        from recombine.renderer.shift import report
+        from recombine.renderer.shift import drawn_total_variation, report
         from recombine.renderer.splits import SPLITS
 
         preset = chosen_preset(self.preset, self.scale, self.resolution, self.split, self.values)
@@ -98,6 +98,9 @@ class Plan:
             ids, ooc = preset.split.id_cells(shape, rung), preset.split.ooc_cells(shape)
             for text in report(ids, ooc).lines():
                 say.line(f"  {text}")
+            drawn = preset.split.id_draws(shape, rung), preset.split.ooc_draws(shape)
+            if len(drawn[0]) != len(ids):
+                say.line(f"  as often as cells are drawn: TV {drawn_total_variation(*drawn)}")
         return 0
 
 

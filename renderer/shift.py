@@ -169,6 +169,29 @@ def divergence(id_cells: CellSet, ooc_cells: CellSet, *, order: int, alpha: floa
     return min(1.0, max(0.0, 1.0 - float(np.mean(coefficients))))
 
 
+def drawn_total_variation(
+    id_draws: Sequence[tuple[Sequence[int], int]], ooc_draws: Sequence[tuple[Sequence[int], int]]
+) -> Fraction:
+    """Return the worst single-factor total variation between draws, which may repeat cells.
+
+    Parameters
+    ----------
+    id_draws, ooc_draws : sequence of (cell, variant)
+        What a block renders of either side, at least one draw each.
+
+    Examples
+    --------
+    >>> drawn_total_variation([((0, 0), 0), ((0, 0), 1), ((1, 1), 0)], [((0, 1), 0)])
+    Fraction(2, 3)
+    """
+    worst = Fraction(0)
+    for factor in range(len(id_draws[0][0])):
+        p, q = (Counter(cell[factor] for cell, _ in draws) for draws in (id_draws, ooc_draws))
+        gaps = (abs(Fraction(p[v], len(id_draws)) - Fraction(q[v], len(ooc_draws))) for v in p | q)
+        worst = max(worst, sum(gaps, Fraction(0)) / 2)
+    return worst
+
+
 def tuple_coverage(cells: CellSet, *, order: int) -> Fraction:
     """Return the share of all tuples of ``order`` factors that some member shows.
 

@@ -36,6 +36,11 @@ require = {coverage = 1}
 """
 
 
+def test_plan_of_a_band_shows_the_law_of_its_draws(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "position-band", "--values", "8", "--scale", "0.01"]) == 0
+    assert "as often as cells are drawn: TV 0\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "content", "code", "line"),
     [

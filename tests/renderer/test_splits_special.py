@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.shift import drawn_total_variation
 from recombine.renderer.splits_special import INVERSE, BandSplit, CountSplit, RelationSplit
 from recombine.renderer.tallies_rules import RULES, grown, law
 
@@ -32,6 +33,7 @@ def test_band_has_uniform_marginals_on_both_sides(split: BandSplit) -> None:
             assert set(counts) == set(range(split.values))
             assert len(set(counts.values())) == 1
         assert len(set(draws)) == len(draws)
+        assert drawn_total_variation(draws, sides[-1]) == 0
 
 
 @given(BANDS)
