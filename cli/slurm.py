@@ -72,6 +72,12 @@ class Slurm:
     """Share of the matched blocks to render."""
     values: int | None = None
     """Values per recombined factor to keep, a multiple of 4."""
+    ooc_val: bool = False
+    """Add OOC-val, in place of the widest rung."""
+    hidden_key: Path | None = None
+    """File with a secret; its hash binds the data to a hidden test set. Every node must see it."""
+    hidden: bool = False
+    """Render the hidden test set itself; needs --hidden-key."""
     split: Path | None = None
     """TOML file that declares another split of the same images."""
     resolution: int | None = None
@@ -93,7 +99,16 @@ class Slurm:
             if not 1 <= getattr(self, name) <= 100_000:
                 option = name.replace("_", "-")
                 raise UsageError(f"--{option}: expected 1 to 100000; got {getattr(self, name)}.")
-        chosen_preset(self.preset, self.scale, self.resolution, self.split, self.values)
+        chosen_preset(
+            self.preset,
+            self.scale,
+            self.resolution,
+            self.split,
+            self.values,
+            ooc_val=self.ooc_val,
+            hidden_key=self.hidden_key,
+            hidden=self.hidden,
+        )
         out = self.out.absolute()
         render, seal = out / "slurm" / "render.sh", out / "slurm" / "seal.sh"
         words = {
@@ -126,6 +141,9 @@ class Slurm:
             "--scale": None if self.scale == 1.0 else self.scale,
             "--values": self.values,
             "--split": self.split and self.split.absolute(),
+            "--hidden-key": self.hidden_key and self.hidden_key.absolute(),
             "--resolution": self.resolution,
         }
-        return words + [w for k, v in given.items() if v is not None for w in (k, str(v))]
+        words += [w for k, v in given.items() if v is not None for w in (k, str(v))]
+        flags = {"--ooc-val": self.ooc_val, "--hidden": self.hidden}
+        return words + [name for name, wanted in flags.items() if wanted]

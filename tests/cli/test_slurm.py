@@ -3,11 +3,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from recombine.cli.main import main
+from recombine.cli.render import Render
 from recombine.cli.slurm import Slurm
 from recombine.renderer.presets import load_preset
 from tests.renderer.drawn_fixture import drawn_dataset
@@ -66,9 +68,16 @@ def test_the_seal_script_seals_what_the_tasks_left(tmp_path: Path) -> None:
     assert (out / "certificate.json").is_file()
 
 
-def test_options_that_are_not_given_are_left_out() -> None:
+def test_options_are_passed_on_if_they_are_given() -> None:
     words = Slurm("smoke", Path("x"), 3)._arguments(Path("/x"))
     assert words == ["smoke", "--out", "/x", "--shard-size", "64"]
+    more = Slurm("smoke", Path("x"), 3, hidden=True, ooc_val=True, hidden_key=Path("/key"))
+    assert more._arguments(Path("/x"))[5:] == ["--hidden-key", "/key", "--ooc-val", "--hidden"]
+
+
+def test_every_option_that_decides_the_images_can_be_passed_on() -> None:
+    here = {"workers", "max_memory", "cluster", "shard", "existing"}  # how, not what
+    assert {f.name for f in fields(Render)} - here <= {f.name for f in fields(Slurm)}
 
 
 def test_wrong_numbers_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
