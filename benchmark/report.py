@@ -37,7 +37,13 @@ CHANGE_LIMIT = 1e-3
 """Rounding changes slots by about 1e-6, batch statistics by 5e-2 and more."""
 
 COSTS = ("gflop_per_image", "seconds_per_image", "peak_rss_bytes", "params")
-TRAINING = ("real_images_seen", "generated_images_seen", "configs_tried", "wall_s")
+TRAINING = (
+    "real_images_seen",
+    "generated_images_seen",
+    "configs_tried",
+    "wall_s",
+    "training_gflop",
+)
 AFTER_SEARCH: dict[str, Literal["search", "replay+search"]] = {
     "direct": "search",
     "replay": "replay+search",

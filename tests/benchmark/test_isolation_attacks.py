@@ -15,7 +15,8 @@ import pytest
 from safetensors.numpy import save
 from shut_in import ATTACKS, TIGHT, StoredDataset, need_bwrap
 
-from recombine.benchmark.harness import ORDER_FILE, RunOptions, run_seed
+from recombine.benchmark.harness import RunOptions, run_seed
+from recombine.benchmark.harness_trust import ORDER_FILE
 from recombine.benchmark.isolation import isolate
 from recombine.benchmark.isolation_limits import MIB
 from recombine.benchmark.isolation_process import descendants

@@ -1,5 +1,7 @@
 """Facts of runs become the parts of a result."""
 
+from types import SimpleNamespace
+
 import pytest
 from fakes import FakeDataset
 from test_predictions import make_facts
@@ -116,3 +118,23 @@ def test_artifacts_hold_names_and_hashes(tmp_path):
     assert only.file == "seed-3.safetensors"
     assert only.bytes == 3
     assert only.sha256.startswith("ba7816bf")
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "figure", "source"),
+    [
+        ("none", "gflop_per_image", "measured"),
+        ("none", "generated_images_seen", "self-reported"),
+        ("bubblewrap", "gflop_per_image", "self-reported"),
+        ("bubblewrap", "real_images_seen", "self-reported"),
+        ("bubblewrap", "seconds_per_image", "bounded"),
+        ("subprocess", "wall_s", "bounded"),
+        ("file", "params", "unknown"),
+        ("file", "wall_s", "self-reported"),
+    ],
+)
+def test_every_cost_says_who_vouches(sandbox, figure, source):
+    found = report.sources_of([SimpleNamespace(isolation=sandbox)])
+    assert found.sandbox == sandbox
+    assert found.figures[figure] == source
+    assert set(found.figures) == {*report.COSTS, *report.TRAINING}
