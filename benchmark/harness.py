@@ -355,7 +355,7 @@ def _fit(
         max_images=options.budget.max_images_seen,
     )
     if not isinstance(submission, Learner):
-        counted = {"real": 0, "generated": 0, "wall_s": 0.0, "configs": 0}
+        counted: dict[str, Any] = {"real": 0, "generated": 0, "wall_s": 0.0, "configs": 0}
         return _Fitted(submission, False, len(served), counted)
     val = TrainData(dataset, "id_val", fields=fields)
     torch.manual_seed(seed)
@@ -373,7 +373,7 @@ def _fit(
             "generated": log.generated,
             "wall_s": wall,
             "configs": log.configs,
-            "gflop": flops and 1e-9 * flops.report.flops,
+            "gflop": None if flops is None else 1e-9 * flops.report.flops,
         }
     limit = options.budget.max_seconds
     if limit is not None and wall > 1.1 * limit + 5:  # a learner can only stop between steps

@@ -177,7 +177,13 @@ def _fit(
     from recombine.benchmark.protocol import Learner, TrainBudget
     from recombine.benchmark.runlog import FileRunLog
 
-    counted = {"trained": False, "real": 0, "generated": 0, "configs": 0, "wall_s": 0.0}
+    counted: dict[str, Any] = {
+        "trained": False,
+        "real": 0,
+        "generated": 0,
+        "configs": 0,
+        "wall_s": 0.0,
+    }
     if not isinstance(submission, Learner):
         return submission, counted, b""
     spec, budget = spec_of(job["spec"]), TrainBudget(**job["budget"])
@@ -198,7 +204,7 @@ def _fit(
         "generated": log.generated,
         "configs": log.configs,
         "wall_s": time.monotonic() - begin,
-        "gflop": flops and 1e-9 * flops.report.flops,
+        "gflop": None if flops is None else 1e-9 * flops.report.flops,
     }
     with path.open("rb") as stream:
         return _fitted(method, job["who"]), counted, stream.read(MAX_LOG)
