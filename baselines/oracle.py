@@ -2,18 +2,31 @@
 
 It is no entry: it sees what every other row must do without. It says how hard the images are once
 the combination is no longer new; replay cannot do better than it with the same steps, and a gap
-that it shows too has another cause than recombination. The learner is the supervised one; the
-class attribute ``out_of_combination`` asks the harness to serve both kinds of image, and refuses
-nothing by itself.
+that it shows too has another cause than recombination. Half of the matched test blocks, with all
+their combinations, are trained on, and only the other half is scored: no image is both.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+import torch
+
+from recombine.baselines.slots import layout_of
 from recombine.baselines.supervision import SlotSupervision, supervised_sizes
 from recombine.benchmark.protocol import MethodCard
+from recombine.renderer.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Int
+
+    from recombine.baselines.recognition import RecognitionEncoder
+    from recombine.benchmark.arrays import Array
+    from recombine.benchmark.data import DatasetLike, TrainData
+    from recombine.benchmark.protocol import RunLog, TrainBudget
 
 
 @dataclass(frozen=True)
@@ -28,9 +41,97 @@ class Oracle(SlotSupervision):
         data="open",
         source="",
         note="Upper bound, not an entry: the supervised slot encoder trained on in- and "
-        "out-of-combination images.",
+        "out-of-combination images of half of the test blocks, scored on the other half; its "
+        "readout sees both kinds too.",
     )
     out_of_combination: ClassVar[bool] = True
+
+    def fit(
+        self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
+    ) -> RecognitionEncoder:
+        """Train on all combinations; see `SlotSupervision.fit`.
+
+        Raises
+        ------
+        InvalidInputError
+            When some combination is missing, because the data are those of all other rows.
+        """
+        check_all_combinations(data)
+        return super().fit(data, val, seed=seed, budget=budget, log=log)
+
+
+def check_all_combinations(data: TrainData) -> None:
+    """Refuse data in which some combination of categorical factors never occurs.
+
+    Parameters
+    ----------
+    data : TrainData
+        With factors.
+
+    Raises
+    ------
+    InvalidInputError
+        When a combination is missing.
+    """
+    columns = [c for slot in layout_of(data.spec).slots for c in slot if c.kind == "categorical"]
+    factors = data.arrays().factors
+    codes = torch.stack([factors[c.key] for c in columns], dim=1)
+    found, wanted = len(torch.unique(codes, dim=0)), prod(c.width for c in columns)
+    if found < wanted:
+        raise InvalidInputError(
+            f"oracle: expected all {wanted} combinations in its training data, got {found}; it is "
+            "an upper bound that needs out-of-combination images, run: recombine train oracle"
+        )
+
+
+@dataclass(frozen=True)
+class AllCombinations:
+    """A dataset that trains on ID images and on half of the test blocks, and tests on the rest.
+
+    Attributes
+    ----------
+    inner : DatasetLike
+        The dataset; everything but the splits is its own.
+    """
+
+    inner: DatasetLike
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "inner":
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def __len__(self) -> int:
+        return len(self.inner)
+
+    def indices(self, split: str, *, rung: int = 0) -> Int[Array, " n"]:
+        """Return the images of a split; training images are mixed, so that any part is.
+
+        Parameters
+        ----------
+        split : str
+            As for the dataset.
+        rung : int
+            Rung of the training ladder.
+        """
+        own: Array = self.inner.indices(split, rung=rung)
+        if split in ("id_test", "ooc_test"):
+            kept: Array = own[~self._served(own)]
+            return kept
+        if split != "id_train":
+            return own
+        tests = [self.inner.indices(name) for name in ("id_test", "ooc_test")]
+        every = np.concatenate([own, *(test[self._served(test)] for test in tests)])
+        rng = np.random.default_rng(int(self.inner.root[:16], 16))
+        mixed: Array = rng.permutation(every)
+        return mixed
+
+    def _served(self, images: Int[Array, " n"]) -> Array:
+        """Return which test images lie in the blocks that are trained on: every other one."""
+        blocks = self.inner.blocks
+        every = np.unique(blocks[self.inner.indices("ooc_test")])
+        chosen: Array = np.isin(blocks[images], every[::2])
+        return chosen
 
 
 SIZES: dict[str, dict[str, Oracle]] = {"Oracle": supervised_sizes(Oracle)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import tyro
 
@@ -14,6 +14,7 @@ from recombine.cli import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.grid import GridEvent, Job
     from recombine.benchmark.result import Result
     from recombine.renderer.errors import RecombineError
@@ -26,6 +27,7 @@ class Group:
 
     name: str
     n: int | None
+    data: DatasetLike
     jobs: tuple[Job, ...]
 
 
@@ -90,7 +92,7 @@ class Train:
                 run_grid(jobs, workers=self.workers, progress=done)
             except RecombineError as error:
                 failure = error  # what has all its seeds is scored all the same
-        results = self._score(groups, done.paths, dataset)
+        results = self._score(groups, done.paths)
         if results:
             self._show(results, dataset)
         if failure is not None:
@@ -111,8 +113,9 @@ class Train:
             options = replace(common, n_train=n, device=device)
             for name, learner in learners.items():
                 folder = self.out / "runs" / name / f"{self.size}-n{n or 'all'}"
-                jobs = tuple(Job(learner, dataset, seed, folder, options) for seed in seeds)
-                groups.append(Group(name, n, jobs))
+                data = _data_of(learner, dataset)
+                jobs = tuple(Job(learner, data, seed, folder, options) for seed in seeds)
+                groups.append(Group(name, n, data, jobs))
         return groups
 
     def _learner(self, name: str) -> Any:
@@ -130,7 +133,7 @@ class Train:
         return replace(learner, weights=self.weights)
 
     def _score(
-        self, groups: Sequence[Group], paths: Mapping[tuple[Path, int], Path], dataset: Dataset
+        self, groups: Sequence[Group], paths: Mapping[tuple[Path, int], Path]
     ) -> list[Result]:
         """Score every group whose runs have all ended well, and write its results and log."""
         from recombine.benchmark.score import score
@@ -144,7 +147,7 @@ class Train:
             finished = [path for path in found if path is not None]
             lines += list(_configurations(group, finished, self.size))
             if len(finished) == len(group.jobs):
-                part = score(finished, dataset, trust="witnessed")
+                part = score(finished, group.data, trust="witnessed")
                 save_results(part, self.out)
                 results += part
         text = "".join(f"{line}\n" for line in lines)
@@ -179,6 +182,15 @@ class _Done:
         if event.run is not None:
             self.paths[event.job.out_dir, event.job.seed] = event.run.path
         self.progress(event.done, event.total)
+
+
+def _data_of(learner: object, dataset: Dataset) -> DatasetLike:
+    """Return the dataset, or for the upper bound one that trains on all combinations."""
+    from recombine.baselines.oracle import AllCombinations
+
+    if not getattr(learner, "out_of_combination", False):
+        return dataset
+    return cast("DatasetLike", AllCombinations(dataset))
 
 
 def training_sets(text: str, available: int) -> list[int | None]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -17,6 +19,7 @@ from recombine.baselines.encoders import SlotEncoder
 from recombine.baselines.ensemble import EnsembleEncoder, view
 from recombine.baselines.inverter import Inversion, SearchSettings, class_entropy
 from recombine.baselines.losses import mask_loss, matched_masks, recombine, recombine_factors
+from recombine.baselines.oracle import AllCombinations
 from recombine.baselines.recognition import Recognition, RecognitionEncoder
 from recombine.baselines.regression import Regressor
 from recombine.baselines.slot_attention import SlotAttention
@@ -29,8 +32,9 @@ from recombine.baselines.tangent import bend, directions, tangents
 from recombine.benchmark.flops import count_flops
 from recombine.benchmark.protocol import SplitSpec, TrainBudget
 from recombine.renderer.errors import InvalidInputError
-from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog
+from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog, drawn
 from tests.baselines.test_slots import LAYOUT, TWO_OBJECTS
+from tests.benchmark.fakes import ID, FakeDataset
 
 Data = tuple[DrawnData, DrawnData]
 FLOAT = {"width": 16, "layers": 1, "pose_weight": 1.0, "precision": "float32"}
@@ -373,6 +377,29 @@ def test_the_longer_encoder_trains_three_times_as_long() -> None:
         assert replace(longer.schedule, steps=longer.schedule.steps // 3) == usual.schedule
 
 
-def test_the_oracle_asks_for_what_no_other_row_sees() -> None:
+def test_the_oracle_asks_for_what_no_other_row_sees(drawn_fixture: Data) -> None:
     asking = {n for n in BASELINES if getattr(load_baseline(n), "out_of_combination", False)}
     assert asking == {"oracle"}
+    train, val = drawn_fixture
+    learner = load_baseline("oracle", "tiny")
+    with pytest.raises(InvalidInputError, match=r"all 16 combinations.*got 8"):
+        learner.fit(train, val, seed=0, budget=TrainBudget(), log=ListLog())
+    whole = drawn(120, px=32, seed=3, offsets=(0, 1, 2, 3))
+    learner.fit(whole, val, seed=0, budget=TrainBudget(), log=ListLog())
+
+
+def test_the_oracle_trains_on_half_of_the_test_blocks_and_is_scored_on_the_rest() -> None:
+    inner = FakeDataset(train=4, val=2, test=6)
+    data = pickle.loads(pickle.dumps(AllCombinations(inner)))
+    served = data.indices("id_train")
+    tests = np.concatenate([inner.indices("id_test"), inner.indices("ooc_test")])
+    asked = np.concatenate([data.indices("id_test"), data.indices("ooc_test")])
+    assert not set(served) & set(asked)
+    assert set(served) | set(asked) == set(inner.indices("id_train")) | set(tests)
+    assert not set(inner.blocks[served]) & set(inner.blocks[asked])
+    assert len(asked) == 3 * 16
+    assert len({tuple(cell) for cell in inner.cells[served]}) == 16
+    mixed = {tuple(cell) for cell in inner.cells[served[:40]]} - {tuple(c) for c in ID}
+    assert mixed  # any part of the training images holds both kinds
+    assert np.array_equal(data.indices("id_val"), inner.indices("id_val"))
+    assert (len(data), data.root, data.schema) == (len(inner), inner.root, inner.schema)
