@@ -43,8 +43,8 @@ def panels(data: Dataset, block: int = 0) -> list[Panel]:
     """Arrange the test cells of one matched block.
 
     The recombined factor with most values runs down, the next across; combinations of further
-    ones make a panel each where there are few, else they vary inside the panel. A single
-    recombined factor runs across, and blocks run down. Edits run across from their scenes.
+    ones make a panel each, four at most, where that fills half of it; else they vary inside. A
+    single recombined factor runs across, and blocks run down. Edits run across from their scenes.
 
     Parameters
     ----------
@@ -71,8 +71,10 @@ def panels(data: Dataset, block: int = 0) -> list[Panel]:
     further = [*rest, *data.schema.crossed]
     codes = {key: data.latents[key][members] for key in further}
     present = sorted(set(zip(*codes.values(), strict=True)))
-    if not further or len(present) > MOST_PANELS:
+    places = data.schema.factor(down).size * data.schema.factor(across).size
+    if not further or 2 * len(members) < places * len(present):
         return [_grid(data, members, (down, across), "")]
+    some = np.unique(np.linspace(0, len(present) - 1, MOST_PANELS).round().astype(int))
     return [
         _grid(
             data,
@@ -80,7 +82,7 @@ def panels(data: Dataset, block: int = 0) -> list[Panel]:
             (down, across),
             ", ".join(value_name(data, k, v) for k, v in zip(further, values, strict=True)),
         )
-        for values in present
+        for values in (present[n] for n in some)
     ]
 
 

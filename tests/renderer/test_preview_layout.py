@@ -70,3 +70,17 @@ def test_edits_run_across_from_their_scene(tmp_path: Path) -> None:
     assert kinds == ["id_test", "ooc_test"] * 3
     absent = panel.images[0, 5]
     assert data.latents["object0.present"][absent] == 0
+
+
+def test_four_factors_make_four_panels_where_they_fill_them(tmp_path: Path) -> None:
+    preset = load_preset("four-slot", scale=0.002, values=4, resolution=16)
+    drawn_dataset(tmp_path / "data", preset=preset, shard_size=4096)
+    data = Dataset(tmp_path / "data")
+    found = panels(data)
+    assert [p.title for p in found] == [
+        "meadow, noon", "parlour, sun-left", "courtyard, sun-right", "studio, sun-back"
+    ]  # fmt: skip
+    for panel in found:
+        kinds = {data.splits[i] for i in panel.images.values()}
+        assert kinds == {"id_test", "ooc_test"}
+        assert len(panel.images) >= 8
