@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from recombine.leaderboard.bundle import Bundle
     from recombine.leaderboard.diff import Change
 
-SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~@&:-])")
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#|~@&:])")
 CLAIMS = (
     "The predictions were made with the seeds, settings and steps that they name.",
     "Nothing was selected on out-of-combination data.",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import shutil
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +19,10 @@ from recombine.renderer.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+HERE_FD, EXCHANGE = -100, 2
+"""``AT_FDCWD`` and ``RENAME_EXCHANGE`` of Linux, see renameat2(2)."""
+ABANDONED_S = 3600.0
 
 
 def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -> Path:
@@ -48,6 +55,7 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
     """
     out = Path(out)
     _check_target(out)
+    _clear(out)
     boards = [rank_board(board) for board in load_boards(results)]
     read = [load_card(Path(folder)) for folder in cards]
     files = render_site(boards, read, Earlier.read(out, MARKER))
@@ -80,6 +88,9 @@ def _check_target(out: Path) -> None:
 
 
 def _swap(new: Path, out: Path) -> None:
+    """Put the new site in the place of the old one, at no moment leaving none."""
+    if out.exists() and _exchange(new, out):
+        return
     old = new.with_suffix(".old")
     if out.exists():
         out.rename(old)
@@ -90,3 +101,21 @@ def _swap(new: Path, out: Path) -> None:
             old.rename(out)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step; False where the system cannot (only Linux can)."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    first, second = (os.fsencode(path.absolute()) for path in (one, other))
+    return bool(rename(HERE_FD, first, HERE_FD, second, EXCHANGE) == 0)
+
+
+def _clear(out: Path) -> None:
+    """Remove what builds that were killed left behind, unless another build may be at work."""
+    for path in out.parent.glob(f".{out.name}.*"):
+        left = path.suffix in (".tmp", ".old") and path.is_dir()
+        if left and time.time() - path.stat().st_mtime > ABANDONED_S:
+            shutil.rmtree(path, ignore_errors=True)

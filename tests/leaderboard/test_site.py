@@ -1,7 +1,9 @@
 """The build: complete or absent, deterministic, self-contained, and safe with hostile names."""
 
 import json
+import os
 import re
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -262,6 +264,7 @@ def test_a_failed_swap_brings_the_old_site_back(tmp_path, built, monkeypatch):
         return original(self, target)
 
     before = (built / "index.html").read_bytes()
+    monkeypatch.setattr(site, "_exchange", lambda *paths: False)
     monkeypatch.setattr(site.Path, "rename", fail)
     with pytest.raises(ResourceError, match="No space left"):
         build_site([], built)
@@ -273,3 +276,30 @@ def test_a_folder_that_cannot_be_written_is_a_resource_error(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(ResourceError, match="build_site"):
         build_site([], tmp_path / "file" / "site")
+
+
+@pytest.mark.parametrize("can", [True, False])
+def test_the_new_site_replaces_the_old_one_in_one_step_where_that_is_possible(
+    tmp_path, built, monkeypatch, can
+):
+    if not can:
+        monkeypatch.setattr(site, "_exchange", lambda *paths: False)
+    seen = []
+    original = site.Path.rename
+    monkeypatch.setattr(
+        site.Path, "rename", lambda self, to: (seen.append(self.name), original(self, to))[1]
+    )
+    build_site([], built)
+    assert "No entries yet" in (built / "index.html").read_text()
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+    assert len(seen) == (0 if can and sys.platform == "linux" else 2)
+
+
+def test_what_killed_builds_left_is_removed_after_a_while(tmp_path, built):
+    left, fresh = tmp_path / ".site.01234567.tmp", tmp_path / ".site.89abcdef.tmp"
+    for folder in (left, fresh):
+        (folder / "entries").mkdir(parents=True)
+    os.utime(left, (0, 0))
+    build_site([], built)
+    assert not left.exists()
+    assert fresh.exists()
