@@ -248,9 +248,9 @@ class Dataset:
         columns = {n: self._column(n, name) for n in set(numbers.tolist())}
         first = columns[int(numbers[0])]
         if len(columns) == 1 and isinstance(first, np.ndarray):
-            return first[rows]
+            return np.asarray(first[rows])
         # A fancy index of h5py is some 80 times slower than a loop.
-        found = np.empty((len(wanted), *first.shape[1:]), first.dtype)
+        found: Array = np.empty((len(wanted), *first.shape[1:]), first.dtype)
         for place, (number, row) in enumerate(zip(numbers.tolist(), rows.tolist(), strict=True)):
             found[place] = columns[number][row]
         return found

@@ -37,8 +37,14 @@ class TorchDataset(data.Dataset[dict[str, torch.Tensor]]):
         return len(self.index)
 
     def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
-        i = [int(self.index[item])]
-        pixels = torch.from_numpy(self.source.images(i)[0])
-        mask = torch.from_numpy(self.source.masks(i)[0])
-        sample = {"image": pixels.permute(2, 0, 1).float() / 255, "mask": mask.long()}
-        return sample | {k: v[item] for k, v in self.latents.items()}
+        return self.__getitems__([item])[0]
+
+    def __getitems__(self, items: list[int]) -> list[dict[str, torch.Tensor]]:
+        """Return a batch; `DataLoader` asks for one, and one read is faster than many."""
+        index = self.index[items]
+        pixels = torch.from_numpy(self.source.images(index)).permute(0, 3, 1, 2).float() / 255
+        masks = torch.from_numpy(self.source.masks(index)).long()
+        return [
+            {"image": image, "mask": mask} | {k: v[item] for k, v in self.latents.items()}
+            for item, image, mask in zip(items, pixels, masks, strict=True)
+        ]

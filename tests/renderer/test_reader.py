@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch.utils.data import DataLoader
 
 from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
@@ -112,3 +113,12 @@ def test_batches_across_shards_keep_the_order_of_the_indices(sealed_once: Path) 
     twice[0] = 0  # a copy: nobody else sees it
     assert data.images([3]).any()
     assert data.image(3).flags.writeable
+
+
+def test_a_loader_gets_the_same_items_in_batches(sealed_once: Path) -> None:
+    dataset = TorchDataset(sealed_once, "id_train")
+    loader = DataLoader(dataset, batch_size=5, sampler=[7, 3, 3, 60, 0])
+    (batch,) = loader
+    for place, item in enumerate([7, 3, 3, 60, 0]):
+        for key, value in dataset[item].items():
+            assert torch.equal(batch[key][place], value), key
