@@ -187,24 +187,28 @@ def run_seed(
         return SeedRun(path, seed, True, time.monotonic() - begin)
     for leftover in out_dir.glob(f".{path.name}.*.tmp"):  # of a killed run of this seed
         leftover.unlink(missing_ok=True)
-    if isinstance(submission, IsolatedSubmission):
-        images = scored_indices(dataset, options)
-        # pyright reads this file under two names, so it sees two classes RunOptions.
-        predictions = predict_isolated(
-            submission,
-            dataset,
-            images,
-            seed=seed,
-            out_dir=out_dir,
-            options=options,  # pyright: ignore[reportArgumentType]
-            key=order_key(out_dir, seed),
-        )
-    else:
-        predictions = _run_here(submission, dataset, seed, out_dir, options)
+    predictions = _predictions(submission, dataset, seed, out_dir, options)
     predictions = replace(predictions, facts=replace(predictions.facts, key=key))
     refuse_dependence(predictions.facts)
     write_predictions(path, predictions)
     return SeedRun(path, seed, False, time.monotonic() - begin)
+
+
+def _predictions(
+    submission: AnySubmission, dataset: DatasetLike, seed: int, out_dir: Path, options: RunOptions
+) -> Predictions:
+    if not isinstance(submission, IsolatedSubmission):
+        return _run_here(submission, dataset, seed, out_dir, options)
+    # pyright reads this file under two names, so it sees two classes RunOptions.
+    return predict_isolated(
+        submission,
+        dataset,
+        scored_indices(dataset, options),
+        seed=seed,
+        out_dir=out_dir,
+        options=options,  # pyright: ignore[reportArgumentType]
+        key=order_key(out_dir, seed),
+    )
 
 
 def run_key(

@@ -84,8 +84,7 @@ def predict_isolated(
     Raises
     ------
     RecombineError
-        `RefusedError`, `LimitError` or `TensorFileError` with a named reason, or the
-        submission's own failure.
+        `RefusedError`, `LimitError`, `TensorFileError` with a reason, or its own failure.
     """
     who = f"{submission.card.id}, seed {seed}"
     asked = questions(len(indices), options.batch_size, key)
@@ -104,7 +103,7 @@ def predict_isolated(
             raise InvalidInputError(f"{error}; the traceback is in {report}") from error
     report.unlink(missing_ok=True)
     _write_log(out_dir / f"seed-{seed}.log.jsonl", log, run)
-    facts = bounded(_facts(order, run, answers), interview, [len(one.rows) for one in order.asked])
+    facts = bounded(_facts(order, run, answers), interview, [len(one.rows) for one in asked])
     facts = replace(facts, diagnostics=interview.findings)
     return Predictions(facts, answers.image_index, answers.slots, answers.extras)
 
