@@ -19,6 +19,7 @@ from recombine.renderer.placement import TRIES, Stand, draw_allowed, outside, vi
 from recombine.renderer.presets_base import Preset
 from recombine.renderer.seeds import keyed_rng
 from recombine.renderer.splits import Draw, OrbitSplit
+from recombine.renderer.splits_special import BindingSplit
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def thinned(preset: Preset, draws: Sequence[Draw], block: int) -> Sequence[Draw]
     ----------
     preset : Preset
         Its `Sizes.cells` says about how many cells; all when 0, or more than there are. Splits
-        other than orbit splits are never thinned.
+        other than orbit and binding splits are never thinned.
     draws : sequence of Draw
         All draws of one side.
     block : int
@@ -176,7 +177,7 @@ def thinned(preset: Preset, draws: Sequence[Draw], block: int) -> Sequence[Draw]
         Whole orbits, so every value is as frequent as every other.
     """
     cells, shape = preset.sizes.cells, preset.schema.cell_shape
-    if not cells or not isinstance(preset.split, OrbitSplit):
+    if not cells or not isinstance(preset.split, OrbitSplit | BindingSplit):
         return draws
     groups = _orbits(tuple(draws), shape, preset.split.shifts(len(shape)))
     orbits = max(1, cells // len(groups[0]))

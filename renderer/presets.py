@@ -17,6 +17,7 @@ from recombine.renderer.presets_pairs import (
     object_background,
     object_object,
     object_texture,
+    object_texture_pair,
     smoke,
 )
 from recombine.renderer.presets_parts import with_ooc_val
@@ -32,6 +33,7 @@ PRESETS: dict[str, Callable[..., Preset]] = {
     "smoke": smoke,
     "object-background": object_background,
     "object-texture": object_texture,
+    "object-texture-pair": object_texture_pair,
     "object-object": object_object,
     "interaction-ladder": interaction_ladder,
     "four-slot": four_slot,

@@ -22,6 +22,7 @@ from recombine.renderer.presets_base import (
 )
 from recombine.renderer.scene import RenderSettings
 from recombine.renderer.splits import OrbitSplit, Sizes
+from recombine.renderer.splits_special import BindingSplit
 
 PAIR_SCALE = (0.55, 0.75)
 
@@ -81,6 +82,29 @@ def object_texture(values: int = 32) -> Preset:
         split=orbit_ladder(math.gcd(len(shapes), len(materials))),
         sizes=Sizes(train=384, val=16, test=32),
         settings=TRAIN_TIER,
+    )
+
+
+def object_texture_pair(values: int = 16) -> Preset:
+    """Return two objects, each in a material: both bindings seen in training, or both held out."""
+    n = min(values, 16)
+    ladder = orbit_ladder(n)
+    named = categorical("shape", SHAPES[:n]), categorical("material", MATERIALS[:n])
+    slots = (
+        *(object_slot(f"object{k}", *named, scale=PAIR_SCALE) for k in (0, 1)),
+        background_slot(),
+    )
+    keys = tuple(f"object{k}.{name}" for k in (0, 1) for name in ("shape", "material"))
+    return Preset(
+        name="object-texture-pair",
+        version="1.0",
+        summary="two objects, 16 shapes x 16 materials each: which texture is whose",
+        schema=Schema(slots, keys),
+        constants=(),
+        split=BindingSplit(n, (tuple(range(max(2, n // 4))),), ladder.ooc),
+        sizes=Sizes(train=24, val=1, test=4, cells=1024),
+        settings=TRAIN_TIER,
+        separation="unoccluded",
     )
 
 

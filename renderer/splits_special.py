@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from recombine.renderer.cells import CellSet
+from recombine.renderer.cells import Cell, CellSet
 from recombine.renderer.errors import InvalidInputError
 from recombine.renderer.splits import Draw, EveryCellOnce, check_ladder
 
@@ -93,6 +93,54 @@ class BandSplit:
 def _reflect(step: int, n: int) -> int:
     around = step % (2 * n)
     return min(around, 2 * n - 1 - around)
+
+
+@dataclass(frozen=True)
+class BindingSplit(EveryCellOnce):
+    """Which attribute belongs to which of two objects: both bindings are ID, or both held out.
+
+    A cell is (shape, attribute, shape, attribute). A binding's residue is the attribute minus the
+    shape; a scene with one binding of either side is in neither set. Exchange of the objects
+    exchanges the bindings, so both sides are closed under it.
+
+    Attributes
+    ----------
+    values : int
+        Number of shapes and of attributes.
+    ladder : tuple of tuple of int
+        Residues that are ID at each rung.
+    ooc : tuple of int
+        Residues held out.
+    """
+
+    values: int
+    ladder: tuple[tuple[int, ...], ...]
+    ooc: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        check_ladder("BindingSplit", self.ladder, self.ooc)
+
+    def shifts(self, factors: int) -> tuple[Cell, ...]:
+        """Return a shift of each object's binding; either keeps every residue."""
+        del factors
+        return (1, 1, 0, 0), (0, 0, 1, 1)
+
+    def _cells(self, shape: tuple[int, ...], residues: Sequence[int]) -> CellSet:
+        n = self.values
+        bound = [(s, (s + r) % n) for s in range(n) for r in residues]
+        return CellSet.of(shape, (a + b for a in bound for b in bound))
+
+    def id_cells(self, shape: tuple[int, ...], rung: int = 0) -> CellSet:
+        """Return the ID cells of a rung."""
+        return self._cells(shape, self.ladder[rung])
+
+    def ooc_cells(self, shape: tuple[int, ...]) -> CellSet:
+        """Return the held-out cells."""
+        return self._cells(shape, self.ooc)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the split as plain data; novelty is that of a binding, a pair of factors."""
+        return {"geometry": "binding", **asdict(self), "factors": (0, 1)}
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,12 @@ def _relation(labels: Labels, side: int | str, split: Mapping[str, Any]) -> bool
     return residue in (split["ooc"] if side == "ooc" else split["ladder"][int(side)])
 
 
+def _binding(labels: Labels, side: int | str, split: Mapping[str, Any]) -> bool:
+    residues = split["ooc"] if side == "ooc" else split["ladder"][int(side)]
+    pairs = zip(labels[::2], labels[1::2], strict=True)
+    return all((attribute - shape) % split["values"] in residues for shape, attribute in pairs)
+
+
 def _count(labels: Labels, side: int | str, split: Mapping[str, Any]) -> bool:
     return bool((labels[0] >= split["most"]) == (side == "ooc"))
 
@@ -71,6 +77,7 @@ RULES: dict[str, Rule] = {
     "orbit": _orbit,
     "reflected-band": _band,
     "relation": _relation,
+    "binding": _binding,
     "count": _count,
 }
 

@@ -17,6 +17,7 @@ SMALL = {
     "smoke": {"scale": 0.05},
     "object-background": {"values": 8, "scale": 0.002},
     "object-texture": {"values": 4, "scale": 0.002},
+    "object-texture-pair": {"values": 4, "scale": 0.002},
     "object-object": {"values": 8, "scale": 0.002},
     "interaction-ladder": {"values": 4, "scale": 0.002},
     "four-slot": {"values": 4, "scale": 0.002},

@@ -13,7 +13,7 @@ from recombine.renderer.presets_base import Preset
 from tests.renderer.evidence_fixture import small
 
 EIGHT = [load_preset(name, values=8) for name in ("four-slot--order-2", "four-slot--order-3")]
-EIGHT.append(load_preset("four-slot", values=8))
+EIGHT += [load_preset(name, values=8) for name in ("four-slot", "object-texture-pair")]
 
 
 @pytest.mark.parametrize("preset", EIGHT, ids=lambda p: p.name)

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from recombine.renderer.errors import InvalidInputError
 from recombine.renderer.shift import drawn_total_variation
-from recombine.renderer.splits_special import INVERSE, BandSplit, CountSplit, RelationSplit
+from recombine.renderer.splits_special import (
+    INVERSE,
+    BandSplit,
+    BindingSplit,
+    CountSplit,
+    RelationSplit,
+)
 from recombine.renderer.tallies_rules import RULES, grown, law
 
 BANDS = st.integers(4, 20).flatmap(
@@ -91,3 +97,17 @@ def test_labels_follow_names_and_strangers_have_none() -> None:
     labels = {"a": {"x": 0, "y": 1}, "b": {"z": 5}}
     assert grown(("y", "z"), ("a", "b"), labels) == [1, 5]
     assert grown(("newcomer 0", "z"), ("a", "b"), labels) is None
+
+
+def test_binding_is_closed_under_exchange_and_novel_in_the_pair() -> None:
+    split = BindingSplit(4, ((0, 1),), (3,))
+    shape = (4, 4, 4, 4)
+    ids, ooc = split.id_cells(shape), split.ooc_cells(shape)
+    for side in (ids, ooc):
+        assert {c[2:] + c[:2] for c in side.cells} == set(side.cells)
+    assert ids.total_variation(ooc) == 0
+    assert {ids.novelty_order(c) for c in ooc} == {2}
+    rule, data = RULES["binding"], split.to_dict()
+    for cell in product(range(4), repeat=4):
+        assert rule(cell, 0, data) == (cell in ids)
+        assert rule(cell, "ooc", data) == (cell in ooc)
