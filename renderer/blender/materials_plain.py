@@ -49,7 +49,7 @@ def marble(tree: Tree) -> None:
 def rubber(tree: Tree) -> None:
     """Matte rubber in a deep shade of the hue, with a fine grain."""
     grain = tree.noise(scale=60.0, detail=1.0)
-    colour = tree.blend(grain, tree.shade(tree.hue, 0.26), tree.shade(tree.hue, 0.40))
+    colour = tree.blend(grain, tree.shade(tree.hue, 0.28), tree.shade(tree.hue, 0.44))
     tree.surface(Base_Color=colour, Roughness=0.78, Specular_IOR_Level=0.3)
     tree.bump(grain, 0.004)
 
@@ -77,7 +77,7 @@ def carpaint(tree: Tree) -> None:
 
 def glass(tree: Tree) -> None:
     """Clear glass with a tint of the hue; its shadow is light, as caustics would make it."""
-    tint = tree.blend(0.45, (0.97, 0.98, 0.98, 1.0), tree.hue)
+    tint = tree.blend(0.85, (0.97, 0.98, 0.98, 1.0), tree.hue)
     tree.surface(Base_Color=tint, Roughness=0.02, IOR=1.45, Transmission_Weight=1.0)
     shadow = tree.node("ShaderNodeLightPath").outputs["Is Shadow Ray"]
     clear = tree.node("ShaderNodeBsdfTransparent", Color=tree.blend(0.25, tint, (0, 0, 0, 1)))
