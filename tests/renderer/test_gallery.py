@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import h5py
@@ -100,3 +101,36 @@ def test_maps_of_other_data_are_refused(sealed: Path) -> None:
     store_maps(sealed, np.zeros((1, 16, 16)), [10**6])
     with pytest.raises(IntegrityError, match="recombine interaction"):
         page(sealed)
+
+
+@pytest.mark.browser
+def test_a_browser_shows_it_from_a_file_in_light_and_dark(sealed: Path) -> None:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+    api = pytest.importorskip("playwright.sync_api")
+    verify(sealed)
+    file = gallery(sealed, sealed / "preview.html")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
+        )
+        papers = []
+        for scheme in ("light", "dark"):
+            view = browser.new_context(color_scheme=scheme, viewport={"width": 400, "height": 800})
+            tab = view.new_page()
+            complaints: list[str] = []
+            asked: list[str] = []
+            tab.on("console", lambda m, to=complaints: to.append(m.text))
+            tab.on("request", lambda r, to=asked: to.append(r.url))
+            tab.goto(file.as_uri())
+            assert complaints == []
+            assert [u for u in asked if not u.startswith("data:")] == [file.as_uri()]
+            script = "[...document.images].every((i) => i.complete && i.naturalWidth > 0)"
+            assert tab.evaluate(script)
+            # A narrow window scrolls inside the tables, not as a whole.
+            assert tab.evaluate("document.documentElement.scrollWidth") <= 400
+            papers.append(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+        browser.close()
+    assert len(set(papers)) == 2
