@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recombine.leaderboard.signing import verify_signature
-from recombine.renderer.atomic import clear_leftovers, write_bytes
+from recombine.renderer.atomic import write_bytes
 from recombine.renderer.errors import IntegrityError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ def append(path: Path, event: str, body: Mapping[str, Any], time: str, signer: S
         When the log so far does not hold; nothing is added to a broken log.
     """
     with locked(path):
-        clear_leftovers(path.parent)
+        for left in path.parent.glob(f".{path.name}.*.tmp"):  # of a writer that was killed
+            left.unlink(missing_ok=True)
         lines = read_chain(path, signer.public_key) if path.exists() else []
         content: dict[str, Any] = {
             "index": len(lines),

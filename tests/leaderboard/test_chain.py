@@ -187,3 +187,4 @@ def test_kill_9_leaves_a_whole_log(tmp_path):
         worker.stdout.close()
         assert len(read_chain(path, Marker.public_key)) >= before + 3
     append(path, "after", {}, "t", Marker())
+    assert [p for p in tmp_path.iterdir() if p.suffix == ".tmp"] == []
