@@ -33,7 +33,7 @@ def smoke(values: int = 4) -> Preset:
     return Preset(
         name="smoke",
         version="1.1",
-        summary="4 objects x 4 environments, 64 px, about a minute on two cores",
+        summary="4 objects x 4 environments, 64 px: a few minutes on two cores",
         schema=Schema(
             (object_slot("object", named, scale=(0.65, 0.9)), background_slot(min(values, 4))),
             ("object.shape", "background.environment"),
