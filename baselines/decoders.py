@@ -311,7 +311,7 @@ class Compositor(nn.Module):
         """
         picture = self.background(slots)
         if not self.objects:
-            return Layers(picture, picture.new_zeros(len(slots), 0, *self.image_hw))
+            return Layers(picture)
         seen = torch.stack([self.seen(slots, k) for k in self.objects], dim=1)
         patches = self.patch(seen.flatten(0, 1))
         with torch.autocast(slots.device.type, enabled=False):

@@ -27,7 +27,13 @@ TWO = {
     "background.environment": "categorical[4]",
 }
 BARE = {"object.shape": "categorical[4]", "object.x": "float[m]", "object.y": "float[m]"}
-SCHEMAS = {"object-texture": ONE, "object-object": TWO, "object alone": BARE}
+FLAT = {"object.shape": "categorical[4]", "background.environment": "categorical[4]"}
+SCHEMAS = {
+    "object-texture": ONE,
+    "object-object": TWO,
+    "object alone": BARE,
+    "no place": FLAT,
+}
 ROWS = (
     "slot-attention",
     "autoencoder-replay",
@@ -66,6 +72,16 @@ def _data(factors: dict[str, str], n: int = 24) -> DrawnData:
 CASES = [(name, "object-object") for name in ROWS]
 CASES += [(name, "object-texture") for name in ("factor-replay", "vae-broadcast-masks-replay")]
 CASES += [(name, "object alone") for name in ("broadcast", "tangent-penalty")]
+CASES += [
+    (name, "no place")
+    for name in (
+        "factor-replay",
+        "broadcast",
+        "cut-and-paste",
+        "multi-start",
+        "vae-broadcast-masks",
+    )
+]
 
 
 @pytest.mark.parametrize(("name", "schema"), CASES)
