@@ -30,7 +30,7 @@ RENDER = """\
 ##SBATCH --account=NAME
 set -euo pipefail
 
-# One single-threaded Blender per core; each takes about half a GB.
+# One single-threaded Blender per core; each takes about 0.7 GB.
 exec {recombine} render {arguments} \\
     --shard "${{SLURM_ARRAY_TASK_ID}}/{tasks}" --workers "${{SLURM_CPUS_PER_TASK:-{cores}}}"
 """

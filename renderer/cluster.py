@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -52,8 +53,7 @@ def cluster_engine(address: str, folder: Path, *, patience: float = PATIENCE) ->
     """
     with _client(address, patience) as client:
         _check_workers(client, address, folder.absolute())
-        # Impure: a unit that failed must run again, not be remembered as failed.
-        yield Engine(partial(client.get_executor, pure=False), render_unit_apart)
+        yield Engine(partial(_executor, client, address), render_unit_apart)
 
 
 def render_unit_apart(folder: Path, unit: Unit) -> None:
@@ -121,6 +121,17 @@ def _client(address: str, patience: float) -> Iterator[Client]:
                 f"{patience:g} s. Start some with `dask worker {address} --nthreads 1`."
             ) from error
         yield client
+
+
+def _executor(client: Client, address: str) -> Executor:
+    if client.status != "running":
+        raise ResourceError(
+            f"render: the scheduler at {address} must stay up; it went away. Everything drawn so "
+            "far is kept: start it again and run the same command to resume."
+        )
+    # Impure: a unit that failed must run again, not be remembered as failed.
+    make: Callable[..., Executor] = client.get_executor
+    return make(pure=False)
 
 
 def _check_workers(client: Client, address: str, folder: Path) -> None:

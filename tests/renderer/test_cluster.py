@@ -6,6 +6,7 @@ import builtins
 import functools
 import os
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,14 @@ def test_no_scheduler_no_worker_and_no_address_are_one_line(tmp_path: Path) -> N
         cluster.cluster_engine(empty.scheduler_address, tmp_path, patience=0.5),
     ):
         pass
+
+
+def test_a_scheduler_that_goes_away_is_one_line(scheduler: Any, tmp_path: Path) -> None:
+    with cluster._client(scheduler.scheduler_address, 10) as client:
+        assert isinstance(cluster._executor(client, "tcp://x"), Executor)
+        client.close()
+        with pytest.raises(ResourceError, match=r"went away.*to resume"):
+            cluster._executor(client, "tcp://x")
 
 
 def test_a_missing_package_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
