@@ -146,7 +146,8 @@ class Row:
             "no matched blocks, so no paired gap": result.paired_gap is None,
             "operations could not be counted": result.compute.gflop_per_image is None,
             "some operators were not counted": bool(result.compute.uncounted_ops),
-            "one seed or cell, so no interval": result.scores.ooc_test.ci95 is None,
+            "too few seeds or cells, or no spread, so no interval": result.scores.ooc_test.ci95
+            is None,
             "batch invariance was not checked": result.checks.batch_invariance is None,
             "repeatability was not checked": result.checks.repeatability is None,
         }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COSTS: tuple[tuple[str, str, str], ...] = (
     ("gflop", "GFLOP per image", "GFLOP per image, search included (log scale)"),
-    ("images", "Training images seen", "training images seen, generated ones included (log scale)"),
+    ("images", "Training images seen", "training images, generated included (log)"),
 )
 
 

@@ -144,13 +144,18 @@ def _seeds(results: Sequence[Result]) -> str:
     untested = sum(len(r.seeds) < MIN_SEEDS_TEST for r in results)
     if not few:
         return ""
+    one = few == 1
     text = (
-        f"{_of(few, len(results), 'entry', 'entries').capitalize()} have fewer than "
-        f"{MIN_SEEDS_UNMARKED} training seeds and are marked as a sketch."
+        f"{_of(few, len(results), 'entry', 'entries').capitalize()} {'has' if one else 'have'} "
+        f"fewer than {MIN_SEEDS_UNMARKED} training seeds and {'is' if one else 'are'} marked as a "
+        "sketch."
     )
     if untested:
-        who = "They have" if untested == few else f"{untested} of them have"
-        text += f" {who} fewer than {MIN_SEEDS_TEST} and take part in no test."
+        who = f"{untested} of them {'has' if untested == 1 else 'have'}"
+        if untested == few:
+            who = "It has" if one else "They have"
+        take = "takes" if untested == 1 else "take"
+        text += f" {who} fewer than {MIN_SEEDS_TEST} and {take} part in no test."
     return text
 
 

@@ -39,7 +39,7 @@ def test_a_board_gives_both_fronts_sorted_by_cost(tmp_path):
     assert gflop.left_out == ("Pixels, no training",)
     assert len(images.rows) == 6
     assert "GFLOP" in gflop.figure
-    assert "generated ones included" in images.figure
+    assert "generated included" in images.figure
     on = {row.entry.result.method.entry: yes for row, _, yes in gflop.rows}
     assert on["autoencoder-replay-search"]
     assert not on["autoencoder"]

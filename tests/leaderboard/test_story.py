@@ -123,3 +123,10 @@ def test_gaps_that_may_be_zero_are_counted(tmp_path):
         load_boards(paths)
     told = rank_board(load_boards(paths[:1])[0]).story
     assert any("above zero for 0 of 1 entry" in text for text in told.shows)
+
+
+def test_one_sketch_is_spoken_of_as_one(tmp_path):
+    told = story_of(tmp_path, seeds=2, indices=[0])
+    (text,) = [text for text in told.limits if "sketch" in text]
+    assert text.startswith("The entry has fewer than 5 training seeds and is marked as a sketch.")
+    assert "It has fewer than 3 and takes part in no test." in text
