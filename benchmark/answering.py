@@ -249,7 +249,7 @@ def questions(n: int, batch_size: int, key: bytes | None = None) -> list[Questio
     share = max(1, batch_size // 2)
     for start in range(0, len(repeated), share):
         rows = repeated[start : start + share]
-        others = rng.permutation(np.setdiff1d(order, rows))[: max(1, batch_size - len(rows) - 1)]
+        others = rng.permutation(np.setdiff1d(order, rows))[: max(1, len(rows) // 2)]
         asked.append(Question(np.concatenate([rows, others]), "batch", len(rows)))
     asked.append(Question(scored[0], "repeat", len(scored[0])))
     return [asked[i] for i in rng.permutation(len(asked))]
