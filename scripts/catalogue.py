@@ -1,0 +1,82 @@
+"""Draw the pictures of docs/assets.md: python scripts/catalogue.py docs [SHEET ...]."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from recombine.renderer.blender.draw import render_scene
+from recombine.renderer.blender.worker import start_worker
+from recombine.renderer.library import ENVIRONMENTS, LIGHTS, MATERIALS, SHAPES
+from recombine.renderer.scene import ObjectSpec, RenderSettings, Scene
+
+SAMPLES = 16
+LARGEST = 300_000  # bytes of a picture in the documentation
+
+
+def thing(shape: str, material: str = "glaze", hue: float = 0.5, **place: float) -> ObjectSpec:
+    """Return a large object in the middle, or elsewhere."""
+    where = {"x": 0.0, "y": -0.1, "yaw": 0.6, "scale": 0.9} | place
+    return ObjectSpec(shape, material, hue=hue, **where)
+
+
+def sheets() -> dict[str, tuple[int, int, int, list[Scene]]]:
+    """Return pixels per picture, pixels cut off at each edge, columns and scenes of every sheet."""
+    shapes = [
+        Scene((thing(shape, hue=0.2 * index),), "studio", 1) for index, shape in enumerate(SHAPES)
+    ]
+    materials = [
+        Scene((thing(shape, material, hue),), "studio", 1)
+        for material in MATERIALS
+        for shape, hue in (("sphere", 0.5), ("vase", 4.4))
+    ]
+    pair = (
+        thing("vase", x=-0.4),
+        thing("star", "rubber", 4.2, x=0.45, scale=0.7),
+    )
+    environments = [Scene(pair, name, 1) for name in ENVIRONMENTS]
+    lights = [
+        Scene((thing("knot", hue=2.4),), place, 1, light=light)
+        for light in LIGHTS
+        for place in ("parlour", "beach")
+    ]
+    return {
+        "assets_shapes": (192, 36, 8, shapes),
+        "assets_materials": (128, 24, 8, materials),
+        "assets_environments": (160, 0, 4, environments),
+        "assets_lights": (96, 0, 8, lights),
+    }
+
+
+def main(folder: Path, *wanted: str) -> None:
+    """Draw the wanted sheets, or all, into a folder."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=start_worker) as pool:
+        for name, (size, cut, columns, scenes) in sheets().items():
+            if wanted and name not in wanted:
+                continue
+            settings = RenderSettings(size, SAMPLES, denoise=True)
+            drawn = [pool.submit(render_scene, s, settings).result().image for s in scenes]
+            inside = slice(cut, size - cut)
+            rows = [
+                np.concatenate([image[inside, inside] for image in drawn[i : i + columns]], axis=1)
+                for i in range(0, len(drawn), columns)
+            ]
+            save(Image.fromarray(np.concatenate(rows)), folder / f"{name}.jpg")
+
+
+def save(sheet: Image.Image, path: Path) -> None:
+    """Write a picture as well as the size limit allows."""
+    for quality in (92, 88, 84, 78, 70):
+        sheet.save(path, quality=quality, optimize=True)
+        if path.stat().st_size < LARGEST:
+            return
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:])
