@@ -36,10 +36,9 @@ class Train:
     """Train baselines on several training-set sizes with several seeds, and score them.
 
     Every run is a process of its own; finished ones are kept and found again, so the command can
-    be stopped and repeated. Predictions and logs go to `OUT/runs/NAME/SIZE-nN`, every search
-    setting that was compared to `OUT/runs/configurations.jsonl`, results to OUT. Training sets
-    are nested: the first N images of the ID training split. `recombine train list` prints the
-    names of the baselines.
+    be stopped and repeated. Predictions, logs and every search setting that was compared go to
+    `OUT/runs/NAME/SIZE-nN`, results to OUT. Training sets are nested: the first N images of the
+    ID training split. `recombine train list` prints the names of the baselines.
 
     Example: recombine train supervised autoencoder leak --data runs/smoke --n 128,512 --seeds 5
     """
@@ -103,7 +102,12 @@ class Train:
         from recombine.baselines.device import device_of
         from recombine.benchmark.grid import Job
         from recombine.cli.submissions import run_options, seed_list
+        from recombine.renderer.errors import UsageError
 
+        if not self.names:
+            raise UsageError(
+                "train: expected at least one baseline; got none. See: recombine train list"
+            )
         learners = {name: self._learner(name) for name in self.names}
         seeds = seed_list(self.seeds)
         device = device_of(self.size).type
@@ -141,17 +145,16 @@ class Train:
         from recombine.renderer.atomic import write_bytes
 
         results: list[Result] = []
-        lines: list[str] = []
         for group in groups:
             found = [paths.get((job.out_dir, job.seed)) for job in group.jobs]
             finished = [path for path in found if path is not None]
-            lines += list(_configurations(group, finished, self.size))
+            lines = [f"{line}\n" for line in _configurations(group, finished, self.size)]
+            folder = group.jobs[0].out_dir
+            write_bytes(folder / "configurations.jsonl", "".join(lines).encode())
             if len(finished) == len(group.jobs):
                 part = score(finished, group.data, trust="witnessed")
                 save_results(part, self.out)
                 results += part
-        text = "".join(f"{line}\n" for line in lines)
-        write_bytes(self.out / "runs" / "configurations.jsonl", text.encode())
         return results
 
     def _show(self, results: Sequence[Result], dataset: Dataset) -> None:

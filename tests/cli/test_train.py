@@ -76,7 +76,7 @@ def test_a_grid_is_scored_per_training_set_and_found_again(
 
 def test_every_compared_setting_is_logged(data: Path, tmp_path: Path) -> None:
     assert _train(data, tmp_path, "leak", "constant", "--seeds", "1", "--n", "48") == 0
-    text = (tmp_path / "runs" / "configurations.jsonl").read_text()
+    text = (tmp_path / "runs" / "leak" / "tiny-n48" / "configurations.jsonl").read_text()
     (line,) = [json.loads(one) for one in text.splitlines()]
     assert (line["method"], line["size"], line["n"], line["run"]) == ("leak", "tiny", 48, "seed-0")
     assert line["config"]["steps"] == 3
@@ -104,6 +104,8 @@ def test_names_are_listed_and_checked(
 ) -> None:
     assert main(["train", "list"]) == 0
     assert capsys.readouterr().out.split() == list(BASELINES)
+    assert _train(data, tmp_path) == 2
+    assert "recombine train list" in capsys.readouterr().err
     assert _train(data, tmp_path, "leek") == 2
     assert "leak" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
