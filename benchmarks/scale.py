@@ -139,7 +139,7 @@ def killed(recipe: Recipe, base: Path, kills: int) -> Iterator[Path]:
     done = number = 0
     while done < kills:
         out = base / f"killed-{number}"
-        here = 0
+        there: list[int] = []
         while True:
             process = subprocess.Popen(
                 recipe.command(out, 2),
@@ -154,8 +154,9 @@ def killed(recipe: Recipe, base: Path, kills: int) -> Iterator[Path]:
                 break
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            done, here = done + 1, here + 1
-        print(f"  dataset {number + 1}: killed {here} times, {done} of {kills}", flush=True)
+            done += 1
+            there.append(len(list(out.glob("shards/shard-*.h5"))))
+        print(f"  {done} of {kills} kills, with so many shards done: {there}", flush=True)
         number += 1
         yield out
 
