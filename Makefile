@@ -12,7 +12,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt scripts/setup.sh
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
-	bash scripts/setup.sh $(VENV) render,export,cluster,hub,dev
+	bash scripts/setup.sh $(VENV) render,export,cluster,hub,sign,dev
 	bash scripts/test_tools.sh $(VENV)
 	@touch $@
 
