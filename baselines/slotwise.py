@@ -26,6 +26,7 @@ from recombine.baselines.loop import (
     seeded,
 )
 from recombine.baselines.slotmodel import DecoderKind, SlotModel, first_count
+from recombine.benchmark.identity import source_sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -192,7 +193,13 @@ class SlotAutoencoder:
         settings = asdict(self)
         for name in ("candidates", "selection_images", "size", "cache_dir"):
             del settings[name]
-        return {"settings": settings, "data": fingerprint(data), "seed": seed, "share": share}
+        return {
+            "settings": settings,
+            "source": source_sha256(self),  # changed code trains anew
+            "data": fingerprint(data),
+            "seed": seed,
+            "share": share,
+        }
 
     def inversion(self, model: SlotModel, val: TrainData, *, seed: int, log: RunLog) -> Inversion:
         """Return the inverter of a trained model, its search settings chosen on ``val``."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from recombine.baselines import slotwise
 from recombine.baselines.autoencoder import Autoencoder, AutoencoderReplay
 from recombine.baselines.inverter import Inversion, SearchSettings
 from recombine.baselines.loop import Schedule
@@ -157,6 +158,16 @@ def test_a_stage_is_found_again_and_its_images_are_counted(
     assert len(list(tmp_path.iterdir())) == 3
     _fit(replace(learner, selection_images=4), drawn_fixture)  # not part of the stage
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_stage_of_other_code_is_not_taken(
+    drawn_fixture: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = replace(SHORT, cache_dir=tmp_path)
+    _fit(learner, drawn_fixture)
+    monkeypatch.setattr(slotwise, "source_sha256", lambda _learner: "changed")
+    _fit(learner, drawn_fixture)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_the_cache_does_not_change_the_answer(drawn_fixture: Data, tmp_path: Path) -> None:
