@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import resource
 import signal
 import subprocess
@@ -266,7 +265,8 @@ def _attempt(call: Callable[[], Any]) -> tuple[BaseException | None, Any]:
 def _portable(error: Exception) -> Exception:
     # Some exceptions cannot be rebuilt in another process; their text always can.
     try:
-        pickle.loads(ForkingPickler.dumps(error))  # noqa: S301  (as the pipe will)
+        # As the pipe will send it.
+        ForkingPickler.loads(ForkingPickler.dumps(error))  # pyright: ignore[reportAttributeAccessIssue]
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error

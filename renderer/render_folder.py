@@ -29,6 +29,7 @@ from recombine.renderer.verify import Certificate, verify
 
 Existing = Literal["skip", "verify", "overwrite", "error"]
 SEALS = ("manifest.json", "certificate.json")
+MEASURED = ("interaction", "counterfactual")  # files written beside the data they describe
 
 
 @contextmanager
@@ -104,8 +105,9 @@ def prepare(folder: Path, plan: Plan, existing: Existing, shard_size: int) -> No
         )
     if present and existing == "overwrite":
         shutil.rmtree(folder / "shards", ignore_errors=True)
-        for name in ("plan.h5", *SEALS, "preview.png"):
-            (folder / name).unlink(missing_ok=True)
+        measured = [p for kind in MEASURED for p in folder.glob(f"{kind}.*")]
+        for path in (*(folder / n for n in ("plan.h5", *SEALS, "preview.png")), *measured):
+            path.unlink(missing_ok=True)
     if not (folder / "plan.h5").exists():
         save_plan(folder, plan, shard_size)
     elif load_plan(folder).digest() != plan.digest():
