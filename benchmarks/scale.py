@@ -141,6 +141,7 @@ def killed(recipe: Recipe, base: Path, kills: int) -> Iterator[Path]:
         out = base / f"killed-{number}"
         there: list[int] = []
         while True:
+            begin = time.monotonic()
             process = subprocess.Popen(
                 recipe.command(out, 2),
                 stdout=subprocess.DEVNULL,
@@ -151,6 +152,7 @@ def killed(recipe: Recipe, base: Path, kills: int) -> Iterator[Path]:
                 code = process.wait(draw.uniform(0, 0.7 * whole) if done < kills else None)
                 if code:
                     raise SystemExit(f"a render that was not killed ended with {code}")
+                whole = time.monotonic() - begin if not there else whole
                 break
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
