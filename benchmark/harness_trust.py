@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from recombine.benchmark.isolation_limits import refusal
+from recombine.benchmark.isolation_refusals import TODO
 from recombine.renderer.atomic import write_bytes
 
 if TYPE_CHECKING:
@@ -64,9 +65,7 @@ def refuse_dependence(facts: RunFacts) -> None:
     )
     if again > REFUSED_CHANGE:
         got = f"an image's slots change by {again:.2g} (relative) when asked twice"
-        todo = "draw no random numbers at test time, and keep no state between batches"
-        raise refusal(who, "not-repeatable", got, todo)
+        raise refusal(who, "not-repeatable", got, TODO["not-repeatable"])
     if among > REFUSED_CHANGE:
         got = f"an image's slots change by {among:.2g} (relative) among other images"
-        todo = "treat every image on its own; call eval() on networks with batch normalisation"
-        raise refusal(who, "batch-statistics", got, todo)
+        raise refusal(who, "batch-statistics", got, TODO["batch-statistics"])

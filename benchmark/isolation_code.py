@@ -9,6 +9,7 @@ import importlib.util
 import os
 import shutil
 import stat
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 CODE = frozenset((".py", ".pyi", ".so", ".json", ".toml", ".yaml", ".yml", ".txt", ".cfg"))
 WEIGHTS = frozenset((".safetensors", ".pt", ".pth", ".ckpt", ".onnx", ".bin", ".npy", ".npz"))
 DATA_MARKS = ("plan.h5", "manifest.json", "certificate.json", "shards")
+_PARSING = threading.Lock()  # the parser of Python 3.11 loses count in several threads at once
 MAX_FILES = 2_000
 MAX_BYTES = 16 * 2**30
 
@@ -211,7 +213,8 @@ def _foreign(folder: Path, banned: Collection[Path]) -> bool:
 def _top_level_names(path: Path) -> list[str] | None:
     """Return what a file defines, None when that cannot be told without running it."""
     try:
-        tree = ast.parse(path.read_bytes())
+        with _PARSING:
+            tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
         return None  # running it gives the better message
     names: list[str] = []

@@ -49,6 +49,9 @@ TODO: dict[Reason, str] = {
     "crashed": "run it on your own machine with --trust-local to see why",
     "changed-answer": "leave the harness's process alone",
     "no-answer": "return from the protocol's methods; do not end the process",
+    "not-repeatable": "draw no random numbers at test time, and keep no state between batches",
+    "batch-statistics": "treat every image on its own; call eval() on networks with batch "
+    "normalisation",
 }
 
 

@@ -14,12 +14,13 @@ from recombine.renderer.planning import image_counts, make_plan
 from recombine.renderer.presets import load_preset
 from recombine.renderer.reader import Dataset
 from recombine.renderer.splits import SPLITS
+from recombine.renderer.verify import verify
 from tests.renderer.drawn_fixture import drawn_dataset
 from tests.renderer.evidence_fixture import SMALL, small
 
 
-def test_card_has_readme_sheet_and_certificate(sealed_once: Path, tmp_path: Path) -> None:
-    readme = write_card(sealed_once, tmp_path / "card")
+def test_card_has_readme_sheet_and_certificate(sealed: Path, tmp_path: Path) -> None:
+    readme = write_card(sealed, tmp_path / "card")
     text = readme.read_text()
     assert text.startswith("---\nlicense: cc-by-4.0\n")
     assert "id_train 1,024" in text  # of the full preset, not of the small dataset
@@ -29,8 +30,9 @@ def test_card_has_readme_sheet_and_certificate(sealed_once: Path, tmp_path: Path
         assert min(sheet.size) > 300
 
 
-def test_card_of_crossed_levels_names_them(sealed_once: Path) -> None:
-    text = card(load_preset("interaction-ladder"), Dataset(sealed_once))
+def test_card_of_crossed_levels_names_them(sealed: Path) -> None:
+    verify(sealed)
+    text = card(load_preset("interaction-ladder"), Dataset(sealed))
     assert "| every cell at every | scene.interaction |" in text
     assert "exact tier (undenoised)" in text
 

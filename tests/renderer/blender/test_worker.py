@@ -48,8 +48,8 @@ def test_two_workers_draw_what_one_draws(blender, pictures):
 
 
 def test_errors_cross_the_process_boundary(blender):
-    with pytest.raises(InvalidInputError, match="teapot"):
-        blender(worker.render_one, scene(thing("teapot")), QUICK)
+    with pytest.raises(InvalidInputError, match="samovar"):
+        blender(worker.render_one, scene(thing("samovar")), QUICK)
     blender(worker.render_one, scene(thing()), QUICK)  # the worker lives on
 
 
