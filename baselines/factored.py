@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from recombine.baselines.slotmodel import DecoderKind
 
-_SOURCE = SOURCE + ""
 _STRUCTURE = (
     "Posed-patch decoder, factorised inside the object slot: outline and shading from form, "
     "colour from material and hue."
@@ -35,7 +34,7 @@ class FactoredDecoder(SlotAutoencoder):
         name="Factored slot autoencoder",
         inference="direct",
         supervision="supervised",
-        source=_SOURCE,
+        source=SOURCE,
         note=NOTE + _STRUCTURE,
     )
 
@@ -51,7 +50,7 @@ class FactorReplay(SlotReplay):
         name="Factored slot autoencoder with factor-level replay",
         inference="replay",
         supervision="supervised",
-        source=_SOURCE,
+        source=SOURCE,
         note=NOTE
         + _STRUCTURE
         + " Replay draws every factor from the bank independently, inside slots too, and keeps a "

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from recombine.baselines.slotmodel import DecoderKind
 
-_SOURCE = SOURCE + ""
 _STRUCTURE = (
     "Control: the posed-patch decoder of the slot autoencoder, whose branches see all slots."
 )
@@ -35,7 +34,7 @@ class Leak(SlotAutoencoder):
         name="Leaking slot autoencoder",
         inference="direct",
         supervision="supervised",
-        source=_SOURCE,
+        source=SOURCE,
         note=NOTE + _STRUCTURE,
     )
 
@@ -51,7 +50,7 @@ class LeakReplay(SlotReplay):
         name="Leaking slot autoencoder with replay",
         inference="replay",
         supervision="supervised",
-        source=_SOURCE,
+        source=SOURCE,
         note=NOTE + _STRUCTURE + REPLAY_NOTE,
     )
 

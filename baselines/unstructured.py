@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from recombine.baselines.slotmodel import DecoderKind
 
-_SOURCE = SOURCE + ""
 _STRUCTURE = "Control: one convolutional decoder on the concatenated slots."
 
 
@@ -32,7 +31,7 @@ class UnstructuredDecoder(SlotAutoencoder):
         name="Unstructured autoencoder",
         inference="direct",
         supervision="supervised",
-        source=_SOURCE,
+        source=SOURCE,
         note=NOTE + _STRUCTURE,
     )
 
@@ -48,7 +47,7 @@ class UnstructuredDecoderReplay(SlotReplay):
         name="Unstructured autoencoder with replay",
         inference="replay",
         supervision="supervised",
-        source=_SOURCE,
+        source=SOURCE,
         note=NOTE + _STRUCTURE + REPLAY_NOTE,
     )
 
