@@ -149,7 +149,7 @@ def score(
     read.sort(key=lambda pair: pair[1].facts.seed)
     files, runs = [path for path, _ in read], [run for _, run in read]
     options = _check_runs(runs, dataset)
-    steps = readable_steps(runs[0])
+    steps = readable_steps(runs[0], dataset)
     reported = tuple(dict.fromkeys((steps[0], steps[-1])))
     images = readout_indices(dataset, options)
     evidence = {

@@ -16,7 +16,7 @@ from recombine.benchmark.metrics_detection import (
 )
 from recombine.benchmark.metrics_masks import MASK_METRICS, mask_contributions
 from recombine.benchmark.result_further import Bins, MatchingPart, Measure, SplitMeasures
-from recombine.benchmark.score_views import BACKGROUND, floors, scene_tables
+from recombine.benchmark.score_views import floors, scene_tables
 from recombine.renderer.hdf5 import open_checked, stored
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _object_keys(dataset: DatasetLike) -> list[tuple[list[str], list[str]]] | No
     """Return attributes and positions of every object; None unless all have the same."""
     out = []
     for slot in dataset.schema.slots:
-        if slot.name not in (BACKGROUND, "light"):
+        if slot.name in dataset.schema.objects:
             codes = [f"{slot.name}.{f.name}" for f in slot.factors if f.kind == "categorical"]
             axes = [f"{slot.name}.{f.name}" for f in slot.factors if f.name in ("x", "y", "z")]
             out.append((codes, axes))
@@ -219,8 +219,8 @@ def _confidence(
     """Return the presence of the slots that stand for the objects."""
     rows = view.run.rows(indices)
     presence = view.run.extras[name][rows]
-    slots = view.dataset.schema.slots
-    objects = [k for k, slot in enumerate(slots) if slot.name not in (BACKGROUND, "light")]
+    schema = view.dataset.schema
+    objects = [k for k, slot in enumerate(schema.slots) if slot.name in schema.objects]
     if view.matching is not None:
         index = np.maximum(view.matching.index[rows][:, objects], 0)
     else:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.predictions import Predictions
 
-BACKGROUND = "background"
 CHUNK = 512
 
 
@@ -70,7 +69,7 @@ class View:
 
 
 def view_of(run: Predictions, dataset: DatasetLike, step: int) -> View:
-    """Return a run's slots at one step count, matched if its card says they are exchangeable.
+    """Return a run's slots at one step count, matched to objects where roles mean nothing.
 
     Parameters
     ----------
@@ -92,7 +91,7 @@ def view_of(run: Predictions, dataset: DatasetLike, step: int) -> View:
         When exchangeable slots come without masks.
     """
     slots = run.slots[step]
-    if not exchangeable(run):
+    if not on_masks(run, dataset, step):
         return View(run, dataset, step, slots)
     segments = run.extras.get(f"segments/{step}")
     if segments is None:
@@ -113,9 +112,19 @@ def exchangeable(run: Predictions) -> bool:
     return run.facts.card.get("slots") == "exchangeable"
 
 
-def readable_steps(run: Predictions) -> tuple[int, ...]:
-    """Return the step counts that can be scored: exchangeable slots need masks there."""
-    if not exchangeable(run):
+def on_masks(run: Predictions, dataset: DatasetLike, step: int) -> bool:
+    """Return whether a run's slots are matched to objects on masks.
+
+    They are when the card says that they are exchangeable, and also when the objects of the data
+    are and the run has masks: which of two such objects is the first, no image tells.
+    """
+    masks = f"segments/{step}" in run.extras
+    return exchangeable(run) or (masks and dataset.schema.interchangeable)
+
+
+def readable_steps(run: Predictions, dataset: DatasetLike) -> tuple[int, ...]:
+    """Return the step counts that can be scored: matching on masks needs masks there."""
+    if not on_masks(run, dataset, run.facts.steps[0]):
         return run.facts.steps
     kept = tuple(step for step in run.facts.steps if f"segments/{step}" in run.extras)
     return kept or run.facts.steps[:1]
@@ -142,7 +151,7 @@ def scene_tables(
     array
         ``(n, K + 1, S)``, see ``metrics_masks.contingency``.
     """
-    objects = sum(slot.name != BACKGROUND for slot in dataset.schema.slots)
+    objects = len(dataset.schema.objects)
     parts = [
         contingency(
             dataset.masks(indices[start : start + CHUNK]),
@@ -173,13 +182,9 @@ def match_scene(
     table = scene_tables(dataset, indices, segments, slots)
     union = table.sum(axis=2, keepdims=True) + table.sum(axis=1, keepdims=True) - table
     by_label = match_on_masks(table / np.maximum(union, 1), table.sum(axis=2) > 0)
-    column, objects = [], 0
-    for slot in dataset.schema.slots:
-        if slot.name == BACKGROUND:
-            column.append(0)
-        else:
-            objects += 1
-            column.append(objects)
+    objects = dataset.schema.objects  # light and scene have no pixels: they go with the background
+    names = [slot.name for slot in dataset.schema.slots]
+    column = [1 + objects.index(name) if name in objects else 0 for name in names]
     return Matching(by_label.index[:, column], by_label.present[:, column], "masks")
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from recombine.renderer.errors import InvalidInputError
 
 Kind = Literal["categorical", "periodic", "continuous"]
+PLACES = frozenset({"x", "y", "zone"})
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,24 @@ class Schema:
     def objects(self) -> tuple[str, ...]:
         """Return the names of the object slots, in instance order."""
         return tuple(s.name for s in self.slots if s.name.startswith("object"))
+
+    @property
+    def interchangeable(self) -> bool:
+        """Return whether only its place tells one object slot of a scene from another.
+
+        So it is where two or more objects recombine the same factors with the same values, none
+        of which is a place, and no factor of the scene as a whole refers to their order.
+        """
+        kinds: dict[str, list[tuple[str, tuple[str, ...]]]] = {slot: [] for slot in self.objects}
+        for key in self.recombined:
+            slot, _, name = key.partition(".")
+            if slot in kinds:
+                kinds[slot].append((name, self.factor(key).values))
+        first, *others = kinds.values() or ([],)
+        ordered = {name for name, _ in first} & PLACES or any(
+            key.startswith("scene.") for key in self.recombined
+        )
+        return bool(others and first) and not ordered and all(kind == first for kind in others)
 
     @property
     def cell_shape(self) -> tuple[int, ...]:

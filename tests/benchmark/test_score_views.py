@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,10 +14,19 @@ from recombine.benchmark.harness import RunOptions, run_seed
 from recombine.benchmark.predictions import read_predictions
 from recombine.benchmark.protocol import MethodCard, SlotOutput
 from recombine.benchmark.score import score_submission
-from recombine.benchmark.score_views import exchangeable, floors, readable_steps, view_of
+from recombine.benchmark.score_views import (
+    exchangeable,
+    floors,
+    on_masks,
+    readable_steps,
+    view_of,
+)
 from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.factors import Factor, Slot
+from recombine.renderer.presets import load_preset
 
 OPTIONS = RunOptions(readout_labels=60)
+LIGHT = (Factor("azimuth", "periodic"),)
 
 
 class Shuffled(Segmenter):
@@ -92,7 +102,7 @@ def test_without_masks_there_is_nothing_to_match_on(dataset, tmp_path):
     path = run_seed(Shuffled(), dataset, seed=0, out_dir=tmp_path, options=OPTIONS).path
     run = replace(read_predictions(path), extras={})
     assert exchangeable(run)
-    assert readable_steps(run) == (0,)
+    assert readable_steps(run, dataset) == (0,)
     with pytest.raises(InvalidInputError, match=r"return SlotOutput\.masks"):
         view_of(run, dataset, 0)
 
@@ -104,3 +114,29 @@ def test_factors_play_no_part(dataset, tmp_path):
     other.latents = {k: np.zeros_like(v) for k, v in other.latents.items()}
     one, two = (view_of(run, d, 0).matching.index for d in (dataset, other))
     assert np.array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("preset", "slots", "masks", "expected"),
+    [
+        ("smoke", "fixed", True, False),
+        ("smoke", "exchangeable", True, True),
+        ("object-object", "fixed", True, True),
+        ("object-object", "fixed", False, False),
+    ],
+)
+def test_roles_mean_nothing_where_objects_have_none(preset, slots, masks, expected):
+    facts = SimpleNamespace(card={"slots": slots}, steps=(0, 3))
+    run = SimpleNamespace(facts=facts, extras={"segments/0": 0} if masks else {})
+    data = SimpleNamespace(schema=load_preset(preset).schema)
+    assert on_masks(run, data, 0) is expected
+    assert readable_steps(run, data) == ((0,) if expected else (0, 3))
+
+
+def test_light_and_scene_are_read_with_the_background(dataset, tmp_path):
+    path = run_seed(Shuffled(), dataset, seed=0, out_dir=tmp_path, options=OPTIONS).path
+    lit = replace(dataset.schema, slots=(*dataset.schema.slots, Slot("light", LIGHT)))
+    with_light = FakeDataset(train=10, val=3, test=4, schema=lit)
+    index = view_of(read_predictions(path), with_light, 0).matching.index
+    assert np.array_equal(index[:, 2], index[:, 1])
+    assert not np.array_equal(index[:, 2], index[:, 0])

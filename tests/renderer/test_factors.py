@@ -27,6 +27,22 @@ def test_keys_nuisances_and_cells() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        ("smoke", False),
+        ("object-object", True),
+        ("object-texture-pair", True),
+        ("interaction-ladder", True),
+        ("position-band", False),  # objects differ by what is scored: their place
+        ("relation", False),  # the relation says which object is the first
+        ("count", False),
+    ],
+)
+def test_objects_are_interchangeable_where_nothing_names_them(preset: str, expected: bool) -> None:
+    assert load_preset(preset).schema.interchangeable is expected
+
+
 def test_bounds_by_kind() -> None:
     assert Factor("a", "categorical", values=("p", "q", "r")).bounds == (0.0, 2.0)
     assert Factor("a", "periodic").bounds == (0.0, 2 * math.pi)
