@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from recombine.benchmark.result_artifacts import Artifacts, Prediction
 from recombine.benchmark.result_further import Sources
 from recombine.benchmark.result_parts import (
-    Artifacts,
     Check,
     Checks,
     Compute,
     Data,
     Latency,
     Method,
-    Prediction,
     Selection,
     Track,
     Training,
@@ -164,12 +163,14 @@ def data_of(dataset: DatasetLike, facts: RunFacts) -> Data:
     Returns
     -------
     Data
-        With the hash of the certificate that was checked.
+        With the hash of the certificate that was checked. A wider rung of the training ladder is
+        named with the dataset, so that its entries make a board of their own.
     """
+    rung = int(str(facts.options.get("rung", 0)))
     certificate = json.dumps(dataset.certificate, sort_keys=True, separators=(",", ":"))
     provenance = dataset.manifest.get("provenance", {})
     return Data(
-        dataset=dataset.preset,
+        dataset=dataset.preset + (f"--rung-{rung}" if rung else ""),
         version=dataset.version,
         resolution=dataset.resolution,
         root=dataset.root,

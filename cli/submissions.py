@@ -60,12 +60,13 @@ def seed_list(count: int) -> range:
 
 
 def run_options(
-    *, readout_labels: int, full: bool, steps: tuple[int, ...] | None = None
+    *, readout_labels: int, full: bool, steps: tuple[int, ...] | None = None, rung: int = 0
 ) -> RunOptions:
     """Return run options from the words of a command line."""
     from recombine.benchmark.harness import DEFAULT_STEPS, RunOptions
 
-    return RunOptions(steps=steps or DEFAULT_STEPS, readout_labels=readout_labels, full=full)
+    steps = steps or DEFAULT_STEPS
+    return RunOptions(steps=steps, rung=rung, readout_labels=readout_labels, full=full)
 
 
 def given_files(submission: str) -> list[Path]:

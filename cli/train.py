@@ -55,6 +55,8 @@ class Train:
     """Training seeds; fewer than 5 mark the entry as a sketch."""
     n: str = "all"
     """Training-set sizes, for example 1000,4000,all."""
+    rung: int = 0
+    """Rung of the training ladder: 0 sees the fewest combinations; see `recombine plan`."""
     steps: tuple[int, ...] = (0, 1, 3, 10, 30, 100)
     """Search steps at which a searching method is read, from 0."""
     readout_labels: int = 1000
@@ -111,12 +113,15 @@ class Train:
         learners = {name: self._learner(name) for name in self.names}
         seeds = seed_list(self.seeds)
         device = device_of(self.size).type
-        common = run_options(readout_labels=self.readout_labels, full=self.full, steps=self.steps)
+        common = run_options(
+            readout_labels=self.readout_labels, full=self.full, steps=self.steps, rung=self.rung
+        )
         groups = []
-        for n in training_sets(self.n, len(dataset.indices("id_train"))):
+        for n in training_sets(self.n, len(dataset.indices("id_train", rung=self.rung))):
             options = replace(common, n_train=n, device=device)
             for name, learner in learners.items():
-                folder = self.out / "runs" / name / f"{self.size}-n{n or 'all'}"
+                setting = f"{self.size}-n{n or 'all'}" + (f"-rung{self.rung}" if self.rung else "")
+                folder = self.out / "runs" / name / setting
                 data = _data_of(learner, dataset)
                 jobs = tuple(Job(learner, data, seed, folder, options) for seed in seeds)
                 groups.append(Group(name, n, data, jobs))

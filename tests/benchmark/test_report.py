@@ -111,6 +111,12 @@ def test_data_part():
     assert report.data_of(other, facts()).certificate_sha256 != data.certificate_sha256
 
 
+def test_wider_rungs_make_boards_of_their_own():
+    data = FakeDataset(train=1, val=1, test=1)
+    assert report.data_of(data, facts(options={"rung": 0})).dataset == "smoke"
+    assert report.data_of(data, facts(options={"rung": 2})).dataset == "smoke--rung-2"
+
+
 def test_artifacts_hold_names_and_hashes(tmp_path):
     path = tmp_path / "seed-3.safetensors"
     path.write_bytes(b"abc")

@@ -11,6 +11,7 @@ from recombine.benchmark.result import Result
 from recombine.cli.main import main
 from recombine.cli.train import training_sets
 from recombine.renderer.errors import UsageError
+from recombine.renderer.reader import Dataset
 from recombine.renderer.verify import verify
 from tests.renderer.drawn_fixture import drawn_dataset
 
@@ -72,6 +73,15 @@ def test_a_grid_is_scored_per_training_set_and_found_again(
     before = [path.stat().st_mtime_ns for path in files]
     assert _train(data, tmp_path, *argv) == 0
     assert [path.stat().st_mtime_ns for path in files] == before
+
+
+def test_a_rung_is_trained_beside_the_others(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _train(data, tmp_path, "constant", "--seeds", "1") == 0
+    wanted = len(Dataset(data).config["split"]["ladder"])
+    assert _train(data, tmp_path, "constant", "--seeds", "1", "--rung", str(wanted)) == 2
+    assert f"rungs 0..{wanted - 1}" in capsys.readouterr().err
 
 
 def test_every_compared_setting_is_logged(data: Path, tmp_path: Path) -> None:
