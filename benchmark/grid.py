@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from recombine.benchmark.harness import RunOptions, SeedRun, run_seed
 from recombine.benchmark.loading import load_learner
 from recombine.renderer.errors import ResourceError, UsageError
+from recombine.renderer.pool_workers import die_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -128,7 +130,10 @@ def _run_parallel(
     jobs: Sequence[Job], workers: int, record: Callable[[int, SeedRun | Exception], None]
 ) -> None:
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
+    # A parent killed with -9 cannot stop its workers; they see to it themselves.
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), context, initializer=die_with, initargs=(os.getpid(),)
+    ) as pool:
         waiting: dict[Future[SeedRun], int] = {
             pool.submit(run_job, job): number for number, job in enumerate(jobs)
         }

@@ -1,7 +1,9 @@
 """Many runs: order kept, failures late, finished runs kept, dead workers explained."""
 
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,19 @@ class Broken(Pixels):
 class Deadly(Pixels):
     def encode(self, images):
         os._exit(1)
+
+
+class Slow(Pixels):
+    """Says who it is, and answers only when a file lets it."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def encode(self, images):
+        (self.folder / f"{os.getpid()}.pid").touch()
+        while not (self.folder / "go").exists():
+            time.sleep(0.02)
+        return super().encode(images)
 
 
 @pytest.fixture
@@ -84,3 +99,44 @@ def test_two_jobs_may_not_share_a_file(jobs):
 
 def test_no_jobs():
     assert run_grid([]) == run_grid([], workers=2) == []
+
+
+KILLED = """
+import sys
+sys.path[:] = sys.argv[3:]
+from pathlib import Path
+from fakes import FakeDataset, Pixels
+from test_grid import QUICK, Slow
+from recombine.benchmark.grid import Job, run_grid
+folder, dataset = Path(sys.argv[1]), FakeDataset(train=3, val=1, test=1)
+submissions = [Pixels(), Slow(folder), Slow(folder)]
+jobs = [Job(s, dataset, 0, folder / str(i), QUICK) for i, s in enumerate(submissions)]
+if __name__ == "__main__":
+    print([run.skipped for run in run_grid(jobs, workers=int(sys.argv[2]))])
+"""
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.05)
+
+
+@pytest.mark.usefixtures("importable")
+def test_workers_end_with_a_killed_parent_and_the_next_one_resumes(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(KILLED)
+
+    def command(workers):
+        return [sys.executable, str(script), str(tmp_path), str(workers), *sys.path]
+
+    parent = subprocess.Popen(command(2))
+    wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    parent.kill()
+    parent.wait()
+    workers = [path.stem for path in tmp_path.glob("*.pid")]
+    wait_until(lambda: not any(Path("/proc", pid).exists() for pid in workers))
+    (tmp_path / "go").touch()
+    again = subprocess.run(command(1), capture_output=True, text=True, check=True)
+    assert again.stdout.strip() == "[True, False, False]"
