@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 from pydantic import BaseModel, StringConstraints, model_validator
 
+from recombine.benchmark.result_artifacts import Artifacts
 from recombine.benchmark.result_further import Further, Sources
 from recombine.benchmark.result_parts import (
-    Artifacts,
     Checks,
     Compute,
     ComputeCurve,
@@ -40,7 +40,7 @@ from recombine.renderer.atomic import write_bytes
 from recombine.renderer.errors import IntegrityError, InvalidInputError
 
 SCHEMA_VERSION: Literal["1.1"] = "1.1"
-"""1.1 adds `sources` and `further`; files of 1.0 are still read."""
+"""1.1 adds `sources`, `further` and more `artifacts`; files of 1.0 are still read."""
 MAX_BYTES = 16 * 2**20
 
 

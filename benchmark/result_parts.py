@@ -313,18 +313,3 @@ class Checks(Strict):
     """The same image among other images."""
     repeatability: Check | None
     """The same batch again."""
-
-
-class Prediction(Strict):
-    """A predictions file."""
-
-    seed: Count
-    file: Name
-    sha256: Sha256
-    bytes: Positive
-
-
-class Artifacts(Strict):
-    """Files from which the result can be recomputed."""
-
-    predictions: tuple[Prediction, ...]
