@@ -47,7 +47,7 @@ def make_plan(preset: Preset) -> Plan:
         categorical = preset.schema.factor(key).kind == "categorical"
         columns[key] = np.array([r.latents[key] for r in rows], np.int64 if categorical else float)
     return Plan(
-        config=_config(preset),
+        config=config_of(preset),
         schema=preset.schema,
         settings=preset.settings,
         latents=columns,
@@ -95,7 +95,14 @@ class _Row:
     tries: int
 
 
-def _config(preset: Preset) -> dict[str, Any]:
+def config_of(preset: Preset) -> dict[str, Any]:
+    """Return a preset as plain data: the configuration of its plan.
+
+    Parameters
+    ----------
+    preset : Preset
+        The recipe.
+    """
     schema = preset.schema
     labels = {k: {v: n for n, v in enumerate(schema.factor(k).values)} for k in schema.recombined}
     config = {
