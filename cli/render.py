@@ -142,6 +142,8 @@ class Render:
     """File with a secret of 16 bytes or more; its hash binds the data to a hidden test set."""
     hidden: bool = False
     """Render the hidden test set itself, into a folder of its own; needs --hidden-key."""
+    season_key: Path | None = None
+    """File with the secret of a private season: every image seed follows from it."""
     split: Path | None = None
     """TOML file that declares another split of the same images; see `recombine plan --split`."""
     resolution: int | None = None
@@ -165,6 +167,7 @@ class Render:
             ooc_val=self.ooc_val,
             hidden_key=self.hidden_key,
             hidden=self.hidden,
+            season_key=self.season_key,
         )
         label = f"render {self.preset}" + (f", shard {self.shard}" if self.shard else "")
         with say.progress(label, quiet=self.json) as progress:
@@ -208,7 +211,8 @@ class Render:
             return render(engine=local_engine(self.workers, int(self.max_memory * 1e9)))
         from recombine.renderer.cluster import cluster_engine
 
-        with cluster_engine(self.cluster, self.out) as engine:
+        memory = int(self.max_memory * 1e9)
+        with cluster_engine(self.cluster, self.out, max_rss=memory) as engine:
             return render(engine=engine)
 
     def _part(self, preset: Preset, progress: say.Progress) -> int:
@@ -254,9 +258,9 @@ def chosen_preset(
     ooc_val: bool = False,
     hidden_key: Path | None = None,
     hidden: bool = False,
+    season_key: Path | None = None,
 ) -> Preset:
     """Return the preset that the options of a command choose."""
-    from recombine.renderer.errors import UsageError
     from recombine.renderer.presets import load_preset, with_split
 
     preset = load_preset(name, scale=scale, resolution=resolution, values=values, ooc_val=ooc_val)
@@ -264,10 +268,20 @@ def chosen_preset(
         from recombine.renderer.declare import load_split
 
         preset = with_split(preset, load_split(split, preset.schema))
-    if hidden_key is None:
-        if hidden:
-            raise UsageError("--hidden: expected the secret too; got none. Add --hidden-key FILE.")
-        return preset
-    from recombine.renderer.presets_parts import committed, hidden_test, read_key
+    return _keyed(preset, hidden_key, hidden, season_key)
 
-    return (hidden_test if hidden else committed)(preset, read_key(hidden_key))
+
+def _keyed(preset: Preset, hidden_key: Path | None, hidden: bool, season: Path | None) -> Preset:
+    from recombine.renderer import presets_parts as parts
+    from recombine.renderer.errors import UsageError
+
+    if hidden and not hidden_key:
+        raise UsageError("--hidden: expected the secret too; got none. Add --hidden-key FILE.")
+    if hidden_key and season:
+        raise UsageError("--season-key and --hidden-key: expected one of them; got both.")
+    if season:
+        return parts.season(preset, parts.read_key(season))
+    if hidden_key:
+        bind = parts.hidden_test if hidden else parts.committed
+        return bind(preset, parts.read_key(hidden_key))
+    return preset

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from recombine.renderer.atomic import disk_error
 from recombine.renderer.errors import ResourceError, UsageError
 from recombine.renderer.pool import Unit
-from recombine.renderer.pool_workers import Worker
+from recombine.renderer.pool_workers import MAX_RSS, Worker
 from recombine.renderer.provenance import provenance
 from recombine.renderer.render import Engine, render_unit, start_worker
 from recombine.renderer.render_folder import open_units
@@ -33,7 +33,9 @@ MUST_AGREE = ("bpy", "blenderproc", "numpy", "recombine")
 
 
 @contextmanager
-def cluster_engine(address: str, folder: Path, *, patience: float = PATIENCE) -> Iterator[Engine]:
+def cluster_engine(
+    address: str, folder: Path, *, patience: float = PATIENCE, max_rss: int = MAX_RSS
+) -> Iterator[Engine]:
     """Connect to a scheduler, check its workers and yield an engine that draws on them.
 
     Parameters
@@ -44,6 +46,8 @@ def cluster_engine(address: str, folder: Path, *, patience: float = PATIENCE) ->
         Dataset folder; every worker must see it under the same path.
     patience : float
         Seconds to wait for the scheduler and for a first worker.
+    max_rss : int
+        Bytes of resident memory above which a Blender process is replaced after its unit.
 
     Raises
     ------
@@ -53,10 +57,12 @@ def cluster_engine(address: str, folder: Path, *, patience: float = PATIENCE) ->
     """
     with _client(address, patience) as client:
         _check_workers(client, address, folder.absolute())
-        yield Engine(partial(_executor, client, address), render_unit_apart)
+        yield Engine(
+            partial(_executor, client, address), partial(render_unit_apart, max_rss=max_rss)
+        )
 
 
-def render_unit_apart(folder: Path, unit: Unit) -> None:
+def render_unit_apart(folder: Path, unit: Unit, max_rss: int = MAX_RSS) -> None:
     """Draw one unit in a Blender process that belongs to this dask worker.
 
     Parameters
@@ -65,6 +71,8 @@ def render_unit_apart(folder: Path, unit: Unit) -> None:
         Dataset folder.
     unit : Unit
         Which images.
+    max_rss : int
+        Bytes of resident memory above which the process is not used again.
 
     Raises
     ------
@@ -78,7 +86,7 @@ def render_unit_apart(folder: Path, unit: Unit) -> None:
     except IndexError:
         worker = Worker(start_worker)
     reply = worker.run(partial(_render_if_open, folder.absolute(), unit))
-    if worker.is_worn(reply):
+    if worker.is_worn(reply, max_rss):
         worker.leave()
     else:
         _idle.append(worker)

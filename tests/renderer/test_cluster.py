@@ -148,3 +148,12 @@ def test_a_process_is_kept_for_the_next_unit_and_skips_what_is_done(
     assert worker.units == 2
     worker.leave()
     assert {p.name: p.stat().st_mtime_ns for p in (sealed / "shards").iterdir()} == before
+
+
+def test_a_process_above_its_memory_is_not_used_again(
+    sealed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_idle", [])
+    monkeypatch.setattr(cluster, "start_worker", int)
+    cluster.render_unit_apart(sealed, Unit(0, 0, 20), max_rss=1)
+    assert cluster._idle == []
