@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,6 @@ from recombine.cli import say
 
 if TYPE_CHECKING:
     from recombine.leaderboard.season import Season
-    from recombine.renderer.factors import Schema
     from recombine.renderer.reader import Dataset
 
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 class Private:
     """Run a season on data whose held-out combinations nobody knows, and check it afterwards.
 
-    open: draw a 256-bit key, and from it the held-out combinations and the image seeds; publish
-    commitments. Prints how to render. Again with --data: commit to the rendered images.
+    open: draw a 256-bit key, and from it the held-out combinations, all labels and all image
+    seeds; publish commitments. Prints how to render. Again with --data: commit to the images.
     score: log one attempt of a team and answer it in whole percent; at most ten per team. The
-    result comes from `recombine score` on the season's data, so the method was trained on them.
+    result comes from `recombine score` on the season's data: the method is trained here, and no
+    image leaves this machine before the end, since training images show what they lack.
     reveal: end the season and publish the key.
     audit: check log, signatures, commitments and limits, from public files alone.
 
@@ -39,7 +40,13 @@ class Private:
     folder: Annotated[Path, tyro.conf.Positional]
     """Folder of the season."""
     preset: str = "smoke"
-    """Dataset recipe of a new season."""
+    """Dataset recipe of a new season; its factors need numbers of values with a common divisor."""
+    scale: float = 1.0
+    """Share of the matched blocks, as for `recombine render`."""
+    values: int | None = None
+    """Values per recombined factor to keep; all by default."""
+    resolution: int | None = None
+    """Image edge in pixels; the preset's own by default."""
     data: Path | None = None
     """The season's rendered dataset."""
     team: str = ""
@@ -63,22 +70,27 @@ class Private:
 
     def _open(self) -> int:
         from recombine.leaderboard.season import Season, commit_data, open_season
+        from recombine.leaderboard.season_terms import Recipe
 
         if self.data is not None:
             commit_data(Season(self.folder), self._dataset(), _now())
             return self._say_head(Season(self.folder), {})
-        schema = _schema(self.preset)
-        season = open_season(self.folder, self.folder.name, self.preset, schema, _now())
-        secret = season.split.parent
-        render = (
-            f"recombine render {self.preset} --split {season.split} --hidden-key {season.seeds} "
-            f"--out {secret / 'data'}"
+        recipe = Recipe(
+            preset=self.preset, scale=self.scale, values=self.values, resolution=self.resolution
         )
+        name = self.folder.absolute().name
+        season = open_season(self.folder, name, recipe, _now())
+        data = str(season.split.parent / "data")
+        keys = ["--split", str(season.split), "--season-key", str(season.seeds)]
+        commands = [
+            shlex.join(["recombine", "render", *recipe.options(), *keys, "--out", data]),
+            shlex.join(["recombine", "private", "open", str(self.folder), "--data", data]),
+        ]
         if not self.json:
             say.line("keep the folder `secret` to yourself, and make a copy of it. Next:")
-            say.line(f"  {render}")
-            say.line(f"  recombine private open {self.folder} --data {secret / 'data'}")
-        return self._say_head(season, {"render": render})
+            for command in commands:
+                say.line(f"  {command}")
+        return self._say_head(season, {"next": commands})
 
     def _score(self) -> int:
         from recombine.leaderboard.entries import load_entry
@@ -108,7 +120,7 @@ class Private:
 
         season = Season(self.folder)
         dataset = None if self.data is None else self._dataset()
-        found = audit(season, _schema(str(season.public["preset"])), dataset, self.head)
+        found = audit(season, dataset, self.head)
         failed = [one.claim for one in found if not one.holds]
         if self.json:
             say.emit({one.claim: one.holds for one in found})
@@ -134,12 +146,6 @@ class Private:
         else:
             say.line(f"head of the log, to be published: {head}")
         return 0
-
-
-def _schema(preset: str) -> Schema:
-    from recombine.renderer.presets import load_preset
-
-    return load_preset(preset).schema
 
 
 def _now() -> str:

@@ -78,6 +78,8 @@ class Slurm:
     """File with a secret; its hash binds the data to a hidden test set. Every node must see it."""
     hidden: bool = False
     """Render the hidden test set itself; needs --hidden-key."""
+    season_key: Path | None = None
+    """File with the secret of a private season. Every node must see it."""
     split: Path | None = None
     """TOML file that declares another split of the same images."""
     resolution: int | None = None
@@ -108,6 +110,7 @@ class Slurm:
             ooc_val=self.ooc_val,
             hidden_key=self.hidden_key,
             hidden=self.hidden,
+            season_key=self.season_key,
         )
         out = self.out.absolute()
         render, seal = out / "slurm" / "render.sh", out / "slurm" / "seal.sh"
@@ -142,6 +145,7 @@ class Slurm:
             "--values": self.values,
             "--split": self.split and self.split.absolute(),
             "--hidden-key": self.hidden_key and self.hidden_key.absolute(),
+            "--season-key": self.season_key and self.season_key.absolute(),
             "--resolution": self.resolution,
         }
         words += [w for k, v in given.items() if v is not None for w in (k, str(v))]

@@ -6,16 +6,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recombine.leaderboard.season import MAX_SCORINGS, labels_digest
 from recombine.leaderboard.season_rule import commitment, key_commitment, secret_split
+from recombine.leaderboard.season_terms import MAX_SCORINGS, season_plan
+from recombine.renderer.errors import InvalidInputError, RecombineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from recombine.benchmark.data import DatasetLike
     from recombine.leaderboard.chain import Line
-    from recombine.leaderboard.season import Season
-    from recombine.renderer.factors import Schema
+    from recombine.leaderboard.season import Season, SeasonData
+    from recombine.leaderboard.season_terms import Recipe
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,16 @@ class Finding:
     holds: bool
 
 
-def audit(
-    season: Season, schema: Schema, dataset: DatasetLike | None = None, head: str = ""
-) -> list[Finding]:
+def audit(season: Season, dataset: SeasonData | None = None, head: str = "") -> list[Finding]:
     """Check a season from its public files.
 
     Parameters
     ----------
     season : Season
         Its folder; the organiser's secrets are not needed.
-    schema : Schema
-        The preset's factors.
-    dataset : DatasetLike, optional
-        The data as rendered or downloaded, to check the commitments to labels and images.
+    dataset : SeasonData, optional
+        The data as rendered or downloaded. That their files hold what their certificate says,
+        `recombine verify` shows.
     head : str
         A published head of the log.
 
@@ -59,16 +56,30 @@ def audit(
     ------
     IntegrityError
         When the log itself was edited, cut or reordered.
+    InvalidInputError
+        When the installed preset is of another version than the season's.
     """
+    recipe = _recipe(season)
     lines = season.lines(head)
     found = [*_order(season, lines), *_limits(lines)]
     revealed = [line.body for line in lines if line.event == "reveal"]
     if len(revealed) == 1:
         key = bytes.fromhex(revealed[0]["key"])
-        found += _revealed(lines, key, schema, revealed[0]["split"])
+        found += _revealed(lines, key, recipe, revealed[0]["split"])
         if dataset is not None:
-            found += _data(lines, key, dataset)
+            found += _data(lines, key, recipe, dataset)
     return found
+
+
+def _recipe(season: Season) -> Recipe:
+    terms = season.terms
+    version = terms.recipe.load().version
+    if version != terms.version:
+        raise InvalidInputError(
+            f"{season.folder}: expected {terms.recipe.preset} {terms.version}, got {version} "
+            "installed; audit with the release that the season was played with"
+        )
+    return terms.recipe
 
 
 def _order(season: Season, lines: list[Line]) -> Iterator[Finding]:
@@ -76,7 +87,9 @@ def _order(season: Season, lines: list[Line]) -> Iterator[Finding]:
     scored = [i for i, event in enumerate(events) if event in ("attempt", "answer")]
     yield Finding(
         "season.json is what the first line committed to",
-        bool(lines) and events[0] == "open" and dict(lines[0].body) == season.public,
+        bool(lines)
+        and events[0] == "open"
+        and dict(lines[0].body) == season.terms.model_dump(mode="json"),
     )
     yield Finding("data were committed to once", events.count("data") == 1)
     yield Finding(
@@ -119,20 +132,36 @@ def _answered_in_order(lines: list[Line]) -> bool:
     return True
 
 
-def _revealed(lines: list[Line], key: bytes, schema: Schema, shown: str) -> Iterator[Finding]:
+def _revealed(lines: list[Line], key: bytes, recipe: Recipe, shown: str) -> Iterator[Finding]:
     opened = lines[0].body
     yield Finding("the key is the committed one", key_commitment(key) == opened["key_commitment"])
-    split = secret_split(key, schema)
+    split = secret_split(key, recipe.load().schema)
     yield Finding("the revealed split is the drawn one", shown == split)
     yield Finding(
         "the combinations were drawn with the committed key",
         commitment(key, "split", split.encode()) == opened["split_commitment"],
     )
+    planned = season_plan(recipe, key).digest()
+    yield Finding(
+        "every label and image seed was drawn with the committed key",
+        commitment(key, "plan", planned.encode()) == opened["plan_commitment"],
+    )
 
 
-def _data(lines: list[Line], key: bytes, dataset: DatasetLike) -> Iterator[Finding]:
+def _data(lines: list[Line], key: bytes, recipe: Recipe, dataset: SeasonData) -> Iterator[Finding]:
+    yield Finding(
+        "the data have the drawn labels and seeds",
+        dataset.plan.digest() == season_plan(recipe, key).digest(),
+    )
+    yield Finding("the data match their certificate", _certified(dataset))
     body = next(line.body for line in lines if line.event == "data")
-    labels = commitment(key, "labels", labels_digest(dataset).encode())
-    yield Finding("labels are the committed ones", labels == body["labels"])
     images = commitment(key, "images", dataset.root.encode())
     yield Finding("images are the committed ones", images == body["images"])
+
+
+def _certified(dataset: SeasonData) -> bool:
+    try:
+        dataset.check()
+    except RecombineError:
+        return False
+    return True

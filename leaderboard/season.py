@@ -7,23 +7,23 @@ rounded to whole percent: a team cannot probe for labels, and nobody can forget 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol
 
 from recombine.leaderboard.chain import Line, append, locked, read_chain
-from recombine.leaderboard.season_rule import (
-    KEY_BYTES,
-    commitment,
-    derive,
-    key_commitment,
-    secret_split,
+from recombine.leaderboard.season_rule import KEY_BYTES, commitment, derive, secret_split
+from recombine.leaderboard.season_terms import (
+    MAX_SCORINGS,
+    Recipe,
+    Terms,
+    draw_terms,
+    read_terms,
+    season_plan,
+    seeds_key,
 )
 from recombine.leaderboard.signing import Ed25519Signer
 from recombine.renderer.atomic import write_bytes, write_json
@@ -32,14 +32,21 @@ from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageEr
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.result import Result
     from recombine.leaderboard.signing import Signer
-    from recombine.renderer.factors import Schema
+    from recombine.renderer.plan import Plan
 
-FORMAT = "recombine.season/1"
-MAX_SCORINGS = 10
 TEAM = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+
+
+class SeasonData(Protocol):
+    """The part of ``recombine.renderer.reader.Dataset`` that a season looks at."""
+
+    @property
+    def root(self) -> str: ...  # noqa: D102
+    @property
+    def plan(self) -> Plan: ...  # noqa: D102
+    def check(self) -> None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -70,14 +77,15 @@ class Season:
         return self.folder / "secret" / "seeds.key"
 
     @property
-    def public(self) -> dict[str, Any]:
+    def terms(self) -> Terms:
         """Return what ``season.json`` says."""
-        return _read_json(self.folder / "season.json")
+        path = self.folder / "season.json"
+        return read_terms(_read_json(path), str(path))
 
     @property
     def public_key(self) -> bytes:
         """Return whose signatures the log carries."""
-        return bytes.fromhex(str(self.public["public_key"]))
+        return bytes.fromhex(self.terms.public_key)
 
     def lines(self, head: str = "") -> list[Line]:
         """Return the checked log."""
@@ -104,7 +112,7 @@ class Season:
 
 
 def open_season(
-    folder: Path, name: str, preset: str, schema: Schema, time: str, key: bytes | None = None
+    folder: Path, name: str, recipe: Recipe, time: str, key: bytes | None = None
 ) -> Season:
     """Draw a season's secrets and commit to them.
 
@@ -112,10 +120,10 @@ def open_season(
     ----------
     folder : Path
         New folder.
-    name, preset : str
-        Of the season, and of the dataset recipe.
-    schema : Schema
-        The preset's factors.
+    name : str
+        Of the season.
+    recipe : Recipe
+        Which data it is played on.
     time : str
         UTC.
     key : bytes, optional
@@ -135,39 +143,31 @@ def open_season(
     if season.log.exists():
         raise UsageError(f"{folder}: expected a new folder, found a season; choose another one")
     key = secrets.token_bytes(KEY_BYTES) if key is None else key
-    split = secret_split(key, schema)
+    terms = draw_terms(
+        name, recipe, time, key, Ed25519Signer(derive(key, "signing")).public_key
+    ).model_dump(mode="json")
     private = folder / "secret"
     private.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for path, text in (
-        (private / "key", key.hex()),
-        (season.seeds, derive(key, "seeds").hex()),
-        (season.split, split),
+    for path, content in (
+        (private / "key", key.hex().encode()),
+        (season.seeds, seeds_key(key)),
+        (season.split, secret_split(key, recipe.load().schema).encode()),
     ):
-        write_bytes(path, text.encode())
+        write_bytes(path, content)
         path.chmod(0o600)
-    public = {
-        "format": FORMAT,
-        "name": name,
-        "preset": preset,
-        "opened": time,
-        "max_scorings": MAX_SCORINGS,
-        "key_commitment": key_commitment(key),
-        "split_commitment": commitment(key, "split", split.encode()),
-        "public_key": season.signer().public_key.hex(),
-    }
-    write_json(folder / "season.json", public)
-    append(season.log, "open", public, time, season.signer())
+    write_json(folder / "season.json", terms)
+    append(season.log, "open", terms, time, season.signer())
     return season
 
 
-def commit_data(season: Season, dataset: DatasetLike, time: str) -> Line:
+def commit_data(season: Season, dataset: SeasonData, time: str) -> Line:
     """Commit to the rendered data, before anything is scored on them.
 
     Parameters
     ----------
     season : Season
         Opened, without data.
-    dataset : DatasetLike
+    dataset : SeasonData
         Rendered with the season's split and seeds; its certificate is checked.
     time : str
         UTC.
@@ -175,14 +175,24 @@ def commit_data(season: Season, dataset: DatasetLike, time: str) -> Line:
     Returns
     -------
     Line
-        With salted hashes of labels and images.
+        With a salted hash of the images; labels and seeds were committed to at the start.
+
+    Raises
+    ------
+    InvalidInputError
+        When the data were rendered under other seeds, combinations or options.
     """
-    dataset.check()
     if _events(season, "data"):
         raise UsageError(f"{season.folder}: expected no data yet, got a second set; open a season")
-    return append(
-        season.log, "data", _data_commitments(season.key(), dataset), time, season.signer()
-    )
+    key = season.key()
+    if dataset.plan.digest() != season_plan(season.terms.recipe, key).digest():
+        raise InvalidInputError(
+            f"{season.folder}: expected data with the season's combinations, seeds and size, got "
+            f"{dataset.plan.dataset}; render with the command that `private open` printed"
+        )
+    dataset.check()
+    body = {"images": _images(key, dataset.root)}
+    return append(season.log, "data", body, time, season.signer())
 
 
 def score_privately(season: Season, team: str, result: Result, time: str) -> dict[str, Any]:
@@ -258,14 +268,14 @@ def rounded(result: Result) -> dict[str, Any]:
     return out
 
 
-def reveal(season: Season, dataset: DatasetLike, time: str) -> Line:
+def reveal(season: Season, dataset: SeasonData, time: str) -> Line:
     """End a season: publish the key, the split and the roots.
 
     Parameters
     ----------
     season : Season
         With committed data.
-    dataset : DatasetLike
+    dataset : SeasonData
         The committed data.
     time : str
         UTC.
@@ -282,46 +292,18 @@ def reveal(season: Season, dataset: DatasetLike, time: str) -> Line:
     """
     if _events(season, "reveal"):
         raise UsageError(f"{season.folder}: expected an open season, got one that is revealed")
-    key = season.key()
-    _require_committed(season, _data_commitments(key, dataset))
-    body = {"key": key.hex(), "split": season.split.read_text(), "root": dataset.root}
+    _require_committed(season, dataset)
+    body = {"key": season.key().hex(), "split": season.split.read_text(), "root": dataset.root}
     return append(season.log, "reveal", body, time, season.signer())
 
 
-def labels_digest(dataset: DatasetLike) -> str:
-    """Return the hash of all labels: cells, splits and latents of every image.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        The data.
-
-    Returns
-    -------
-    str
-        Equal wherever the same plan is made; images differ between machines, labels do not.
-    """
-    digest = hashlib.sha256()
-    arrays = {**{f"latent {k}": v for k, v in dataset.latents.items()}, "cells": dataset.cells}
-    for name, array in sorted(arrays.items()):
-        plain = np.ascontiguousarray(array)
-        little = plain.astype(plain.dtype.newbyteorder("<"))
-        digest.update(f"{name} {plain.dtype.str[1:]} {plain.shape}\n".encode() + little.tobytes())
-    for split in ("id_train", "id_val", "id_test", "ooc_test"):
-        digest.update(f"{split}\n".encode() + dataset.indices(split).astype("<i8").tobytes())
-    return digest.hexdigest()
+def _images(key: bytes, root: str) -> str:
+    return commitment(key, "images", root.encode())
 
 
-def _data_commitments(key: bytes, dataset: DatasetLike) -> dict[str, str]:
-    return {
-        "labels": commitment(key, "labels", labels_digest(dataset).encode()),
-        "images": commitment(key, "images", dataset.root.encode()),
-    }
-
-
-def _require_committed(season: Season, found: dict[str, str]) -> None:
-    committed = [dict(line.body) for line in _events(season, "data")]
-    if committed != [found]:
+def _require_committed(season: Season, dataset: SeasonData) -> None:
+    committed = [line.body["images"] for line in _events(season, "data")]
+    if committed != [_images(season.key(), dataset.root)]:
         raise IntegrityError(
             f"{season.folder}: expected the data that the season committed to, got "
             f"{'others' if committed else 'a season without data'}; give the committed dataset"
@@ -334,7 +316,7 @@ def _attempt(season: Season, team: str, result: Result) -> dict[str, Any]:
         raise UsageError(
             f"{season.folder}: expected an open season with data; see `private --help`"
         )
-    images = commitment(season.key(), "images", result.data.root.encode())
+    images = _images(season.key(), result.data.root)
     if [line.body["images"] for line in _events(season, "data")] != [images]:
         raise InvalidInputError(
             f"season: expected a result on the season's data, got root {result.data.root[:12]}; "
@@ -351,11 +333,8 @@ def _events(season: Season, event: str) -> Sequence[Line]:
     return [line for line in season.lines() if line.event == event]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> object:
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InvalidInputError(f"{path}: expected a season, got {error}; check the path") from None
-    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
-        raise InvalidInputError(f"{path}: expected {FORMAT}, got another file; check the path")
-    return plain

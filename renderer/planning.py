@@ -120,7 +120,7 @@ def config_of(preset: Preset) -> dict[str, Any]:
         "arrangement": preset.arrangement,
     }
     if preset.commitment:
-        part = "hidden" if preset.secret else "public"
+        part = "season" if preset.season else "hidden" if preset.secret else "public"
         config["hidden_test"] = {"part": part, "key_sha256": preset.commitment}
     # Through JSON, so that a plan read back from disk equals a fresh one (tuples become lists).
     return dict(json.loads(json.dumps(config)))
@@ -134,9 +134,10 @@ def _parts(preset: Preset) -> Iterator[_Part]:
         return _Part(name, stream, [[(d, 0) for d in block] for block in taken])
 
     narrow, ooc = split.id_draws(shape), split.ooc_draws(shape)
-    if not preset.secret:
-        yield _Part("id_train", "train", _train_blocks(preset))
-        yield part("id_val", "val", narrow, sizes.val)
+    own = f"/{preset.secret}" if preset.season else ""
+    if preset.season or not preset.secret:
+        yield _Part("id_train", f"train{own}", _train_blocks(preset))
+        yield part("id_val", f"val{own}", narrow, sizes.val)
     stream = f"hidden/{preset.secret}" if preset.secret else "test"
     # Test parts share one stream: that is what makes their blocks matched.
     yield part("id_test", stream, narrow, sizes.test)

@@ -48,6 +48,8 @@ class Preset:
         sha256 (hex) of the key of a hidden test set, published before the key is; empty for none.
     secret : str
         The key itself (hex): the plan is that of the hidden test set. Never stored.
+    season : bool
+        With a secret: training images are part of the plan, and keyed as well.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Preset:
     arrangement: str = ""
     commitment: str = ""
     secret: str = ""
+    season: bool = False
 
     @property
     def identity(self) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Parts that a preset has on request: a held-out orbit for validation, a hidden test set."""
+"""Parts on request: a held-out orbit for validation, a hidden test set, a whole secret season."""
 
 from __future__ import annotations
 
@@ -82,3 +82,17 @@ def hidden_test(preset: Preset, key: bytes) -> Preset:
     """
     named = replace(committed(preset, key), name=f"{preset.name}--hidden")
     return replace(named, secret=key.hex())
+
+
+def season(preset: Preset, key: bytes) -> Preset:
+    """Return a preset of which every image is drawn under secret seeds, training images too.
+
+    Parameters
+    ----------
+    preset : Preset
+        The recipe, under the season's own split.
+    key : bytes
+        The secret that decides nuisances and path tracer's seeds. The plan holds its hash only.
+    """
+    named = replace(committed(preset, key), name=f"{preset.name}--season")
+    return replace(named, secret=key.hex(), season=True)

@@ -78,6 +78,11 @@ class Dataset:
         return plan
 
     @property
+    def plan(self) -> Plan:
+        """Return all latents and seeds, as they were before anything was rendered."""
+        return self._plan
+
+    @property
     def name(self) -> str:
         """Return ``preset/version``."""
         return str(self.manifest["dataset"])

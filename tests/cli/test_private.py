@@ -1,23 +1,48 @@
 """`private`: a season by commands alone."""
 
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import tyro
 
 from recombine.cli.main import main
+from recombine.cli.render import Render, chosen_preset
 from recombine.renderer import reader
+from recombine.renderer.planning import make_plan
 
 TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS / name) for name in ("leaderboard", "benchmark")]
 
 import ed25519_stand_in  # noqa: E402 - the path comes first
 from factories import make_result  # noqa: E402
-from fakes import FakeDataset  # noqa: E402
 
-DATA = FakeDataset()
+ROOT = "5eed" * 16
+
+
+class Planned:
+    """What the printed render command would plan, with made-up images."""
+
+    root = ROOT
+
+    def __init__(self, command):
+        self.plan = make_plan(_preset_of(command))
+
+    def check(self):
+        """Do nothing: there are no files."""
+
+
+def _preset_of(command):
+    """Read a printed command with the program's own parser."""
+    words = shlex.split(command)
+    assert words[:2] == ["recombine", "render"]
+    it = tyro.cli(Render, args=words[2:])
+    return chosen_preset(
+        it.preset, it.scale, it.resolution, it.split, it.values, season_key=it.season_key
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +51,6 @@ def library(monkeypatch):
         import cryptography  # noqa: F401
     except ImportError:
         ed25519_stand_in.install(monkeypatch)
-    monkeypatch.setattr(reader, "Dataset", lambda folder: DATA)
 
 
 def call(capsys, *args):
@@ -34,18 +58,23 @@ def call(capsys, *args):
     return json.loads(capsys.readouterr().out)
 
 
-def test_a_season_from_start_to_audit(tmp_path, capsys):
-    season = tmp_path / "season"
-    opened = call(capsys, "open", season)
-    assert f"--split {season}/secret/split.toml" in opened["render"]
-    call(capsys, "open", season, "--data", "x")
-    path = make_result(data={"root": DATA.root}).save(tmp_path / "result.json")
+def test_a_season_from_start_to_audit(tmp_path, capsys, monkeypatch):
+    """The printed commands are followed word for word, but for the pixels."""
+    season = tmp_path / "my season"
+    options = ("--preset", "object-background", "--values", 4, "--scale", 0.02)
+    render, commit = call(capsys, "open", season, *options)["next"]
+    data = Planned(render)
+    monkeypatch.setattr(reader, "Dataset", lambda folder: data)
+    assert main([*shlex.split(commit)[1:], "--json"]) == 0
+    capsys.readouterr()
+    path = make_result(data={"root": ROOT}).save(tmp_path / "result.json")
     scored = call(capsys, "score", season, "--team", "a", "--result", path)
     assert scored["answer"]["left"] == 9
     assert len(call(capsys, "reveal", season, "--data", "x")["key"]) == 64
     shutil.rmtree(season / "secret")
     found = call(capsys, "audit", season, "--data", "x", "--head", scored["head"])
     assert all(found.values())
+    assert len(found) == 15
 
 
 def test_missing_options_are_usage_errors(tmp_path, capsys):

@@ -24,6 +24,16 @@ def test_options_choose_values_parts_and_a_commitment(tmp_path: Path) -> None:
     assert hidden.commitment == preset.commitment
 
 
+def test_a_season_key_stands_alone(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("0123456789abcdef")
+    season = chosen_preset("smoke", 1.0, None, None, None, season_key=key)
+    assert season.season
+    assert season.name == "smoke--season"
+    with pytest.raises(UsageError, match="got both"):
+        chosen_preset("smoke", 1.0, None, None, None, season_key=key, hidden_key=key)
+
+
 def test_hidden_set_needs_its_key() -> None:
     with pytest.raises(UsageError, match="--hidden-key FILE"):
         chosen_preset("smoke", 1.0, None, None, None, hidden=True)

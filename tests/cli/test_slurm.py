@@ -71,6 +71,8 @@ def test_the_seal_script_seals_what_the_tasks_left(tmp_path: Path) -> None:
 def test_options_are_passed_on_if_they_are_given() -> None:
     words = Slurm("smoke", Path("x"), 3)._arguments(Path("/x"))
     assert words == ["smoke", "--out", "/x", "--shard-size", "64"]
+    secret = Slurm("smoke", Path("x"), 3, season_key=Path("/key"))
+    assert secret._arguments(Path("/x"))[5:] == ["--season-key", "/key"]
     more = Slurm("smoke", Path("x"), 3, hidden=True, ooc_val=True, hidden_key=Path("/key"))
     assert more._arguments(Path("/x"))[5:] == ["--hidden-key", "/key", "--ooc-val", "--hidden"]
 

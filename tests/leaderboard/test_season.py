@@ -1,14 +1,16 @@
 """A whole season: secrets, commitments, limited answers, reveal, and an audit that finds fraud."""
 
 import json
+import re
 import shutil
 import stat
+import tomllib
+from dataclasses import dataclass, replace
 
 import ed25519_stand_in
 import numpy as np
 import pytest
 from factories import make_result
-from fakes import FakeDataset
 
 from recombine.leaderboard.audit import audit
 from recombine.leaderboard.chain import append, head_of
@@ -16,21 +18,40 @@ from recombine.leaderboard.season import (
     MAX_SCORINGS,
     Season,
     commit_data,
-    labels_digest,
     open_season,
     reveal,
     rounded,
     score_privately,
 )
 from recombine.leaderboard.season_rule import commitment, derive, key_commitment, secret_split
-from recombine.renderer.declare import load_split
+from recombine.leaderboard.season_terms import Recipe, season_plan, seeds_key
+from recombine.renderer.declare import declare, load_split
 from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
-from recombine.renderer.presets import load_preset
+from recombine.renderer.plan import Plan
+from recombine.renderer.planning import make_plan
+from recombine.renderer.presets import with_split
+from recombine.renderer.presets_parts import season as keyed
 
 KEY = bytes(range(32))
-SCHEMA = load_preset("smoke").schema
-DATA = FakeDataset()
+RECIPE = Recipe(preset="smoke", scale=0.1, resolution=16)
+SCHEMA = RECIPE.load().schema
 T = "2026-01-01T00:00:00Z"
+
+
+@dataclass
+class Planned:
+    """Data as planned, with made-up images."""
+
+    plan: Plan
+    root: str = "5eed" * 16
+    broken: bool = False
+
+    def check(self):
+        if self.broken:
+            raise IntegrityError("the certificate fails")
+
+
+DATA = Planned(season_plan(RECIPE, KEY))
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +67,7 @@ def template(tmp_path_factory):
     """Open a season once: signing by the stand-in is slow."""
     with pytest.MonkeyPatch.context() as patch:
         ed25519_stand_in.install(patch)
-        season = open_season(
-            tmp_path_factory.mktemp("s") / "season", "season", "smoke", SCHEMA, T, KEY
-        )
+        season = open_season(tmp_path_factory.mktemp("s") / "season", "season", RECIPE, T, KEY)
         commit_data(season, DATA, T)
     return season.folder
 
@@ -56,6 +75,10 @@ def template(tmp_path_factory):
 @pytest.fixture
 def season(template, tmp_path):
     return Season(shutil.copytree(template, tmp_path / "season"))
+
+
+def load_split_of(key):
+    return declare(tomllib.loads(secret_split(key, SCHEMA)), SCHEMA)
 
 
 def result(hits=0.6, tag=0, root=DATA.root):
@@ -70,7 +93,7 @@ def result(hits=0.6, tag=0, root=DATA.root):
 
 
 def holds(season, **options):
-    return {one.claim: one.holds for one in audit(season, SCHEMA, **options)}
+    return {one.claim: one.holds for one in audit(season, **options)}
 
 
 def test_secrets_are_for_their_owner_and_public_files_hold_none(season):
@@ -78,7 +101,12 @@ def test_secrets_are_for_their_owner_and_public_files_hold_none(season):
     for path in (season.folder / "secret").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     public = (season.folder / "season.json").read_text() + season.log.read_text()
-    for secret in (KEY.hex(), derive(KEY, "seeds").hex(), season.split.read_text(), DATA.root):
+    plan = DATA.plan
+    name = str(plan.config["name"])
+    assert re.fullmatch(r"smoke--\w+-[0-9a-f]{8}--season", name)
+    secrets = (KEY.hex(), seeds_key(KEY).decode(), season.split.read_text(), DATA.root)
+    # A hash of the split without salt would let combinations be tried out.
+    for secret in (*secrets, name[-16:-8], plan.digest(), plan.config["hidden_test"]["key_sha256"]):
         assert secret not in public
 
 
@@ -87,7 +115,7 @@ def test_a_drawn_key_is_new_every_time(tmp_path):
 
     keys = set()
     for i in range(2):
-        made = open_season(tmp_path / str(i), "s", "smoke", SCHEMA, T)
+        made = open_season(tmp_path / str(i), "s", RECIPE, T)
         keys.add(made.key())
         assert len(made.key()) == season_rule.KEY_BYTES
     assert len(keys) == 2
@@ -95,7 +123,7 @@ def test_a_drawn_key_is_new_every_time(tmp_path):
 
 def test_a_season_is_opened_once(season):
     with pytest.raises(UsageError, match="found a season"):
-        open_season(season.folder, "again", "smoke", SCHEMA, T)
+        open_season(season.folder, "again", RECIPE, T)
     with pytest.raises(UsageError, match="second set"):
         commit_data(season, DATA, T)
 
@@ -173,14 +201,20 @@ def test_results_of_other_data_and_bad_names_are_refused(season):
 def test_after_the_reveal_everything_can_be_checked(season):
     score_privately(season, "team-a", result(), T)
     with pytest.raises(IntegrityError, match="committed"):
-        reveal(season, FakeDataset(train=21), T)
+        reveal(season, replace(DATA, root="0ther"), T)
     head = head_of(season.lines())
     reveal(season, DATA, T)
     shutil.rmtree(season.folder / "secret")  # an auditor has public files only
     found = holds(season, dataset=DATA, head=head)
     assert all(found.values()), found
-    assert len(found) == 13
-    assert not holds(season, dataset=FakeDataset(train=21))["labels are the committed ones"]
+    assert len(found) == 15
+    swapped = replace(DATA, plan=season_plan(RECIPE, bytes(32)))
+    for other, claim in (
+        (swapped, "the data have the drawn labels and seeds"),
+        (replace(DATA, root="0ther"), "images are the committed ones"),
+        (replace(DATA, broken=True), "the data match their certificate"),
+    ):
+        assert [c for c, fine in holds(season, dataset=other).items() if not fine] == [claim]
     with pytest.raises(UsageError, match="only the organiser"):
         season.key()
 
@@ -208,6 +242,7 @@ def test_the_audit_finds_a_dishonest_organiser(season):
         "the key is the committed one",
         "the revealed split is the drawn one",
         "the combinations were drawn with the committed key",
+        "every label and image seed was drawn with the committed key",
     }
 
 
@@ -221,12 +256,55 @@ def test_an_edited_season_file_is_found(season):
         holds(season)
 
 
-def test_the_labels_digest_sees_every_label():
-    other = FakeDataset()
-    other.latents["object.x"] = other.latents["object.x"] + 1e-12
-    moved = FakeDataset()
-    moved.splits[[0, -1]] = moved.splits[[-1, 0]]
-    assert len({labels_digest(one) for one in (DATA, other, moved)}) == 3
+def test_every_image_depends_on_the_key_in_every_split():
+    """The public preset, another key and this key have no scene in common, under one split."""
+    split = load_split_of(KEY)
+    public = make_plan(with_split(RECIPE.load(), split))
+    other = make_plan(keyed(with_split(RECIPE.load(), split), seeds_key(bytes(32))))
+    plans = (DATA.plan, public, other)
+    assert [p.split.tolist() for p in plans] == [public.split.tolist()] * 3
+    hashes = [{p.spec_hash(i) for i in range(len(p))} for p in plans]
+    seeds = [set(p.cycles_seed.tolist()) for p in plans]
+    for found in (hashes, seeds):
+        assert not found[0] & found[1]
+        assert not found[0] & found[2]
+    assert set(DATA.plan.split.tolist()) == {0, 1, 2, 3}
+
+
+def test_training_and_test_images_are_drawn_apart():
+    plan = DATA.plan
+    of = {s: set(plan.cycles_seed[plan.split == s].tolist()) for s in range(4)}
+    assert of[2] == of[3], "tests are matched"
+    assert not of[0] & of[2]
+    assert not of[1] & of[2]
+    assert not of[0] & of[1]
+
+
+def test_only_data_of_this_season_are_committed_to(template, tmp_path):
+    season = open_season(tmp_path / "s", "s", RECIPE, T, KEY)
+    public = make_plan(with_split(RECIPE.load(), load_split_of(KEY)))
+    half = season_plan(RECIPE.model_copy(update={"scale": 0.5}), KEY)
+    for plan in (public, half, season_plan(RECIPE, bytes(32))):
+        with pytest.raises(InvalidInputError, match="combinations, seeds and size"):
+            commit_data(season, Planned(plan), T)
+    with pytest.raises(IntegrityError):
+        commit_data(season, replace(DATA, broken=True), T)
+    assert commit_data(season, DATA, T).event == "data"
+
+
+def test_an_audit_needs_the_season_s_version_of_the_preset(season):
+    path = season.folder / "season.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "0.9"}))
+    with pytest.raises(InvalidInputError, match=r"expected smoke 0\.9"):
+        holds(season)
+
+
+@pytest.mark.parametrize("field", ["recipe", "public_key", "key_commitment"])
+def test_terms_are_read_like_a_stranger_s_file(season, field):
+    path = season.folder / "season.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: "../x"}))
+    with pytest.raises(InvalidInputError, match=field):
+        holds(season)
 
 
 def test_rounding_keeps_missing_intervals_missing():

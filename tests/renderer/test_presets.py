@@ -17,7 +17,7 @@ from recombine.renderer.plan import Plan
 from recombine.renderer.planning import image_counts, make_plan
 from recombine.renderer.presets import PRESETS, load_preset
 from recombine.renderer.presets_base import Preset, symmetric_ladder
-from recombine.renderer.presets_parts import committed, hidden_test, read_key
+from recombine.renderer.presets_parts import committed, hidden_test, read_key, season
 from recombine.renderer.splits import SPLITS
 from tests.renderer.evidence_fixture import SMALL, evidence_of, failing, outcomes, small
 
@@ -228,6 +228,19 @@ def test_hidden_test_set_is_bound_by_its_hash_and_matched() -> None:
     assert other.latents["object0.hue"][0] != secret.latents["object0.hue"][0]
     # The same images as without a commitment.
     assert plan.spec_hash(0) == make_plan(small("object-object")).spec_hash(0)
+
+
+def test_a_season_is_keyed_in_every_part_and_passes_every_check() -> None:
+    public, secret = (make_plan(p) for p in (small("smoke"), season(small("smoke"), KEY)))
+    assert secret.config["hidden_test"]["part"] == "season"
+    assert KEY.hex() not in str(secret.config)
+    assert secret.split.tolist() == public.split.tolist()
+    for split in set(public.split.tolist()):
+        drawn = [set(p.cycles_seed[p.split == split].tolist()) for p in (public, secret)]
+        assert not drawn[0] & drawn[1]
+    found = outcomes(evidence_of(season(small("smoke"), KEY)))
+    assert {c.status for c in found.values()} <= {"pass", "stated", "not run"}
+    assert found["commitment"].status == found["novelty"].status == "pass"
 
 
 def test_hidden_test_set_passes_what_needs_no_training_images() -> None:
