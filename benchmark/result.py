@@ -150,7 +150,32 @@ class Result(Strict):
                 f"Result.load: expected a result file of at most {MAX_BYTES} bytes at {path}, "
                 "found none or a bigger one; check the path"
             )
-        result = cls._parse(path.read_bytes(), str(path))
+        return cls.from_bytes(path.read_bytes(), path)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, path: Path | str) -> Self:
+        """Verify the content of a result file.
+
+        Parameters
+        ----------
+        content : bytes
+            What stands in the file.
+        path : Path or str
+            Where it was read, for the message of an error.
+
+        Returns
+        -------
+        Result
+            The result.
+
+        Raises
+        ------
+        InvalidInputError
+            When it is not JSON or not a valid result.
+        IntegrityError
+            When it does not match its ``result_id``.
+        """
+        result = cls._parse(content, str(path))
         if result.expected_id() != result.result_id:
             raise IntegrityError(
                 f"Result.load: {path} says result_id {result.result_id[:12]} but its content "

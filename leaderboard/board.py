@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from recombine.leaderboard import numbers, story
 from recombine.leaderboard.charts import Mark, rank_bar, strip, strip_axis
 from recombine.leaderboard.curves import Trace, cost_figure
-from recombine.leaderboard.entries import cell_scores
 from recombine.leaderboard.numbers import DASH
 from recombine.leaderboard.ranks import (
     MIN_SEEDS_TEST,
@@ -329,7 +328,7 @@ def track_of(entry: Entry) -> tuple[str, str, str]:
 
 
 def _rank_track(name: tuple[str, str, str], lettered: list[tuple[str, Entry]]) -> RankedTrack:
-    scores = [cell_scores(entry.result.scores.ooc_test) for _, entry in lettered]
+    scores = [entry.ooc_cells for _, entry in lettered]
     compared = compare_all(scores)
     ranks = rank_sets(compared, [len(s) for s in scores])
     rows = [Row(entry, rank, key) for (key, entry), rank in zip(lettered, ranks, strict=True)]

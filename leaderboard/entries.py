@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recombine.benchmark import stats
-from recombine.benchmark.result import Result
+from recombine.benchmark.result import MAX_BYTES, Result
+from recombine.leaderboard.reuse import digest
 from recombine.renderer.errors import IntegrityError, InvalidInputError, RecombineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from jaxtyping import Float
 
@@ -56,6 +57,11 @@ class Entry:
     def plain(self) -> dict[str, Any]:
         """Return the result as plain JSON values."""
         return self.result.model_dump(mode="json")
+
+    @cached_property
+    def ooc_cells(self) -> Float[Array, "seeds cells"]:
+        """Return ``cell_scores`` out of combination, which most pages need."""
+        return cell_scores(self.result.scores.ooc_test)
 
     @property
     def slug(self) -> str:
@@ -133,18 +139,51 @@ def find_results(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.json") if path.is_file())
 
 
-def load_entry(path: Path) -> Entry:
+def read_result(path: Path) -> bytes:
+    """Read a result file without looking into it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    bytes
+        Its content.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is missing or too big.
+    """
+    try:
+        content = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
+    except OSError:
+        content = b""
+    if not content:
+        raise InvalidInputError(
+            f"read_result: expected a result file of 1 to {MAX_BYTES} bytes at {path}, found none "
+            "or another one; check the path"
+        )
+    return content
+
+
+def load_entry(path: Path, checked: Collection[str] = ()) -> Entry:
     """Read one result file and recompute its intervals from its counts.
 
     Parameters
     ----------
     path : Path
         A file written by ``Result.save``.
+    checked : collection of str
+        Hashes, as of ``reuse.digest``, of files that this very code checked before; a file of
+        the same bytes is only parsed.
 
     Returns
     -------
     Entry
-        The checked result.
+        The checked result, with the very bytes that were checked.
 
     Raises
     ------
@@ -153,7 +192,10 @@ def load_entry(path: Path) -> Entry:
     IntegrityError
         When the file was edited after scoring.
     """
-    result = Result.load(path)
+    content = read_result(path)
+    if checked and digest(content) in checked:
+        return Entry(path, Result.model_validate_json(content), content)
+    result = Result.from_bytes(content, path)
     inside, outside = result.scores.id_test, result.scores.ooc_test
     if (inside.metric, inside.metric_version) != (outside.metric, outside.metric_version):
         raise InvalidInputError(
@@ -166,16 +208,18 @@ def load_entry(path: Path) -> Entry:
                 f"{path}: {name} must follow from the stored counts ({expected}), "
                 f"got {stated}; score the entry again with this version"
             )
-    return Entry(path, result, path.read_bytes())
+    return Entry(path, result, content)
 
 
-def load_boards(paths: Iterable[Path]) -> list[Board]:
+def load_boards(paths: Iterable[Path], checked: Collection[str] = ()) -> list[Board]:
     """Read result files and group them into boards.
 
     Parameters
     ----------
     paths : iterable of Path
         Result files.
+    checked : collection of str
+        As in ``load_entry``.
 
     Returns
     -------
@@ -193,7 +237,7 @@ def load_boards(paths: Iterable[Path]) -> list[Board]:
     entries, problems = [], []
     for path in paths:
         try:
-            entries.append(load_entry(path))
+            entries.append(load_entry(path, checked))
         except RecombineError as error:
             problems.append(error)
     if problems:

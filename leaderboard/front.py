@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recombine.leaderboard.curves import Trace, cost_figure
-from recombine.leaderboard.entries import cell_scores
 from recombine.leaderboard.ranks import compare_all
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def fronts(ranked: RankedBoard) -> list[Front]:
     list of Front
         One per cost.
     """
-    compared = compare_all([cell_scores(row.entry.result.scores.ooc_test) for row in ranked.rows])
+    compared = compare_all([row.entry.ooc_cells for row in ranked.rows])
     return [_front(ranked, compared, *cost) for cost in COSTS]
 
 

@@ -25,7 +25,6 @@ from recombine.leaderboard.board import (
     TEST_COMPUTE,
     TRUST,
     RankedBoard,
-    Row,
     every_row,
 )
 from recombine.leaderboard.cards import Card
@@ -34,15 +33,12 @@ from recombine.leaderboard.front import fronts
 from recombine.leaderboard.news import feed, news
 from recombine.leaderboard.numbers import FORMATS
 from recombine.leaderboard.pairs import page_data
-from recombine.leaderboard.reuse import Earlier, code_digest, digest, marker_text
+from recombine.leaderboard.reuse import MARKER, Earlier, digest, fill, marker_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from recombine.leaderboard.entries import Entry
+    from collections.abc import Iterable, Sequence
 
 HERE = Path(__file__).parent
-MARKER = ".recombine-site"
 ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
     "%3Cpath fill='%230a64ad' d='M1 1h6v6H1zM9 9h6v6H9z'/%3E"
@@ -76,15 +72,38 @@ def render_site(
         "results.csv": export.to_csv(boards).encode(),
         "results.json": export.to_json(boards).encode(),
     }
-    files |= _entry_files(pages, boards, earlier or Earlier(Path()))
-    files |= _board_files(pages, boards)
+    entries, made_from = _entry_files(pages, boards, earlier or Earlier(Path()))
+    files |= entries | _board_files(pages, boards)
     for card in cards:
         folder = f"data/{card.slug}"
         files[f"{folder}/index.html"] = pages.render("data.html", "../../", card=card)
         files[f"{folder}/certificate.json"] = card.certificate_json
         if card.sheet is not None:
             files[f"{folder}/preview.png"] = card.sheet
-    return files
+    checked = made_from.values()
+    whole = site_digest(checked, cards)
+    return files | {MARKER: marker_text(whole, checked, files, made_from)}
+
+
+def site_digest(results: Iterable[str], cards: Sequence[Card]) -> str:
+    """Return the hash of everything that a site is made from, next to the code.
+
+    Parameters
+    ----------
+    results : iterable of str
+        Hash of every result file, in any order.
+    cards : sequence of Card
+        Data cards.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    parquet = b"parquet" if export.has_parquet() else b""
+    return digest(
+        parquet, "".join(sorted(results)).encode(), *(repr(card).encode() for card in cards)
+    )
 
 
 def _board_files(pages: _Pages, boards: Sequence[RankedBoard]) -> dict[str, bytes]:
@@ -107,21 +126,22 @@ def _board_files(pages: _Pages, boards: Sequence[RankedBoard]) -> dict[str, byte
 
 def _entry_files(
     pages: _Pages, boards: Sequence[RankedBoard], earlier: Earlier
-) -> dict[str, bytes]:
+) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Make page, file and badge of every entry, and name the hash that each page comes from."""
     files: dict[str, bytes] = {}
-    listed: dict[str, tuple[str, str]] = {}
+    made_from: dict[str, str] = {}
     for ranked, row, successor in every_row(boards):
         name = f"entries/{row.entry.slug}"
         page = f"{name}.html"
-        made_from = pages.made_from(row, ranked, successor)
-        content = earlier.page(page, made_from)
+        made_from[page] = digest(row.entry.content)
+        detail = Detail(row, ranked.board.key, successor)
+        content = earlier.page(page, made_from[page])
         if content is None:
-            detail = Detail(row, ranked.board.key, successor)
             content = pages.render("entry.html", "../", ranked=ranked, page=detail)
-        files |= {page: content, f"{name}.json": row.entry.content}
+        standing = pages.render("standing.html", "../", ranked=ranked, page=detail)
+        files |= {page: fill(content, standing), f"{name}.json": row.entry.content}
         files[f"badges/{row.entry.slug}.svg"] = badge(row)
-        listed[page] = made_from, digest(content)
-    return files | {MARKER: marker_text(listed)}
+    return files, made_from
 
 
 @dataclass(frozen=True)
@@ -162,13 +182,6 @@ class _Pages:
         policy = content_security_policy(self.shared["css"], whole)
         added = {"script": Markup(whole), "policy": Markup(policy)}  # noqa: S704 - our own files
         return _Pages(self.environment, self.shared | added)
-
-    def made_from(self, row: Row, ranked: RankedBoard, successor: Entry | None) -> str:
-        """Return the hash of everything that an entry's page shows."""
-        card = self.shared["card_of"].get(ranked.board.key.root)
-        after = successor and successor.slug
-        around = (code_digest(), row.rank, row.letter, ranked.slug, card and card.slug, after)
-        return digest(row.entry.content, repr(around).encode())
 
     def render(self, template: str, up: str, **context: Any) -> bytes:
         page = self.environment.get_template(template)

@@ -191,14 +191,16 @@ def _paired(scores: Sequence[Array]) -> tuple[Array, Array]:
     df = np.array([t[0].df if t else math.nan for t in terms])
     difference = np.zeros((size, size))
     p_value = np.full((size, size), math.nan)
-    for i in range(size):
-        per_cell = means[i] - means
-        difference[i] = per_cell.mean(axis=1)
+    for i in range(size):  # the upper triangle; the other one mirrors it
+        per_cell = means[i] - means[i:]
+        difference[i, i:] = per_cell.mean(axis=1)
         if terms[i] is not None:
             cells = means.shape[1]
             cell = per_cell.var(axis=1, ddof=1) / cells
-            squares = cell**2 / (cells - 1) + seed[i] ** 2 / df[i] + seed**2 / df
-            p_value[i] = _p_values(difference[i], cell + seed[i] + seed, squares)
+            squares = cell**2 / (cells - 1) + seed[i] ** 2 / df[i] + seed[i:] ** 2 / df[i:]
+            p_value[i, i:] = _p_values(difference[i, i:], cell + seed[i] + seed[i:], squares)
+    below = np.tril_indices(size, -1)
+    difference[below], p_value[below] = -difference.T[below], p_value.T[below]
     return difference, p_value
 
 

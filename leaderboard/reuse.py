@@ -1,21 +1,34 @@
-"""Pages of the last build that are still right, so that one new entry costs one new page.
+"""What the last build found out, so that one new entry costs one new page.
 
-A page is taken over only when everything it was made from is unchanged (result file, rank set,
-data card, templates, code) and its own bytes are those that were written then.
+Trust rests on content alone, never on a file's time or name: a result file counts as checked when
+its very bytes were checked by the very same code, and a page is taken over when its bytes are
+those that were written then and the file and the code that it was made from are unchanged. What
+other entries decide of a page, its rank for one, stands between comments and is written anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from recombine.benchmark import stats
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
 HERE = Path(__file__).parent
+MARKER = ".recombine-site"
 ABOUT = "Written by recombine board. A new build replaces this folder."
+NOW = re.compile(rb"<!--now:(\w+)-->.*?<!--/now-->", re.DOTALL)
+"""Text from a file is escaped wherever it is printed, so no entry can hold such a comment."""
+LIBRARIES = ("jinja2", "markupsafe", "numpy", "pydantic", "scipy")
 
 
 @dataclass(frozen=True)
@@ -26,38 +39,71 @@ class Earlier:
     ----------
     folder : Path
         Where it is.
+    made_from : str
+        Hash of everything that the site was made from; empty when there was none.
+    checked : frozenset of str
+        Hashes of the result files that it checked.
+    files : dict
+        Path inside the site to the hash of its bytes.
     pages : dict
-        Name of a page to the hash of what it was made from and of its bytes.
+        Path of an entry's page to the hash of the file and the code that it was made from.
     """
 
     folder: Path
-    pages: dict[str, tuple[str, str]] = field(default_factory=dict)
+    made_from: str = ""
+    checked: frozenset[str] = frozenset()
+    files: dict[str, str] = field(default_factory=dict)
+    pages: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, folder: Path, marker: str) -> Earlier:
+    def read(cls, folder: Path) -> Earlier:
         """Read what a build left behind.
 
         Parameters
         ----------
         folder : Path
             The site; it need not exist.
-        marker : str
-            Name of the file that a build leaves.
 
         Returns
         -------
         Earlier
-            Without pages when there was none, or when its list cannot be read.
+            Empty when there was none, when other code wrote it, or when its list cannot be read.
         """
         try:
-            listed = json.loads((folder / marker).read_text(encoding="utf-8"))["pages"]
-            pages = {str(name): (str(made), str(own)) for name, (made, own) in listed.items()}
+            found = json.loads((folder / MARKER).read_bytes())
+            if found["code"] != code_digest():
+                return cls(folder)
+            files, pages = (_texts(found[name]) for name in ("files", "pages"))
+            return cls(folder, str(found["made_from"]), frozenset(found["checked"]), files, pages)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls(folder)
-        return cls(folder, pages)
+
+    def is_whole(self, made_from: str) -> bool:
+        """Tell whether the site is what a build would write now, to the last byte.
+
+        Parameters
+        ----------
+        made_from : str
+            Hash of everything that it would be made from.
+
+        Returns
+        -------
+        bool
+            False as soon as one file was changed, added or removed.
+        """
+        if not made_from or made_from != self.made_from:
+            return False
+        there = {
+            os.path.relpath(Path(folder, name), self.folder)
+            for folder, _, names in os.walk(self.folder)
+            for name in names
+        }
+        if there != {*self.files, MARKER}:
+            return False
+        return all(self.take(name) is not None for name in self.files)
 
     def page(self, name: str, made_from: str) -> bytes | None:
-        """Return a page that is still right.
+        """Return a page that needs no more than ``fill``.
 
         Parameters
         ----------
@@ -71,30 +117,75 @@ class Earlier:
         bytes, optional
             None when it must be made again.
         """
-        was, own = self.pages.get(name, ("", ""))
-        if was != made_from:
-            return None
+        return self.take(name) if self.pages.get(name) == made_from else None
+
+    def take(self, name: str) -> bytes | None:
+        """Return a file of the site when its bytes are those that the build wrote.
+
+        Parameters
+        ----------
+        name : str
+            Path inside the site.
+
+        Returns
+        -------
+        bytes, optional
+            None when it is gone or was edited.
+        """
         try:
             content = (self.folder / name).read_bytes()
         except OSError:
             return None
-        return content if digest(content) == own else None
+        return content if digest(content) == self.files.get(name) else None
 
 
-def marker_text(pages: dict[str, tuple[str, str]]) -> bytes:
-    """Write the list of pages for the next build.
+def fill(page: bytes, parts: bytes) -> bytes:
+    """Write what other entries decide into a page.
 
     Parameters
     ----------
-    pages : dict
+    page : bytes
+        A page with ``<!--now:name-->...<!--/now-->`` stretches, empty or filled earlier.
+    parts : bytes
+        The same stretches as they are now, in any order; each holds its own comments.
+
+    Returns
+    -------
+    bytes
+        The page with its stretches replaced.
+
+    Examples
+    --------
+    >>> fill(b"rank <!--now:rank-->9<!--/now-->.", b"<!--now:rank-->2<!--/now-->")
+    b'rank <!--now:rank-->2<!--/now-->.'
+    """
+    found = {match[1]: match[0] for match in NOW.finditer(parts)}
+    return NOW.sub(lambda match: found[match[1]], page)
+
+
+def marker_text(
+    made_from: str, checked: Iterable[str], files: Mapping[str, bytes], pages: Mapping[str, str]
+) -> bytes:
+    """Write down what a build found out, for the next one.
+
+    Parameters
+    ----------
+    made_from, checked, pages
         As in ``Earlier``.
+    files : mapping
+        Path inside the site to content.
 
     Returns
     -------
     bytes
         JSON.
     """
-    return (json.dumps({"about": ABOUT, "pages": pages}) + "\n").encode()
+    listed = {name: digest(content) for name, content in files.items()}
+    found = {
+        "about": ABOUT, "code": code_digest(), "made_from": made_from, "checked": sorted(checked),
+        "files": listed, "pages": dict(pages),
+    }  # fmt: skip
+    return (json.dumps(found) + "\n").encode()
 
 
 def digest(*parts: bytes) -> str:
@@ -119,7 +210,12 @@ def digest(*parts: bytes) -> str:
 
 @cache
 def code_digest() -> str:
-    """Return the hash of everything of ours that shapes a page: code, templates, style, script."""
-    code = sorted(HERE.glob("*.py")) + sorted(Path(stats.__file__).parent.glob("stats*.py"))
+    """Return the hash of all that checks a file or shapes a page: code, templates, libraries."""
+    code = sorted(HERE.glob("*.py")) + sorted(Path(stats.__file__).parent.glob("*.py"))
     static = sorted((HERE / "templates").iterdir()) + sorted((HERE / "static").iterdir())
-    return digest(*(path.read_bytes() for path in [*code, *static] if path.is_file()))
+    texts = [path.read_bytes() for path in [*code, *static] if path.is_file()]
+    return digest(*texts, *(f"{name} {version(name)}".encode() for name in LIBRARIES))
+
+
+def _texts(found: dict[Any, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in found.items()}

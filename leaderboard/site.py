@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from recombine.leaderboard.board import rank_board
 from recombine.leaderboard.cards import load_card
-from recombine.leaderboard.entries import load_boards
-from recombine.leaderboard.pages import MARKER, render_site
-from recombine.leaderboard.reuse import Earlier
+from recombine.leaderboard.entries import load_boards, read_result
+from recombine.leaderboard.pages import render_site, site_digest
+from recombine.leaderboard.reuse import MARKER, Earlier, digest
 from recombine.renderer.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ ABANDONED_S = 3600.0
 
 def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -> Path:
     """Build the whole site; the old one stays until the new one is complete.
+
+    A site that a build would write again byte for byte is left as it is.
 
     Parameters
     ----------
@@ -56,15 +58,19 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
     out = Path(out)
     _check_target(out)
     _clear(out)
-    boards = [rank_board(board) for board in load_boards(results)]
+    earlier = Earlier.read(out)
     read = [load_card(Path(folder)) for folder in cards]
-    files = render_site(boards, read, Earlier.read(out, MARKER))
+    contents = [read_result(Path(path)) for path in results] if earlier.made_from else []
+    if contents and earlier.is_whole(site_digest(map(digest, contents), read)):
+        return out / "index.html"
+    boards = [rank_board(board) for board in load_boards(results, earlier.checked)]
+    files = render_site(boards, read, earlier)
     temporary = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
+        for folder in {(temporary / name).parent for name in files}:
+            folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            target = temporary / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+            (temporary / name).write_bytes(content)
         _swap(temporary, out)
     except OSError as error:
         raise ResourceError(

@@ -7,7 +7,7 @@ while text, line widths and markers keep their size, down to a 320 px screen.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 
 from markupsafe import Markup, escape
@@ -38,16 +38,11 @@ def node(tag: str, *children: Markup | None, text: str = "", **attrs: object) ->
     >>> print(node("text", text="a < b", x=1.0, class_="name"))
     <text x="1" class="name">a &lt; b</text>
     """
-    parts = [f"<{tag}"]
-    for key, value in attrs.items():
-        if value is not None:
-            written = _number(value) if isinstance(value, float) else escape(value)
-            parts.append(f' {_name(key)}="{written}"')
-    parts.append(f">{escape(text)}" if text else ">")
-    parts += [child for child in children if child is not None]
-    parts.append(f"</{tag}>")
-    # Every part was escaped above, or is the name of an element or attribute in our own code.
-    return Markup("".join(parts))  # noqa: S704
+    written = "".join([_attribute(key, value) for key, value in attrs.items() if value is not None])
+    inside = "".join([child for child in children if child is not None])
+    # Every part was escaped, or is the name of an element or attribute in our own code.
+    shown = escape(text) if text else ""
+    return Markup(f"<{tag}{written}>{shown}{inside}</{tag}>")  # noqa: S704
 
 
 def figure(
@@ -179,9 +174,11 @@ def anchor(share: float) -> str:
     return "end" if share > 0.92 else "middle"
 
 
-@cache
-def _name(key: str) -> str:
-    return key.rstrip("_").replace("_", "-")
+@lru_cache(maxsize=1 << 16)
+def _attribute(key: str, value: object) -> str:
+    """Write an attribute; a page repeats few, so they are remembered."""
+    written = _number(value) if isinstance(value, float) else escape(value)
+    return f' {key.rstrip("_").replace("_", "-")}="{written}"'
 
 
 def _number(value: float) -> str:
