@@ -13,6 +13,8 @@ from recombine.cli import say
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
 
+SITE, EXPORT = Path("runs/site"), Path("runs/export")
+
 
 @dataclass(frozen=True)
 class Board:
@@ -24,11 +26,15 @@ class Board:
     serve: build, then show the site on this machine only, until Ctrl-C.
     check FILE...: verify result files: schema, identity, every interval from its counts.
     diff OLD NEW: what the result files of NEW change on the boards of OLD.
+    export: write the entries as data; every-eval-ever is one record per entry in the schema that
+    the EvalEval coalition shares between benchmarks.
 
     Example: recombine board build --results runs/results --data runs/smoke
     """
 
-    action: Annotated[Literal["build", "serve", "check", "diff"], tyro.conf.Positional] = "build"
+    action: Annotated[
+        Literal["build", "serve", "check", "diff", "export"], tyro.conf.Positional
+    ] = "build"
     """What to do."""
     paths: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """Result files for `check`; two folders for `diff`."""
@@ -36,8 +42,10 @@ class Board:
     """Folder with result files (*.json)."""
     data: tuple[Path, ...] = ()
     """Dataset folders whose contact sheet and certificate the page shows."""
-    out: Path = Path("runs/site")
-    """Folder of the site."""
+    out: Path | None = None
+    """Folder of the site (runs/site) or of the export (runs/export)."""
+    format: Literal["every-eval-ever", "csv", "json"] = "every-eval-ever"
+    """What `export` writes."""
     port: int = 8000
     """Port of `serve`; 0 takes a free one."""
     json: bool = False
@@ -51,11 +59,12 @@ class Board:
             "serve": self._serve,
             "check": self._check,
             "diff": self._diff,
+            "export": self._export,
         }
         return actions[self.action]()
 
     def _build(self) -> int:
-        index = build(self.results, self.out, self.data)
+        index = build(self.results, self.out or SITE, self.data)
         if self.json:
             say.emit({"index": str(index)})
         else:
@@ -63,7 +72,7 @@ class Board:
         return 0
 
     def _serve(self) -> int:
-        index = build(self.results, self.out, self.data)
+        index = build(self.results, self.out or SITE, self.data)
         with server(index.parent, self.port) as running:
             say.line(f"http://127.0.0.1:{running.server_port}/ until Ctrl-C")
             running.serve_forever()
@@ -79,6 +88,16 @@ class Board:
         else:
             for path, result in rows:
                 say.line(f"ok {path}: {result.method.name}, result {result.result_id[:16]}")
+        return 0
+
+    def _export(self) -> int:
+        from recombine.leaderboard.export import write_export
+
+        paths = write_export(result_files(self.results), self.out or EXPORT, self.format)
+        if self.json:
+            say.emit([str(path) for path in paths])
+        else:
+            say.line(f"{self.out or EXPORT}: {len(paths)} files, {self.format}")
         return 0
 
     def _diff(self) -> int:
@@ -109,6 +128,18 @@ def build(results: Path, out: Path, data: tuple[Path, ...]) -> Path:
         When the folder holds none.
     """
     from recombine.leaderboard.site import build_site
+
+    return build_site(result_files(results), out, data)
+
+
+def result_files(results: Path) -> list[Path]:
+    """Return the result files of a folder.
+
+    Raises
+    ------
+    UsageError
+        When it holds none.
+    """
     from recombine.renderer.errors import UsageError
 
     files = sorted(results.glob("*.json"))
@@ -117,7 +148,7 @@ def build(results: Path, out: Path, data: tuple[Path, ...]) -> Path:
             f"board: {results} must hold result files (*.json); found none. "
             "Make some with `recombine score`."
         )
-    return build_site(files, out, data)
+    return files
 
 
 def server(folder: Path, port: int) -> ThreadingHTTPServer:
@@ -148,8 +179,8 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
 def _check_paths(action: str, given: int) -> None:
     from recombine.renderer.errors import UsageError
 
-    wanted = {"build": given == 0, "serve": given == 0, "check": given > 0, "diff": given == 2}
-    if not wanted[action]:
+    wanted = {"check": given > 0, "diff": given == 2}
+    if not wanted.get(action, given == 0):
         expected = {"check": "result files", "diff": "two folders, OLD and NEW"}
         raise UsageError(
             f"board {action}: expected {expected.get(action, 'no further path')}, got {given}; "

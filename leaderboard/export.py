@@ -1,4 +1,4 @@
-"""The downloads: every board as one CSV table and as one JSON document."""
+"""Boards as data: the site's downloads (CSV, JSON, Parquet) and records for other collections."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from recombine.leaderboard.board import rank_board
+from recombine.leaderboard.entries import load_boards
+from recombine.leaderboard.evals import write_records
+from recombine.renderer.atomic import write_bytes
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from recombine.benchmark.result import Result
     from recombine.leaderboard.board import RankedBoard
@@ -24,6 +30,37 @@ COLUMNS = (
     "paired_gap_high", "chance", "rank_low", "rank_high", "separable", "gflop_per_image", "steps",
     "n_train", "real_images_seen", "generated_images_seen", "seeds", "trust", "result_id",
 )  # fmt: skip
+
+
+def write_export(files: Iterable[Path], out: Path, form: str) -> list[Path]:
+    """Check result files and write their entries as data.
+
+    Parameters
+    ----------
+    files : iterable of Path
+        Result files.
+    out : Path
+        Folder to write into.
+    form : {"every-eval-ever", "csv", "json"}
+        One record per entry, or one table or document of all boards.
+
+    Returns
+    -------
+    list of Path
+        What was written; superseded entries are left out.
+
+    Raises
+    ------
+    InvalidInputError, IntegrityError
+        When a result file is invalid or was edited; nothing is written.
+    """
+    boards = load_boards(files)
+    if form == "every-eval-ever":
+        return write_records([entry for board in boards for entry in board.entries], out)
+    write = {"csv": to_csv, "json": to_json}[form]
+    path = out / f"results.{form}"
+    write_bytes(path, write([rank_board(board) for board in boards]).encode())
+    return [path]
 
 
 def to_json(boards: Sequence[RankedBoard]) -> str:

@@ -46,7 +46,20 @@ def test_diff_lists_changes_and_refuses_removal(tmp_path, capsys):
     assert "no change" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("args", [["diff", "a"], ["check"], ["build", "x"]])
+def test_entries_are_exported(tmp_path, capsys):
+    write_results(tmp_path / "r", indices=[0, 1])
+    args = ["board", "export", "--results", str(tmp_path / "r"), "--out", str(tmp_path / "e")]
+    assert main([*args, "--json"]) == 0
+    records = [json.loads(Path(name).read_text()) for name in json.loads(capsys.readouterr().out)]
+    assert {one["model_info"]["name"] for one in records} == {
+        "Supervised slot encoder", "Autoencoder",
+    }  # fmt: skip
+    assert main([*args, "--format", "csv"]) == 0
+    assert "1 files, csv" in capsys.readouterr().out
+    assert (tmp_path / "e" / "results.csv").read_text().count("\n") == 3
+
+
+@pytest.mark.parametrize("args", [["diff", "a"], ["check"], ["build", "x"], ["export", "x"]])
 def test_wrong_paths_are_a_usage_error(args, capsys):
     assert main(["board", *args]) == 2
     assert "expected" in capsys.readouterr().err
