@@ -43,6 +43,7 @@ from recombine.benchmark.predictions import (
 )
 from recombine.benchmark.protocol import Encoder, Inverter, Learner, MethodCard, TrainBudget
 from recombine.benchmark.runlog import FileRunLog
+from recombine.benchmark.worst import with_decoded
 from recombine.renderer.atomic import write_bytes
 from recombine.renderer.errors import (
     InvalidInputError,
@@ -425,12 +426,13 @@ def _predict(
         memory = peak_rss()
         cost = measure(fitted.method, _few_images(dataset, device))
         found = {}
+        probe = MethodProbe(fitted.method, dataset.resolution, device, spec.max_slots)
         if options.full and can_decode(fitted.method):
-            probe = MethodProbe(fitted.method, dataset.resolution, device, spec.max_slots)
             found = examine_with(probe, card, dataset, options, seed)
     facts = _facts(submission, card, fitted, dataset, seed, options, answers)
     facts = replace(facts, cost=asdict(cost), peak_rss_bytes=memory, diagnostics=found)
-    return Predictions(facts, answers.image_index, answers.slots, answers.extras)
+    run = Predictions(facts, answers.image_index, answers.slots, answers.extras)
+    return with_decoded(run, probe, dataset, readout_indices(dataset, options))
 
 
 def _facts(

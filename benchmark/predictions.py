@@ -3,7 +3,8 @@
 A safetensors file with ``image_index`` ``(N,)`` int64, ascending, and ``slots/<steps>``
 ``(N, S, D)`` float32 for every step count, and the facts of the run as JSON in its metadata. Where
 the method offers them, also ``presence/<steps>`` ``(N, S)`` float32 and ``segments/<steps>``
-``(N, H, W)`` uint8, the slot of every pixel, at the first and the last step count.
+``(N, H, W)`` uint8, the slot of every pixel, at the first and the last step count; and where a
+decoder ran in the harness's own process ``decoded/index`` and ``decoded/<steps>``, see `Decoded`.
 The format holds plain arrays only, so reading a file from elsewhere runs no code; everything
 else that can be wrong with it is checked here.
 """
@@ -37,6 +38,23 @@ MAX_SLOTS = 64
 MAX_DIM = 512
 MAX_SIDE = 4096
 MAX_ABS = 1e6
+MAX_DECODED, MAX_EDGE = 64, 64
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a method's decoder made of its own slots, for a few images; to look at, not to score.
+
+    Attributes
+    ----------
+    index : array
+        ``(n,)`` int64, ascending image indices, at most 64.
+    images : Mapping of int to array
+        Search steps to ``(n, E, E, 3)`` uint8, sRGB, E at most 64.
+    """
+
+    index: Int[Array, " n"]
+    images: Mapping[int, UInt8[Array, "n edge edge 3"]]
 
 
 @dataclass(frozen=True)
@@ -120,12 +138,15 @@ class Predictions:
         Search steps to ``(N, S, D)`` float32.
     extras : Mapping of str to array
         ``presence/<steps>`` and ``segments/<steps>``, see `answering.Answers`.
+    decoded : Decoded, optional
+        Decodings of the worst images.
     """
 
     facts: RunFacts
     image_index: Int[Array, " images"]
     slots: Mapping[int, Float[Array, "images slots dim"]]
     extras: Mapping[str, Array] = field(default_factory=dict)
+    decoded: Decoded | None = None
 
     def rows(self, indices: Int[Array, " n"]) -> Int[Array, " n"]:
         """Return the rows of some images.
@@ -169,6 +190,10 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     tensors = {f"slots/{step}": np.ascontiguousarray(s) for step, s in predictions.slots.items()}
     tensors |= {name: np.ascontiguousarray(one) for name, one in predictions.extras.items()}
     tensors["image_index"] = np.ascontiguousarray(predictions.image_index)
+    if predictions.decoded is not None:
+        tensors["decoded/index"] = np.ascontiguousarray(predictions.decoded.index)
+        for step, images in predictions.decoded.images.items():
+            tensors[f"decoded/{step}"] = np.ascontiguousarray(images)
     facts = json.dumps(asdict(predictions.facts), sort_keys=True, allow_nan=False)
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={"format": FORMAT, "run": facts})
@@ -204,9 +229,11 @@ def read_predictions(path: Path) -> Predictions:
             f"segments/{step}": Rule("U8", ((1, MAX_IMAGES), (1, MAX_SIDE), (1, MAX_SIDE))),
         }
         rules |= {name: rule for name, rule in extra.items() if name in opened.names}
+    rules |= _decoded_rules(facts, opened)
     arrays = opened.take({**rules, "image_index": Rule("I64", ((1, MAX_IMAGES),))})
     slots = {step: arrays.pop(f"slots/{step}") for step in facts.steps}
-    predictions = Predictions(facts, arrays.pop("image_index"), slots, arrays)
+    decoded = _decoded(arrays)
+    predictions = Predictions(facts, arrays.pop("image_index"), slots, arrays, decoded)
     check_predictions(predictions, str(path))
     return predictions
 
@@ -263,6 +290,8 @@ def check_predictions(predictions: Predictions, who: str) -> None:
     count = shapes.pop()[1]
     for name, values in predictions.extras.items():
         _check_extra(name, values, len(index), count, who)
+    if predictions.decoded is not None:
+        _check_decoded(predictions.decoded, predictions, who)
 
 
 def segments_fit(segments: UInt8[Array, "images height width"], slots: int) -> bool:
@@ -279,6 +308,35 @@ def _check_extra(name: str, values: Array, rows: int, slots: int, who: str) -> N
         raise _bad(who, "presence and segments only", f"{name} {values.dtype} {values.shape}")
     elif len(values) != rows or not segments_fit(values, slots):
         raise _bad(who, f"{name} ({rows}, H, W) below {slots}", values.shape)
+
+
+def _decoded_rules(facts: RunFacts, opened: TensorFile) -> dict[str, Rule]:
+    if "decoded/index" not in opened.names:
+        return {}
+    rows, edge = (1, MAX_DECODED), (1, MAX_EDGE)
+    named = [f"decoded/{step}" for step in facts.steps if f"decoded/{step}" in opened.names]
+    rules = dict.fromkeys(named, Rule("U8", (rows, edge, edge, (3, 3))))
+    return {**rules, "decoded/index": Rule("I64", (rows,))}
+
+
+def _decoded(arrays: dict[str, Array]) -> Decoded | None:
+    """Take the decodings out of a file's arrays."""
+    index = arrays.pop("decoded/index", None)
+    if index is None:
+        return None
+    names = [name for name in arrays if name.startswith("decoded/")]
+    return Decoded(index, {int(name.partition("/")[2]): arrays.pop(name) for name in names})
+
+
+def _check_decoded(decoded: Decoded, predictions: Predictions, who: str) -> None:
+    index = decoded.index
+    if index.dtype != np.int64 or index.ndim != 1 or not np.all(np.diff(index) > 0):
+        raise _bad(who, "decoded/index (n,) int64, ascending", f"{index.dtype} {index.shape}")
+    predictions.rows(index)
+    for step, images in decoded.images.items():
+        fits = images.dtype == np.uint8 and images.shape == (len(index), *images.shape[1:3], 3)
+        if step not in predictions.slots or not fits or images.shape[1] != images.shape[2]:
+            raise _bad(who, f"decoded/{step} ({len(index)}, E, E, 3) uint8", images.shape)
 
 
 def _facts(metadata: Mapping[str, str], path: Path) -> RunFacts:

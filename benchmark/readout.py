@@ -101,6 +101,25 @@ class FactorReadout:
             return np.full(len(slots), self.constant)
         return _decode(self.factor, self.model, self.scaler.transform(slots[:, self.slot]))
 
+    def confidence(self, slots: Float[Array, "images slots dim"]) -> Float[Array, " images"]:
+        """Return the probability that a linear readout gives to the code it predicts.
+
+        Parameters
+        ----------
+        slots : array
+            As for `predict`; the factor is categorical.
+
+        Returns
+        -------
+        array
+            ``(N,)`` in [1 / number of values, 1]; 1 when training showed a single value.
+        """
+        if self.model is None:
+            return np.ones(len(slots))
+        given: Array = self.model.predict_proba(self.scaler.transform(slots[:, self.slot]))
+        best: Array = given.max(axis=1)
+        return best
+
 
 @dataclass(frozen=True)
 class Readout:

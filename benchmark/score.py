@@ -6,7 +6,7 @@ last; both carry the whole curve of accuracy against test-time compute.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from recombine.benchmark import report, score_further, stats, tables
+from recombine.benchmark.worst import keep_examples
 from recombine.benchmark.grid import GridEvent, Job, run_grid
 from recombine.benchmark.harness import RunOptions, readout_indices, scored_indices
 from recombine.benchmark.loading import load_learner
@@ -32,11 +33,12 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from jaxtyping import Int
+    from jaxtyping import Bool, Int
 
     from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.isolation import AnySubmission
+    from recombine.benchmark.result_artifacts import Artifacts
 
 SAME = ("steps", "card", "kind", "trained", "code", "settings", "dataset", "options", "n_train")
 
@@ -53,6 +55,17 @@ class _Evidence:
     ooc_test: Score
 
 
+@dataclass(frozen=True)
+class _Made:
+    """What the results of one submission share."""
+
+    files: Sequence[Path]
+    curve: ComputeCurve
+    options: RunOptions
+    trust: str
+    examples: Path | None
+
+
 def score_submission(
     submission: str | AnySubmission,
     dataset: DatasetLike,
@@ -64,6 +77,7 @@ def score_submission(
     names: Mapping[str, str] | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: Callable[[GridEvent], None] | None = None,
+    examples: Path | None = None,
 ) -> list[Result]:
     """Train a submission with every seed, ask it blindly, and score it.
 
@@ -88,6 +102,8 @@ def score_submission(
         Keyword arguments of the class when ``submission`` is a text.
     progress : callable, optional
         Called after every run.
+    examples : Path, optional
+        As for `score`.
 
     Returns
     -------
@@ -110,7 +126,7 @@ def score_submission(
         for seed in seeds
     ]
     runs = run_grid(jobs, workers=workers, progress=progress)
-    return score([run.path for run in runs], dataset, trust="witnessed")
+    return score([run.path for run in runs], dataset, trust="witnessed", examples=examples)
 
 
 def score(
@@ -118,6 +134,7 @@ def score(
     dataset: DatasetLike,
     *,
     trust: Literal["rescored", "witnessed"] = "rescored",
+    examples: Path | None = None,
 ) -> list[Result]:
     """Score the predictions of all seeds of one submission.
 
@@ -131,6 +148,9 @@ def score(
         "witnessed" only for files that this harness made itself: the results are then marked
         *retrained* (a learner) or *rerun*. For any other file only the scores are known to be
         right, not how the slots came about.
+    examples : Path, optional
+        Folder in which the results will be saved: gets a picture of the worst images of each.
+        Without it, or for data bound to a hidden test set, none is kept.
 
     Returns
     -------
@@ -148,6 +168,8 @@ def score(
     read = [(Path(path), read_predictions(Path(path))) for path in paths]
     read.sort(key=lambda pair: pair[1].facts.seed)
     files, runs = [path for path, _ in read], [run for _, run in read]
+    if trust == "rescored":  # decodings cannot be recomputed, and nothing else is believed
+        runs = [replace(run, decoded=None) for run in runs]
     options = _check_runs(runs, dataset)
     steps = readable_steps(runs[0], dataset)
     reported = tuple(dict.fromkeys((steps[0], steps[-1])))
@@ -156,7 +178,8 @@ def score(
         step: _evidence(runs, dataset, step, images, full=step in reported) for step in steps
     }
     curve = _curve(runs, evidence)
-    return [_result(files, dataset, evidence[step], curve, options, trust) for step in reported]
+    made = _Made(files, curve, options, trust, examples)
+    return [_result(dataset, evidence[step], made) for step in reported]
 
 
 def _check_runs(runs: Sequence[Predictions], dataset: DatasetLike) -> RunOptions:
@@ -260,16 +283,10 @@ def _curve(runs: Sequence[Predictions], evidence: Mapping[int, _Evidence]) -> Co
     )
 
 
-def _result(
-    paths: Sequence[Path],
-    dataset: DatasetLike,
-    evidence: _Evidence,
-    curve: ComputeCurve,
-    options: RunOptions,
-    trust: str,
-) -> Result:
+def _result(dataset: DatasetLike, evidence: _Evidence, made: _Made) -> Result:
     facts = [view.run.facts for view in evidence.views]
-    step = evidence.views[0].step
+    step, options = evidence.views[0].step, made.options
+    method = report.method_of(facts[0], step)
     inside, outside = (tables.split_of(dataset, name) for name in ("id_test", "ooc_test"))
     correct = {
         "id_test": tables.correct_images(dataset, inside, evidence.id_predicted),
@@ -279,8 +296,8 @@ def _result(
     images = readout_indices(dataset, options)
     return Result.sealed(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        trust=report.trust_of(facts[0]) if trust == "witnessed" else trust,
-        method=report.method_of(facts[0], step),
+        trust=report.trust_of(facts[0]) if made.trust == "witnessed" else made.trust,
+        method=method,
         track=report.track_of(facts[0], report.gflop_at(facts, step)),
         data=report.data_of(dataset, facts[0]),
         training=report.training_of(facts),
@@ -293,14 +310,24 @@ def _result(
         smallest_detectable_difference=stats.smallest_detectable_difference(
             tables.shares(evidence.ooc_test)
         ),
-        compute_curve=curve,
+        compute_curve=made.curve,
         compute=report.compute_of(facts, step),
         environment=dict(facts[0].environment),
         checks=report.checks_of(facts, step),
-        artifacts=report.artifacts_of(paths, facts),
+        artifacts=_artifacts(evidence, made, method.entry, correct["ooc_test"]),
         sources=report.sources_of(facts),
         further=_further(evidence, dataset, correct, options),
     )
+
+
+def _artifacts(
+    evidence: _Evidence, made: _Made, entry: str, right: Bool[Array, "seeds images"]
+) -> Artifacts:
+    """Return the files behind a result, and write the picture of its worst images."""
+    first, readout = evidence.views[0], evidence.readouts[0]
+    kept = made.examples and keep_examples(made.examples, entry, first, readout, right)
+    facts = [view.run.facts for view in evidence.views]
+    return report.artifacts_of(made.files, facts).model_copy(update={"examples": kept})
 
 
 def _further(

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from recombine.benchmark.predictions import (
     FORMAT,
+    Decoded,
     Predictions,
     RunFacts,
     read_facts,
@@ -199,3 +200,42 @@ def test_files_of_the_first_format_are_still_read(predictions, tmp_path, monkeyp
     write_predictions(tmp_path / "old.safetensors", predictions)
     monkeypatch.undo()
     assert read_predictions(tmp_path / "old.safetensors").extras == {}
+
+
+def decoded(steps=(0, 10), index=(1, 9), edge=4):
+    pictures = {s: np.full((len(index), edge, edge, 3), s, np.uint8) for s in steps}
+    return Decoded(np.array(index), pictures)
+
+
+def test_decodings_come_back(predictions, tmp_path):
+    path = tmp_path / "with.safetensors"
+    write_predictions(path, replace(predictions, decoded=decoded()))
+    found = read_predictions(path).decoded
+    assert found.index.tolist() == [1, 9]
+    assert sorted(found.images) == [0, 10]
+    assert (found.images[10] == 10).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        decoded(index=(9, 1)),
+        decoded(index=(1, 2)),
+        decoded(steps=(0, 7)),
+        Decoded(np.array([1]), {0: np.zeros((1, 4, 5, 3), np.uint8)}),
+        Decoded(np.array([1]), {0: np.zeros((1, 4, 4, 3), np.float32)}),
+    ],
+)
+def test_decodings_of_another_form_are_refused(predictions, tmp_path, wrong):
+    with pytest.raises(InvalidInputError):
+        write_predictions(tmp_path / "bad.safetensors", replace(predictions, decoded=wrong))
+
+
+def test_too_many_decodings_are_refused_before_they_are_read(tmp_path):
+    many = np.arange(65)
+    slots = {0: np.zeros((65, 2, 3), np.float32)}
+    facts = make_facts(steps=(0,), batch_change=(0.0,), repeat_change=(0.0,))
+    wrong = Predictions(facts, many, slots, decoded=decoded(steps=(0,), index=tuple(range(65))))
+    write_predictions(tmp_path / "many.safetensors", wrong)
+    with pytest.raises(InvalidInputError):
+        read_predictions(tmp_path / "many.safetensors")

@@ -50,6 +50,16 @@ def test_linear_factors_are_read(order):
     assert predicted["object.hue"].max() < 2 * np.pi
 
 
+def test_the_confidence_is_the_probability_of_what_is_read():
+    train, val, test = (world(n, s, noise=0.8) for n, s in ((400, 0), (100, 1), (300, 2)))
+    one = fit_readout(train, val, SCHEMA).factors["object.shape"]
+    sure = one.confidence(test.slots)
+    given = one.model.predict_proba(one.scaler.transform(test.slots[:, one.slot]))
+    assert (given[np.arange(300), one.predict(test.slots)] == sure).all()
+    right = one.predict(test.slots) == test.factors["object.shape"]
+    assert 0.25 <= sure.min() < sure[~right].mean() < sure[right].mean() <= 1
+
+
 def test_spare_slots_are_ignored():
     train, val = world(400, 0, slots=5, order=(3, 1)), world(100, 1, slots=5, order=(3, 1))
     assert match_slots(train, val, SCHEMA) == (3, 1)
@@ -110,6 +120,7 @@ def test_a_class_that_training_shows_alone_is_predicted():
     train.factors["object.shape"][:] = 2
     readout = fit_readout(train, val, SCHEMA)
     assert set(readout.predict(val.slots)["object.shape"]) == {2}
+    assert (readout.factors["object.shape"].confidence(val.slots) == 1).all()
 
 
 def test_dead_dimensions_are_harmless():
