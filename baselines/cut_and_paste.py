@@ -211,8 +211,8 @@ SIZES: dict[str, Mapping[str, Any]] = {
         "gpu": CutAndPaste(
             width=256,
             layers=4,
-            encoder=Schedule(steps=20_000, batch_size=256),
-            paste=Schedule(steps=20_000, batch_size=64),
+            encoder=Schedule(steps=20_000, batch_size=256, compile=True),
+            paste=Schedule(steps=20_000, batch_size=64, compile=True),
             pasted=192,
         ),
     }

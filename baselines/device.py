@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
+import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
@@ -12,6 +15,8 @@ from recombine.renderer.errors import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from torch import nn
 
     from recombine.benchmark.data import TrainData
 
@@ -95,13 +100,61 @@ class OnDevice:
     def batches(self, batch_size: int, *, seed: int, drop_last: bool = False) -> Iterator[Batch]:
         """Yield the data's batches, moved."""
         for batch in self.data.batches(batch_size, seed=seed, drop_last=drop_last):
-            yield Batch(
-                batch.images.to(self.device, non_blocking=True),
-                {k: v.to(self.device, non_blocking=True) for k, v in batch.factors.items()},
-                None if batch.masks is None else batch.masks.to(self.device, non_blocking=True),
-            )
+            yield self._moved(batch)
+
+    def arrays(self) -> Batch:
+        """Return all images at once, moved."""
+        return self._moved(self.data.arrays())
+
+    def _moved(self, batch: Batch) -> Batch:
+        return Batch(
+            batch.images.to(self.device, non_blocking=True),
+            {k: v.to(self.device, non_blocking=True) for k, v in batch.factors.items()},
+            None if batch.masks is None else batch.masks.to(self.device, non_blocking=True),
+        )
 
 
 def generator_of(seed: int) -> torch.Generator:
     """Return a seeded generator of the device on which things are being made."""
     return torch.Generator(device=torch.get_default_device()).manual_seed(seed)
+
+
+@contextmanager
+def compiled(model: nn.Module, wanted: bool, backend: str = "") -> Iterator[None]:
+    """Run a model and its direct parts compiled inside, and as they were outside.
+
+    What the compiler cannot do runs uncompiled, and it logs why.
+
+    Parameters
+    ----------
+    model : Module
+        Changed in place, and back: its weights and their names stay as they are.
+    wanted : bool
+        Whether to compile where there is a CUDA device; elsewhere it does not pay.
+    backend : str
+        Compiler to use on any device; PyTorch's usual one where there is CUDA when left out.
+    """
+    if not (backend or (wanted and _can_compile())):
+        yield
+        return
+    from torch import _dynamo
+
+    modules = [model, *model.children()]
+    for module in modules:
+        module.compile(backend=backend or "inductor")
+    try:
+        with _dynamo.config.patch(suppress_errors=True):
+            yield
+    finally:
+        for module in modules:
+            module._compiled_call_impl = None  # as `Module.compile` leaves no way back
+
+
+def _can_compile() -> bool:
+    if not torch.cuda.is_available():
+        return False
+    if importlib.util.find_spec("triton") is None:
+        note = "baselines: Triton is not installed, so networks train uncompiled, to equal results"
+        warnings.warn(note, RuntimeWarning, stacklevel=4)
+        return False
+    return True

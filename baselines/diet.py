@@ -10,9 +10,11 @@ colour, and in its size.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from recombine.baselines.device import placed
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.data import TrainData
     from recombine.benchmark.protocol import RunLog, TrainBudget
+
+_DIGEST = 16
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,14 @@ class Diet(Unlabelled):
     ) -> VectorEncoder:
         """Train on images alone; nothing is selected on ``val``."""
         del val
-        numbers = ImageNumbers()
         with seeded(seed):
             trunk = Trunk(self.width, self.dim, data.spec.image_hw)
             model = nn.ModuleDict(
-                {"trunk": trunk, "classes": nn.Linear(self.dim, len(data), bias=False)}
+                {
+                    "trunk": trunk,
+                    "classes": nn.Linear(self.dim, len(data), bias=False),
+                    "numbers": (numbers := ImageNumbers()),
+                }
             )
 
             def loss(images: Tensor) -> Tensor:
@@ -74,17 +81,28 @@ class Diet(Unlabelled):
         return VectorEncoder(trunk, self.dim, data.spec.image_hw)
 
 
-class ImageNumbers:
+class ImageNumbers(nn.Module):
     """Numbers images in the order in which they first come; equal images share a number."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.known: dict[bytes, int] = {}
 
-    def __call__(self, images: Float[Tensor, "images 3 height width"]) -> Int[Tensor, " images"]:
+    def forward(self, images: Float[Tensor, "images 3 height width"]) -> Int[Tensor, " images"]:
         """Return the numbers of a batch, from 0."""
         pixels = (images * 255).round().byte().cpu()
-        keys = [image.numpy().tobytes() for image in pixels]
-        return images.new_tensor([self.known.setdefault(k, len(self.known)) for k in keys]).long()
+        keys = [hashlib.blake2b(image.numpy().tobytes(), digest_size=_DIGEST) for image in pixels]
+        numbers = [self.known.setdefault(key.digest(), len(self.known)) for key in keys]
+        return images.new_tensor(numbers).long()
+
+    def get_extra_state(self) -> Tensor:
+        """Return the digests of the known images in their order, for `state_dict`."""
+        return torch.tensor([list(digest) for digest in self.known], dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take them back."""
+        digests = state.cpu().reshape(-1, _DIGEST).numpy()
+        self.known = {digest.tobytes(): number for number, digest in enumerate(digests)}
 
 
 def instance_loss(

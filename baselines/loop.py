@@ -9,19 +9,22 @@ import math
 import os
 import time
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import safetensors.torch
 import torch
 
-from recombine.baselines.device import generator_of
+from recombine.baselines.checkpoint import Checkpoint, drawing
+from recombine.baselines.device import compiled, generator_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor, nn
 
+    from recombine.baselines.stopping import EarlyStop
     from recombine.benchmark.data import Batch, TrainData
     from recombine.benchmark.protocol import RunLog, TrainBudget
 
@@ -45,6 +48,8 @@ class Schedule:
         Decoupled weight decay.
     clip : float
         Largest gradient norm.
+    compile : bool
+        Train compiled networks, where there is a CUDA device.
     """
 
     steps: int
@@ -52,6 +57,7 @@ class Schedule:
     rate: float = 3e-3
     weight_decay: float = 0.1
     clip: float = 1.0
+    compile: bool = False
 
     @property
     def images(self) -> int:
@@ -98,33 +104,46 @@ def learning_rate(schedule: Schedule, step: int) -> float:
     return schedule.rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def endless(data: TrainData, batch_size: int, steps: int, seed: int) -> Iterator[Batch]:
-    """Yield ``steps`` batches, epoch after epoch, each in an order of its own.
+@dataclass(frozen=True)
+class Endless:
+    """Batches, epoch after epoch, each in an order of its own.
 
-    Parameters
+    Attributes
     ----------
     data : TrainData
         Served images; a last batch smaller than the others is left out.
     batch_size : int
-        Images per batch, cut to the size of the data.
+        Images per batch, at most the size of the data.
     steps : int
         Number of batches.
     seed : int
         Epoch e is ordered by ``seed + e``.
-
-    Yields
-    ------
-    Batch
-        The next batch.
     """
-    size, done, epoch = min(batch_size, len(data)), 0, 0
-    while done < steps:
-        for batch in data.batches(size, seed=seed + epoch, drop_last=True):
-            yield batch
-            done += 1
-            if done == steps:
-                return
-        epoch += 1
+
+    data: TrainData
+    batch_size: int
+    steps: int
+    seed: int
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.after(0)
+
+    def after(self, done: int) -> Iterator[Batch]:
+        """Yield what follows the first ``done`` batches, which are counted as served."""
+        per_epoch = len(self.data) // self.batch_size
+        epoch, skipped = divmod(done, per_epoch)
+        if epoch:
+            self.data.count_again(epoch * per_epoch * self.batch_size)
+        done -= skipped
+        while done < self.steps:
+            batches = self.data.batches(self.batch_size, seed=self.seed + epoch, drop_last=True)
+            yield from islice(batches, skipped, min(per_epoch, self.steps - done))
+            done, epoch, skipped = done + per_epoch, epoch + 1, 0
+
+
+def endless(data: TrainData, batch_size: int, steps: int, seed: int) -> Endless:
+    """Return ``steps`` batches of at most ``batch_size`` images; see `Endless`."""
+    return Endless(data, min(batch_size, len(data)), steps, seed)
 
 
 def autocast(precision: Precision, device: str = "cpu") -> contextlib.AbstractContextManager[Any]:
@@ -135,14 +154,17 @@ def autocast(precision: Precision, device: str = "cpu") -> contextlib.AbstractCo
 def train(
     model: nn.Module,
     loss: Callable[[Batch], Tensor],
-    batches: Iterable[Batch],
+    batches: Endless,
     schedule: Schedule,
     *,
     log: RunLog,
     name: str,
     deadline: float | None = None,
+    stop: EarlyStop | None = None,
 ) -> None:
     """Train a model in place and leave it in evaluation mode.
+
+    Goes on where a killed process stopped, when the log says where; see `Checkpoint`.
 
     Parameters
     ----------
@@ -150,7 +172,7 @@ def train(
         Its parameters that require gradients are trained.
     loss : callable
         Batch to scalar loss.
-    batches : iterable of Batch
+    batches : Endless
         One per step.
     schedule : Schedule
         Optimiser settings.
@@ -160,25 +182,48 @@ def train(
         Name of the curve.
     deadline : float, optional
         `time.monotonic` value after which training stops early.
+    stop : EarlyStop, optional
+        Looks at validation images now and then, and gives back the best weights.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
         parameters, lr=schedule.rate, weight_decay=schedule.weight_decay, foreach=True
     )
+    origin = f"{name} {schedule} {batches.batch_size} {batches.seed}"
+    others = {} if stop is None else {"stop": stop}
+    kept = Checkpoint(model, optimiser, log, origin, others)
     model.train()
-    for step, batch in enumerate(batches):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(schedule, step)
-        value = loss(batch)
-        optimiser.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(parameters, schedule.clip)
-        optimiser.step()
-        if step % 20 == 0:
-            log.scalar(name, float(value.detach()), step)
-        if deadline is not None and time.monotonic() > deadline:
-            break
+    with compiled(model, schedule.compile):
+        for step, batch in enumerate(batches.after(kept.done), kept.done):
+            value = _step(optimiser, parameters, loss, batch, schedule, step)
+            if step % 20 == 0:
+                log.scalar(name, float(value), step)
+            if stop is not None and stop.after(step + 1, batches.steps, model, log):
+                break
+            kept.save(step + 1)
+            if deadline is not None and time.monotonic() > deadline:
+                break
+    if stop is not None:
+        stop.give_best(model)
     model.eval()
+
+
+def _step(
+    optimiser: torch.optim.Optimizer,
+    parameters: list[nn.Parameter],
+    loss: Callable[[Batch], Tensor],
+    batch: Batch,
+    schedule: Schedule,
+    step: int,
+) -> Tensor:
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate(schedule, step)
+    value = loss(batch)
+    optimiser.zero_grad(set_to_none=True)
+    value.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(parameters, schedule.clip)
+    optimiser.step()
+    return value.detach()
 
 
 @contextlib.contextmanager
@@ -197,7 +242,12 @@ def seeded(seed: int) -> Iterator[torch.Generator]:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        yield generator_of(seed + 0x5EED)
+        generator = generator_of(seed + 0x5EED)
+        token = drawing.set(generator)
+        try:
+            yield generator
+        finally:
+            drawing.reset(token)
 
 
 def fingerprint(data: TrainData) -> str:

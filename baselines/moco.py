@@ -74,18 +74,29 @@ class MoCo(Unlabelled):
             model = nn.Sequential(trunk, projector(self.dim, self.dim, OUT))
             slow = copy.deepcopy(model).requires_grad_(False)
             keys = nn.functional.normalize(torch.randn(self.queue, OUT), dim=1)
+            both = Both(model, slow, keys)
 
             def loss(images: Tensor) -> Tensor:
-                nonlocal keys
                 follow(slow, model, self.momentum)
                 with torch.no_grad():
                     key = nn.functional.normalize(slow(altered(images)).float(), dim=1)
-                value = queue_loss(model(altered(images)), key, keys, self.temperature)
-                keys = torch.cat([key, keys])[: self.queue]
+                value = queue_loss(model(altered(images)), key, both.keys, self.temperature)
+                both.keys = torch.cat([key, both.keys])[: self.queue]
                 return value
 
-            fit_unlabelled(self, model, loss, data, seed=seed, budget=budget, log=log, name="moco")
+            fit_unlabelled(self, both, loss, data, seed=seed, budget=budget, log=log, name="moco")
         return VectorEncoder(trunk, self.dim, data.spec.image_hw)
+
+
+class Both(nn.Module):
+    """All that changes while MoCo trains: the network, its slow copy and the queue of keys."""
+
+    keys: Tensor
+
+    def __init__(self, fast: nn.Module, slow: nn.Module, keys: Tensor) -> None:
+        super().__init__()
+        self.fast, self.slow = fast, slow
+        self.register_buffer("keys", keys)
 
 
 @torch.no_grad()

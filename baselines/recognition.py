@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from recombine.baselines.slots import SlotLayout
+    from recombine.baselines.stopping import EarlyStop
     from recombine.benchmark.data import TrainData
     from recombine.benchmark.protocol import RunLog, SplitSpec, TrainBudget
 
@@ -103,6 +104,10 @@ class Recognition(nn.Module):
     ) -> Float[Tensor, ""]:
         """Return the supervised loss of a batch; see `recombine.baselines.losses.slot_loss`."""
         return slot_loss(self.layout, self.run(images)[1], targets, self.pose_weight)
+
+    def loss_of(self, batch: Batch) -> Float[Tensor, ""]:
+        """Return the supervised loss of labelled images."""
+        return self.loss(batch.images, self.targets(batch.factors))
 
     def guess(
         self, images: Float[Tensor, "images 3 height width"]
@@ -198,6 +203,7 @@ def fit_recognition(
     seed: int,
     budget: TrainBudget,
     log: RunLog,
+    stop: EarlyStop | None = None,
 ) -> RecognitionEncoder:
     """Standardise, train and wrap a recognition model: all that a supervised row does.
 
@@ -215,6 +221,8 @@ def fit_recognition(
         What the run may use.
     log : RunLog
         Gets the loss curve.
+    stop : EarlyStop, optional
+        See `recombine.baselines.loop.train`.
 
     Returns
     -------
@@ -225,7 +233,8 @@ def fit_recognition(
     share = budget_share(budget, schedule.images + len(data))
     first = first_images(data, max(1, int(share * len(data))), seed)
     model.standardise(first)
-    train_recognition(model, data, schedule.within(share), seed=seed, log=log, deadline=deadline)
+    schedule = schedule.within(share)
+    train_recognition(model, data, schedule, seed=seed, log=log, deadline=deadline, stop=stop)
     return RecognitionEncoder(model)
 
 
@@ -237,6 +246,7 @@ def train_recognition(
     seed: int,
     log: RunLog,
     deadline: float | None = None,
+    stop: EarlyStop | None = None,
 ) -> None:
     """Train a recognition model on labelled in-combination images, in place.
 
@@ -254,14 +264,17 @@ def train_recognition(
         Gets the loss curve ``"encoder"``.
     deadline : float, optional
         `time.monotonic` value after which training stops early.
+    stop : EarlyStop, optional
+        See `recombine.baselines.loop.train`.
     """
     batches = endless(data, schedule.batch_size, schedule.steps, seed)
     train(
         model,
-        lambda batch: model.loss(batch.images, model.targets(batch.factors)),
+        model.loss_of,
         batches,
         schedule,
         log=log,
         name="encoder",
         deadline=deadline,
+        stop=stop,
     )

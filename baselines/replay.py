@@ -158,7 +158,7 @@ def train_anchored(
 
 
 _TINY_REPLAY = {"replay": Schedule(steps=8, batch_size=4), "replayed": 12}
-_GPU_REPLAY = {"replay": Schedule(steps=20_000, batch_size=64), "replayed": 192}
+_GPU_REPLAY = {"replay": Schedule(steps=20_000, batch_size=64, compile=True), "replayed": 192}
 
 Replay = TypeVar("Replay", bound=SlotReplay)
 

@@ -90,7 +90,7 @@ def _sizes(row: type[ScratchResNet]) -> dict[str, ScratchResNet]:
         "gpu": row(
             width=gpu.width,
             layers=gpu.layers,
-            schedule=Schedule(steps=20_000, batch_size=256, rate=5e-4),
+            schedule=Schedule(steps=20_000, batch_size=256, rate=5e-4, compile=True),
         ),
     }
 

@@ -234,8 +234,8 @@ _GPU = {
     "width": 256,
     "layers": 4,
     "decoder_width": 128,
-    "encoder": Schedule(steps=20_000, batch_size=256),
-    "decoder": Schedule(steps=30_000, batch_size=128, rate=1e-3, weight_decay=0.001),
+    "encoder": Schedule(steps=20_000, batch_size=256, compile=True),
+    "decoder": Schedule(steps=30_000, batch_size=128, rate=1e-3, weight_decay=0.001, compile=True),
     "selection_images": 512,
 }
 Stage = TypeVar("Stage", bound=SlotAutoencoder)

@@ -9,6 +9,7 @@ from recombine.baselines.device import placed
 from recombine.baselines.loop import Precision, Schedule, seeded
 from recombine.baselines.recognition import Recognition, RecognitionEncoder, fit_recognition
 from recombine.baselines.slots import layout_of
+from recombine.baselines.stopping import EarlyStop
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,6 +34,11 @@ class SlotSupervision:
         against the cross-entropy of categorical factors.
     schedule : Schedule
         Optimiser settings.
+    patience : int
+        Looks at the loss on validation images without a new best after which training ends with
+        the best weights, one look every ``look_every`` steps; 0 trains to the end.
+    look_every : int
+        Steps between looks.
     precision : {"bf16", "float32"}
         Arithmetic of the networks.
     size : str
@@ -43,6 +49,8 @@ class SlotSupervision:
     layers: int = 2
     pose_weight: float = 0.3
     schedule: Schedule = _SCHEDULE
+    patience: int = 0
+    look_every: int = 20
     precision: Precision = "bf16"
     size: str = "cpu"
 
@@ -57,7 +65,7 @@ class SlotSupervision:
         data : TrainData
             Images with factors.
         val : TrainData
-            Not used: nothing is selected.
+            In-combination validation images, for early stopping only.
         seed : int
             Seed of weights and order.
         budget : TrainBudget
@@ -70,10 +78,20 @@ class SlotSupervision:
         RecognitionEncoder
             The fitted encoder.
         """
-        del val
         with seeded(seed):
             model = self.model(layout_of(data.spec), data.spec.image_hw)
-            return fit_recognition(model, data, self.schedule, seed=seed, budget=budget, log=log)
+            return fit_recognition(
+                model,
+                data,
+                self.schedule,
+                seed=seed,
+                budget=budget,
+                log=log,
+                stop=self._stop(model, val) if self.patience else None,
+            )
+
+    def _stop(self, model: Recognition, val: TrainData) -> EarlyStop:
+        return EarlyStop(val, model.loss_of, patience=self.patience, every=self.look_every)
 
     def model(self, layout: SlotLayout, image_hw: tuple[int, int]) -> Recognition:
         """Return the untrained model; rows with another loss override this."""
@@ -109,7 +127,7 @@ def supervised_sizes(row: type[Row], times: float = 1, **cpu: Any) -> dict[str, 
         Settings of the cpu size that differ from the row's defaults.
     """
     tiny = Schedule(steps=round(12 * times), batch_size=16)
-    gpu = Schedule(steps=round(20_000 * times), batch_size=256)
+    gpu = Schedule(steps=round(20_000 * times), batch_size=256, compile=True)
     return {
         "tiny": row(width=32, layers=1, schedule=tiny),
         "cpu": row(**{"schedule": Schedule(steps=round(300 * times)), **cpu}),

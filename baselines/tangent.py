@@ -193,6 +193,8 @@ SIZES: dict[str, Mapping[str, Any]] = {
     "TangentPenalty": {
         "tiny": TangentPenalty(base=_STAGES["tiny"], schedule=Schedule(steps=6, batch_size=8)),
         "cpu": TangentPenalty(),
-        "gpu": TangentPenalty(base=_STAGES["gpu"], schedule=Schedule(steps=20_000, batch_size=128)),
+        "gpu": TangentPenalty(
+            base=_STAGES["gpu"], schedule=Schedule(steps=20_000, batch_size=128, compile=True)
+        ),
     }
 }

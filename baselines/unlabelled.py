@@ -205,7 +205,7 @@ def fit_unlabelled(
 def sizes_of(row: type[Unlabelled], **tiny: object) -> dict[str, Unlabelled]:
     """Return a row's settings at the three sizes: tiny (seconds), cpu (minutes), gpu."""
     short = Schedule(steps=8, batch_size=16, rate=1e-3, weight_decay=0.05)
-    long = Schedule(steps=50_000, batch_size=512, rate=1e-3, weight_decay=0.05)
+    long = Schedule(steps=50_000, batch_size=512, rate=1e-3, weight_decay=0.05, compile=True)
     return {
         "tiny": row(**{"width": 32, "dim": 32, "schedule": short, **tiny}),  # type: ignore[arg-type]
         "cpu": row(),

@@ -231,8 +231,10 @@ def _sizes(row: type[Vae]) -> dict[str, Vae]:
             width=256,
             layers=4,
             decoder_width=128,
-            schedule=Schedule(steps=50_000, batch_size=128, rate=5e-4, weight_decay=0.001),
-            replay=Schedule(steps=20_000, batch_size=64, rate=5e-4),
+            schedule=Schedule(
+                steps=50_000, batch_size=128, rate=5e-4, weight_decay=0.001, compile=True
+            ),
+            replay=Schedule(steps=20_000, batch_size=64, rate=5e-4, compile=True),
             replayed=192 * with_replay,
             selection_images=512,
         ),

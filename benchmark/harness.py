@@ -42,7 +42,7 @@ from recombine.benchmark.predictions import (
     write_predictions,
 )
 from recombine.benchmark.protocol import Encoder, Inverter, Learner, MethodCard, TrainBudget
-from recombine.benchmark.runlog import FileRunLog
+from recombine.benchmark.runlog import FileRunLog, drop_states, states_folder
 from recombine.benchmark.worst import with_decoded
 from recombine.renderer.atomic import write_bytes
 from recombine.renderer.errors import (
@@ -192,6 +192,7 @@ def run_seed(
     predictions = replace(predictions, facts=replace(predictions.facts, key=key))
     refuse_dependence(predictions.facts)
     write_predictions(path, predictions)
+    drop_states(out_dir, seed)
     return SeedRun(path, seed, False, time.monotonic() - begin)
 
 
@@ -364,15 +365,16 @@ def _fit(
         return _Fitted(submission, False, len(served), counted)
     val = TrainData(dataset, "id_val", fields=fields)
     torch.manual_seed(seed)
-    begin = time.monotonic()
     max_gflop = options.budget.max_gflop
+    key = run_key(submission, dataset, seed=seed, options=options)
+    states = states_folder(out_dir, seed, key, options.budget)
     with (
-        FileRunLog(out_dir / f"seed-{seed}.log.jsonl") as log,
+        FileRunLog(out_dir / f"seed-{seed}.log.jsonl", states) as log,
         training_counter(max_gflop) as flops,
     ):
         with _guarded("fit", card, seed, out_dir):
             method = submission.fit(served, val, seed=seed, budget=options.budget, log=log)
-        wall = time.monotonic() - begin
+        wall = log.seconds
         counted = {
             "real": served.images_served,
             "generated": log.generated,

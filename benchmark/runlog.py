@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
+
+    from recombine.benchmark.protocol import TrainBudget
 
 
 class FileRunLog:
@@ -25,6 +28,9 @@ class FileRunLog:
     configs : int
         Configurations compared on in-combination validation images.
 
+    checkpoints : Path, optional
+        Folder for the states of unfinished training, where there may be some; see `restore`.
+
     Examples
     --------
     >>> import tempfile, pathlib
@@ -34,12 +40,15 @@ class FileRunLog:
     64
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, checkpoints: Path | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.checkpoints = checkpoints
+        resumes = checkpoints is not None and checkpoints.is_dir() and path.is_file()
+        self._before = path.read_bytes() if resumes else b""
         self.generated = 0
         self.configs = 0
         self._begin = time.monotonic()
-        self._stream = path.open("w", encoding="utf-8", buffering=1)
+        self._stream = path.open("wb", buffering=0)
 
     def __enter__(self) -> Self:
         return self
@@ -97,11 +106,60 @@ class FileRunLog:
         """
         self._write({"event": "scalar", "name": name, "value": _finite(value), "step": int(step)})
 
+    @property
+    def seconds(self) -> float:
+        """Return the seconds logged so far, those before a restored state included."""
+        return time.monotonic() - self._begin
+
+    def state(self) -> dict[str, float]:
+        """Return what was counted and written so far, as plain numbers for `restore`."""
+        counted = {"generated": self.generated, "configs": self.configs}
+        return {**counted, "seconds": self.seconds, "bytes": self._stream.tell()}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Go on from a state of the killed process that wrote this file before.
+
+        Parameters
+        ----------
+        state : Mapping
+            From `state`; what the file held then is written again, later lines are dropped.
+        """
+        self.generated, self.configs = int(state["generated"]), int(state["configs"])
+        self._begin = time.monotonic() - state["seconds"]
+        self._stream.seek(0)
+        self._stream.truncate()
+        self._stream.write(self._before[: int(state["bytes"])])
+
     def _write(self, event: dict[str, Any]) -> None:
-        event["t"] = round(time.monotonic() - self._begin, 3)
-        self._stream.write(json.dumps(event, default=str) + "\n")
+        event["t"] = round(self.seconds, 3)
+        self._stream.write((json.dumps(event, default=str) + "\n").encode())
 
 
 def _finite(value: float) -> float | None:
     value = float(value)
     return value if math.isfinite(value) else None
+
+
+def states_folder(out_dir: Path, seed: int, key: str, budget: TrainBudget) -> Path | None:
+    """Return where a run keeps the states of its unfinished training.
+
+    Parameters
+    ----------
+    out_dir : Path
+        Folder of the run.
+    seed : int
+        Its training seed.
+    key : str
+        Its identity: a run of other code or settings finds nothing.
+    budget : TrainBudget
+        A limit of seconds or operations counts from the beginning, so such runs keep nothing.
+    """
+    if budget.max_seconds is not None or budget.max_gflop is not None:
+        return None
+    return out_dir / f".seed-{seed}.{key[:16]}.states"
+
+
+def drop_states(out_dir: Path, seed: int) -> None:
+    """Remove the states of a finished run, and those that older code left."""
+    for folder in out_dir.glob(f".seed-{seed}.*.states"):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pytest
 import torch
 
 from recombine.baselines import device, load_baseline
-from recombine.baselines.device import OnDevice, device_of, generator_of, placed
+from recombine.baselines.device import OnDevice, compiled, device_of, generator_of, placed
+from recombine.baselines.loop import Schedule
 from recombine.benchmark.protocol import TrainBudget
 from recombine.renderer.errors import ResourceError
 from tests.baselines.drawn_fixture import DrawnData, ListLog
@@ -67,6 +68,45 @@ def test_draws_are_made_where_things_are_made() -> None:
     if torch.cuda.is_available():
         with torch.device("cuda"):
             assert generator_of(3).device.type == "cuda"
+
+
+def test_compiled_networks_learn_the_same_and_are_as_before_afterwards() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+    names, images = list(model.state_dict()), torch.rand(5, 3)
+    plain = torch.autograd.grad(model(images).sum(), list(model.parameters()))
+    with compiled(model, True, backend="eager"):
+        assert model._compiled_call_impl is not None
+        made = torch.autograd.grad(model(images).sum(), list(model.parameters()))
+    assert model._compiled_call_impl is None
+    assert list(model.state_dict()) == names
+    for one, other in zip(plain, made, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_compiling_is_for_cuda_with_triton_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = torch.nn.Linear(1, 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with compiled(model, True):
+        assert model._compiled_call_impl is None
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(device.importlib.util, "find_spec", lambda _: None)
+    with pytest.warns(RuntimeWarning, match="uncompiled"), compiled(model, True):
+        assert model._compiled_call_impl is None
+    with compiled(model, False):
+        assert model._compiled_call_impl is None
+
+
+@pytest.mark.parametrize("name", ["supervised", "autoencoder", "vae-cross-attention", "diet"])
+def test_only_the_gpu_size_compiles(name: str) -> None:
+    def schedules(settings: Any) -> list[Schedule]:
+        values = [getattr(settings, f.name) for f in fields(settings)]
+        return [v for v in values if isinstance(v, Schedule)]
+
+    for size in ("tiny", "cpu", "gpu"):
+        found = schedules(load_baseline(name, size))
+        assert found
+        assert all(schedule.compile == (size == "gpu") for schedule in found)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

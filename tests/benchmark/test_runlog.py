@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from recombine.benchmark.runlog import FileRunLog
+from recombine.benchmark.protocol import TrainBudget
+from recombine.benchmark.runlog import FileRunLog, drop_states, states_folder
 from recombine.renderer.errors import UsageError
 
 
@@ -45,3 +46,40 @@ def test_lines_are_there_while_the_run_goes_on(tmp_path):
 def test_negative_counts_are_refused(tmp_path):
     with FileRunLog(tmp_path / "log.jsonl") as log, pytest.raises(UsageError, match="got -1"):
         log.count_generated(-1)
+
+
+def test_a_resumed_log_goes_on_from_the_state(tmp_path):
+    path, states = tmp_path / "log.jsonl", tmp_path / "states"
+    with FileRunLog(path, states) as log:
+        log.count_generated(3)
+        log.config_tried({}, 0.5)
+        state = log.state()
+        log.scalar("lost", 1.0, 1)
+    states.mkdir()
+    with FileRunLog(path, states) as log:
+        log.scalar("before the state is found", 1.0, 0)
+        log.restore({**state, "seconds": 50.0})
+        log.count_generated(1)
+        assert 50 <= log.seconds < 60
+    assert (log.generated, log.configs) == (4, 1)
+    assert [event["event"] for event in events(path)] == ["config", "end"]
+    assert events(path)[-1]["generated"] == 4
+
+
+def test_without_states_a_log_begins_anew(tmp_path):
+    for _ in range(2):
+        with FileRunLog(tmp_path / "log.jsonl", tmp_path / "states") as log:
+            log.scalar("loss", 1.0, 0)
+    assert len(events(tmp_path / "log.jsonl")) == 2
+
+
+def test_states_belong_to_one_run_and_go_with_it(tmp_path):
+    budget = TrainBudget()
+    kept = [states_folder(tmp_path, seed, key * 16, budget) for seed in (1, 11) for key in "ab"]
+    assert len(set(kept)) == 4
+    for folder in kept:
+        folder.mkdir()
+    drop_states(tmp_path, 1)
+    assert [folder.exists() for folder in kept] == [False, False, True, True]
+    assert states_folder(tmp_path, 1, "key", TrainBudget(max_seconds=1)) is None
+    assert states_folder(tmp_path, 1, "key", TrainBudget(max_gflop=1)) is None
