@@ -16,21 +16,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plot:
-    """Draw a figure from result files alone, as SVG, PDF or PNG.
+    """Draw a figure, or write the table, for a paper from result files alone.
 
+    rows: the board as a figure: ID and OOC with intervals, and rank sets. table: the same as a
+    LaTeX table (booktabs) with gap and cost; one per board.
     scatter: OOC against ID accuracy with both intervals. compute: OOC accuracy against operations
     per image, the whole search curve. data: accuracy against training images for entries scored
     at several sizes, with the area under the curve. cells: heat map of one entry.
+    Equal results give equal bytes.
 
     Example: recombine plot scatter runs/results --out scatter.pdf
     """
 
-    kind: Annotated[Literal["scatter", "compute", "data", "cells"], tyro.conf.Positional]
+    kind: Annotated[
+        Literal["rows", "table", "scatter", "compute", "data", "cells"], tyro.conf.Positional
+    ]
     """Which figure."""
     results: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Result files, or folders of them."""
     out: Path
-    """File to write; its suffix (.svg, .pdf, .png) is the format."""
+    """File to write; its suffix (.svg, .pdf, .png; .tex for the table) is the format."""
     json: bool = False
     """Print JSON."""
 
@@ -39,12 +44,25 @@ class Plot:
         from recombine.leaderboard import plots
         from recombine.renderer.errors import UsageError
 
-        if self.out.suffix not in plots.FORMATS:
+        formats = (".tex",) if self.kind == "table" else plots.FORMATS
+        if self.out.suffix not in formats:
             raise UsageError(
-                f"--out: expected a file name that ends in {', '.join(plots.FORMATS)}; "
+                f"--out: expected a file name that ends in {', '.join(formats)}; "
                 f"got {self.out.name!r}"
             )
-        results = self._load()
+        results = self._write_board() if self.kind in ("rows", "table") else self._draw()
+        if self.json:
+            say.emit({"figure": str(self.out), "results": [r.result_id for r in results]})
+        else:
+            say.line(f"{self.out}: {self.kind} of {len(results)} results")
+        return 0
+
+    def _draw(self) -> list[Result]:
+        from recombine.benchmark.result import Result
+        from recombine.leaderboard import plots
+        from recombine.renderer.errors import UsageError
+
+        results = [Result.load(file) for file in self._files()]
         if self.kind == "cells":
             if len(results) != 1:
                 raise UsageError(f"plot cells: expected one result file; got {len(results)}")
@@ -53,14 +71,30 @@ class Plot:
             draw = {"scatter": plots.scatter, "compute": plots.compute, "data": plots.data}
             figure = draw[self.kind](results)
         plots.save(figure, self.out)
-        if self.json:
-            say.emit({"figure": str(self.out), "results": [r.result_id for r in results]})
-        else:
-            say.line(f"{self.out}: {self.kind} of {len(results)} results")
-        return 0
+        return results
 
-    def _load(self) -> list[Result]:
-        from recombine.benchmark.result import Result
+    def _write_board(self) -> list[Result]:
+        """Write what needs rank sets; every file is checked as for a build of the site."""
+        from recombine.leaderboard import latex, plots
+        from recombine.leaderboard.board import rank_board
+        from recombine.leaderboard.entries import load_boards
+        from recombine.leaderboard.plots_rows import rows
+        from recombine.renderer.atomic import write_bytes
+        from recombine.renderer.errors import UsageError
+
+        boards = [rank_board(board) for board in load_boards(self._files())]
+        if self.kind == "table":
+            write_bytes(self.out, latex.table(boards).encode())
+        elif len(boards) > 1:
+            raise UsageError(
+                f"plot rows: expected results of one board, got {len(boards)}; results of other "
+                "data or metric versions need a figure of their own"
+            )
+        else:
+            plots.save(rows(boards[0]), self.out)
+        return [entry.result for ranked in boards for entry in ranked.board.entries]
+
+    def _files(self) -> list[Path]:
         from recombine.renderer.errors import UsageError
 
         files = [
@@ -73,4 +107,4 @@ class Plot:
                 "plot: expected result files (*.json), found none. "
                 "Make some with `recombine score`."
             )
-        return [Result.load(file) for file in files]
+        return files

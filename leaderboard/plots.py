@@ -14,7 +14,7 @@ import numpy as np
 
 from recombine.benchmark import stats
 from recombine.benchmark.curves import data_curves
-from recombine.leaderboard.numbers import DASH, TIMES
+from recombine.leaderboard.numbers import DASH, TIMES, short
 from recombine.renderer.atomic import replacing
 from recombine.renderer.errors import InvalidInputError, ResourceError, UsageError
 
@@ -66,7 +66,7 @@ def scatter(results: Sequence[Result]) -> Figure:
         On the diagonal new combinations are as easy as seen ones.
     """
     _require_one_dataset(results)
-    with styled() as figure:
+    with styled(_size(len(results))) as figure:
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color="#9aa2ab", linewidth=1)
         axes.annotate("no gap", (0.13, 0.17), color="#69727d", rotation=45)
@@ -89,7 +89,7 @@ def scatter(results: Sequence[Result]) -> Figure:
         axes.set_aspect("equal")
         axes.set_xlabel("ID joint slot accuracy")
         axes.set_ylabel("OOC joint slot accuracy")
-        _legend(axes)
+        _legend(figure)
     return figure
 
 
@@ -113,7 +113,7 @@ def compute(results: Sequence[Result]) -> Figure:
             "plot compute: expected entries with counted operations, got none; an entry's "
             "compute card says why"
         )
-    with styled() as figure:
+    with styled(_size(len(counted))) as figure:
         axes = figure.add_subplot()
         for result, look in zip(counted, looks(), strict=False):
             curve = result.compute_curve
@@ -126,6 +126,8 @@ def compute(results: Sequence[Result]) -> Figure:
                 **look,
             )
         _finish(axes, counted[0].scores.ooc_test.chance, "GFLOP per image, search included")
+        _plain_ticks(axes)
+        _legend(figure)
     return figure
 
 
@@ -150,7 +152,7 @@ def data(results: Sequence[Result]) -> Figure:
             "plot data: expected an entry that was scored at two or more numbers of training "
             "images, got none; score with several training set sizes into one folder"
         )
-    with styled() as figure:
+    with styled(_size(2 * len(curves))) as figure:
         axes = figure.add_subplot()
         for curve, look in zip(curves, looks(), strict=False):
             _data_lines(axes, curve, look)
@@ -159,6 +161,7 @@ def data(results: Sequence[Result]) -> Figure:
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.minorticks_off()
         axes.set_ylabel("joint slot accuracy: OOC filled, ID open")
+        _legend(figure)
     return figure
 
 
@@ -272,11 +275,16 @@ def looks() -> Iterator[dict[str, Any]]:
         yield {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.3}
 
 
+def literal(text: str) -> str:
+    """Return text that is drawn as it is: a name with dollar signs is no formula."""
+    return text.replace("$", r"\$")
+
+
 def _label(result: Result, *, searching: bool = False) -> str:
     inference = result.method.inference.removesuffix("search").removesuffix("+") or "direct"
     kind = f"{inference} and search" if searching else result.method.inference
     marked = "" if len(result.seeds) >= 5 else f", {len(result.seeds)} seeds"
-    return f"{result.method.name} ({kind}{marked})"
+    return f"{literal(result.method.name)} ({kind}{marked})"
 
 
 def _one_per_curve(results: Sequence[Result]) -> list[Result]:
@@ -323,7 +331,6 @@ def _finish(axes: Axes, chance: float, label: str) -> None:
     axes.set_xlabel(f"{label} (log scale)")
     axes.set_ylabel("OOC joint slot accuracy")
     _unit(axes.set_ylim)
-    _legend(axes)
 
 
 def _unit(*limits: Any) -> None:
@@ -331,8 +338,22 @@ def _unit(*limits: Any) -> None:
         limit(-0.03, 1.03)
 
 
-def _legend(axes: Axes) -> None:
-    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0)
+def _plain_ticks(axes: Axes) -> None:
+    """Mark 1, 2 and 5 of every decade in plain numbers: a curve may span less than a decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _legend(figure: Figure) -> None:
+    figure.legend(loc="outside lower left")
+
+
+def _size(lines: int) -> tuple[float, float]:
+    """Return inches: two thirds of a page's width, and a legend of so many lines below."""
+    return 4.4, 3.3 + 0.17 * lines
 
 
 def _cell_table(result: Result) -> dict[tuple[str, ...], tuple[float, bool]]:

@@ -32,12 +32,21 @@ def test_plot_writes_the_figure_and_says_so(
     assert len(json.loads(capsys.readouterr().out)["results"]) == 1
 
 
+def test_the_board_becomes_a_figure_and_a_table(results: Path, tmp_path: Path) -> None:
+    figure, table = tmp_path / "rows.svg", tmp_path / "board.tex"
+    assert main(["plot", "rows", str(results), "--out", str(figure)]) == 0
+    assert "rank set" in figure.read_text()
+    assert main(["plot", "table", str(results), "--out", str(table)]) == 0
+    assert table.read_text().count("Pixels") == 1
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
         (["scatter", "RESULTS", "--out", "a.jpg"], ".svg, .pdf, .png"),
         (["scatter", "EMPTY", "--out", "a.svg"], "recombine score"),
         (["cells", "RESULTS", "--out", "a.svg"], "one result file; got 2"),
+        (["table", "RESULTS", "--out", "a.svg"], ".tex"),
     ],
 )
 def test_bad_requests_are_one_line(

@@ -32,7 +32,8 @@ def at_sizes(entry="autoencoder", sizes=(128, 256, 512)):
 
 
 def labels(axes):
-    return [text.get_text() for text in axes.get_legend().get_texts()]
+    (legend,) = axes.figure.legends
+    return [text.get_text() for text in legend.get_texts()]
 
 
 def test_scatter_has_every_entry_at_its_scores(board):
@@ -134,6 +135,12 @@ def test_files_are_of_their_format_and_reproducible(board, suffix, tmp_path):
         assert (image < 128).mean() > 0.001
     else:
         assert paths[0].read_bytes().startswith(b"%PDF")
+
+
+def test_a_name_is_no_formula(tmp_path):
+    odd = sample(0, method={"name": r"a $\frac$ b"})
+    plots.save(plots.scatter([odd]), tmp_path / "a.svg")
+    assert r"a $\frac$ b" in "".join(ET.parse(tmp_path / "a.svg").getroot().itertext())
 
 
 def test_other_formats_are_refused(board, tmp_path):
