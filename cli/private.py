@@ -27,7 +27,9 @@ class Private:
     result comes from `recombine score` on the season's data: the method is trained here, and no
     image leaves this machine before the end, since training images show what they lack.
     reveal: end the season and publish the key.
-    audit: check log, signatures, commitments and limits, from public files alone.
+    audit: check log, signatures, commitments and limits, from public files alone; after the end
+    also that combinations, labels and seeds follow from the key. With --out: write what the
+    images can be rendered from again.
 
     Publish `season.json` and `log.jsonl` after every step, and the printed head where you cannot
     change it. Needs the library cryptography.
@@ -55,6 +57,8 @@ class Private:
     """Result file on the season's data."""
     head: str = ""
     """A published head that the log must contain, for `audit`."""
+    out: Path | None = None
+    """New folder for what a revealed season is rendered from, for `audit`."""
     json: bool = False
     """Print JSON."""
 
@@ -81,9 +85,8 @@ class Private:
         name = self.folder.absolute().name
         season = open_season(self.folder, name, recipe, _now())
         data = str(season.split.parent / "data")
-        keys = ["--split", str(season.split), "--season-key", str(season.seeds)]
         commands = [
-            shlex.join(["recombine", "render", *recipe.options(), *keys, "--out", data]),
+            _render_command(season),
             shlex.join(["recombine", "private", "open", str(self.folder), "--data", data]),
         ]
         if not self.json:
@@ -104,7 +107,7 @@ class Private:
         answer = score_privately(season, self.team, result, _now())
         if not self.json:
             say.line(f"OOC {answer['ooc']} %, ID {answer['id']} %, gap {answer['gap']} points")
-            say.line(f"{answer['left']} scorings of {self.team} left")
+            say.line(f"scorings that {self.team} has left: {answer['left']}")
         return self._say_head(season, {"answer": answer})
 
     def _reveal(self) -> int:
@@ -116,7 +119,7 @@ class Private:
 
     def _audit(self) -> int:
         from recombine.leaderboard.audit import audit
-        from recombine.leaderboard.season import Season
+        from recombine.leaderboard.season import Season, write_revealed
 
         season = Season(self.folder)
         dataset = None if self.data is None else self._dataset()
@@ -127,6 +130,11 @@ class Private:
         else:
             rows = [(one.claim, "holds" if one.holds else "FAILS") for one in found]
             say.table(f"season {self.folder}", ("claim", "outcome"), rows)
+        if self.out is not None:
+            command = _render_command(write_revealed(season, self.out))
+            if not self.json:
+                say.line("the same images again, for `private audit --data`:")
+                say.line(f"  {command}")
         return 5 if failed else 0
 
     def _dataset(self) -> Dataset:
@@ -146,6 +154,12 @@ class Private:
         else:
             say.line(f"head of the log, to be published: {head}")
         return 0
+
+
+def _render_command(season: Season) -> str:
+    keys = ["--split", str(season.split), "--season-key", str(season.seeds)]
+    out = str(season.split.parent / "data")
+    return shlex.join(["recombine", "render", *season.terms.recipe.options(), *keys, "--out", out])
 
 
 def _now() -> str:

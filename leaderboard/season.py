@@ -146,15 +146,7 @@ def open_season(
     terms = draw_terms(
         name, recipe, time, key, Ed25519Signer(derive(key, "signing")).public_key
     ).model_dump(mode="json")
-    private = folder / "secret"
-    private.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for path, content in (
-        (private / "key", key.hex().encode()),
-        (season.seeds, seeds_key(key)),
-        (season.split, secret_split(key, recipe.load().schema).encode()),
-    ):
-        write_bytes(path, content)
-        path.chmod(0o600)
+    _write_secrets(season, key, recipe)
     write_json(folder / "season.json", terms)
     append(season.log, "open", terms, time, season.signer())
     return season
@@ -240,7 +232,8 @@ def score_privately(season: Season, team: str, result: Result, time: str) -> dic
         answer = found[0] if found else {"attempt": attempt, "scores": rounded(result)}
         if not found:
             append(season.log, "answer", answer, time, season.signer())
-    return {**answer["scores"], "left": MAX_SCORINGS - attempt["number"]}
+        used = sum(line.body["team"] == team for line in _events(season, "attempt"))
+    return {**answer["scores"], "left": MAX_SCORINGS - used}
 
 
 def rounded(result: Result) -> dict[str, Any]:
@@ -295,6 +288,50 @@ def reveal(season: Season, dataset: SeasonData, time: str) -> Line:
     _require_committed(season, dataset)
     body = {"key": season.key().hex(), "split": season.split.read_text(), "root": dataset.root}
     return append(season.log, "reveal", body, time, season.signer())
+
+
+def write_revealed(season: Season, out: Path) -> Season:
+    """Write what a revealed season is rendered from, for anyone who wants to render it again.
+
+    Parameters
+    ----------
+    season : Season
+        Revealed; its public files are enough.
+    out : Path
+        Folder that gets a copy of the season with its secrets.
+
+    Returns
+    -------
+    Season
+        The copy; its ``split`` and ``seeds`` are there.
+
+    Raises
+    ------
+    UsageError
+        When the season is not revealed.
+    """
+    found = _events(season, "reveal")
+    if not found:
+        raise UsageError(
+            f"{season.folder}: expected a revealed season, got an open one; wait for its end"
+        )
+    key = bytes.fromhex(found[0].body["key"])
+    copy = Season(out)
+    write_json(out / "season.json", season.terms.model_dump(mode="json"))
+    _write_secrets(copy, key, season.terms.recipe)
+    return copy
+
+
+def _write_secrets(season: Season, key: bytes, recipe: Recipe) -> None:
+    private = season.folder / "secret"
+    private.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for path, content in (
+        (private / "key", key.hex().encode()),
+        (season.seeds, seeds_key(key)),
+        (season.split, secret_split(key, recipe.load().schema).encode()),
+    ):
+        write_bytes(path, content)
+        path.chmod(0o600)
 
 
 def _images(key: bytes, root: str) -> str:

@@ -75,6 +75,17 @@ def test_a_season_from_start_to_audit(tmp_path, capsys, monkeypatch):
     found = call(capsys, "audit", season, "--data", "x", "--head", scored["head"])
     assert all(found.values())
     assert len(found) == 15
+    again = tmp_path / "again"
+    call(capsys, "audit", season, "--out", again)
+    command = f"{render}".replace(str(season), str(again))
+    assert Planned(command).plan.digest() == data.plan.digest(), "anyone can render it again"
+
+
+def test_an_open_season_reveals_nothing(tmp_path, capsys):
+    call(capsys, "open", tmp_path / "s")
+    assert main(["private", "audit", str(tmp_path / "s"), "--out", str(tmp_path / "o")]) == 2
+    assert "wait for its end" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
 
 
 def test_missing_options_are_usage_errors(tmp_path, capsys):

@@ -164,6 +164,9 @@ def test_equal_predictions_get_the_same_answer_for_free(season):
     first = score_privately(season, "team-a", result(), T)
     assert score_privately(season, "team-a", result(), T) == first
     assert len(season.lines()) == 4
+    more = score_privately(season, "team-a", result(tag=1), T)
+    again = score_privately(season, "team-a", result(), T)
+    assert more["left"] == again["left"] == MAX_SCORINGS - 2
 
 
 def test_the_eleventh_scoring_is_refused(season, monkeypatch):
