@@ -1,4 +1,4 @@
-"""An append-only log: every line holds the hash of the one before and a signature.
+"""An append-only log: every line holds the hash of the one before and perhaps a signature.
 
 Editing, deleting, inserting and reordering lines is found by anyone who reads the file. Cutting
 lines off its end is not visible from the file alone: publish its head (``head_of``), for example
@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 START = "0" * 64
 FIELDS = {"index", "previous", "time", "event", "body", "hash", "signature"}
 MAX_BYTES = 64 * 2**20
+SIGNATURE = re.compile(r"([0-9a-f]{128})?")
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Line:
     hash : str
         SHA-256 of all of the above.
     signature : str
-        Of the hash, hexadecimal.
+        Of the hash, hexadecimal; empty in a log that nobody signs.
     """
 
     index: int
@@ -60,7 +62,9 @@ class Line:
     signature: str
 
 
-def append(path: Path, event: str, body: Mapping[str, Any], time: str, signer: Signer) -> Line:
+def append(
+    path: Path, event: str, body: Mapping[str, Any], time: str, signer: Signer | None
+) -> Line:
     """Add one line; a crash leaves the log with it or without it.
 
     Parameters
@@ -73,8 +77,8 @@ def append(path: Path, event: str, body: Mapping[str, Any], time: str, signer: S
         Plain, finite JSON values.
     time : str
         UTC, given by the caller.
-    signer : Signer
-        Its public key must have signed the whole log.
+    signer : Signer, optional
+        Its public key must have signed the whole log; None for a log without signatures.
 
     Returns
     -------
@@ -89,7 +93,8 @@ def append(path: Path, event: str, body: Mapping[str, Any], time: str, signer: S
     with locked(path):
         for left in path.parent.glob(f".{path.name}.*.tmp"):  # of a writer that was killed
             left.unlink(missing_ok=True)
-        lines = read_chain(path, signer.public_key) if path.exists() else []
+        key = signer.public_key if signer else None
+        lines = read_chain(path, key) if path.exists() else []
         content: dict[str, Any] = {
             "index": len(lines),
             "previous": lines[-1].hash if lines else START,
@@ -98,22 +103,22 @@ def append(path: Path, event: str, body: Mapping[str, Any], time: str, signer: S
             "body": dict(body),
         }
         digest = hashlib.sha256(_canonical(content)).hexdigest()
-        signature = signer.sign(bytes.fromhex(digest)).hex()
+        signature = signer.sign(bytes.fromhex(digest)).hex() if signer else ""
         line = Line(**content, hash=digest, signature=signature)
         before = path.read_bytes() if path.exists() else b""
         write_bytes(path, before + _canonical(line.__dict__) + b"\n")
     return line
 
 
-def read_chain(path: Path, public_key: bytes, head: str = "") -> list[Line]:
+def read_chain(path: Path, public_key: bytes | None, head: str = "") -> list[Line]:
     """Read a log and check every line of it.
 
     Parameters
     ----------
     path : Path
         The log.
-    public_key : bytes
-        Whose signatures it must carry.
+    public_key : bytes, optional
+        Whose signatures it must carry; with None no line may carry one.
     head : str
         A published ``head_of`` that the log must contain; finds lines cut off its end.
 
@@ -139,10 +144,13 @@ def read_chain(path: Path, public_key: bytes, head: str = "") -> list[Line]:
         raise _broken(path, content.count(b"\n"), "a whole line", "a part of one")
     lines: list[Line] = []
     for index, raw in enumerate(content.split(b"\n")[:-1]):
-        lines.append(_line(path, index, raw, lines[-1].hash if lines else START))
-        verify_signature(
-            public_key, bytes.fromhex(lines[-1].signature), bytes.fromhex(lines[-1].hash)
-        )
+        line = _line(path, index, raw, lines[-1].hash if lines else START)
+        lines.append(line)
+        if bool(line.signature) != bool(public_key):
+            expected = "a signature" if public_key else "no signature without a key to check it"
+            raise _broken(path, index, expected, "one" if line.signature else "none")
+        if public_key:
+            verify_signature(public_key, bytes.fromhex(line.signature), bytes.fromhex(line.hash))
     if head and head not in {head_of([*lines[: i + 1]]) for i in range(len(lines))}:
         raise _broken(path, len(lines), f"the published head {head[:20]}", "a log without it")
     return lines
@@ -202,11 +210,7 @@ def _line(path: Path, index: int, raw: bytes, previous: str) -> Line:
     if plain["index"] != index or plain["previous"] != previous:
         raise _broken(path, index, f"the line after {previous[:12]}", "another one")
     signature = plain["signature"]
-    if (
-        not isinstance(signature, str)
-        or len(signature) != 128
-        or set(signature) - set("0123456789abcdef")
-    ):
+    if not isinstance(signature, str) or not SIGNATURE.fullmatch(signature):
         raise _broken(path, index, "a signature", "none")
     return Line(**plain)
 

@@ -188,3 +188,24 @@ def test_kill_9_leaves_a_whole_log(tmp_path):
         assert len(read_chain(path, Marker.public_key)) >= before + 3
     append(path, "after", {}, "t", Marker())
     assert [p for p in tmp_path.iterdir() if p.suffix == ".tmp"] == []
+
+
+def test_a_log_without_signatures_is_chained_all_the_same(tmp_path):
+    path = tmp_path / "log"
+    lines = [append(path, "event", {"i": i}, "2026-01-01", None) for i in range(3)]
+    assert read_chain(path, None) == lines
+    assert {line.signature for line in lines} == {""}
+    raw = path.read_bytes().split(b"\n")
+    for broken in (raw[1:], [raw[0], *raw[2:]], [raw[1], raw[0], *raw[2:]]):
+        path.write_bytes(b"\n".join(broken))
+        with pytest.raises(IntegrityError):
+            read_chain(path, None)
+
+
+def test_a_signed_and_an_unsigned_log_do_not_mix(tmp_path):
+    write(tmp_path / "signed", 1)
+    with pytest.raises(IntegrityError, match="without a key"):
+        append(tmp_path / "signed", "event", {}, "2026-01-02", None)
+    append(tmp_path / "plain", "event", {}, "2026-01-01", None)
+    with pytest.raises(IntegrityError, match="expected a signature at line 0, got none"):
+        append(tmp_path / "plain", "event", {}, "2026-01-02", Marker())
