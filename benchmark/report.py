@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from recombine.benchmark.result_artifacts import Artifacts, Prediction
+from recombine.benchmark.identity import flat
+from recombine.benchmark.result_artifacts import MAX_TRIED, Artifacts, Prediction, Tried
 from recombine.benchmark.result_further import Sources
 from recombine.benchmark.result_parts import (
     Check,
@@ -35,6 +36,8 @@ REFERENCE_GFLOP = 3.64
 CHANGE_LIMIT = 1e-3
 """Rounding changes slots by about 1e-6, batch statistics by 5e-2 and more."""
 
+MAX_LINE = 2_000
+"""Of a log, in characters; a longer one is no list of settings."""
 COSTS = ("gflop_per_image", "seconds_per_image", "peak_rss_bytes", "params")
 TRAINING = (
     "real_images_seen",
@@ -334,6 +337,41 @@ def artifacts_of(paths: Sequence[Path], facts: Sequence[RunFacts]) -> Artifacts:
             for path, one in zip(paths, facts, strict=True)
         )
     )
+
+
+def configurations_of(paths: Sequence[Path], facts: Sequence[RunFacts]) -> tuple[Tried, ...]:
+    """Return the configurations that the training logs beside the predictions list.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Predictions, one per seed.
+    facts : sequence of RunFacts
+        In the same order.
+
+    Returns
+    -------
+    tuple of Tried
+        The first ones, in the order in which they were tried; lines of another form are left out.
+    """
+    found: list[Tried] = []
+    for path, one in zip(paths, facts, strict=True):
+        log = path.with_suffix(".log.jsonl")
+        for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else ():
+            found += _tried(line, one.seed)
+    return tuple(found[:MAX_TRIED])
+
+
+def _tried(line: str, seed: int) -> list[Tried]:
+    """Read one line of a log: a configuration, or nothing."""
+    try:
+        event = json.loads(line[:MAX_LINE])
+        if event["event"] != "config":
+            return []
+        settings = flat(event["config"])
+        return [Tried(seed=seed, settings=settings, score=event["score"])]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
 
 
 def _latencies(timings: Sequence[Sequence[Mapping[str, Any]]], steps: int) -> tuple[Latency, ...]:

@@ -25,7 +25,7 @@ from recombine.benchmark.result_parts import (
 
 MAX_PICTURE = 100_000
 MOST_IMAGES = 8
-MOST_TRIED = 200
+MAX_TRIED = 200
 
 
 class Prediction(Strict):
@@ -96,7 +96,7 @@ class Artifacts(Strict):
 
     predictions: tuple[Prediction, ...]
     examples: Examples | None = None
-    configurations: Annotated[tuple[Tried, ...], Field(max_length=MOST_TRIED)] = ()
+    configurations: Annotated[tuple[Tried, ...], Field(max_length=MAX_TRIED)] = ()
     """The first ones that the training logs list; ``Training.configs_tried`` counts them all."""
 
     @model_serializer(mode="wrap")

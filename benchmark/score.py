@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from recombine.benchmark import report, score_further, stats, tables
-from recombine.benchmark.worst import keep_examples
 from recombine.benchmark.grid import GridEvent, Job, run_grid
 from recombine.benchmark.harness import RunOptions, readout_indices, scored_indices
 from recombine.benchmark.loading import load_learner
@@ -28,6 +27,7 @@ from recombine.benchmark.result_parts import Readout as ReadoutPart
 from recombine.benchmark.score_identifiability import decoder_part, identifiability_part
 from recombine.benchmark.score_readouts import readout_variants
 from recombine.benchmark.score_views import View, readable_steps, view_of
+from recombine.benchmark.worst import keep_examples
 from recombine.renderer.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -324,10 +324,14 @@ def _artifacts(
     evidence: _Evidence, made: _Made, entry: str, right: Bool[Array, "seeds images"]
 ) -> Artifacts:
     """Return the files behind a result, and write the picture of its worst images."""
-    first, readout = evidence.views[0], evidence.readouts[0]
-    kept = made.examples and keep_examples(made.examples, entry, first, readout, right)
     facts = [view.run.facts for view in evidence.views]
-    return report.artifacts_of(made.files, facts).model_copy(update={"examples": kept})
+    more: dict[str, Any] = {}
+    if made.examples is not None:
+        first, readout = evidence.views[0], evidence.readouts[0]
+        more["examples"] = keep_examples(made.examples, entry, first, readout, right)
+    if made.trust == "witnessed":
+        more["configurations"] = report.configurations_of(made.files, facts)
+    return report.artifacts_of(made.files, facts).model_copy(update=more)
 
 
 def _further(

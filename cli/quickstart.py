@@ -37,7 +37,7 @@ class Quickstart:
     seeds: int = 3
     """Training seeds; 5 for a claim, 3 for a sketch."""
     size: str = "cpu"
-    """Size of the baselines: tiny or cpu."""
+    """Size of the baselines: tiny (seconds), cpu (minutes) or gpu (hours of one CUDA GPU)."""
     steps: tuple[int, ...] = (0, 1, 3, 10, 30)
     """Search steps at which the autoencoder is read."""
     readout_labels: int = 512
@@ -49,9 +49,12 @@ class Quickstart:
 
     def run(self) -> int:
         """Run the five steps."""
+        from recombine.cli.submissions import device_name
+
         began = time.monotonic()
+        device = device_name(METHODS[0], self.size)  # a missing one is found before rendering
         data = self._render()
-        results = self._train_and_score(data)
+        results = self._train_and_score(data, device)
         index = self._board()
         if self.json:
             say.emit({"index": str(index), "results": [r.file_name for r in results]})
@@ -79,13 +82,13 @@ class Quickstart:
         self._say(2, f"verify: {run.count('pass')} of {len(run)} checks passed")
         return Dataset(folder)
 
-    def _train_and_score(self, data: Dataset) -> list[Result]:
+    def _train_and_score(self, data: Dataset, device: str) -> list[Result]:
         from recombine.benchmark.grid import Job, run_grid
         from recombine.benchmark.harness import RunOptions
         from recombine.benchmark.score import score
         from recombine.cli.submissions import resolve, save_results, seed_list, watch
 
-        options = RunOptions(steps=self.steps, readout_labels=self.readout_labels)
+        options = RunOptions(steps=self.steps, readout_labels=self.readout_labels, device=device)
         runs = self._folder("runs")
         groups = [
             [
@@ -107,7 +110,8 @@ class Quickstart:
         results: list[Result] = []
         for number in range(len(METHODS)):
             part = finished[number * self.seeds : (number + 1) * self.seeds]
-            results += score([run.path for run in part], data, trust="witnessed")
+            paths, out = [run.path for run in part], self._folder("results")
+            results += score(paths, data, trust="witnessed", examples=out)
         save_results(results, self._folder("results"))
         return results
 

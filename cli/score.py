@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +49,7 @@ class Score:
     seeds: int = 5
     """Training seeds; fewer than 5 mark the entry as a sketch."""
     size: str = "cpu"
-    """Size of a baseline: tiny or cpu."""
+    """Size of a baseline: tiny (seconds), cpu (minutes) or gpu (hours of one CUDA GPU)."""
     steps: tuple[int, ...] = (0, 1, 3, 10, 30, 100)
     """Search steps at which a searching method is read, from 0."""
     readout_labels: int = 1000
@@ -71,11 +71,12 @@ class Score:
 
     def run(self) -> int:
         """Score, save and print."""
-        from recombine.cli.submissions import run_options, save_results, show
+        from recombine.cli.submissions import device_name, run_options, save_results, show
         from recombine.renderer.reader import Dataset
 
         dataset = Dataset(self.data)
         options = run_options(readout_labels=self.readout_labels, full=self.full, steps=self.steps)
+        options = replace(options, device=device_name(self.submission, self.size))
         results = self._given(dataset, options) or self._run(dataset, options)
         paths = save_results(results, self.out)
         if self.json:
@@ -94,7 +95,7 @@ class Score:
         files = given_files(self.submission)
         if not files:
             return []
-        return score_given(files, dataset, options, key=self.key, out=self.out / "runs")
+        return score_given(files, dataset, options, key=self.key, out=self.out)
 
     def _run(self, dataset: Dataset, options: RunOptions) -> list[Result]:
         """Train with every seed, ask, and score."""
@@ -114,6 +115,7 @@ class Score:
                 options=options,
                 workers=self.workers,
                 progress=watch(progress, len(seeds), quiet=self.json),
+                examples=self.out,
             )
 
     def _submission(self) -> AnySubmission:

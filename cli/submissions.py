@@ -44,6 +44,20 @@ def resolve(spec: str, size: str, cache: Path | None) -> Submission:
     return load_learner(spec, names=BASELINES)
 
 
+def device_name(spec: str, size: str) -> str:
+    """Return where a submission answers: a GPU for a baseline of size ``gpu``, else ``"cpu"``.
+
+    Raises
+    ------
+    ResourceError
+        When a GPU is needed and there is none.
+    """
+    from recombine.baselines import BASELINES
+    from recombine.baselines.device import device_of
+
+    return device_of(size).type if spec in BASELINES else "cpu"
+
+
 def seed_list(count: int) -> range:
     """Return the training seeds 0..count-1.
 
@@ -95,9 +109,9 @@ def score_given(
             continue
         indices, secret = scored_indices(dataset, options), load_key(key, dataset)
         found = read_given(path, dataset, indices, options=options, key=secret)
-        kept.append(out / found.facts.card["id"] / f"seed-{found.facts.seed}.safetensors")
+        kept.append(out / "runs" / found.facts.card["id"] / f"seed-{found.facts.seed}.safetensors")
         write_predictions(kept[-1], found)
-    return score(kept, dataset)
+    return score(kept, dataset, examples=out)
 
 
 def watch(progress: say.Progress, total: int, *, quiet: bool) -> Any:

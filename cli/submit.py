@@ -148,7 +148,7 @@ class Review:
         else:
             folders = new_bundles(self.base, self.head, self.max_megabytes * 10**6)
         datasets = {dataset.root: dataset for dataset in map(Dataset, self.data)}
-        found = [rescore(folder, datasets) for folder in folders]
+        found = [rescore(folder, datasets, self.out) for folder in folders]
         paths = save_rescored(found, self.out)
         now = sorted(self.results.glob("*.json"))
         changes = diff(now, [*now, *paths])

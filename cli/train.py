@@ -50,7 +50,7 @@ class Train:
     out: Path = Path("runs/results")
     """Folder for result files."""
     size: str = "cpu"
-    """Size of the baselines: tiny (seconds), cpu (minutes) or gpu."""
+    """Size of the baselines: tiny (seconds), cpu (minutes) or gpu (hours of one CUDA GPU)."""
     seeds: int = 5
     """Training seeds; fewer than 5 mark the entry as a sketch."""
     n: str = "all"
@@ -63,6 +63,9 @@ class Train:
     """ID training images on which readouts are fitted."""
     full: bool = False
     """Also compute the slower parts of a result: more readouts, controls, decoder diagnostics."""
+    patience: int = 0
+    """Supervised rows: stop when the loss on ID validation images has not fallen for so many
+    looks, and keep the best weights; 0 trains to the end."""
     weights: str = ""
     """Local weights of a pretrained backbone: a .safetensors file, or `random`."""
     workers: int = 2
@@ -132,6 +135,13 @@ class Train:
         from recombine.renderer.errors import UsageError
 
         learner = load_baseline(name, self.size, cache_dir=self.out / "runs" / "cache")
+        if self.patience:
+            if not hasattr(learner, "patience"):
+                raise UsageError(
+                    f"--patience: expected a supervised baseline such as supervised; got {name!r}, "
+                    "which has no validation loss to stop on. Leave --patience out."
+                )
+            learner = replace(learner, patience=self.patience)
         if not self.weights:
             return learner
         if not hasattr(learner, "weights"):
@@ -157,7 +167,7 @@ class Train:
             folder = group.jobs[0].out_dir
             write_bytes(folder / "configurations.jsonl", "".join(lines).encode())
             if len(finished) == len(group.jobs):
-                part = score(finished, group.data, trust="witnessed")
+                part = score(finished, group.data, trust="witnessed", examples=self.out)
                 save_results(part, self.out)
                 results += part
         return results

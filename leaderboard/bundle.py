@@ -40,7 +40,7 @@ Path_ = Annotated[
     str,
     StringConstraints(
         pattern=r"^(method\.json|result-[a-z0-9-]{1,90}\.json|"
-        r"predictions/[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.safetensors)$"
+        r"[a-z0-9-]{1,120}\.examples\.png|predictions/[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.safetensors)$"
     ),
 ]
 
@@ -147,12 +147,17 @@ def write_bundle(
     IntegrityError
         When a file is damaged.
     """
-    loaded = [load_entry(path).result for path in results]
+    entries = [load_entry(path) for path in results]
+    loaded = [entry.result for entry in entries]
     first = _same_method(loaded)
     staging = out / f".{first.method.id}.tmp"
     shutil.rmtree(staging, ignore_errors=True)
     for result in loaded:
         result.save(staging / f"result-{result.method.entry}.json")
+    for entry in entries:
+        kept = entry.result.artifacts.examples
+        if kept is not None and entry.picture:
+            write_bytes(staging / kept.file, entry.picture)
     for one in first.artifacts.predictions:
         if one.sha256 not in predictions:
             raise InvalidInputError(
@@ -260,9 +265,12 @@ def _same_method(results: Sequence[Result]) -> Result:
         raise InvalidInputError("write_bundle: expected at least one result file, got none")
     first = results[0]
     for other in results[1:]:
-        shared = ("data", "artifacts", "seeds", "training")
-        if first.method.id != other.method.id or any(
-            getattr(first, name) != getattr(other, name) for name in shared
+        shared = ("data", "seeds", "training")
+        differ = first.artifacts.predictions != other.artifacts.predictions
+        if (
+            first.method.id != other.method.id
+            or differ
+            or any(getattr(first, name) != getattr(other, name) for name in shared)
         ):
             raise InvalidInputError(
                 f"write_bundle: expected results of one method from the same runs, got "
@@ -334,6 +342,13 @@ def _check_claims(folder: Path, manifest: Manifest, results: Sequence[Result]) -
         raise InvalidInputError(
             f"{folder}: expected manifest and results of one method and dataset, got "
             f"{stated} and {first.method.id} on {data.dataset}; write the bundle again"
+        )
+    pictures = {one.artifacts.examples.file for one in results if one.artifacts.examples}
+    strange = {one.path for one in manifest.files if one.path.endswith(".png")} - pictures
+    if strange:
+        raise InvalidInputError(
+            f"{folder}: expected no pictures but those that its results name, got "
+            f"{sorted(strange)[:3]}; write the bundle again"
         )
     named = sorted(one.sha256 for one in first.artifacts.predictions)
     held = sorted(one.sha256 for one in manifest.files if one.path.startswith("predictions/"))

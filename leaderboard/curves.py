@@ -23,6 +23,7 @@ TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LINE_HEIGHT = 15.0
 APART = 0.016
 LABELLED = 24
+LABEL_APART = 0.09
 COMPUTE = "GFLOP per image, search included (log scale)"
 LETTER_SHARE = 0.0115
 """Width of one letter of a label as a share of the figure at its usual size, for collisions."""
@@ -100,6 +101,7 @@ def search_figure(
     outside: Sequence[Mark],
     chance: float | None,
     title: str,
+    costs: Sequence[float | None] = (),
 ) -> Markup:
     """Draw accuracy against the number of search steps of one entry.
 
@@ -113,6 +115,8 @@ def search_figure(
         Where the chance line stands.
     title : str
         Accessible name.
+    costs : sequence of float or None
+        GFLOP per image at every step count, written below it; nothing where not counted.
 
     Returns
     -------
@@ -120,16 +124,68 @@ def search_figure(
         Both curves with their intervals.
     """
     places = [_inner(i / max(1, len(steps) - 1)) for i in range(len(steps))]
-    parts = _frame(chance)
-    parts += [_tick(percent(x), str(step)) for x, step in zip(places, steps, strict=True)]
-    parts.append(_axis_title("search steps"))
+    parts = [_tick(percent(x), str(step)) for x, step in zip(places, steps, strict=True)]
+    known = bool(costs) and None not in costs
+    for x, cost in zip(places, costs if known else (), strict=False):
+        y, text = BOTTOM + 33, numbers.short(cost or 0.0)
+        parts.append(
+            node("text", x=percent(x), y=y, text_anchor="middle", class_="small", text=text)
+        )
+    parts.append(
+        _axis_title("search steps; below, GFLOP per image" if known else "search steps", known)
+    )
+    parts += _both(places, inside, outside)
+    height = HEIGHT + (LINE_HEIGHT if known else 0)
+    return figure([*_frame(chance), *parts], title=title, height=height, css="plot-wide")
+
+
+def size_figure(
+    sizes: Sequence[int],
+    inside: Sequence[Mark],
+    outside: Sequence[Mark],
+    chance: float | None,
+    title: str,
+) -> Markup:
+    """Draw accuracy against the number of training images, on a logarithmic axis.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Ascending and positive, at least two.
+    inside, outside : sequence of Mark
+        ID and OOC at every size.
+    chance : float, optional
+        Where the chance line stands.
+    title : str
+        Accessible name.
+
+    Returns
+    -------
+    Markup
+        Both curves with their intervals; sizes that stand close together share a label.
+    """
+    low, high = math.log(sizes[0]), math.log(sizes[-1])
+    places = [_inner((math.log(size) - low) / (high - low)) for size in sizes]
+    parts, last = [], -1.0
+    for x, size in zip(places, sizes, strict=True):
+        if x - last >= LABEL_APART:
+            parts.append(_tick(percent(x), numbers.count(size)))
+            last = x
+    parts.append(_axis_title("training images (log scale)"))
+    parts += _both(places, inside, outside)
+    return figure([*_frame(chance), *parts], title=title, height=HEIGHT, css="plot-wide")
+
+
+def _both(places: Sequence[float], inside: Sequence[Mark], outside: Sequence[Mark]) -> list[Markup]:
+    """Draw the ID and the OOC curve with their intervals, a little beside each other."""
+    parts = []
     for marks, css, shift in ((inside, "id", -0.006), (outside, "ooc", 0.006)):
         line = [(x + shift, _height(m.value)) for x, m in zip(places, marks, strict=True)]
         parts += segments(line, f"curve curve-{css}")
-        for (x, y), mark in zip(line, marks, strict=True):
-            parts += _whisker(x, mark.interval, css)
+        for (x, y), one in zip(line, marks, strict=True):
+            parts += _whisker(x, one.interval, css)
             parts.append(_point(x, y, css))
-    return figure(parts, title=title, height=HEIGHT, css="plot-wide")
+    return parts
 
 
 def _inner(share: float) -> float:
@@ -144,8 +200,10 @@ def _tick(x: str, text: str) -> Markup:
     return node("text", x=x, y=BOTTOM + 18, text_anchor="middle", text=text)
 
 
-def _axis_title(text: str) -> Markup:
-    return node("text", x="53%", y=BOTTOM + 42, text_anchor="middle", text=text)
+def _axis_title(text: str, second: bool = False) -> Markup:
+    """Write below one row of tick labels, or below two."""
+    y = BOTTOM + 42 + (LINE_HEIGHT if second else 0)
+    return node("text", x="53%", y=y, text_anchor="middle", text=text)
 
 
 def _frame(chance: float | None) -> list[Markup]:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import re
-import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recombine.benchmark import stats
-from recombine.leaderboard import numbers
+from recombine.leaderboard import commands, numbers
 from recombine.leaderboard.charts import Mark, heat_map, shares, strip
 from recombine.leaderboard.curves import search_figure
 from recombine.leaderboard.entries import cell_scores
 from recombine.leaderboard.numbers import TIMES
+from recombine.leaderboard.pictures import gallery
+from recombine.leaderboard.sizes import Family
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
     from recombine.leaderboard.board import Row
     from recombine.leaderboard.entries import BoardKey, Entry
+    from recombine.leaderboard.pictures import Shown
 
 PARTS = ("training runs", "combinations", "both together")
 METRICS = {
@@ -69,11 +71,14 @@ class Detail:
         The board.
     successor : Entry, optional
         The newer entry that took its row.
+    family : Family
+        The same method on training sets of other sizes; the entry itself is one of them.
     """
 
     row: Row
     board: BoardKey
     successor: Entry | None = None
+    family: Family = field(default_factory=Family)
 
     @property
     def result(self) -> dict[str, Any]:
@@ -159,22 +164,45 @@ class Detail:
         inside = [Mark(v, ci) for v, ci in zip(curve.id, curve.id_ci95, strict=True)]
         outside = [Mark(v, ci) for v, ci in zip(curve.ooc, curve.ooc_ci95, strict=True)]
         chance = self.row.entry.result.scores.ooc_test.chance
-        return search_figure(curve.steps, inside, outside, chance, "Accuracy against search steps")
+        title = "Accuracy against search steps"
+        return search_figure(curve.steps, inside, outside, chance, title, curve.gflop_per_image)
+
+    @cached_property
+    def worst(self) -> tuple[Shown, ...]:
+        """Return the worst images; empty when their picture is missing."""
+        kept, picture = self.row.entry.result.artifacts.examples, self.row.entry.picture
+        return gallery(kept, picture) if kept is not None and picture else ()
+
+    @property
+    def how_to_picture(self) -> str:
+        """Say how a result gets a picture of its worst images."""
+        if self.is_baseline:
+            return (
+                "`recombine train` writes one beside the result file; finished runs are kept, so "
+                "running it again only scores them."
+            )
+        return "`recombine score` writes one beside the result file."
+
+    @property
+    def train_sizes(self) -> str:
+        """Return the command that makes the data-scaling curve; empty for foreign methods."""
+        return commands.scale(self.row.entry.result)
 
     @property
     def is_baseline(self) -> bool:
         """Tell whether the entry is a baseline of this project."""
-        return is_baseline(self.row)
+        return commands.is_baseline(self.row.entry.result)
 
     @property
     def commands(self) -> str:
         """Return the commands that make this entry again."""
-        return "\n".join(reproduce(self.row))
+        return "\n".join(commands.reproduce(self.row.entry.result))
 
     @property
     def verify(self) -> str:
-        """Return the command that checks the downloaded file."""
-        return f"recombine board check {self.row.entry.slug}.json"
+        """Return the commands that check the downloaded file: alone, and with predictions."""
+        entry = self.row.entry
+        return "\n".join(commands.verify(entry.result, f"{entry.slug}.json"))
 
     @property
     def bibtex(self) -> str:
@@ -198,50 +226,6 @@ class Detail:
         held_out = {cell.names[:2] for cell in cells if cell.held_out}
         title = f"Accuracy of {len(cells)} combinations; {len(held_out)} held out, framed"
         return heat_map(rows, columns, _pairs(values), set(_pairs(dict.fromkeys(held_out))), title)
-
-
-def reproduce(row: Row) -> list[str]:
-    """Return the shell commands that render the data and score the entry again.
-
-    Parameters
-    ----------
-    row : Row
-        The entry.
-
-    Returns
-    -------
-    list of str
-        One command per line; every value from the file is quoted for the shell.
-    """
-    result = row.entry.result
-    data = result.data
-    folder = f"runs/{data.dataset}-{data.resolution}"
-    method, steps = result.method, result.compute_curve.steps
-    submission = method.id if is_baseline(row) else method.code or f"{method.id}.py:Submission"
-    options = f"--seeds {len(result.seeds)} --readout-labels {result.readout.n_train}"
-    if len(steps) > 1:
-        options += f" --steps {' '.join(map(str, steps))}"
-    return [
-        f"recombine render {data.dataset} --resolution {data.resolution} --out {folder}",
-        f"recombine verify {folder}",
-        f"recombine score {shlex.quote(submission)} --data {folder} {options}",
-    ]
-
-
-def is_baseline(row: Row) -> bool:
-    """Tell whether an entry is a baseline of this project, which scores by its short name.
-
-    Parameters
-    ----------
-    row : Row
-        The entry.
-
-    Returns
-    -------
-    bool
-        From where its code lives.
-    """
-    return row.entry.result.method.code.startswith("recombine.baselines.")
 
 
 def metric_words(metric: str) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from recombine.benchmark import stats
 from recombine.benchmark.result import MAX_BYTES, Result
+from recombine.leaderboard.pictures import check_picture, find_picture
 from recombine.leaderboard.reuse import digest
 from recombine.renderer.errors import IntegrityError, InvalidInputError, RecombineError
 
@@ -47,11 +48,19 @@ class Entry:
         Its content.
     content : bytes
         The file itself, for download.
+    picture : bytes
+        Its worst images, a PNG file; empty when there is none.
     """
 
     path: Path
     result: Result
     content: bytes = field(repr=False)
+    picture: bytes = field(default=b"", repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Return the hash of the file and its picture."""
+        return digest_of(self.content, self.picture)
 
     @cached_property
     def plain(self) -> dict[str, Any]:
@@ -169,6 +178,24 @@ def read_result(path: Path) -> bytes:
     return content
 
 
+def digest_of(content: bytes, picture: bytes) -> str:
+    """Return one hash of a result file and the picture beside it.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+    picture : bytes
+        Empty when there is none.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    return digest(content, picture) if picture else digest(content)
+
+
 def load_entry(path: Path, checked: Collection[str] = ()) -> Entry:
     """Read one result file and recompute its intervals from its counts.
 
@@ -177,7 +204,7 @@ def load_entry(path: Path, checked: Collection[str] = ()) -> Entry:
     path : Path
         A file written by ``Result.save``.
     checked : collection of str
-        Hashes, as of ``reuse.digest``, of files that this very code checked before; a file of
+        Hashes, as of ``digest_of``, of files that this very code checked before; a file of
         the same bytes is only parsed.
 
     Returns
@@ -190,12 +217,14 @@ def load_entry(path: Path, checked: Collection[str] = ()) -> Entry:
     InvalidInputError
         When the file is no valid result, or its intervals do not follow from its counts.
     IntegrityError
-        When the file was edited after scoring.
+        When the file, or the picture of its worst images, was edited after scoring.
     """
     content = read_result(path)
-    if checked and digest(content) in checked:
-        return Entry(path, Result.model_validate_json(content), content)
+    picture = find_picture(path, content)
+    if checked and digest_of(content, picture) in checked:
+        return Entry(path, Result.model_validate_json(content), content, picture)
     result = Result.from_bytes(content, path)
+    check_picture(path, result.artifacts.examples, picture)
     inside, outside = result.scores.id_test, result.scores.ooc_test
     if (inside.metric, inside.metric_version) != (outside.metric, outside.metric_version):
         raise InvalidInputError(
@@ -208,7 +237,7 @@ def load_entry(path: Path, checked: Collection[str] = ()) -> Entry:
                 f"{path}: {name} must follow from the stored counts ({expected}), "
                 f"got {stated}; score the entry again with this version"
             )
-    return Entry(path, result, content)
+    return Entry(path, result, content, picture)
 
 
 def load_boards(paths: Iterable[Path], checked: Collection[str] = ()) -> list[Board]:

@@ -101,7 +101,9 @@ def new_bundles(base: Path, head: Path, max_bytes: int = MAX_BYTES) -> list[Path
     return [head / FOLDER / name for name in folders]
 
 
-def rescore(folder: Path, datasets: Mapping[str, DatasetLike]) -> Rescored:
+def rescore(
+    folder: Path, datasets: Mapping[str, DatasetLike], examples: Path | None = None
+) -> Rescored:
     """Score a bundle's predictions again and compare with what it claims.
 
     Parameters
@@ -110,6 +112,9 @@ def rescore(folder: Path, datasets: Mapping[str, DatasetLike]) -> Rescored:
         The bundle.
     datasets : mapping of str to DatasetLike
         Root to dataset; its certificate is checked.
+    examples : Path, optional
+        Folder in which the results will be saved: gets a picture of the worst images of each,
+        drawn from the predictions; what the bundle brings along is not believed.
 
     Returns
     -------
@@ -136,7 +141,7 @@ def rescore(folder: Path, datasets: Mapping[str, DatasetLike]) -> Rescored:
             f"{folder}: expected data with root {' or '.join(r[:12] for r in datasets)}, got "
             f"{bundle.manifest.root[:12]}; submit for a dataset of this leaderboard"
         )
-    results = tuple(score(bundle.predictions, dataset))
+    results = tuple(score(bundle.predictions, dataset, examples=examples))
     recomputed = {result.method.entry: result for result in results}
     for claim in bundle.results:
         _check_claim(folder, claim, recomputed.get(claim.method.entry))

@@ -79,6 +79,17 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def index(value: float) -> str:
+    """Print the number of an image, which is a name and carries no separators.
+
+    Examples
+    --------
+    >>> index(1352)
+    '1352'
+    """
+    return f"{value:.0f}"
+
+
 def chance(value: float) -> str:
     """Print a chance level as a percentage with the digits it needs, at most three.
 
@@ -142,6 +153,7 @@ FORMATS: Mapping[str, Callable[[float], str]] = {
     "points": points,
     "short": short,
     "count": count,
+    "index": index,
     "chance": chance,
     "ratio": ratio,
     "spread": spread,

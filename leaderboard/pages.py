@@ -34,6 +34,7 @@ from recombine.leaderboard.news import feed, news
 from recombine.leaderboard.numbers import FORMATS
 from recombine.leaderboard.pairs import page_data
 from recombine.leaderboard.reuse import MARKER, Earlier, digest, fill, marker_text
+from recombine.leaderboard.sizes import Family, families
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -130,11 +131,13 @@ def _entry_files(
     """Make page, file and badge of every entry, and name the hash that each page comes from."""
     files: dict[str, bytes] = {}
     made_from: dict[str, str] = {}
+    same = families(boards)
     for ranked, row, successor in every_row(boards):
         name = f"entries/{row.entry.slug}"
         page = f"{name}.html"
-        made_from[page] = digest(row.entry.content)
-        detail = Detail(row, ranked.board.key, successor)
+        made_from[page] = row.entry.digest
+        family = same.get(row.entry.result.result_id, Family())
+        detail = Detail(row, ranked.board.key, successor, family)
         content = earlier.page(page, made_from[page])
         if content is None:
             content = pages.render("entry.html", "../", ranked=ranked, page=detail)

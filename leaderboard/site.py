@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from recombine.leaderboard.board import rank_board
 from recombine.leaderboard.cards import load_card
-from recombine.leaderboard.entries import load_boards, read_result
+from recombine.leaderboard.entries import digest_of, load_boards, read_result
 from recombine.leaderboard.pages import render_site, site_digest
-from recombine.leaderboard.reuse import MARKER, Earlier, digest
+from recombine.leaderboard.pictures import find_picture
+from recombine.leaderboard.reuse import MARKER, Earlier
 from recombine.renderer.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
@@ -60,8 +61,7 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
     _clear(out)
     earlier = Earlier.read(out)
     read = [load_card(Path(folder)) for folder in cards]
-    contents = [read_result(Path(path)) for path in results] if earlier.made_from else []
-    if contents and earlier.is_whole(site_digest(map(digest, contents), read)):
+    if results and earlier.made_from and earlier.is_whole(site_digest(_digests(results), read)):
         return out / "index.html"
     boards = [rank_board(board) for board in load_boards(results, earlier.checked)]
     files = render_site(boards, read, earlier)
@@ -80,6 +80,12 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out / "index.html"
+
+
+def _digests(results: Sequence[Path]) -> list[str]:
+    """Return the hash of every result file with its picture, without looking into them."""
+    contents = [(Path(path), read_result(Path(path))) for path in results]
+    return [digest_of(content, find_picture(path, content)) for path, content in contents]
 
 
 def _check_target(out: Path) -> None:

@@ -10,6 +10,11 @@ from recombine.leaderboard.board import rank_board
 from recombine.leaderboard.detail import Detail
 from recombine.leaderboard.entries import load_boards
 
+ESTIMATE = {"estimate": 0.5, "ci95": None, "per_seed": [0.5] * 5}
+FURTHER = {
+    "kind": "mlp", "labels": 100, "control": "none", "id_test": ESTIMATE, "ooc_test": ESTIMATE,
+}  # fmt: skip
+
 
 def detail(tmp_path, index=4, seeds=5, **over):
     path = sample(index, seeds, **over).save(tmp_path)
@@ -94,24 +99,49 @@ def test_only_a_search_has_a_curve(tmp_path):
 
 
 def test_the_commands_render_verify_and_score(tmp_path):
-    render, verify, score = detail(tmp_path).commands.splitlines()
+    render, verify, train = detail(tmp_path).commands.splitlines()
     assert render == "recombine render smoke --resolution 64 --out runs/smoke-64"
     assert verify == "recombine verify runs/smoke-64"
-    assert score == (
-        "recombine score autoencoder-replay --data runs/smoke-64 --seeds 5 "
+    assert train == (
+        "recombine train autoencoder-replay --data runs/smoke-64 --n 1024 --seeds 5 "
         "--readout-labels 1000 --steps 0 1 3 10 30 100 300"
     )
 
 
+def test_a_foreign_submission_is_scored_from_its_code(tmp_path):
+    method = {**sample(0).model_dump(mode="json")["method"], "code": "mine.py:Mine"}
+    page = detail(tmp_path, 0, method=method, further={"readouts": [FURTHER]})
+    assert page.commands.splitlines()[2] == (
+        "recombine score mine.py:Mine --data runs/smoke-64 --seeds 5 --readout-labels 1000 --full"
+    )
+    assert page.train_sizes == ""
+
+
+def test_a_wider_rung_is_an_option_not_a_preset(tmp_path):
+    page = detail(tmp_path, data={"dataset": "smoke--rung-2"})
+    render, verify, train = page.commands.splitlines()
+    assert render == "recombine render smoke --resolution 64 --out runs/smoke-64"
+    assert verify == "recombine verify runs/smoke-64"
+    assert " --rung 2 " in train
+
+
 def test_the_commands_are_those_of_the_command_line(tmp_path):
     tyro = pytest.importorskip("tyro")
+    from recombine.cli.board import Board
     from recombine.cli.data import Verify
     from recombine.cli.render import Render
+    from recombine.cli.rescore import Rescore
     from recombine.cli.score import Score
+    from recombine.cli.train import Train, training_sets
 
-    lines = detail(tmp_path).commands.splitlines()
-    for kind, line in zip((Render, Verify, Score), lines, strict=True):
-        tyro.cli(kind, args=shlex.split(line)[2:])
+    method = {**sample(0).model_dump(mode="json")["method"], "code": "mine.py:Mine"}
+    foreign = detail(tmp_path / "foreign", 0, method=method).commands.splitlines()
+    page = detail(tmp_path, data={"dataset": "smoke--rung-2"})
+    own, check = page.commands.splitlines(), page.verify.splitlines()
+    lines = [*own, foreign[2], page.train_sizes, *check]
+    kinds = (Render, Verify, Train, Score, Train, Board, Rescore)
+    made = [tyro.cli(k, args=shlex.split(one)[2:]) for k, one in zip(kinds, lines, strict=True)]
+    assert training_sets(made[4].n, 1024) == [64, 256, 1024]
 
 
 def test_a_hostile_submission_name_stays_one_argument(tmp_path):
