@@ -37,7 +37,7 @@ class Check:
     max_memory_gb: float = 16.0
     """Memory that it may use, in GiB."""
     size: str = "cpu"
-    """Size of a baseline: tiny or cpu."""
+    """Size of a baseline: tiny (seconds), cpu (minutes) or gpu (hours of one CUDA GPU)."""
     json: bool = False
     """Print the checks as JSON instead of a table."""
 
@@ -71,8 +71,9 @@ class Check:
 
         if self.submission in BASELINES or is_hub(self.submission):
             from recombine.benchmark.check import run_checks
-            from recombine.cli.submissions import resolve
+            from recombine.cli.submissions import device_name, resolve
 
+            device_name(self.submission, self.size)  # a missing one is no fault of the row
             report = run_checks(resolve(self.submission, self.size, None))
             checks = [asdict(one) for one in report.checks]
             return report.kind, report.card.id if report.card else None, checks

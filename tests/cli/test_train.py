@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,35 @@ def test_a_rung_is_trained_beside_the_others(
     wanted = len(Dataset(data).config["split"]["ladder"])
     assert _train(data, tmp_path, "constant", "--seeds", "1", "--rung", str(wanted)) == 2
     assert f"rungs 0..{wanted - 1}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "score", "check", "quickstart"])
+def test_all_sizes_are_named_and_a_missing_gpu_is_found_first(
+    command: str, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    words = " ".join(re.sub(r"[^\w(),.]", " ", capsys.readouterr().out).split())
+    assert "tiny (seconds), cpu (minutes) or gpu (hours of one CUDA GPU)." in words
+    if torch.cuda.is_available():
+        return
+    argv = {"check": ["check", "diet"], "quickstart": ["quickstart", "--out", str(tmp_path / "q")]}
+    usual = [command, "diet", "--data", str(data), "--out", str(tmp_path / "q")]
+    assert main([*argv.get(command, usual), "--size", "gpu"]) == 4
+    assert "--size cpu" in capsys.readouterr().err
+    assert not (tmp_path / "q").exists()
+
+
+def test_early_stopping_is_an_option_of_supervised_rows(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _train(data, tmp_path, "supervised", "--seeds", "1", "--patience", "1") == 0
+    (result,) = [Result.load(path) for path in json.loads(capsys.readouterr().out)]
+    assert result.method.settings["patience"] == 1
+    (look,) = (tmp_path / "runs").rglob("configurations.jsonl")
+    assert json.loads(look.read_text())["config"] == {"steps": 12}  # one, at the end
+    assert _train(data, tmp_path, "vae", "--seeds", "1", "--patience", "1") == 2
+    assert "--patience: expected a supervised baseline" in capsys.readouterr().err
 
 
 def test_every_compared_setting_is_logged(data: Path, tmp_path: Path) -> None:
