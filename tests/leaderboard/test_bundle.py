@@ -10,10 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+from fakes import Trained
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from world import METHOD, bundle_in, found, score_once
+from world import METHOD, bundle_in, dataset, found, score_once
 
+from recombine.benchmark.harness import RunOptions
+from recombine.benchmark.score import score_submission
 from recombine.leaderboard import bundle as module
 from recombine.leaderboard.bundle import MethodFile, open_bundle, write_bundle
 from recombine.renderer.errors import IntegrityError, InvalidInputError, RecombineError
@@ -53,6 +56,40 @@ def test_it_is_read_back_as_written(original, scored):
     assert [r.method.entry for r in bundle.results] == ["noisy"]
     assert [path.name for path in bundle.predictions] == [f"seed-{i}.safetensors" for i in range(3)]
     assert original.name == f"noisy-{bundle.manifest.bundle_id[:10]}"
+
+
+def test_it_carries_the_picture_of_the_worst_images(original, scored):
+    (result,) = open_bundle(original).results
+    picture = scored[0][0].parent / result.artifacts.examples.file
+    assert (original / picture.name).read_bytes() == picture.read_bytes()
+
+
+def test_a_result_whose_picture_is_gone_is_bundled_without_it(scored, tmp_path):
+    results, runs = scored
+    alone = shutil.copy(results[0], tmp_path)
+    folder = bundle_in(tmp_path / "out", ([Path(alone)], runs)).folder
+    assert not list(folder.glob("*.png"))
+
+
+def test_a_picture_that_no_result_names_is_refused(copy):
+    picture = next(copy.glob("*.png"))
+    stray = copy / "stray.examples.png"
+    shutil.copy(picture, stray)
+    plain = json.loads((copy / "manifest.json").read_text())
+    listed = next(one for one in plain["files"] if one["path"] == picture.name)
+    reseal(copy, files=[*plain["files"], {**listed, "path": stray.name}])
+    with pytest.raises(InvalidInputError, match="no pictures but those"):
+        open_bundle(copy)
+
+
+def test_results_without_and_with_search_go_together_though_their_pictures_differ(tmp_path):
+    results = score_submission(
+        Trained(), dataset(), seeds=(0,), out_dir=tmp_path / "runs", examples=tmp_path,
+        options=RunOptions(steps=(0, 4), batch_size=32),
+    )  # fmt: skip
+    paths = [result.save(tmp_path) for result in results]
+    folder = bundle_in(tmp_path / "out", (paths, tmp_path / "runs")).folder
+    assert len(list(folder.glob("*.png"))) == len(open_bundle(folder).results) == 2
 
 
 def test_writing_again_changes_nothing(original, scored):

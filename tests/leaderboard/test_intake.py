@@ -201,3 +201,16 @@ def test_predictions_with_missing_images_are_refused(scored, tmp_path):
     open_bundle(folder)
     with pytest.raises(InvalidInputError, match="must answer exactly"):
         rescore(folder, roots())
+
+
+def test_the_picture_on_the_board_is_drawn_again_not_taken_over(scored, tmp_path):
+    folder = bundle_in(tmp_path, scored).folder
+    judged = rescore(folder, roots(), tmp_path / "new")
+    (path,) = save_rescored([judged], tmp_path / "new")
+    (picture,) = (tmp_path / "new").glob("*.png")
+    kept = Result.load(path).artifacts.examples
+    assert kept.file == picture.name
+    assert kept.images == judged.bundle.results[0].artifacts.examples.images
+    index = build_site([path], tmp_path / "site")
+    pages = list((index.parent / "entries").glob("*.html"))
+    assert b"data:image/png;base64," in pages[0].read_bytes()

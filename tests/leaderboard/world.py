@@ -23,7 +23,7 @@ def score_once(folder: Path):
     """Score a method with three seeds; return its result files and the folder of predictions."""
     results = score_submission(
         Noisy(), dataset(), seeds=(0, 1, 2), out_dir=folder / "runs",
-        options=RunOptions(steps=(0, 1, 4), batch_size=32),
+        options=RunOptions(steps=(0, 1, 4), batch_size=32), examples=folder / "results",
     )  # fmt: skip
     return [result.save(folder / "results") for result in results], folder / "runs"
 
