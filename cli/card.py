@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from recombine.cli import say
 
+if TYPE_CHECKING:
+    from recombine.renderer.card_facts import Publication
+
 
 @dataclass(frozen=True)
 class Card:
-    """Write the data card of a preset: README, contact sheet and certificate.
+    """Write the data card of a preset: the files that its Parquet export carries, without the data.
 
-    The numbers are those of the full preset, the pictures those of the dataset given, which may be
-    small and must be verified.
+    README.md is a Hugging Face dataset card; datasheet.md answers the questions of Datasheets for
+    Datasets; croissant.json describes the exported files for machines; certificate.json and
+    contact_sheet.jpg are what was verified and what it looks like. Everything is read off the
+    data, which may be a small version and are verified first; the card says which one it is of.
+    `recombine export` writes the same files beside the data.
 
     Example: recombine render object-object --values 8 --scale 0.002 --out runs/small
     Example: recombine card runs/small --out data_cards/object-object
@@ -28,6 +35,10 @@ class Card:
     """Folder of the card; files in it are replaced."""
     block: int = 0
     """Which matched test block the sheet shows."""
+    published: str = ""
+    """Day of publication, YYYY-MM-DD; today by default."""
+    url: str = ""
+    """Address of the page where the data are published, if there is one."""
     json: bool = False
     """Print JSON."""
 
@@ -35,9 +46,30 @@ class Card:
         """Write the card and print its path."""
         from recombine.renderer.card import write_card
 
-        path = write_card(self.data, self.out, block=self.block)
+        chosen = publication(self.published, self.url)
+        path = write_card(self.data, self.out, block=self.block, publication=chosen)
         if self.json:
             say.emit({"card": str(path)})
         else:
             say.line(str(path))
         return 0
+
+
+def publication(published: str, url: str) -> Publication:
+    """Return what the options of a command say about the publication.
+
+    Raises
+    ------
+    UsageError
+        When the day is none, or the address is not one of the web.
+    """
+    from recombine.renderer.card_facts import Publication
+    from recombine.renderer.errors import UsageError
+
+    try:
+        day = date.fromisoformat(published) if published else datetime.now(UTC).date()
+    except ValueError:
+        raise UsageError(
+            f"--published: expected a day as YYYY-MM-DD; got {published!r}. Leave it out for today."
+        ) from None
+    return Publication(day, url)

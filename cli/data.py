@@ -86,11 +86,13 @@ class Preview:
 class Export:
     """Write a verified dataset in another format; pixels stay lossless.
 
-    Parquet files load with `datasets.load_dataset("parquet", ...)` and show as pictures in the
-    Hugging Face viewer; WebDataset is one tar set per split; folder is PNG files with
-    metadata.jsonl.
+    A Parquet export is fit to be uploaded as it is: `datasets.load_dataset` loads the folder, its
+    pictures show in the Hugging Face viewer, and it carries its data card (README.md,
+    datasheet.md, croissant.json with the sha256 of every file, certificate, contact sheet).
+    WebDataset is one tar set per split; folder is PNG files with metadata.jsonl.
 
-    Example: recombine export runs/smoke --form parquet --out runs/smoke-parquet
+    Example: recombine export runs/smoke --out runs/smoke-parquet
+    Example: mlcroissant validate --jsonld runs/smoke-parquet/croissant.json
     """
 
     data: Folder
@@ -99,15 +101,21 @@ class Export:
     """New folder to write; it must not exist."""
     form: Literal["parquet", "webdataset", "folder"] = "parquet"
     """Format."""
+    published: str = ""
+    """Day of publication that the card states, YYYY-MM-DD; today by default."""
+    url: str = ""
+    """Address of the page where the data will be published, if it is known."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
         """Export and print the path."""
+        from recombine.cli.card import publication
         from recombine.renderer.export import export
 
+        chosen = publication(self.published, self.url)
         with say.progress(f"export {self.form}", quiet=self.json) as progress:
-            path = export(self.data, self.out, self.form, progress=progress)
+            path = export(self.data, self.out, self.form, progress=progress, publication=chosen)
         if self.json:
             say.emit({"export": str(path)})
         else:

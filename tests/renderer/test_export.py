@@ -12,7 +12,8 @@ from PIL import Image
 
 from recombine.renderer import export as module
 from recombine.renderer.errors import IntegrityError, UsageError
-from recombine.renderer.export import export
+from recombine.renderer.export import export, rows
+from recombine.renderer.export_columns import columns
 from recombine.renderer.reader import Dataset
 from recombine.renderer.verify import verify
 
@@ -54,20 +55,45 @@ def test_parquet_loads_with_datasets(
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(module, "ROWS_PER_FILE", 40)
+    monkeypatch.setitem(module.ROWS_PER_FILE, "parquet", 40)
     out = export(certified, tmp_path / "parquet", "parquet")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library's own
         datasets = pytest.importorskip("datasets")
-        files = {"train": str(out / "data" / "id_train-*.parquet")}
-        loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path / "c"))
-        first = loaded["train"][0]
+        # The folder as it would lie on the Hub: its README names the files of every split.
+        loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "c"))
+        first = loaded["id_train"][0]
     data = Dataset(certified)
     indices = data.indices("id_train")
-    assert loaded["train"].num_rows == len(indices)
+    assert {s: d.num_rows for s, d in loaded.items()} == {
+        s: len(data.indices(s)) for s in ("id_train", "id_val", "id_test", "ooc_test")
+    }
     assert np.array_equal(np.asarray(first["image"]), data.image(int(indices[0])))
     assert np.array_equal(np.asarray(first["mask"]), data.masks([int(indices[0])])[0])
-    assert first["background.environment"] in data.schema.factor("background.environment").values
+    for key, column in data.latents.items():
+        names = data.schema.factor(key).values
+        assert first[key] == (names[int(column[indices[0]])] if names else column[indices[0]])
+    assert (first["split"], first["part"], first["rung_0"]) == ("id_train", "ID", True)
+    assert first["cell"] == ", ".join(data.schema.cell_names(data.cells[indices[0]]))
+    assert loaded["ooc_test"][0]["part"] == "OOC"
+    assert loaded["ooc_test"][0]["rung_0"] is False
+
+
+def test_columns_are_those_of_the_records(certified: Path) -> None:
+    data = Dataset(certified)
+    (record,) = rows(data, [0])
+    listed = columns(data)
+    assert [c.name for c in listed if c.name in record] == [c.name for c in listed]
+    assert set(record) == {c.name for c in listed}
+    assert {c.name for c in listed if c.label} == set(data.schema.recombined)
+    assert listed[1].feature == {"_type": "Image"}
+    assert all(c.meaning for c in listed)
+
+
+def test_progress_counts_every_image(certified: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    export(certified, tmp_path / "out", "folder", progress=lambda *n: told.append(n))
+    assert told == [(n, 112) for n in range(1, 113)]
 
 
 def test_existing_folder_and_changed_data_are_refused(certified: Path, tmp_path: Path) -> None:

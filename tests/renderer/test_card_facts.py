@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import shlex
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from recombine.renderer.card_facts import Facts, Publication, Recipe
+from recombine.renderer.declare import load_split
+from recombine.renderer.errors import UsageError
+from recombine.renderer.planning import config_of
+from recombine.renderer.presets import Preset, load_preset, with_split
+from recombine.renderer.reader import Dataset
+from recombine.renderer.verify import verify
+from tests.renderer.evidence_fixture import SMALL, small
+
+DAY = Publication(date(2026, 11, 21))
+
+
+def facts_of(preset: Preset) -> Facts:
+    """Return the facts of data that were planned and never drawn."""
+    data: Any = SimpleNamespace(preset=preset.name, config=config_of(preset), schema=preset.schema)
+    return Facts(data, DAY)
+
+
+def rendered_by(command: str) -> Preset:
+    """Return the preset that a command renders."""
+    words = shlex.split(command)
+    assert words[:2] == ["recombine", "render"]
+    options = dict(zip(words[3::2], words[4::2], strict=True))
+    assert options.pop("--out") == "runs/x"
+    given: dict[str, Any] = {
+        "--scale": float,
+        "--values": int,
+        "--resolution": int,
+    }
+    return load_preset(words[2], **{k[2:]: given[k](v) for k, v in options.items()})
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("resolution", [None, 48])
+def test_command_on_the_card_renders_these_very_data(name: str, resolution: int | None) -> None:
+    preset = small(name, resolution=resolution)
+    recipe = facts_of(preset).recipe
+    assert recipe is not None
+    again = rendered_by(recipe.command("runs/x"))
+    assert config_of(again) == config_of(preset)
+
+
+def test_full_preset_needs_no_options() -> None:
+    facts = facts_of(load_preset("object-light"))
+    assert facts.recipe == Recipe("object-light", "")
+    assert facts.whole
+
+
+def test_held_out_validation_is_an_option_of_the_command() -> None:
+    preset = load_preset("object-background", ooc_val=True, scale=0.002)
+    recipe = facts_of(preset).recipe
+    assert recipe is not None
+    assert recipe.options.endswith("--ooc-val")
+
+
+def test_data_of_another_split_have_no_command(tmp_path: Path) -> None:
+    (tmp_path / "split.toml").write_text(
+        'geometry = "orbit"\nladder = [[0, 1]]\nooc = [3]\n[require]\ncoverage = 1\n'
+    )
+    preset = load_preset("smoke")
+    facts = facts_of(with_split(preset, load_split(tmp_path / "split.toml", preset.schema)))
+    assert facts.preset == preset
+    assert facts.recipe is None
+    assert not facts.whole
+
+
+def test_facts_of_drawn_data(sealed: Path) -> None:
+    verify(sealed)
+    facts = Facts(Dataset(sealed), DAY)
+    assert (facts.title, facts.version, facts.whole) == ("smoke", "1.1.0", False)
+    assert facts.about == "The smallest preset, for the quickstart and continuous integration."
+    assert facts.ladder == [8]
+    assert facts.held_out == 8
+    assert facts.counts == {"id_train": 72, "id_val": 8, "id_test": 16, "ooc_test": 16}
+    assert any("small version" in line for line in facts.limits)
+    assert any("Not measured on these images: interaction" in line for line in facts.limits)
+    assert facts.data.root in facts.citation
+    kinds = {row.kind for rows in facts.assets.values() for row in rows}
+    assert kinds == {"shape", "environment", "material"}
+    names = {row.name for rows in facts.assets.values() for row in rows}
+    assert names == {
+        *("pawn", "pumpkin", "star", "knot", "glaze"),
+        *("meadow", "parlour", "courtyard", "studio"),
+    }
+
+
+@pytest.mark.parametrize("url", ["http://a.org", "https://a b", "javascript:1", "https://"])
+def test_address_must_be_one_of_the_web(url: str) -> None:
+    with pytest.raises(UsageError, match="--url"):
+        Publication(date(2026, 11, 21), url)
