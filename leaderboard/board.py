@@ -19,6 +19,8 @@ from recombine.leaderboard.ranks import (
     compare_all,
     rank_sets,
 )
+from recombine.leaderboard.roles import ROLES, Role, role_of, short_name
+from recombine.leaderboard.svg import figure, node, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from recombine.leaderboard.entries import Board, Entry
+    from recombine.leaderboard.verified import Tier
 
-TRUST: dict[str, tuple[int, str]] = {
+TRUST: dict[Tier, tuple[int, str]] = {
+    "self-reported": (0, "what the file says; nobody who keeps this board has checked it"),
     "rescored": (1, "numbers recomputed from the predictions"),
     "rerun": (2, "weights run by the harness"),
     "retrained": (3, "trained, run and scored by the harness, every seed"),
@@ -57,7 +61,10 @@ TEST_COMPUTE = {
     "unknown": "operations not counted",
 }
 
-CHARTED = 24
+CHARTED, CHARTED_OF_A_KIND = 24, 6
+"""Rows of the figures: all of a short board, else the highest of every role."""
+NAMED = 10
+"""Marks of the cost figure up to which each carries its name next to its letter."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,16 @@ class Row:
         """
         return numbers.interval(self.entry.plain, path, form)
 
+    @cached_property
+    def role(self) -> Role:
+        """Return the part that the entry plays."""
+        return role_of(self.entry.result)
+
+    @property
+    def short_name(self) -> str:
+        """Return the method's name for figures, where its inference stands beside it."""
+        return short_name(self.entry.result)
+
     @property
     def seed_mark(self) -> str:
         """Return the mark of an entry with few seeds; empty when there are enough."""
@@ -154,13 +171,13 @@ class Row:
 
     @property
     def trust_level(self) -> int:
-        """Return the trust tier as 1, 2 or 3."""
-        return TRUST[self.entry.result.trust][0]
+        """Return the trust tier as 0, 1, 2 or 3."""
+        return TRUST[self.entry.tier][0]
 
     @property
     def trust_words(self) -> str:
         """Say what the trust tier means."""
-        return TRUST[self.entry.result.trust][1]
+        return TRUST[self.entry.tier][1]
 
     @property
     def inference_words(self) -> str:
@@ -171,6 +188,21 @@ class Row:
     def rank_bar(self) -> Markup:
         """Draw the rank set."""
         return rank_bar(self.rank.low, self.rank.high, self.rank.of, self.rank.separable)
+
+    @property
+    def gap_bar(self) -> Markup:
+        """Draw the paired gap with its interval; the tick is zero."""
+        gap = self.entry.result.paired_gap
+        zero, end = _gap_place(0.0), _gap_place(gap.estimate if gap else 0.0)
+        parts = [
+            node("line", x1="0%", x2="100%", y1=5, y2=5, class_="track"),
+            node("line", x1=zero, x2=end, y1=5, y2=5, class_="gap"),
+            node("line", x1=zero, x2=zero, y1=0, y2=10, class_="axis"),
+        ]
+        if gap and gap.ci95:
+            low, high = map(_gap_place, gap.ci95)
+            parts.append(node("line", x1=low, x2=high, y1=5, y2=5, class_="whisker-gap"))
+        return figure(parts, title="Gap on an axis from -25 to 100 points", height=10, css="gapbar")
 
     @property
     def strip(self) -> Markup:
@@ -248,15 +280,29 @@ class RankedBoard:
         """Return the rank sets, in the order of ``board.entries``."""
         return tuple(row.rank for row in self.rows)
 
-    @property
-    def charted(self) -> tuple[Row, ...]:
-        """Return the rows of the interval figure, which a long board would make unreadable."""
-        return self.rows[:CHARTED]
+    @cached_property
+    def roles(self) -> dict[Role, tuple[Row, ...]]:
+        """Return the rows of every role that is present, the highest estimate first."""
+        found = {role: tuple(r for r in self.rows if r.role is role) for role in ROLES.values()}
+        return {role: rows for role, rows in found.items() if rows}
+
+    @cached_property
+    def charted(self) -> dict[Role, tuple[Row, ...]]:
+        """Return the rows of the figures, role by role: all, or the highest of a long board."""
+        if len(self.rows) <= CHARTED:
+            return self.roles
+        return {role: rows[:CHARTED_OF_A_KIND] for role, rows in self.roles.items()}
+
+    @cached_property
+    def compared(self) -> Comparisons:
+        """Return every entry against every other, tracks aside, in the order of ``rows``."""
+        return compare_all([row.entry.ooc_cells for row in self.rows])
 
     @property
     def story(self) -> story.Story:
         """Say what the board shows and what it cannot show."""
-        return story.tell(self.board, self.ranks, [track.compared for track in self.tracks])
+        compared = [track.compared for track in self.tracks]
+        return story.tell(self.board, self.roles, self.ranks, compared)
 
     @property
     def axis(self) -> Markup:
@@ -266,12 +312,17 @@ class RankedBoard:
     @property
     def cost(self) -> Markup | None:
         """Draw accuracy against compute; None when no entry's operations were counted."""
-        names = [row.entry.result.method.name for row in self.rows]
+        rows = [row for rows in self.charted.values() for row in rows]
+        names = [row.short_name for row in rows]
+        if len(rows) > NAMED:  # letters alone: they stand beside the names in the other figure
+            names = [""] * len(rows)
         labels = [
-            name if names.count(name) == 1 else f"{name}, {row.entry.result.method.inference}"
-            for name, row in zip(names, self.rows, strict=True)
+            name
+            if not name or names.count(name) == 1
+            else f"{name}, {row.entry.result.method.inference}"
+            for name, row in zip(names, rows, strict=True)
         ]
-        found = [_trace(row, label) for row, label in zip(self.rows, labels, strict=True)]
+        found = [_trace(row, label) for row, label in zip(rows, labels, strict=True)]
         traces = [trace for trace in found if trace is not None]
         if not traces:
             return None
@@ -284,7 +335,8 @@ class RankedBoard:
         """Name the entries that the cost figure leaves out."""
         return [
             row.entry.result.method.name
-            for row in self.rows
+            for rows in self.charted.values()
+            for row in rows
             if not row.entry.result.compute.gflop_per_image
         ]
 
@@ -381,6 +433,10 @@ def letter(index: int) -> str:
     return text
 
 
+def _gap_place(value: float) -> str:
+    return percent((value + 0.25) / 1.25)
+
+
 def _trace(row: Row, label: str) -> Trace | None:
     result = row.entry.result
     curve, score = result.compute_curve, result.scores.ooc_test
@@ -394,4 +450,4 @@ def _trace(row: Row, label: str) -> Trace | None:
         if cost and steps < result.compute.steps
     ]
     points.append((last, score.estimate))
-    return Trace(row.letter, label, tuple(points), score.ci95)
+    return Trace(row.letter, label, tuple(points), score.ci95, row.role.shape)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from recombine.leaderboard import numbers
-from recombine.leaderboard.svg import diamond, figure, node, percent, segments
+from recombine.leaderboard.svg import diamond, figure, node, percent, segments, shaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,19 +36,22 @@ class Trace:
     Attributes
     ----------
     key : str
-        Its letter on the board.
+        Its letter on the board; empty for a mark without a label.
     name : str
         Label; untrusted text.
     points : tuple of (float, float)
         GFLOP per image (> 0) and OOC accuracy in [0, 1], in the order of search steps.
     interval : sequence of two floats, optional
         95 % interval of the last point.
+    shape : str
+        Mark of the last point, a key of ``svg.SHAPES``.
     """
 
     key: str
     name: str
     points: tuple[tuple[float, float], ...]
     interval: Sequence[float] | None = None
+    shape: str = "diamond"
 
 
 def cost_figure(
@@ -70,8 +73,8 @@ def cost_figure(
     Returns
     -------
     Markup
-        The last point of each trace is a lettered diamond; a line shows what search added. Above
-        24 entries the letters are left out.
+        The last point of each trace is a lettered mark; a line shows what search added. Above
+        24 entries with a letter the letters are left out.
     """
     costs = [cost for trace in traces for cost, _ in trace.points]
     low = math.floor(math.log10(min(costs)))
@@ -89,9 +92,10 @@ def cost_figure(
     ends = _apart([place(trace.points[-1][0]) for trace in traces])
     for end, trace in zip(ends, traces, strict=True):
         parts += _trace(trace, place, end)
-    if len(traces) <= LABELLED:
+    keyed = [(end, trace) for end, trace in zip(ends, traces, strict=True) if trace.key]
+    if len(keyed) <= LABELLED:
         room = _Room([], _dots(traces, place))
-        parts += [_label(end, trace, room) for end, trace in zip(ends, traces, strict=True)]
+        parts += [_label(end, trace, room) for end, trace in keyed]
     return figure(parts, title=title, height=HEIGHT, css="plot-wide")
 
 
@@ -242,7 +246,7 @@ def _trace(trace: Trace, place: Callable[[float], float], end: float) -> list[Ma
         *segments(line, "curve curve-ooc"),
         *dots,
         *_whisker(x, trace.interval, "ooc"),
-        diamond(x, y, 6.5, "dot-ooc"),
+        shaped(trace.shape, x, y, "dot-ooc"),
     ]
 
 

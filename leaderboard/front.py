@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recombine.leaderboard.curves import Trace, cost_figure
-from recombine.leaderboard.ranks import compare_all
+from recombine.leaderboard.curves import LABELLED, Trace, cost_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,8 +61,7 @@ def fronts(ranked: RankedBoard) -> list[Front]:
     list of Front
         One per cost.
     """
-    compared = compare_all([row.entry.ooc_cells for row in ranked.rows])
-    return [_front(ranked, compared, *cost) for cost in COSTS]
+    return [_front(ranked, ranked.compared, *cost) for cost in COSTS]
 
 
 def on_front(costs: Sequence[float], compared: Comparisons) -> list[bool]:
@@ -92,7 +91,12 @@ def _front(ranked: RankedBoard, compared: Comparisons, key: str, title: str, axi
     cost_of = COST_OF[key]
     found = [cost_of(row) or 0.0 for row in ranked.rows]
     # What costs nothing measurable has no place on a logarithmic axis and beats nobody by cost.
-    kept = on_front([cost or float("inf") for cost in found], compared)
+    # An upper bound is out of competition: nan is never "at most" another cost.
+    costs = [
+        math.nan if row.role.key == "bound" else cost or math.inf
+        for row, cost in zip(ranked.rows, found, strict=True)
+    ]
+    kept = on_front(costs, compared)
     rows = [
         (row, cost, yes) for row, cost, yes in zip(ranked.rows, found, kept, strict=True) if cost
     ]
@@ -103,17 +107,20 @@ def _front(ranked: RankedBoard, compared: Comparisons, key: str, title: str, axi
     ]
     figure = None
     if rows:
-        traces = [_trace(row, cost) for row, cost, _ in rows]
+        few = len(rows) <= LABELLED
+        traces = [_trace(row, cost, few, few or yes) for row, cost, yes in rows]
         chance = ranked.board.entries[0].result.scores.ooc_test.chance
         figure = cost_figure(traces, chance, f"OOC accuracy against {title}", axis)
     return Front(key, title, tuple(sorted(rows, key=lambda r: r[1])), figure, tuple(left_out))
 
 
-def _trace(row: Row, cost: float) -> Trace:
+def _trace(row: Row, cost: float, named: bool, keyed: bool) -> Trace:
     result = row.entry.result
     score = result.scores.ooc_test
-    name = f"{result.method.name}, {result.method.inference}"
-    return Trace(row.letter, name, ((cost, score.estimate),), score.ci95)
+    name = f"{row.short_name}, {result.method.inference}" if named else ""
+    return Trace(
+        row.letter if keyed else "", name, ((cost, score.estimate),), score.ci95, row.role.shape
+    )
 
 
 def _images(row: Row) -> float:

@@ -32,8 +32,9 @@ from recombine.leaderboard.detail import Detail, metric_words
 from recombine.leaderboard.front import fronts
 from recombine.leaderboard.news import feed, news
 from recombine.leaderboard.numbers import FORMATS
-from recombine.leaderboard.pairs import page_data
+from recombine.leaderboard.pairs import PICKED, page_data, static_pairs
 from recombine.leaderboard.reuse import MARKER, Earlier, digest, fill, marker_text
+from recombine.leaderboard.roles import ROLES
 from recombine.leaderboard.sizes import Family, families
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ def _board_files(pages: _Pages, boards: Sequence[RankedBoard]) -> dict[str, byte
     script = (HERE / "static" / "compare.js").read_text(encoding="utf-8")
     for ranked in boards:
         data = json.dumps(page_data(ranked), separators=(",", ":"), allow_nan=False)
-        page = pages.with_script(script).render("compare.html", "../", ranked=ranked, data=data)
+        about = {"data": data, "pairs": static_pairs(ranked), "picked": PICKED}
+        page = pages.with_script(script).render("compare.html", "../", ranked=ranked, **about)
         files[f"compare/{ranked.slug}.html"] = page
     table = export.to_parquet(boards)
     return files if table is None else files | {"results.parquet": table}
@@ -175,6 +177,7 @@ class _Pages:
             "icon": Markup(ICON),  # noqa: S704 - a constant
             "trust": TRUST,
             "inference": INFERENCE,
+            "roles": ROLES.values(),
             "compute_words": TEST_COMPUTE,
         }
         return cls(environment, shared).with_script(script)

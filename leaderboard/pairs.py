@@ -8,6 +8,8 @@ So those are embedded, not half a million prebuilt pairs.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +26,56 @@ if TYPE_CHECKING:
 
 DIGITS = 9
 """Significant digits of the factors' cells; the headline scores keep all of theirs."""
+PICKED = 3
+"""Entries of every role that the static table pairs."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two entries of a board, the higher estimate first.
+
+    Attributes
+    ----------
+    first, second : Row
+        The entries.
+    difference : Estimate
+        OOC score of the first minus that of the second; its interval is for this pair alone.
+    verdict : str
+        What Holm's procedure says about the pair among all pairs of the board.
+    """
+
+    first: Row
+    second: Row
+    difference: stats.Estimate
+    verdict: str
+
+
+def static_pairs(ranked: RankedBoard) -> list[Pair]:
+    """Pair the highest entries of every role, for a page that must do without its script.
+
+    Parameters
+    ----------
+    ranked : RankedBoard
+        The board.
+
+    Returns
+    -------
+    list of Pair
+        Empty for a board with one entry; upper bounds are out of competition.
+    """
+    competing = (rows[:PICKED] for role, rows in ranked.roles.items() if role.key != "bound")
+    picked = {row.letter for rows in competing for row in rows}
+    found = [(i, row) for i, row in enumerate(ranked.rows) if row.letter in picked]
+    return [_pair(ranked, one, other) for one, other in combinations(found, 2)]
+
+
+def _pair(ranked: RankedBoard, one: tuple[int, Row], other: tuple[int, Row]) -> Pair:
+    (i, first), (j, second) = one, other
+    difference = stats.paired_difference(first.entry.ooc_cells, second.entry.ooc_cells)
+    verdict = "told apart" if ranked.compared.separated[i, j] else "not told apart"
+    if not ranked.compared.tested[i, j] or difference.p_value is None:
+        verdict = "not tested"
+    return Pair(first, second, difference, verdict)
 
 
 def page_data(ranked: RankedBoard) -> dict[str, Any]:

@@ -9,15 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from recombine.benchmark import stats
 from recombine.leaderboard.numbers import DASH, chance, percent, points, short
 from recombine.leaderboard.ranks import MIN_SEEDS_TEST, MIN_SEEDS_UNMARKED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from recombine.benchmark.result import Result
+    from recombine.leaderboard.board import Row
     from recombine.leaderboard.entries import Board
     from recombine.leaderboard.ranks import Comparisons, RankSet
+    from recombine.leaderboard.roles import Role
 
 PERCENT = "\u00a0%"
 WANTED_CELLS = 40
@@ -41,13 +44,20 @@ class Story:
     limits: tuple[str, ...]
 
 
-def tell(board: Board, ranks: Sequence[RankSet], compared: Sequence[Comparisons]) -> Story:
+def tell(
+    board: Board,
+    roles: Mapping[Role, Sequence[Row]],
+    ranks: Sequence[RankSet],
+    compared: Sequence[Comparisons],
+) -> Story:
     """Describe a board.
 
     Parameters
     ----------
     board : Board
         At least one entry, best estimate first.
+    roles : mapping
+        Rows of every role that is present, best estimate first.
     ranks : sequence of RankSet
         In the order of the entries.
     compared : sequence of Comparisons
@@ -59,7 +69,8 @@ def tell(board: Board, ranks: Sequence[RankSet], compared: Sequence[Comparisons]
         Plain text; method names in it are untrusted.
     """
     results = [entry.result for entry in board.entries]
-    shows = (_design(results[0]), _gaps(results), _search(results))
+    first = {role.key: rows[0] for role, rows in roles.items()}
+    shows = (_design(results[0]), _kinds(first), _gaps(results), _search(results))
     limits = (
         _seeds(results),
         _cells(results),
@@ -68,12 +79,20 @@ def tell(board: Board, ranks: Sequence[RankSet], compared: Sequence[Comparisons]
         _scope(board),
     )
     return Story(
-        _headline(results, compared), tuple(filter(None, shows)), tuple(filter(None, limits))
+        _headline(results, _competing(first, results), compared),
+        tuple(filter(None, shows)),
+        tuple(filter(None, limits)),
     )
 
 
-def _headline(results: Sequence[Result], compared: Sequence[Comparisons]) -> str:
-    best, method = results[0].scores.ooc_test, results[0].method
+def _competing(first: Mapping[str, Row], results: Sequence[Result]) -> Result:
+    """Return the highest entry; an upper bound saw what the others must not."""
+    found = [row.entry.result for key, row in first.items() if key != "bound"]
+    return max(found, key=lambda r: r.scores.ooc_test.estimate, default=results[0])
+
+
+def _headline(results: Sequence[Result], top: Result, compared: Sequence[Comparisons]) -> str:
+    best, method = top.scores.ooc_test, top.method
     score = f"{percent(best.estimate)}{PERCENT}"
     text = f"The highest accuracy on combinations that training never showed is {score}"
     if best.ci95 is not None:
@@ -112,6 +131,26 @@ def _design(result: Result) -> str:
         f"{inside.n_cells + outside.n_cells} combinations of {' and '.join(factors)}. Training "
         f"showed {inside.n_cells} of them; {outside.n_cells} were held out. An answer counts when "
         "every recombined factor of the image is right."
+    )
+
+
+def _kinds(first: Mapping[str, Row]) -> str:
+    """Set the highest generative entry against the highest non-generative one."""
+    if not {"generative", "encoder"} <= first.keys():
+        return ""
+    rows = first["generative"], first["encoder"]
+    found = stats.paired_difference(rows[0].entry.ooc_cells, rows[1].entry.ooc_cells)
+    names = [f"{row.short_name} ({row.entry.result.method.inference})" for row in rows]
+    text = (
+        f"The highest generative entry, {names[0]}, minus the highest non-generative one, "
+        f"{names[1]}: {points(found.value)} points OOC"
+    )
+    if found.ci95 is None or min(row.entry.n_seeds for row in rows) < MIN_SEEDS_TEST:
+        return f"{text}; with so few seeds or combinations that difference is not tested."
+    low, high = (points(end) for end in found.ci95)
+    return (
+        f"{text} (95{PERCENT} interval {low} to {high}). Both were picked by their estimates, "
+        "which favours the group with more entries."
     )
 
 

@@ -12,6 +12,16 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
+SHAPES = {
+    "diamond": "M0 -6.5L6.5 0L0 6.5L-6.5 0Z",
+    "triangle": "M0 -7L6.5 5H-6.5Z",
+    "square": "M-5 -5H5V5H-5Z",
+    "plus": "M-2 -6.5H2V-2H6.5V2H2V6.5H-2V2H-6.5V-2H-2Z",
+    "cross": "M-6 -3.5L-3.5 -6L0 -2.5L3.5 -6L6 -3.5L2.5 0L6 3.5L3.5 6L0 2.5L-3.5 6L-6 3.5L-2.5 0Z",
+    "ring": "M-6 0A6 6 0 1 0 6 0A6 6 0 1 0 -6 0ZM-3 0A3 3 0 1 1 3 0A3 3 0 1 1 -3 0Z",
+}
+"""Marks around the point 0, 0, about 12 px wide, told apart by form alone."""
+
 
 def node(tag: str, *children: Markup | None, text: str = "", **attrs: object) -> Markup:
     """Make one SVG element.
@@ -151,6 +161,48 @@ def diamond(share: float, y: float, radius: float, css: str) -> Markup:
     return node("svg", path, x=percent(share), y=y, overflow="visible")
 
 
+def symbol(shape: str, css: str) -> Markup:
+    """Draw a mark beside a word of text.
+
+    Parameters
+    ----------
+    shape : str
+        A key of ``SHAPES``.
+    css : str
+        Class of the path.
+
+    Returns
+    -------
+    Markup
+        An ``svg`` for a legend or a row, hidden from screen readers: the word says the same.
+    """
+    path = node("path", d=SHAPES[shape], class_=css)
+    return node("svg", path, viewBox="-8 -8 16 16", class_="symbol", aria_hidden="true")
+
+
+def shaped(shape: str, share: float, y: float, css: str) -> Markup:
+    """Draw a mark at a percentage position.
+
+    Parameters
+    ----------
+    shape : str
+        A key of ``SHAPES``.
+    share : float
+        x as share of the width in [0, 1].
+    y : float
+        Centre in pixels.
+    css : str
+        Class of the path.
+
+    Returns
+    -------
+    Markup
+        A nested ``svg``, the only way to place a path by percentage.
+    """
+    path = node("path", d=SHAPES[shape], class_=f"{css} shape-{shape}")
+    return node("svg", path, x=percent(share), y=y, overflow="visible")
+
+
 def anchor(share: float) -> str:
     """Choose the text anchor that keeps a label inside the drawing.
 
@@ -174,7 +226,7 @@ def anchor(share: float) -> str:
     return "end" if share > 0.92 else "middle"
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 16, typed=True)
 def _attribute(key: str, value: object) -> str:
     """Write an attribute; a page repeats few, so they are remembered."""
     written = _number(value) if isinstance(value, float) else escape(value)

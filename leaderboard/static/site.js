@@ -38,8 +38,10 @@ function compare(a, b) {
 }
 
 // A board: sorting within each track, filter, columns and length, all of it kept in the address
-// as "#board?sort=gflop-ascending&q=search&hide=steps,seeds&all=1".
+// as "#board?sort=gflop-ascending&q=search&kind=control&hide=steps,seeds&all=1". Rows that are not shown
+// are taken out of the page: a thousand of them would be laid out with every click.
 const FIRST_ROWS = 100;
+const START = { sort: "ooc-descending", q: "", kind: "", hide: "steps,tried", all: "" };
 
 class BoardView {
   constructor(board) {
@@ -48,18 +50,18 @@ class BoardView {
     this.heads = [...this.table.tHead.rows[0].cells];
     this.groups = [...this.table.tBodies].map((body) => {
       const rows = [...body.rows].slice(1);
-      return { body, head: body.rows[0], rows, shown: rows };
+      return { body, head: body.rows[0], rows };
     });
     const texts = (group) => group.rows.map((row) => [row, `${group.head.textContent} ${row.textContent}`.toLowerCase()]);
     this.texts = new Map(this.groups.flatMap(texts));
     this.tools = board.querySelector(".tools");
     this.input = this.tools.querySelector("input[type=search]");
-    this.select = this.tools.querySelector("select");
+    this.select = this.tools.querySelector(".sorter select");
+    this.kinds = this.tools.querySelector("[data-roles]");
     this.output = this.tools.querySelector("output");
     this.more = this.tools.querySelector("[data-all]");
     this.boxes = [...this.tools.querySelectorAll("input[type=checkbox]")];
-    this.start = { sort: "ooc-descending", q: "", hide: "", all: "" };
-    this.state = { ...this.start };
+    this.state = { ...START };
     this.listen();
     this.tools.hidden = false;
     this.apply(this.fromAddress());
@@ -76,6 +78,7 @@ class BoardView {
       this.change({ sort: `${cell.dataset.key}-${cell.dataset.first}` });
     });
     this.input.addEventListener("input", () => this.change({ q: this.input.value }));
+    this.kinds?.addEventListener("change", () => this.change({ kind: this.kinds.value }));
     this.more.addEventListener("click", () => this.change({ all: this.state.all ? "" : "1" }));
     this.boxes.forEach((box) => box.addEventListener("change", () => {
       this.change({ hide: this.boxes.filter((one) => !one.checked).map((one) => one.value).join(",") });
@@ -93,13 +96,13 @@ class BoardView {
   fromAddress() {
     const [slug, query = ""] = decodeURI(location.hash.slice(1)).split("?");
     const found = slug === this.board.id ? new URLSearchParams(query) : new URLSearchParams();
-    const state = { ...this.start };
+    const state = { ...START };
     for (const name of Object.keys(state)) if (found.has(name)) state[name] = found.get(name);
     return state;
   }
 
   address() {
-    const changed = Object.entries(this.state).filter(([name, value]) => value !== this.start[name]);
+    const changed = Object.entries(this.state).filter(([name, value]) => value !== START[name]);
     const query = new URLSearchParams(changed).toString();
     return `#${this.board.id}${query ? `?${query}` : ""}`;
   }
@@ -113,6 +116,7 @@ class BoardView {
     const sorted = state.sort !== this.state.sort;
     this.state = state;
     if (this.input.value !== state.q) this.input.value = state.q;
+    if (this.kinds) this.kinds.value = state.kind;
     if (sorted) this.sort();
     this.columns();
     this.show();
@@ -134,7 +138,6 @@ class BoardView {
       cell.setAttribute("aria-sort", i !== column ? "none" : direction > 0 ? "ascending" : "descending");
     });
     this.select.value = String(column);
-    this.moved = true;
   }
 
   columns() {
@@ -154,19 +157,16 @@ class BoardView {
     const limit = this.state.all ? Infinity : FIRST_ROWS;
     let total = 0, found = 0, shown = 0;
     for (const group of this.groups) {
-      let here = 0;
-      for (const row of group.rows) {
-        const fits = words.every((word) => this.texts.get(row).includes(word));
-        found += fits ? 1 : 0;
-        const off = !fits || shown >= limit;
-        if (row.hidden !== off) row.hidden = off;
-        if (!off) { shown += 1; here += 1; }
-      }
+      const fits = (row) => (!this.state.kind || row.dataset.role === this.state.kind)
+        && words.every((word) => this.texts.get(row).includes(word));
+      const matching = group.rows.filter(fits);
+      const visible = matching.slice(0, Math.max(0, limit - shown));
       total += group.rows.length;
-      group.body.hidden = here === 0;
-      if (this.moved) group.body.replaceChildren(group.head, ...group.rows);
+      found += matching.length;
+      shown += visible.length;
+      group.body.hidden = visible.length === 0;
+      group.body.replaceChildren(group.head, ...visible);
     }
-    this.moved = false;
     const entries = total === 1 ? "entry" : "entries";
     this.output.textContent = shown < found ? `${shown} of ${found} shown, ${total} ${entries}` : `${found} of ${total} ${entries}`;
     this.more.hidden = found <= FIRST_ROWS;

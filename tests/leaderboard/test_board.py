@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_board import sample, write_results
 
+from recombine.leaderboard import board as module
 from recombine.leaderboard.board import every_row, letter, rank_board
 from recombine.leaderboard.entries import load_boards
+from recombine.leaderboard.verified import vouch
 
 
 def ranked(tmp_path, seeds=5, indices=None):
@@ -39,7 +41,9 @@ def test_the_cost_figure_leaves_out_what_was_not_counted(tmp_path):
     board = ranked(tmp_path)
     assert board.uncounted == ["Pixels, no training"]
     assert "Pixels" not in board.cost
-    assert board.cost.count('class="dot-ooc"') == 5
+    assert board.cost.count('class="dot-ooc ') == 5
+    assert board.cost.count("shape-triangle") == 4
+    assert board.cost.count("shape-square") == 1
 
 
 def test_without_counted_operations_there_is_no_cost_figure(tmp_path):
@@ -67,9 +71,43 @@ def test_the_strip_is_named_by_its_numbers(tmp_path):
     assert f"OOC {100 * scores.ooc_test.estimate:.1f} %" in row.strip
 
 
+def test_rows_are_grouped_by_role_and_a_long_board_charts_the_highest_of_each(
+    tmp_path, monkeypatch
+):
+    board = ranked(tmp_path)
+    letters = {role.key: [row.letter for row in rows] for role, rows in board.roles.items()}
+    assert letters == {"generative": ["A", "B", "C", "E"], "encoder": ["D", "F"]}
+    assert board.charted == board.roles
+    monkeypatch.setattr(module, "CHARTED", 3)
+    monkeypatch.setattr(module, "CHARTED_OF_A_KIND", 1)
+    short = ranked(tmp_path / "again")
+    assert [row.letter for rows in short.charted.values() for row in rows] == ["A", "D"]
+    assert short.cost.count('class="dot-ooc ') == 2
+
+
+def test_many_marks_carry_letters_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "NAMED", 2)
+    drawn = ranked(tmp_path).cost
+    assert "Supervised" not in drawn
+    assert ">A <" in drawn
+
+
+def test_the_gap_bar_shows_estimate_and_interval(tmp_path):
+    row = ranked(tmp_path, indices=[0]).rows[0]
+    gap = row.entry.result.paired_gap
+    place = f"{100 * (gap.estimate + 0.25) / 1.25:.2f}".rstrip("0").rstrip(".")
+    assert f'x1="20%" x2="{place}%"' in row.gap_bar
+    assert row.gap_bar.count("whisker-gap") == 1
+    alone = ranked(tmp_path / "one", seeds=1, indices=[0]).rows[0]
+    assert ("whisker-gap" in alone.gap_bar) == (alone.entry.result.paired_gap.ci95 is not None)
+
+
 def test_trust_and_inference_have_words(tmp_path):
     row = ranked(tmp_path, indices=[4]).rows[0]
-    assert (row.trust_level, row.inference_words.count("search")) == (3, 1)
+    assert (row.trust_level, row.inference_words.count("search")) == (0, 1)
+    vouch(tmp_path, [row.entry.result], "retrained", "2026-01-01T00:00:00Z")
+    row = ranked(tmp_path, indices=[4]).rows[0]
+    assert row.trust_level == 3
     assert "scored by the harness" in row.trust_words
 
 

@@ -20,7 +20,7 @@ def tree(drawing):
 
 
 def markers(root):
-    return [e for e in root.findall("svg") if e[0].get("class") == "dot-ooc"]
+    return [e for e in root.findall("svg") if e[0].get("class").startswith("dot-ooc")]
 
 
 @given(st.lists(st.tuples(COST, SHARE), min_size=1, max_size=8))

@@ -1,9 +1,12 @@
 """The front: an entry leaves it on evidence only."""
 
+import re
+
 import numpy as np
 import pytest
 from sample_board import sample, write_results
 
+from recombine.leaderboard import front
 from recombine.leaderboard.board import rank_board
 from recombine.leaderboard.entries import load_boards
 from recombine.leaderboard.front import fronts, on_front
@@ -56,3 +59,26 @@ def test_few_entries_are_all_on_the_front(costs):
     scores = [np.full((5, 8), 0.5)] * len(costs)
     found = on_front(costs, compare_all(scores)) if costs else []
     assert found == [True] * len(costs)
+
+
+def test_an_upper_bound_is_out_of_competition(tmp_path):
+    top = sample(4).model_dump(mode="json")["method"] | {"note": "Upper bound, no entry."}
+    cheap = {"gflop_per_image": 0.001, "steps": 0}
+    files = [
+        sample(4, method=top, compute=cheap).save(tmp_path / "a.json"),
+        sample(1).save(tmp_path / "b.json"),
+    ]
+    (board,) = load_boards(files)
+    gflop, _ = fronts(rank_board(board))
+    on = {row.role.key: yes for row, _, yes in gflop.rows}
+    assert on["generative"], "nothing cheaper that competes is better"
+
+
+def test_of_many_entries_only_those_on_the_front_carry_a_letter(tmp_path, monkeypatch):
+    (board,) = load_boards(write_results(tmp_path))
+    monkeypatch.setattr(front, "LABELLED", 4)
+    gflop, _ = fronts(rank_board(board))
+    on = {row.letter for row, _, yes in gflop.rows if yes}
+    drawn = set(re.findall(r'class="strong">([A-Z]+) <', str(gflop.figure)))
+    assert drawn == on
+    assert len(on) < len(gflop.rows)

@@ -9,7 +9,7 @@ from sample_board import sample, write_results
 from recombine.benchmark import stats
 from recombine.leaderboard.board import rank_board
 from recombine.leaderboard.entries import load_boards
-from recombine.leaderboard.pairs import page_data, summary_of
+from recombine.leaderboard.pairs import page_data, static_pairs, summary_of
 
 
 def ranked(tmp_path, **over):
@@ -55,3 +55,29 @@ def test_factors_without_cells_have_no_interval_data(tmp_path):
     (board,) = load_boards([sample(0, scores=plain).save(tmp_path / "a.json")])
     (item,) = page_data(rank_board(board))["entries"]
     assert all("cells" not in factor for factor in item["factors"].values())
+
+
+def test_the_static_pairs_are_those_of_the_statistics(tmp_path):
+    board = ranked(tmp_path)
+    pairs = static_pairs(board)
+    # three of the four generative entries and both others, every pair once, the higher one first
+    assert len(pairs) == 10
+    assert all(pair.first.letter < pair.second.letter for pair in pairs)
+    for pair in pairs:
+        found = stats.paired_difference(pair.first.entry.ooc_cells, pair.second.entry.ooc_cells)
+        assert pair.difference == found
+        assert pair.verdict in ("told apart", "not told apart")
+    assert {pair.verdict for pair in static_pairs(ranked(tmp_path / "few", seeds=2))} == {
+        "not tested"
+    }
+    assert static_pairs(ranked(tmp_path / "one", indices=[0])) == []
+
+
+def test_an_upper_bound_is_in_no_static_pair(tmp_path):
+    method = sample(0).model_dump(mode="json")["method"] | {"note": "Upper bound, no entry."}
+    files = [
+        sample(0, method=method).save(tmp_path / "a.json"),
+        sample(1).save(tmp_path / "b.json"),
+    ]
+    (board,) = load_boards(files)
+    assert static_pairs(rank_board(board)) == []

@@ -5,9 +5,10 @@ import pytest
 from factories import make_result
 from sample_board import sample, write_results
 
+from recombine.benchmark import stats
 from recombine.leaderboard.board import rank_board
 from recombine.leaderboard.entries import load_boards
-from recombine.leaderboard.numbers import DASH
+from recombine.leaderboard.numbers import DASH, points
 from recombine.renderer.errors import InvalidInputError
 
 CAMPAIGN = ("superior", "better", "beats", "outperform", "fails", "solves", "proves", "wins")
@@ -30,6 +31,32 @@ def test_the_headline_gives_estimate_interval_chance_and_verdict(tmp_path):
     assert f"interval {100 * best.ci95[0]:.1f}{DASH}{100 * best.ci95[1]:.1f} %" in text
     assert "by Autoencoder with replay (replay+search); chance is 6.25 %" in text
     assert "of 10 pairs of entries within a track can be told apart" in text
+
+
+def test_the_kinds_are_set_against_each_other_with_an_interval(tmp_path):
+    told = story_of(tmp_path)
+    (text,) = [plain(t) for t in told.shows if "highest generative" in t]
+    first, second = (sample(i).scores.ooc_test for i in (4, 0))
+    share = [np.asarray(s.hits) / np.asarray(s.counts) for s in (first, second)]
+    found = stats.paired_difference(*share)
+    low, high = (points(end) for end in found.ci95)
+    assert "Autoencoder (replay+search)" in text
+    assert "Supervised slot encoder (direct)" in text
+    assert f"{points(found.value)} points OOC (95 % interval {low} to {high})" in text
+    few = story_of(tmp_path / "few", seeds=2)
+    assert any("that difference is not tested" in t for t in few.shows)
+
+
+def test_an_upper_bound_is_never_the_headline(tmp_path):
+    method = sample(4).model_dump(mode="json")["method"] | {"note": "Upper bound, not an entry."}
+    files = [
+        sample(4, method=method).save(tmp_path / "b.json"),
+        sample(0).save(tmp_path / "a.json"),
+    ]
+    (board,) = load_boards(files)
+    told = rank_board(board).story
+    assert "by Supervised slot encoder (direct)" in plain(told.headline)
+    assert not any("highest generative" in t for t in told.shows)
 
 
 def test_the_number_of_pairs_is_counted(tmp_path):

@@ -58,3 +58,18 @@ def test_a_diamond_is_placed_by_percentage():
     made = ET.fromstring(svg.diamond(0.25, 30, 6, "dot"))
     assert (made.get("x"), made.get("y"), made.get("overflow")) == ("25%", "30", "visible")
     assert made[0].get("class") == "dot"
+
+
+def test_marks_are_told_apart_by_form_and_hidden_where_a_word_stands():
+    drawn = {shape: str(svg.symbol(shape, "x")) for shape in svg.SHAPES}
+    assert len(set(drawn.values())) == len(drawn)
+    assert all('aria-hidden="true"' in text for text in drawn.values())
+    placed = ET.fromstring(str(svg.shaped("plus", 0.25, 7, "dot")))
+    assert (placed.get("x"), placed.get("y")) == ("25%", "7")
+    assert placed.find("path").get("class") == "dot shape-plus"
+
+
+def test_an_attribute_is_written_by_its_type():
+    assert str(svg.node("rect", x=1, y=1.0, z=True, w="1<")) == (
+        '<rect x="1" y="1" z="True" w="1&lt;"></rect>'
+    )
