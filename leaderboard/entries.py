@@ -19,6 +19,7 @@ from recombine.benchmark import stats
 from recombine.benchmark.result import MAX_BYTES, Result
 from recombine.leaderboard.pictures import check_picture, find_picture
 from recombine.leaderboard.reuse import digest
+from recombine.leaderboard.verified import SELF_REPORTED, Tier, Tiers
 from recombine.renderer.errors import IntegrityError, InvalidInputError, RecombineError
 
 if TYPE_CHECKING:
@@ -50,17 +51,20 @@ class Entry:
         The file itself, for download.
     picture : bytes
         Its worst images, a PNG file; empty when there is none.
+    tier : str
+        How far it was checked, by the ledger beside it; what the file says has no part in it.
     """
 
     path: Path
     result: Result
     content: bytes = field(repr=False)
     picture: bytes = field(default=b"", repr=False)
+    tier: Tier = SELF_REPORTED
 
     @property
     def digest(self) -> str:
-        """Return the hash of the file and its picture."""
-        return digest_of(self.content, self.picture)
+        """Return the hash of the file, its picture and its tier."""
+        return digest_of(self.content, self.picture, self.tier)
 
     @cached_property
     def plain(self) -> dict[str, Any]:
@@ -178,8 +182,8 @@ def read_result(path: Path) -> bytes:
     return content
 
 
-def digest_of(content: bytes, picture: bytes) -> str:
-    """Return one hash of a result file and the picture beside it.
+def digest_of(content: bytes, picture: bytes, tier: Tier) -> str:
+    """Return one hash of a result file and of what lies beside it.
 
     Parameters
     ----------
@@ -187,16 +191,18 @@ def digest_of(content: bytes, picture: bytes) -> str:
         The file.
     picture : bytes
         Empty when there is none.
+    tier : str
+        From the ledger.
 
     Returns
     -------
     str
         64 hexadecimal digits.
     """
-    return digest(content, picture) if picture else digest(content)
+    return digest(content, picture, tier.encode())
 
 
-def load_entry(path: Path, checked: Collection[str] = ()) -> Entry:
+def load_entry(path: Path, checked: Collection[str] = (), tiers: Tiers | None = None) -> Entry:
     """Read one result file and recompute its intervals from its counts.
 
     Parameters
@@ -206,6 +212,8 @@ def load_entry(path: Path, checked: Collection[str] = ()) -> Entry:
     checked : collection of str
         Hashes, as of ``digest_of``, of files that this very code checked before; a file of
         the same bytes is only parsed.
+    tiers : Tiers, optional
+        Shared by many calls, so that the ledger is read once.
 
     Returns
     -------
@@ -217,12 +225,13 @@ def load_entry(path: Path, checked: Collection[str] = ()) -> Entry:
     InvalidInputError
         When the file is no valid result, or its intervals do not follow from its counts.
     IntegrityError
-        When the file, or the picture of its worst images, was edited after scoring.
+        When the file, the picture of its worst images or the ledger was edited.
     """
     content = read_result(path)
     picture = find_picture(path, content)
-    if checked and digest_of(content, picture) in checked:
-        return Entry(path, Result.model_validate_json(content), content, picture)
+    tier = (tiers or Tiers()).of(path, content)
+    if checked and digest_of(content, picture, tier) in checked:
+        return Entry(path, Result.model_validate_json(content), content, picture, tier)
     result = Result.from_bytes(content, path)
     check_picture(path, result.artifacts.examples, picture)
     inside, outside = result.scores.id_test, result.scores.ooc_test
@@ -237,7 +246,7 @@ def load_entry(path: Path, checked: Collection[str] = ()) -> Entry:
                 f"{path}: {name} must follow from the stored counts ({expected}), "
                 f"got {stated}; score the entry again with this version"
             )
-    return Entry(path, result, content, picture)
+    return Entry(path, result, content, picture, tier)
 
 
 def load_boards(paths: Iterable[Path], checked: Collection[str] = ()) -> list[Board]:
@@ -263,10 +272,10 @@ def load_boards(paths: Iterable[Path], checked: Collection[str] = ()) -> list[Bo
     IntegrityError
         When a file was edited after scoring.
     """
-    entries, problems = [], []
+    entries, problems, tiers = [], [], Tiers()
     for path in paths:
         try:
-            entries.append(load_entry(path, checked))
+            entries.append(load_entry(path, checked, tiers))
         except RecombineError as error:
             problems.append(error)
     if problems:

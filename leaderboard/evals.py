@@ -12,6 +12,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from recombine.leaderboard.verified import SELF_REPORTED
 from recombine.renderer.atomic import write_bytes
 
 if TYPE_CHECKING:
@@ -119,13 +120,13 @@ def _ours(result: Result) -> bool:
 
 def _source(entry: Entry) -> dict[str, Any]:
     result = entry.result
-    independent = not _ours(result) and result.trust in ("rescored", "rerun", "retrained")
+    independent = entry.tier != SELF_REPORTED and not _ours(result)
     return {
         "source_name": "recombine leaderboard",
         "source_type": "evaluation_run",
         "source_organization_name": "recombine",
         "evaluator_relationship": "third_party" if independent else "first_party",
-        "additional_details": {"result_id": result.result_id, "trust": result.trust},
+        "additional_details": {"result_id": result.result_id, "trust": entry.tier},
     }
 
 

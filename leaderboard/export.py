@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from recombine.benchmark.result import Result
     from recombine.leaderboard.board import RankedBoard
+    from recombine.leaderboard.entries import Entry
     from recombine.leaderboard.ranks import RankSet
 
 FORMAT = "recombine.boards/1"
@@ -99,7 +99,7 @@ def to_csv(boards: Sequence[RankedBoard]) -> str:
     writer.writerow(COLUMNS)
     for ranked in boards:
         for entry, rank in zip(ranked.board.entries, ranked.ranks, strict=True):
-            row = _row(entry.result, rank)
+            row = _row(entry, rank)
             writer.writerow([_safe(row[name]) for name in COLUMNS])
     return buffer.getvalue()
 
@@ -127,7 +127,7 @@ def to_parquet(boards: Sequence[RankedBoard]) -> bytes | None:
     import pyarrow
     import pyarrow.parquet
 
-    rows = [_row(row.entry.result, row.rank) for ranked in boards for row in ranked.rows]
+    rows = [_row(row.entry, row.rank) for ranked in boards for row in ranked.rows]
     columns = {name: [row[name] for row in rows] for name in COLUMNS}
     sink = pyarrow.BufferOutputStream()
     table: Any = pyarrow.table(columns)
@@ -140,7 +140,8 @@ def _board_json(ranked: RankedBoard) -> str:
     """Write a board around the result files as they are: nothing is parsed and written again."""
     head = json.dumps(asdict(ranked.board.key))
     entries = [
-        f'{{"rank_set": {json.dumps(_rank(row.rank))},\n"result": {row.entry.content.decode()}}}'
+        f'{{"rank_set": {json.dumps(_rank(row.rank))}, "trust": "{row.entry.tier}",\n'
+        f'"result": {row.entry.content.decode()}}}'
         for row in ranked.rows
     ]
     return f'{head[:-1]}, "entries": [\n{", ".join(entries)}]}}'
@@ -150,7 +151,8 @@ def _rank(rank: RankSet) -> dict[str, Any]:
     return {"low": rank.low, "high": rank.high, "of": rank.of, "not_separable": rank.reason or None}
 
 
-def _row(result: Result, rank: RankSet) -> dict[str, Any]:
+def _row(entry: Entry, rank: RankSet) -> dict[str, Any]:
+    result = entry.result
     data, track, training = result.data, result.track, result.training
     scores = result.scores
     paired = result.paired_gap
@@ -177,7 +179,7 @@ def _row(result: Result, rank: RankSet) -> dict[str, Any]:
         "real_images_seen": training.real_images_seen,
         "generated_images_seen": training.generated_images_seen,
         "seeds": len(result.seeds),
-        "trust": result.trust,
+        "trust": entry.tier,
         "result_id": result.result_id,
     }
     row |= _triple("ooc", scores.ooc_test) | _triple("id", scores.id_test)

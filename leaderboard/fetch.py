@@ -266,7 +266,7 @@ def complete(folder: Path, listed: dict[str, Wanted], into: Path, rules: FetchRu
     InvalidInputError, IntegrityError, ResourceError
         As ``fetch``.
     """
-    missing = {path: one for path, one in listed.items() if not (folder / path).exists()}
+    missing = {name: one for name, one in listed.items() if not (folder / name).exists()}
     if not missing:
         return folder
     copy = into / folder.name
@@ -276,6 +276,6 @@ def complete(folder: Path, listed: dict[str, Wanted], into: Path, rules: FetchRu
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
             shutil.copyfile(path, target, follow_symlinks=False)
-    for path, one in missing.items():
-        fetch(one, copy / path, rules)
+    for name, one in missing.items():
+        fetch(one, copy / name, rules)
     return copy

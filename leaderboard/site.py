@@ -16,6 +16,7 @@ from recombine.leaderboard.entries import digest_of, load_boards, read_result
 from recombine.leaderboard.pages import render_site, site_digest
 from recombine.leaderboard.pictures import find_picture
 from recombine.leaderboard.reuse import MARKER, Earlier
+from recombine.leaderboard.verified import Tiers
 from recombine.renderer.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
 
 
 def _digests(results: Sequence[Path]) -> list[str]:
-    """Return the hash of every result file with its picture, without looking into them."""
-    contents = [(Path(path), read_result(Path(path))) for path in results]
-    return [digest_of(content, find_picture(path, content)) for path, content in contents]
+    """Return the hash of every result file with what lies beside it, without checking them."""
+    contents, tiers = [(Path(path), read_result(Path(path))) for path in results], Tiers()
+    return [digest_of(c, find_picture(path, c), tiers.of(path, c)) for path, c in contents]
 
 
 def _check_target(out: Path) -> None:

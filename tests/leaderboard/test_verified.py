@@ -1,11 +1,13 @@
 """A tier follows from the ledger beside a result, whatever the file says of itself."""
 
+import csv
 import json
 
 import pytest
 from sample_board import sample
 
 from recombine.leaderboard import chain
+from recombine.leaderboard.site import build_site
 from recombine.leaderboard.verified import KEY, LEDGER, TIERS, Tiers, read_tiers, vouch
 from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
 
@@ -70,6 +72,27 @@ def test_no_tier_beyond_what_the_harness_did(tmp_path, own, asked):
         vouch(tmp_path, [sample(0, trust=own)], asked, NOW)
     assert not (tmp_path / LEDGER).exists()
     assert TIERS.index(own) > 0
+
+
+def test_pages_and_downloads_show_the_tier_and_follow_the_ledger(tmp_path):
+    results, site = tmp_path / "results", tmp_path / "site"
+    result = sample(0)
+    files = [result.save(results)]
+
+    def shown():
+        build_site(files, site)
+        (page,) = (site / "entries").glob("*.html")
+        (row,) = csv.DictReader((site / "results.csv").read_text().splitlines())
+        (board,) = json.loads((site / "results.json").read_text())["boards"]
+        assert board["entries"][0]["trust"] == row["trust"]
+        for place in (page, site / "index.html"):
+            assert f"</svg>{row['trust']}</span>" in place.read_text()
+        assert f"current, {row['trust']}" in (site / "changelog.html").read_text()
+        return row["trust"]
+
+    assert shown() == "self-reported"
+    vouch(results, [result], "rescored", NOW)
+    assert shown() == "rescored"
 
 
 def lines(folder):
