@@ -133,7 +133,7 @@ def search_figure(
     for x, cost in zip(places, costs if known else (), strict=False):
         y, text = BOTTOM + 33, numbers.short(cost or 0.0)
         parts.append(
-            node("text", x=percent(x), y=y, text_anchor="middle", class_="small", text=text)
+            node("text", x=percent(x), y=y, text_anchor="middle", class_="wide-only", text=text)
         )
     parts.append(
         _axis_title("search steps; below, GFLOP per image" if known else "search steps", known)

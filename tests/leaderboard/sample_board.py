@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 
 import numpy as np
-from factories import make_result
+from factories import FACTORS, make_result
 from PIL import Image
 
 from recombine.benchmark import stats
+from recombine.benchmark.worst import png
 
 CHECKS = ["leak", "closure", "marginals", "exposure", "integrity"]
 # entry, name, inference, supervision, ID, OOC, GFLOP per image, steps, generated images
@@ -24,6 +26,8 @@ ENTRIES = [
     ("pixels", "Pixels, no training", "direct", "unsupervised", 0.34, 0.09, None, 0, 0),
 ]  # fmt: skip
 IMAGES = 48
+PICTURED = 4
+READ = ("factor", "true", "read", "probability")
 STEPS = (0, 1, 3, 10, 30, 100, 300)
 
 
@@ -120,9 +124,43 @@ def sample(index, seeds=5, **over):
     )
 
 
+def picture_of(content, rows=3, steps=(0, 30), edge=8):
+    """Return what a result says about a picture of its worst images."""
+    pairs = zip(FACTORS, ("star", "slate"), ("pawn", "slate"), (0.625, 0.75), strict=True)
+    readings = [dict(zip(READ, pair, strict=True)) for pair in pairs]
+    sha256 = hashlib.sha256(content).hexdigest()
+    wrong = {"readings": readings, "wrong_seeds": 2}
+    return {
+        "file": f"made-{sha256[:10]}.examples.png", "sha256": sha256, "bytes": len(content),
+        "rule": "The stated rule.", "seed": 0, "edge": edge, "steps": steps,
+        "images": [{"index": 1352 + i, **wrong} for i in range(rows)],
+    }  # fmt: skip
+
+
+def tiles(rows=3, columns=3, edge=8):
+    """Return made-up tiles of a picture."""
+    shape = (rows, columns, edge, edge, 3)
+    return np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+
+
+def save_with_picture(folder, index, seeds=5):
+    """Write one sample with a picture beside it and a configuration log."""
+    content = png(tiles())
+    kept = picture_of(content)
+    plain = sample(index, seeds).model_dump(mode="json")["artifacts"]
+    tried = [{"seed": s, "settings": {"rate": 0.1 * s}, "score": 0.5} for s in range(2)]
+    artifacts = {**plain, "examples": kept, "configurations": tried}
+    path = sample(index, seeds, artifacts=artifacts).save(folder)
+    (folder / kept["file"]).write_bytes(content)
+    return path
+
+
 def write_results(folder, seeds=5, indices=None):
-    """Write the sample board and return the result files."""
-    return [sample(i, seeds).save(folder) for i in (indices or range(len(ENTRIES)))]
+    """Write the sample board and return the result files; one of them has a picture."""
+    return [
+        save_with_picture(folder, i, seeds) if i == PICTURED else sample(i, seeds).save(folder)
+        for i in (indices or range(len(ENTRIES)))
+    ]
 
 
 def write_card(folder, png):

@@ -1,13 +1,12 @@
 """Pictures of the worst images: only the ones that a result names, cut into clean tiles."""
 
 import base64
-import hashlib
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
-from sample_board import sample
+from sample_board import PICTURED, picture_of, sample, save_with_picture, tiles
 
 from recombine.benchmark.result_artifacts import Examples
 from recombine.benchmark.worst import png
@@ -15,35 +14,6 @@ from recombine.leaderboard.entries import load_entry
 from recombine.leaderboard.pictures import decoded, find_picture, gallery
 from recombine.leaderboard.site import build_site
 from recombine.renderer.errors import IntegrityError, InvalidInputError
-
-EDGE = 8
-FACTORS = ("object.shape", "background.environment")
-
-
-def tiles(rows=3, columns=3):
-    return np.random.default_rng(0).integers(0, 255, (rows, columns, EDGE, EDGE, 3), np.uint8)
-
-
-def examples(content, rows=3, steps=(0, 30)):
-    readings = [
-        {"factor": f, "true": "star", "read": "pawn", "probability": 0.625} for f in FACTORS
-    ]
-    return {
-        "file": f"made-{hashlib.sha256(content).hexdigest()[:10]}.examples.png",
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": len(content), "rule": "The stated rule.", "seed": 0, "edge": EDGE, "steps": steps,
-        "images": [{"index": i, "readings": readings, "wrong_seeds": 2} for i in range(rows)],
-    }  # fmt: skip
-
-
-def saved(folder, content=None, index=4, **over):
-    """Write a result and the picture of its worst images; return the path of the result."""
-    content = png(tiles()) if content is None else content
-    kept = examples(content)
-    plain = sample(index).model_dump(mode="json")["artifacts"]
-    path = sample(index, artifacts={**plain, "examples": kept}, **over).save(folder)
-    (folder / kept["file"]).write_bytes(content)
-    return path
 
 
 def pixels(uri):
@@ -55,7 +25,7 @@ def pixels(uri):
 def test_every_tile_comes_back_in_its_place():
     given = tiles()
     content = png(given)
-    shown = gallery(Examples.model_validate(examples(content), strict=False), content)
+    shown = gallery(Examples.model_validate(picture_of(content), strict=False), content)
     assert [one.number for one in shown] == [0, 1, 2]
     for row, one in enumerate(shown):
         assert [t.caption for t in one.tiles] == ["image", decoded(0), decoded(30)]
@@ -65,7 +35,7 @@ def test_every_tile_comes_back_in_its_place():
 
 def test_a_picture_of_another_size_or_kind_is_refused():
     content = png(tiles(rows=2))
-    kept = Examples.model_validate(examples(content), strict=False)
+    kept = Examples.model_validate(picture_of(content), strict=False)
     with pytest.raises(InvalidInputError, match="24 x 24 pixels, got 24 x 16"):
         gallery(kept, content)
     buffer = io.BytesIO()
@@ -76,7 +46,7 @@ def test_a_picture_of_another_size_or_kind_is_refused():
 
 
 def test_an_entry_brings_its_picture(tmp_path):
-    path = saved(tmp_path)
+    path = save_with_picture(tmp_path, PICTURED)
     entry = load_entry(path)
     assert entry.picture == (tmp_path / entry.result.artifacts.examples.file).read_bytes()
     assert find_picture(path, path.read_bytes()) == entry.picture
@@ -84,7 +54,7 @@ def test_an_entry_brings_its_picture(tmp_path):
 
 
 def test_an_edited_picture_stops_everything_even_where_the_result_was_checked(tmp_path):
-    path = saved(tmp_path)
+    path = save_with_picture(tmp_path, PICTURED)
     entry = load_entry(path)
     target = tmp_path / entry.result.artifacts.examples.file
     target.write_bytes(png(tiles()[::-1]))
@@ -94,7 +64,7 @@ def test_an_edited_picture_stops_everything_even_where_the_result_was_checked(tm
 
 
 def test_a_missing_picture_is_no_fault(tmp_path):
-    path = saved(tmp_path)
+    path = save_with_picture(tmp_path, PICTURED)
     for picture in tmp_path.glob("*.png"):
         picture.unlink()
     assert load_entry(path).picture == b""
@@ -102,7 +72,7 @@ def test_a_missing_picture_is_no_fault(tmp_path):
 
 
 def test_a_huge_file_is_not_read_to_its_end(tmp_path):
-    path = saved(tmp_path)
+    path = save_with_picture(tmp_path, PICTURED)
     target = next(tmp_path.glob("*.png"))
     with target.open("wb") as stream:
         stream.truncate(2**33)
@@ -110,7 +80,7 @@ def test_a_huge_file_is_not_read_to_its_end(tmp_path):
 
 
 def test_a_site_is_built_anew_when_only_a_picture_changes(tmp_path):
-    path = saved(tmp_path / "results")
+    path = save_with_picture(tmp_path / "results", PICTURED)
     index = build_site([path], tmp_path / "site")
     page = next((tmp_path / "site" / "entries").glob("*.html"))
     first = page.read_bytes()
@@ -120,3 +90,27 @@ def test_a_site_is_built_anew_when_only_a_picture_changes(tmp_path):
     next((tmp_path / "results").glob("*.png")).unlink()
     build_site([path], tmp_path / "site")
     assert b"data:image/png;base64," not in page.read_bytes()
+
+
+def test_the_page_shows_images_answers_and_the_rule(tmp_path):
+    path = save_with_picture(tmp_path / "results", PICTURED)
+    build_site([path], tmp_path / "site")
+    text = next((tmp_path / "site" / "entries").glob("*.html")).read_text()
+    assert text.count("<img ") == 9
+    assert text.count('alt="decoded after 30 steps of image') == 3
+    assert "The stated rule." in text
+    assert text.count("read pawn</span>, is star") == 3
+    assert '"artifacts/examples/images/2/readings/0/probability" data-form="percent">62.5<' in text
+    assert "2 compared on in-combination validation images" in text
+
+
+def test_the_page_says_what_is_missing_and_how_to_get_it(tmp_path):
+    def page(path, name):
+        build_site([path], tmp_path / name)
+        return next((tmp_path / name / "entries").glob("*.html")).read_text()
+
+    path = save_with_picture(tmp_path / "a", PICTURED)
+    next((tmp_path / "a").glob("*.png")).unlink()
+    assert "does not lie beside the result file" in page(path, "gone")
+    assert "names no picture" in page(sample(0).save(tmp_path / "b"), "never")
+    assert "recombine train" in page(sample(0).save(tmp_path / "b"), "never")
