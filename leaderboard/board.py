@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from recombine.leaderboard import numbers, story
 from recombine.leaderboard.charts import Mark, rank_bar, strip, strip_axis
 from recombine.leaderboard.curves import Trace, cost_figure
@@ -20,12 +22,10 @@ from recombine.leaderboard.ranks import (
     rank_sets,
 )
 from recombine.leaderboard.roles import ROLES, Role, role_of, short_name
-from recombine.leaderboard.svg import figure, node, percent
+from recombine.leaderboard.svg import node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from markupsafe import Markup
 
     from recombine.leaderboard.entries import Board, Entry
     from recombine.leaderboard.verified import Tier
@@ -191,18 +191,20 @@ class Row:
 
     @property
     def gap_bar(self) -> Markup:
-        """Draw the paired gap with its interval; the tick is zero."""
+        """Draw the paired gap with its interval, the tick is zero; the numbers stand above."""
         gap = self.entry.result.paired_gap
-        zero, end = _gap_place(0.0), _gap_place(gap.estimate if gap else 0.0)
+        if gap is None:
+            return Markup()
+        end = f"H{100 * gap.estimate:.1f}"
         parts = [
-            node("line", x1="0%", x2="100%", y1=5, y2=5, class_="track"),
-            node("line", x1=zero, x2=end, y1=5, y2=5, class_="gap"),
-            node("line", x1=zero, x2=zero, y1=0, y2=10, class_="axis"),
+            node("path", d=f"M0 2{end}V8H0Z", class_="gap"),
+            node("path", d="M-25 5H100M0 0V10", class_="track"),
         ]
-        if gap and gap.ci95:
-            low, high = map(_gap_place, gap.ci95)
-            parts.append(node("line", x1=low, x2=high, y1=5, y2=5, class_="whisker-gap"))
-        return figure(parts, title="Gap on an axis from -25 to 100 points", height=10, css="gapbar")
+        if gap.ci95:
+            low, high = (100 * end for end in gap.ci95)
+            parts.append(node("path", d=f"M{low:.1f} 4H{high:.1f}V6H{low:.1f}Z", class_="f-ooc"))
+        axis = {"viewBox": "-25 0 125 10", "preserveAspectRatio": "none"}
+        return node("svg", *parts, **axis, class_="gapbar", aria_hidden="true")
 
     @property
     def strip(self) -> Markup:
@@ -431,10 +433,6 @@ def letter(index: int) -> str:
         index, rest = divmod(index - 1, 26)
         text = chr(ord("A") + rest) + text
     return text
-
-
-def _gap_place(value: float) -> str:
-    return percent((value + 0.25) / 1.25)
 
 
 def _trace(row: Row, label: str) -> Trace | None:

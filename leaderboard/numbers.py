@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -182,9 +183,20 @@ def lookup(plain: Any, path: str) -> Any:
     >>> lookup({"a": {"b.c": [1, 2]}}, "a/b.c/1")
     2
     """
-    for part in path.split("/"):
-        plain = plain[int(part)] if isinstance(plain, list | tuple) else plain[part]
+    for part in _steps(path):
+        plain = plain[int(part)] if isinstance(plain, (list, tuple)) else plain[part]
     return plain
+
+
+@lru_cache(maxsize=1 << 14)
+def _steps(path: str) -> list[str]:
+    return path.split("/")
+
+
+@lru_cache(maxsize=1 << 14)
+def _attributes(path: str, form: str) -> str:
+    """Name the place of a number; entries of a board share their places."""
+    return f'data-field="{escape(path)}" data-form="{form}"'
 
 
 def field(plain: Any, path: str, form: str) -> Markup:
@@ -209,8 +221,7 @@ def field(plain: Any, path: str, form: str) -> Markup:
         return ABSENT
     # The value is a number, as its format proves; the path holds names from the file.
     shown = FORMATS[form](value)
-    tag = f'<data value="{value}" data-field="{escape(path)}" data-form="{form}">{shown}</data>'
-    return Markup(tag)  # noqa: S704
+    return Markup(f'<data value="{value}" {_attributes(path, form)}>{shown}</data>')  # noqa: S704
 
 
 def interval(plain: Any, path: str, form: str) -> Markup:
@@ -234,4 +245,4 @@ def interval(plain: Any, path: str, form: str) -> Markup:
         return NO_INTERVAL
     join = " to " if form in ("points", "ratio") else DASH
     low, high = (field(plain, f"{path}/{end}", form) for end in (0, 1))
-    return low + join + high
+    return Markup(f"{low}{join}{high}")  # noqa: S704 - both ends are tags, the join is our own

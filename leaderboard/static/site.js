@@ -2,6 +2,8 @@
 "use strict";
 
 const root = document.documentElement;
+// Until its rows are chosen a board is not laid out: see .scripted in the style sheet.
+root.classList.add("scripted");
 
 function storedTheme() {
   try { return localStorage.getItem("recombine-theme"); } catch { return null; }
@@ -52,8 +54,7 @@ class BoardView {
       const rows = [...body.rows].slice(1);
       return { body, head: body.rows[0], rows };
     });
-    const texts = (group) => group.rows.map((row) => [row, `${group.head.textContent} ${row.textContent}`.toLowerCase()]);
-    this.texts = new Map(this.groups.flatMap(texts));
+    this.texts = new Map();
     this.tools = board.querySelector(".tools");
     this.input = this.tools.querySelector("input[type=search]");
     this.select = this.tools.querySelector(".sorter select");
@@ -152,13 +153,18 @@ class BoardView {
     });
   }
 
+  text(group, row) {
+    if (!this.texts.has(row)) this.texts.set(row, `${group.head.textContent} ${row.textContent}`.toLowerCase());
+    return this.texts.get(row);
+  }
+
   show() {
     const words = this.state.q.toLowerCase().split(/\s+/).filter(Boolean);
     const limit = this.state.all ? Infinity : FIRST_ROWS;
     let total = 0, found = 0, shown = 0;
     for (const group of this.groups) {
       const fits = (row) => (!this.state.kind || row.dataset.role === this.state.kind)
-        && words.every((word) => this.texts.get(row).includes(word));
+        && words.every((word) => this.text(group, row).includes(word));
       const matching = group.rows.filter(fits);
       const visible = matching.slice(0, Math.max(0, limit - shown));
       total += group.rows.length;
@@ -206,5 +212,7 @@ function setupCopy(button) {
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("[data-theme-toggle]").forEach(setupTheme);
   document.querySelectorAll("[data-copy]").forEach(setupCopy);
-  document.querySelectorAll("[data-board]").forEach((board) => new BoardView(board));
+  for (const board of document.querySelectorAll("[data-board]")) {
+    try { new BoardView(board); } finally { board.classList.add("ready"); }
+  }
 });

@@ -95,11 +95,11 @@ def test_many_marks_carry_letters_only(tmp_path, monkeypatch):
 def test_the_gap_bar_shows_estimate_and_interval(tmp_path):
     row = ranked(tmp_path, indices=[0]).rows[0]
     gap = row.entry.result.paired_gap
-    place = f"{100 * (gap.estimate + 0.25) / 1.25:.2f}".rstrip("0").rstrip(".")
-    assert f'x1="20%" x2="{place}%"' in row.gap_bar
-    assert row.gap_bar.count("whisker-gap") == 1
+    low, high = (100 * end for end in gap.ci95)
+    assert f'd="M0 2H{100 * gap.estimate:.1f}V8H0Z"' in row.gap_bar
+    assert f'd="M{low:.1f} 4H{high:.1f}V6H{low:.1f}Z" class="f-ooc"' in row.gap_bar
     alone = ranked(tmp_path / "one", seeds=1, indices=[0]).rows[0]
-    assert ("whisker-gap" in alone.gap_bar) == (alone.entry.result.paired_gap.ci95 is not None)
+    assert ("f-ooc" in alone.gap_bar) == (alone.entry.result.paired_gap.ci95 is not None)
 
 
 def test_trust_and_inference_have_words(tmp_path):
