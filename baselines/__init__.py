@@ -80,6 +80,7 @@ _METHODS = {
     "ensemble": "ensemble:Ensemble",
     "concatenated": "concatenated:Concatenated",
     "tangent-penalty": "tangent:TangentPenalty",
+    "tangent-penalty-oracle": "tangent:TangentPenaltyOracle",
     "oracle": "oracle:Oracle",
 }
 BASELINES: dict[str, str] = {

@@ -6,13 +6,19 @@ the tangents of different slots. Ambient second derivatives carry no such constr
 2512.08854, Theorem 3.2 and Eq. 3.4), and the tangents are known only where there are images. This
 row imposes it there, with tangents from the trained structured decoder at the slots of training
 images; it is the encoder-side counterpart of a structured decoder, without replay or search.
+
+The oracle row takes finite differences of renders (`recombine tangents DATA`) for tangents, which
+nobody but the renderer can provide: it tells a failure of the penalty from one of the decoder.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,15 +27,20 @@ from recombine.baselines.loop import Schedule, budget_share, endless, seeded, tr
 from recombine.baselines.recognition import RecognitionEncoder
 from recombine.baselines.slotwise import SlotAutoencoder, deadline_of, stage_sizes
 from recombine.benchmark.protocol import MethodCard
+from recombine.renderer.errors import InvalidInputError, UsageError
+from recombine.renderer.hdf5 import column, open_checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from jaxtyping import Float
 
+    from recombine.baselines.slotmodel import SlotModel
     from recombine.baselines.slots import SlotLayout
     from recombine.benchmark.data import Batch, TrainData
     from recombine.benchmark.protocol import RunLog, TrainBudget
+
+    Across = Callable[[Batch], tuple[Tensor, Tensor, Tensor]]
 
 _BASE = SlotAutoencoder()
 _SCHEDULE = Schedule(steps=300, batch_size=32)
@@ -78,32 +89,98 @@ class TangentPenalty:
         Images along tangents are no renders; they are counted as generated through ``log``.
         """
         del val
-        share = budget_share(budget, self.base.images(data) + self.schedule.images)
+        share = budget_share(budget, self.images(data))
         deadline = deadline_of(budget)
         with seeded(seed):
             model = self.base.stage(data, seed=seed, share=share, log=log, deadline=deadline)
         with seeded(seed + 1) as generator:
-            recognition, decoder = model.recognition, model.decoder.eval().requires_grad_(False)
-
-            def decode(slots: Tensor) -> Tensor:
-                image: Tensor = decoder(slots).image
-                return image
+            recognition = model.recognition
+            across = self._tangents(model, data, generator)
 
             def encode(images: Tensor) -> Tensor:
                 return recognition.run(images)[1]
 
             def loss(batch: Batch) -> Tensor:
-                slots = recognition.targets(batch.factors)
-                log.count_generated(3 * len(slots))
-                one, other = directions(recognition.layout, len(slots), generator)
-                first, second = tangents(decode, slots, self.reach * one, self.reach * other)
-                bent = bend(encode, batch.images, first, second)
-                return recognition.loss(batch.images, slots) + self.weight * bent
+                images, first, second = across(batch)
+                log.count_generated(3 * len(images))
+                bent = bend(encode, images, first, second)
+                return recognition.loss_of(batch) + self.weight * bent
 
             schedule = self.schedule.within(share)
             batches = endless(data, schedule.batch_size, schedule.steps, seed + 20_000)
             train(recognition, loss, batches, schedule, log=log, name="tangent", deadline=deadline)
         return RecognitionEncoder(recognition)
+
+    def images(self, data: TrainData) -> int:
+        """Return how many real images training sees, with repetition."""
+        return self.base.images(data) + self.schedule.images
+
+    def _tangents(self, model: SlotModel, data: TrainData, generator: torch.Generator) -> Across:
+        """Return the source of images with two tangents each: here, the trained decoder."""
+        del data
+        recognition, decoder = model.recognition, model.decoder.eval().requires_grad_(False)
+
+        def decode(slots: Tensor) -> Tensor:
+            image: Tensor = decoder(slots).image
+            return image
+
+        def across(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+            slots = recognition.targets(batch.factors)
+            one, other = directions(recognition.layout, len(slots), generator)
+            return batch.images, *tangents(decode, slots, self.reach * one, self.reach * other)
+
+        return across
+
+
+@dataclass(frozen=True)
+class TangentPenaltyOracle(TangentPenalty):
+    """The tangent penalty along rendered tangents.
+
+    Attributes
+    ----------
+    tangents : Path, optional
+        ``tangents.h5`` of the dataset; training without it is refused.
+    penalised : int
+        Images with tangents per step.
+    """
+
+    card: ClassVar[MethodCard] = MethodCard(
+        id="tangent-penalty-oracle",
+        name="Supervised slot encoder with rendered tangents",
+        inference="direct",
+        supervision="supervised",
+        data="open",
+        source="arXiv 2512.08854, Eq. 3.4 (derived penalty)",
+        note="Oracle control: tangents are finite differences of extra renders of training images, "
+        "each with one slot changed; no out-of-combination image is drawn.",
+    )
+
+    tangents: Path | None = None
+    penalised: int = 32
+
+    def images(self, data: TrainData) -> int:
+        """Return how many real images training sees, with repetition."""
+        return super().images(data) + self.schedule.steps * self.penalised
+
+    def _tangents(self, model: SlotModel, data: TrainData, generator: torch.Generator) -> Across:
+        del model
+        if self.tangents is None:
+            raise UsageError(
+                "tangent-penalty-oracle: expected rendered tangents; got none. Run "
+                "`recombine tangents DATA`, then train with --tangents DATA/tangents.h5."
+            )
+        images, found = with_tangents(data, self.tangents)
+
+        def across(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+            device = batch.images.device
+            rows = torch.randint(
+                len(images), (self.penalised,), generator=generator, device=generator.device
+            ).cpu()
+            data.count_again(len(rows))
+            along = self.reach * found[rows].to(device)
+            return images[rows].to(device), along[:, 0], along[:, 1]
+
+        return across
 
 
 def directions(
@@ -188,13 +265,50 @@ def bend(
     return (both - one - other + none).square().sum(dim=(1, 2)).mean()
 
 
+def with_tangents(
+    data: TrainData, path: Path
+) -> tuple[Float[Tensor, "n 3 height width"], Float[Tensor, "n 2 3 height width"]]:
+    """Return the served images that have tangents, found by their pixels, and these tangents.
+
+    Parameters
+    ----------
+    data : TrainData
+        Served images; looked through, not counted.
+    path : Path
+        Written by `recombine.renderer.tangents_run.render_tangents`.
+
+    Raises
+    ------
+    InvalidInputError
+        When none of the images is in the file.
+    """
+    with open_checked(path) as handle:
+        hashes, rendered = column(handle, "pixel_hash"), column(handle, "tangent")
+    row_of = {digest.tobytes(): row for row, digest in enumerate(hashes)}
+    images = data.arrays().images.cpu()
+    pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    rows = [row_of.get(hashlib.sha256(image.tobytes()).digest(), -1) for image in pixels]
+    kept = [place for place, row in enumerate(rows) if row >= 0]
+    if not kept:
+        raise InvalidInputError(
+            f"{path}: expected tangents of some of the {len(images)} training images; got those of "
+            "others. Render them for this dataset: recombine tangents DATA"
+        )
+    found = rendered[[rows[place] for place in kept]].astype(np.float32)
+    return images[kept], torch.from_numpy(found).permute(0, 1, 4, 2, 3).contiguous()
+
+
 _STAGES = stage_sizes(SlotAutoencoder)
+_PLAIN: dict[str, TangentPenalty] = {
+    "tiny": TangentPenalty(base=_STAGES["tiny"], schedule=Schedule(steps=6, batch_size=8)),
+    "cpu": TangentPenalty(),
+    "gpu": TangentPenalty(
+        base=_STAGES["gpu"], schedule=Schedule(steps=20_000, batch_size=128, compile=True)
+    ),
+}
 SIZES: dict[str, Mapping[str, Any]] = {
-    "TangentPenalty": {
-        "tiny": TangentPenalty(base=_STAGES["tiny"], schedule=Schedule(steps=6, batch_size=8)),
-        "cpu": TangentPenalty(),
-        "gpu": TangentPenalty(
-            base=_STAGES["gpu"], schedule=Schedule(steps=20_000, batch_size=128, compile=True)
-        ),
-    }
+    "TangentPenalty": _PLAIN,
+    "TangentPenaltyOracle": {
+        size: TangentPenaltyOracle(**vars(plain)) for size, plain in _PLAIN.items()
+    },
 }

@@ -1,4 +1,4 @@
-"""Commands that draw scenes again with something changed: interaction, counterfactual."""
+"""Commands that draw scenes again with something changed."""
 
 from __future__ import annotations
 
@@ -151,4 +151,48 @@ class Counterfactual:
         title = f"{masks.summary['dataset']}: influence at {masks.summary['samples']} samples"
         say.table(title, ("edit", "pairs", "pixels that differ", "by more than 4/255"), rows)
         say.line(f"{masks.data}\n{masks.table}\n{masks.picture}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Tangents:
+    """Draw training images of a dataset again, with every slot changed a little.
+
+    The differences are the true tangents of the images, for the oracle control
+    tangent-penalty-oracle. A slot without a continuous latent changes its value to one that
+    training saw with the other slots. Writes tangents.h5 beside the data.
+
+    Stop it at any time and run the same command again: it goes on.
+
+    Example: recombine tangents runs/object-background --images 256
+    Example: recombine train tangent-penalty-oracle --data runs/object-background \
+        --tangents runs/object-background/tangents.h5
+    """
+
+    data: Folder
+    """Dataset folder."""
+    images: int = 256
+    """Training images; three pictures are drawn for each."""
+    samples: int = 64
+    """Paths per pixel."""
+    workers: int = 2
+    """Blender processes, one thread each; use the number of cores."""
+    json: bool = False
+    """Print JSON instead of a path."""
+
+    def run(self) -> int:
+        """Draw and write."""
+        from recombine.renderer.tangents_run import render_tangents
+
+        _require(images=(self.images, 1, 1_000_000), samples=(self.samples, 1, 65_536))
+        _require(workers=(self.workers, 1, 4096))
+        with say.progress("tangents", quiet=self.json) as progress:
+            path = render_tangents(
+                self.data,
+                images=self.images,
+                samples=self.samples,
+                workers=self.workers,
+                progress=progress,
+            )
+        say.emit({"out": str(path)}) if self.json else say.line(str(path))
         return 0

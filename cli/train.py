@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from recombine.renderer.reader import Dataset
 
 
+_OF_SOME = {
+    "patience": ("supervised", "has no validation loss to stop on"),
+    "weights": ("dinov2-lora", "trains from scratch"),
+    "tangents": ("tangent-penalty-oracle", "needs no rendered tangents"),
+}
+"""Options that some baselines have: one of these, and why others do not."""
+
+
 @dataclass(frozen=True)
 class Group:
     """Runs that differ in their seed only, and so make one result."""
@@ -70,6 +78,8 @@ class Train:
     """Local weights of a pretrained backbone: a .safetensors file, or `random`."""
     workers: int = 2
     """Parallel processes, one thread each."""
+    tangents: Path | None = None
+    """Rendered tangents for tangent-penalty-oracle: DATA/tangents.h5 of `recombine tangents`."""
     json: bool = False
     """Print the result files' paths as JSON instead of a table."""
 
@@ -135,21 +145,17 @@ class Train:
         from recombine.renderer.errors import UsageError
 
         learner = load_baseline(name, self.size, cache_dir=self.out / "runs" / "cache")
-        if self.patience:
-            if not hasattr(learner, "patience"):
+        for option, (example, why) in _OF_SOME.items():
+            value = getattr(self, option)
+            if not value:
+                continue
+            if not hasattr(learner, option):
                 raise UsageError(
-                    f"--patience: expected a supervised baseline such as supervised; got {name!r}, "
-                    "which has no validation loss to stop on. Leave --patience out."
+                    f"--{option}: expected a baseline such as {example}; got {name!r}, which "
+                    f"{why}. Leave --{option} out."
                 )
-            learner = replace(learner, patience=self.patience)
-        if not self.weights:
-            return learner
-        if not hasattr(learner, "weights"):
-            raise UsageError(
-                f"--weights: expected a pretrained baseline such as dinov2-lora; got {name!r}, "
-                "which trains from scratch. Leave --weights out."
-            )
-        return replace(learner, weights=self.weights)
+            learner = replace(learner, **{option: value})
+        return learner
 
     def _score(
         self, groups: Sequence[Group], paths: Mapping[tuple[Path, int], Path]
