@@ -47,7 +47,7 @@ RULE = (
     "Out-of-combination images of the first training seed: most recombined factors read wrong "
     "first; among equals the one whose wrong values the readout gave the highest mean probability; "
     "then the lowest index. The worst of every held-out combination comes before a second one of "
-    "any."
+    "any, and right ones, the least sure first, only after all that are wrong."
 )
 
 
@@ -85,7 +85,7 @@ def worst_images(view: View, readout: Readout, most: int = MOST_IMAGES) -> Worst
     Returns
     -------
     Worst
-        Where fewer are wrong, the least sure of the right ones follow.
+        Where fewer are wrong, right ones follow.
     """
     dataset = view.dataset
     images = dataset.indices("ooc_test")
@@ -94,7 +94,10 @@ def worst_images(view: View, readout: Readout, most: int = MOST_IMAGES) -> Worst
     read = np.stack([one.predict(slots) for one in fitted], axis=1)
     sure = np.stack([one.confidence(slots) for one in fitted], axis=1)
     truth = dataset.cells[images]
-    chosen = spread(_order(read != truth, sure), truth, most)
+    order = _order(read != truth, sure)
+    wrong = (read != truth).any(axis=1)[order]
+    chosen = spread(order[wrong], truth, most)
+    chosen = np.concatenate([chosen, spread(order[~wrong], truth, most - len(chosen))])
     return Worst(images[chosen], read[chosen], sure[chosen])
 
 
@@ -106,16 +109,16 @@ def spread(
     Parameters
     ----------
     order : array
-        ``(N,)`` rows, the first wanted most.
+        ``(N',)`` rows, the first wanted most.
     cells : array
         ``(N, F)`` the cell of every row.
     most : int
-        Number of rows.
+        Number of rows, 0 or more.
 
     Returns
     -------
     array
-        ``(min(N, most),)`` rows, in their order.
+        ``(min(N', most),)`` of its rows, in their order; N' is the length of ``order``.
 
     Examples
     --------

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from recombine.benchmark.result import Result
 
+SIZES = ("tiny", "cpu", "gpu")
 OURS = "recombine.baselines."
 
 
@@ -135,8 +136,10 @@ def _train(result: Result, sizes: str) -> str:
         return ""
     at = Place.of(result)
     rung = f" --rung {at.rung}" if at.rung else ""
+    named = result.method.settings.get("size")
+    size = f" --size {named}" if named in SIZES else ""
     name = result.method.id
-    return f"recombine train {name} --data {at.folder} --n {sizes}{rung} {_options(result)}"
+    return f"recombine train {name} --data {at.folder} --n {sizes}{rung}{size} {_options(result)}"
 
 
 def _options(result: Result) -> str:

@@ -135,9 +135,8 @@ def search_figure(
         parts.append(
             node("text", x=percent(x), y=y, text_anchor="middle", class_="wide-only", text=text)
         )
-    parts.append(
-        _axis_title("search steps; below, GFLOP per image" if known else "search steps", known)
-    )
+    below = node("tspan", text="; below, GFLOP per image", class_="wide-only") if known else None
+    parts.append(_axis_title("search steps", below))
     parts += _both(places, inside, outside)
     height = HEIGHT + (LINE_HEIGHT if known else 0)
     return figure([*_frame(chance), *parts], title=title, height=height, css="plot-wide")
@@ -204,10 +203,10 @@ def _tick(x: str, text: str) -> Markup:
     return node("text", x=x, y=BOTTOM + 18, text_anchor="middle", text=text)
 
 
-def _axis_title(text: str, second: bool = False) -> Markup:
-    """Write below one row of tick labels, or below two."""
-    y = BOTTOM + 42 + (LINE_HEIGHT if second else 0)
-    return node("text", x="53%", y=y, text_anchor="middle", text=text)
+def _axis_title(text: str, more: Markup | None = None) -> Markup:
+    """Write below one row of tick labels, or with more to say below two."""
+    y = BOTTOM + 42 + (LINE_HEIGHT if more else 0)
+    return node("text", more, x="53%", y=y, text_anchor="middle", text=text)
 
 
 def _frame(chance: float | None) -> list[Markup]:

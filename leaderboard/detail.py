@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recombine.benchmark import stats
-from recombine.leaderboard import commands, numbers
+from recombine.leaderboard import commands, further, numbers
 from recombine.leaderboard.charts import Mark, heat_map, shares, strip
 from recombine.leaderboard.curves import search_figure
 from recombine.leaderboard.entries import cell_scores
@@ -174,14 +174,26 @@ class Detail:
         return gallery(kept, picture) if kept is not None and picture else ()
 
     @property
-    def how_to_picture(self) -> str:
-        """Say how a result gets a picture of its worst images."""
-        if self.is_baseline:
-            return (
-                "`recombine train` writes one beside the result file; finished runs are kept, so "
-                "running it again only scores them."
-            )
-        return "`recombine score` writes one beside the result file."
+    def vouched(self) -> list[tuple[str, str]]:
+        """Say who vouches for the numbers that no label can check."""
+        return further.vouched(self.row.entry.result)
+
+    @property
+    def further_parts(self) -> list[further.Part]:
+        """Return the metrics beside the headline."""
+        return further.parts(self.row.entry.result)
+
+    @property
+    def by_property(self) -> list[tuple[str, list[further.Bin]]]:
+        """Return accuracy against what is measured of the images, where it is known."""
+        more = self.row.entry.result.further
+        if more is None:
+            return []
+        tables = {
+            "Accuracy against the least visible share of an object": more.by_visibility,
+            "Accuracy against the share of light that is interaction": more.by_interaction,
+        }
+        return [(title, further.bins(one)) for title, one in tables.items() if one is not None]
 
     @property
     def train_sizes(self) -> str:

@@ -84,6 +84,20 @@ def test_more_wrong_factors_come_first_then_the_surer_then_the_lower_index(datas
     assert found.probability[0].tolist() == [0.3, 0.3]
 
 
+def test_right_images_come_after_all_wrong_ones_whatever_their_cell(dataset):
+    images = dataset.indices("ooc_test")
+    truth = dataset.cells[images]
+    read, sure = truth.copy(), np.full(truth.shape, 0.9)
+    same = np.flatnonzero((truth == truth[0]).all(axis=1))[:3]  # three wrong images of one cell
+    read[same, 1] = (truth[same, 1] + 1) % 4
+    sure[6] = 0.3
+    found = worst_images(*planted(dataset, read, sure), most=5)
+    assert found.index[:3].tolist() == images[same].tolist()
+    assert found.index[3] == images[6]
+    cells = dataset.cells[found.index[3:]]
+    assert len(np.unique(cells, axis=0)) == 2
+
+
 def test_the_picture_is_what_the_result_says_it_is(dataset, scored):
     (direct, search), folder = scored
     for result in (direct, search):

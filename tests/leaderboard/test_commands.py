@@ -9,7 +9,6 @@ from sample_board import sample
 
 from recombine.leaderboard.commands import Place, reproduce, scale, verify
 
-
 RESULT = sample(0)
 
 
