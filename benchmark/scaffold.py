@@ -29,7 +29,11 @@ One submission to `recombine`, of kind {kind}. What it must do is said in the do
 `method.py`; all the rest is yours.
 
     recombine check {spec}
-    recombine score {spec} --data runs/smoke --seeds 2
+    recombine render smoke --scale 0.08 --out runs/toy       # a small dataset, rendered in seconds
+    recombine score {spec} --data runs/toy --out runs/toy-results --seeds 2
+
+The name on the leaderboard and the track stand on the `card`. From here to the leaderboard:
+docs/submitting.md.
 
 Weights and other files belong beside `method.py`: the code runs shut in, without network, and sees
 this folder (without hidden files and links), the installed packages, and images. Load weights from
@@ -45,11 +49,14 @@ class Scaffold:
     ----------
     spec : str
         ``file.py:Class`` for the command line.
+    method : str
+        Identifier of the method, after the folder.
     files : tuple of Path
         All files.
     """
 
     spec: str
+    method: str
     files: tuple[Path, ...]
 
 
@@ -59,7 +66,7 @@ def write_scaffold(folder: Path, kind: Kind) -> Scaffold:
     Parameters
     ----------
     folder : Path
-        Must not exist.
+        Must not exist. The method is named after it.
     kind : {"encoder", "learner", "inverter"}
         Which example.
 
@@ -83,9 +90,18 @@ def write_scaffold(folder: Path, kind: Kind) -> Scaffold:
         )
     example = Path(__file__).with_name(f"example_{kind}.py").read_text(encoding="utf-8")
     code = re.sub(r"  # (type: ignore|noqa).*", "", example)  # our own tools' business
+    name = folder.absolute().name
+    slug = _slug(name) or f"my-{kind}"
+    code = code.replace(f'"my-{kind}"', f'"{slug}"')
+    code = code.replace(f'"My {kind}"', f'"{slug.replace("-", " ").capitalize()}"')
     method, notes = folder / "method.py", folder / "README.md"
     spec = f"{method}:{CLASSES[kind]}"
-    text = NOTES.format(name=folder.absolute().name, kind=kind, spec=spec)
+    text = NOTES.format(name=name, kind=kind, spec=spec)
     write_bytes(method, code.encode())
     write_bytes(notes, text.encode())
-    return Scaffold(spec, (method, notes))
+    return Scaffold(spec, slug, (method, notes))
+
+
+def _slug(name: str) -> str:
+    """Return a name as the leaderboard writes identifiers; empty when nothing is left of it."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())[:40].strip("-")

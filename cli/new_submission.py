@@ -17,7 +17,8 @@ class NewSubmission:
 
     Three kinds: an encoder maps images to slots and is scored as it is; a learner is trained by
     the harness, once per seed; an inverter searches for the slots that a decoder turns into the
-    image, one step per call. Every one passes `recombine check` as written.
+    image, one step per call. Every one passes `recombine check` as written, and is named after
+    its folder.
 
     Example: recombine new-submission my_method --kind learner
     """
@@ -35,12 +36,19 @@ class NewSubmission:
 
         made = write_scaffold(self.folder, self.kind)
         if self.json:
-            say.emit({"submission": made.spec, "files": [str(p) for p in made.files]})
+            say.emit(
+                {
+                    "submission": made.spec,
+                    "method": made.method,
+                    "files": [str(p) for p in made.files],
+                }
+            )
             return 0
         for path in made.files:
             say.line(f"wrote {path}")
         say.line("Next:")
         say.line(f"  recombine check {made.spec}")
-        say.line("  recombine render smoke --out runs/smoke && recombine verify runs/smoke")
-        say.line(f"  recombine score {made.spec} --data runs/smoke --seeds 2")
+        say.line("  recombine render smoke --scale 0.08 --out runs/toy")
+        say.line(f"  recombine score {made.spec} --data runs/toy --out runs/toy-results --seeds 2")
+        say.line("From there to the leaderboard: docs/submitting.md")
         return 0

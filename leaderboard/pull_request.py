@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recombine.leaderboard.diff import Change
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#|~@&:])")
+SAFE_LINK = re.compile(r"https://[A-Za-z0-9./_~%?=&#+-]+")
 CLAIMS = (
     "The predictions were made with the seeds, settings and steps that they name.",
     "Nothing was selected on out-of-combination data.",
@@ -69,8 +70,8 @@ def request_text(bundle: Bundle, checked: str) -> str:
         "",
         f"- Authors: {plain(', '.join(method.authors))}",
         f"- Licence of the code: {plain(method.licence)}",
-        f"- Code: {plain(method.code) or 'not given'}",
-        f"- Paper: {plain(method.paper) or 'not given'}",
+        f"- Code: {_link(method.code)}",
+        f"- Paper: {_link(method.paper)}",
         f"- Pretraining: {plain(', '.join(method.pretraining)) or 'none'}",
         f"- Data: {data}, root `{manifest.root[:16]}`",
         f"- Contract check: {checked}",
@@ -99,7 +100,9 @@ def review_text(results: Sequence[Result], changes: Sequence[Change]) -> str:
     str
         Markdown.
     """
-    lines = ["# Scored again from the predictions", "", *_scores(results), "", "## Changes", ""]
+    tiers = ", ".join(sorted({result.trust for result in results}))
+    lines = ["# Scored again from the predictions", "", *_scores(results), ""]
+    lines += [f"Trust tier: {tiers}.", "", "## Changes", ""]
     lines += [
         f"- {one.kind}: {plain(one.entry)} on {plain(one.board)}: "
         f"{plain(one.before) or 'none'} to {plain(one.after) or 'none'}"
@@ -109,7 +112,7 @@ def review_text(results: Sequence[Result], changes: Sequence[Change]) -> str:
 
 
 def _scores(results: Sequence[Result]) -> list[str]:
-    rows = ["| Entry | OOC, % | ID, % | Seeds | Trust |", "|---|---|---|---|---|"]
+    rows = ["| Entry | OOC, % | ID, % | Seeds |", "|---|---|---|---|"]
     for result in results:
         scores = result.scores
         cells = [
@@ -117,10 +120,14 @@ def _scores(results: Sequence[Result]) -> list[str]:
             _interval(scores.ooc_test.estimate, scores.ooc_test.ci95),
             _interval(scores.id_test.estimate, scores.id_test.ci95),
             str(len(result.seeds)),
-            result.trust,
         ]
         rows.append(f"| {' | '.join(cells)} |")
     return rows
+
+
+def _link(address: str) -> str:
+    """Return an address as a link that shows where it leads, or as text when it is a strange one."""
+    return f"<{address}>" if SAFE_LINK.fullmatch(address) else plain(address) or "not given"
 
 
 def _interval(value: float, ends: tuple[float, float] | None) -> str:

@@ -29,7 +29,7 @@ def test_every_kind_passes_check_and_is_scored(kind, tmp_path):
         out_dir=tmp_path / "out",
         options=RunOptions(steps=(0, 3), readout_labels=30),
     )
-    assert [r.method.id for r in results] == [f"my-{kind}"] * len(results)
+    assert [r.method.id for r in results] == [made.method] * len(results) == ["mine"] * len(results)
     assert len(results) == (2 if kind == "inverter" else 1)
     assert all(r.checks.batch_invariance.passed for r in results)
 
@@ -69,6 +69,22 @@ def test_an_existing_folder_is_left_alone(tmp_path):
         with pytest.raises(UsageError, match="exists already"):
             write_scaffold(tmp_path / name, "encoder")
     assert not list((tmp_path / "mine").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("folder", "method", "name"),
+    [
+        ("my_method", "my-method", "My method"),
+        ("Slots  v2.1", "slots-v2-1", "Slots v2 1"),
+        ("方法", "my-encoder", "My encoder"),
+    ],
+)
+def test_a_method_is_named_after_its_folder(tmp_path, folder, method, name):
+    made = write_scaffold(tmp_path / folder, "encoder")
+    text = made.files[0].read_text()
+    assert made.method == method
+    assert f'id="{method}"' in text
+    assert f'name="{name}"' in text
 
 
 def test_an_unknown_kind_makes_nothing(tmp_path):

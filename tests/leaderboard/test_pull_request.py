@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sample_board import sample
 
 from recombine.leaderboard.diff import Change
-from recombine.leaderboard.pull_request import CLAIMS, plain, review_text
+from recombine.leaderboard.pull_request import CLAIMS, _link, plain, review_text
 
 
 @given(st.text(max_size=60))
@@ -28,8 +28,15 @@ def test_the_review_names_scores_and_changes():
     text = review_text([result], [Change("added", "smoke", "supervised", 1024, "", "0.5512")])
     assert f"{100 * result.scores.ooc_test.estimate:.1f}" in text
     assert "added: supervised" in text
+    assert f"Trust tier: {result.trust}." in text
     assert "0.5512" in text
     assert "None." in review_text([result], [])
+
+
+def test_only_a_plain_address_is_a_link():
+    assert _link("https://example.org/my-method?a=1") == "<https://example.org/my-method?a=1>"
+    assert "<" not in _link("https://e.org/)[x](y>").replace("\\<", "")
+    assert _link("") == "not given"
 
 
 def test_the_claims_are_sentences():
