@@ -111,6 +111,20 @@ def test_seen_and_hidden_patches_share_out_the_image() -> None:
     assert [part.shape[1] for part in hide(1, 2, 0.99, torch.zeros(1))] == [1, 1]
 
 
+def test_every_patch_and_every_pair_is_hidden_equally_often() -> None:
+    torch.manual_seed(0)
+    n, patches, once = 20_000, 8, 6 / 8
+    _, hidden = hide(n, patches, 0.75, torch.zeros(1))
+    gone = nn.functional.one_hot(hidden, patches).sum(1).double()
+    both = gone.T @ gone / n
+    twice = once * 5 / 7  # without replacement
+    for i in range(patches):
+        for j in range(patches):
+            wanted = once if i == j else twice
+            spread = math.sqrt(wanted * (1 - wanted) / n)
+            assert abs(float(both[i, j]) - wanted) < 5 * spread
+
+
 def test_mae_is_scored_on_hidden_normalised_patches_only() -> None:
     torch.manual_seed(0)
     model = MaskedAutoencoder(Mae(width=8, dim=16, layers=1, patch=4), (16, 16)).eval()
