@@ -1,7 +1,8 @@
-"""`submit` and `review`: the two ends of a submission."""
+"""`submit`: from result files to a bundle and the text of a pull request."""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,8 +21,8 @@ class Submit:
 
     Takes the result files of one method from `recombine score`, finds their predictions by
     hash, checks the code against the contract when `--check` names it, and writes a folder that
-    holds its own hashes. Copy it into a checkout of the leaderboard and open a pull request with
-    the text that is printed. Nothing is sent anywhere. Killed and run again, it starts over.
+    holds its own hashes. Commit it in a clone of the leaderboard and open a pull request with the
+    text that is written beside it. Nothing is sent anywhere. Killed and run again, it starts over.
 
     Example: recombine submit runs/results/my-method--smoke-64px-n1024.json --authors "A. Name"
     --licence Apache-2.0 --check my_method.py:MyLearner
@@ -41,6 +42,9 @@ class Submit:
     """Data and weights beyond the served images, each by name."""
     note: str = ""
     """Anything a reader should know."""
+    url: str = ""
+    """https folder where you will publish predictions that are too big for git, as
+    `seed-0.safetensors` and so on: a review fetches what is not in the bundle."""
     predictions: Path = Path("runs/results/runs")
     """Folder in which the predictions lie, at any depth."""
     check: str = ""
@@ -58,7 +62,7 @@ class Submit:
 
         method = self._method()
         checked = self._checked()
-        bundle = write_bundle(self.out, self.results, hashes(self.predictions), method)
+        bundle = write_bundle(self.out, self.results, hashes(self.predictions), method, self.url)
         text = self.out / f"{bundle.folder.name}.md"
         write_bytes(text, request_text(bundle, checked).encode())
         if self.json:
@@ -99,68 +103,20 @@ class Submit:
         return f"all {len(found.checks)} checks passed, run in isolation by the submitter"
 
     def _explain(self, bundle: Bundle, text: Path) -> None:
+        name = bundle.folder.name
         say.line(f"bundle: {bundle.folder}")
         say.line(f"text of the pull request: {text}")
-        say.line("next, in a checkout of the leaderboard:")
-        say.line(f"  git switch -c {bundle.folder.name}")
-        say.line(f"  cp -r {bundle.folder} submissions/")
-        say.line(f"  git add submissions/{bundle.folder.name} && git commit -m 'Submission'")
-        say.line("then push and open a pull request with that text")
-
-
-@dataclass(frozen=True)
-class Review:
-    """Score submitted bundles again, as the leaderboard's workflow does.
-
-    Runs nothing of a submission: checks every hash, parses the predictions under limits, scores
-    them, and refuses claims that do not come out. With --base, HEAD is a whole checkout of a
-    proposal, which may add bundles and nothing else. Results carry the trust tier "rescored".
-
-    Example: recombine review submissions/my-method-0123456789 --data runs/smoke --out runs/reviewed
-    """
-
-    head: Annotated[Path, tyro.conf.Positional]
-    """A bundle, or with --base a checkout of the proposal."""
-    data: tuple[Path, ...]
-    """Dataset folders."""
-    base: Path | None = None
-    """Checkout of the trusted branch."""
-    results: Path = Path("leaderboard/results")
-    """Result files on the board now, for what changes."""
-    out: Path = Path("runs/reviewed")
-    """Folder for the recomputed result files."""
-    summary: Path | None = None
-    """File that a Markdown summary is appended to."""
-    max_megabytes: int = 2000
-    """Most that a proposal may add."""
-    json: bool = False
-    """Print JSON."""
-
-    def run(self) -> int:
-        """Score, save, and say what would change."""
-        from recombine.leaderboard.diff import diff
-        from recombine.leaderboard.intake import new_bundles, rescore, save_rescored
-        from recombine.leaderboard.pull_request import review_text
-        from recombine.renderer.reader import Dataset
-
-        if self.base is None:
-            folders = [self.head]
-        else:
-            folders = new_bundles(self.base, self.head, self.max_megabytes * 10**6)
-        datasets = {dataset.root: dataset for dataset in map(Dataset, self.data)}
-        found = [rescore(folder, datasets, self.out) for folder in folders]
-        paths = save_rescored(found, self.out)
-        now = sorted(self.results.glob("*.json"))
-        changes = diff(now, [*now, *paths])
-        text = review_text([result for one in found for result in one.results], changes)
-        if self.summary is not None:
-            with self.summary.open("a", encoding="utf-8") as stream:
-                stream.write(text)
-        if self.json:
-            say.emit([str(path) for path in paths])
-        else:
-            say.line(text)
-        return 0
+        if self.url:
+            say.line(f"upload {bundle.folder}/predictions/* to {self.url}, then delete that folder")
+        say.line("Next, in a clone of your fork of the leaderboard:")
+        say.line(f"  git switch --create {name} main")
+        if bundle.folder.absolute() != Path.cwd() / "submissions" / name:
+            source = shlex.quote(str(bundle.folder.absolute()))
+            say.line(f"  mkdir -p submissions && cp -r {source} submissions/")
+        say.line(f"  git add submissions/{name}")
+        say.line(f"  git commit --message 'Submission: {bundle.manifest.method}'")
+        say.line(f"  git push --set-upstream origin {name}")
+        say.line("then open a pull request with that text.")
 
 
 def hashes(folder: Path) -> dict[str, Path]:

@@ -13,6 +13,7 @@ import re
 import shutil
 import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import pydantic
@@ -27,7 +28,6 @@ from recombine.renderer.seal import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 FORMAT: Literal["recombine.bundle/1"] = "recombine.bundle/1"
 MANIFEST = "manifest.json"
@@ -35,7 +35,9 @@ METHOD = "method.json"
 MAX_MANIFEST = 2**20
 MAX_BYTES = 2 * 2**30
 MAX_FILES = 64
+PREDICTED = "predictions/"
 Url = Annotated[str, StringConstraints(pattern=r"^(https://[!-~]{1,500})?$")]
+Source = Annotated[str, StringConstraints(pattern=r"^((https|file)://[!-~]{1,500})?$")]
 Path_ = Annotated[
     str,
     StringConstraints(
@@ -68,8 +70,8 @@ class Listed(Strict):
     path: Path_
     bytes: Annotated[int, Field(ge=1, le=MAX_BYTES)]
     sha256: Sha256
-    url: Url = ""
-    """Where to fetch a file that is not in the folder."""
+    url: Source = ""
+    """Where a review fetches predictions that are not in the folder."""
 
 
 class Manifest(Strict):
@@ -115,12 +117,16 @@ class Bundle:
     @property
     def predictions(self) -> list[Path]:
         """Return the predictions files."""
-        listed = [one.path for one in self.manifest.files if one.path.startswith("predictions/")]
+        listed = [one.path for one in self.manifest.files if one.path.startswith(PREDICTED)]
         return [self.folder / path for path in listed]
 
 
 def write_bundle(
-    out: Path, results: Sequence[Path], predictions: Mapping[str, Path], method: MethodFile
+    out: Path,
+    results: Sequence[Path],
+    predictions: Mapping[str, Path],
+    method: MethodFile,
+    url: str = "",
 ) -> Bundle:
     """Write a bundle; killed at any moment it is complete or absent.
 
@@ -134,6 +140,9 @@ def write_bundle(
         SHA-256 to file, for every predictions file that the results name.
     method : MethodFile
         The method card.
+    url : str
+        Folder where the predictions will be published; a review fetches them when they are not in
+        the bundle.
 
     Returns
     -------
@@ -167,7 +176,7 @@ def write_bundle(
         with replacing(staging / "predictions" / f"seed-{one.seed}.safetensors") as target:
             shutil.copyfile(predictions[one.sha256], target)
     write_bytes(staging / METHOD, _canonical(method.model_dump(mode="json")))
-    manifest = _manifest(first, staging)
+    manifest = _manifest(first, staging, url)
     write_bytes(staging / MANIFEST, _canonical(manifest.model_dump(mode="json")))
     open_bundle(staging)
     final = out / f"{first.method.id}-{manifest.bundle_id[:10]}"
@@ -279,13 +288,14 @@ def _same_method(results: Sequence[Result]) -> Result:
     return first
 
 
-def _manifest(result: Result, folder: Path) -> Manifest:
+def _manifest(result: Result, folder: Path, url: str) -> Manifest:
     data = result.data
     files = [
         {
             "path": name,
             "bytes": (folder / name).stat().st_size,
             "sha256": file_sha256(folder / name),
+            "url": f"{url.rstrip('/')}/{Path(name).name}" if url and PREDICTED in name else "",
         }
         for name in _files(folder)
         if name != MANIFEST
@@ -351,7 +361,7 @@ def _check_claims(folder: Path, manifest: Manifest, results: Sequence[Result]) -
             f"{sorted(strange)[:3]}; write the bundle again"
         )
     named = sorted(one.sha256 for one in first.artifacts.predictions)
-    held = sorted(one.sha256 for one in manifest.files if one.path.startswith("predictions/"))
+    held = sorted(one.sha256 for one in manifest.files if one.path.startswith(PREDICTED))
     if named != held:
         raise InvalidInputError(
             f"{folder}: expected the {len(named)} predictions files that its results name, got "

@@ -2,7 +2,8 @@
 
 Only files of the base branch run. A proposed tree is data: it may add bundles and nothing else,
 its predictions are scored again, and the claimed numbers must come out. Whatever a bundle says
-about trust is ignored: what was only scored again is "rescored".
+about trust is ignored: what was only scored again is "rescored". Results of the maintainers' own
+runs go the same way before a ledger line vouches for them.
 """
 
 from __future__ import annotations
@@ -13,8 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recombine.benchmark.rescore import PredictionStore
+from recombine.benchmark.rescore import rescore as rescore_results
 from recombine.benchmark.score import score
-from recombine.leaderboard.bundle import MAX_BYTES, Bundle, open_bundle
+from recombine.leaderboard.bundle import MAX_BYTES, PREDICTED, Bundle, open_bundle, read_manifest
+from recombine.leaderboard.entries import Entry, load_entry
+from recombine.leaderboard.fetch import FetchRules, Wanted, complete
+from recombine.renderer.atomic import write_bytes
 from recombine.renderer.errors import IntegrityError, InvalidInputError
 from recombine.renderer.seal import file_sha256
 
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from recombine.benchmark.data import DatasetLike
+    from recombine.benchmark.rescore import Change
     from recombine.benchmark.result import Result
 
 FOLDER = "submissions"
@@ -149,6 +156,109 @@ def rescore(
     return Rescored(bundle, tuple(r for r in results if r.method.entry in claimed))
 
 
+def fetched(folder: Path, into: Path, rules: FetchRules, max_bytes: int = MAX_BYTES) -> Path:
+    """Return a bundle with the predictions that it names by URL.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle; nothing is written into it.
+    into : Path
+        Folder for a complete copy; fetched files are kept there for a second try.
+    rules : FetchRules
+        Limits of the fetch.
+    max_bytes : int
+        Most that is fetched.
+
+    Returns
+    -------
+    Path
+        ``folder`` itself when nothing is missing. What was fetched is still to be checked.
+
+    Raises
+    ------
+    InvalidInputError
+        When the manifest is invalid, an address is not allowed, or there is too much to fetch.
+    IntegrityError
+        When other content comes.
+    ResourceError
+        When a file cannot be had.
+    """
+    listed = {
+        one.path: Wanted(one.url, one.bytes, one.sha256)
+        for one in read_manifest(folder).files
+        if one.url and one.path.startswith(PREDICTED)
+    }
+    size = sum(one.size for path, one in listed.items() if not (folder / path).exists())
+    if size > max_bytes:
+        raise InvalidInputError(
+            f"{folder}: expected at most {max_bytes} bytes to fetch, got {size}; read slots at "
+            "fewer step counts"
+        )
+    return complete(folder, listed, into, rules)
+
+
+def rescore_own(
+    files: Sequence[Path], runs: Sequence[Path], datasets: Sequence[DatasetLike]
+) -> list[Entry]:
+    """Score results of one's own runs again; their numbers must come out.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Result files.
+    runs : sequence of Path
+        Folders with the predictions, searched with subfolders.
+    datasets : sequence of DatasetLike
+        The data that they were scored on.
+
+    Returns
+    -------
+    list of Entry
+        The results as they are, in the order of ``files``.
+
+    Raises
+    ------
+    InvalidInputError
+        When data or predictions are missing, or anything but rounding comes out differently.
+    IntegrityError
+        When a file was edited.
+    """
+    entries = [load_entry(path) for path in files]
+    again = rescore_results([entry.result for entry in entries], PredictionStore(runs), datasets)
+    for entry, one in zip(entries, again, strict=True):
+        moved = next((change for change in one.changes if not _agrees(change)), None)
+        if moved is not None:
+            raise InvalidInputError(
+                f"{entry.path}: expected {moved.path} {moved.new} as recomputed from the "
+                f"predictions, got {moved.old}; write the file anew with `recombine rescore --out`"
+            )
+    return entries
+
+
+def keep(entry: Entry, out: Path) -> Path:
+    """Put a checked result and its picture into a folder of result files.
+
+    Parameters
+    ----------
+    entry : Entry
+        A result of one's own.
+    out : Path
+        The folder; older files of the same row stay, and are superseded.
+
+    Returns
+    -------
+    Path
+        Where it is now; nothing is written when it lies there already.
+    """
+    if entry.path.parent.resolve() == out.resolve():
+        return entry.path
+    kept = entry.result.artifacts.examples
+    if kept is not None and entry.picture:
+        write_bytes(out / kept.file, entry.picture)
+    return _save(entry.result, out)
+
+
 def save_rescored(found: Sequence[Rescored], out: Path) -> list[Path]:
     """Write recomputed results; older files of the same row stay, and are superseded.
 
@@ -164,12 +274,17 @@ def save_rescored(found: Sequence[Rescored], out: Path) -> list[Path]:
     list of Path
         The new files, named after row and content.
     """
-    paths = []
-    for one in found:
-        for result in one.results:
-            stem = result.file_name.removesuffix(".json")
-            paths.append(result.save(out / f"{stem}-{result.result_id[:10]}.json"))
-    return paths
+    return [_save(result, out) for one in found for result in one.results]
+
+
+def _agrees(change: Change) -> bool:
+    numbers = all(type(value) in (int, float) for value in (change.old, change.new))
+    return numbers and abs(change.old - change.new) <= AGREE
+
+
+def _save(result: Result, out: Path) -> Path:
+    stem = result.file_name.removesuffix(".json")
+    return result.save(out / f"{stem}-{result.result_id[:10]}.json")
 
 
 def _check_claim(folder: Path, claim: Result, found: Result | None) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
-from recombine.renderer.errors import IntegrityError, ResourceError
+from recombine.renderer.errors import IntegrityError, ResourceError, UsageError
 
 
 class Signer(Protocol):
@@ -60,6 +61,36 @@ class Ed25519Signer:
         """
         key = _library().Ed25519PrivateKey.from_private_bytes(self.private_key)
         return bytes(key.sign(message))
+
+
+def read_key(path: Path) -> Ed25519Signer:
+    """Read a private key.
+
+    Parameters
+    ----------
+    path : Path
+        64 hexadecimal digits, as `openssl rand -hex 32` prints them.
+
+    Returns
+    -------
+    Ed25519Signer
+        Signs with it.
+
+    Raises
+    ------
+    UsageError
+        When the file holds no key; its content is not repeated.
+    """
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        key = b""
+    if len(key) != 32:
+        raise UsageError(
+            f"{path}: expected a private key of 64 hexadecimal digits, found none; make one with "
+            f"`openssl rand -hex 32`"
+        )
+    return Ed25519Signer(key)
 
 
 def verify_signature(public_key: bytes, signature: bytes, message: bytes) -> None:

@@ -41,7 +41,17 @@ def test_a_bundle_and_its_text_are_judged(scored, tmp_path, capsys, monkeypatch)
 
 def test_people_are_told_what_comes_next(scored, tmp_path, capsys):
     assert submit(scored, tmp_path, "--authors", "A. Name") == 0
-    assert "git switch -c noisy-" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "git switch --create noisy-" in said
+    assert f"cp -r {tmp_path}/noisy-" in said
+
+
+def test_a_bundle_that_is_in_place_is_not_copied(scored, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert submit(scored, "submissions", "--authors", "A. Name") == 0
+    said = capsys.readouterr().out
+    assert "git add submissions/noisy-" in said
+    assert "cp -r" not in said
 
 
 @pytest.mark.parametrize(
