@@ -95,7 +95,7 @@ QUESTIONS: dict[str, tuple[tuple[str, str], ...]] = {
     "Preprocessing": (
         (
             "Was the data preprocessed, cleaned or labelled?",
-            "No. Pixels are as rendered, in sRGB, stored without loss.",
+            "{processing}",
         ),
         ("Is the raw data saved?", "The exported pixels are the raw pixels, root `{root}`."),
         ("Is the software available?", "Yes: recombine (Apache-2.0). Command: `{command}`."),
@@ -197,7 +197,8 @@ def _answers(facts: Facts) -> dict[str, str]:
         "denoised": "denoised" if settings["denoise"] else "not denoised",
         "published": facts.publication.published.isoformat(),
         "root": data.root,
-        "command": facts.recipe.command(f"runs/{data.preset}") if facts.recipe else "recombine",
+        "command": facts.command or "recombine render",
+        "processing": facts.processing,
         "limits": " ".join(facts.limits),
         "address": facts.publication.url,
         "version": facts.version,
@@ -208,6 +209,6 @@ def _answers(facts: Facts) -> dict[str, str]:
 def _whole(facts: Facts) -> str:
     if facts.preset is None:
         return "It is of no preset."
-    if facts.whole:
-        return f"It is the preset `{facts.preset.name}` in full."
-    return f"It is a small version of the preset `{facts.preset.name}`."
+    if facts.variant:
+        return f"It is a {facts.variant} of the preset `{facts.title}`."
+    return f"It is the preset `{facts.title}` in full."

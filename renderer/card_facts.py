@@ -16,7 +16,7 @@ from recombine.renderer.assets import Asset, find
 from recombine.renderer.card_statistics import Statistics, measure
 from recombine.renderer.errors import UsageError
 from recombine.renderer.library import CAMERA
-from recombine.renderer.planning import config_of
+from recombine.renderer.planning import config_of, image_counts
 from recombine.renderer.presets import PRESETS, load_preset
 from recombine.renderer.presets_base import Preset
 from recombine.renderer.reader import Dataset
@@ -88,6 +88,33 @@ class Facts:
     def whole(self) -> bool:
         """Tell whether the data are a preset in full."""
         return self.recipe is not None and not self.recipe.options
+
+    @property
+    def variant(self) -> str:
+        """Return what the data are beside a preset in full; empty where they are just that."""
+        if self.preset is None or self.whole:
+            return ""
+        options = self.recipe.options if self.recipe else ""
+        shrunk = "--scale" in options or "--values" in options
+        fewer = len(self.data) < sum(image_counts(self.preset).values())
+        return "small version" if shrunk and fewer else "variant"
+
+    @property
+    def folder(self) -> str:
+        """Return where the commands on the card render the data to."""
+        return f"runs/{self.title}{self.variant and '-' + self.variant.split()[0]}"
+
+    @property
+    def command(self) -> str:
+        """Return the command that renders these very data; empty where a file is needed for it."""
+        return self.recipe.command(self.folder) if self.recipe else ""
+
+    @property
+    def processing(self) -> str:
+        """Return what was done to the pixels."""
+        denoised = self.data.config["settings"]["denoise"]
+        how = "denoised by Cycles as part of rendering" if denoised else "not denoised"
+        return f"None after rendering; {how}, sRGB, stored without loss."
 
     @property
     def title(self) -> str:
@@ -190,7 +217,7 @@ class Facts:
             )
         if names := by_status["not run"]:
             lines.append(f"Not measured on these images: {', '.join(names)}.")
-        if self.preset and not self.whole:
+        if self.variant == "small version":
             lines.append(
                 f"{len(self.data):,} images are a small version, to look at and to try code on; "
                 "results are compared on the full preset only."
@@ -238,7 +265,7 @@ def _recipe(data: Dataset, full: Preset) -> Recipe | None:
     resolution = data.config["settings"]["resolution"]
     sizes = load_preset(full.name, values=values, ooc_val=held_out).sizes
     shares = {data.config["sizes"][k] / getattr(sizes, k) for k in ("train", "val", "test")}
-    for scale in (1.0, 0.002, *sorted(shares)):
+    for scale in (1.0, 0.002, *(float(f"{share:.6g}") for share in sorted(shares))):
         preset = load_preset(
             full.name, scale=scale, values=values, resolution=resolution, ooc_val=held_out
         )
@@ -246,7 +273,7 @@ def _recipe(data: Dataset, full: Preset) -> Recipe | None:
             own = resolution == full.settings.resolution
             options = [
                 f"--values {values}" if values else "",
-                f"--scale {scale:.6g}" if scale != 1 else "",
+                f"--scale {scale:g}" if scale != 1 else "",
                 "" if own else f"--resolution {resolution}",
                 "--ooc-val" if held_out else "",
             ]

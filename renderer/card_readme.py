@@ -81,20 +81,19 @@ def _front(facts: Facts) -> list[str]:
 def _version(facts: Facts) -> str:
     data = facts.data
     text = f"`{data.name}`, {len(data):,} images of {data.resolution} px, root `{data.root}`"
-    if facts.preset is None or facts.whole:
+    if not facts.variant:
         return f"This card describes {text}.\n"
     return (
-        f"This card describes {text}: a small version of the preset `{facts.preset.name}`. Every "
-        "statistic, file and check below is of this small version.\n"
+        f"This card describes {text}: a {facts.variant} of the preset `{facts.title}`. Every "
+        f"statistic, file and check below is of this {facts.variant}.\n"
     )
 
 
 def _contents(facts: Facts) -> list[str]:
     """Return what is in the images: of the full preset, if these are fewer, and of these."""
-    small = facts.preset is not None and not facts.whole
     mine = _column(facts.data.schema, facts.ladder, facts.held_out, facts.counts, facts.data.config)
     head, rule, rows = f"| | `{facts.data.name}` |", "|---|---|", [[k, v] for k, v in mine.items()]
-    if small and facts.preset:
+    if facts.preset and facts.variant:
         preset, shape = facts.preset, facts.preset.schema.cell_shape
         ladder = [len(preset.split.id_cells(shape, r)) for r in range(len(preset.split.ladder))]
         settings = vars(preset.settings) | {"tier": preset.settings.tier}
@@ -223,7 +222,7 @@ def _assets(kind: str, source: str, licence: str, sha256: str, rows: list[Asset]
 
 
 def _again(facts: Facts) -> list[str]:
-    if facts.recipe is None:
+    if not facts.command:
         return [
             "## Rendering it again\n",
             (
@@ -231,16 +230,14 @@ def _again(facts: Facts) -> list[str]:
                 "own, which `recombine render` needs (`--split`, `--hidden-key`).\n"
             ),
         ]
-    out = f"runs/{facts.data.preset}"
     build = ", ".join(f"{name} {version}" for name, version in sorted(facts.build.items()))
-    full = facts.recipe.preset
-    more = [] if facts.whole else [f"recombine render {full} --out runs/{full}  # the full preset"]
+    full = f"recombine render {facts.title} --out runs/{facts.title}  # the full preset"
     return [
         "## Rendering it again\n",
         "```sh",
-        f"{facts.recipe.command(out)}  # the same latents, seeds and images",
-        f"recombine rerender {out} --index 7 --check --out 7.png  # one image, by its `index`",
-        *more,
+        f"{facts.command}  # the same latents, seeds and images",
+        f"recombine rerender {facts.folder} --index 7 --check --out 7.png  # image `index` 7",
+        *([full] if facts.variant else []),
         "```\n",
         f"Drawn with {build}. On this build `--check` asks for equal bits, on others for 45 dB.\n",
     ]

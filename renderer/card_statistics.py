@@ -50,7 +50,7 @@ class PartStatistics:
 
 @dataclass(frozen=True)
 class FactorStatistics:
-    """One factor, over all slots that have it, in numbers.
+    """One factor, over all objects that have it, in numbers.
 
     Attributes
     ----------
@@ -131,12 +131,13 @@ def measure(data: Dataset) -> Statistics:
 
 def _factors(data: Dataset, present: Bool[Array, "N K"]) -> Iterator[FactorStatistics]:
     schema = data.schema
-    groups: dict[tuple[str, Factor], list[str]] = {}
+    groups: dict[tuple[str, bool, Factor], list[str]] = {}
     for key in schema.keys:
         named = ("recombined", "crossed", "derived")
         role = next((r for r in named if key in getattr(schema, r)), "nuisance")
-        groups.setdefault((role, schema.factor(key)), []).append(key)
-    for (role, factor), keys in groups.items():
+        on_object = key.partition(".")[0] in schema.objects
+        groups.setdefault((role, on_object, schema.factor(key)), []).append(key)
+    for (role, _, factor), keys in groups.items():
         columns = [data.latents[key][_shown(data, key, present)] for key in keys]
         yield FactorStatistics(tuple(keys), role, _found(factor, np.concatenate(columns)))
 

@@ -136,9 +136,9 @@ def _description(facts: Facts) -> str:
     data, certificate = facts.data, facts.data.certificate
     counts = ", ".join(f"{n:,} {split}" for split, n in facts.counts.items())
     passed = sum(c["status"] == "pass" for c in facts.checks)
-    small = "A small version. " if facts.preset and not facts.whole else ""
+    variant = f"A {facts.variant} of the preset. " if facts.variant else ""
     return (
-        f"{facts.summary} {facts.about} {small}Rendered images of {data.resolution} px ({counts}) "
+        f"{facts.summary} {facts.about} {variant}Rendered images, {data.resolution} px ({counts}), "
         "in which some combinations of factors are held out of training. Certificate: "
         f"{passed} of {len(facts.checks)} checks passed, "
         f"{'valid' if certificate['passed'] else 'failed'}, root {data.root}."
@@ -154,7 +154,7 @@ def _responsible(facts: Facts) -> dict[str, Any]:
         ),
         "rai:dataCollectionType": ["Software Collection"],
         "rai:dataCollectionMissingData": "None: every planned image is there.",
-        "rai:dataPreprocessingProtocol": ["None: pixels are as rendered, stored lossless."],
+        "rai:dataPreprocessingProtocol": [facts.processing],
         "rai:dataAnnotationProtocol": ["Labels are the latents that the scene was made from."],
         "rai:machineAnnotationTools": [
             f"Blender {facts.build.get('bpy', 'of an unknown version')}"
@@ -188,8 +188,8 @@ def _provenance(facts: Facts) -> dict[str, Any]:
         if name in facts.build
     ]
     activity = {"@type": "prov:Activity", "prov:label": "Rendering"}
-    if facts.recipe:
-        activity["description"] = facts.recipe.command(f"runs/{facts.data.preset}")
+    if facts.command:
+        activity["description"] = facts.command
     return {"prov:wasGeneratedBy": activity | {"prov:wasAssociatedWith": agents}}
 
 

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from recombine.renderer.card_facts import Facts, Publication, Recipe
 from recombine.renderer.declare import load_split
 from recombine.renderer.errors import UsageError
-from recombine.renderer.planning import config_of
+from recombine.renderer.factors import Schema
+from recombine.renderer.planning import config_of, image_counts
 from recombine.renderer.presets import Preset, load_preset, with_split
 from recombine.renderer.reader import Dataset
 from recombine.renderer.verify import verify
@@ -20,24 +21,39 @@ from tests.renderer.evidence_fixture import SMALL, small
 DAY = Publication(date(2026, 11, 21))
 
 
+@dataclass(frozen=True)
+class Planned:
+    preset: str
+    config: dict[str, Any]
+    schema: Schema
+    images: int
+
+    def __len__(self) -> int:
+        return self.images
+
+
 def facts_of(preset: Preset) -> Facts:
     """Return the facts of data that were planned and never drawn."""
-    data: Any = SimpleNamespace(preset=preset.name, config=config_of(preset), schema=preset.schema)
-    return Facts(data, DAY)
+    images = sum(image_counts(preset).values())
+    data = Planned(preset.name, config_of(preset), preset.schema, images)
+    return Facts(cast(Dataset, data), DAY)
 
 
 def rendered_by(command: str) -> Preset:
     """Return the preset that a command renders."""
     words = shlex.split(command)
     assert words[:2] == ["recombine", "render"]
+    held_out = "--ooc-val" in words
+    words = [w for w in words if w != "--ooc-val"]
     options = dict(zip(words[3::2], words[4::2], strict=True))
-    assert options.pop("--out") == "runs/x"
+    assert options.pop("--out").startswith("runs/")
     given: dict[str, Any] = {
         "--scale": float,
         "--values": int,
         "--resolution": int,
     }
-    return load_preset(words[2], **{k[2:]: given[k](v) for k, v in options.items()})
+    chosen = {k[2:]: given[k](v) for k, v in options.items()}
+    return load_preset(words[2], ooc_val=held_out, **chosen)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -56,13 +72,6 @@ def test_full_preset_needs_no_options() -> None:
     assert facts.whole
 
 
-def test_held_out_validation_is_an_option_of_the_command() -> None:
-    preset = load_preset("object-background", ooc_val=True, scale=0.002)
-    recipe = facts_of(preset).recipe
-    assert recipe is not None
-    assert recipe.options.endswith("--ooc-val")
-
-
 def test_data_of_another_split_have_no_command(tmp_path: Path) -> None:
     (tmp_path / "split.toml").write_text(
         'geometry = "orbit"\nladder = [[0, 1]]\nooc = [3]\n[require]\ncoverage = 1\n'
@@ -72,6 +81,25 @@ def test_data_of_another_split_have_no_command(tmp_path: Path) -> None:
     assert facts.preset == preset
     assert facts.recipe is None
     assert not facts.whole
+
+
+@pytest.mark.parametrize(
+    ("options", "variant", "folder"),
+    [
+        ({}, "", "runs/object-background"),
+        ({"resolution": 64}, "variant", "runs/object-background-variant"),
+        ({"values": 8}, "small version", "runs/object-background-small"),
+        ({"scale": 2.0}, "variant", "runs/object-background-variant"),
+        ({"ooc_val": True}, "variant", "runs/object-background-variant"),
+    ],
+)
+def test_only_fewer_images_make_a_small_version(
+    options: dict[str, Any], variant: str, folder: str
+) -> None:
+    preset = load_preset("object-background", **options)
+    facts = facts_of(preset)
+    assert (facts.variant, facts.folder) == (variant, folder)
+    assert config_of(rendered_by(facts.command)) == config_of(preset)
 
 
 def test_facts_of_drawn_data(sealed: Path) -> None:

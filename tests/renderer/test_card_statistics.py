@@ -51,6 +51,15 @@ def test_absent_objects_are_not_counted(tmp_path: Path) -> None:
     assert shapes.found == f"32 values, {counts.min()} to {counts.max()} times each"
 
 
+def test_objects_share_a_line_and_other_slots_have_their_own(tmp_path: Path) -> None:
+    drawn_dataset(tmp_path, preset=small("interaction-ladder", resolution=16))
+    roles = {f.keys: f.role for f in measure(Dataset(tmp_path)).factors}
+    assert roles["object0.shape", "object1.shape"] == "recombined"
+    assert roles["scene.interaction",] == "crossed"
+    assert roles["scene.x",] == "nuisance"
+    assert roles["object1.x",] == "derived"
+
+
 def test_what_is_never_shown_is_said_to_be() -> None:
     assert _found(Factor("x", "continuous", low=0, high=1), np.array([])) == "never shown"
     assert _found(Factor("yaw", "periodic"), np.array([1.0, 2.0])).endswith("rad, mean 1.500")
