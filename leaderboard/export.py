@@ -125,15 +125,30 @@ def to_parquet(boards: Sequence[RankedBoard]) -> bytes | None:
     if not has_parquet():
         return None
     import pyarrow
+    import pyarrow.json
     import pyarrow.parquet
 
     rows = [_row(row.entry, row.rank) for ranked in boards for row in ranked.rows]
-    columns = {name: [row[name] for row in rows] for name in COLUMNS}
+    # Python lists would make pyarrow import pandas, which takes longer than the table.
+    lines = "".join(f"{json.dumps({name: row[name] for name in COLUMNS})}\n" for row in rows)
+    read = pyarrow.json.ReadOptions(block_size=len(lines) + 1)
+    schema = _schema(rows)
+    parse = pyarrow.json.ParseOptions(explicit_schema=schema)
+    table: Any = schema.empty_table()
+    if rows:
+        table = pyarrow.json.read_json(io.BytesIO(lines.encode()), read, parse)
     sink = pyarrow.BufferOutputStream()
-    table: Any = pyarrow.table(columns)
-    with pyarrow.parquet.ParquetWriter(sink, table.schema) as writer:  # type: ignore[no-untyped-call]
-        writer.write_table(table)
+    pyarrow.parquet.write_table(table, sink)  # type: ignore[no-untyped-call]
     return bytes(sink.getvalue().to_pybytes())
+
+
+def _schema(rows: Sequence[dict[str, Any]]) -> Any:
+    """Name every column's type; a number that is missing everywhere is a number still."""
+    import pyarrow
+
+    types = {str: pyarrow.string(), bool: pyarrow.bool_(), int: pyarrow.int64()}
+    firsts = {n: next((r[n] for r in rows if r[n] is not None), 0.0) for n in COLUMNS}
+    return pyarrow.schema([(n, types.get(type(v), pyarrow.float64())) for n, v in firsts.items()])
 
 
 def _board_json(ranked: RankedBoard) -> str:

@@ -113,20 +113,19 @@ def summary_of(table: Array) -> dict[str, Any]:
         ``mean``, ``cells`` (mean per cell), ``seeds`` (their number) and ``spread`` (variance of
         the mean between seeds; None with one seed or one cell).
     """
-    terms = stats.crossed_terms(table)
+    by_seed = table.mean(axis=1)
+    known = min(table.shape) > 1
     return {
         "mean": math.fsum(table.ravel().tolist()) / table.size,
         "cells": table.mean(axis=0).tolist(),
         "seeds": len(table),
-        "spread": None if terms is None else terms[0].variance,
+        "spread": float(by_seed.var(ddof=1)) / len(by_seed) if known else None,
     }
 
 
 def _item(row: Row) -> dict[str, Any]:
     result = row.entry.result
-    inside, outside = (
-        cell_scores(score) for score in (result.scores.id_test, result.scores.ooc_test)
-    )
+    inside, outside = cell_scores(result.scores.id_test), row.entry.ooc_cells
     gaps = inside.mean(axis=1) - outside.mean(axis=1)
     method, track, training = result.method, result.track, result.training
     return {

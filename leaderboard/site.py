@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import shutil
 import time
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ from recombine.leaderboard.verified import Tiers
 from recombine.renderer.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 HERE_FD, EXCHANGE = -100, 2
 """``AT_FDCWD`` and ``RENAME_EXCHANGE`` of Linux, see renameat2(2)."""
@@ -64,8 +66,9 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
     read = [load_card(Path(folder)) for folder in cards]
     if results and earlier.made_from and earlier.is_whole(site_digest(_digests(results), read)):
         return out / "index.html"
-    boards = [rank_board(board) for board in load_boards(results, earlier.checked)]
-    files = render_site(boards, read, earlier)
+    with _no_collector():
+        boards = [rank_board(board) for board in load_boards(results, earlier.checked)]
+        files = render_site(boards, read, earlier)
     temporary = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
         for folder in {(temporary / name).parent for name in files}:
@@ -81,6 +84,18 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out / "index.html"
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Pause the search for reference cycles: a build makes many objects, and hardly any cycle."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _digests(results: Sequence[Path]) -> list[str]:

@@ -83,6 +83,21 @@ def test_parquet_says_the_same_as_the_table(boards):
         assert (row["gflop_per_image"] is None) == (text["gflop_per_image"] == "")
 
 
+def test_parquet_columns_have_their_types_whatever_is_missing(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    empty = parquet.read_table(io.BytesIO(to_parquet([])))
+    assert (tuple(empty.column_names), empty.num_rows) == (COLUMNS, 0)
+    method = sample(5).model_dump(mode="json")["method"] | {"name": "2026-01-01"}
+    (board,) = load_boards([sample(5, method=method).save(tmp_path / "a.json")])
+    table = parquet.read_table(io.BytesIO(to_parquet([rank_board(board)])))
+    assert tuple(table.column_names) == COLUMNS
+    kinds = {field.name: str(field.type) for field in table.schema}
+    assert (kinds["name"], kinds["version"], kinds["root"]) == ("string",) * 3, "no dates"
+    assert (kinds["gflop_per_image"], kinds["ooc"]) == ("double", "double")
+    assert (kinds["rank_low"], kinds["separable"]) == ("int64", "bool")
+    assert table.column("gflop_per_image").to_pylist() == [None]
+
+
 def test_without_the_library_there_is_no_parquet(boards, monkeypatch):
     monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
     assert to_parquet(boards) is None

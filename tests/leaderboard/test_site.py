@@ -1,5 +1,6 @@
 """The build: complete or absent, deterministic, self-contained, and safe with hostile names."""
 
+import gc
 import json
 import os
 import re
@@ -148,6 +149,8 @@ def independent(value, form):
         "milliseconds": (1e3, None, ""),
         "spread": (100, 1, ""),
     }.get(form, (1, None, ""))
+    if form == "index":
+        return f"{value:.0f}"
     if form == "chance":
         return f"{100 * value:.3g}"
     number = (value**0.5 if form == "spread" else value) * scale
@@ -293,6 +296,22 @@ def test_the_new_site_replaces_the_old_one_in_one_step_where_that_is_possible(
     assert "No entries yet" in (built / "index.html").read_text()
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
     assert len(seen) == (0 if can and sys.platform == "linux" else 2)
+
+
+def test_a_build_leaves_the_garbage_collector_as_it_was(tmp_path):
+    assert gc.isenabled()
+    build_site(write_results(tmp_path / "r", indices=[0]), tmp_path / "site")
+    assert gc.isenabled()
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(InvalidInputError):
+        build_site([tmp_path / "bad.json"], tmp_path / "site")
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        build_site([], tmp_path / "empty")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_what_killed_builds_left_is_removed_after_a_while(tmp_path, built):
