@@ -126,7 +126,7 @@ def _scores(results: Sequence[Result]) -> list[str]:
 
 
 def _link(address: str) -> str:
-    """Return an address as a link that shows where it leads, or as text when it is a strange one."""
+    """Return an address as a link that shows where it leads; a strange one stays text."""
     return f"<{address}>" if SAFE_LINK.fullmatch(address) else plain(address) or "not given"
 
 

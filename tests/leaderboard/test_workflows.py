@@ -170,18 +170,20 @@ def test_from_a_pull_request_to_the_published_board(place, tmp_path):
     assert [line.split()[-1] for line in installed] == ["torch==1.0+cpu", "./code"]
     assert "--constraint code/constraints.txt" in installed[1]
     assert "Scored again from the predictions" in machine.summary.read_text()
-    preview = machine.artifacts["preview"]
-    assert "rescored" in (preview / "site" / "index.html").read_text()
-    (new,) = (preview / "new").glob("*.json")
     claimed = json.loads(next(place.bundle.glob("result-*.json")).read_text())
+    assert claimed["method"]["name"] in (machine.artifacts["preview"] / "index.html").read_text()
+    assert not list(machine.workspace.rglob("verified.jsonl")), "no machine of a stranger's event"
+
+    # The maintainer merges, scores once more on a trusted machine, and puts it on record.
+    git(place.maintainer, "merge", "--quiet", "--no-ff", "-m", "Merge", "FETCH_HEAD")
+    results = place.maintainer / "leaderboard" / "results"
+    merged = place.maintainer / "submissions" / place.bundle.name
+    data = ("--data", str(place.store / "smoke"), "--results", str(results))
+    assert main(["review", str(merged), *data, "--out", str(results)]) == 0
+    (new,) = results.glob("*.json")
     result = Result.load(new)
     assert result.trust == "rescored"
     assert result.scores.ooc_test.estimate == claimed["scores"]["ooc_test"]["estimate"]
-
-    # The maintainer merges, and commits what the workflow recomputed.
-    git(place.maintainer, "merge", "--quiet", "--no-ff", "-m", "Merge", "FETCH_HEAD")
-    results = place.maintainer / "leaderboard" / "results"
-    shutil.copytree(preview / "new", results, dirs_exist_ok=True)
     push(place.maintainer, "Entry", "main")
     workspace = tmp_path / "publisher"
     workspace.mkdir()
