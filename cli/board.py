@@ -24,7 +24,8 @@ class Board:
     metric versions never share a board, ranks hold within a track, and an old site stays until
     the new one is complete.
     serve: build, then show the site on this machine only, until Ctrl-C.
-    check FILE...: verify result files: schema, identity, every interval from its counts.
+    check FILE...: verify result files, or folders of them: schema, identity, every interval from
+    its counts, and the ledger of trust tiers beside them. `scripts/pre-commit` is a git hook.
     diff OLD NEW: what the result files of NEW change on the boards of OLD.
     export: write the entries as data; every-eval-ever is one record per entry in the schema that
     the EvalEval coalition shares between benchmarks.
@@ -37,7 +38,7 @@ class Board:
     ] = "build"
     """What to do."""
     paths: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """Result files for `check`; two folders for `diff`."""
+    """Result files or folders for `check`; two folders for `diff`."""
     results: Path = Path("runs/results")
     """Folder with result files (*.json)."""
     data: tuple[Path, ...] = ()
@@ -79,9 +80,12 @@ class Board:
         return 0
 
     def _check(self) -> int:
-        from recombine.leaderboard.entries import load_boards
+        from recombine.leaderboard.entries import find_results, load_boards
 
-        boards = load_boards(self.paths)
+        files = [
+            one for path in self.paths for one in (find_results(path) if path.is_dir() else [path])
+        ]
+        boards = load_boards(files)
         rows = [(e.path, e.result) for b in boards for e in b.entries]
         if self.json:
             say.emit([{"file": str(path), "result_id": r.result_id} for path, r in rows])
@@ -181,7 +185,7 @@ def _check_paths(action: str, given: int) -> None:
 
     wanted = {"check": given > 0, "diff": given == 2}
     if not wanted.get(action, given == 0):
-        expected = {"check": "result files", "diff": "two folders, OLD and NEW"}
+        expected = {"check": "result files or folders", "diff": "two folders, OLD and NEW"}
         raise UsageError(
             f"board {action}: expected {expected.get(action, 'no further path')}, got {given}; "
             "see `recombine board --help`"
