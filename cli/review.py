@@ -78,7 +78,7 @@ class Review:
         changes = diff(before, [*before, *(path for path in paths if path not in before)])
         if self.record:
             vouch(out, found, self.tier, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), signer)
-        text = review_text(found, changes)
+        text = review_text(found, changes, self.tier)
         if self.summary is not None:
             with self.summary.open("a", encoding="utf-8") as stream:
                 stream.write(text)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from recombine.leaderboard import numbers
 from recombine.leaderboard.numbers import DASH, MINUS
+from recombine.leaderboard.verified import SELF_REPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +28,10 @@ PATTERN = re.compile("|".join(re.escape(one) for one in SPECIAL))
 COLUMNS = ("Method", "ID", "OOC", "Gap", "Rank set", "GFLOP", "Generated")
 UNITS = ("", r"\%", r"\%", "points", "", "per image", "images")
 END = r" \\"
+MARKS = {
+    r"$^{\dagger}$": r" $^{\dagger}$Fewer than 5 seeds: a sketch.",
+    r"$^{\ast}$": r" $^{\ast}$Self-reported: not scored again by others.",
+}
 
 
 def escape(text: str) -> str:
@@ -100,7 +105,7 @@ def _row(row: Row, several_sizes: bool) -> Iterator[str]:
     scores, gflop = result.scores, result.compute.gflop_per_image
     ooc = _number(scores.ooc_test.estimate)
     above = (
-        escape(result.method.name) + (r"$^{\dagger}$" if row.seed_mark else ""),
+        escape(result.method.name) + _marks(row),
         _number(scores.id_test.estimate),
         rf"\textbf{{{ooc}}}" if is_best(row) else ooc,
         escape(numbers.points(result.gap.estimate)),
@@ -148,7 +153,7 @@ def _caption(ranked: RankedBoard) -> str:
     key, entries = ranked.board.key, ranked.board.entries
     seeds = _range({entry.n_seeds for entry in entries})
     sizes = _range({entry.result.data.n_train for entry in entries})
-    few = any(row.seed_mark for row in ranked.rows)
+    marks = "".join(_marks(row) for row in ranked.rows)
     text = escape(
         f"Accuracy in and out of combination on {key.dataset} {key.version} "
         f"({key.resolution} px, data root {key.root[:16]}); metric {key.metric} "
@@ -158,7 +163,12 @@ def _caption(ranked: RankedBoard) -> str:
         "GFLOP: one answer, search included. Generated: images that the method made itself and "
         "trained on."
     )
-    return text + (r" $^{\dagger}$Fewer than 5 seeds: a sketch." if few else "")
+    return text + "".join(words for mark, words in MARKS.items() if mark in marks)
+
+
+def _marks(row: Row) -> str:
+    few, claimed = MARKS
+    return (few if row.seed_mark else "") + (claimed if row.entry.tier == SELF_REPORTED else "")
 
 
 def _range(values: set[int]) -> str:

@@ -85,7 +85,9 @@ def request_text(bundle: Bundle, checked: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def review_text(results: Sequence[Result], changes: Sequence[Change]) -> str:
+def review_text(
+    results: Sequence[Result], changes: Sequence[Change], tier: str = "rescored"
+) -> str:
     """Write what a re-score found, for the summary of the workflow.
 
     Parameters
@@ -94,15 +96,16 @@ def review_text(results: Sequence[Result], changes: Sequence[Change]) -> str:
         Recomputed results.
     changes : sequence of Change
         What they do to the boards.
+    tier : str
+        What was done, for the ledger.
 
     Returns
     -------
     str
         Markdown.
     """
-    tiers = ", ".join(sorted({result.trust for result in results}))
     lines = ["# Scored again from the predictions", "", *_scores(results), ""]
-    lines += [f"Trust tier: {tiers}.", "", "## Changes", ""]
+    lines += [f"Trust tier: {tier}.", "", "## Changes", ""]
     lines += [
         f"- {one.kind}: {plain(one.entry)} on {plain(one.board)}: "
         f"{plain(one.before) or 'none'} to {plain(one.after) or 'none'}"

@@ -10,6 +10,7 @@ from sample_board import sample, write_results
 from recombine.leaderboard import latex, numbers
 from recombine.leaderboard.board import rank_board
 from recombine.leaderboard.entries import load_boards
+from recombine.leaderboard.verified import vouch
 
 COMMANDS = {r"\textbackslash", r"\textasciitilde", r"\textasciicircum", r"\textless",
             r"\textgreater", r"\textbar", r"\textasciigrave"}  # fmt: skip
@@ -85,9 +86,21 @@ def test_only_a_sure_best_is_bold(ranked, tmp_path):
 
 def test_few_seeds_and_missing_intervals_are_said(tmp_path):
     text = latex.table([board_of([sample(0, seeds=1)], tmp_path)])
-    assert r"encoder$^{\dagger}$ &" in text
+    assert r"encoder$^{\dagger}$$^{\ast}$ &" in text
     assert "Fewer than 5 seeds: a sketch" in text
     assert "no interval" in text
+
+
+def test_what_nobody_checked_is_marked(tmp_path):
+    results = [sample(1), sample(4)]
+    for result in results:
+        result.save(tmp_path)
+    vouch(tmp_path, results[:1], "rescored", "2026-01-01T00:00:00Z")
+    (board,) = load_boards(sorted(tmp_path.glob("*.json")))
+    text = latex.table([rank_board(board)])
+    assert r"Autoencoder with replay$^{\ast}$ &" in text
+    assert "Autoencoder &" in text
+    assert text.count("Self-reported") == 1
 
 
 def test_a_strangers_name_stays_text(tmp_path):

@@ -28,7 +28,8 @@ def test_the_review_names_scores_and_changes():
     text = review_text([result], [Change("added", "smoke", "supervised", 1024, "", "0.5512")])
     assert f"{100 * result.scores.ooc_test.estimate:.1f}" in text
     assert "added: supervised" in text
-    assert f"Trust tier: {result.trust}." in text
+    assert "Trust tier: rescored." in text
+    assert "Trust tier: rerun." in review_text([result], [], "rerun")
     assert "0.5512" in text
     assert "None." in review_text([result], [])
 
