@@ -100,7 +100,7 @@ class Row:
         Markup
             The number, tied to its place in the file.
         """
-        return numbers.field(self.entry.plain, path, form)
+        return numbers.field(self.entry.result, path, form)
 
     def interval(self, path: str, form: str) -> Markup:
         """Print an interval of the result file.
@@ -117,7 +117,7 @@ class Row:
         Markup
             Both ends, tied to their place in the file, or the words "no interval".
         """
-        return numbers.interval(self.entry.plain, path, form)
+        return numbers.interval(self.entry.result, path, form)
 
     @cached_property
     def role(self) -> Role:

@@ -164,12 +164,12 @@ FORMATS: Mapping[str, Callable[[float], str]] = {
 
 
 def lookup(plain: Any, path: str) -> Any:
-    """Find a value in plain JSON data.
+    """Find a value in a result.
 
     Parameters
     ----------
-    plain : mapping or sequence
-        A result as plain values.
+    plain : model, mapping or sequence
+        A result, or the same as plain JSON values.
     path : str
         Keys and indices joined by slashes, since factor names hold dots.
 
@@ -184,7 +184,10 @@ def lookup(plain: Any, path: str) -> Any:
     2
     """
     for part in _steps(path):
-        plain = plain[int(part)] if isinstance(plain, (list, tuple)) else plain[part]
+        if isinstance(plain, (list, tuple)):
+            plain = plain[int(part)]
+        else:
+            plain = (plain if isinstance(plain, dict) else vars(plain))[part]
     return plain
 
 
@@ -204,8 +207,8 @@ def field(plain: Any, path: str, form: str) -> Markup:
 
     Parameters
     ----------
-    plain : mapping
-        A result as plain values.
+    plain : model or mapping
+        A result, or the same as plain JSON values.
     path : str
         Where the number stands, see ``lookup``.
     form : str
@@ -229,8 +232,8 @@ def interval(plain: Any, path: str, form: str) -> Markup:
 
     Parameters
     ----------
-    plain : mapping
-        A result as plain values.
+    plain : model or mapping
+        A result, or the same as plain JSON values.
     path : str
         Where the interval stands.
     form : str

@@ -164,6 +164,7 @@ class _Pages:
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,
         )
         environment.filters |= dict(FORMATS) | {"metric": metric_words}
         css = (HERE / "static" / "site.css").read_text(encoding="utf-8")

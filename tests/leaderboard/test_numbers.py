@@ -6,6 +6,7 @@ import importlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sample_board import sample
 
 from recombine.leaderboard import numbers
 
@@ -87,3 +88,17 @@ def test_interval_joins_both_ends():
 
 def test_a_missing_interval_is_said_in_words():
     assert numbers.interval({"ci95": None}, "ci95", "percent").striptags() == "no interval"
+
+
+def test_a_result_is_looked_up_as_its_plain_values_are():
+    result = sample(2)
+    plain = result.model_dump(mode="json")
+    for path in (
+        "scores/ooc_test/ci95/1",
+        "scores/id_test/per_factor/object.shape/estimate",
+        "compute_curve/ooc_ci95/3/0",
+        "training/configs_tried",
+    ):
+        assert numbers.lookup(result, path) == numbers.lookup(plain, path)
+    with pytest.raises(KeyError):
+        numbers.lookup(result, "scores/__class__")
