@@ -64,6 +64,8 @@ class Submit:
         checked = self._checked()
         bundle = write_bundle(self.out, self.results, hashes(self.predictions), method, self.url)
         text = self.out / f"{bundle.folder.name}.md"
+        for left in self.out.glob(f".{text.name}.*.tmp"):  # of a run that was killed
+            left.unlink(missing_ok=True)
         write_bytes(text, request_text(bundle, checked).encode())
         if self.json:
             say.emit({"bundle": str(bundle.folder), "pull_request": str(text)})

@@ -49,6 +49,11 @@ def test_people_are_told_what_comes_next(scored, tmp_path, capsys):
 def test_a_bundle_that_is_in_place_is_not_copied(scored, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert submit(scored, "submissions", "--authors", "A. Name") == 0
+    (text,) = Path("submissions").glob("*.md")
+    left = text.with_name(f".{text.name}.01234567.tmp")  # what a killed run leaves
+    left.touch()
+    assert submit(scored, "submissions", "--authors", "A. Name") == 0
+    assert not left.exists()
     said = capsys.readouterr().out
     assert "git add submissions/noisy-" in said
     assert "cp -r" not in said
