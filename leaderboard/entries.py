@@ -280,8 +280,8 @@ def load_boards(paths: Iterable[Path], checked: Collection[str] = ()) -> list[Bo
             problems.append(error)
     if problems:
         kind = IntegrityError if any(isinstance(p, IntegrityError) for p in problems) else None
-        named = "\n".join(str(problem) for problem in problems[:NAMED])
-        more = len(problems) - NAMED
+        texts = list(dict.fromkeys(map(str, problems)))  # a broken ledger concerns every file
+        named, more = "\n".join(texts[:NAMED]), len(texts) - NAMED
         raise (kind or InvalidInputError)(named + (f"\nand {more} more" if more > 0 else ""))
     groups: defaultdict[BoardKey, list[Entry]] = defaultdict(list)
     for entry in entries:

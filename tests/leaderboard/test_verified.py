@@ -7,6 +7,7 @@ import pytest
 from sample_board import sample
 
 from recombine.leaderboard import chain
+from recombine.leaderboard.entries import load_boards
 from recombine.leaderboard.site import build_site
 from recombine.leaderboard.verified import KEY, LEDGER, TIERS, Tiers, read_tiers, vouch
 from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
@@ -117,6 +118,14 @@ def test_a_changed_ledger_stops_every_reader(tmp_path, change):
                 lambda: vouch(tmp_path, [sample(2)], "rescored", NOW)):  # fmt: skip
         with pytest.raises(IntegrityError):
             use()
+
+
+def test_a_broken_ledger_is_said_once(tmp_path):
+    paths = [sample(i).save(tmp_path) for i in range(3)]
+    (tmp_path / LEDGER).write_text("x")
+    with pytest.raises(IntegrityError) as caught:
+        load_boards(paths)
+    assert "\n" not in str(caught.value)
 
 
 def test_other_logs_are_no_ledger(tmp_path):
