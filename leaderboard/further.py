@@ -154,7 +154,7 @@ def bins(found: Bins | None) -> list[Bin]:
     Returns
     -------
     list of Bin
-        Ascending; empty without counts.
+        Ascending; those without images are left out.
     """
     if found is None:
         return []
@@ -165,6 +165,7 @@ def bins(found: Bins | None) -> list[Bin]:
             _share(found.ooc_hits, found.ooc_counts, i),
         )
         for i in range(len(found.edges) - 1)
+        if found.id_counts[i] or found.ooc_counts[i]
     ]
 
 

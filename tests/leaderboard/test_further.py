@@ -64,6 +64,8 @@ def test_bins_are_means_over_seeds_and_empty_ones_have_a_dash():
     low, high = bins(Bins.model_validate_json(json.dumps(BINS)))
     assert (low.span, low.inside, low.outside) == (f"0.0{DASH}50.0", "50.0 of 4", DASH)
     assert (high.inside, high.outside) == ("75.0 of 4", "75.0 of 2")
+    empty = {**BINS, "id_hits": [[0, 3], [0, 3]], "id_counts": [0, 4]}
+    assert len(bins(Bins.model_validate_json(json.dumps(empty)))) == 1
 
 
 @pytest.mark.parametrize("sandbox", ["none", "subprocess", "bubblewrap", "file"])
