@@ -18,6 +18,7 @@ import torch
 
 from recombine.benchmark.answering import Answers, ask
 from recombine.benchmark.answering_probe import MethodProbe, can_decode
+from recombine.benchmark.closure import Closed, closed
 from recombine.benchmark.data import FIELDS_OF_TRACK, TrainData, split_spec, to_images
 from recombine.benchmark.flops import training_counter
 from recombine.benchmark.harness_trust import order_key, refuse_dependence
@@ -180,7 +181,7 @@ def run_seed(
     ResourceError
         When it exceeds its budget.
     """
-    options = options or RunOptions()
+    options, dataset = options or RunOptions(), closed(dataset)
     begin = time.monotonic()
     path = out_dir / f"seed-{seed}.safetensors"
     key = run_key(submission, dataset, seed=seed, options=options)
@@ -242,6 +243,7 @@ def run_key(
             "seed": seed,
             "options": settings_of(options),
             "torch": str(torch.__version__),
+            **({"closed": True} if isinstance(dataset, Closed) else {}),
         }
     )
 

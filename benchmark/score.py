@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from recombine.benchmark import report, score_further, stats, tables
+from recombine.benchmark.closure import closed
 from recombine.benchmark.grid import GridEvent, Job, run_grid
 from recombine.benchmark.harness import RunOptions, readout_indices, scored_indices
 from recombine.benchmark.loading import load_learner
@@ -165,6 +166,7 @@ def score(
         When files are damaged, incomplete, of other data, or do not belong together.
     """
     dataset.check()
+    dataset = closed(dataset)
     read = [(Path(path), read_predictions(Path(path))) for path in paths]
     read.sort(key=lambda pair: pair[1].facts.seed)
     files, runs = [path for path, _ in read], [run for _, run in read]
