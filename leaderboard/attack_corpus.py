@@ -217,7 +217,7 @@ CORPUS: tuple[Attack, ...] = (
         "hits <= count",
         files.forged_result(files.impossible_counts),
     ),
-    Attack("result", "huge-file", "memory exhaustion", "at most", files.huge_result),
+    Attack("result", "huge-file", "memory exhaustion", "16777216 bytes", files.huge_result),
     Attack(
         "data", "external-link", "a shard that links to the labels", "shard.h5", files.external_link
     ),
@@ -276,6 +276,20 @@ CORPUS: tuple[Attack, ...] = (
         "a tier that was not earned",
         "whatever the file says",
         flow.claim(flow.higher_tier),
+    ),
+    Attack(
+        "result",
+        "tier-by-hand",
+        "a tier, by a file put straight onto the board",
+        "no line of the ledger",
+        flow.tier_by_hand,
+    ),
+    Attack(
+        "result",
+        "tier-by-ledger",
+        "a tier, by an edited line of the ledger",
+        "matches its hash",
+        flow.tier_by_ledger,
     ),
     Attack(
         "proposal",

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from recombine.leaderboard.attack_world import METHOD, World, resealed
 from recombine.leaderboard.bundle import open_bundle, write_bundle
+from recombine.leaderboard.entries import load_entry
 from recombine.leaderboard.intake import new_bundles, rescore
+from recombine.leaderboard.verified import LEDGER, SELF_REPORTED, vouch
 from recombine.renderer.errors import IntegrityError
 from recombine.renderer.seal import file_sha256
 
@@ -110,6 +112,25 @@ def cheaper(plain: dict[str, Any]) -> None:
 def higher_tier(plain: dict[str, Any]) -> None:
     """Claim that the harness trained the method."""
     plain["trust"] = "retrained"
+
+
+def tier_by_hand(world: World, folder: Path) -> None:
+    """Put a result that claims to be retrained beside the others."""
+    entry = load_entry(resealed(world.result, folder / "result.json", trust="retrained"))
+    if entry.tier == SELF_REPORTED:
+        raise IntegrityError(
+            f"board: expected a tier only from a review, got {entry.result.trust} and no line of "
+            f"the ledger; the entry is shown as {entry.tier}"
+        )
+
+
+def tier_by_ledger(world: World, folder: Path) -> None:
+    """Lift a rescored result by changing its line."""
+    path = resealed(world.result, folder / "result.json", trust="retrained")
+    vouch(folder, [load_entry(path).result], "rescored", "2026-01-01T00:00:00Z")
+    ledger = folder / LEDGER
+    ledger.write_text(ledger.read_text().replace('"rescored"', '"retrained"'))
+    load_entry(path)
 
 
 def proposal(change: Callable[[Path], None]) -> Callable[[World, Path], None]:
