@@ -128,7 +128,10 @@ QUESTIONS: dict[str, tuple[tuple[str, str], ...]] = {
         ("Do third parties hold rights, or do export controls apply?", "None known."),
     ),
     "Maintenance": (
-        ("Who maintains it, and how can they be reached?", "{creator}, by issues of the project."),
+        (
+            "Who maintains it, and how can they be reached?",
+            "{creator}, at the repository of the code.",
+        ),
         ("Is there an erratum?", "Known limits are on the card; errors get a new version."),
         (
             "Will it be updated?",
