@@ -304,7 +304,8 @@ class RankedBoard:
     def story(self) -> story.Story:
         """Say what the board shows and what it cannot show."""
         compared = [track.compared for track in self.tracks]
-        return story.tell(self.board, self.roles, self.ranks, compared)
+        first = {role.key: rows[0].entry for role, rows in self.roles.items()}
+        return story.tell(self.board, first, self.ranks, compared)
 
     @property
     def axis(self) -> Markup:

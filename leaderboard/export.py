@@ -131,12 +131,12 @@ def to_parquet(boards: Sequence[RankedBoard]) -> bytes | None:
     rows = [_row(row.entry, row.rank) for ranked in boards for row in ranked.rows]
     # Python lists would make pyarrow import pandas, which takes longer than the table.
     lines = "".join(f"{json.dumps({name: row[name] for name in COLUMNS})}\n" for row in rows)
-    read = pyarrow.json.ReadOptions(block_size=len(lines) + 1)
+    reader: Any = pyarrow.json  # its stubs do not name what it exports
+    read = reader.ReadOptions(block_size=len(lines) + 1)
     schema = _schema(rows)
-    parse = pyarrow.json.ParseOptions(explicit_schema=schema)
-    table: Any = schema.empty_table()
-    if rows:
-        table = pyarrow.json.read_json(io.BytesIO(lines.encode()), read, parse)
+    parse = reader.ParseOptions(explicit_schema=schema)
+    content = io.BytesIO(lines.encode())
+    table = reader.read_json(content, read, parse) if rows else schema.empty_table()
     sink = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(table, sink)  # type: ignore[no-untyped-call]
     return bytes(sink.getvalue().to_pybytes())

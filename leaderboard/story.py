@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 from recombine.benchmark import stats
 from recombine.leaderboard.numbers import DASH, chance, percent, points, short
 from recombine.leaderboard.ranks import MIN_SEEDS_TEST, MIN_SEEDS_UNMARKED
+from recombine.leaderboard.roles import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from recombine.benchmark.result import Result
-    from recombine.leaderboard.board import Row
-    from recombine.leaderboard.entries import Board
+    from recombine.leaderboard.entries import Board, Entry
     from recombine.leaderboard.ranks import Comparisons, RankSet
-    from recombine.leaderboard.roles import Role
 
 PERCENT = "\u00a0%"
 WANTED_CELLS = 40
@@ -46,7 +45,7 @@ class Story:
 
 def tell(
     board: Board,
-    roles: Mapping[Role, Sequence[Row]],
+    first: Mapping[str, Entry],
     ranks: Sequence[RankSet],
     compared: Sequence[Comparisons],
 ) -> Story:
@@ -56,8 +55,8 @@ def tell(
     ----------
     board : Board
         At least one entry, best estimate first.
-    roles : mapping
-        Rows of every role that is present, best estimate first.
+    first : mapping
+        The best entry of every role that is present, by the role's key.
     ranks : sequence of RankSet
         In the order of the entries.
     compared : sequence of Comparisons
@@ -69,7 +68,6 @@ def tell(
         Plain text; method names in it are untrusted.
     """
     results = [entry.result for entry in board.entries]
-    first = {role.key: rows[0] for role, rows in roles.items()}
     shows = (_design(results[0]), _kinds(first), _gaps(results), _search(results))
     limits = (
         _seeds(results),
@@ -85,9 +83,9 @@ def tell(
     )
 
 
-def _competing(first: Mapping[str, Row], results: Sequence[Result]) -> Result:
+def _competing(first: Mapping[str, Entry], results: Sequence[Result]) -> Result:
     """Return the highest entry; an upper bound saw what the others must not."""
-    found = [row.entry.result for key, row in first.items() if key != "bound"]
+    found = [entry.result for key, entry in first.items() if key != "bound"]
     return max(found, key=lambda r: r.scores.ooc_test.estimate, default=results[0])
 
 
@@ -134,18 +132,18 @@ def _design(result: Result) -> str:
     )
 
 
-def _kinds(first: Mapping[str, Row]) -> str:
+def _kinds(first: Mapping[str, Entry]) -> str:
     """Set the highest generative entry against the highest non-generative one."""
     if not {"generative", "encoder"} <= first.keys():
         return ""
-    rows = first["generative"], first["encoder"]
-    found = stats.paired_difference(rows[0].entry.ooc_cells, rows[1].entry.ooc_cells)
-    names = [f"{row.short_name} ({row.entry.result.method.inference})" for row in rows]
+    pair = first["generative"], first["encoder"]
+    found = stats.paired_difference(pair[0].ooc_cells, pair[1].ooc_cells)
+    names = [f"{short_name(e.result)} ({e.result.method.inference})" for e in pair]
     text = (
         f"The highest generative entry, {names[0]}, minus the highest non-generative one, "
         f"{names[1]}: {points(found.value)} points OOC"
     )
-    if found.ci95 is None or min(row.entry.n_seeds for row in rows) < MIN_SEEDS_TEST:
+    if found.ci95 is None or min(entry.n_seeds for entry in pair) < MIN_SEEDS_TEST:
         return f"{text}; with so few seeds or combinations that difference is not tested."
     low, high = (points(end) for end in found.ci95)
     return (
