@@ -167,14 +167,7 @@ def write_bundle(
         kept = entry.result.artifacts.examples
         if kept is not None and entry.picture:
             write_bytes(staging / kept.file, entry.picture)
-    for one in first.artifacts.predictions:
-        if one.sha256 not in predictions:
-            raise InvalidInputError(
-                f"write_bundle: expected the predictions file of seed {one.seed} with SHA-256 "
-                f"{one.sha256[:12]}, found none; give the folder that `recombine score` wrote"
-            )
-        with replacing(staging / "predictions" / f"seed-{one.seed}.safetensors") as target:
-            shutil.copyfile(predictions[one.sha256], target)
+    _copy_predictions(first, predictions, staging)
     write_bytes(staging / METHOD, _canonical(method.model_dump(mode="json")))
     manifest = _manifest(first, staging, url)
     write_bytes(staging / MANIFEST, _canonical(manifest.model_dump(mode="json")))
@@ -267,6 +260,17 @@ def read_manifest(folder: Path) -> Manifest:
             "bytes or a file twice; read slots at fewer step counts"
         )
     return manifest
+
+
+def _copy_predictions(result: Result, predictions: Mapping[str, Path], staging: Path) -> None:
+    for one in result.artifacts.predictions:
+        if one.sha256 not in predictions:
+            raise InvalidInputError(
+                f"write_bundle: expected the predictions file of seed {one.seed} with SHA-256 "
+                f"{one.sha256[:12]}, found none; give the folder that `recombine score` wrote"
+            )
+        with replacing(staging / "predictions" / f"seed-{one.seed}.safetensors") as target:
+            shutil.copyfile(predictions[one.sha256], target)
 
 
 def _same_method(results: Sequence[Result]) -> Result:
