@@ -122,10 +122,8 @@ def score_submission(
     named = (names or {}).get(submission, submission) if isinstance(submission, str) else submission
     if isinstance(submission, str):
         load_learner(submission, names=names, settings=settings)  # fail before any work
-    jobs = [
-        Job(named, dataset, seed, Path(out_dir), options or RunOptions(), settings or {})
-        for seed in seeds
-    ]
+    how, where = options or RunOptions(), Path(out_dir)
+    jobs = [Job(named, dataset, seed, where, how, settings or {}) for seed in seeds]
     runs = run_grid(jobs, workers=workers, progress=progress)
     return score([run.path for run in runs], dataset, trust="witnessed", examples=examples)
 
