@@ -96,7 +96,7 @@ class Submit:
         from recombine.renderer.errors import InvalidInputError
 
         found = check_isolated(self.check)
-        failed = [one.name for one in found.checks if one.status == "fail"]
+        failed = [f"{one.name} ({one.why})" for one in found.checks if one.status == "fail"]
         if failed:
             raise InvalidInputError(
                 f"submit: expected {self.check} to keep the contract, got failed checks "

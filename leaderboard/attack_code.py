@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recombine.benchmark.isolation import check_isolated, isolate
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 TIGHT = Limits(
     memory_bytes=GIB, processes=64, seconds=20, scratch_bytes=64 * MIB, answer_bytes=16 * MIB
 )
+PATIENT = replace(TIGHT, seconds=180)
+"""For attacks that show once torch is loaded and images are answered, on a busy machine too."""
 FRAME = '''\
 """A submission that attacks."""
 
@@ -76,7 +79,7 @@ def answers(*lines: str) -> Callable[[World, Path], None]:
 
     def attack(world: World, folder: Path) -> None:
         del world
-        found = check_isolated(f"{_write(folder, ('pass',), lines)}:Bad", limits=TIGHT)
+        found = check_isolated(f"{_write(folder, ('pass',), lines)}:Bad", limits=PATIENT)
         failed = [one for one in found.checks if one.status == "fail"]
         if failed:
             names = "".join(f"[{one.name}]" for one in failed)
