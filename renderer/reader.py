@@ -113,6 +113,11 @@ class Dataset:
         return dict(self._plan.config)
 
     @property
+    def rungs(self) -> int:
+        """Return how many rungs the training ladder has."""
+        return len(self._plan.config["split"]["ladder"])
+
+    @property
     def resolution(self) -> int:
         """Return the image edge in pixels."""
         return self._plan.settings.resolution
@@ -177,9 +182,8 @@ class Dataset:
             raise UsageError(f"split: expected one of {list(SPLITS)}; got {split!r}.")
         member = self._plan.split == SPLITS.index(split)
         if split == "id_train":
-            rungs = len(self.config["split"]["ladder"])
-            if not 0 <= rung < rungs:
-                raise UsageError(f"rung: {self.name} has rungs 0..{rungs - 1}; got {rung}.")
+            if not 0 <= rung < self.rungs:
+                raise UsageError(f"rung: {self.name} has rungs 0..{self.rungs - 1}; got {rung}.")
             member &= (self._plan.rungs >> rung & 1).astype(bool)
         return np.flatnonzero(member)
 

@@ -97,7 +97,7 @@ def test_a_rung_is_trained_beside_the_others(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _train(data, tmp_path, "constant", "--seeds", "1") == 0
-    wanted = len(Dataset(data).config["split"]["ladder"])
+    wanted = Dataset(data).rungs
     assert _train(data, tmp_path, "constant", "--seeds", "1", "--rung", str(wanted)) == 2
     assert f"rungs 0..{wanted - 1}" in capsys.readouterr().err
 
