@@ -64,8 +64,8 @@ class MultiStart:
         inference="direct",
         supervision="supervised",
         source=SOURCE,
-        note=NOTE + "Posed-patch decoder. Search starts from the guess and from altered copies of "
-        "it; every step counts all starts, and the lowest pixel error is kept.",
+        note=NOTE + "Control: posed-patch decoder, search from the guess and from altered copies; "
+        "every step counts all starts, and the lowest pixel error is kept.",
     )
 
     base: SlotAutoencoder = _BASE
