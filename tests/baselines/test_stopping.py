@@ -69,11 +69,12 @@ def test_supervised_rows_have_it_as_an_option(drawn_fixture: tuple[DrawnData, Dr
     train_data, val = drawn_fixture
     plain = load_baseline("supervised", "tiny")
     assert plain.patience == 0
-    assert val.images_served == 0
+    before = val.images_served
     log = ListLog()
     row = replace(plain, patience=1, look_every=3)
     row.fit(train_data, val, seed=0, budget=TrainBudget(), log=log)
     assert [config["steps"] for config, _ in log.tried][:2] == [3, 6]
+    assert val.images_served == before  # looked at, not trained on
     log = ListLog()
     plain.fit(train_data, val, seed=0, budget=TrainBudget(), log=log)
     assert not log.tried
