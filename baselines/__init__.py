@@ -125,6 +125,45 @@ def load_baseline(name: str, size: str = "cpu", *, cache_dir: Path | None = None
     return _named(sizes[size], size, cache_dir)
 
 
+def lengthened(learner: Any, times: float) -> Any:
+    """Return a baseline all of whose training schedules are longer.
+
+    Parameters
+    ----------
+    learner : Learner
+        From `load_baseline`.
+    times : float
+        Above 0: steps of every schedule are multiplied by it, at least one remains.
+
+    Returns
+    -------
+    Learner
+        A copy; search and everything else stay as they are.
+
+    Raises
+    ------
+    UsageError
+        When ``times`` is not above 0.
+
+    Examples
+    --------
+    >>> lengthened(load_baseline("supervised"), 10).schedule.steps
+    3000
+    """
+    from recombine.baselines.loop import Schedule
+
+    if not times > 0:
+        raise UsageError(f"baselines: schedules are multiplied by a number above 0; got {times}")
+    changes: dict[str, Any] = {}
+    for name in (f.name for f in fields(learner)):
+        value = getattr(learner, name)
+        if isinstance(value, Schedule):
+            changes[name] = replace(value, steps=max(1, round(value.steps * times)))
+        elif name == "base":
+            changes[name] = lengthened(value, times)
+    return replace(learner, **changes)
+
+
 def _named(learner: Any, size: str, cache_dir: Path | None) -> Any:
     """Set size and cache of a learner, and of the learner that it builds on."""
     known = {f.name for f in fields(learner)}

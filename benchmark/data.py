@@ -197,6 +197,11 @@ class TrainData:
         self._pixels: UInt8[Array, "n height width 3"] | None = None
         self._mask_cache: UInt8[Array, "n height width"] | None = None
 
+    @property
+    def all_combinations(self) -> bool:
+        """Tell whether held-out combinations are served too, as to an upper bound only."""
+        return bool(getattr(self._dataset, "all_combinations", False))
+
     def __len__(self) -> int:
         """Return the number of different images."""
         return len(self._indices)

@@ -19,7 +19,7 @@ class Plot:
     """Draw a figure, or write the table, for a paper from result files alone.
 
     rows: the board as a figure: ID and OOC with intervals, and rank sets. table: the same as a
-    LaTeX table (booktabs) with gap and cost; one per board.
+    LaTeX (booktabs) or Markdown table with gap and cost; one per board.
     scatter: OOC against ID accuracy with both intervals. compute: OOC accuracy against operations
     per image, the whole search curve. data: accuracy against training images for entries scored
     at several sizes, with the area under the curve. cells: heat map of one entry.
@@ -35,7 +35,7 @@ class Plot:
     results: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Result files, or folders of them."""
     out: Path
-    """File to write; its suffix (.svg, .pdf, .png; .tex for the table) is the format."""
+    """File to write; its suffix (.svg, .pdf, .png; .tex or .md for the table) is the format."""
     json: bool = False
     """Print JSON."""
 
@@ -44,7 +44,7 @@ class Plot:
         from recombine.leaderboard import plots
         from recombine.renderer.errors import UsageError
 
-        formats = (".tex",) if self.kind == "table" else plots.FORMATS
+        formats = (".tex", ".md") if self.kind == "table" else plots.FORMATS
         if self.out.suffix not in formats:
             raise UsageError(
                 f"--out: expected a file name that ends in {', '.join(formats)}; "
@@ -75,7 +75,7 @@ class Plot:
 
     def _write_board(self) -> list[Result]:
         """Write what needs rank sets; every file is checked as for a build of the site."""
-        from recombine.leaderboard import latex, plots
+        from recombine.leaderboard import latex, markdown, plots
         from recombine.leaderboard.board import rank_board
         from recombine.leaderboard.entries import load_boards
         from recombine.leaderboard.plots_rows import rows
@@ -84,7 +84,8 @@ class Plot:
 
         boards = [rank_board(board) for board in load_boards(self._files())]
         if self.kind == "table":
-            write_bytes(self.out, latex.table(boards).encode())
+            write = latex.table if self.out.suffix == ".tex" else markdown.table
+            write_bytes(self.out, write(boards).encode())
         elif len(boards) > 1:
             raise UsageError(
                 f"plot rows: expected results of one board, got {len(boards)}; results of other "

@@ -71,6 +71,9 @@ class Train:
     """ID training images on which readouts are fitted."""
     full: bool = False
     """Also compute the slower parts of a result: more readouts, controls, decoder diagnostics."""
+    longer: float = 1.0
+    """Multiply the steps of every training schedule, for data on which a size learns too little
+    (object-object needs about 10 at size cpu)."""
     patience: int = 0
     """Supervised rows: stop when the loss on ID validation images has not fallen for so many
     looks, and keep the best weights; 0 trains to the end."""
@@ -133,18 +136,24 @@ class Train:
         for n in training_sets(self.n, len(dataset.indices("id_train", rung=self.rung))):
             options = replace(common, n_train=n, device=device)
             for name, learner in learners.items():
-                setting = f"{self.size}-n{n or 'all'}" + (f"-rung{self.rung}" if self.rung else "")
-                folder = self.out / "runs" / name / setting
+                folder = self.out / "runs" / name / self._setting(n)
                 data = _data_of(learner, dataset)
                 jobs = tuple(Job(learner, data, seed, folder, options) for seed in seeds)
                 groups.append(Group(name, n, data, jobs))
         return groups
 
+    def _setting(self, n: int | None) -> str:
+        """Return the name of the folder of runs that differ in their seed only."""
+        rung = f"-rung{self.rung}" if self.rung else ""
+        longer = f"-x{self.longer:g}" if self.longer != 1 else ""
+        return f"{self.size}-n{n or 'all'}{rung}{longer}"
+
     def _learner(self, name: str) -> Any:
-        from recombine.baselines import load_baseline
+        from recombine.baselines import lengthened, load_baseline
         from recombine.renderer.errors import UsageError
 
         learner = load_baseline(name, self.size, cache_dir=self.out / "runs" / "cache")
+        learner = lengthened(learner, self.longer)
         for option, (example, why) in _OF_SOME.items():
             value = getattr(self, option)
             if not value:

@@ -29,10 +29,11 @@ from recombine.baselines.slotwise import SlotAutoencoder
 from recombine.baselines.starts import ManyStarts
 from recombine.baselines.supervision import SlotSupervision
 from recombine.baselines.tangent import bend, directions, tangents
+from recombine.benchmark.data import TrainData
 from recombine.benchmark.flops import count_flops
 from recombine.benchmark.protocol import SplitSpec, TrainBudget
 from recombine.renderer.errors import InvalidInputError
-from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog, drawn
+from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog
 from tests.baselines.test_slots import LAYOUT, TWO_OBJECTS
 from tests.benchmark.fakes import ID, FakeDataset
 
@@ -382,9 +383,11 @@ def test_the_oracle_asks_for_what_no_other_row_sees(drawn_fixture: Data) -> None
     assert asking == {"oracle"}
     train, val = drawn_fixture
     learner = load_baseline("oracle", "tiny")
-    with pytest.raises(InvalidInputError, match=r"all 16 combinations.*got 8"):
+    with pytest.raises(InvalidInputError, match=r"all combinations.*recombine train oracle"):
         learner.fit(train, val, seed=0, budget=TrainBudget(), log=ListLog())
-    whole = drawn(120, px=32, seed=3, offsets=(0, 1, 2, 3))
+    inner = FakeDataset(train=12, val=2, test=6)
+    assert not TrainData(inner, "id_train").all_combinations
+    whole = TrainData(AllCombinations(inner), "id_train", fields=("factors",))
     learner.fit(whole, val, seed=0, budget=TrainBudget(), log=ListLog())
 
 

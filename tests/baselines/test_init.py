@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import recombine.baselines
-from recombine.baselines import BASELINES, load_baseline
+from recombine.baselines import BASELINES, lengthened, load_baseline
+from recombine.benchmark.identity import flat, settings_of
 from recombine.benchmark.protocol import Learner
 from recombine.renderer.errors import UsageError
 
@@ -51,3 +52,19 @@ def test_baselines_never_import_each_other() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom):
                 assert node.module not in methods, path.name
+
+
+@pytest.mark.parametrize("name", sorted(BASELINES))
+def test_longer_schedules_change_nothing_else(name: str) -> None:
+    plain = load_baseline(name, "tiny")
+    assert lengthened(plain, 1) == plain
+    longer, usual = flat(settings_of(lengthened(plain, 3))), flat(settings_of(plain))
+    changed = {key for key in usual if longer[key] != usual[key]}
+    assert all(key.endswith("steps") and longer[key] == 3 * usual[key] for key in changed)
+    assert bool(changed) == any("weight_decay" in key for key in usual)
+
+
+def test_a_schedule_keeps_a_step() -> None:
+    assert lengthened(load_baseline("supervised", "tiny"), 1e-9).schedule.steps == 1
+    with pytest.raises(UsageError, match="above 0"):
+        lengthened(load_baseline("supervised", "tiny"), 0)

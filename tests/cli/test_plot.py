@@ -38,6 +38,8 @@ def test_the_board_becomes_a_figure_and_a_table(results: Path, tmp_path: Path) -
     assert "rank set" in figure.read_text()
     assert main(["plot", "table", str(results), "--out", str(table)]) == 0
     assert table.read_text().count("Pixels") == 1
+    assert main(["plot", "table", str(results), "--out", str(table.with_suffix(".md"))]) == 0
+    assert table.with_suffix(".md").read_text().count("| pixels, direct |") == 1
 
 
 @pytest.mark.parametrize(
