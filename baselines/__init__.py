@@ -40,6 +40,7 @@ _METHODS = {
     "ijepa-lora": "pretrained:IJepaLora",
     # Generative, slots given in combination.
     "autoencoder": "autoencoder:Autoencoder",
+    "autoencoder-learned": "autoencoder:AutoencoderLearned",
     "autoencoder-replay": "autoencoder:AutoencoderReplay",
     "broadcast": "broadcast:BroadcastDecoder",
     "broadcast-replay": "broadcast:BroadcastDecoderReplay",
@@ -68,6 +69,7 @@ _METHODS = {
     "vae-cross-attention-replay": "vae:VaeAttentionReplay",
     # Controls.
     "leak": "leak:Leak",
+    "leak-learned": "leak:LeakLearned",
     "leak-replay": "leak:LeakReplay",
     "unstructured": "unstructured:UnstructuredDecoder",
     "unstructured-replay": "unstructured:UnstructuredDecoderReplay",

@@ -51,7 +51,24 @@ class AutoencoderReplay(SlotReplay):
     base: SlotAutoencoder = Autoencoder()
 
 
+@dataclass(frozen=True)
+class AutoencoderLearned(SlotAutoencoder):
+    """The structured decoder, its background pictures learned from scratch."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        id="autoencoder-learned",
+        name="Slot autoencoder, background learned",
+        inference="direct",
+        supervision="supervised",
+        source=SOURCE,
+        note=NOTE + _STRUCTURE + " Background pictures start at random, not in closed form.",
+    )
+
+    closed_form: bool = False
+
+
 SIZES: dict[str, Mapping[str, Any]] = {
     "Autoencoder": stage_sizes(Autoencoder),
+    "AutoencoderLearned": stage_sizes(AutoencoderLearned),
     "AutoencoderReplay": replay_sizes(AutoencoderReplay, Autoencoder),
 }

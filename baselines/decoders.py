@@ -370,6 +370,8 @@ def initialise(
     slots: Float[Tensor, "images slots dim"],
     images: Float[Tensor, "images 3 height width"],
     masks: Int[Tensor, "images height width"] | None = None,
+    *,
+    background: bool = True,
 ) -> None:
     """Set a decoder's background pictures and placement in closed form.
 
@@ -387,9 +389,13 @@ def initialise(
         ``(B, 3, H, W)``.
     masks : Tensor, optional
         ``(B, H, W)``, 0 background, k + 1 object k.
+    background : bool
+        False leaves the background pictures as they are; needs masks for the placement.
     """
     for module, k in zip(decoder.frame, decoder.frames, strict=True):
         assert isinstance(module, Frame)  # noqa: S101
+        if not background:
+            continue
         module.fit_basis(decoder.seen(slots, k), images, None if masks is None else masks == 0)
     if not decoder.objects:
         return

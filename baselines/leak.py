@@ -57,7 +57,25 @@ class LeakReplay(SlotReplay):
     base: SlotAutoencoder = Leak()
 
 
+@dataclass(frozen=True)
+class LeakLearned(SlotAutoencoder):
+    """The leaking decoder, its background pictures learned from scratch."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        id="leak-learned",
+        name="Leaking slot autoencoder, background learned",
+        inference="direct",
+        supervision="supervised",
+        source=SOURCE,
+        note=NOTE + _STRUCTURE + " Background pictures start at random, not in closed form.",
+    )
+
+    kind: DecoderKind = "leak"
+    closed_form: bool = False
+
+
 SIZES: dict[str, Mapping[str, Any]] = {
     "Leak": stage_sizes(Leak),
+    "LeakLearned": stage_sizes(LeakLearned),
     "LeakReplay": replay_sizes(LeakReplay, Leak),
 }

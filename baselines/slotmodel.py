@@ -121,7 +121,8 @@ class SlotModel(nn.Module):
         train_recognition(recognition, data, encoder, seed=seed, log=log, deadline=deadline)
         if isinstance(self.decoder, Compositor):
             masks = first.masks if settings.mask_weight > 0 else None
-            initialise(self.decoder, recognition.targets(first.factors), first.images, masks)
+            targets = recognition.targets(first.factors)
+            initialise(self.decoder, targets, first.images, masks, background=settings.closed_form)
         schedule = settings.decoder.within(share)
         train(
             self.decoder,

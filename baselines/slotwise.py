@@ -67,6 +67,10 @@ class SlotAutoencoder:
         exposure; without it, objects keep the exposure of the environments they were seen in.
         Chosen on in-combination images alone: it lowers the decoder's error on an ID cell that
         its training left out.
+    closed_form : bool
+        Start the background pictures of a decoder that composites from their closed-form fit;
+        see `recombine.baselines.decoders.initialise`. That fit is additive in the slots, so a
+        decoder that starts from it hardly ties them together even where it could.
     encoder, decoder : Schedule
         Optimiser settings of the two halves.
     precision : {"bf16", "float32"}
@@ -89,6 +93,7 @@ class SlotAutoencoder:
     object_weight: float = 4.0
     mask_weight: float = 0.5
     light: bool = True
+    closed_form: bool = True
     encoder: Schedule = _ENCODER
     decoder: Schedule = _DECODER
     precision: Precision = "bf16"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recombine.baselines import BASELINES, load_baseline
 from recombine.baselines.best_of_classes import ClassSearch
 from recombine.baselines.cut_and_paste import CutAndPaste, paste, rows_of
-from recombine.baselines.decoders import Compositor
+from recombine.baselines.decoders import Compositor, initialise
 from recombine.baselines.decoders_factored import FactoredPatch
 from recombine.baselines.encoders import SlotEncoder
 from recombine.baselines.ensemble import EnsembleEncoder, view
@@ -424,3 +424,26 @@ def test_the_oracle_also_sees_the_combinations_of_wider_rungs() -> None:
     served = AllCombinations(inner).indices("id_train", rung=0)
     assert len(served) == len(narrow)
     assert len(np.unique(inner.cells[served], axis=0)) == 16
+
+
+def test_a_learned_background_starts_where_chance_put_it(drawn_fixture: Data) -> None:
+    images = drawn_fixture[0]
+    batch = next(iter(images.batches(64, seed=0)))
+    slots = _vectors(images, 64)
+    model = Compositor(LAYOUT, (32, 32), 8, light=True)
+    start = {k: v.clone() for k, v in model.state_dict().items()}
+    initialise(model, slots, batch.images, batch.masks, background=False)
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, start[k])}
+    assert changed == {"placement.weight"}
+    initialise(model, slots, batch.images, batch.masks)
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, start[k])}
+    assert "frame.0.basis" in changed
+
+
+def test_the_learned_pair_differs_from_the_usual_one_in_its_start_only() -> None:
+    for name in ("autoencoder", "leak"):
+        usual, learned = (load_baseline(n, "cpu") for n in (name, f"{name}-learned"))
+        assert usual.closed_form
+        assert not learned.closed_form
+        own = {**vars(learned), "closed_form": True}
+        assert own == vars(usual)

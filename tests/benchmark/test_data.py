@@ -164,4 +164,6 @@ def test_batch_size_must_be_positive(dataset):
 
 def test_nothing_in_the_data_names_an_index_or_a_cell(dataset):
     public = {name for name in dir(TrainData(dataset, "id_train")) if not name.startswith("_")}
-    assert public == {"spec", "images_served", "batches", "arrays", "count_again"}
+    assert public == {
+        "spec", "images_served", "batches", "arrays", "count_again", "all_combinations"
+    }  # fmt: skip
