@@ -23,17 +23,19 @@ class Plot:
     scatter: OOC against ID accuracy with both intervals. compute: OOC accuracy against operations
     per image, the whole search curve. data: accuracy against training images for entries scored
     at several sizes, with the area under the curve. cells: heat map of one entry.
-    Equal results give equal bytes.
+    training: the training curves of runs, from their logs (`recombine train` keeps them in
+    OUT/runs), also of runs that are going on. Equal files give equal bytes.
 
     Example: recombine plot scatter runs/results --out scatter.pdf
     """
 
     kind: Annotated[
-        Literal["rows", "table", "scatter", "compute", "data", "cells"], tyro.conf.Positional
+        Literal["rows", "table", "scatter", "compute", "data", "cells", "training"],
+        tyro.conf.Positional,
     ]
     """Which figure."""
     results: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Result files, or folders of them."""
+    """Result files, or folders of them; for training, logs (*.log.jsonl), or folders of runs."""
     out: Path
     """File to write; its suffix (.svg, .pdf, .png; .tex or .md for the table) is the format."""
     json: bool = False
@@ -50,12 +52,31 @@ class Plot:
                 f"--out: expected a file name that ends in {', '.join(formats)}; "
                 f"got {self.out.name!r}"
             )
-        results = self._write_board() if self.kind in ("rows", "table") else self._draw()
-        if self.json:
-            say.emit({"figure": str(self.out), "results": [r.result_id for r in results]})
+        if self.kind == "training":
+            drawn, what = self._draw_training(), "runs"
         else:
-            say.line(f"{self.out}: {self.kind} of {len(results)} results")
+            write = self._write_board if self.kind in ("rows", "table") else self._draw
+            drawn, what = [result.result_id for result in write()], "results"
+        if self.json:
+            say.emit({"figure": str(self.out), what: drawn})
+        else:
+            say.line(f"{self.out}: {self.kind} of {len(drawn)} {what}")
         return 0
+
+    def _draw_training(self) -> list[str]:
+        from recombine.benchmark.training_curves import logs, read_curves
+        from recombine.leaderboard import plots
+        from recombine.leaderboard.plots_training import training
+        from recombine.renderer.errors import UsageError
+
+        for path in self.results:
+            if not path.exists():
+                raise UsageError(f"plot training: no such file or folder: {path}")
+        found = logs(self.results)
+        plots.save(
+            training([c for name in found for c in read_curves(name, found[name])]), self.out
+        )
+        return list(found)
 
     def _draw(self) -> list[Result]:
         from recombine.benchmark.result import Result

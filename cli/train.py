@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -13,6 +14,7 @@ from recombine.cli import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.grid import GridEvent, Job
@@ -83,6 +85,9 @@ class Train:
     """Parallel processes, one thread each."""
     tangents: Path | None = None
     """Rendered tangents for tangent-penalty-oracle: DATA/tangents.h5 of `recombine tangents`."""
+    tensorboard: Path | None = None
+    """Folder for TensorBoard event files of the training curves, live; needs tensorboard.
+    Curves are kept anyway: recombine plot training OUT/runs --out curves.png"""
     json: bool = False
     """Print the result files' paths as JSON instead of a table."""
 
@@ -103,7 +108,10 @@ class Train:
         groups = self._groups(dataset)
         jobs = [job for group in groups for job in group.jobs]
         failure: RecombineError | None = None
-        with say.progress(f"train {len(groups)} settings, runs", quiet=self.json) as progress:
+        with (
+            say.progress(f"train {len(groups)} settings, runs", quiet=self.json) as progress,
+            self._curves(jobs),
+        ):
             done = _Done(progress, len(jobs))
             try:
                 run_grid(jobs, workers=self.workers, progress=done)
@@ -141,6 +149,20 @@ class Train:
                 jobs = tuple(Job(learner, data, seed, folder, options) for seed in seeds)
                 groups.append(Group(name, n, data, jobs))
         return groups
+
+    def _curves(self, jobs: Sequence[Job]) -> AbstractContextManager[object]:
+        """Return what copies the training curves to TensorBoard, if that is wanted."""
+        if self.tensorboard is None:
+            return nullcontext()
+        from recombine.benchmark.tensorboard import TensorBoard
+
+        runs = self.out / "runs"
+        logs = {
+            f"{job.out_dir.relative_to(runs)}/seed-{job.seed}": job.out_dir
+            / f"seed-{job.seed}.log.jsonl"
+            for job in jobs
+        }
+        return TensorBoard(logs, self.tensorboard)
 
     def _setting(self, n: int | None) -> str:
         """Return the name of the folder of runs that differ in their seed only."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from recombine.benchmark.runlog import FileRunLog
 from recombine.cli.main import main
 from tests.benchmark.factories import make_result
 
@@ -49,6 +50,7 @@ def test_the_board_becomes_a_figure_and_a_table(results: Path, tmp_path: Path) -
         (["scatter", "EMPTY", "--out", "a.svg"], "recombine score"),
         (["cells", "RESULTS", "--out", "a.svg"], "one result file; got 2"),
         (["table", "RESULTS", "--out", "a.svg"], ".tex"),
+        (["training", "RESULTS/nothing", "--out", "a.svg"], "no such file"),
     ],
 )
 def test_bad_requests_are_one_line(
@@ -60,3 +62,16 @@ def test_bad_requests_are_one_line(
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_training_curves_are_drawn_from_the_logs_of_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FileRunLog(tmp_path / "runs" / "leak" / "seed-0.log.jsonl") as log:
+        log.scalar("encoder", 1.5, 0)
+    out = tmp_path / "curves.svg"
+    assert main(["plot", "training", str(tmp_path / "runs"), "--out", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"] == ["leak/seed-0"]
+    assert "encoder" in out.read_text()
+    (tmp_path / "empty").mkdir()
+    assert main(["plot", "training", str(tmp_path / "empty"), "--out", str(out)]) == 3

@@ -93,6 +93,16 @@ def test_a_grid_is_scored_per_training_set_and_found_again(
     assert [path.stat().st_mtime_ns for path in files] == before
 
 
+def test_training_curves_are_there_for_tensorboard(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tensorboard")
+    board = tmp_path / "board"
+    argv = ("supervised", "--seeds", "1", "--tensorboard", str(board))
+    assert _train(data, tmp_path, *argv) == 0
+    assert len(list(board.glob("supervised/tiny-nall/seed-0/events.*"))) == 1
+
+
 def test_a_rung_is_trained_beside_the_others(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
