@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
     from recombine.baselines.recognition import RecognitionEncoder
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike, TrainData
     from recombine.benchmark.protocol import RunLog, TrainBudget
+    from recombine.renderer.arrays import Array
 
 
 @dataclass(frozen=True)

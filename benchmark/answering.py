@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.protocol import Encoder, Inverter
+    from recombine.renderer.arrays import Array
 
 REPEATED_SHARE = 0.02
 MIN_REPEATED = 8

@@ -19,7 +19,7 @@ from recombine.renderer.factors import Factor, Schema, Slot
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, UInt8
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 SHAPES = ("disc", "square", "diamond", "cross")
 GROUNDS = ("red", "green", "blue", "grey")

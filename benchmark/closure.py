@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Int, UInt8
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
+    from recombine.renderer.arrays import Array
     from recombine.renderer.factors import Schema
 
 KEY = "scene.relation"

@@ -19,9 +19,9 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.result import Result
     from recombine.benchmark.result_parts import FactorScore, Score
+    from recombine.renderer.arrays import Array
 
 UNMARKED_SEEDS = 5
 FIVE_POINTS = 0.05

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.result import Result
     from recombine.benchmark.result_parts import Score
     from recombine.benchmark.stats import Estimate
+    from recombine.renderer.arrays import Array
 
 
 @dataclass(frozen=True, eq=False)

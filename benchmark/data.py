@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
     from torch import Tensor
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
     from recombine.renderer.factors import Schema
 
 Field = Literal["factors", "masks"]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Generator, Tensor
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 Map: TypeAlias = "Callable[[Tensor], Tensor]"
 """Slots ``(B, S, D)`` to images ``(B, C, H, W)``, or back."""

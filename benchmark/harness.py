@@ -59,10 +59,10 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
     from recombine.benchmark.answering_probe import Probe
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.isolation import AnySubmission
     from recombine.benchmark.loading import Submission
+    from recombine.renderer.arrays import Array
 
 DEFAULT_STEPS = (0, 1, 3, 10, 30, 100, 300)
 BUDGETS = (100, 1_000, 10_000)

@@ -25,8 +25,8 @@ from recombine.benchmark.tensorfile import write_tensors
 from recombine.renderer.errors import InvalidInputError, RecombineError
 
 if TYPE_CHECKING:
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.protocol import Encoder, Inverter
+    from recombine.renderer.arrays import Array
 
 MAX_LOG = 8 * 2**20
 NETWORK_EVENTS = frozenset(

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from jaxtyping import Int
     from torch import Tensor
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike, Field
+    from recombine.renderer.arrays import Array
 
 CHUNK = 256
 

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.answering import Question
     from recombine.benchmark.answering_outputs import Output
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.harness import RunOptions
     from recombine.benchmark.isolation import IsolatedSubmission
     from recombine.benchmark.isolation_talk import RemoteProbe
     from recombine.benchmark.tensorfile import TensorFile
+    from recombine.renderer.arrays import Array
 
 MEASURED = 32
 STARTING_SECONDS = 60.0  # of Python and its packages, before training begins

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Float, Int, Shaped
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 POSITIONS = ("x", "y", "z")
 

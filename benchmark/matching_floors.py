@@ -16,8 +16,8 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from jaxtyping import Int, Shaped
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.matching import Matching
+    from recombine.renderer.arrays import Array
     from recombine.renderer.factors import Factor
 
 

@@ -21,7 +21,7 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, Shaped
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
     from recombine.renderer.factors import Factor
 
 

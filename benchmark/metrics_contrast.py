@@ -17,7 +17,7 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 COMPOSITIONAL_CONTRAST = Metric(
     "compositional_contrast", "1.0", "lower", 0.0, 1.0, 1.0,

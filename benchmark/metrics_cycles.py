@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Tensor
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.derivatives import Map
+    from recombine.renderer.arrays import Array
 
 X_CYCLE = Metric(
     "x_cycle_nmse", "1.0", "lower", 0.0, np.inf, 1.0,

@@ -20,8 +20,8 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.metrics_identifiability import Codes
+    from recombine.renderer.arrays import Array
 
 _PAPER = "Eastwood and Williams 2018 (ICLR, openreview By-7dz-AZ)"
 DISENTANGLEMENT = Metric(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Float, Int
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 AVERAGE_PRECISION = Metric(
     "average_precision_at_distance", "1.0", "higher", 0.0, 1.0, 0.0,

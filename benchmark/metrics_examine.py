@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from recombine.benchmark.answering_probe import Probe
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
+    from recombine.renderer.arrays import Array
 
 BATCH = 64
 FITTED = 512

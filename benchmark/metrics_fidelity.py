@@ -19,8 +19,8 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.recombination import Donors
+    from recombine.renderer.arrays import Array
 
 FIDELITY = Metric(
     "decoder_ooc_fidelity", "1.0", "higher", -np.inf, 1.0, 0.0,

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.derivatives import Map, Method
+    from recombine.renderer.arrays import Array
 
 CROSS_SLOT = Metric(
     "cross_slot_second_derivative", "1.0", "lower", 0.0, np.inf, np.inf,

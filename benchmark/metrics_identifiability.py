@@ -19,7 +19,7 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 LINEAR_R2 = Metric(
     "linear_r2", "1.0", "higher", -np.inf, 1.0, 0.0,

@@ -22,7 +22,7 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 # Metrics whose chance level depends on sizes have an infinite one here; see `ima_chance`.
 LOCAL_IMA = Metric(

@@ -21,7 +21,7 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 MEAN_IOU = Metric(
     "mean_iou", "1.0", "higher", 0.0, 1.0, 0.0,

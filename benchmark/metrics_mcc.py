@@ -23,7 +23,7 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
     Kind = Literal["pearson", "spearman"]
 

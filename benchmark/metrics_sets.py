@@ -18,7 +18,7 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 SET_R2 = Metric(
     "set_r2_over_constant_set", "1.0", "higher", -np.inf, 1.0, 0.0,

@@ -20,7 +20,7 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 SLOT_IDENTIFIABILITY = Metric(
     "slot_identifiability_score", "1.0", "higher", -1.0, 1.0, 0.0,

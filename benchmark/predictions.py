@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Int, UInt8
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 FORMAT = "recombine.predictions/2"
 READABLE = (FORMAT, "recombine.predictions/1")  # 1 had slots only

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
     from jaxtyping import Int
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.harness import RunOptions
     from recombine.benchmark.tensorfile import TensorFile
+    from recombine.renderer.arrays import Array
 
 FORMAT = "recombine.answers/1"
 MAX_BYTES = 16 * 2**30

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Int
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
+    from recombine.renderer.arrays import Array
 
 FORMAT = "recombine.questions/1"
 KEY_BYTES = 32

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Shaped
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
     from recombine.renderer.factors import Factor, Schema, Slot
 
 LOGISTIC_C = (0.001, 0.01, 0.1, 1.0, 10.0)

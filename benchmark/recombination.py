@@ -17,7 +17,7 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int, Shaped
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Int
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.isolation import AnySubmission
     from recombine.benchmark.result_artifacts import Artifacts
+    from recombine.renderer.arrays import Array
 
 SAME = ("steps", "card", "kind", "trained", "code", "settings", "dataset", "options", "n_train")
 

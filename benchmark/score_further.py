@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Float
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.metrics import Metric
     from recombine.benchmark.score_views import View
     from recombine.benchmark.tables import Split
+    from recombine.renderer.arrays import Array
 
 VISIBLE_EDGES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 SPLITS = ("id_test", "ooc_test")

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Int
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.harness import RunOptions
     from recombine.benchmark.predictions import RunFacts
     from recombine.benchmark.result_further import Measure
     from recombine.benchmark.score_views import View
+    from recombine.renderer.arrays import Array
     from recombine.renderer.factors import Factor, Slot
 
 TREES = 20

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Float, Int
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.harness import RunOptions
     from recombine.benchmark.score_views import View
     from recombine.benchmark.tables import Split
+    from recombine.renderer.arrays import Array
 
 HALVES = 2
 

@@ -22,9 +22,9 @@ from recombine.renderer.errors import InvalidInputError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.predictions import Predictions
+    from recombine.renderer.arrays import Array
 
 CHUNK = 512
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Int
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 CI_METHOD = "crossed seeds x cells bootstrap variance (closed form), Satterthwaite t, Wilson form"
 GAP_METHOD = "shared seeds x (ID cells, OOC cells) bootstrap variance, Satterthwaite t"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 BETWEEN = 32
 """Heights tested between two sizes when a crossing is looked for."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.stats import Estimate
+    from recombine.renderer.arrays import Array
 
 SPLITS = 64
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Float, Int, Shaped
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
+    from recombine.renderer.arrays import Array
 
 WORST = 0.1
 DIGITS = 6

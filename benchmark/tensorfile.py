@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Int
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 Reason = Literal[
     "no-file",

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, UInt8
 
     from recombine.benchmark.answering_probe import MethodProbe
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.readout import Readout
     from recombine.benchmark.score_views import View
+    from recombine.renderer.arrays import Array
 
 EDGE = 64
 DIGITS = 6

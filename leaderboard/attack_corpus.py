@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from recombine.benchmark.arrays import Array
     from recombine.leaderboard.attack_world import World
+    from recombine.renderer.arrays import Array
 
 Kind = Literal["predictions", "result", "data", "bundle", "proposal", "code"]
 

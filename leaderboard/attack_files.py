@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 
 def raw_predictions(change: Callable[[bytes], bytes]) -> Callable[[World, Path], None]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int, UInt8
     from torch import Tensor
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 SIDE = 8
 VALUES = ("one", "two", "three", "four")

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.result_parts import Score
+    from recombine.renderer.arrays import Array
 
     Numbers = Sequence[float] | None
 

@@ -20,9 +20,9 @@ from recombine.leaderboard.entries import cell_scores
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recombine.benchmark.arrays import Array
     from recombine.benchmark.result_parts import FactorScore, Score
     from recombine.leaderboard.board import RankedBoard, Row
+    from recombine.renderer.arrays import Array
 
 DIGITS = 9
 """Significant digits of the factors' cells; the headline scores keep all of theirs."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Float
 
-    from recombine.benchmark.arrays import Array
+    from recombine.renderer.arrays import Array
 
 MIN_SEEDS_TEST = 3
 MIN_SEEDS_UNMARKED = 5

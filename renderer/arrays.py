@@ -1,4 +1,4 @@
-"""The type of an array whose dtype and shape the surrounding text states."""
+"""Names for array types, for annotations only."""
 
 from __future__ import annotations
 
@@ -7,3 +7,4 @@ from typing import Any, TypeAlias
 import numpy as np
 
 Array: TypeAlias = np.ndarray[Any, Any]
+"""A NumPy array; jaxtyping adds the element type and the shape: ``Float[Array, "images dim"]``."""
