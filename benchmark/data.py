@@ -121,8 +121,11 @@ def to_images(pixels: UInt8[Array, "n height width 3"]) -> Float[Tensor, "n 3 he
     """
     import torch
 
-    chw = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-    return torch.from_numpy(chw).to(torch.float32).div_(255.0)
+    return torch.from_numpy(_channels_first(pixels)).to(torch.float32).div_(255.0)
+
+
+def _channels_first(pixels: UInt8[Array, "n height width 3"]) -> UInt8[Array, "n 3 height width"]:
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
 
 
 class TrainData:
@@ -194,7 +197,7 @@ class TrainData:
         self._dataset = dataset
         found = _first(dataset.indices(split, rung=rung), limit, split)
         self._indices = served_order(dataset, found)
-        self._pixels: UInt8[Array, "n height width 3"] | None = None
+        self._pixels: UInt8[Array, "n 3 height width"] | None = None  # turned once, not per batch
         self._mask_cache: UInt8[Array, "n height width"] | None = None
 
     @property
@@ -282,13 +285,14 @@ class TrainData:
         import torch
 
         if self._pixels is None:
-            self._pixels = self._dataset.images(self._indices)
+            self._pixels = _channels_first(self._dataset.images(self._indices))
         masks = None
         if "masks" in self._fields:
             if self._mask_cache is None:
                 self._mask_cache = self._dataset.masks(self._indices)
             masks = torch.from_numpy(self._mask_cache[rows].astype(np.int64))
-        return Batch(to_images(self._pixels[rows]), self._factors(rows), masks)
+        images = torch.from_numpy(self._pixels[rows]).to(torch.float32).div_(255.0)
+        return Batch(images, self._factors(rows), masks)
 
     def _factors(self, rows: Int[Array, " rows"]) -> dict[str, Tensor]:
         import torch
