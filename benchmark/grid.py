@@ -137,10 +137,16 @@ def _run_parallel(
         waiting: dict[Future[SeedRun], int] = {
             pool.submit(run_job, job): number for number, job in enumerate(jobs)
         }
-        while waiting:
-            ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in ended:
-                record(waiting.pop(future), _result(future))
+        try:
+            while waiting:
+                ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    record(waiting.pop(future), _result(future))
+        except BaseException:  # interrupted: else the pool would first make all other runs
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.kill()  # safe: what it writes is whole or absent
+            raise
 
 
 def run_job(job: Job) -> SeedRun:

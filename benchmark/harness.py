@@ -52,6 +52,7 @@ from recombine.renderer.errors import (
     ResourceError,
     UsageError,
 )
+from recombine.renderer.locks import locked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,13 +188,16 @@ def run_seed(
     key = run_key(submission, dataset, seed=seed, options=options)
     if _finished(path, key):
         return SeedRun(path, seed, True, time.monotonic() - begin)
-    for leftover in out_dir.glob(f".{path.name}.*.tmp"):  # of a killed run of this seed
-        leftover.unlink(missing_ok=True)
-    predictions = _predictions(submission, dataset, seed, out_dir, options)
-    predictions = replace(predictions, facts=replace(predictions.facts, key=key))
-    refuse_dependence(predictions.facts)
-    write_predictions(path, predictions)
-    drop_states(out_dir, seed)
+    with locked(path):  # another process that makes this very run is waited for
+        if _finished(path, key):
+            return SeedRun(path, seed, True, time.monotonic() - begin)
+        for leftover in out_dir.glob(f".{path.name}.*.tmp"):  # of a killed run of this seed
+            leftover.unlink(missing_ok=True)
+        predictions = _predictions(submission, dataset, seed, out_dir, options)
+        predictions = replace(predictions, facts=replace(predictions.facts, key=key))
+        refuse_dependence(predictions.facts)
+        write_predictions(path, predictions)
+        drop_states(out_dir, seed)
     return SeedRun(path, seed, False, time.monotonic() - begin)
 
 

@@ -290,10 +290,10 @@ def _configurations(group: Group, paths: Sequence[Path], size: str) -> Iterator[
     """Return one JSON line per search setting that a finished run compared."""
     import json
 
+    from recombine.benchmark.training_curves import Tail
+
     for path in paths:
-        log = path.with_suffix(".log.jsonl")
-        for line in log.read_text().splitlines() if log.is_file() else ():
-            event = json.loads(line)
+        for event in Tail(path.with_suffix(".log.jsonl")).events()[0]:
             if event.get("event") == "config":
                 run = {"method": group.name, "size": size, "n": group.n, "run": path.stem}
                 yield json.dumps({**run, **event}, sort_keys=True)

@@ -7,20 +7,19 @@ in a tag, and give that to ``read_chain``.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recombine.leaderboard.signing import verify_signature
 from recombine.renderer.atomic import write_bytes
 from recombine.renderer.errors import IntegrityError, InvalidInputError
+from recombine.renderer.locks import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from recombine.leaderboard.signing import Signer
@@ -175,26 +174,6 @@ def head_of(lines: list[Line]) -> str:
     '0:00'
     """
     return f"{len(lines)}:{lines[-1].hash if lines else START}"
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a log; a second process waits.
-
-    Parameters
-    ----------
-    path : Path
-        The log; the lock is a file beside it.
-
-    Yields
-    ------
-    None
-        While the lock is held.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _line(path: Path, index: int, raw: bytes, previous: str) -> Line:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from recombine.leaderboard.chain import Line, append, locked, read_chain
+from recombine.leaderboard.chain import Line, append, read_chain
 from recombine.leaderboard.season_rule import KEY_BYTES, commitment, derive, secret_split
 from recombine.leaderboard.season_terms import (
     MAX_SCORINGS,
@@ -28,6 +28,7 @@ from recombine.leaderboard.season_terms import (
 from recombine.leaderboard.signing import Ed25519Signer
 from recombine.renderer.atomic import write_bytes, write_json
 from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
+from recombine.renderer.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,6 +1,7 @@
 """Many runs: order kept, failures late, finished runs kept, dead workers explained."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -102,14 +103,15 @@ def test_no_jobs():
 
 
 KILLED = """
-import sys
+import signal, sys
 sys.path[:] = sys.argv[3:]
 from pathlib import Path
 from fakes import FakeDataset, Pixels
 from test_grid import QUICK, Slow
 from recombine.benchmark.grid import Job, run_grid
 folder, dataset = Path(sys.argv[1]), FakeDataset(train=3, val=1, test=1)
-submissions = [Pixels(), Slow(folder), Slow(folder)]
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))
+submissions = [Pixels(), Slow(folder), Slow(folder), Slow(folder)]
 jobs = [Job(s, dataset, 0, folder / str(i), QUICK) for i, s in enumerate(submissions)]
 if __name__ == "__main__":
     print([run.skipped for run in run_grid(jobs, workers=int(sys.argv[2]))])
@@ -123,20 +125,35 @@ def wait_until(condition):
         time.sleep(0.05)
 
 
-@pytest.mark.usefixtures("importable")
-def test_workers_end_with_a_killed_parent_and_the_next_one_resumes(tmp_path):
+@pytest.fixture
+def command(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(KILLED)
+    return lambda workers: [sys.executable, str(script), str(tmp_path), str(workers), *sys.path]
 
-    def command(workers):
-        return [sys.executable, str(script), str(tmp_path), str(workers), *sys.path]
 
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 9)])
+@pytest.mark.usefixtures("importable")
+def test_workers_end_with_a_stopped_parent_and_the_next_one_resumes(command, sent, code, tmp_path):
     parent = subprocess.Popen(command(2))
     wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
-    parent.kill()
-    parent.wait()
+    parent.send_signal(sent)
+    wait_until(lambda: parent.poll() is not None)
+    assert parent.returncode == code
     workers = [path.stem for path in tmp_path.glob("*.pid")]
     wait_until(lambda: not any(Path("/proc", pid).exists() for pid in workers))
     (tmp_path / "go").touch()
     again = subprocess.run(command(1), capture_output=True, text=True, check=True)
-    assert again.stdout.strip() == "[True, False, False]"
+    assert again.stdout.strip() == "[True, False, False, False]"
+
+
+@pytest.mark.usefixtures("importable")
+def test_a_run_that_another_process_makes_is_waited_for(command, tmp_path):
+    first, second = (subprocess.Popen(command(1), stdout=subprocess.PIPE) for _ in range(2))
+    wait_until(lambda: list(tmp_path.glob("*.pid")))
+    time.sleep(1)  # the second one could begin the same run meanwhile
+    assert len(list(tmp_path.glob("*.pid"))) == 1
+    (tmp_path / "go").touch()
+    told = [process.communicate(timeout=120)[0].decode() for process in (first, second)]
+    made = [[word == "False" for word in line.strip("[]\n").split(", ")] for line in told]
+    assert [sum(both) for both in zip(*made, strict=True)] == [1, 1, 1, 1]

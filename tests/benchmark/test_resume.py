@@ -68,4 +68,5 @@ def test_a_killed_run_resumes_to_the_same_result(tmp_path):
     assert told["killed"] >= ROUNDS
     assert len(set(told["results"])) == 2
     kept = {f"seed-{s}.{kind}" for s in (0, 1) for kind in ("log.jsonl", "safetensors")}
-    assert set(told["left"]) == kept | {".order-key"}
+    locks = {f".seed-{s}.safetensors.lock" for s in (0, 1)}
+    assert set(told["left"]) == kept | locks | {".order-key"}

@@ -1,0 +1,39 @@
+"""One process at a time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from recombine.renderer.locks import locked
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from recombine.renderer.locks import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(3600)
+"""
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "run"
+    argv = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as waiting:
+            try:
+                waiting.wait(1)
+            except subprocess.TimeoutExpired:
+                pass
+            else:
+                raise AssertionError("two processes held one lock")
+            holder.kill()
+            assert waiting.stdout is not None
+            assert waiting.stdout.readline() == "held\n"
+            waiting.kill()
+    with locked(path):
+        assert [p.name for p in path.parent.iterdir()] == [".run.lock"]
