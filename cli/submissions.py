@@ -151,16 +151,17 @@ def _row(result: Result) -> tuple[str, ...]:
     return (
         result.method.name,
         result.method.inference,
-        _estimate(result.scores.id_test),
-        _estimate(result.scores.ooc_test),
-        _estimate(result.gap),
+        estimate(result.scores.id_test),
+        estimate(result.scores.ooc_test),
+        estimate(result.gap),
         "unknown" if gflop is None else f"{gflop:.3g}",
         f"{training.real_images_seen:,} + {training.generated_images_seen:,} generated",
         str(len(result.seeds)),
     )
 
 
-def _estimate(part: Any) -> str:
+def estimate(part: Any) -> str:
+    """Return an estimate with its 95 % interval, where it has one."""
     if part.ci95 is None:
         return f"{part.estimate:.3f}"
     low, high = part.ci95

@@ -218,8 +218,26 @@ class Train:
         for n in sorted({result.data.n_train for result in results}):
             part = [result for result in results if result.data.n_train == n]
             show(part, f"{dataset.name}, {n:,} ID training images, size {self.size}")
+            if bound := self._bound(part):
+                say.line(bound)
         say.line(f"results in {self.out}")
         say.line(f"compare: recombine board build --results {self.out} --data {self.data}")
+
+    def _bound(self, results: Sequence[Result]) -> str:
+        """Say what replay can reach at most with these images and steps: what the oracle does."""
+        from recombine.benchmark.result import Result
+        from recombine.cli.submissions import estimate
+
+        replayed = [result for result in results if "replay" in result.method.inference]
+        if not replayed:
+            return ""
+        for path in sorted(self.out.glob("oracle--*.json")):
+            bound = Result.load(path)
+            sizes = {result.method.settings.get("size") for result in (bound, replayed[0])}
+            if bound.data == replayed[0].data and len(sizes) == 1:
+                ooc = estimate(bound.scores.ooc_test)
+                return f"upper bound for replay (oracle, trained on all combinations): OOC {ooc}"
+        return f"upper bound for replay: recombine train oracle --data {self.data} --out {self.out}"
 
 
 @dataclass
