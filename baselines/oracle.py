@@ -1,9 +1,10 @@
 """Upper bound: the supervised encoder trained on in- and out-of-combination images.
 
 It is no entry: it sees what every other row must do without. It says how hard the images are once
-the combination is no longer new. It makes as many steps as an encoder that replay trains on: replay
-cannot do better than that, and a gap that it shows too has another cause than recombination. Half of the matched test blocks, with all
-their combinations, are trained on, and only the other half is scored: no image is both.
+the combination is no longer new. It makes as many steps as an encoder that replay trains on:
+replay cannot do better than that, and a gap that it shows too has another cause than
+recombination. Half of the matched test blocks, with all their combinations, are trained on, and
+only the other half is scored: no image is both.
 """
 
 from __future__ import annotations
