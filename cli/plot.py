@@ -13,6 +13,8 @@ from recombine.cli import say
 if TYPE_CHECKING:
     from recombine.benchmark.result import Result
 
+TEXT = {"table": (".tex", ".md"), "decoders": (".md",)}
+
 
 @dataclass(frozen=True)
 class Plot:
@@ -24,20 +26,21 @@ class Plot:
     per image, the whole search curve. data: accuracy against training images for entries scored
     at several sizes, with the area under the curve. cells: heat map of one entry.
     training: the training curves of runs, from their logs (`recombine train` keeps them in
-    OUT/runs), also of runs that are going on. Equal files give equal bytes.
+    OUT/runs), also of runs that are going on. decoders: a Markdown table of what decoders do,
+    from results made with --full, beside what their search reaches. Equal files give equal bytes.
 
     Example: recombine plot scatter runs/results --out scatter.pdf
     """
 
     kind: Annotated[
-        Literal["rows", "table", "scatter", "compute", "data", "cells", "training"],
+        Literal["rows", "table", "scatter", "compute", "data", "cells", "training", "decoders"],
         tyro.conf.Positional,
     ]
     """Which figure."""
     results: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Result files, or folders of them; for training, logs (*.log.jsonl), or folders of runs."""
     out: Path
-    """File to write; its suffix (.svg, .pdf, .png; .tex or .md for the table) is the format."""
+    """File to write; its suffix (.svg, .pdf, .png; .tex or .md for tables) is the format."""
     json: bool = False
     """Print JSON."""
 
@@ -46,7 +49,7 @@ class Plot:
         from recombine.leaderboard import plots
         from recombine.renderer.errors import UsageError
 
-        formats = (".tex", ".md") if self.kind == "table" else plots.FORMATS
+        formats = TEXT.get(self.kind, plots.FORMATS)
         if self.out.suffix not in formats:
             raise UsageError(
                 f"--out: expected a file name that ends in {', '.join(formats)}; "
@@ -55,8 +58,7 @@ class Plot:
         if self.kind == "training":
             drawn, what = self._draw_training(), "runs"
         else:
-            write = self._write_board if self.kind in ("rows", "table") else self._draw
-            drawn, what = [result.result_id for result in write()], "results"
+            drawn, what = [result.result_id for result in self._draw_results()], "results"
         if self.json:
             say.emit({"figure": str(self.out), what: drawn})
         else:
@@ -77,6 +79,20 @@ class Plot:
             training([c for name in found for c in read_curves(name, found[name])]), self.out
         )
         return list(found)
+
+    def _draw_results(self) -> list[Result]:
+        if self.kind in ("rows", "table"):
+            return self._write_board()
+        return self._write_decoders() if self.kind == "decoders" else self._draw()
+
+    def _write_decoders(self) -> list[Result]:
+        from recombine.benchmark.result import Result
+        from recombine.leaderboard.decoder_table import table
+        from recombine.renderer.atomic import write_bytes
+
+        results = [Result.load(file) for file in self._files()]
+        write_bytes(self.out, table(results).encode())
+        return results
 
     def _draw(self) -> list[Result]:
         from recombine.benchmark.result import Result

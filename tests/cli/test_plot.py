@@ -50,6 +50,7 @@ def test_the_board_becomes_a_figure_and_a_table(results: Path, tmp_path: Path) -
         (["scatter", "EMPTY", "--out", "a.svg"], "recombine score"),
         (["cells", "RESULTS", "--out", "a.svg"], "one result file; got 2"),
         (["table", "RESULTS", "--out", "a.svg"], ".tex"),
+        (["decoders", "RESULTS", "--out", "a.tex"], ".md"),
         (["training", "RESULTS/nothing", "--out", "a.svg"], "no such file"),
     ],
 )
@@ -62,6 +63,20 @@ def test_bad_requests_are_one_line(
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_decoders_are_written_from_full_results_only(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "decoders.md"
+    assert main(["plot", "decoders", str(results), "--out", str(out)]) == 3
+    assert "--full" in capsys.readouterr().err
+    known = {"metric": "m", "metric_version": "1.0", "direction": "higher", "n_images": 9}
+    contrast = {**known, "chance": 1.0, "estimate": 0.25, "per_seed": [0.25]}
+    further = {"decoder": {"compositional_contrast": contrast}}
+    make_result(further=further).save(results)
+    assert main(["plot", "decoders", str(results), "--out", str(out)]) == 0
+    assert out.read_text().count("| 0.250 |") == 1
 
 
 def test_training_curves_are_drawn_from_the_logs_of_runs(
