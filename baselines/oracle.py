@@ -1,10 +1,11 @@
 """Upper bound: the supervised encoder trained on in- and out-of-combination images.
 
 It is no entry: it sees what every other row must do without. It says how hard the images are once
-the combination is no longer new. It makes as many steps as an encoder that replay trains on:
-replay cannot do better than that, and a gap that it shows too has another cause than
-recombination. Half of the matched test blocks, with all their combinations, are trained on, and
-only the other half is scored: no image is both.
+the combination is no longer new, for an encoder that makes as many steps as one that replay trains
+on; a gap that it shows too has another cause than recombination. It bounds what *seeing* the
+combinations is worth, not what mixing images is: replay also draws ever new images, and can pass it
+where images are few for the task. Half of the matched test blocks, with all their combinations,
+are trained on, and only the other half is scored: no image is both.
 """
 
 from __future__ import annotations

@@ -224,7 +224,7 @@ class Train:
         say.line(f"compare: recombine board build --results {self.out} --data {self.data}")
 
     def _bound(self, results: Sequence[Result]) -> str:
-        """Say what replay can reach at most with these images and steps: what the oracle does."""
+        """Say what an encoder reaches that saw all combinations, with as many images and steps."""
         from recombine.benchmark.result import Result
         from recombine.cli.submissions import estimate
 
@@ -236,8 +236,8 @@ class Train:
             sizes = {result.method.settings.get("size") for result in (bound, replayed[0])}
             if bound.data == replayed[0].data and len(sizes) == 1:
                 ooc = estimate(bound.scores.ooc_test)
-                return f"upper bound for replay (oracle, trained on all combinations): OOC {ooc}"
-        return f"upper bound for replay: recombine train oracle --data {self.data} --out {self.out}"
+                return f"beside replay, the oracle (trained on all combinations): OOC {ooc}"
+        return f"to read beside replay: recombine train oracle --data {self.data} --out {self.out}"
 
 
 @dataclass

@@ -93,16 +93,16 @@ def test_a_grid_is_scored_per_training_set_and_found_again(
     assert [path.stat().st_mtime_ns for path in files] == before
 
 
-def test_the_upper_bound_stands_beside_replay(
+def test_the_oracle_stands_beside_replay(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["--data", str(data), "--out", str(tmp_path), "--size", "tiny", "--workers", "1"]
     argv += ["--readout-labels", "48", "--steps", "0", "--seeds", "1"]
     assert main(["train", "cut-and-paste", *argv]) == 0
-    assert "upper bound for replay: recombine train oracle" in capsys.readouterr().out
+    assert "beside replay: recombine train oracle" in capsys.readouterr().out
     assert main(["train", "oracle", *argv]) == 0
     (bound,) = [Result.load(path) for path in tmp_path.glob("oracle--*.json")]
-    assert "upper bound" not in capsys.readouterr().out
+    assert "beside replay" not in capsys.readouterr().out
     assert main(["train", "cut-and-paste", *argv]) == 0
     found = re.search(r"all combinations\): OOC ([0-9.]+)", capsys.readouterr().out)
     assert found is not None
