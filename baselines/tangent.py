@@ -151,8 +151,8 @@ class TangentPenaltyOracle(TangentPenalty):
         supervision="supervised",
         data="open",
         source="arXiv 2512.08854, Eq. 3.4 (derived penalty)",
-        note="Oracle control: tangents are finite differences of extra renders of training images, "
-        "each with one slot changed; no out-of-combination image is drawn.",
+        note="Control: true tangents, finite differences of extra renders of training images, each "
+        "with one slot changed; no out-of-combination image is drawn.",
     )
 
     tangents: Path | None = None
