@@ -284,15 +284,19 @@ class TrainData:
     def _batch(self, rows: Int[Array, " rows"]) -> Batch:
         import torch
 
-        if self._pixels is None:
-            self._pixels = _channels_first(self._dataset.images(self._indices))
         masks = None
         if "masks" in self._fields:
             if self._mask_cache is None:
                 self._mask_cache = self._dataset.masks(self._indices)
             masks = torch.from_numpy(self._mask_cache[rows].astype(np.int64))
-        images = torch.from_numpy(self._pixels[rows]).to(torch.float32).div_(255.0)
-        return Batch(images, self._factors(rows), masks)
+        return Batch(self._images(rows), self._factors(rows), masks)
+
+    def _images(self, rows: Int[Array, " rows"]) -> Float[Tensor, "rows 3 height width"]:
+        import torch
+
+        if self._pixels is None:
+            self._pixels = _channels_first(self._dataset.images(self._indices))
+        return torch.from_numpy(self._pixels[rows]).to(torch.float32).div_(255.0)
 
     def _factors(self, rows: Int[Array, " rows"]) -> dict[str, Tensor]:
         import torch

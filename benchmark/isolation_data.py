@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.benchmark.data import TrainData, split_spec
+from recombine.benchmark.data import TrainData, split_spec, to_images
 from recombine.benchmark.protocol import SplitSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from jaxtyping import Int
+    from jaxtyping import Float, Int
     from torch import Tensor
 
     from recombine.benchmark.data import DatasetLike, Field
@@ -147,14 +147,17 @@ class ServedData(TrainData):
         self.spec = spec
         self.images_served = 0
         self._max_images = max_images
-        self._pixels = read_rows(folder / "images.npy")
-        self._indices = np.arange(len(self._pixels))
+        self._stored = read_rows(folder / "images.npy")  # on disk, so not turned as a whole
+        self._indices = np.arange(len(self._stored))
         self._mask_cache = read_rows(folder / "masks.npy") if served.masks else None
         self._fields = frozenset(("masks",) if served.masks else ())
         self._labels = {
             key: np.load(folder / f"factor-{number}.npy", allow_pickle=False)
             for number, key in enumerate(served.factors)
         }
+
+    def _images(self, rows: Int[Array, " rows"]) -> Float[Tensor, "rows 3 height width"]:
+        return to_images(self._stored[rows])
 
     def _factors(self, rows: Int[Array, " rows"]) -> dict[str, Tensor]:
         import torch

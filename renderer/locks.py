@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,14 +19,30 @@ def locked(path: Path) -> Iterator[None]:
     Parameters
     ----------
     path : Path
-        The file, which need not exist; the lock is a hidden file beside it.
+        The file, which need not exist; the lock is a hidden file beside it,
+        there only while it is held.
 
     Yields
     ------
     None
         While the lock is held.
     """
+    lock = path.with_name(f".{path.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    while True:
+        with lock.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if not _is(handle.fileno(), lock):
+                continue  # its last holder removed it while this process waited
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+def _is(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

@@ -37,3 +37,24 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
             waiting.kill()
     with locked(path):
         assert [p.name for p in path.parent.iterdir()] == [".run.lock"]
+    assert not list(path.parent.iterdir())
+
+
+ADDER = """
+import sys
+from pathlib import Path
+from recombine.renderer.locks import locked
+path = Path(sys.argv[1])
+for _ in range(300):
+    with locked(path):
+        path.write_text(str(int(path.read_text()) + 1))
+"""
+
+
+def test_many_holders_lose_no_update_although_the_lock_file_comes_and_goes(tmp_path: Path) -> None:
+    path = tmp_path / "count"
+    path.write_text("0")
+    adders = [subprocess.Popen([sys.executable, "-c", ADDER, str(path)]) for _ in range(4)]
+    assert [adder.wait() for adder in adders] == [0, 0, 0, 0]
+    assert path.read_text() == "1200"
+    assert [p.name for p in tmp_path.iterdir()] == ["count"]
