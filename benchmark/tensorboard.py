@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import shutil
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from recombine.benchmark.training_curves import Tail
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.errors import InvalidInputError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,7 +66,9 @@ class TensorBoard:
 
     def _copy(self) -> None:
         for run in self._runs.values():
-            run.copy(self._writer)
+            # A log rewritten between two looks reads as broken; no run may be lost for a curve.
+            with suppress(InvalidInputError):
+                run.copy(self._writer)
 
 
 class _Run:

@@ -71,6 +71,8 @@ class Plot:
         from recombine.leaderboard.plots_training import training
         from recombine.renderer.errors import UsageError
 
+        if not self.results:
+            raise UsageError("plot training: expected logs or folders of runs; got none")
         for path in self.results:
             if not path.exists():
                 raise UsageError(f"plot training: no such file or folder: {path}")

@@ -224,7 +224,7 @@ class Train:
         say.line(f"compare: recombine board build --results {self.out} --data {self.data}")
 
     def _bound(self, results: Sequence[Result]) -> str:
-        """Say what an encoder reaches that saw all combinations, with as many images and steps."""
+        """Say what an encoder reaches that saw all combinations, in as many images."""
         from recombine.benchmark.result import Result
         from recombine.cli.submissions import estimate
 

@@ -56,6 +56,17 @@ def test_a_run_begun_again_replaces_its_curves(tmp_path: Path) -> None:
     assert _read(tmp_path / "board" / "seed-0") == {"encoder": [(0, 1.0)]}
 
 
+def test_a_broken_log_costs_no_run(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    path = tmp_path / "seed-0.log.jsonl"
+    with TensorBoard({"seed-0": path}, tmp_path / "board", every_s=3600) as board:
+        path.write_text("half a line\n")
+        board._copy()
+        with path.open("a") as stream:
+            stream.write('{"event": "scalar", "name": "encoder", "value": 1.0, "step": 3}\n')
+    assert _read(tmp_path / "board" / "seed-0") == {"encoder": [(3, 1.0)]}
+
+
 def test_without_tensorboard_the_error_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def test_the_board_becomes_a_figure_and_a_table(results: Path, tmp_path: Path) -
         (["cells", "RESULTS", "--out", "a.svg"], "one result file; got 2"),
         (["table", "RESULTS", "--out", "a.svg"], ".tex"),
         (["decoders", "RESULTS", "--out", "a.tex"], ".md"),
+        (["training", "--out", "a.svg"], "got none"),
         (["training", "RESULTS/nothing", "--out", "a.svg"], "no such file"),
     ],
 )
