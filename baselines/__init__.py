@@ -38,6 +38,7 @@ _METHODS = {
     "clip-lora": "pretrained:ClipLora",
     "siglip2-lora": "pretrained:SigLip2Lora",
     "ijepa-lora": "pretrained:IJepaLora",
+    "imagenet-lora": "pretrained:ImageNetLora",
     # Generative, slots given in combination.
     "autoencoder": "autoencoder:Autoencoder",
     "autoencoder-learned": "autoencoder:AutoencoderLearned",

@@ -30,17 +30,26 @@ class BackboneTokens(nn.Module):
         Any model of timm or transformers that gives a square map.
     width : int
         Width of the tokens.
+    held : bool
+        Keep the backbone's normalisation as it was pretrained: batches must not move it.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, backbone: Backbone, width: int) -> None:
+    def __init__(self, backbone: Backbone, width: int, *, held: bool = False) -> None:
         super().__init__()
-        self.backbone, self.model = backbone, backbone.model
+        self.backbone, self.model, self.held = backbone, backbone.model, held
         self.project = nn.Linear(backbone.width, width)
         self.register_buffer("mean", torch.tensor(backbone.mean)[:, None, None])
         self.register_buffer("deviation", torch.tensor(backbone.deviation)[:, None, None])
+
+    def train(self, mode: bool = True) -> BackboneTokens:
+        """Switch to training, all but a held backbone."""
+        super().train(mode)
+        if self.held:
+            self.model.eval()
+        return self
 
     def forward(
         self, images: Float[Tensor, "images 3 height width"]
@@ -92,7 +101,7 @@ def scratch(name: str, image_hw: tuple[int, int], **settings: Any) -> Backbone:
 
 
 def pretrained(spec: str, rank: int) -> Backbone:
-    """Return a pretrained backbone, frozen but for low-rank updates of its attention.
+    """Return a pretrained backbone, frozen but for low-rank updates.
 
     Parameters
     ----------
@@ -115,47 +124,61 @@ def pretrained(spec: str, rank: int) -> Backbone:
 class LowRank(nn.Module):
     """A frozen linear map plus a trained update of low rank: ``W x + B A x``.
 
-    Source: Hu et al. 2022, arXiv 2106.09685, Eq. 3 with alpha = r. B starts at 0, so the model
-    starts as it was.
+    The map is a linear layer or a pointwise convolution, which is one on the channels of every
+    place. Source: Hu et al. 2022, arXiv 2106.09685, Eq. 3 with alpha = r. B starts at 0, so the
+    model starts as it was.
     """
 
-    def __init__(self, linear: nn.Linear, rank: int) -> None:
+    def __init__(self, linear: nn.Linear | nn.Conv2d, rank: int) -> None:
         super().__init__()
         self.linear = linear.requires_grad_(False)
-        self.down = nn.Parameter(torch.randn(rank, linear.in_features) * linear.in_features**-0.5)
-        self.up = nn.Parameter(torch.zeros(linear.out_features, rank))
+        outputs, inputs = linear.weight.shape[:2]
+        self.down = nn.Parameter(torch.randn(rank, inputs) * inputs**-0.5)
+        self.up = nn.Parameter(torch.zeros(outputs, rank))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the updated map's answer."""
-        out: Tensor = self.linear(x) + (x @ self.down.T) @ self.up.T
-        return out
+        out: Tensor = self.linear(x)
+        if isinstance(self.linear, nn.Conv2d):
+            places = nn.functional.conv2d(x, self.down[:, :, None, None], stride=self.linear.stride)
+            return out + nn.functional.conv2d(places, self.up[:, :, None, None])
+        return out + (x @ self.down.T) @ self.up.T
 
 
 ADAPTED = ("qkv", "query", "value", "q_proj", "v_proj")
 
 
 def adapt(model: nn.Module, rank: int) -> int:
-    """Put low-rank updates on the query and value maps of every attention layer, in place.
+    """Put low-rank updates on the attention of a model, in place.
+
+    They go on query and value maps, found by name (see `ADAPTED`); in a model without any, on its
+    pointwise convolutions.
 
     Parameters
     ----------
     model : Module
-        Changed in place; everything else is frozen. Layers are found by name, see `ADAPTED`.
+        Changed in place; everything else is frozen.
     rank : int
         Rank of the updates.
 
     Returns
     -------
     int
-        How many maps were adapted; 0 for a model without attention.
+        How many maps were adapted.
     """
     model.requires_grad_(False)
-    found = [
-        (module, name)
+    maps = [
+        (module, name, child)
         for module in model.modules()
         for name, child in module.named_children()
-        if name in ADAPTED and isinstance(child, nn.Linear)
+        if isinstance(child, nn.Linear | nn.Conv2d)
     ]
-    for module, name in found:
-        setattr(module, name, LowRank(getattr(module, name), rank))
+    attention = [one for one in maps if one[1] in ADAPTED and isinstance(one[2], nn.Linear)]
+    found = attention or [one for one in maps if _is_pointwise(one[2])]
+    for module, name, child in found:
+        setattr(module, name, LowRank(child, rank))
     return len(found)
+
+
+def _is_pointwise(child: nn.Linear | nn.Conv2d) -> bool:
+    return isinstance(child, nn.Conv2d) and child.kernel_size == (1, 1) and child.groups == 1

@@ -1,9 +1,10 @@
-"""Pretrained backbones with low-rank updates of their attention, under the query transformer.
+"""Pretrained backbones with low-rank updates, under the query transformer.
 
-``W x + B A x`` on the query and value maps (LoRA, Hu et al. 2022, arXiv 2106.09685), everything
-else of the backbone frozen. Weights come from the hub or, offline, from a local file:
-``recombine train dinov2-lora --weights FILE.safetensors``. Frozen backbones need no row here:
-``recombine score timm:NAME`` and ``hf:NAME`` do that with one fixed slot head.
+``W x + B A x`` on the query and value maps, in a convolutional network on the pointwise
+convolutions (LoRA, Hu et al. 2022, arXiv 2106.09685), everything else of the backbone frozen.
+Weights come from the hub or, offline, from a local file: ``recombine train dinov2-lora --weights
+FILE.safetensors``. Frozen backbones need no row here: ``recombine score timm:NAME`` and
+``hf:NAME`` do that with one fixed slot head.
 
 What a backbone saw in pretraining is unknown: these rows are in the *pretrained* track.
 """
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _SCHEDULE = Schedule(steps=300, batch_size=32, rate=1e-3)
 
 
-def _card(slug: str, name: str, source: str) -> MethodCard:
+def _card(slug: str, name: str, source: str, where: str = "query and value") -> MethodCard:
     return MethodCard(
         id=slug,
         name=f"{name}, LoRA",
@@ -36,8 +37,8 @@ def _card(slug: str, name: str, source: str) -> MethodCard:
         supervision="supervised",
         data="pretrained",
         source=f"{source}; arXiv 2106.09685 (LoRA)",
-        note="Pretrained backbone, rank 8 updates on query and value maps, query transformer on "
-        "its last feature map.",
+        note=f"Pretrained backbone, rank 8 updates on {where} maps, query transformer on its last "
+        "feature map.",
     )
 
 
@@ -78,7 +79,7 @@ class PretrainedLora(SlotSupervision):
             width=self.width,
             image_hw=image_hw,
             layers=self.layers,
-            tokens=BackboneTokens(pretrained(spec, self.rank), self.width),
+            tokens=BackboneTokens(pretrained(spec, self.rank), self.width, held=True),
         )
 
 
@@ -114,13 +115,26 @@ class IJepaLora(PretrainedLora):
     backbone: str = "timm:vit_huge_patch14_gap_224.in1k_ijepa"
 
 
+@dataclass(frozen=True)
+class ImageNetLora(PretrainedLora):
+    """EfficientNet-Lite0, trained on the labels of ImageNet."""
+
+    card: ClassVar[MethodCard] = _card(
+        "imagenet-lora", "EfficientNet-Lite0, ImageNet labels", "arXiv 1905.11946", "pointwise"
+    )
+    backbone: str = "timm:tf_efficientnet_lite0.in1k"
+
+
+_TOYS = {"ImageNetLora": "timm:test_efficientnet"}
+
+
 def _sizes(row: type[PretrainedLora]) -> dict[str, PretrainedLora]:
     return {
         "tiny": row(
             width=32,
             layers=1,
             schedule=Schedule(steps=2, batch_size=4),
-            backbone="timm:test_vit",
+            backbone=_TOYS.get(row.__name__, "timm:test_vit"),
             weights="random",
             rank=2,
         ),
@@ -129,5 +143,5 @@ def _sizes(row: type[PretrainedLora]) -> dict[str, PretrainedLora]:
     }
 
 
-_ROWS = (PretrainedLora, DinoLora, ClipLora, SigLip2Lora, IJepaLora)
+_ROWS = (PretrainedLora, DinoLora, ClipLora, SigLip2Lora, IJepaLora, ImageNetLora)
 SIZES: dict[str, Mapping[str, Any]] = {row.__name__: _sizes(row) for row in _ROWS}

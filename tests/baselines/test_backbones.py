@@ -34,6 +34,27 @@ def test_an_update_starts_at_nothing_and_has_its_rank() -> None:
     assert torch.linalg.matrix_rank(matrix - linear.weight, atol=1e-4) == 2
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_pointwise_convolution_is_updated_as_the_linear_map_that_it_is(stride: int) -> None:
+    torch.manual_seed(0)
+    plain = nn.Conv2d(6, 4, 1, stride=stride, bias=False)
+    update, x = LowRank(plain, rank=2), torch.randn(3, 6, 5, 5)
+    assert torch.equal(update(x), plain(x))
+    with torch.no_grad():
+        update.up.normal_()
+    matrix = plain.weight[:, :, 0, 0] + update.up @ update.down
+    expected = torch.einsum("oi,nihw->nohw", matrix, x[:, :, ::stride, ::stride])
+    assert torch.allclose(update(x), expected, atol=1e-5)
+
+
+def test_without_attention_pointwise_convolutions_are_updated() -> None:
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1, groups=4), nn.Conv2d(4, 8, 1), nn.BatchNorm2d(8)
+    )
+    assert adapt(net, rank=2) == 1
+    assert [n for n, p in net.named_parameters() if p.requires_grad] == ["2.down", "2.up"]
+
+
 def test_only_updates_of_the_attention_are_trained() -> None:
     backbone = pretrained(VIT, rank=2)
     names = [n for n, p in backbone.model.named_parameters() if p.requires_grad]
@@ -58,17 +79,22 @@ def test_an_adapted_backbone_answers_as_the_plain_one_before_training() -> None:
     assert torch.allclose(answers[0], answers[1], atol=1e-5)
 
 
-def test_training_leaves_the_pretrained_weights_alone(drawn_fixture: Data) -> None:
+@pytest.mark.parametrize("row", ["dino-lora", "imagenet-lora"])
+def test_training_leaves_the_pretrained_weights_alone(drawn_fixture: Data, row: str) -> None:
+    """Those of normalisation too: a batch must not move what pretraining measured."""
     train, val = drawn_fixture
-    learner = load_baseline("dino-lora", "tiny")
+    learner = load_baseline(row, "tiny")
     learner = replace(learner, schedule=Schedule(steps=3, batch_size=4, rate=1e-2))
     encoder = learner.fit(train, val, seed=0, budget=TrainBudget(), log=ListLog())
     trained = encoder.model.encoder.tokens.model.state_dict()
-    before = pretrained(VIT, rank=0).model.state_dict()
+    before = pretrained(f"{learner.backbone}?weights=random", rank=0).model.state_dict()
+    assert set(before) == {
+        n.replace(".linear.", ".") for n in trained if not n.endswith((".down", ".up"))
+    }
     for name, tensor in trained.items():
         if name.endswith((".down", ".up")):
             continue
-        assert torch.equal(tensor, before[name.replace(".qkv.linear.", ".qkv.")]), name
+        assert torch.equal(tensor, before[name.replace(".linear.", ".")]), name
     ups = [t for n, t in trained.items() if n.endswith(".up")]
     assert all(t.abs().sum() > 0 for t in ups)
 
