@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from recombine.leaderboard import numbers, story
+from recombine.leaderboard.alike import groups
 from recombine.leaderboard.charts import Mark, rank_bar, strip, strip_axis
 from recombine.leaderboard.curves import Trace, cost_figure
 from recombine.leaderboard.numbers import DASH
@@ -79,11 +80,17 @@ class Row:
         The ranks it may hold.
     letter : str
         Its key in the figures, in the order of the estimates; not a rank.
+    alike : tuple of Entry
+        Others with the same answers, which the table lists with it; empty for those themselves.
+    listed : bool
+        It has a line of its own in the table.
     """
 
     entry: Entry
     rank: RankSet
     letter: str
+    alike: tuple[Entry, ...] = ()
+    listed: bool = True
 
     def number(self, path: str, form: str) -> Markup:
         """Print a number of the result file.
@@ -230,12 +237,17 @@ class RankedTrack:
     rows : tuple of Row
         The highest OOC estimate first.
     compared : Comparisons
-        Every entry of the track against every other.
+        Every listed entry of the track against every other.
     """
 
     name: tuple[str, str, str]
     rows: tuple[Row, ...]
     compared: Comparisons
+
+    @property
+    def listed(self) -> tuple[Row, ...]:
+        """Return the lines of the table: equal answers under several names are one."""
+        return tuple(row for row in self.rows if row.listed)
 
     @property
     def title(self) -> str:
@@ -383,11 +395,17 @@ def track_of(entry: Entry) -> tuple[str, str, str]:
 
 
 def _rank_track(name: tuple[str, str, str], lettered: list[tuple[str, Entry]]) -> RankedTrack:
-    scores = [entry.ooc_cells for _, entry in lettered]
+    entries = [entry for _, entry in lettered]
+    alike = groups(entries)
+    scores = [entries[first].ooc_cells for first, *_ in alike]
     compared = compare_all(scores)
     ranks = rank_sets(compared, [len(s) for s in scores])
-    rows = [Row(entry, rank, key) for (key, entry), rank in zip(lettered, ranks, strict=True)]
-    return RankedTrack(name, tuple(rows), compared)
+    rows: dict[int, Row] = {}
+    for (first, *others), rank in zip(alike, ranks, strict=True):
+        same = tuple(entries[i] for i in others)
+        rows[first] = Row(entries[first], rank, lettered[first][0], same)
+        rows |= {i: Row(entries[i], rank, lettered[i][0], listed=False) for i in others}
+    return RankedTrack(name, tuple(rows[i] for i in range(len(entries))), compared)
 
 
 def every_row(boards: Sequence[RankedBoard]) -> Iterator[tuple[RankedBoard, Row, Entry | None]]:

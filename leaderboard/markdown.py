@@ -44,16 +44,17 @@ def _lines(ranked: RankedBoard) -> Iterator[str]:
     )
     yield ""
     yield from HEAD
-    rows = [row for track in ranked.tracks for row in track.rows]
+    rows = [row for track in ranked.tracks for row in track.listed]
     for row in sorted(rows, key=lambda row: -row.entry.result.scores.ooc_test.estimate):
         yield _row(row)
 
 
 def _row(row: Row) -> str:
     result = row.entry.result
+    names = [result.method.id, *(one.result.method.id for one in row.alike)]
     gflop, gap = result.compute.gflop_per_image, result.paired_gap or result.gap
     cells = (
-        f"{_plain(result.method.id)}, {result.method.inference}",
+        f"{', '.join(map(_plain, names))}, {result.method.inference}",
         role_of(result).label.lower(),
         _estimate(result.scores.id_test, numbers.percent),
         _estimate(result.scores.ooc_test, numbers.percent),

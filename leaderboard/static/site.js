@@ -43,6 +43,11 @@ function compare(a, b) {
 // as "#board?sort=gflop-ascending&q=search&kind=control&hide=steps,seeds&all=1". Rows that are not shown
 // are taken out of the page: a thousand of them would be laid out with every click.
 const FIRST_ROWS = 100;
+
+// A row stands for its own entry and for those with the same answers.
+function entriesOf(rows) {
+  return rows.reduce((sum, row) => sum + 1 + Number(row.dataset.alike ?? 0), 0);
+}
 const START = { sort: "ooc-descending", q: "", kind: "", hide: "steps,tried", all: "" };
 
 class BoardView {
@@ -161,21 +166,23 @@ class BoardView {
   show() {
     const words = this.state.q.toLowerCase().split(/\s+/).filter(Boolean);
     const limit = this.state.all ? Infinity : FIRST_ROWS;
-    let total = 0, found = 0, shown = 0;
+    let total = 0, found = 0, shown = 0, matches = 0, rows = 0;
     for (const group of this.groups) {
       const fits = (row) => (!this.state.kind || row.dataset.role === this.state.kind)
         && words.every((word) => this.text(group, row).includes(word));
       const matching = group.rows.filter(fits);
-      const visible = matching.slice(0, Math.max(0, limit - shown));
-      total += group.rows.length;
-      found += matching.length;
-      shown += visible.length;
+      const visible = matching.slice(0, Math.max(0, limit - rows));
+      total += entriesOf(group.rows);
+      found += entriesOf(matching);
+      shown += entriesOf(visible);
+      matches += matching.length;
+      rows += visible.length;
       group.body.hidden = visible.length === 0;
       group.body.replaceChildren(group.head, ...visible);
     }
     const entries = total === 1 ? "entry" : "entries";
     this.output.textContent = shown < found ? `${shown} of ${found} shown, ${total} ${entries}` : `${found} of ${total} ${entries}`;
-    this.more.hidden = found <= FIRST_ROWS;
+    this.more.hidden = matches <= FIRST_ROWS;
     this.more.textContent = this.state.all ? `Show the first ${FIRST_ROWS}` : `Show all ${found}`;
   }
 }

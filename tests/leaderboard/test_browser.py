@@ -1,104 +1,17 @@
-"""The page in a real browser: no error, no request, and everything works by mouse and keyboard."""
+"""The site in a real browser: no error, no request, and everything works by mouse and keyboard."""
 
 import json
-import os
 import re
-import shutil
 import time
 from itertools import pairwise, permutations
 
 import pytest
-from sample_board import PNG, sample, write_card, write_results
+from browsing import HOSTILE, entry_of, page_names
 
 from recombine.benchmark.compare import compare
 from recombine.benchmark.result import Result
-from recombine.leaderboard.site import build_site
 
 pytestmark = pytest.mark.browser
-ARGS = [
-    "--no-sandbox",
-    "--headless",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-HOSTILE = "<script>document.title='owned'</script>"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    base = tmp_path_factory.mktemp("board")
-    files = write_results(base / "results")
-    method = sample(0).model_dump(mode="json")["method"]
-    hostile = method | {"name": HOSTILE, "id": "hostile", "entry": "hostile"}
-    files.append(sample(0, method=hostile).save(base / "results"))
-    card = write_card(base / "data", PNG)
-    return build_site(files, base / "site", [card]).parent
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"CI needs a browser: none of {', '.join(NAMES)} was found")
-        pytest.skip("no Chromium on this machine")
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=ARGS)
-        yield running
-        running.close()
-
-
-class Visit:
-    """A page with everything it complained about and everything it asked for."""
-
-    def __init__(self, browser, path, width=1440, scheme="light", **context):
-        self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, **context
-        )
-        self.page = self.context.new_page()
-        self.complaints, self.requests = [], []
-        self.page.on("console", lambda m: self.complaints.append(m.text))
-        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
-        self.page.on("request", lambda r: self.requests.append(r.url))
-        self.page.goto(path.as_uri())
-
-    def column(self, index):
-        return self.page.locator(f".board tr[data-entry] > :nth-child({index + 1})").all()
-
-    def groups(self, index):
-        """Return the sort keys of a column, track by track."""
-        return self.page.evaluate(
-            "(i) => [...document.querySelectorAll('.board tbody')].map((body) => [...body.rows]"
-            ".slice(1).map((row) => row.cells[i].dataset.sort ?? row.cells[i].innerText.trim()))",
-            index,
-        )
-
-    def names(self):
-        return self.page.locator(".board tbody tr:not([hidden]) .sub .letter").all_inner_texts()
-
-
-@pytest.fixture
-def visit(browser, folder):
-    opened = []
-
-    def go(name="index.html", **options):
-        opened.append(Visit(browser, folder / name, **options))
-        return opened[-1]
-
-    yield go
-    for one in opened:
-        one.context.close()
-
-
-def page_names(folder):
-    return [str(path.relative_to(folder)) for path in sorted(folder.rglob("*.html"))]
-
-
-def entry_of(folder, prefix):
-    return next(n for n in page_names(folder) if n.startswith(f"entries/{prefix}-"))
 
 
 def test_no_page_complains_or_asks_for_anything(visit, folder):
@@ -128,37 +41,6 @@ def test_a_script_in_a_method_name_is_shown_as_text(visit, folder):
         assert HOSTILE in one.page.locator("main").inner_text()
 
 
-def test_every_column_sorts_both_ways_by_mouse(visit):
-    one = visit()
-    one.page.locator(".picker input:not(:checked)").evaluate_all("a => a.forEach(e => e.click())")
-    heads = one.page.locator(".board thead th")
-    for index in range(heads.count()):
-        for _ in range(2):
-            heads.nth(index).locator("button").click()
-            direction = heads.nth(index).get_attribute("aria-sort")
-            for values in one.groups(index):
-                filled = [v for v in values if v != ""]
-                assert values[: len(filled)] == filled, "missing values stay last"
-                key = float if all(re.fullmatch(r"-?[\d.e+-]+", v) for v in filled) else str.lower
-                keys = [key(v) for v in filled]
-                assert keys == sorted(keys, reverse=direction == "descending"), index
-        others = [heads.nth(i).get_attribute("aria-sort") for i in range(heads.count())]
-        assert sorted(others) == sorted([direction] + ["none"] * (heads.count() - 1))
-
-
-def test_sorting_works_by_keyboard(visit):
-    one = visit()
-    head = one.page.locator(".board thead th").nth(6)
-    head.locator("button").focus()
-    one.page.keyboard.press("Enter")
-    assert head.get_attribute("aria-sort") == "ascending"
-    one.page.keyboard.press("Space")
-    assert head.get_attribute("aria-sort") == "descending"
-    for values in one.groups(6):
-        numbers = [float(v) for v in values if v]
-        assert numbers == sorted(numbers, reverse=True)
-
-
 def test_focus_is_visible_and_moves_through_the_controls(visit):
     one = visit()
     seen = []
@@ -173,43 +55,6 @@ def test_focus_is_visible_and_moves_through_the_controls(visit):
     assert seen[0][0] == "A"
     assert {"BUTTON", "INPUT"} <= {tag for tag, _ in seen}
     assert all(width and width >= 1 for _, width in seen)
-
-
-def test_filter_hides_rows_and_counts_them(visit):
-    one = visit()
-    box, output = one.page.locator(".tools [type=search]"), one.page.locator(".tools output")
-    assert output.inner_text() == "7 of 7 entries"
-    box.fill("replay SEARCH")
-    assert output.inner_text() == "1 of 7 entries"
-    assert one.names() == ["A"]
-    box.fill("no such method")
-    assert output.inner_text() == "0 of 7 entries"
-    box.fill("")
-    assert len(one.names()) == 7
-
-
-def test_kinds_are_chosen_by_name_and_kept_in_the_address(visit):
-    one = visit()
-    one.page.get_by_label("Kind").select_option(label="Generative")
-    assert one.page.locator(".tools output").inner_text() == "4 of 7 entries"
-    roles = one.page.locator(".board tr[data-entry]").evaluate_all(
-        "r => r.map(e => e.dataset.role)"
-    )
-    assert set(roles) == {"generative"}
-    again = visit()
-    again.page.goto(one.page.url)
-    again.page.reload()
-    assert again.names() == one.names()
-    again.page.get_by_label("Kind").select_option(label="All")
-    assert len(again.names()) == 7
-
-
-def test_sorting_keeps_the_filter(visit):
-    one = visit()
-    one.page.locator(".tools [type=search]").fill("autoencoder")
-    before = one.names()
-    one.page.locator(".board thead th button").nth(2).click()
-    assert one.names() == before[::-1]
 
 
 @pytest.mark.parametrize(("scheme", "other"), [("light", "Dark"), ("dark", "Light")])
@@ -240,29 +85,6 @@ def test_no_page_scrolls_sideways(visit, folder):
             page.set_viewport_size({"width": width, "height": 800})
             found = page.evaluate("document.documentElement.scrollWidth")
             assert found <= width, (name, width, found)
-
-
-def test_at_320_px_every_value_of_a_row_is_visible_and_labelled(visit):
-    one = visit(width=320)
-    row = one.page.locator(".board tr[data-entry]").first
-    assert row.locator("td:visible").count() == 9
-    for cell in row.locator("th:visible, td:visible").all():
-        box = cell.bounding_box()
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= 320
-    labels = row.locator("td").evaluate_all(
-        "cells => cells.map(c => getComputedStyle(c, '::before').content)"
-    )
-    assert all(len(label) > 2 for label in labels)
-
-
-def test_at_320_px_a_select_sorts(visit):
-    one = visit(width=320)
-    assert not one.page.locator(".board thead").is_visible()
-    one.page.locator(".sorter select").select_option(label="GFLOP per image")
-    for values in one.groups(6):
-        numbers = [float(v) for v in values if v]
-        assert numbers == sorted(numbers)
 
 
 def test_without_script_the_page_is_complete(visit):
@@ -402,57 +224,6 @@ def test_print_is_light_and_shows_no_controls(visit):
     assert not one.page.locator("[data-theme-toggle]").is_visible()
     assert not one.page.locator(".tools").is_visible()
     assert one.page.locator(".board tbody tr").first.is_visible()
-
-
-def test_the_address_keeps_sort_filter_and_columns(visit, folder):
-    one = visit()
-    one.page.locator(".board thead th[data-key=gflop] button").click()
-    one.page.locator(".tools [type=search]").fill("unsupervised autoencoder")
-    one.page.locator(".picker summary").click()
-    one.page.get_by_label("Seeds", exact=True).uncheck()
-    link = one.page.url
-    assert link.startswith((folder / "index.html").as_uri() + "#smoke-1-0")
-    order = one.names()
-    assert len(order) == 4
-    again = visit()
-    again.page.goto(link)
-    again.page.reload()
-    assert again.names() == order
-    heads = again.page.locator(".board thead th")
-    assert heads.nth(6).get_attribute("aria-sort") == "ascending"
-    for index in (7, 9, 10):  # two are out of sight from the start
-        assert not heads.nth(index).is_visible()
-        assert not again.column(index)[0].is_visible()
-    assert again.page.locator(".tools [type=search]").input_value() == "unsupervised autoencoder"
-    again.page.goto((folder / "index.html").as_uri() + "#reading")
-    assert len(again.names()) == 7
-
-
-def test_an_address_of_nonsense_changes_nothing(visit, folder):
-    slug = visit().page.locator("[data-board]").get_attribute("id")
-    for query in ("sort=x", "sort=", "hide=entries,,", "q=%00", "all=no&x=y"):
-        one = visit()
-        one.page.goto((folder / "index.html").as_uri() + f"#{slug}?{query}")
-        one.page.reload()
-        assert one.complaints == []
-        assert "of 7 entries" in one.page.locator(".tools output").inner_text()
-
-
-def test_a_long_board_shows_its_first_rows_and_all_on_request(browser, tmp_path):
-    files = []
-    for i in range(103):
-        method = sample(0).model_dump(mode="json")["method"]
-        names = {"entry": f"m{i}", "id": f"m{i}", "name": f"Method {i}"}
-        files.append(sample(0, method=method | names).save(tmp_path / f"{i}.json"))
-    one = Visit(browser, build_site(files, tmp_path / "site"))
-    assert one.page.locator(".tools output").inner_text() == "100 of 103 shown, 103 entries"
-    assert len(one.names()) == 100
-    one.page.locator("[data-all]").click()
-    assert len(one.names()) == 103
-    assert one.page.url.endswith("?all=1")
-    one.page.locator(".tools [type=search]").fill("Method 102")
-    assert len(one.names()) == 1
-    one.context.close()
 
 
 def printed(value, form, *, signed=False):
