@@ -74,6 +74,8 @@ _METHODS = {
     "leak-replay": "leak:LeakReplay",
     "unstructured": "unstructured:UnstructuredDecoder",
     "unstructured-replay": "unstructured:UnstructuredDecoderReplay",
+    "vae-labels": "vae:VaeUnstructuredLabels",
+    "vae-labels-replay": "vae:VaeUnstructuredLabelsReplay",
     "cut-and-paste": "cut_and_paste:CutAndPaste",
     "best-of-classes": "best_of_classes:BestOfClasses",
     "random-start": "starts:RandomStart",

@@ -142,6 +142,33 @@ class VaeLabelsReplay(VaeLabels):
     replayed: int = 48
 
 
+_CONTROL = (
+    "Control: one convolutional decoder of all slots, labels act on the slots through a linear "
+    "readout."
+)
+
+
+@dataclass(frozen=True)
+class VaeUnstructuredLabels(Vae):
+    """One convolutional decoder of all slots; labels act on the slots."""
+
+    card: ClassVar[MethodCard] = card_of_row(
+        "vae-labels", "VAE, labels", _CONTROL, supervision="supervised"
+    )
+    kind: DecoderKind = "unstructured"
+    label_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class VaeUnstructuredLabelsReplay(VaeUnstructuredLabels):
+    """The same with replay."""
+
+    card: ClassVar[MethodCard] = card_of_row(
+        "vae-labels", "VAE, labels", _CONTROL, replay=True, supervision="supervised"
+    )
+    replayed: int = 48
+
+
 @dataclass(frozen=True)
 class VaeAdditive(Vae):
     """Additive decoder."""
@@ -250,6 +277,8 @@ _ROWS: tuple[type[Vae], ...] = (
     VaeMasksReplay,
     VaeLabels,
     VaeLabelsReplay,
+    VaeUnstructuredLabels,
+    VaeUnstructuredLabelsReplay,
     VaeAdditive,
     VaeAdditiveReplay,
     VaeBilinear,
