@@ -12,11 +12,14 @@ What a backbone saw in pretraining is unknown: these rows are in the *pretrained
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
 
 from recombine.baselines.encoders import SlotEncoder
 from recombine.baselines.loop import Schedule
 from recombine.baselines.supervision import SlotSupervision
+from recombine.benchmark.hub import RANDOM
 from recombine.benchmark.protocol import MethodCard
 
 if TYPE_CHECKING:
@@ -54,8 +57,9 @@ class PretrainedLora(SlotSupervision):
         Edge to which images are scaled; 0 for the model's own.
     rank : int
         Rank of the updates; 0 leaves the backbone frozen.
-    weights : str
-        Local file or folder, "random", or empty for those of the hub.
+    weights : Path or str
+        Local file or folder, "random", or empty for those of the hub. A file counts by its
+        content, not by where it lies.
     """
 
     card: ClassVar[MethodCard] = _card("dinov2-lora", "DINOv2 ViT-S", "arXiv 2304.07193")
@@ -64,14 +68,19 @@ class PretrainedLora(SlotSupervision):
     backbone: str = "timm:vit_small_patch14_dinov2.lvd142m"
     pixels: int = 0
     rank: int = 8
-    weights: str = ""
+    weights: Path | str = ""
+
+    def __post_init__(self) -> None:
+        """Take any other text for a path."""
+        if self.weights not in ("", RANDOM):
+            object.__setattr__(self, "weights", Path(self.weights))
 
     def encoder(self, layout: SlotLayout, image_hw: tuple[int, int]) -> nn.Module:
         """Return the encoder; only updates, slots and heads are trained."""
         from recombine.baselines.backbones import BackboneTokens, pretrained
 
-        options = {"weights": self.weights, "size": str(self.pixels) if self.pixels else ""}
-        query = "&".join(f"{key}={value}" for key, value in options.items() if value)
+        options = {"weights": str(self.weights), "size": str(self.pixels) if self.pixels else ""}
+        query = urlencode({key: value for key, value in options.items() if value})
         spec = f"{self.backbone}?{query}" if query else self.backbone
         return SlotEncoder(
             layout.count,

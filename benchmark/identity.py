@@ -51,7 +51,8 @@ def settings_of(submission: object) -> dict[str, Any]:
     Returns
     -------
     dict
-        Nested. What is not plain (modules, tensors, functions) appears as its type.
+        Nested. A file appears as its name and the start of its hash, without its folder; what is
+        not plain (modules, tensors, functions) as its type.
     """
     if dataclasses.is_dataclass(submission) and not isinstance(submission, type):
         fields = [f for f in dataclasses.fields(submission) if f.compare]
@@ -159,5 +160,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Path):
-        return value.name
+        return _file(value)
     return f"<{type(value).__module__}.{type(value).__qualname__}>"
+
+
+def _file(path: Path) -> str:
+    """Return what a file is, wherever it lies: its name and the start of its SHA-256."""
+    if not path.is_file():
+        return path.name
+    with path.open("rb") as file:
+        return f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"

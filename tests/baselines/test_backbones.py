@@ -12,6 +12,7 @@ from recombine.baselines import load_baseline
 from recombine.baselines.backbones import BackboneTokens, LowRank, adapt, pretrained, scratch
 from recombine.baselines.loop import Schedule
 from recombine.baselines.slots import layout_of
+from recombine.benchmark.identity import settings_of
 from recombine.benchmark.protocol import TrainBudget
 from recombine.renderer.errors import ResourceError, UsageError
 from tests.baselines.drawn_fixture import DrawnData, ListLog
@@ -104,12 +105,13 @@ def test_weights_come_from_a_local_file(tmp_path: Path, drawn_fixture: Data) -> 
 
     model = pretrained(VIT, rank=0).model
     state = {k: v + 0.01 for k, v in model.state_dict().items() if v.is_floating_point()}
-    path = tmp_path / "vit.safetensors"
+    path = tmp_path / "a & b+c%20.safetensors"  # an address would read that differently
     safetensors.torch.save_file(state, path)
     learner = replace(load_baseline("clip-lora", "tiny"), weights=str(path))
     layout = layout_of(drawn_fixture[0].spec)
     loaded = learner.encoder(layout, (32, 32)).tokens.model.state_dict()
     assert torch.equal(loaded["patch_embed.proj.weight"], state["patch_embed.proj.weight"])
+    assert str(settings_of(learner)["weights"]).startswith("a & b+c%20.safetensors ")
     with pytest.raises(UsageError, match=r"nowhere\.safetensors"):
         replace(learner, weights="nowhere.safetensors").encoder(layout, (32, 32))
 

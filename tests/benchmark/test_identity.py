@@ -1,7 +1,9 @@
 """Equal runs have equal identities; whatever matters changes them."""
 
+import hashlib
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,6 +36,22 @@ def test_settings_are_nested_and_plain():
     assert settings["limit"] == "inf"
     assert "cache" not in settings
     assert settings["network"] == "<torch.nn.modules.linear.Linear>"
+
+
+def test_a_file_is_known_by_its_content_and_never_by_its_folder(tmp_path):
+    @dataclass
+    class Read:
+        file: Path
+
+    found = {}
+    for folder, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.bin").write_bytes(content)
+        found[folder] = identity.settings_of(Read(tmp_path / folder / "x.bin"))["file"]
+    assert found["a"] == found["b"] == f"x.bin {hashlib.sha256(b'1').hexdigest()[:16]}"
+    assert found["c"].startswith("x.bin ")
+    assert found["c"] != found["a"]
+    assert identity.settings_of(Read(tmp_path / "nowhere.bin")) == {"file": "nowhere.bin"}
 
 
 def test_settings_of_a_plain_object_leave_out_private_parts_and_the_card():
