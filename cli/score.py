@@ -50,6 +50,10 @@ class Score:
     """Training seeds; fewer than 5 mark the entry as a sketch."""
     size: str = "cpu"
     """Size of a baseline: tiny (seconds), cpu (minutes) or gpu (hours of one CUDA GPU)."""
+    n: str = "all"
+    """Training-set sizes, for example 1000,4000,all; each gives results of its own."""
+    rung: int = 0
+    """Rung of the training ladder: 0 sees the fewest combinations; see `recombine plan`."""
     steps: tuple[int, ...] = (0, 1, 3, 10, 30, 100)
     """Search steps at which a searching method is read, from 0."""
     readout_labels: int = 1000
@@ -75,7 +79,9 @@ class Score:
         from recombine.renderer.reader import Dataset
 
         dataset = Dataset(self.data)
-        options = run_options(readout_labels=self.readout_labels, full=self.full, steps=self.steps)
+        options = run_options(
+            readout_labels=self.readout_labels, full=self.full, steps=self.steps, rung=self.rung
+        )
         options = replace(options, device=device_name(self.submission, self.size))
         results = self._given(dataset, options) or self._run(dataset, options)
         paths = save_results(results, self.out)
@@ -91,32 +97,48 @@ class Score:
     def _given(self, dataset: Dataset, options: RunOptions) -> list[Result]:
         """Score predictions files, if that is what the submission is."""
         from recombine.cli.submissions import given_files, score_given
+        from recombine.renderer.errors import UsageError
 
         files = given_files(self.submission)
         if not files:
             return []
+        if self.n != "all":
+            raise UsageError(
+                "--n: expected none with predictions made elsewhere, which say themselves on how "
+                f"many images they were trained; got {self.n!r}. Leave --n out."
+            )
         return score_given(files, dataset, options, key=self.key, out=self.out)
 
     def _run(self, dataset: Dataset, options: RunOptions) -> list[Result]:
-        """Train with every seed, ask, and score."""
+        """Train with every seed and training set, ask, and score."""
         from recombine.benchmark.loading import card_of
         from recombine.benchmark.score import score_submission
-        from recombine.cli.submissions import seed_list, watch
+        from recombine.cli.submissions import seed_list, training_sets, watch
 
         seeds = seed_list(self.seeds)
+        sizes = training_sets(self.n, len(dataset.indices("id_train", rung=self.rung)))
         submission = self._submission()
         name = card_of(submission).id
-        with say.progress(f"score {name}, runs", quiet=self.json) as progress:
-            return score_submission(
-                submission,
-                dataset,
-                seeds=seeds,
-                out_dir=self.out / "runs" / name,
-                options=options,
-                workers=self.workers,
-                progress=watch(progress, len(seeds), quiet=self.json),
-                examples=self.out,
-            )
+        results: list[Result] = []
+        for n in sizes:
+            about = f", {n:,} images" if n else ""
+            with say.progress(f"score {name}{about}, runs", quiet=self.json) as progress:
+                results += score_submission(
+                    submission,
+                    dataset,
+                    seeds=seeds,
+                    out_dir=self._folder(name, n),
+                    options=replace(options, n_train=n),
+                    workers=self.workers,
+                    progress=watch(progress, len(seeds), quiet=self.json),
+                    examples=self.out,
+                )
+        return results
+
+    def _folder(self, name: str, n: int | None) -> Path:
+        """Return the folder of runs that differ in their seed only."""
+        parts = [f"n{n}" if n else "", f"rung{self.rung}" if self.rung else ""]
+        return self.out.joinpath("runs", name, "-".join(filter(None, parts)))
 
     def _submission(self) -> AnySubmission:
         """Return a baseline as an object, and anything else shut in."""

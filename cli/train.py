@@ -127,7 +127,7 @@ class Train:
     def _groups(self, dataset: Dataset) -> list[Group]:
         from recombine.baselines.device import device_of
         from recombine.benchmark.grid import Job
-        from recombine.cli.submissions import run_options, seed_list
+        from recombine.cli.submissions import run_options, seed_list, training_sets
         from recombine.renderer.errors import UsageError
 
         if not self.names:
@@ -264,44 +264,6 @@ def _data_of(learner: object, dataset: Dataset) -> DatasetLike:
     if not getattr(learner, "out_of_combination", False):
         return dataset
     return cast("DatasetLike", AllCombinations(dataset))
-
-
-def training_sets(text: str, available: int) -> list[int | None]:
-    """Return the training-set sizes that a text stands for.
-
-    Parameters
-    ----------
-    text : str
-        Comma-separated numbers of images, or ``"all"``.
-    available : int
-        ID training images of the dataset.
-
-    Returns
-    -------
-    list of int or None
-        Ascending, each once; None for all images, last.
-
-    Raises
-    ------
-    UsageError
-        When an entry is neither, or asks for more images than there are.
-
-    Examples
-    --------
-    >>> training_sets("4000,1000,all", 16000)
-    [1000, 4000, None]
-    """
-    from recombine.renderer.errors import UsageError
-
-    words = [word.strip() for word in text.split(",")]
-    numbers = sorted({int(word) for word in words if word.isdecimal()})
-    wrong = [word for word in words if not word.isdecimal() and word != "all"]
-    if wrong or (numbers and not 1 <= numbers[0] <= numbers[-1] <= available):
-        raise UsageError(
-            f"--n: expected numbers from 1 to {available} or 'all', comma-separated; got {text!r}. "
-            f"The dataset holds {available} ID training images."
-        )
-    return [*numbers, *([None] if "all" in words else [])]
 
 
 def _configurations(group: Group, paths: Sequence[Path], size: str) -> Iterator[str]:

@@ -5,15 +5,23 @@ Everything follows from the result file, and what comes from it is quoted for th
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING
+
+from recombine.renderer.errors import UsageError
+from recombine.renderer.planning_blocks import thinned
+from recombine.renderer.presets import load_preset
 
 if TYPE_CHECKING:
     from recombine.benchmark.result import Result
+    from recombine.renderer.presets import Preset
 
 SIZES = ("tiny", "cpu", "gpu")
 OURS = "recombine.baselines."
+HUB = "recombine.benchmark.hub_method:"
 
 
 @dataclass(frozen=True)
@@ -30,20 +38,39 @@ class Place:
         Whether an orbit is held out for validation.
     rung : int
         Of the training ladder.
+    values : int
+        Values per recombined factor; 0 for all.
+    scale : str
+        Share of the preset's blocks; empty for all, or where the counts do not tell.
     """
 
     preset: str
     resolution: int
     ooc_val: bool
     rung: int
+    values: int = 0
+    scale: str = ""
 
     @classmethod
     def of(cls, result: Result) -> Place:
-        """Read it off the dataset's name, such as ``smoke--ooc-val--rung-1``."""
+        """Read it off the dataset's name, such as ``smoke--values-8--rung-1``, and its counts."""
         preset, *parts = result.data.dataset.split("--")
-        rungs = [part.removeprefix("rung-") for part in parts if part.startswith("rung-")]
-        rung = int(rungs[0]) if rungs and rungs[0].isdecimal() else 0
-        return cls(preset, result.data.resolution, "ooc-val" in parts, rung)
+        rung, values = (_number(parts, name) for name in ("rung", "values"))
+        ooc_val = "ooc-val" in parts
+        blocks = result.paired_gap.n_blocks if result.paired_gap else 0
+        scale = _scale(preset, values, ooc_val, blocks, result.data.n_train) if blocks else ""
+        return cls(preset, result.data.resolution, ooc_val, rung, values, scale)
+
+    @property
+    def render(self) -> str:
+        """Return the command that renders the data."""
+        options = [
+            f"--values {self.values}" if self.values else "",
+            f"--scale {self.scale}" if self.scale else "",
+            f"--resolution {self.resolution} --out {self.folder}",
+            "--ooc-val" if self.ooc_val else "",
+        ]
+        return " ".join(filter(None, [f"recombine render {self.preset}", *options]))
 
     @property
     def folder(self) -> str:
@@ -81,14 +108,10 @@ def reproduce(result: Result) -> list[str]:
         One command per line.
     """
     at = Place.of(result)
-    render = f"recombine render {at.preset} --resolution {at.resolution} --out {at.folder}"
-    submission = result.method.code or f"{result.method.id}.py:Submission"
-    score = f"recombine score {shlex.quote(submission)} --data {at.folder} {_options(result)}"
-    return [
-        f"{render} --ooc-val" if at.ooc_val else render,
-        f"recombine verify {at.folder}",
-        _train(result, str(result.data.n_train)) or score,
-    ]
+    size = str(result.data.n_train)
+    made = _train(result, size) or f"recombine score {_submission(result)} {_shared(result, size)}"
+    tangents = [f"recombine tangents {at.folder}"] if result.method.settings.get("tangents") else []
+    return [at.render, f"recombine verify {at.folder}", *tangents, made]
 
 
 def scale(result: Result) -> str:
@@ -134,18 +157,67 @@ def verify(result: Result, file: str) -> list[str]:
 def _train(result: Result, sizes: str) -> str:
     if not is_baseline(result):
         return ""
-    at = Place.of(result)
-    rung = f" --rung {at.rung}" if at.rung else ""
-    named = result.method.settings.get("size")
-    size = f" --size {named}" if named in SIZES else ""
-    name = result.method.id
-    return f"recombine train {name} --data {at.folder} --n {sizes}{rung}{size} {_options(result)}"
+    settings = result.method.settings
+    named = settings.get("size")
+    options = [
+        f"--size {named}" if named in SIZES else "",
+        "--weights FILE" if settings.get("weights") else "",
+        f"--tangents {Place.of(result).folder}/tangents.h5" if settings.get("tangents") else "",
+    ]
+    parts = [f"recombine train {result.method.id}", _shared(result, sizes), *options]
+    return " ".join(filter(None, parts))
 
 
-def _options(result: Result) -> str:
+def _submission(result: Result) -> str:
+    """Return what `recombine score` takes for it, one argument."""
+    settings, code = result.method.settings, result.method.code
+    if code.startswith(HUB):
+        return shlex.quote(f"{settings.get('model')}?size={settings.get('size')}")
+    return shlex.quote(code or f"{result.method.id}.py:Submission")
+
+
+def _shared(result: Result, sizes: str) -> str:
     """Return the options that training and scoring share."""
-    options = f"--seeds {len(result.seeds)} --readout-labels {result.readout.n_train}"
+    at = Place.of(result)
+    options = [
+        f"--data {at.folder} --n {sizes}",
+        f"--rung {at.rung}" if at.rung else "",
+        f"--seeds {len(result.seeds)} --readout-labels {result.readout.n_train}",
+    ]
     if result.method.kind == "inverter":
-        options += f" --steps {' '.join(map(str, result.compute_curve.steps))}"
-    further = result.further
-    return f"{options} --full" if further is not None and further.readouts else options
+        options.append(f"--steps {' '.join(map(str, result.compute_curve.steps))}")
+    if result.further is not None and result.further.readouts:
+        options.append("--full")
+    return " ".join(filter(None, options))
+
+
+def _number(parts: list[str], name: str) -> int:
+    """Return the number of a part such as ``rung-2``; 0 without one."""
+    found = [part.removeprefix(f"{name}-") for part in parts if part.startswith(f"{name}-")]
+    return int(found[0]) if found and found[0].isdecimal() else 0
+
+
+@cache
+def _scale(preset: str, values: int, ooc_val: bool, blocks: int, images: int) -> str:
+    """Return the shortest share that gives as many test blocks and training images."""
+    load = partial(load_preset, preset, values=values or None, ooc_val=ooc_val)
+    try:
+        whole = load()
+        draws = _draws(whole)
+        near = blocks / whole.sizes.test, images / (whole.sizes.train * draws)
+        shares = [part + step / 10**d for part in near for d in (1, 2, 3) for step in (0, -1, 1)]
+        words = {f"{share:.{d}g}" for share in shares if share > 0 for d in (1, 2, 3)}
+        for word in ["1", *sorted(words - {"1"}, key=lambda word: (len(word), word))]:
+            sizes = load(scale=float(word)).sizes
+            if (sizes.test, sizes.train * draws) == (blocks, images):
+                return "" if word == "1" else word
+    except UsageError:  # of another renderer
+        return ""
+    return ""
+
+
+def _draws(preset: Preset) -> int:
+    """Return how many images of the narrowest rung a block gives."""
+    schema, split = preset.schema, preset.split
+    crossed = math.prod(schema.factor(key).size for key in schema.crossed)
+    return crossed * len(thinned(preset, split.id_draws(schema.cell_shape), 0))

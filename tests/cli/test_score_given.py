@@ -56,6 +56,8 @@ def test_questions_answers_scores(tmp_path: Path, capsys: pytest.CaptureFixture[
     error = capsys.readouterr().err
     assert "[unknown-image]" in error
     assert error.count("\n") == 1
+    assert main(["score", str(folder), *common, "--out", out, "--n", "8"]) == 2
+    assert "Leave --n out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

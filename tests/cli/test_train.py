@@ -13,7 +13,7 @@ import torch
 from recombine.baselines import BASELINES
 from recombine.benchmark.result import Result
 from recombine.cli.main import main
-from recombine.cli.train import training_sets
+from recombine.cli.submissions import training_sets
 from recombine.renderer.errors import UsageError
 from recombine.renderer.reader import Dataset
 from recombine.renderer.scene import RenderSettings, Scene
@@ -174,6 +174,22 @@ def test_finished_rows_are_scored_when_another_fails(
     assert "trains from scratch" in capsys.readouterr().err
     assert _train(data, tmp_path, *argv[1:]) == 2
     assert "nowhere.safetensors" in capsys.readouterr().err
+
+
+def test_score_takes_training_sets_and_a_rung_as_train_does(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["score", "pixels", "--data", str(data), "--out", str(tmp_path), "--seeds", "1"]
+    argv += ["--readout-labels", "24", "--workers", "1", "--json"]
+    assert main([*argv, "--n", "48,all"]) == 0
+    results = [Result.load(Path(path)) for path in json.loads(capsys.readouterr().out)]
+    assert [result.data.n_train for result in results] == [48, 72]
+    assert len({result.file_name for result in results}) == 2
+    assert {p.name for p in (tmp_path / "runs" / "pixels").iterdir()} >= {"n48", "seed-0.log.jsonl"}
+    assert main([*argv, "--rung", "1"]) == 2
+    assert "has rungs 0..0; got 1" in capsys.readouterr().err
+    assert main([*argv, "--n", "1000"]) == 2
+    assert "72 ID training images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["73", "0", "a", "", "48,-1", "48;72"])

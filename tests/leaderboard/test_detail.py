@@ -112,7 +112,8 @@ def test_a_foreign_submission_is_scored_from_its_code(tmp_path):
     method = {**sample(0).model_dump(mode="json")["method"], "code": "mine.py:Mine"}
     page = detail(tmp_path, 0, method=method, further={"readouts": [FURTHER]})
     assert page.commands.splitlines()[2] == (
-        "recombine score mine.py:Mine --data runs/smoke-64 --seeds 5 --readout-labels 1000 --full"
+        "recombine score mine.py:Mine --data runs/smoke-64 --n 1024 --seeds 5 "
+        "--readout-labels 1000 --full"
     )
     assert page.train_sizes == ""
 
@@ -132,7 +133,8 @@ def test_the_commands_are_those_of_the_command_line(tmp_path):
     from recombine.cli.render import Render
     from recombine.cli.rescore import Rescore
     from recombine.cli.score import Score
-    from recombine.cli.train import Train, training_sets
+    from recombine.cli.submissions import training_sets
+    from recombine.cli.train import Train
 
     method = {**sample(0).model_dump(mode="json")["method"], "code": "mine.py:Mine"}
     foreign = detail(tmp_path / "foreign", 0, method=method).commands.splitlines()
