@@ -211,6 +211,13 @@ class Detail:
         return "\n".join(commands.reproduce(self.row.entry.result))
 
     @property
+    def schedules(self) -> str:
+        """Return the steps of a baseline's training stages, which ``--longer`` multiplies."""
+        settings = self.row.entry.result.method.settings if self.is_baseline else {}
+        named = {k.removesuffix(".steps"): v for k, v in settings.items() if k.endswith(".steps")}
+        return ", ".join(f"{name} {steps:,}" for name, steps in named.items() if _whole(steps))
+
+    @property
     def verify(self) -> str:
         """Return the commands that check the downloaded file: alone, and with predictions."""
         entry = self.row.entry
@@ -269,3 +276,7 @@ def _tex(text: str) -> str:
 
 def _pairs(values: dict[tuple[str, ...], Any]) -> dict[tuple[str, str], Any]:
     return {(names[0], names[1]): value for names, value in values.items()}
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -146,6 +146,15 @@ def test_the_commands_are_those_of_the_command_line(tmp_path):
     assert training_sets(made[4].n, 1024) == [64, 256, 1024]
 
 
+def test_a_baselines_steps_are_told_because_no_option_records_them(tmp_path):
+    method = sample(4).model_dump(mode="json")["method"]
+    settings = {"encoder.steps": 1500, "size": "cpu", "odd.steps": "<b>", "decoder.steps": 2500}
+    page = detail(tmp_path, method={**method, "settings": settings})
+    assert page.schedules == "decoder 2,500, encoder 1,500"
+    foreign = detail(tmp_path, method={**method, "settings": settings, "code": "mine.py:Mine"})
+    assert foreign.schedules == ""
+
+
 def test_a_hostile_submission_name_stays_one_argument(tmp_path):
     hostile = "x.py:A; rm -rf / #"
     method = {**sample(4).model_dump(mode="json")["method"], "code": hostile}
