@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from recombine.leaderboard.board import RankedBoard, Row
 
 HEAD = (
-    "| entry | kind | ID % | OOC % | paired gap | GFLOP/image | generated images |",
-    "|---|---|---|---|---|---|---|",
+    "| entry | kind | seeds | ID % | OOC % | paired gap | GFLOP/image | generated images |",
+    "|---|---|---|---|---|---|---|---|",
 )
 
 
@@ -56,6 +56,7 @@ def _row(row: Row) -> str:
     cells = (
         f"{', '.join(map(_plain, names))}, {result.method.inference}",
         role_of(result).label.lower(),
+        str(row.entry.n_seeds),
         _estimate(result.scores.id_test, numbers.percent),
         _estimate(result.scores.ooc_test, numbers.percent),
         _estimate(gap, numbers.points),

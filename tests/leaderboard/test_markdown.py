@@ -27,13 +27,13 @@ def test_every_entry_is_a_row_with_the_numbers_of_the_site(tmp_path):
     paths = write_results(tmp_path)
     found = rows(tables(tmp_path))
     assert len(found) == len(paths)
-    assert {len(row) for row in found} == {7}
+    assert {len(row) for row in found} == {8}
     results = [entry.result for board in load_boards(paths) for entry in board.entries]
     for result in results:
         (row,) = (r for r in found if r[0] == f"| {result.method.id}, {result.method.inference}")
-        assert row[2].startswith(numbers.percent(result.scores.id_test.estimate))
-        assert row[3].startswith(numbers.percent(result.scores.ooc_test.estimate))
-    shown = [float(row[3].split()[0]) for row in found]
+        assert row[3].startswith(numbers.percent(result.scores.id_test.estimate))
+        assert row[4].startswith(numbers.percent(result.scores.ooc_test.estimate))
+    shown = [float(row[4].split()[0]) for row in found]
     assert shown == sorted(shown, reverse=True)
 
 
