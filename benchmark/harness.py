@@ -52,7 +52,7 @@ from recombine.renderer.errors import (
     ResourceError,
     UsageError,
 )
-from recombine.renderer.locks import locked
+from recombine.renderer.locks import locked, settled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,19 +186,19 @@ def run_seed(
     begin = time.monotonic()
     path = out_dir / f"seed-{seed}.safetensors"
     key = run_key(submission, dataset, seed=seed, options=options)
-    if _finished(path, key):
+    if _finished(path, key) and settled(path):
         return SeedRun(path, seed, True, time.monotonic() - begin)
     with locked(path):  # another process that makes this very run is waited for
-        if _finished(path, key):
-            return SeedRun(path, seed, True, time.monotonic() - begin)
-        for leftover in out_dir.glob(f".{path.name}.*.tmp"):  # of a killed run of this seed
-            leftover.unlink(missing_ok=True)
-        predictions = _predictions(submission, dataset, seed, out_dir, options)
-        predictions = replace(predictions, facts=replace(predictions.facts, key=key))
-        refuse_dependence(predictions.facts)
-        write_predictions(path, predictions)
+        found = _finished(path, key)
+        if not found:
+            for leftover in out_dir.glob(f".{path.name}.*.tmp"):  # of a killed run of this seed
+                leftover.unlink(missing_ok=True)
+            predictions = _predictions(submission, dataset, seed, out_dir, options)
+            predictions = replace(predictions, facts=replace(predictions.facts, key=key))
+            refuse_dependence(predictions.facts)
+            write_predictions(path, predictions)
         drop_states(out_dir, seed)
-    return SeedRun(path, seed, False, time.monotonic() - begin)
+    return SeedRun(path, seed, found, time.monotonic() - begin)
 
 
 def _predictions(

@@ -27,7 +27,7 @@ def locked(path: Path) -> Iterator[None]:
     None
         While the lock is held.
     """
-    lock = path.with_name(f".{path.name}.lock")
+    lock = _beside(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with lock.open("w") as handle:
@@ -39,6 +39,26 @@ def locked(path: Path) -> Iterator[None]:
             finally:
                 lock.unlink(missing_ok=True)
             return
+
+
+def settled(path: Path) -> bool:
+    """Tell whether no process holds the lock of a file, nor was killed while it did.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    bool
+        False where a lock is there: take it to wait, or to tidy up.
+    """
+    return not _beside(path).exists()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
 
 
 def _is(descriptor: int, path: Path) -> bool:

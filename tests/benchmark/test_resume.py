@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from fakes import FakeDataset, Trained
+
+from recombine.benchmark.harness import RunOptions, run_seed
+
 ROUNDS = 3
 SCRIPT = """
 import json, os, random, signal, sys, time
@@ -69,3 +73,14 @@ def test_a_killed_run_resumes_to_the_same_result(tmp_path):
     assert len(set(told["results"])) == 2
     kept = {f"seed-{s}.{kind}" for s in (0, 1) for kind in ("log.jsonl", "safetensors")}
     assert set(told["left"]) == kept | {".order-key"}
+
+
+def test_what_a_process_killed_at_its_very_end_left_is_tidied_up(tmp_path):
+    dataset, options = FakeDataset(train=6, val=2, test=3), RunOptions(readout_labels=30)
+    made = run_seed(Trained(), dataset, seed=0, out_dir=tmp_path, options=options)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / ".seed-0.safetensors.lock").touch()
+    (tmp_path / ".seed-0.0123.states").mkdir()
+    again = run_seed(Trained(), dataset, seed=0, out_dir=tmp_path, options=options)
+    assert (made.skipped, again.skipped) == (False, True)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from recombine.renderer.locks import locked
+from recombine.renderer.locks import locked, settled
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from recombine.renderer.locks import locked
+from recombine.renderer.locks import locked, settled
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(3600)
@@ -43,7 +43,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
 ADDER = """
 import sys
 from pathlib import Path
-from recombine.renderer.locks import locked
+from recombine.renderer.locks import locked, settled
 path = Path(sys.argv[1])
 for _ in range(300):
     with locked(path):
@@ -58,3 +58,16 @@ def test_many_holders_lose_no_update_although_the_lock_file_comes_and_goes(tmp_p
     assert [adder.wait() for adder in adders] == [0, 0, 0, 0]
     assert path.read_text() == "1200"
     assert [p.name for p in tmp_path.iterdir()] == ["count"]
+
+
+def test_it_is_settled_only_when_nobody_holds_it_or_died_holding_it(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    assert settled(path)
+    with locked(path):
+        assert not settled(path)
+    assert settled(path)
+    (tmp_path / ".x.lock").touch()  # as a killed process leaves it
+    assert not settled(path)
+    with locked(path):
+        pass
+    assert settled(path)
