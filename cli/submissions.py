@@ -123,7 +123,11 @@ def run_options(
 
 def given_files(submission: str) -> list[Path]:
     """Return the predictions files that a text names: one, or all of a folder; none otherwise."""
+    from recombine.benchmark.hub import is_hub
+
     path = Path(submission)
+    if is_hub(submission):  # its weights may be called so, too
+        return []
     if path.suffix == ".safetensors":
         return [path]
     return sorted(path.glob("*.safetensors")) if path.is_dir() else []

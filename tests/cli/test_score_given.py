@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch
 
 from recombine.benchmark import isolation_bwrap
+from recombine.benchmark.hub_vision import ready_torchvision
 from recombine.benchmark.isolation_bwrap import require_bwrap
 from recombine.benchmark.result import Result
 from recombine.cli.doctor import _isolation
@@ -88,3 +90,21 @@ def test_doctor_tells_how_to_get_isolation(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.undo()
     require_bwrap.cache_clear()
     assert _isolation().startswith(("ok: bubblewrap", "not ready: "))
+
+
+def test_local_weights_of_a_library_model_are_no_predictions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready_torchvision()
+    timm = pytest.importorskip("timm")
+    data, weights = tmp_path / "data", tmp_path / "weights.safetensors"
+    drawn_dataset(data, scale=0.07)
+    assert verify(data).passed
+    save_torch(timm.create_model("test_resnet", num_classes=0).state_dict(), weights)
+    argv = ["score", f"timm:test_resnet?weights={weights}&size=32", "--data", str(data)]
+    argv += ["--out", str(tmp_path / "out"), "--seeds", "1", "--readout-labels", "24", "--json"]
+    assert main([*argv, "--workers", "1"]) == 0
+    (path,) = json.loads(capsys.readouterr().out)
+    result = Result.load(path)
+    assert (result.method.id, result.track.data) == ("timm-test-resnet", "pretrained")
+    assert str(tmp_path) not in Path(path).read_text()
