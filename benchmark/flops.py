@@ -1,8 +1,8 @@
 """Counting floating-point operations, also where the usual counters read zero.
 
-A multiply-add is 2 operations. Only matrix products, convolutions and attention are counted, as
-is usual; element-wise work is not. Operators that are neither counted nor known to be cheap
-(FFT, resampling kernels, linear solvers, custom kernels) are listed by name, and work done
+A multiply-add is 2 operations. Only matrix products, convolutions, attention and smooth resampling
+are counted; element-wise work is not, as is usual. Operators that are neither counted nor known
+to be cheap (FFT, linear solvers, custom kernels) are listed by name, and work done
 outside the library (NumPy) is invisible, so read the count next to the seconds.
 
 Three traps are closed. An eval-mode Transformer encoder takes a fused "fast path" without a
@@ -248,6 +248,22 @@ def _recurrent_backward(*args: Any, **kwargs: Any) -> int:
     return 2 * _recurrent(*args, **kwargs)  # into inputs and into weights
 
 
+def _resampled(support: int) -> Callable[..., int]:
+    """Return the count of separable, antialiased resampling: first along rows, then columns.
+
+    A value is the weighted sum of the ``2 * support`` nearest ones, of more when it shrinks them.
+    """
+
+    def count(images: Any, *_: Any, out_val: Any, **__: Any) -> int:
+        *many, height, width = images.shape
+        into = out_val.shape[-2:]
+        taps = [2 * support * max(1.0, a / b) for a, b in zip((height, width), into, strict=True)]
+        rows, columns = height * into[1] * taps[1], into[0] * into[1] * taps[0]
+        return round(2 * math.prod(many) * (rows + columns))
+
+    return count
+
+
 def _formulas() -> dict[Any, Any]:
     forward = flop_registry[aten._scaled_dot_product_flash_attention]
     backward = flop_registry[aten._scaled_dot_product_flash_attention_backward]
@@ -262,6 +278,8 @@ def _formulas() -> dict[Any, Any]:
         aten.vdot: _dot,
         aten.mkldnn_rnn_layer: _recurrent,
         aten.mkldnn_rnn_layer_backward: _recurrent_backward,
+        aten._upsample_bilinear2d_aa: _resampled(1),
+        aten._upsample_bicubic2d_aa: _resampled(2),
         aten._cudnn_rnn: _recurrent,
         aten._cudnn_rnn_backward: _recurrent_backward,
     }

@@ -224,3 +224,21 @@ def test_ordinary_layers_leave_nothing_uncounted():
     report = count_flops(lambda: model(torch.randn(4, 3, 16, 16)).log().mean().backward())
     assert not report.uncounted
     assert set(report.by_op) == {"convolution", "addmm", "mm", "convolution_backward"}
+
+
+@pytest.mark.parametrize(("mode", "taps"), [("bilinear", 2), ("bicubic", 4)])
+@pytest.mark.parametrize(("edge", "into"), [(8, 23), (25, 8)])
+def test_antialiased_resampling_counts_the_weights_that_it_applies(mode, taps, edge, into):
+    """Its matrix, found by resampling unit vectors, has as many weights in an inner row."""
+    images = torch.zeros(2, 3, edge, edge)
+    report = count_flops(
+        lambda: nn.functional.interpolate(images, (into, into), mode=mode, antialias=True)
+    )
+    each = taps * max(1, edge / into)
+    assert not report.uncounted
+    assert report.flops == round(2 * 2 * 3 * each * (edge * into + into * into))
+    units = torch.eye(edge)[:, None, :, None].expand(-1, 1, -1, edge)
+    matrix = nn.functional.interpolate(units, (into, edge), mode=mode, antialias=True)[:, 0, :, 0]
+    inner = (matrix.abs() > 1e-6).sum(0)[into // 3 : -into // 3]
+    assert inner.max() <= each + 1
+    assert inner.max() > each - 2
