@@ -259,7 +259,8 @@ def _resampled(support: int) -> Callable[..., int]:
         into = out_val.shape[-2:]
         taps = [2 * support * max(1.0, a / b) for a, b in zip((height, width), into, strict=True)]
         rows, columns = height * into[1] * taps[1], into[0] * into[1] * taps[0]
-        return round(2 * math.prod(many) * (rows + columns))
+        total: int = round(2 * math.prod(many) * (rows + columns))
+        return total
 
     return count
 
