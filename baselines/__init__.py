@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from recombine.renderer.errors import UsageError
+from recombine.renderer.core.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recombine.benchmark.hub import Backbone, load_backbone, parse_hub
 from recombine.benchmark.hub_method import as_map
 from recombine.benchmark.hub_vision import ready_torchvision
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 
 if TYPE_CHECKING:
     from jaxtyping import Float

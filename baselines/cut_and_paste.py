@@ -27,7 +27,7 @@ from recombine.baselines.slotmodel import first_count
 from recombine.baselines.slots import layout_of
 from recombine.baselines.slotwise import deadline_of
 from recombine.benchmark.protocol import MethodCard
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

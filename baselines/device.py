@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import torch
 
 from recombine.benchmark.data import Batch
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,7 @@ from recombine.baselines.inverter import Inversion, SearchSettings
 from recombine.baselines.loop import Precision, autocast
 from recombine.baselines.losses import slot_loss
 from recombine.baselines.slots import Columns, SlotLayout, slot_vectors, standard
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

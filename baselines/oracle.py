@@ -17,7 +17,7 @@ import numpy as np
 
 from recombine.baselines.supervision import SlotSupervision, supervised_sizes
 from recombine.benchmark.protocol import MethodCard
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from recombine.baselines.recognition import RecognitionEncoder
     from recombine.benchmark.data import DatasetLike, TrainData
     from recombine.benchmark.protocol import RunLog, TrainBudget
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from recombine.baselines.outlines import Outlines
 from recombine.baselines.slots import activate, factors_of, slot_vectors, standard
 from recombine.benchmark.data import Batch
 from recombine.benchmark.protocol import SlotOutput
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

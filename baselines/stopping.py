@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from recombine.benchmark.data import Batch
-from recombine.renderer.errors import UsageError
+from recombine.renderer.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

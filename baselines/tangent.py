@@ -27,8 +27,8 @@ from recombine.baselines.loop import Schedule, budget_share, endless, seeded, tr
 from recombine.baselines.recognition import RecognitionEncoder
 from recombine.baselines.slotwise import SlotAutoencoder, deadline_of, stage_sizes
 from recombine.benchmark.protocol import MethodCard
-from recombine.renderer.errors import InvalidInputError, UsageError
-from recombine.renderer.hdf5 import column, open_checked
+from recombine.renderer.core.errors import InvalidInputError, UsageError
+from recombine.renderer.core.hdf5 import column, open_checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -275,7 +275,7 @@ def with_tangents(
     data : TrainData
         Served images; looked through, not counted.
     path : Path
-        Written by `recombine.renderer.tangents_run.render_tangents`.
+        Written by `recombine.renderer.measure.tangents.render_tangents`.
 
     Raises
     ------

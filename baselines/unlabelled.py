@@ -16,7 +16,7 @@ from recombine.baselines.encoders import ConvTokens
 from recombine.baselines.loop import Precision, Schedule, autocast, budget_share, endless, train
 from recombine.baselines.slotwise import deadline_of
 from recombine.benchmark.protocol import SlotOutput
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from recombine.benchmark.answering_outputs import (
     run_method,
 )
 from recombine.benchmark.data import to_images
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.protocol import Encoder, Inverter
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 REPEATED_SHARE = 0.02
 MIN_REPEATED = 8

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 MAX_DIM = 512
 MAX_SLOTS = 64

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from recombine.benchmark.check_images import BuiltinImages
 from recombine.benchmark.loading import card_of, kind_of, load_learner
 from recombine.benchmark.protocol import Inverter, Learner
-from recombine.renderer.errors import RecombineError
+from recombine.renderer.core.errors import RecombineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.renderer.errors import InvalidInputError
-from recombine.renderer.factors import Factor, Schema, Slot
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.scenes.factors import Factor, Schema, Slot
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, UInt8
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 SHAPES = ("disc", "square", "diamond", "cross")
 GROUNDS = ("red", "green", "blue", "grey")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from recombine.renderer.splits_special import INVERSE, RELATIONS
+from recombine.renderer.splits.splits_special import INVERSE, RELATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Int, UInt8
 
     from recombine.benchmark.data import DatasetLike
-    from recombine.renderer.arrays import Array
-    from recombine.renderer.factors import Schema
+    from recombine.renderer.core.types import Array
+    from recombine.renderer.scenes.factors import Schema
 
 KEY = "scene.relation"
 TOLD = tuple(code for code, other in enumerate(INVERSE) if code < other)

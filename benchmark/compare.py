@@ -14,14 +14,14 @@ import numpy as np
 from recombine.benchmark import stats
 from recombine.benchmark.stats import Estimate, Term
 from recombine.benchmark.stats_power import power_at
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from recombine.benchmark.result import Result
     from recombine.benchmark.result_parts import FactorScore, Score
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 UNMARKED_SEEDS = 5
 FIVE_POINTS = 0.05

@@ -11,7 +11,7 @@ import numpy as np
 
 from recombine.benchmark import stats
 from recombine.benchmark.stats_curves import Reach, area, budget_weights, reach
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.result import Result
     from recombine.benchmark.result_parts import Score
     from recombine.benchmark.stats import Estimate
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from recombine.benchmark.protocol import SplitSpec
-from recombine.renderer.errors import InvalidInputError, ResourceError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
     from torch import Tensor
 
-    from recombine.renderer.arrays import Array
-    from recombine.renderer.factors import Schema
+    from recombine.renderer.core.types import Array
+    from recombine.renderer.scenes.factors import Schema
 
 Field = Literal["factors", "masks"]
 SPLITS = ("id_train", "id_val", "id_test", "ooc_test")
@@ -33,7 +33,7 @@ FIELDS_OF_TRACK: dict[str, tuple[Field, ...]] = {
 
 
 class DatasetLike(Protocol):
-    """The part of ``recombine.renderer.reader.Dataset`` that scoring reads.
+    """The part of ``recombine.renderer.store.reader.Dataset`` that scoring reads.
 
     Tests pass a small in-memory object of the same form.
     """

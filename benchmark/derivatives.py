@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Generator, Tensor
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 Map: TypeAlias = "Callable[[Tensor], Tensor]"
 """Slots ``(B, S, D)`` to images ``(B, C, H, W)``, or back."""

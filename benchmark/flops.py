@@ -22,7 +22,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from recombine.benchmark.harness import RunOptions, SeedRun, run_seed
 from recombine.benchmark.loading import load_learner
-from recombine.renderer.errors import ResourceError, UsageError
-from recombine.renderer.pool_workers import die_with
+from recombine.renderer.core.errors import ResourceError, UsageError
+from recombine.renderer.rendering.pool_workers import die_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -45,14 +45,14 @@ from recombine.benchmark.predictions import (
 from recombine.benchmark.protocol import Encoder, Inverter, Learner, MethodCard, TrainBudget
 from recombine.benchmark.runlog import FileRunLog, drop_states, states_folder
 from recombine.benchmark.worst import with_decoded
-from recombine.renderer.atomic import write_bytes
-from recombine.renderer.errors import (
+from recombine.renderer.core.atomic import write_bytes
+from recombine.renderer.core.errors import (
     InvalidInputError,
     RecombineError,
     ResourceError,
     UsageError,
 )
-from recombine.renderer.locks import locked, settled
+from recombine.renderer.core.locks import locked, settled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.isolation import AnySubmission
     from recombine.benchmark.loading import Submission
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 DEFAULT_STEPS = (0, 1, 3, 10, 30, 100, 300)
 BUDGETS = (100, 1_000, 10_000)

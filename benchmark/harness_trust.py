@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from recombine.benchmark.isolation_limits import refusal
 from recombine.benchmark.isolation_refusals import TODO
-from recombine.renderer.atomic import write_bytes
+from recombine.renderer.core.atomic import write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl
 
 from recombine.benchmark.hub_vision import ready_torchvision
-from recombine.renderer.errors import IntegrityError, InvalidInputError, ResourceError, UsageError
+from recombine.renderer.core.errors import (
+    IntegrityError,
+    InvalidInputError,
+    ResourceError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from torch import nn

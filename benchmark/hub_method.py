@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from recombine.benchmark.hub import RANDOM, Backbone, HubName, load_backbone, parse_hub
 from recombine.benchmark.protocol import MethodCard, SlotOutput, SplitSpec
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ import importlib
 import importlib.util
 import sys
 
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 
 SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",

@@ -46,7 +46,7 @@ from recombine.benchmark.isolation_seccomp import seccomp_program
 from recombine.benchmark.loading import Submission
 from recombine.benchmark.protocol import MethodCard
 from recombine.benchmark.tensorfile import TensorFile, open_tensor_file
-from recombine.renderer.errors import InvalidInputError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, UsageError
 
 if TYPE_CHECKING:
     from recombine.benchmark.isolation_process import Ended

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

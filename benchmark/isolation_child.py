@@ -22,11 +22,11 @@ from recombine.benchmark.isolation_data import Served, ServedData, spec_of
 from recombine.benchmark.isolation_limits import Limits
 from recombine.benchmark.isolation_talk import Listener
 from recombine.benchmark.tensorfile import write_tensors
-from recombine.renderer.errors import InvalidInputError, RecombineError
+from recombine.renderer.core.errors import InvalidInputError, RecombineError
 
 if TYPE_CHECKING:
     from recombine.benchmark.protocol import Encoder, Inverter
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 MAX_LOG = 8 * 2**20
 NETWORK_EVENTS = frozenset(

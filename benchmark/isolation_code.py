@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recombine.benchmark.isolation_bwrap import OUR_PACKAGES, package_paths
-from recombine.renderer.errors import InvalidInputError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

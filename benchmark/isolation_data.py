@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from recombine.benchmark.data import DatasetLike, Field
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 CHUNK = 256
 

@@ -6,7 +6,7 @@ import resource
 from dataclasses import dataclass
 from typing import Literal
 
-from recombine.renderer.errors import InvalidInputError, ResourceError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 
 GIB = 2**30
 MIB = 2**20

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from recombine.benchmark.isolation_limits import MIB, RefusedError, refusal
 from recombine.benchmark.isolation_report import Failure, parse, printable
-from recombine.renderer.errors import InvalidInputError, ResourceError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,8 +21,8 @@ from recombine.benchmark.isolation_report import RunReport, parse
 from recombine.benchmark.isolation_talk import Interview, check_promises
 from recombine.benchmark.predictions import Predictions, RunFacts, segments_fit
 from recombine.benchmark.tensorfile import Rule, TensorFileError, check_index
-from recombine.renderer.atomic import require_space, write_bytes
-from recombine.renderer.errors import InvalidInputError, ResourceError
+from recombine.renderer.core.atomic import require_space, write_bytes
+from recombine.renderer.core.errors import InvalidInputError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.isolation import IsolatedSubmission
     from recombine.benchmark.isolation_talk import RemoteProbe
     from recombine.benchmark.tensorfile import TensorFile
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 MEASURED = 32
 STARTING_SECONDS = 60.0  # of Python and its packages, before training begins

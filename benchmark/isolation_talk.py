@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.answering_outputs import Output
     from recombine.benchmark.answering_probe import Probe
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 ASK, MEASURE, ENCODE, DECODE = 0, 1, 2, 3
 READY = bytes(32)

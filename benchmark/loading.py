@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from recombine.benchmark.hub import is_hub
 from recombine.benchmark.protocol import DataTrack, Encoder, Inverter, Learner, MethodCard
-from recombine.renderer.errors import InvalidInputError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,7 +59,7 @@ def load_learner(
     --------
     >>> load_learner("autoencodr", names={"autoencoder": "x:Y"})
     Traceback (most recent call last):
-    recombine.renderer.errors.UsageError: submission 'autoencodr': ... Did you mean 'autoencoder'?
+    recombine.renderer.core.errors.UsageError: submission 'autoencodr': ... Did you mean 'autoencoder'?
     """
     if is_hub(spec):
         from recombine.benchmark.hub_method import hub_method

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from jaxtyping import Bool, Float, Int, Shaped
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 POSITIONS = ("x", "y", "z")
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recombine.benchmark.metrics import contributions
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Int, Shaped
 
     from recombine.benchmark.matching import Matching
-    from recombine.renderer.arrays import Array
-    from recombine.renderer.factors import Factor
+    from recombine.renderer.core.types import Array
+    from recombine.renderer.scenes.factors import Factor
 
 
 def another_image(images: int, seed: int) -> Int[Array, " images"]:

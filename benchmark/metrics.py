@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, Shaped
 
-    from recombine.renderer.arrays import Array
-    from recombine.renderer.factors import Factor
+    from recombine.renderer.core.types import Array
+    from recombine.renderer.scenes.factors import Factor
 
 
 @dataclass(frozen=True)

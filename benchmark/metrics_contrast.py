@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recombine.benchmark.metrics import Metric
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 COMPOSITIONAL_CONTRAST = Metric(
     "compositional_contrast", "1.0", "lower", 0.0, 1.0, 1.0,

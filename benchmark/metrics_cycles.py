@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from recombine.benchmark.derivatives import Map
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 X_CYCLE = Metric(
     "x_cycle_nmse", "1.0", "lower", 0.0, np.inf, 1.0,

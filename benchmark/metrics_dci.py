@@ -15,13 +15,13 @@ from sklearn.ensemble import RandomForestRegressor
 
 from recombine.benchmark.metrics import Metric
 from recombine.benchmark.metrics_identifiability import standardiser
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from recombine.benchmark.metrics_identifiability import Codes
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 _PAPER = "Eastwood and Williams 2018 (ICLR, openreview By-7dz-AZ)"
 DISENTANGLEMENT = Metric(

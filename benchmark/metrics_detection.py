@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recombine.benchmark.metrics import Metric
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxtyping import Bool, Float, Int
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 AVERAGE_PRECISION = Metric(
     "average_precision_at_distance", "1.0", "higher", 0.0, 1.0, 0.0,

@@ -27,7 +27,7 @@ from recombine.benchmark.metrics_generative import cross_slot_mass, decoder_stru
 from recombine.benchmark.metrics_ima import ima_chance, summarise
 from recombine.benchmark.readout import Representation, match_slots
 from recombine.benchmark.recombination import Donors, find_donors, recombine, shuffle_slots
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.answering_probe import Probe
     from recombine.benchmark.data import DatasetLike
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 BATCH = 64
 FITTED = 512

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recombine.benchmark.metrics import Metric
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from recombine.benchmark.recombination import Donors
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 FIDELITY = Metric(
     "decoder_ooc_fidelity", "1.0", "higher", -np.inf, 1.0, 0.0,

@@ -20,14 +20,14 @@ from recombine.benchmark.derivatives import (
     slot_jacobian,
 )
 from recombine.benchmark.metrics import Metric
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
     from recombine.benchmark.derivatives import Map, Method
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 CROSS_SLOT = Metric(
     "cross_slot_second_derivative", "1.0", "lower", 0.0, np.inf, np.inf,

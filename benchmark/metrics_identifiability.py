@@ -14,12 +14,12 @@ import numpy as np
 from sklearn.linear_model import Ridge
 
 from recombine.benchmark.metrics import Metric
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 LINEAR_R2 = Metric(
     "linear_r2", "1.0", "higher", -np.inf, 1.0, 0.0,

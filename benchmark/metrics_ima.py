@@ -17,12 +17,12 @@ import numpy as np
 from scipy.special import digamma
 
 from recombine.benchmark.metrics import Metric
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 # Metrics whose chance level depends on sizes have an infinite one here; see `ima_chance`.
 LOCAL_IMA = Metric(

@@ -16,12 +16,12 @@ import numpy as np
 
 from recombine.benchmark.matching import assign
 from recombine.benchmark.metrics import Metric
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 MEAN_IOU = Metric(
     "mean_iou", "1.0", "higher", 0.0, 1.0, 0.0,

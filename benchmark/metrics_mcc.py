@@ -18,12 +18,12 @@ from scipy.stats import rankdata
 
 from recombine.benchmark.metrics import Metric
 from recombine.benchmark.metrics_identifiability import LINEAR_R2, Codes, linear_r2, standardiser
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
     Kind = Literal["pearson", "spearman"]
 

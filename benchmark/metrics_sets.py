@@ -13,12 +13,12 @@ import numpy as np
 
 from recombine.benchmark.matching import assign
 from recombine.benchmark.metrics import Metric
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 SET_R2 = Metric(
     "set_r2_over_constant_set", "1.0", "higher", -np.inf, 1.0, 0.0,

@@ -15,12 +15,12 @@ from sklearn.kernel_ridge import KernelRidge
 
 from recombine.benchmark.metrics import Metric
 from recombine.benchmark.metrics_identifiability import standardiser
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 SLOT_IDENTIFIABILITY = Metric(
     "slot_identifiability_score", "1.0", "higher", -1.0, 1.0, 0.0,

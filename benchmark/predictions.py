@@ -19,8 +19,8 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from recombine.benchmark.tensorfile import Rule, TensorFile, open_tensor_file
-from recombine.renderer.atomic import replacing
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.atomic import replacing
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Int, UInt8
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 FORMAT = "recombine.predictions/2"
 READABLE = (FORMAT, "recombine.predictions/1")  # 1 had slots only

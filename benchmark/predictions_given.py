@@ -30,7 +30,7 @@ from recombine.benchmark.predictions import Predictions, RunFacts, check_predict
 from recombine.benchmark.predictions_questions import image_ids
 from recombine.benchmark.result_parts import Count, NonNegative, Positive, Slug, Strict, Text
 from recombine.benchmark.tensorfile import Rule, TensorFileError, check_index, open_tensor_file
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.harness import RunOptions
     from recombine.benchmark.tensorfile import TensorFile
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 FORMAT = "recombine.answers/1"
 MAX_BYTES = 16 * 2**30

@@ -21,8 +21,8 @@ import numpy as np
 
 from recombine.benchmark.data import split_spec
 from recombine.benchmark.tensorfile import write_tensors
-from recombine.renderer.atomic import replacing
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.atomic import replacing
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
     from recombine.benchmark.data import DatasetLike
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 FORMAT = "recombine.questions/1"
 KEY_BYTES = 32

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Shaped
 
-    from recombine.renderer.arrays import Array
-    from recombine.renderer.factors import Factor, Schema, Slot
+    from recombine.renderer.core.types import Array
+    from recombine.renderer.scenes.factors import Factor, Schema, Slot
 
 LOGISTIC_C = (0.001, 0.01, 0.1, 1.0, 10.0)
 RIDGE_ALPHA = (1e4, 1e3, 1e2, 1e1, 1e0, 1e-1)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int, Shaped
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 
 @dataclass(frozen=True)

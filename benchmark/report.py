@@ -23,7 +23,7 @@ from recombine.benchmark.result_parts import (
     Track,
     Training,
 )
-from recombine.renderer.seal import file_sha256
+from recombine.renderer.store.seal import file_sha256
 
 if TYPE_CHECKING:
     from pathlib import Path

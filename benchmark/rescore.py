@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from recombine.benchmark.result import Result
 from recombine.benchmark.score import score
-from recombine.renderer.errors import InvalidInputError
-from recombine.renderer.seal import file_sha256
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.store.seal import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -36,8 +36,8 @@ from recombine.benchmark.result_parts import (
     Training,
     WorstCells,
 )
-from recombine.renderer.atomic import write_bytes
-from recombine.renderer.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.atomic import write_bytes
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 
 SCHEMA_VERSION: Literal["1.1"] = "1.1"
 """1.1 adds `sources`, `further` and more `artifacts`; files of 1.0 are still read."""

@@ -8,7 +8,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from recombine.renderer.errors import UsageError
+from recombine.renderer.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -29,7 +29,7 @@ from recombine.benchmark.score_identifiability import decoder_part, identifiabil
 from recombine.benchmark.score_readouts import readout_variants
 from recombine.benchmark.score_views import View, readable_steps, view_of
 from recombine.benchmark.worst import keep_examples
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.isolation import AnySubmission
     from recombine.benchmark.result_artifacts import Artifacts
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 SAME = ("steps", "card", "kind", "trained", "code", "settings", "dataset", "options", "n_train")
 

@@ -17,7 +17,7 @@ from recombine.benchmark.metrics_detection import (
 from recombine.benchmark.metrics_masks import MASK_METRICS, mask_contributions
 from recombine.benchmark.result_further import Bins, MatchingPart, Measure, SplitMeasures
 from recombine.benchmark.score_views import floors, scene_tables
-from recombine.renderer.hdf5 import open_checked, stored
+from recombine.renderer.core.hdf5 import open_checked, stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.metrics import Metric
     from recombine.benchmark.score_views import View
     from recombine.benchmark.tables import Split
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 VISIBLE_EDGES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 SPLITS = ("id_test", "ooc_test")

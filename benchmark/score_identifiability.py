@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from recombine.benchmark.predictions import RunFacts
     from recombine.benchmark.result_further import Measure
     from recombine.benchmark.score_views import View
-    from recombine.renderer.arrays import Array
-    from recombine.renderer.factors import Factor, Slot
+    from recombine.renderer.core.types import Array
+    from recombine.renderer.scenes.factors import Factor, Slot
 
 TREES = 20
 MOST_CODES = 4_096

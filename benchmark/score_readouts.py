@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.harness import RunOptions
     from recombine.benchmark.score_views import View
     from recombine.benchmark.tables import Split
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 HALVES = 2
 

@@ -17,14 +17,14 @@ from recombine.benchmark.matching import Matching, match_on_masks, take
 from recombine.benchmark.matching_floors import matching_floor
 from recombine.benchmark.metrics_masks import contingency
 from recombine.benchmark.readout import Representation
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.predictions import Predictions
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 CHUNK = 512
 

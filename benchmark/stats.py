@@ -32,14 +32,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxtyping import Float, Int
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 CI_METHOD = "crossed seeds x cells bootstrap variance (closed form), Satterthwaite t, Wilson form"
 GAP_METHOD = "shared seeds x (ID cells, OOC cells) bootstrap variance, Satterthwaite t"

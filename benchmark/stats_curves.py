@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recombine.benchmark import stats
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxtyping import Float
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 BETWEEN = 32
 """Heights tested between two sizes when a crossing is looked for."""

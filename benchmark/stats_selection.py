@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recombine.benchmark import stats
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from recombine.benchmark.stats import Estimate
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 SPLITS = 64
 

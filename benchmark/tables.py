@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, Shaped
 
     from recombine.benchmark.data import DatasetLike
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 WORST = 0.1
 DIGITS = 6

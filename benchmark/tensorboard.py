@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from recombine.benchmark.training_curves import Tail
-from recombine.renderer.errors import InvalidInputError, ResourceError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

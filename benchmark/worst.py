@@ -27,7 +27,7 @@ from recombine.benchmark.result_artifacts import (
     Reading,
 )
 from recombine.benchmark.score_views import readable_steps, view_of
-from recombine.renderer.atomic import write_bytes
+from recombine.renderer.core.atomic import write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.readout import Readout
     from recombine.benchmark.score_views import View
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 EDGE = 64
 DIGITS = 6

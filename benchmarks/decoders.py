@@ -26,7 +26,7 @@ from recombine.baselines.inverter import Inversion, SearchSettings
 from recombine.baselines.slotmodel import SlotModel
 from recombine.benchmark.data import FIELDS_OF_TRACK, TrainData, to_images
 from recombine.benchmark.runlog import FileRunLog
-from recombine.renderer.reader import Dataset
+from recombine.renderer.store.reader import Dataset
 
 WITHOUT = {"masks": {"mask_weight": 0.0}, "light": {"light": False}}
 SEARCHES = (SearchSettings(0.8, 0.12, 0.5, 30), SearchSettings(0.4, 0.12, 0.2, 100))

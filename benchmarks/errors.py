@@ -21,11 +21,11 @@ from recombine.benchmark.predictions import read_predictions
 from recombine.benchmark.readout import fit_readout
 from recombine.benchmark.score import options_of
 from recombine.benchmark.score_views import view_of
-from recombine.renderer.reader import Dataset
+from recombine.renderer.store.reader import Dataset
 
 if TYPE_CHECKING:
     from recombine.benchmark.predictions import Predictions
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 
 def main() -> None:

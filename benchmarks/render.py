@@ -42,10 +42,10 @@ from typing import Any
 
 import numpy as np
 
-from recombine.renderer.arrays import Array
 from recombine.renderer.blender.worker import start_worker
-from recombine.renderer.library import ENVIRONMENTS, MATERIALS, PLACEMENT, SHAPES
-from recombine.renderer.scene import ObjectSpec, RenderSettings, Scene
+from recombine.renderer.core.types import Array
+from recombine.renderer.scenes.library import ENVIRONMENTS, MATERIALS, PLACEMENT, SHAPES
+from recombine.renderer.scenes.scene import ObjectSpec, RenderSettings, Scene
 
 CHOICES = (2, 4, 6, 8, 9, 10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128)
 DEFAULT_PATHS = 1024
@@ -227,7 +227,7 @@ def row(size: int, arguments: argparse.Namespace) -> str:
 def memory(count: int, size: int = 64) -> list[str]:
     """Draw many scenes in one process; return its resident memory on the way, as lines."""
     from recombine.renderer.blender.draw import render_scene
-    from recombine.renderer.pool_workers import resident_memory
+    from recombine.renderer.rendering.pool_workers import resident_memory
 
     lines = []
     for number, scene in enumerate(scenes(count), start=1):
@@ -239,8 +239,8 @@ def memory(count: int, size: int = 64) -> list[str]:
 
 def reading(folder: Path, count: int = 20_000) -> str:
     """Return images per CPU-second of our reader and of a memory-map, as a line."""
-    from recombine.renderer.hdf5 import open_checked, stored
-    from recombine.renderer.reader import Dataset
+    from recombine.renderer.core.hdf5 import open_checked, stored
+    from recombine.renderer.store.reader import Dataset
 
     data = Dataset(folder)
     shard = folder / data.manifest["shards"][0]["file"]

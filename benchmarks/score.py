@@ -25,7 +25,7 @@ from recombine.benchmark.data import to_images
 from recombine.benchmark.harness import RunOptions
 from recombine.benchmark.protocol import MethodCard, SlotOutput
 from recombine.benchmark.score import score, score_submission
-from recombine.renderer.factors import Factor, Schema, Slot
+from recombine.renderer.scenes.factors import Factor, Schema, Slot
 
 RESAMPLES = 10_000
 VALUES = tuple(f"v{i}" for i in range(8))

@@ -24,8 +24,8 @@ from recombine.baselines import BASELINES, load_baseline, loop
 from recombine.benchmark.data import Batch, TrainData
 from recombine.benchmark.meter import peak_rss, reset_peak_rss
 from recombine.benchmark.protocol import SplitSpec, TrainBudget
-from recombine.renderer.errors import RecombineError
-from recombine.renderer.reader import Dataset
+from recombine.renderer.core.errors import RecombineError
+from recombine.renderer.store.reader import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -66,7 +66,7 @@ class Analyse:
 
     def _study(self) -> tuple[Any, Any]:
         from recombine.benchmark import analysis_invertibility, analysis_variance
-        from recombine.renderer.errors import UsageError
+        from recombine.renderer.core.errors import UsageError
 
         modules = {"invertibility": analysis_invertibility, "variance": analysis_variance}
         module: Any = modules[self.study]

@@ -144,7 +144,7 @@ def result_files(results: Path) -> list[Path]:
     UsageError
         When it holds none.
     """
-    from recombine.renderer.errors import UsageError
+    from recombine.renderer.core.errors import UsageError
 
     files = sorted(results.glob("*.json"))
     if not files:
@@ -166,7 +166,7 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
     from functools import partial
     from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
-    from recombine.renderer.errors import ResourceError
+    from recombine.renderer.core.errors import ResourceError
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
@@ -181,7 +181,7 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
 
 
 def _check_paths(action: str, given: int) -> None:
-    from recombine.renderer.errors import UsageError
+    from recombine.renderer.core.errors import UsageError
 
     wanted = {"check": given > 0, "diff": given == 2}
     if not wanted.get(action, given == 0):

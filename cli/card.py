@@ -12,7 +12,7 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.renderer.card_facts import Publication
+    from recombine.renderer.publish.card_facts import Publication
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Card:
 
     def run(self) -> int:
         """Write the card and print its path."""
-        from recombine.renderer.card import write_card
+        from recombine.renderer.publish.card import write_card
 
         chosen = publication(self.published, self.url)
         path = write_card(self.data, self.out, block=self.block, publication=chosen)
@@ -63,8 +63,8 @@ def publication(published: str, url: str) -> Publication:
     UsageError
         When the day is none, or the address is not one of the web.
     """
-    from recombine.renderer.card_facts import Publication
-    from recombine.renderer.errors import UsageError
+    from recombine.renderer.core.errors import UsageError
+    from recombine.renderer.publish.card_facts import Publication
 
     try:
         day = date.fromisoformat(published) if published else datetime.now(UTC).date()

@@ -118,7 +118,7 @@ def limits(memory_gb: float, hours: float) -> Limits:
         When one is not above 0.
     """
     from recombine.benchmark.isolation_limits import GIB, Limits
-    from recombine.renderer.errors import UsageError
+    from recombine.renderer.core.errors import UsageError
 
     if not (memory_gb > 0 and hours > 0):
         raise UsageError(

@@ -30,7 +30,7 @@ class Verify:
 
     def run(self) -> int:
         """Verify and print one line per check."""
-        from recombine.renderer.verify import PROVES, verify
+        from recombine.renderer.certificate.verify import PROVES, verify
 
         certificate = verify(self.data)
         if self.json:
@@ -68,11 +68,11 @@ class Preview:
     def run(self) -> int:
         """Draw the sheet or the page and print its path."""
         if self.html:
-            from recombine.renderer.gallery import gallery
+            from recombine.renderer.publish.gallery import gallery
 
             path = gallery(self.data, self.out or self.data / "preview.html", block=self.block)
         else:
-            from recombine.renderer.preview import contact_sheet
+            from recombine.renderer.store.preview import contact_sheet
 
             path = contact_sheet(self.data, self.out or self.data / "preview.png", block=self.block)
         if self.json:
@@ -111,7 +111,7 @@ class Export:
     def run(self) -> int:
         """Export and print the path."""
         from recombine.cli.card import publication
-        from recombine.renderer.export import export
+        from recombine.renderer.publish.export import export
 
         chosen = publication(self.published, self.url)
         with say.progress(f"export {self.form}", quiet=self.json) as progress:

@@ -24,8 +24,8 @@ class Doctor:
 
     def run(self) -> int:
         """Examine the machine and print what was found."""
-        from recombine.renderer.provenance import provenance
-        from recombine.renderer.render import require_blender
+        from recombine.renderer.core.provenance import provenance
+        from recombine.renderer.rendering.render import require_blender
 
         require_blender()
         found = {k: str(v) for k, v in provenance().items()}
@@ -44,8 +44,8 @@ class Doctor:
 
 def _blender() -> dict[str, str]:
     """Make a test render in a worker process, as `render` would."""
-    from recombine.renderer.pool_workers import local_pool
-    from recombine.renderer.render import start_worker
+    from recombine.renderer.rendering.pool_workers import local_pool
+    from recombine.renderer.rendering.render import start_worker
 
     executor = local_pool(1, start_worker)()
     began = time.perf_counter()
@@ -69,7 +69,7 @@ def _isolation() -> str:
     import subprocess
 
     from recombine.benchmark.isolation_bwrap import require_bwrap
-    from recombine.renderer.errors import ResourceError
+    from recombine.renderer.core.errors import ResourceError
 
     try:
         path = require_bwrap()

@@ -9,7 +9,7 @@ from recombine.cli import say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recombine.renderer.estimate import Estimate, Range
+    from recombine.renderer.rendering.estimate import Estimate, Range
 
 
 TIMES = (("days", 1 / 24), ("hours", 1.0), ("minutes", 60.0))

@@ -11,7 +11,7 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.renderer.interaction_run import Report
+    from recombine.renderer.measure.interaction_run import Report
 
 Folder = Annotated[Path, tyro.conf.Positional]
 NOTE = """\
@@ -49,7 +49,7 @@ class Interaction:
 
     def run(self) -> int:
         """Measure and print one line per group."""
-        from recombine.renderer.interaction_run import measure_dataset
+        from recombine.renderer.measure.interaction_run import measure_dataset
 
         _require(scenes=(self.scenes, 2, 100_000), samples=(self.samples, 1, 65_536))
         _require(workers=(self.workers, 1, 4096))
@@ -69,7 +69,7 @@ class Interaction:
 
 
 def _require(**options: tuple[int, int, int]) -> None:
-    from recombine.renderer.errors import UsageError
+    from recombine.renderer.core.errors import UsageError
 
     for name, (value, low, high) in options.items():
         if not low <= value <= high:
@@ -129,7 +129,7 @@ class Counterfactual:
 
     def run(self) -> int:
         """Draw the pairs and print one line per kind of edit."""
-        from recombine.renderer.counterfactual_run import mask_dataset
+        from recombine.renderer.measure.counterfactual_run import mask_dataset
 
         _require(pairs=(self.pairs, 0, 1_000_000), samples=(self.samples, 0, 65_536))
         _require(workers=(self.workers, 1, 4096))
@@ -182,7 +182,7 @@ class Tangents:
 
     def run(self) -> int:
         """Draw and write."""
-        from recombine.renderer.tangents_run import render_tangents
+        from recombine.renderer.measure.tangents import render_tangents
 
         _require(images=(self.images, 1, 1_000_000), samples=(self.samples, 1, 65_536))
         _require(workers=(self.workers, 1, 4096))

@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(name: str, args: list[str]) -> int:
-    from recombine.renderer.errors import RecombineError
+    from recombine.renderer.core.errors import RecombineError
 
     signal.signal(signal.SIGTERM, _interrupt)
     try:

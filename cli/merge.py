@@ -31,8 +31,8 @@ class Merge:
 
     def run(self) -> int:
         """Join, seal, verify and print the root."""
-        from recombine.renderer.errors import UsageError
-        from recombine.renderer.merge import merge, seal_folder
+        from recombine.renderer.core.errors import UsageError
+        from recombine.renderer.rendering.merge import merge, seal_folder
 
         if self.out is None:
             if len(self.folders) != 1:

@@ -47,7 +47,7 @@ class Plot:
     def run(self) -> int:
         """Draw and write."""
         from recombine.leaderboard import plots
-        from recombine.renderer.errors import UsageError
+        from recombine.renderer.core.errors import UsageError
 
         formats = TEXT.get(self.kind, plots.FORMATS)
         if self.out.suffix not in formats:
@@ -69,7 +69,7 @@ class Plot:
         from recombine.benchmark.training_curves import logs, read_curves
         from recombine.leaderboard import plots
         from recombine.leaderboard.plots_training import training
-        from recombine.renderer.errors import UsageError
+        from recombine.renderer.core.errors import UsageError
 
         if not self.results:
             raise UsageError("plot training: expected logs or folders of runs; got none")
@@ -90,7 +90,7 @@ class Plot:
     def _write_decoders(self) -> list[Result]:
         from recombine.benchmark.result import Result
         from recombine.leaderboard.decoder_table import table
-        from recombine.renderer.atomic import write_bytes
+        from recombine.renderer.core.atomic import write_bytes
 
         results = [Result.load(file) for file in self._files()]
         write_bytes(self.out, table(results).encode())
@@ -99,7 +99,7 @@ class Plot:
     def _draw(self) -> list[Result]:
         from recombine.benchmark.result import Result
         from recombine.leaderboard import plots
-        from recombine.renderer.errors import UsageError
+        from recombine.renderer.core.errors import UsageError
 
         results = [Result.load(file) for file in self._files()]
         if self.kind == "cells":
@@ -118,8 +118,8 @@ class Plot:
         from recombine.leaderboard.board import rank_board
         from recombine.leaderboard.entries import load_boards
         from recombine.leaderboard.plots_rows import rows
-        from recombine.renderer.atomic import write_bytes
-        from recombine.renderer.errors import UsageError
+        from recombine.renderer.core.atomic import write_bytes
+        from recombine.renderer.core.errors import UsageError
 
         boards = [rank_board(board) for board in load_boards(self._files())]
         if self.kind == "table":
@@ -135,7 +135,7 @@ class Plot:
         return [entry.result for ranked in boards for entry in ranked.board.entries]
 
     def _files(self) -> list[Path]:
-        from recombine.renderer.errors import UsageError
+        from recombine.renderer.core.errors import UsageError
 
         files = [
             file

@@ -14,7 +14,7 @@ from recombine.cli import say
 
 if TYPE_CHECKING:
     from recombine.leaderboard.season import Season
-    from recombine.renderer.reader import Dataset
+    from recombine.renderer.store.reader import Dataset
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Private:
     def _score(self) -> int:
         from recombine.leaderboard.entries import load_entry
         from recombine.leaderboard.season import Season, score_privately
-        from recombine.renderer.errors import UsageError
+        from recombine.renderer.core.errors import UsageError
 
         if self.result is None or not self.team:
             raise UsageError("private score: expected --team and --result, got less; give both")
@@ -138,8 +138,8 @@ class Private:
         return 5 if failed else 0
 
     def _dataset(self) -> Dataset:
-        from recombine.renderer.errors import UsageError
-        from recombine.renderer.reader import Dataset
+        from recombine.renderer.core.errors import UsageError
+        from recombine.renderer.store.reader import Dataset
 
         if self.data is None:
             raise UsageError(f"private {self.action}: expected --data, got none; give the dataset")

@@ -42,7 +42,7 @@ class Questions:
         from recombine.benchmark.harness import scored_indices
         from recombine.benchmark.predictions_questions import load_key, write_questions
         from recombine.cli.submissions import run_options
-        from recombine.renderer.reader import Dataset
+        from recombine.renderer.store.reader import Dataset
 
         dataset = Dataset(self.data)
         options = run_options(readout_labels=self.readout_labels, full=self.full)

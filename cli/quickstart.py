@@ -12,7 +12,7 @@ from recombine.cli import say
 
 if TYPE_CHECKING:
     from recombine.benchmark.result import Result
-    from recombine.renderer.reader import Dataset
+    from recombine.renderer.store.reader import Dataset
 
 # Replay continues from the autoencoder's trained stage, so it comes last and finds it cached.
 METHODS = ("supervised", "autoencoder", "autoencoder-replay")
@@ -69,9 +69,9 @@ class Quickstart:
         return 0
 
     def _render(self) -> Dataset:
-        from recombine.renderer.presets import load_preset
-        from recombine.renderer.reader import Dataset
-        from recombine.renderer.render import render_dataset
+        from recombine.renderer.presets.table import load_preset
+        from recombine.renderer.rendering.render import render_dataset
+        from recombine.renderer.store.reader import Dataset
 
         preset = load_preset("smoke", scale=self.scale)
         folder = self._folder("data")

@@ -12,8 +12,8 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.renderer.presets import Preset
-    from recombine.renderer.verify import Certificate
+    from recombine.renderer.certificate.verify import Certificate
+    from recombine.renderer.presets.table import Preset
 
 PresetName = Annotated[str, tyro.conf.Positional]
 
@@ -56,8 +56,8 @@ class Plan:
         import os
 
         from recombine.cli.estimate import show
-        from recombine.renderer.errors import UsageError
-        from recombine.renderer.estimate import estimate
+        from recombine.renderer.core.errors import UsageError
+        from recombine.renderer.rendering.estimate import estimate
 
         workers = self.workers or len(os.sched_getaffinity(0))
         if not 1 <= workers <= 1_000_000:
@@ -72,9 +72,9 @@ class Plan:
         return 0
 
     def _counts(self) -> int:
-        from recombine.renderer.planning import make_plan
-        from recombine.renderer.shift import drawn_total_variation, report
-        from recombine.renderer.splits import SPLITS
+        from recombine.renderer.planning.planner import make_plan
+        from recombine.renderer.splits.shift import drawn_total_variation, report
+        from recombine.renderer.splits.splits import SPLITS
 
         preset = chosen_preset(self.preset, self.scale, self.resolution, self.split, self.values)
         plan = make_plan(preset)
@@ -178,7 +178,7 @@ class Render:
         return 0
 
     def _check(self) -> None:
-        from recombine.renderer.errors import UsageError
+        from recombine.renderer.core.errors import UsageError
 
         for name in ("workers", "shard_size"):
             if not 1 <= getattr(self, name) <= 4096:
@@ -195,7 +195,7 @@ class Render:
             )
 
     def _whole(self, preset: Preset, progress: say.Progress) -> Certificate:
-        from recombine.renderer.render import local_engine, render_dataset
+        from recombine.renderer.rendering.render import local_engine, render_dataset
 
         render = partial(
             render_dataset,
@@ -209,15 +209,15 @@ class Render:
             return render()
         if not self.cluster:
             return render(engine=local_engine(self.workers, int(self.max_memory * 1e9)))
-        from recombine.renderer.cluster import cluster_engine
+        from recombine.renderer.rendering.cluster import cluster_engine
 
         memory = int(self.max_memory * 1e9)
         with cluster_engine(self.cluster, self.out, max_rss=memory) as engine:
             return render(engine=engine)
 
     def _part(self, preset: Preset, progress: say.Progress) -> int:
-        from recombine.renderer.render import local_engine
-        from recombine.renderer.render_part import Part, render_part
+        from recombine.renderer.rendering.render import local_engine
+        from recombine.renderer.rendering.render_part import Part, render_part
 
         outcome = render_part(
             preset,
@@ -261,19 +261,19 @@ def chosen_preset(
     season_key: Path | None = None,
 ) -> Preset:
     """Return the preset that the options of a command choose."""
-    from recombine.renderer.presets import load_preset, with_split
+    from recombine.renderer.presets.table import load_preset, with_split
 
     preset = load_preset(name, scale=scale, resolution=resolution, values=values, ooc_val=ooc_val)
     if split is not None:
-        from recombine.renderer.declare import load_split
+        from recombine.renderer.splits.declare import load_split
 
         preset = with_split(preset, load_split(split, preset.schema))
     return _keyed(preset, hidden_key, hidden, season_key)
 
 
 def _keyed(preset: Preset, hidden_key: Path | None, hidden: bool, season: Path | None) -> Preset:
-    from recombine.renderer import presets_parts as parts
-    from recombine.renderer.errors import UsageError
+    from recombine.renderer.core.errors import UsageError
+    from recombine.renderer.presets import keys as parts
 
     if hidden and not hidden_key:
         raise UsageError("--hidden: expected the secret too; got none. Add --hidden-key FILE.")

@@ -11,8 +11,8 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.renderer.rerender import Comparison
-    from recombine.renderer.scene import Rendered
+    from recombine.renderer.rendering.rerender import Comparison
+    from recombine.renderer.scenes.scene import Rendered
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Rerender:
 
     def run(self) -> int:
         """Draw, write and compare."""
-        from recombine.renderer.errors import UsageError
-        from recombine.renderer.rerender import compare, rerender
+        from recombine.renderer.core.errors import UsageError
+        from recombine.renderer.rendering.rerender import compare, rerender
 
         if not (self.check or self.out):
             raise UsageError("rerender: expected --check, --out FILE or both; got neither.")
@@ -71,7 +71,7 @@ def _write(drawn: Rendered, out: Path) -> None:
 
     from PIL import Image
 
-    from recombine.renderer.atomic import write_bytes
+    from recombine.renderer.core.atomic import write_bytes
 
     buffer = io.BytesIO()
     Image.fromarray(drawn.image).save(buffer, "PNG")
@@ -79,7 +79,7 @@ def _write(drawn: Rendered, out: Path) -> None:
 
 
 def _say(found: Comparison) -> None:
-    from recombine.renderer.rerender import TOLERANCE_DB
+    from recombine.renderer.rendering.rerender import TOLERANCE_DB
 
     asked = f"at least {TOLERANCE_DB:g} dB (another build)" if found.build else "equal bits"
     rows = [

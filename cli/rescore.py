@@ -46,7 +46,7 @@ class Rescore:
         """Score again, print, and write if asked to."""
         from recombine.benchmark.rescore import PredictionStore, rescore
         from recombine.benchmark.result import Result
-        from recombine.renderer.reader import Dataset
+        from recombine.renderer.store.reader import Dataset
 
         files = _files(self.results)
         folders = self.runs or (files[0].parent,)
@@ -75,7 +75,7 @@ class Rescore:
 
 
 def _files(path: Path) -> list[Path]:
-    from recombine.renderer.errors import UsageError
+    from recombine.renderer.core.errors import UsageError
 
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.result import Result
     from recombine.leaderboard.signing import Signer
-    from recombine.renderer.reader import Dataset
+    from recombine.renderer.store.reader import Dataset
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Review:
         return [result for one in found for result in one.results], save_rescored(found, out)
 
     def _datasets(self) -> list[Dataset]:
-        from recombine.renderer.reader import Dataset
+        from recombine.renderer.store.reader import Dataset
 
         return [Dataset(folder) for folder in self.data]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.harness import RunOptions
     from recombine.benchmark.isolation import AnySubmission
     from recombine.benchmark.result import Result
-    from recombine.renderer.reader import Dataset
+    from recombine.renderer.store.reader import Dataset
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Score:
     def run(self) -> int:
         """Score, save and print."""
         from recombine.cli.submissions import device_name, run_options, save_results, show
-        from recombine.renderer.reader import Dataset
+        from recombine.renderer.store.reader import Dataset
 
         dataset = Dataset(self.data)
         options = run_options(
@@ -97,7 +97,7 @@ class Score:
     def _given(self, dataset: Dataset, options: RunOptions) -> list[Result]:
         """Score predictions files, if that is what the submission is."""
         from recombine.cli.submissions import given_files, score_given
-        from recombine.renderer.errors import UsageError
+        from recombine.renderer.core.errors import UsageError
 
         files = given_files(self.submission)
         if not files:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.harness import RunOptions
     from recombine.benchmark.loading import Submission
     from recombine.benchmark.result import Result
-    from recombine.renderer.reader import Dataset
+    from recombine.renderer.store.reader import Dataset
 
 COLUMNS = ("method", "inference", "ID", "OOC", "gap", "GFLOP/image", "images seen", "seeds")
 
@@ -66,7 +66,7 @@ def seed_list(count: int) -> range:
     UsageError
         When the count is out of range.
     """
-    from recombine.renderer.errors import UsageError
+    from recombine.renderer.core.errors import UsageError
 
     if not 1 <= count <= 100:
         raise UsageError(f"--seeds: expected 1 to 100; got {count}. 5 make an unmarked entry.")
@@ -98,7 +98,7 @@ def training_sets(text: str, available: int) -> list[int | None]:
     >>> training_sets("4000,1000,all", 16000)
     [1000, 4000, None]
     """
-    from recombine.renderer.errors import UsageError
+    from recombine.renderer.core.errors import UsageError
 
     words = [word.strip() for word in text.split(",")]
     numbers = sorted({int(word) for word in words if word.isdecimal()})

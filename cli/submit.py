@@ -58,7 +58,7 @@ class Submit:
         """Write the bundle and print what to do with it."""
         from recombine.leaderboard.bundle import write_bundle
         from recombine.leaderboard.pull_request import request_text
-        from recombine.renderer.atomic import write_bytes
+        from recombine.renderer.core.atomic import write_bytes
 
         method = self._method()
         checked = self._checked()
@@ -77,7 +77,7 @@ class Submit:
         import pydantic
 
         from recombine.leaderboard.bundle import MethodFile
-        from recombine.renderer.errors import UsageError
+        from recombine.renderer.core.errors import UsageError
 
         names = ("authors", "licence", "code", "paper", "pretraining", "note")
         try:
@@ -93,7 +93,7 @@ class Submit:
         if not self.check:
             return "not run"
         from recombine.benchmark.isolation import check_isolated
-        from recombine.renderer.errors import InvalidInputError
+        from recombine.renderer.core.errors import InvalidInputError
 
         found = check_isolated(self.check)
         failed = [f"{one.name} ({one.why})" for one in found.checks if one.status == "fail"]
@@ -123,6 +123,6 @@ class Submit:
 
 def hashes(folder: Path) -> dict[str, Path]:
     """Return every predictions file below a folder by its SHA-256."""
-    from recombine.renderer.seal import file_sha256
+    from recombine.renderer.store.seal import file_sha256
 
     return {file_sha256(path): path for path in sorted(folder.rglob("*.safetensors"))}

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from recombine.benchmark.data import DatasetLike
     from recombine.benchmark.grid import GridEvent, Job
     from recombine.benchmark.result import Result
-    from recombine.renderer.errors import RecombineError
-    from recombine.renderer.reader import Dataset
+    from recombine.renderer.core.errors import RecombineError
+    from recombine.renderer.store.reader import Dataset
 
 
 _OF_SOME = {
@@ -100,8 +100,8 @@ class Train:
                 say.line(name)
             return 0
         from recombine.benchmark.grid import run_grid
-        from recombine.renderer.errors import RecombineError
-        from recombine.renderer.reader import Dataset
+        from recombine.renderer.core.errors import RecombineError
+        from recombine.renderer.store.reader import Dataset
 
         dataset = Dataset(self.data)
         dataset.check()
@@ -128,7 +128,7 @@ class Train:
         from recombine.baselines.device import device_of
         from recombine.benchmark.grid import Job
         from recombine.cli.submissions import run_options, seed_list, training_sets
-        from recombine.renderer.errors import UsageError
+        from recombine.renderer.core.errors import UsageError
 
         if not self.names:
             raise UsageError(
@@ -172,7 +172,7 @@ class Train:
 
     def _learner(self, name: str) -> Any:
         from recombine.baselines import lengthened, load_baseline
-        from recombine.renderer.errors import UsageError
+        from recombine.renderer.core.errors import UsageError
 
         learner = load_baseline(name, self.size, cache_dir=self.out / "runs" / "cache")
         learner = lengthened(learner, self.longer)
@@ -194,7 +194,7 @@ class Train:
         """Score every group whose runs have all ended well, and write its results and log."""
         from recombine.benchmark.score import score
         from recombine.cli.submissions import save_results
-        from recombine.renderer.atomic import write_bytes
+        from recombine.renderer.core.atomic import write_bytes
 
         results: list[Result] = []
         for group in groups:

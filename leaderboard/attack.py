@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from recombine.benchmark.isolation_bwrap import require_bwrap
 from recombine.leaderboard.attack_corpus import CORPUS, Attack
 from recombine.leaderboard.attack_world import World, make_world
-from recombine.renderer.errors import RecombineError, ResourceError, UsageError
+from recombine.renderer.core.errors import RecombineError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from recombine.benchmark.isolation import check_isolated, isolate
 from recombine.benchmark.isolation_limits import GIB, MIB, Limits
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

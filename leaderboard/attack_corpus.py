@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recombine.leaderboard.attack_world import World
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 Kind = Literal["predictions", "result", "data", "bundle", "proposal", "code"]
 

@@ -15,13 +15,13 @@ from recombine.benchmark.result import Result
 from recombine.benchmark.score import score
 from recombine.leaderboard.attack_world import World, resealed
 from recombine.leaderboard.entries import load_entry
-from recombine.renderer.hdf5 import open_checked
+from recombine.renderer.core.hdf5 import open_checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 
 def raw_predictions(change: Callable[[bytes], bytes]) -> Callable[[World, Path], None]:

@@ -12,8 +12,8 @@ from recombine.leaderboard.bundle import open_bundle, write_bundle
 from recombine.leaderboard.entries import load_entry
 from recombine.leaderboard.intake import new_bundles, rescore
 from recombine.leaderboard.verified import LEDGER, SELF_REPORTED, vouch
-from recombine.renderer.errors import IntegrityError
-from recombine.renderer.seal import file_sha256
+from recombine.renderer.core.errors import IntegrityError
+from recombine.renderer.store.seal import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable

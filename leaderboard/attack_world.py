@@ -16,8 +16,8 @@ from recombine.benchmark.protocol import MethodCard, SlotOutput
 from recombine.benchmark.result import Result
 from recombine.benchmark.score import score_submission
 from recombine.leaderboard.bundle import MethodFile, write_bundle
-from recombine.renderer.factors import Factor, Schema, Slot
-from recombine.renderer.seal import file_sha256
+from recombine.renderer.scenes.factors import Factor, Schema, Slot
+from recombine.renderer.store.seal import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int, UInt8
     from torch import Tensor
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 SIDE = 8
 VALUES = ("one", "two", "three", "four")

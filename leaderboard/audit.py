@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from recombine.leaderboard.season_rule import commitment, key_commitment, secret_split
 from recombine.leaderboard.season_terms import MAX_SCORINGS, season_plan
-from recombine.renderer.errors import InvalidInputError, RecombineError
+from recombine.renderer.core.errors import InvalidInputError, RecombineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

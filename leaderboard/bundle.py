@@ -22,9 +22,9 @@ from pydantic import Field, StringConstraints
 from recombine.benchmark.result import Result
 from recombine.benchmark.result_parts import Name, Sha256, Slug, Strict, Text
 from recombine.leaderboard.entries import load_entry
-from recombine.renderer.atomic import replacing, write_bytes
-from recombine.renderer.errors import IntegrityError, InvalidInputError
-from recombine.renderer.seal import file_sha256
+from recombine.renderer.core.atomic import replacing, write_bytes
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.store.seal import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

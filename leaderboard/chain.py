@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recombine.leaderboard.signing import verify_signature
-from recombine.renderer.atomic import write_bytes
-from recombine.renderer.errors import IntegrityError, InvalidInputError
-from recombine.renderer.locks import locked
+from recombine.renderer.core.atomic import write_bytes
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

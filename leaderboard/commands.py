@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from recombine.renderer.errors import UsageError
-from recombine.renderer.planning_blocks import thinned
-from recombine.renderer.presets import load_preset
+from recombine.renderer.core.errors import UsageError
+from recombine.renderer.planning.blocks import thinned
+from recombine.renderer.presets.table import load_preset
 
 if TYPE_CHECKING:
     from recombine.benchmark.result import Result
-    from recombine.renderer.presets import Preset
+    from recombine.renderer.presets.table import Preset
 
 SIZES = ("tiny", "cpu", "gpu")
 OURS = "recombine.baselines."

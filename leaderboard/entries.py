@@ -20,7 +20,7 @@ from recombine.benchmark.result import MAX_BYTES, Result
 from recombine.leaderboard.pictures import check_picture, find_picture
 from recombine.leaderboard.reuse import digest
 from recombine.leaderboard.verified import SELF_REPORTED, Tier, Tiers
-from recombine.renderer.errors import IntegrityError, InvalidInputError, RecombineError
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, RecombineError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from recombine.benchmark.result_parts import Score
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
     Numbers = Sequence[float] | None
 

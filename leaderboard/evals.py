@@ -13,7 +13,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from recombine.leaderboard.verified import SELF_REPORTED
-from recombine.renderer.atomic import write_bytes
+from recombine.renderer.core.atomic import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

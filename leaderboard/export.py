@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from recombine.leaderboard.board import rank_board
 from recombine.leaderboard.entries import load_boards
 from recombine.leaderboard.evals import write_records
-from recombine.renderer.atomic import write_bytes
+from recombine.renderer.core.atomic import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from recombine.renderer.atomic import replacing
-from recombine.renderer.errors import IntegrityError, InvalidInputError, ResourceError
-from recombine.renderer.seal import file_sha256
+from recombine.renderer.core.atomic import replacing
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, ResourceError
+from recombine.renderer.store.seal import file_sha256
 
 if TYPE_CHECKING:
     from email.message import Message

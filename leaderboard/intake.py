@@ -20,9 +20,9 @@ from recombine.benchmark.score import score
 from recombine.leaderboard.bundle import MAX_BYTES, PREDICTED, Bundle, open_bundle, read_manifest
 from recombine.leaderboard.entries import Entry, load_entry
 from recombine.leaderboard.fetch import FetchRules, Wanted, complete
-from recombine.renderer.atomic import write_bytes
-from recombine.renderer.errors import IntegrityError, InvalidInputError
-from recombine.renderer.seal import file_sha256
+from recombine.renderer.core.atomic import write_bytes
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.store.seal import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

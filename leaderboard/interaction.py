@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recombine.leaderboard import numbers
 from recombine.leaderboard.svg import figure, node, percent
-from recombine.renderer.errors import InvalidInputError
-from recombine.renderer.hdf5 import column, open_checked
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.hdf5 import column, open_checked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

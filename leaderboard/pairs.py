@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.result_parts import FactorScore, Score
     from recombine.leaderboard.board import RankedBoard, Row
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 DIGITS = 9
 """Significant digits of the factors' cells; the headline scores keep all of theirs."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recombine.benchmark.result_artifacts import MAX_PICTURE
-from recombine.renderer.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,8 +15,8 @@ import numpy as np
 from recombine.benchmark import stats
 from recombine.benchmark.curves import data_curves
 from recombine.leaderboard.numbers import DASH, TIMES, short
-from recombine.renderer.atomic import replacing
-from recombine.renderer.errors import InvalidInputError, ResourceError, UsageError
+from recombine.renderer.core.atomic import replacing
+from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

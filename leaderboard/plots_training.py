@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recombine.leaderboard.plots import COLOURS, literal, styled
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

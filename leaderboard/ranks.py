@@ -17,14 +17,14 @@ from scipy import special
 
 from recombine.benchmark import stats
 from recombine.leaderboard.numbers import DASH
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxtyping import Bool, Float
 
-    from recombine.renderer.arrays import Array
+    from recombine.renderer.core.types import Array
 
 MIN_SEEDS_TEST = 3
 MIN_SEEDS_UNMARKED = 5

@@ -26,22 +26,22 @@ from recombine.leaderboard.season_terms import (
     seeds_key,
 )
 from recombine.leaderboard.signing import Ed25519Signer
-from recombine.renderer.atomic import write_bytes, write_json
-from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
-from recombine.renderer.locks import locked
+from recombine.renderer.core.atomic import write_bytes, write_json
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
+from recombine.renderer.core.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recombine.benchmark.result import Result
     from recombine.leaderboard.signing import Signer
-    from recombine.renderer.plan import Plan
+    from recombine.renderer.planning.plan import Plan
 
 TEAM = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
 class SeasonData(Protocol):
-    """The part of ``recombine.renderer.reader.Dataset`` that a season looks at."""
+    """The part of ``recombine.renderer.store.reader.Dataset`` that a season looks at."""
 
     @property
     def root(self) -> str: ...  # noqa: D102

@@ -12,14 +12,14 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
-from recombine.renderer.declare import declare
-from recombine.renderer.errors import InvalidInputError
-from recombine.renderer.toml_lines import dump
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.splits.declare import declare
+from recombine.renderer.splits.toml_lines import dump
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recombine.renderer.factors import Schema
+    from recombine.renderer.scenes.factors import Schema
 
 KEY_BYTES = 32
 REQUIRED = {"coverage": 1, "marginal_tv": 0, "rank": "full", "connected": True}

@@ -14,15 +14,15 @@ from pydantic import Field
 
 from recombine.benchmark.result_parts import Name, Sha256, Strict
 from recombine.leaderboard.season_rule import commitment, derive, key_commitment, secret_split
-from recombine.renderer.declare import declare
-from recombine.renderer.errors import InvalidInputError
-from recombine.renderer.planning import make_plan
-from recombine.renderer.presets import load_preset, with_split
-from recombine.renderer.presets_parts import season as keyed
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.planning.planner import make_plan
+from recombine.renderer.presets.keys import season as keyed
+from recombine.renderer.presets.table import load_preset, with_split
+from recombine.renderer.splits.declare import declare
 
 if TYPE_CHECKING:
-    from recombine.renderer.plan import Plan
-    from recombine.renderer.presets import Preset
+    from recombine.renderer.planning.plan import Plan
+    from recombine.renderer.presets.table import Preset
 
 FORMAT: Literal["recombine.season/1"] = "recombine.season/1"
 MAX_SCORINGS = 10

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from recombine.renderer.errors import IntegrityError, ResourceError, UsageError
+from recombine.renderer.core.errors import IntegrityError, ResourceError, UsageError
 
 
 class Signer(Protocol):

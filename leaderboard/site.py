@@ -19,7 +19,7 @@ from recombine.leaderboard.pages import render_site, site_digest
 from recombine.leaderboard.pictures import find_picture
 from recombine.leaderboard.reuse import MARKER, Earlier
 from recombine.leaderboard.verified import Tiers
-from recombine.renderer.errors import ResourceError, UsageError
+from recombine.renderer.core.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

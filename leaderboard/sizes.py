@@ -12,7 +12,7 @@ from recombine.leaderboard import numbers
 from recombine.leaderboard.charts import Mark
 from recombine.leaderboard.curves import size_figure
 from recombine.leaderboard.numbers import DASH
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from recombine.leaderboard.chain import append, read_chain
-from recombine.renderer.atomic import write_bytes
-from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
+from recombine.renderer.core.atomic import write_bytes
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

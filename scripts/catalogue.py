@@ -12,8 +12,8 @@ from PIL import Image
 
 from recombine.renderer.blender.draw import render_scene
 from recombine.renderer.blender.worker import start_worker
-from recombine.renderer.library import ENVIRONMENTS, LIGHTS, MATERIALS, SHAPES
-from recombine.renderer.scene import ObjectSpec, RenderSettings, Scene
+from recombine.renderer.scenes.library import ENVIRONMENTS, LIGHTS, MATERIALS, SHAPES
+from recombine.renderer.scenes.scene import ObjectSpec, RenderSettings, Scene
 
 SAMPLES = 16
 LARGEST = 300_000  # bytes of a picture in the documentation

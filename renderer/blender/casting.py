@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.renderer.arrays import Array
 from recombine.renderer.blender.api import BVHTree, mathutils
 from recombine.renderer.blender.labels import Hits, project, rays
-from recombine.renderer.library import CAMERA
+from recombine.renderer.core.types import Array
+from recombine.renderer.scenes.library import CAMERA
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from recombine.renderer.scene import ObjectSpec
+    from recombine.renderer.scenes.scene import ObjectSpec
 
 
 def _rotation(yaw: float) -> Float[Array, "3 3"]:

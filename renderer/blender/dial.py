@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from recombine.renderer.blender.materials import material
+from recombine.renderer.blender.materials.table import material
 
 if TYPE_CHECKING:
-    from recombine.renderer.scene import Interaction
+    from recombine.renderer.scenes.scene import Interaction
 
 RAYS = ("diffuse", "glossy", "transmission", "volume_scatter", "shadow")
 MET_BY: dict[Interaction, tuple[str, ...]] = {

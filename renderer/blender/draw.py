@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.renderer.arrays import Array
 from recombine.renderer.blender import session
-from recombine.renderer.errors import InvalidInputError, ResourceError
-from recombine.renderer.library import ENVIRONMENTS, LIGHTS, MATERIALS, SHAPES
-from recombine.renderer.scene import Rendered
+from recombine.renderer.core.errors import InvalidInputError, ResourceError
+from recombine.renderer.core.types import Array
+from recombine.renderer.scenes.library import ENVIRONMENTS, LIGHTS, MATERIALS, SHAPES
+from recombine.renderer.scenes.scene import Rendered
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from recombine.renderer.blender.labels import Hits
     from recombine.renderer.blender.stage import Stage
-    from recombine.renderer.scene import RenderSettings, Scene
+    from recombine.renderer.scenes.scene import RenderSettings, Scene
 
 _passes: dict[str, Any] = {}
 
@@ -55,7 +55,8 @@ def _stage() -> Stage:
 @cache
 def _ground(environment: str, resolution: int) -> list[Hits]:
     """Return where the rays meet floor and backdrop: the same in every image."""
-    from recombine.renderer.blender import casting, coverings, setting
+    from recombine.renderer.blender import casting, setting
+    from recombine.renderer.blender.environments import coverings
 
     factor = coverings.shrink(resolution)
     meshes = [setting.floor_mesh(environment, factor)]
@@ -76,7 +77,7 @@ def _check(scene: Scene) -> None:
         if name not in names:
             raise InvalidInputError(
                 f"renderer: expected the {kind} to be one of {', '.join(names)}, got {name!r}; "
-                f"choose a name from recombine.renderer.library"
+                f"choose a name from recombine.renderer.scenes.library"
             )
 
 
@@ -149,7 +150,8 @@ def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:
     """
     before = time.process_time()
     radiance = render_radiance(scene, settings)
-    from recombine.renderer.blender import casting, labels, shapes, tonemap
+    from recombine.renderer.blender import casting, labels, tonemap
+    from recombine.renderer.blender.shapes import table as shapes
 
     size = settings.resolution
     things = [

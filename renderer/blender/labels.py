@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recombine.renderer.arrays import Array
-from recombine.renderer.library import CAMERA
+from recombine.renderer.core.types import Array
+from recombine.renderer.scenes.library import CAMERA
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float16, Int8, UInt8
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Labels:
-    """The annotations of one image, as in `recombine.renderer.scene.Rendered`."""
+    """The annotations of one image, as in `recombine.renderer.scenes.scene.Rendered`."""
 
     mask: UInt8[Array, "H W"]
     depth: Float16[Array, "H W"]

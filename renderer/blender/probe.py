@@ -6,7 +6,7 @@ import importlib
 from importlib.metadata import version
 
 from recombine.renderer.blender.draw import render_scene
-from recombine.renderer.scene import ObjectSpec, Rendered, RenderSettings, Scene
+from recombine.renderer.scenes.scene import ObjectSpec, Rendered, RenderSettings, Scene
 
 
 def versions() -> dict[str, str]:

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

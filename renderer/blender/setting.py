@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.renderer.assets import hdri
 from recombine.renderer.blender.api import bpy
-from recombine.renderer.blender.backdrops import BACKDROPS, PAINTED
-from recombine.renderer.blender.coverings import covering, image, photograph
-from recombine.renderer.blender.environments import ENVIRONMENTS
-from recombine.renderer.blender.floors import FLOORS
-from recombine.renderer.blender.lights import RIGS, Lamp
-from recombine.renderer.blender.skies import SKIES, dome
-from recombine.renderer.blender.surfaces import Piece
+from recombine.renderer.blender.environments.backdrops import BACKDROPS, PAINTED
+from recombine.renderer.blender.environments.coverings import covering, image, photograph
+from recombine.renderer.blender.environments.floors import FLOORS
+from recombine.renderer.blender.environments.lights import RIGS, Lamp
+from recombine.renderer.blender.environments.skies import SKIES, dome
+from recombine.renderer.blender.environments.surfaces import Piece
+from recombine.renderer.blender.environments.table import ENVIRONMENTS
+from recombine.renderer.planning.assets import hdri
 
 if TYPE_CHECKING:
-    from recombine.renderer.blender.skies import Panorama
+    from recombine.renderer.blender.environments.skies import Panorama
 
 OWN = "own"  # the light that an environment brings along
 LAMPS = 2  # a rig has at most so many

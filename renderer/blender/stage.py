@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.renderer.blender import coverings, dial, setting, shapes
+from recombine.renderer.blender import dial, setting
 from recombine.renderer.blender.api import bproc, bpy, mathutils
+from recombine.renderer.blender.environments import coverings
 from recombine.renderer.blender.labels import camera_axes
-from recombine.renderer.blender.materials import hue_colour
-from recombine.renderer.library import CAMERA
+from recombine.renderer.blender.materials.table import hue_colour
+from recombine.renderer.blender.shapes import table as shapes
+from recombine.renderer.scenes.library import CAMERA
 
 if TYPE_CHECKING:
-    from recombine.renderer.blender.lights import Lamp
-    from recombine.renderer.scene import Interaction, ObjectSpec, RenderSettings, Scene
+    from recombine.renderer.blender.environments.lights import Lamp
+    from recombine.renderer.scenes.scene import Interaction, ObjectSpec, RenderSettings, Scene
 
 
 def _place_camera() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recombine.renderer.arrays import Array
+from recombine.renderer.core.types import Array
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8

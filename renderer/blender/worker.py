@@ -11,7 +11,7 @@ from recombine.renderer.blender import session
 from recombine.renderer.blender.draw import render_scene
 
 if TYPE_CHECKING:
-    from recombine.renderer.scene import Rendered, RenderSettings, Scene
+    from recombine.renderer.scenes.scene import Rendered, RenderSettings, Scene
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

@@ -18,7 +18,7 @@ from recombine.baselines.slots import layout_of
 from recombine.benchmark.hub_vision import ready_torchvision
 from recombine.benchmark.identity import settings_of
 from recombine.benchmark.protocol import TrainBudget
-from recombine.renderer.errors import ResourceError, UsageError
+from recombine.renderer.core.errors import ResourceError, UsageError
 from tests.baselines.drawn_fixture import DrawnData, ListLog
 
 if importlib.util.find_spec("timm") is None:

@@ -32,7 +32,7 @@ from recombine.baselines.tangent import bend, directions, tangents
 from recombine.benchmark.data import TrainData
 from recombine.benchmark.flops import count_flops
 from recombine.benchmark.protocol import SplitSpec, TrainBudget
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog
 from tests.baselines.test_slots import LAYOUT, TWO_OBJECTS
 from tests.benchmark.fakes import ID, FakeDataset

@@ -10,7 +10,7 @@ from recombine.baselines import device, load_baseline
 from recombine.baselines.device import OnDevice, compiled, device_of, generator_of, placed
 from recombine.baselines.loop import Schedule
 from recombine.benchmark.protocol import TrainBudget
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 from tests.baselines.drawn_fixture import DrawnData, ListLog
 
 Data = tuple[DrawnData, DrawnData]

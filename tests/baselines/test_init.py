@@ -11,7 +11,7 @@ import recombine.baselines
 from recombine.baselines import BASELINES, lengthened, load_baseline
 from recombine.benchmark.identity import flat, settings_of
 from recombine.benchmark.protocol import Learner
-from recombine.renderer.errors import UsageError
+from recombine.renderer.core.errors import UsageError
 
 
 @pytest.mark.parametrize("name", sorted(BASELINES))

@@ -16,7 +16,7 @@ from recombine.baselines.slots import (
     standard,
 )
 from recombine.benchmark.protocol import SplitSpec
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS
 
 LAYOUT = layout_of(SplitSpec((32, 32), 2, FACTORS))

@@ -11,7 +11,7 @@ from recombine.baselines.loop import Schedule, endless, train
 from recombine.baselines.stopping import EarlyStop
 from recombine.benchmark.data import Batch, TrainData
 from recombine.benchmark.protocol import TrainBudget
-from recombine.renderer.errors import UsageError
+from recombine.renderer.core.errors import UsageError
 from tests.baselines.drawn_fixture import DrawnData, ListLog, drawn
 
 

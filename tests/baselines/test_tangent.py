@@ -12,7 +12,7 @@ import torch
 from recombine.baselines import load_baseline
 from recombine.baselines.tangent import with_tangents
 from recombine.benchmark.protocol import TrainBudget
-from recombine.renderer.errors import InvalidInputError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, UsageError
 from tests.baselines.drawn_fixture import DrawnData, ListLog, drawn
 
 

@@ -15,7 +15,7 @@ from recombine.baselines.simclr import contrast
 from recombine.baselines.unlabelled import Trunk, VectorEncoder, altered
 from recombine.baselines.vicreg import vicreg_loss
 from recombine.benchmark.protocol import SplitSpec
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS, DrawnData
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from recombine.benchmark.protocol import MethodCard, SlotOutput
-from recombine.renderer.errors import IntegrityError
-from recombine.renderer.factors import Factor, Schema, Slot
+from recombine.renderer.core.errors import IntegrityError
+from recombine.renderer.scenes.factors import Factor, Schema, Slot
 
 SCHEMA = Schema(
     (

@@ -11,7 +11,7 @@ from fakes import FakeDataset
 
 from recombine.benchmark.isolation_bwrap import require_bwrap
 from recombine.benchmark.isolation_limits import GIB, MIB, Limits
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 
 # In folders of their own: all code of a submission's folder belongs to it, and must not change.
 ATTACKS = Path(__file__).parent / "planted" / "attacks.py"

@@ -11,7 +11,7 @@ from torch import nn
 from recombine.benchmark import answering
 from recombine.benchmark.answering import ask
 from recombine.benchmark.protocol import SlotOutput
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 CPU = torch.device("cpu")
 

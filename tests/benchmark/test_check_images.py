@@ -8,7 +8,7 @@ import pytest
 from recombine.benchmark.check_images import ID_CELLS, SCHEMA, BuiltinImages
 from recombine.benchmark.data import TrainData, split_spec
 from recombine.benchmark.score import score
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 
 def test_they_are_the_same_every_time():

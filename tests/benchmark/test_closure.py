@@ -15,9 +15,9 @@ from recombine.benchmark.harness import RunOptions
 from recombine.benchmark.protocol import MethodCard, SlotOutput
 from recombine.benchmark.score import score_submission
 from recombine.benchmark.tables import correct_images, split_of
-from recombine.renderer.presets import load_preset
-from recombine.renderer.reader import Dataset
-from recombine.renderer.verify import verify
+from recombine.renderer.certificate.verify import verify
+from recombine.renderer.presets.table import load_preset
+from recombine.renderer.store.reader import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 
 WORDS = ("left-of", "right-of", "in-front-of", "behind")

@@ -6,7 +6,7 @@ from factories import make_result
 
 from recombine.benchmark import stats
 from recombine.benchmark.compare import compare, gap_difference
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 COUNTS = np.full((5, 8), 24)
 

@@ -6,7 +6,7 @@ from factories import make_result
 
 from recombine.benchmark import stats
 from recombine.benchmark.curves import budget_area, data_curves
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 
 def at(n_train, share, entry="autoencoder", seeds=4, seed=0, **over):

@@ -6,7 +6,7 @@ import torch
 from fakes import SCHEMA, FakeDataset
 
 from recombine.benchmark.data import FIELDS_OF_TRACK, TrainData, split_spec, to_images
-from recombine.renderer.errors import InvalidInputError, ResourceError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 
 
 @pytest.fixture(scope="module")

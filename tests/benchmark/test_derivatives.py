@@ -9,7 +9,7 @@ import torch
 from toy_decoders import DIM, PIXELS, SLOTS, additive, bilinear, points, softmax, weights
 
 from recombine.benchmark import derivatives as d
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 
 @pytest.mark.parametrize("decode", [additive, bilinear, softmax])

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from recombine.benchmark.flops import FlopCounter, count_flops
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 
 
 def attention_layer_flops(batch, tokens, width, hidden):

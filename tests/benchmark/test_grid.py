@@ -12,7 +12,7 @@ from fakes import FakeDataset, Pixels, Trained
 
 from recombine.benchmark.grid import Job, run_grid
 from recombine.benchmark.harness import RunOptions
-from recombine.renderer.errors import InvalidInputError, ResourceError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 
 QUICK = RunOptions(steps=(0, 1), readout_labels=20)
 

@@ -18,7 +18,7 @@ from recombine.benchmark.harness import (
 )
 from recombine.benchmark.predictions import read_predictions
 from recombine.benchmark.protocol import MethodCard, TrainBudget
-from recombine.renderer.errors import InvalidInputError, ResourceError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 
 QUICK = RunOptions(steps=(0, 2), batch_size=32, readout_labels=50)
 

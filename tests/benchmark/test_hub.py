@@ -9,7 +9,7 @@ import torch
 
 from recombine.benchmark import hub
 from recombine.benchmark.hub import HubName, load_backbone, parse_hub
-from recombine.renderer.errors import (
+from recombine.renderer.core.errors import (
     IntegrityError,
     InvalidInputError,
     ResourceError,

@@ -16,7 +16,7 @@ from recombine.benchmark.hub_method import hub_method, tokens_of
 from recombine.benchmark.loading import load_learner
 from recombine.benchmark.protocol import Encoder, Learner, TrainBudget
 from recombine.benchmark.score import score_submission
-from recombine.renderer.errors import InvalidInputError, ResourceError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError
 
 TINY = "timm:test_resnet?weights=random&size=32"
 

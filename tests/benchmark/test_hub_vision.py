@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from recombine.benchmark import hub_vision
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 
 FAKE = """
 import torch

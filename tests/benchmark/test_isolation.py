@@ -18,7 +18,7 @@ from recombine.benchmark.loading import card_of
 from recombine.benchmark.predictions import read_predictions
 from recombine.benchmark.protocol import MethodCard, TrainBudget
 from recombine.benchmark.score import score_submission
-from recombine.renderer.errors import InvalidInputError, ResourceError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 
 QUICK = RunOptions(steps=(0, 2), batch_size=32, readout_labels=50)
 

@@ -20,7 +20,7 @@ from recombine.benchmark.harness_trust import ORDER_FILE
 from recombine.benchmark.isolation import isolate
 from recombine.benchmark.isolation_limits import MIB
 from recombine.benchmark.isolation_process import descendants
-from recombine.renderer.errors import RecombineError
+from recombine.renderer.core.errors import RecombineError
 
 QUICK = RunOptions(batch_size=32, readout_labels=20)
 

@@ -8,7 +8,7 @@ import pytest
 from shut_in import need_bwrap
 
 from recombine.benchmark import isolation_bwrap as bwrap
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 
 
 @pytest.fixture

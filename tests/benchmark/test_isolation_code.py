@@ -8,7 +8,7 @@ import pytest
 
 from recombine.benchmark import isolation_code
 from recombine.benchmark.isolation_code import Located, locate, stage
-from recombine.renderer.errors import InvalidInputError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, UsageError
 
 BOMB = "raise SystemExit('it ran')\n"
 

@@ -15,7 +15,7 @@ from recombine.benchmark.isolation_data import (
     write_pixels,
     write_served,
 )
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from recombine.benchmark.isolation_limits import GIB, MIB, Limits
-from recombine.renderer.errors import UsageError
+from recombine.renderer.core.errors import UsageError
 
 ASK = """
 import resource

@@ -22,7 +22,7 @@ from recombine.benchmark.isolation_refusals import (
     refuse_network,
 )
 from recombine.benchmark.isolation_report import Failure, parse, printable
-from recombine.renderer.errors import InvalidInputError, RecombineError, ResourceError
+from recombine.renderer.core.errors import InvalidInputError, RecombineError, ResourceError
 
 
 def ended(code=3, output="", stopped=None, detail=""):

@@ -7,7 +7,7 @@ from fakes import Pixels, Trained
 
 from recombine.benchmark.loading import card_of, check_submission, load_learner
 from recombine.benchmark.protocol import MethodCard
-from recombine.renderer.errors import InvalidInputError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, UsageError
 
 SUBMISSION = """
 from dataclasses import dataclass

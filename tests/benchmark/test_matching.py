@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 
 from recombine.benchmark import matching as m
 from recombine.benchmark.matching_floors import another_image, matching_floor
-from recombine.renderer.errors import InvalidInputError
-from recombine.renderer.factors import Factor
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.scenes.factors import Factor
 
 COLOUR = Factor("colour", "categorical", values=("a", "b", "c"))
 SIZE = Factor("scale", "continuous", low=0.0, high=1.0)

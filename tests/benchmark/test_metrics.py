@@ -9,8 +9,8 @@ from hypothesis.extra import numpy as hnp
 
 from recombine.benchmark import metrics
 from recombine.benchmark.stats import linearise
-from recombine.renderer.errors import InvalidInputError
-from recombine.renderer.factors import Factor
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.scenes.factors import Factor
 
 SHAPE = Factor("shape", "categorical", values=("a", "b", "c", "d"))
 WIDTH = Factor("x", "continuous", low=-1.0, high=3.0, unit="m")

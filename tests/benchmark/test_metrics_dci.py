@@ -10,7 +10,7 @@ from scipy.stats import entropy
 from sklearn.linear_model import LassoCV
 
 from recombine.benchmark import metrics_dci as m
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 CODES = known_codes()
 # Disentanglement, completeness (forest; None: gated), informativeness.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recombine.benchmark import metrics_detection as det
 from recombine.benchmark.matching_floors import another_image
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 
 def scene(seed, images=6, objects=3, slots=4, noise=0.3, spoilt=0.3):

@@ -14,7 +14,7 @@ from recombine.benchmark.isolation import isolate
 from recombine.benchmark.metrics_examine import examine
 from recombine.benchmark.predictions import read_predictions
 from recombine.benchmark.score import score
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 CPU = torch.device("cpu")
 CODE = """

@@ -10,7 +10,7 @@ from toy_world import draw, world
 from recombine.benchmark import metrics_fidelity as m
 from recombine.benchmark import recombination
 from recombine.benchmark.metrics_cycles import decoder_fidelity
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 ROLES = np.array([1, 0])
 

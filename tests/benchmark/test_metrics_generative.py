@@ -8,7 +8,7 @@ from toy_decoders import DIM, SLOTS, additive, bilinear, disjoint, points, softm
 from recombine.benchmark import metrics_contrast as contrast
 from recombine.benchmark import metrics_generative as m
 from recombine.benchmark import metrics_ima as ima
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 
 def test_an_additive_decoder_has_no_cross_slot_mass_at_all():

@@ -9,7 +9,7 @@ from known_codes import halves, known_codes
 
 from recombine.benchmark import metrics_identifiability as ident
 from recombine.benchmark.metrics_identifiability import Codes
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 CODES = known_codes()
 

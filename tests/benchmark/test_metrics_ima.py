@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recombine.benchmark import metrics_ima as m
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 GROUPS = np.array([0, 0, 0, 1, 1, 1])
 seeds = st.integers(0, 10_000)

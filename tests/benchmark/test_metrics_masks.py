@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import adjusted_rand_score
 
 from recombine.benchmark import metrics_masks as masks
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 SIZE, DISCS, IMAGES = 64, 4, 200
 Y, X = np.mgrid[:SIZE, :SIZE]

@@ -11,7 +11,7 @@ from known_codes import FACTORS, known_codes, rotation
 
 from recombine.benchmark import metrics_mcc as m
 from recombine.benchmark.metrics_identifiability import LINEAR_R2, Codes
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 CODES = known_codes()
 # Pearson and Spearman. A rotation's numbers depend on the rotation.

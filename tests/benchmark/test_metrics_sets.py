@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recombine.benchmark import metrics_sets as sets
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 # R2 of a prediction without any information after the best pairing, by objects and factors.
 FLOORS = {

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from recombine.benchmark import metrics_slots as slots
 from recombine.benchmark.metrics_slots import SlotCodes
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 K, M = 3, 2
 VARIANCE = tuple(np.full(M, 1 / 3) for _ in range(K))

@@ -17,7 +17,7 @@ from recombine.benchmark.predictions import (
     read_predictions,
     write_predictions,
 )
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 
 def make_facts(**over):

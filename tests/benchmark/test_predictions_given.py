@@ -21,7 +21,7 @@ from recombine.benchmark.predictions_given import is_given, read_given
 from recombine.benchmark.predictions_questions import load_key, write_questions
 from recombine.benchmark.score import score, score_submission
 from recombine.benchmark.tensorfile import TensorFileError
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 OPTIONS = RunOptions(readout_labels=40)
 

@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from recombine.benchmark.harness import RunOptions, scored_indices
 from recombine.benchmark.predictions_questions import image_ids, load_key, write_questions
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from fakes import SCHEMA
 
 from recombine.benchmark.readout import Representation, fit_readout, match_slots
-from recombine.renderer.factors import Factor, Schema, Slot
+from recombine.renderer.scenes.factors import Factor, Schema, Slot
 
 
 def world(n, seed, *, slots=2, noise=0.05, order=(0, 1), drift=0.0):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from toy_world import BLOCKS, VALUES, world
 
 from recombine.benchmark import recombination as m
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 
 def test_donors_are_twins_in_combination():

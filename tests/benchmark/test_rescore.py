@@ -13,7 +13,7 @@ from recombine.benchmark.harness import RunOptions
 from recombine.benchmark.rescore import PredictionStore, differences, rescore
 from recombine.benchmark.result import Result
 from recombine.benchmark.score import score_submission
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 QUICK = RunOptions(steps=(0, 4), batch_size=32)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from recombine.benchmark.result import Result, write_schema
-from recombine.renderer.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 
 
 @pytest.fixture

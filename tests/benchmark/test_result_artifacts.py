@@ -4,7 +4,7 @@ import pytest
 from factories import make_result
 
 from recombine.benchmark.result import Result
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 PREDICTION = {"seed": 0, "file": "seed-0.safetensors", "sha256": "0" * 64, "bytes": 9}
 READING = {"factor": "object.shape", "true": "star", "read": "pawn", "probability": 0.9}

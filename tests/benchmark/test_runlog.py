@@ -6,7 +6,7 @@ import pytest
 
 from recombine.benchmark.protocol import TrainBudget
 from recombine.benchmark.runlog import FileRunLog, drop_states, states_folder
-from recombine.renderer.errors import UsageError
+from recombine.renderer.core.errors import UsageError
 
 
 def events(path):

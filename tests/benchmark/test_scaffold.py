@@ -11,7 +11,7 @@ from recombine.benchmark.harness import RunOptions
 from recombine.benchmark.isolation import check_isolated, isolate
 from recombine.benchmark.scaffold import CLASSES, write_scaffold
 from recombine.benchmark.score import score_submission
-from recombine.renderer.errors import UsageError
+from recombine.renderer.core.errors import UsageError
 
 
 @pytest.mark.parametrize("kind", CLASSES)

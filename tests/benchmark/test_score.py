@@ -12,7 +12,7 @@ from recombine.benchmark.result import Result
 from recombine.benchmark.score import options_of, score, score_submission
 from recombine.benchmark.stats import paired_difference
 from recombine.benchmark.tables import shares
-from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 
 QUICK = RunOptions(steps=(0, 1, 4), batch_size=32)
 

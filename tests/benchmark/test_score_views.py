@@ -21,9 +21,9 @@ from recombine.benchmark.score_views import (
     readable_steps,
     view_of,
 )
-from recombine.renderer.errors import InvalidInputError
-from recombine.renderer.factors import Factor, Slot
-from recombine.renderer.presets import load_preset
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.presets.table import load_preset
+from recombine.renderer.scenes.factors import Factor, Slot
 
 OPTIONS = RunOptions(readout_labels=60)
 LIGHT = (Factor("azimuth", "periodic"),)

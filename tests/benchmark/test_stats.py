@@ -12,7 +12,7 @@ from scipy import special
 from simulate import SETTINGS, TRUTH, draw, draw_counts
 
 from recombine.benchmark import stats
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 matrices = hnp.arrays(
     np.float64,

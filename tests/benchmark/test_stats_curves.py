@@ -10,7 +10,7 @@ from simulate import draw
 
 from recombine.benchmark import stats
 from recombine.benchmark.stats_curves import area, area_weights, budget_weights, reach
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 SIZES = (100, 300, 1000, 3000)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recombine.benchmark.stats_selection import expected_best, selection
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 
 def equal_configurations(rng, configs=20, seeds=3, cells=20):

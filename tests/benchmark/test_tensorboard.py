@@ -11,7 +11,7 @@ import pytest
 
 from recombine.benchmark.runlog import FileRunLog
 from recombine.benchmark.tensorboard import TensorBoard
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 
 
 def _read(folder: Path) -> dict[str, list[tuple[int, float]]]:

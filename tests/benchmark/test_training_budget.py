@@ -9,7 +9,7 @@ from fakes import FakeDataset, Pixels
 from recombine.benchmark.harness import RunOptions
 from recombine.benchmark.protocol import MethodCard, TrainBudget
 from recombine.benchmark.score import score_submission
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 
 IMAGES, BATCH = 160, 32
 STEP = 2 * BATCH * 2 * 192 * 8  # forward, and the gradient into the weights

@@ -8,7 +8,7 @@ import pytest
 
 from recombine.benchmark.runlog import FileRunLog
 from recombine.benchmark.training_curves import Curve, Tail, logs, read_curves
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 
 def _log(path: Path, *values: float) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from recombine.cli.board import Board, server
 from recombine.cli.main import main
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 
 TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS / name) for name in ("leaderboard", "benchmark")]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recombine.cli.main import main
-from recombine.renderer.verify import verify
+from recombine.renderer.certificate.verify import verify
 from tests.renderer.drawn_fixture import drawn_dataset
 
 

@@ -11,8 +11,8 @@ import pytest
 from recombine.benchmark import isolation_bwrap
 from recombine.benchmark.isolation_bwrap import require_bwrap
 from recombine.cli.main import main
-from recombine.renderer.errors import ResourceError
-from recombine.renderer.verify import verify
+from recombine.renderer.certificate.verify import verify
+from recombine.renderer.core.errors import ResourceError
 from tests.renderer.drawn_fixture import drawn_dataset
 
 BROKEN = """

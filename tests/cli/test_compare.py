@@ -11,8 +11,8 @@ from recombine.benchmark.harness import RunOptions
 from recombine.benchmark.result import Result
 from recombine.benchmark.score import score_submission
 from recombine.cli.main import main
-from recombine.renderer.reader import Dataset
-from recombine.renderer.verify import verify
+from recombine.renderer.certificate.verify import verify
+from recombine.renderer.store.reader import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 
 METHOD = """

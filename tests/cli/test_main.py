@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recombine.cli.main import COMMANDS, main
-from recombine.renderer.verify import verify
+from recombine.renderer.certificate.verify import verify
 from tests.renderer.drawn_fixture import drawn_dataset
 
 HEAVY = ("torch", "bpy", "blenderproc", "sklearn", "scipy", "pydantic", "jinja2", "h5py")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from recombine.cli.main import main
-from recombine.renderer.presets import load_preset
-from recombine.renderer.render import render_dataset
+from recombine.renderer.presets.table import load_preset
+from recombine.renderer.rendering.render import render_dataset
 from tests.renderer.drawn_fixture import DRAWN
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from recombine.cli.main import main
 from recombine.cli.render import chosen_preset
-from recombine.renderer.errors import UsageError
+from recombine.renderer.core.errors import UsageError
 
 
 def test_options_choose_values_parts_and_a_commitment(tmp_path: Path) -> None:

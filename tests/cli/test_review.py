@@ -11,7 +11,7 @@ from recombine.benchmark.result import Result
 from recombine.cli.main import main
 from recombine.leaderboard.bundle import write_bundle
 from recombine.leaderboard.verified import read_tiers
-from recombine.renderer import reader
+from recombine.renderer.store import reader
 
 TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS / name) for name in ("leaderboard", "benchmark")]

@@ -17,7 +17,7 @@ from recombine.benchmark.isolation_bwrap import require_bwrap
 from recombine.benchmark.result import Result
 from recombine.cli.doctor import _isolation
 from recombine.cli.main import main
-from recombine.renderer.verify import verify
+from recombine.renderer.certificate.verify import verify
 from tests.renderer.drawn_fixture import drawn_dataset
 
 

@@ -11,7 +11,7 @@ import pytest
 from recombine.cli.main import main
 from recombine.cli.render import Render
 from recombine.cli.slurm import Slurm
-from recombine.renderer.presets import load_preset
+from recombine.renderer.presets.table import load_preset
 from tests.renderer.drawn_fixture import drawn_dataset
 
 

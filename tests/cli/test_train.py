@@ -14,11 +14,11 @@ from recombine.baselines import BASELINES
 from recombine.benchmark.result import Result
 from recombine.cli.main import main
 from recombine.cli.submissions import training_sets
-from recombine.renderer.errors import UsageError
-from recombine.renderer.reader import Dataset
-from recombine.renderer.scene import RenderSettings, Scene
-from recombine.renderer.tangents_run import render_tangents
-from recombine.renderer.verify import verify
+from recombine.renderer.certificate.verify import verify
+from recombine.renderer.core.errors import UsageError
+from recombine.renderer.measure.tangents import render_tangents
+from recombine.renderer.scenes.scene import RenderSettings, Scene
+from recombine.renderer.store.reader import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 
 

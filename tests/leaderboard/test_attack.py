@@ -11,7 +11,7 @@ from recombine.leaderboard.attack import run_attacks
 from recombine.leaderboard.attack_corpus import CORPUS, Attack
 from recombine.leaderboard.attack_world import DrawnData, make_world
 from recombine.leaderboard.bundle import open_bundle
-from recombine.renderer.errors import InvalidInputError, ResourceError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 
 FILES = ("predictions", "result", "data", "bundle", "proposal")
 

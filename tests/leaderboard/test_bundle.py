@@ -19,7 +19,7 @@ from recombine.benchmark.harness import RunOptions
 from recombine.benchmark.score import score_submission
 from recombine.leaderboard import bundle as module
 from recombine.leaderboard.bundle import MethodFile, open_bundle, write_bundle
-from recombine.renderer.errors import IntegrityError, InvalidInputError, RecombineError
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, RecombineError
 
 REFUSED = (IntegrityError, InvalidInputError)
 

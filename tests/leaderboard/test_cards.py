@@ -6,7 +6,7 @@ import pytest
 from sample_board import PNG, write_card
 
 from recombine.leaderboard.cards import load_card
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 
 def test_a_card_carries_certificate_and_sheet(tmp_path):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from recombine.leaderboard import chain
 from recombine.leaderboard.chain import append, head_of, read_chain
-from recombine.renderer.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 
 
 class Marker:

@@ -10,9 +10,9 @@ from sample_board import sample
 
 from recombine.cli.render import Render
 from recombine.leaderboard.commands import Place, reproduce, scale, verify
-from recombine.renderer.planning import make_plan
-from recombine.renderer.presets import load_preset
-from recombine.renderer.splits import SPLITS
+from recombine.renderer.planning.planner import make_plan
+from recombine.renderer.presets.table import load_preset
+from recombine.renderer.splits.splits import SPLITS
 
 RESULT = sample(0)
 

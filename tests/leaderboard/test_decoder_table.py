@@ -6,7 +6,7 @@ import pytest
 from factories import make_result
 
 from recombine.leaderboard.decoder_table import COLUMNS, table
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 
 def measure(value, chance=None):

@@ -17,7 +17,7 @@ from recombine.leaderboard.entries import (
     load_boards,
     load_entry,
 )
-from recombine.renderer.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 
 
 def resealed(result, change):

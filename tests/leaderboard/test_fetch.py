@@ -11,7 +11,7 @@ import pytest
 
 from recombine.leaderboard import fetch as module
 from recombine.leaderboard.fetch import FetchRules, Wanted, complete, fetch
-from recombine.renderer.errors import IntegrityError, InvalidInputError, ResourceError
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, ResourceError
 
 CONTENT = bytes(range(256)) * 2000
 WANTED = {"size": len(CONTENT), "sha256": hashlib.sha256(CONTENT).hexdigest()}

@@ -15,7 +15,7 @@ from recombine.leaderboard.bundle import open_bundle
 from recombine.leaderboard.diff import diff
 from recombine.leaderboard.intake import new_bundles, rescore, save_rescored
 from recombine.leaderboard.site import build_site
-from recombine.renderer.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 
 NAME = ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
 
@@ -192,7 +192,7 @@ def test_predictions_with_missing_images_are_refused(scored, tmp_path):
         target = short / source.name
         target.parent.mkdir(exist_ok=True)
         write_predictions(target, type(read)(read.facts, read.image_index[:-1], slots))
-        from recombine.renderer.seal import file_sha256
+        from recombine.renderer.store.seal import file_sha256
 
         listed |= {"sha256": file_sha256(target), "bytes": target.stat().st_size}
     fields = {k: v for k, v in plain.items() if k not in ("schema_version", "result_id")}

@@ -9,7 +9,7 @@ from sample_board import PNG, write_card
 
 from recombine.leaderboard.cards import load_card
 from recombine.leaderboard.interaction import histogram, load_interaction
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 GROUP = {"scenes": 8, "relative": [1e-3, 0.0], "relative_se": [1e-4, 0.0]}
 GROUP |= {"verdict": ["measured", "zero"], "energy": [1.0, 1e-3, 0.0]}

@@ -13,7 +13,7 @@ from recombine.benchmark.worst import png
 from recombine.leaderboard.entries import load_entry
 from recombine.leaderboard.pictures import decoded, find_picture, gallery
 from recombine.leaderboard.site import build_site
-from recombine.renderer.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 
 
 def pixels(uri):

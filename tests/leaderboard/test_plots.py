@@ -9,7 +9,7 @@ from PIL import Image
 from sample_board import sample
 
 from recombine.leaderboard import plots
-from recombine.renderer.errors import InvalidInputError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, UsageError
 
 pytest.importorskip("matplotlib")
 

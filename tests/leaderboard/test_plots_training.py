@@ -6,7 +6,7 @@ import pytest
 
 from recombine.benchmark.training_curves import Curve
 from recombine.leaderboard.plots_training import training
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 pytest.importorskip("matplotlib")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recombine.benchmark import stats
 from recombine.leaderboard.numbers import DASH
 from recombine.leaderboard.ranks import Comparisons, RankSet, _holm, compare_all, rank_sets
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 
 def ranks(scores):

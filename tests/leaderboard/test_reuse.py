@@ -12,7 +12,7 @@ from sample_board import sample, write_results
 from recombine.leaderboard import entries, pages, reuse
 from recombine.leaderboard.reuse import MARKER, Earlier, digest, marker_text
 from recombine.leaderboard.site import build_site
-from recombine.renderer.errors import IntegrityError
+from recombine.renderer.core.errors import IntegrityError
 
 
 @pytest.fixture

@@ -25,12 +25,12 @@ from recombine.leaderboard.season import (
 )
 from recombine.leaderboard.season_rule import commitment, derive, key_commitment, secret_split
 from recombine.leaderboard.season_terms import Recipe, season_plan, seeds_key
-from recombine.renderer.declare import declare, load_split
-from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
-from recombine.renderer.plan import Plan
-from recombine.renderer.planning import make_plan
-from recombine.renderer.presets import with_split
-from recombine.renderer.presets_parts import season as keyed
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
+from recombine.renderer.planning.plan import Plan
+from recombine.renderer.planning.planner import make_plan
+from recombine.renderer.presets.keys import season as keyed
+from recombine.renderer.presets.table import with_split
+from recombine.renderer.splits.declare import declare, load_split
 
 KEY = bytes(range(32))
 RECIPE = Recipe(preset="smoke", scale=0.1, resolution=16)

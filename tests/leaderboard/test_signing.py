@@ -6,7 +6,7 @@ import ed25519_stand_in
 import pytest
 
 from recombine.leaderboard.signing import Ed25519Signer, verify_signature
-from recombine.renderer.errors import IntegrityError, ResourceError
+from recombine.renderer.core.errors import IntegrityError, ResourceError
 
 # RFC 8032, section 7.1: secret key, public key, message, signature
 VECTORS = [

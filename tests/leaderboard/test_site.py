@@ -15,7 +15,12 @@ from recombine.leaderboard.board import rank_board
 from recombine.leaderboard.entries import load_boards
 from recombine.leaderboard.pages import HERE, content_security_policy, render_site
 from recombine.leaderboard.site import build_site
-from recombine.renderer.errors import IntegrityError, InvalidInputError, ResourceError, UsageError
+from recombine.renderer.core.errors import (
+    IntegrityError,
+    InvalidInputError,
+    ResourceError,
+    UsageError,
+)
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
 

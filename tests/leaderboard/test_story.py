@@ -9,7 +9,7 @@ from recombine.benchmark import stats
 from recombine.leaderboard.board import rank_board
 from recombine.leaderboard.entries import load_boards
 from recombine.leaderboard.numbers import DASH, points
-from recombine.renderer.errors import InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 
 CAMPAIGN = ("superior", "better", "beats", "outperform", "fails", "solves", "proves", "wins")
 

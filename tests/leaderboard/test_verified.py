@@ -10,7 +10,7 @@ from recombine.leaderboard import chain
 from recombine.leaderboard.entries import load_boards
 from recombine.leaderboard.site import build_site
 from recombine.leaderboard.verified import KEY, LEDGER, TIERS, Tiers, read_tiers, vouch
-from recombine.renderer.errors import IntegrityError, InvalidInputError, UsageError
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 
 NOW = "2026-01-01T00:00:00Z"
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from recombine.renderer.latents import scene_hash
-from recombine.renderer.plan import Plan
-from recombine.renderer.planning import make_plan
-from recombine.renderer.pool import Unit
-from recombine.renderer.presets import Preset, load_preset
-from recombine.renderer.render import Engine
-from recombine.renderer.scene import Rendered, RenderSettings, Scene
-from recombine.renderer.seal import write_manifest
-from recombine.renderer.store import (
+from recombine.renderer.planning.plan import Plan
+from recombine.renderer.planning.planner import make_plan
+from recombine.renderer.presets.table import Preset, load_preset
+from recombine.renderer.rendering.pool import Unit
+from recombine.renderer.rendering.render import Engine
+from recombine.renderer.scenes.latents import scene_hash
+from recombine.renderer.scenes.scene import Rendered, RenderSettings, Scene
+from recombine.renderer.store.seal import write_manifest
+from recombine.renderer.store.shards import (
     load_plan,
     save_plan,
     save_shard,

@@ -6,12 +6,12 @@ import hashlib
 
 import numpy as np
 
-from recombine.renderer.checks import CHECKS, run_checks
-from recombine.renderer.checks_base import Check
-from recombine.renderer.evidence import Evidence
-from recombine.renderer.planning import make_plan
-from recombine.renderer.presets import Preset, load_preset
-from recombine.renderer.seal import merkle_root
+from recombine.renderer.certificate.checks import CHECKS, run_checks
+from recombine.renderer.certificate.checks_base import Check
+from recombine.renderer.certificate.evidence import Evidence
+from recombine.renderer.planning.planner import make_plan
+from recombine.renderer.presets.table import Preset, load_preset
+from recombine.renderer.store.seal import merkle_root
 
 SMALL = {
     "smoke": {"scale": 0.05},

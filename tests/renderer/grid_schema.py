@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from recombine.renderer.factors import Factor, Schema, Slot
+from recombine.renderer.scenes.factors import Factor, Schema, Slot
 
 
 def grid_schema(*sizes: int) -> Schema:

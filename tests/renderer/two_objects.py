@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from recombine.renderer.factors import Factor, Schema, Slot
-from recombine.renderer.presets import Preset
-from recombine.renderer.scene import RenderSettings
-from recombine.renderer.splits import OrbitSplit, Sizes
+from recombine.renderer.presets.table import Preset
+from recombine.renderer.scenes.factors import Factor, Schema, Slot
+from recombine.renderer.scenes.scene import RenderSettings
+from recombine.renderer.splits.splits import OrbitSplit, Sizes
 
 
 def _object(name: str, low: float, high: float) -> Slot:

@@ -7,7 +7,9 @@ import numpy as np
 
 def tables():
     """Return the keys of the asset tables."""
-    from recombine.renderer.blender import environments, materials, shapes
+    from recombine.renderer.blender.environments import table as environments
+    from recombine.renderer.blender.materials import table as materials
+    from recombine.renderer.blender.shapes import table as shapes
 
     return tuple(
         tuple(table) for table in (shapes.SHAPES, materials.MATERIALS, environments.ENVIRONMENTS)
@@ -16,7 +18,7 @@ def tables():
 
 def mesh_arrays(name):
     """Return vertices and faces of the mesh that is drawn for a shape."""
-    from recombine.renderer.blender import shapes
+    from recombine.renderer.blender.shapes import table as shapes
 
     mesh = shapes.mesh(name)
     faces = [tuple(polygon.vertices) for polygon in mesh.polygons]
@@ -25,7 +27,7 @@ def mesh_arrays(name):
 
 def corner_normal_error(name):
     """Return the largest angle (degrees) between a face and the shading of its corners."""
-    from recombine.renderer.blender import shapes
+    from recombine.renderer.blender.shapes import table as shapes
 
     mesh = shapes.mesh(name)
     shading = np.array([n.vector for n in mesh.corner_normals])
@@ -130,7 +132,7 @@ def printed(scene, settings):
 
 def hue_colour(hue):
     """Return the colour of a hue."""
-    from recombine.renderer.blender.materials import hue_colour as colour
+    from recombine.renderer.blender.materials.table import hue_colour as colour
 
     return colour(hue)
 
@@ -140,7 +142,7 @@ def seconds():
     import time
 
     from recombine.renderer.blender.draw import render_radiance
-    from recombine.renderer.scene import RenderSettings, Scene
+    from recombine.renderer.scenes.scene import RenderSettings, Scene
 
     cpu, wall = time.process_time(), time.perf_counter()
     render_radiance(Scene((), "parlour", 1), RenderSettings(96, 16, denoise=False))
@@ -149,14 +151,15 @@ def seconds():
 
 def averaged(pixels, factor):
     """Return an image averaged over squares."""
-    from recombine.renderer.blender.coverings import averaged as average
+    from recombine.renderer.blender.environments.coverings import averaged as average
 
     return average(pixels, factor)
 
 
 def mask(scene, size):
     """Return the instance mask of a scene, without drawing it."""
-    from recombine.renderer.blender import casting, labels, shapes
+    from recombine.renderer.blender import casting, labels
+    from recombine.renderer.blender.shapes import table as shapes
 
     things = [casting.object_hits(shapes.mesh(o.shape), o, size) for o in scene.objects]
     return labels.label(things, [], size).mask

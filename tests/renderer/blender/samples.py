@@ -1,6 +1,6 @@
 """Scenes that several tests draw."""
 
-from recombine.renderer.scene import ObjectSpec, RenderSettings, Scene
+from recombine.renderer.scenes.scene import ObjectSpec, RenderSettings, Scene
 
 QUICK = RenderSettings(resolution=32, samples=2, denoise=False)
 

@@ -7,8 +7,8 @@ import pytest
 
 from recombine.renderer.blender.draw import render_scene
 from recombine.renderer.blender.labels import project, rays
-from recombine.renderer.library import CAMERA, ENVIRONMENTS, SHAPES
-from recombine.renderer.scene import RenderSettings
+from recombine.renderer.scenes.library import CAMERA, ENVIRONMENTS, SHAPES
+from recombine.renderer.scenes.scene import RenderSettings
 from tests.renderer.blender import blender_side
 from tests.renderer.blender.samples import QUICK, scene, thing
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from recombine.renderer.blender.environments import ENVIRONMENTS
-from recombine.renderer.scene import RenderSettings
+from recombine.renderer.blender.environments.table import ENVIRONMENTS
+from recombine.renderer.scenes.scene import RenderSettings
 from tests.renderer.blender import blender_side
 from tests.renderer.blender.samples import scene, thing
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from recombine.renderer.blender.labels import Hits, camera_axes, label, project, rays
-from recombine.renderer.library import CAMERA
+from recombine.renderer.scenes.library import CAMERA
 
 NORTH = np.array([0.0, 0.0, 1.0])
 

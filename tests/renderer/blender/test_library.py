@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from recombine.renderer import library
 from recombine.renderer.blender.labels import project
+from recombine.renderer.scenes import library
 from tests.renderer.blender import blender_side
 
 pytestmark = pytest.mark.blender

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from recombine.renderer.blender.draw import render_scene
-from recombine.renderer.blender.lights import RIGS
-from recombine.renderer.errors import InvalidInputError
-from recombine.renderer.library import LIGHTS
-from recombine.renderer.scene import RenderSettings
+from recombine.renderer.blender.environments.lights import RIGS
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.scenes.library import LIGHTS
+from recombine.renderer.scenes.scene import RenderSettings
 from tests.renderer.blender import blender_side
 from tests.renderer.blender.samples import QUICK, scene, thing
 

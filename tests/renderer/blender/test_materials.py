@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from recombine.renderer.blender.draw import render_scene
-from recombine.renderer.library import MATERIALS
-from recombine.renderer.scene import RenderSettings
+from recombine.renderer.scenes.library import MATERIALS
+from recombine.renderer.scenes.scene import RenderSettings
 from tests.renderer.blender import blender_side
 from tests.renderer.blender.samples import scene, thing
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recombine.renderer.interaction import measure_scene
-from recombine.renderer.scene import RenderSettings
+from recombine.renderer.measure.interaction import measure_scene
+from recombine.renderer.scenes.scene import RenderSettings
 from tests.renderer.blender import blender_side
 from tests.renderer.blender.samples import scene, thing
 

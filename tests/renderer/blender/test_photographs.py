@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from recombine.renderer.blender.draw import render_scene
-from recombine.renderer.errors import IntegrityError, InvalidInputError
-from recombine.renderer.scene import RenderSettings
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.scenes.scene import RenderSettings
 from tests.renderer.blender import blender_side
 from tests.renderer.blender.samples import QUICK, scene, thing
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recombine.renderer.blender import probe
-from recombine.renderer.scene import Rendered
+from recombine.renderer.scenes.scene import Rendered
 
 pytestmark = pytest.mark.blender
 

@@ -17,7 +17,7 @@ class Hide:
             raise ModuleNotFoundError("No module named 'bpy'")
 sys.meta_path.insert(0, Hide())
 from recombine.renderer.blender import probe
-from recombine.renderer.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError
 try:
     probe.versions()
 except ResourceError as error:
@@ -26,7 +26,7 @@ except ResourceError as error:
 WORK = """
 import sys
 from recombine.renderer.blender import worker
-from recombine.renderer.scene import RenderSettings, Scene
+from recombine.renderer.scenes.scene import RenderSettings, Scene
 worker.start_worker()
 worker.render_one(Scene((), "studio", 1), RenderSettings(16, 1))
 sys.stdout.write("drawn")

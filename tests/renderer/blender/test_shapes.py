@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recombine.renderer.library import RADIUS, SHAPES
+from recombine.renderer.scenes.library import RADIUS, SHAPES
 from tests.renderer.blender import blender_side
 from tests.renderer.blender.solids import is_closed, volume
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recombine.renderer.blender import shapes_built
+from recombine.renderer.blender.shapes import built as shapes_built
 from tests.renderer.blender.solids import bodies, euler, is_closed, volume
 
 PARTS = {"chair": 9, "table": 6, "crystal": 6, "propeller": 4, "crescent": 1, "shell": 1}

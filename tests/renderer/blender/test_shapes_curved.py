@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recombine.renderer.blender import shapes_curved
-from recombine.renderer.blender.shapes_curved import tube
+from recombine.renderer.blender.shapes import swept as shapes_curved
+from recombine.renderer.blender.shapes.swept import tube
 from tests.renderer.blender.solids import euler, is_closed, volume
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recombine.renderer.blender import shapes_flat
-from recombine.renderer.blender.shapes_flat import convex, extruded, on_face
+from recombine.renderer.blender.shapes import flat as shapes_flat
+from recombine.renderer.blender.shapes.flat import convex, extruded, on_face
 from tests.renderer.blender.solids import euler, is_closed, volume
 
 FACES = {"cube": (6, 4), "octahedron": (8, 3), "dodecahedron": (12, 5)}

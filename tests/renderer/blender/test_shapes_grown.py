@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recombine.renderer.blender import shapes_grown
-from recombine.renderer.blender.shapes_grown import blended, ellipsoid, limb
+from recombine.renderer.blender.shapes import grown as shapes_grown
+from recombine.renderer.blender.shapes.grown import blended, ellipsoid, limb
 from tests.renderer.blender.solids import bodies, euler, is_closed, volume
 
 

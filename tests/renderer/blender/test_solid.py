@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from recombine.renderer.blender.shapes_flat import cube
-from recombine.renderer.blender.solid import Solid, joined, normalised, placed
-from recombine.renderer.library import RADIUS
+from recombine.renderer.blender.shapes.flat import cube
+from recombine.renderer.blender.shapes.solid import Solid, joined, normalised, placed
+from recombine.renderer.scenes.library import RADIUS
 from tests.renderer.blender.solids import is_closed, volume
 
 

@@ -9,12 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recombine.renderer.blender.backdrops import BACKDROPS, PAINTED
-from recombine.renderer.blender.environments import ENVIRONMENTS
-from recombine.renderer.blender.floors import FLOORS
-from recombine.renderer.blender.noise import fractal, mix, normals
-from recombine.renderer.blender.skies import HEIGHT, SKIES, dome, softbox, sphere_angles
-from recombine.renderer.blender.surfaces import joint
+from recombine.renderer.blender.environments.backdrops import BACKDROPS, PAINTED
+from recombine.renderer.blender.environments.floors import FLOORS
+from recombine.renderer.blender.environments.noise import fractal, mix, normals
+from recombine.renderer.blender.environments.skies import (
+    HEIGHT,
+    SKIES,
+    dome,
+    softbox,
+    sphere_angles,
+)
+from recombine.renderer.blender.environments.surfaces import joint
+from recombine.renderer.blender.environments.table import ENVIRONMENTS
 
 
 def check_covering(covering):
@@ -104,7 +110,7 @@ def test_mix_ends():
 
 def test_textures_are_the_same_in_another_process():
     code = (
-        "import hashlib; from recombine.renderer.blender.floors_outdoor import lawn; "
+        "import hashlib; from recombine.renderer.blender.environments.floors_outdoor import lawn; "
         "import sys; sys.stdout.write(hashlib.sha256(lawn().albedo.tobytes()).hexdigest())"
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from recombine.renderer.blender import worker
-from recombine.renderer.errors import InvalidInputError
-from recombine.renderer.scene import Rendered
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.scenes.scene import Rendered
 from tests.renderer.blender.samples import QUICK, scene, thing
 
 pytestmark = pytest.mark.blender

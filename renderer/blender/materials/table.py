@@ -1,0 +1,87 @@
+"""The table of materials, and their Blender node trees, each built once per process.
+
+A material that has a hue reads it from the colour of the object it is on, so one material
+serves objects of every hue. A new material is one function in a `materials_*`
+module, one line in `MATERIALS` and its name in `recombine.renderer.scenes.library`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recombine.renderer.blender.materials import patterned, plain
+from recombine.renderer.blender.materials.nodes import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LIGHTNESS, CHROMA = 0.66, 0.11
+
+
+def hue_colour(hue: float) -> tuple[float, float, float]:
+    """Return the linear Rec. 709 colour of a hue at constant lightness and chroma.
+
+    Parameters
+    ----------
+    hue : float
+        Radians in the OKLCH space (0 is pink-red, growing through yellow and green to blue).
+
+    Returns
+    -------
+    tuple of float
+        Inside [0, 1] for every hue, so a change of hue changes nothing else.
+
+    References
+    ----------
+    B. Ottosson, "A perceptual color space for image processing" (2020), inverse of OKLab.
+    """
+    a, b = CHROMA * np.cos(hue), CHROMA * np.sin(hue)
+    cone = LIGHTNESS + np.array([[0.3963377774, 0.2158037573], [-0.1055613458, -0.0638541728],
+                                 [-0.0894841775, -1.2914855480]]) @ np.array([a, b])  # fmt: skip
+    to_rgb = np.array([[4.0767416621, -3.3077115913, 0.2309699292],
+                       [-1.2684380046, 2.6097574011, -0.3413193965],
+                       [-0.0041960863, -0.7034186147, 1.7076147010]])  # fmt: skip
+    red, green, blue = np.clip(to_rgb @ cone**3, 0.0, 1.0)
+    return float(red), float(green), float(blue)
+
+
+MATERIALS: dict[str, Callable[[Tree], None]] = {
+    "glaze": plain.glaze,
+    "brushed": plain.brushed,
+    "wood": plain.wood,
+    "marble": plain.marble,
+    "rubber": plain.rubber,
+    "velvet": plain.velvet,
+    "carpaint": plain.carpaint,
+    "glass": plain.glass,
+    "leather": patterned.leather,
+    "bark": plain.bark,
+    "terrazzo": patterned.terrazzo,
+    "checker": patterned.checker,
+    "stripes": patterned.stripes,
+    "knit": patterned.knit,
+    "gold": plain.gold,
+    "verdigris": plain.verdigris,
+}
+
+
+@cache
+def material(name: str) -> Any:
+    """Return a material.
+
+    Parameters
+    ----------
+    name : str
+        A key of `MATERIALS`.
+
+    Returns
+    -------
+    bpy.types.Material
+        Shared by every object that wears it.
+    """
+    tree = Tree(name)
+    MATERIALS[name](tree)
+    return tree.material.blender_obj

@@ -1,0 +1,55 @@
+"""What a line of a certificate is, and how a split's promises bear on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from recombine.renderer.certificate.evidence import Evidence
+
+Status = Literal["pass", "stated", "fail", "not run"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of a certificate.
+
+    Attributes
+    ----------
+    name : str
+        Stable name of the invariant.
+    status : {"pass", "stated", "fail", "not run"}
+        Outcome. "stated" where a declared split does not have the property and does not promise
+        it: a confound that readers must know. "not run" where what it needs is not there.
+    claim : str
+        What the invariant says.
+    found : str
+        What was measured.
+    """
+
+    name: str
+    status: Status
+    claim: str
+    found: str
+
+
+def outcome(name: str, claim: str, passed: bool, found: str) -> Check:
+    """Return a check that passes or fails."""
+    return Check(name, "pass" if passed else "fail", claim, found)
+
+
+def judged(name: str, claim: str, *, met: bool, promised: bool, found: str) -> Check:
+    """Return a check that fails only where the split promised what is not met."""
+    return Check(name, "pass" if met else "fail" if promised else "stated", claim, found)
+
+
+def promise(e: Evidence, key: str, strict: Any) -> Any:
+    """Return what the split promises: all of it, unless its declaration says what."""
+    declaration = e.config["split"].get("declaration")
+    return strict if declaration is None else declaration.get("require", {}).get(key)
+
+
+def listed(faults: list[str]) -> str:
+    """Return the first faults and how many more there are."""
+    more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+    return "; ".join(faults[:3]) + more

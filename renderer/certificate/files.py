@@ -1,0 +1,57 @@
+"""Invariant 12: the files are what was sealed."""
+
+from __future__ import annotations
+
+import re
+
+from recombine.renderer.certificate.checks_base import Check, listed, outcome
+from recombine.renderer.certificate.evidence import Evidence
+from recombine.renderer.store.seal import merkle_root
+
+
+def integrity(e: Evidence) -> list[Check]:
+    """12: files, pixels, annotations, latents and the Merkle root are what was sealed."""
+    checks = [
+        outcome(
+            "files",
+            "every shard is present, whole and of this dataset",
+            not e.file_faults,
+            listed(e.file_faults) or f"{len(e.manifest['shards'])} shards",
+        ),
+        outcome(
+            "pixels",
+            "every image matches its pixel hash",
+            not e.pixel_faults,
+            listed(e.pixel_faults) or f"{len(e.leaves)} images",
+        ),
+        outcome(
+            "annotations",
+            "masks, depth, normals and visibility match their hash",
+            not e.label_faults,
+            listed(e.label_faults) or f"{len(e.leaves)} images",
+        ),
+        outcome(
+            "latents",
+            "every image's latents match the spec hash it was rendered from",
+            not e.spec_faults,
+            listed(e.spec_faults) or f"{len(e.leaves)} images",
+        ),
+    ]
+    root = merkle_root(e.leaves) if e.leaves else "no images"
+    same = root == e.manifest["root"]
+    found = (
+        f"root {root[:16]}" if same else f"root is {root[:16]}, sealed {e.manifest['root'][:16]}"
+    )
+    checks.append(outcome("seal", "the Merkle root over all images is the sealed one", same, found))
+    if "hidden_test" in e.config:
+        checks.append(_commitment(e.config["hidden_test"]))
+    return checks
+
+
+def _commitment(hidden: dict[str, str]) -> Check:
+    digest = str(hidden.get("key_sha256", ""))
+    sound = re.fullmatch("[0-9a-f]{64}", digest) is not None
+    found = f"{hidden.get('part')} part, key sha256 {digest[:16]}" if sound else "no sha256"
+    return outcome(
+        "commitment", "the hidden test set is bound by the hash of its key", sound, found
+    )

@@ -1,0 +1,290 @@
+"""How much the objects of a scene interact in its pixels, measured by mixed differences.
+
+Objects are removed in every combination and each combination is drawn with one Cycles seed, in
+linear radiance, without denoising. The picture f of a set S of present objects splits exactly
+into terms (the Moebius transform over subsets)
+
+    m(S) = sum over T inside S of (-1)^(|S| - |T|) f(T),      f(S) = sum over T inside S of m(T).
+
+m of one object is what it adds to the empty scene, m of two what neither adds alone (a shadow of
+one on the other, a reflection, occlusion), and so on. All terms of order 2 and more are 0 if and
+only if the picture is the sum of its parts: additive in the presence of objects. Removal is
+what is measured; how a picture depends jointly on the *values* of two slots is another question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.types import Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float64, Int64, UInt8
+
+    from recombine.renderer.scenes.scene import RenderSettings, Scene
+
+MAX_OBJECTS = 3
+VISIBLE = 4.0  # display units of 255: the least difference that counts as visible
+_ROUNDING = 16 * float(np.finfo(np.float32).eps)
+"""Mixed differences below this share of a pixel's radiance are the rounding of its paths' sum."""
+_OTHER_SEED = 0x2545F491  # any constant: the second seed of a scene differs from its first
+_LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The interaction of one scene.
+
+    Attributes
+    ----------
+    energy : float64 array of shape (3,)
+        Energy of the terms of order 1, 2, 3: squared radiance, averaged over pixels and colours,
+        summed over the terms of an order. Estimated without bias as the product of two
+        independent estimates, so it may be negative where the truth is 0; exactly 0 where no
+        pixel differs, and for orders above the number of objects.
+    floor : float64 array of shape (3,)
+        What Monte-Carlo noise alone would contribute to the energy of the mean of the two maps.
+    energy_se : float64 array of shape (3,)
+        Standard error of `energy` over Monte-Carlo noise.
+    share : float
+        Share of pixels in which picture and sum of parts differ visibly, by more than 4/255.
+    share_floor : float
+        The same for half the difference of the two estimates, which is noise alone.
+    zero : float
+        Share of pixels in which every term of order 2 and more is 0, to single precision.
+    outside : float
+        Share of the first-order energy that lies outside the objects' masks, grown by one
+        pixel: shadows, light and reflections on the environment.
+    second : float32 array of shape (H, W)
+        Luminance of all second-order terms together, signed, linear radiance.
+    scene, parts : uint8 array of shape (H, W, 3)
+        The picture, and the sum of its parts (terms of order 0 and 1).
+    objects : int
+        Number of objects; there is no term of a higher order.
+    """
+
+    energy: Float64[Array, " 3"]
+    floor: Float64[Array, " 3"]
+    energy_se: Float64[Array, " 3"]
+    share: float
+    share_floor: float
+    zero: float
+    outside: float
+    second: Float[Array, "H W"]
+    scene: UInt8[Array, "H W 3"]
+    parts: UInt8[Array, "H W 3"]
+    objects: int
+
+
+def terms(renders: Float[Array, "S ..."]) -> Float64[Array, "S ..."]:
+    """Return the terms of every subset from the pictures of every subset.
+
+    Parameters
+    ----------
+    renders : float array of shape (2 ** K, ...)
+        Entry s holds the picture in which object k is present where bit k of s is set.
+
+    Returns
+    -------
+    float64 array of the same shape
+        Entry s is the term m of that subset; their sum is the picture of all objects. Pixels
+        that an object leaves untouched to the last bit are exactly 0.
+
+    Raises
+    ------
+    InvalidInputError
+        When the first axis is not a power of two.
+
+    Examples
+    --------
+    >>> terms(np.array([1.0, 3.0, 11.0, 13.5]))
+    array([ 1. ,  2. , 10. ,  0.5])
+    """
+    out = np.array(renders, np.float64)
+    count = len(out).bit_length() - 1
+    if len(out) != 2**count:
+        raise InvalidInputError(
+            f"terms: expected the pictures of all 2, 4 or 8 subsets; got {len(out)} pictures. "
+            "Draw every combination of present and absent objects."
+        )
+    for bit in range(count):
+        # Axes: higher bits, this bit, lower bits and pixels.
+        halves = out.reshape(2 ** (count - bit - 1), 2, -1)
+        halves[:, 1] -= halves[:, 0]
+    return out
+
+
+def orders(count: int) -> Int64[Array, " S"]:
+    """Return the number of objects in each of the subsets of ``count`` objects."""
+    return np.array([s.bit_count() for s in range(2**count)])
+
+
+def energies(
+    first: Float[Array, "S H W C"], second: Float[Array, "S H W C"]
+) -> tuple[Float64[Array, " 3"], Float64[Array, " 3"], Float64[Array, " 3"]]:
+    """Return energy, Monte-Carlo floor and standard error of every order.
+
+    With independent estimates a and b of a term, E[a . b] is its energy, whatever the noise.
+    For symmetric noise, ((|a|^2 - |b|^2) / 2)^2 estimates the variance of a . b in a pixel, and
+    |a - b|^2 / 4 the energy that noise adds to the mean of both. Pixels count as independent.
+
+    Parameters
+    ----------
+    first, second : float array of shape (2 ** K, H, W, C)
+        Terms from two seeds.
+
+    Returns
+    -------
+    energy, floor, energy_se : float64 arrays of shape (3,)
+        As in `Measured`.
+    """
+    order = orders(len(first).bit_length() - 1)
+    values = first[0].size
+    energy, floor, error = np.zeros(3), np.zeros(3), np.zeros(3)
+    for n in range(1, int(order.max()) + 1):
+        a, b = first[order == n], second[order == n]
+        energy[n - 1] = (a * b).sum() / values
+        floor[n - 1] = ((a - b) ** 2).sum() / 4 / values
+        # Terms of one order share their paths, so a pixel is summed over them before squaring.
+        spread = ((a**2).sum((0, -1)) - (b**2).sum((0, -1))) / 2
+        error[n - 1] = np.sqrt((spread**2).sum()) / values
+    return energy, floor, error
+
+
+def subsets(scene: Scene) -> list[Scene]:
+    """Return a scene with its objects removed in every combination.
+
+    Parameters
+    ----------
+    scene : Scene
+        At most `MAX_OBJECTS` present objects.
+
+    Returns
+    -------
+    list of Scene
+        2 ** K scenes; in number s, the k-th present object stays where bit k of s is set.
+
+    Raises
+    ------
+    InvalidInputError
+        When the scene has no object, or too many.
+    """
+    present = [i for i, thing in enumerate(scene.objects) if thing is not None]
+    if not 1 <= len(present) <= MAX_OBJECTS:
+        raise InvalidInputError(
+            f"interaction: expected 1 to {MAX_OBJECTS} objects in a scene; got {len(present)}. "
+            "Measure scenes with fewer objects: the pictures needed double with each."
+        )
+    out = []
+    for s in range(2 ** len(present)):
+        gone = {i for k, i in enumerate(present) if not s >> k & 1}
+        kept = (None if i in gone else thing for i, thing in enumerate(scene.objects))
+        out.append(replace(scene, objects=tuple(kept)))
+    return out
+
+
+def measure(
+    first: Float[Array, "S H W 3"], second: Float[Array, "S H W 3"], mask: UInt8[Array, "H W"]
+) -> Measured:
+    """Measure the interaction of a scene from the pictures of its subsets.
+
+    Parameters
+    ----------
+    first, second : float array of shape (2 ** K, H, W, 3)
+        Linear radiance of every subset, in the order of `subsets`, from two seeds.
+    mask : uint8 array of shape (H, W)
+        Instance mask of the whole scene, 0 where there is no object.
+
+    Returns
+    -------
+    Measured
+        Energies, shares and maps.
+    """
+    from recombine.renderer.blender.tonemap import display, encode
+
+    a, b = _settled(first), _settled(second)
+    order = orders(len(a).bit_length() - 1)
+    energy, floor, error = energies(a, b)
+    mean = (a + b) / 2
+    whole, mixed = mean.sum(0), mean[order >= 2].sum(0)
+    noise = (a - b)[order >= 2].sum(0) / 2
+    high = np.concatenate([a[order >= 2], b[order >= 2]])
+    beyond = ~_grown(mask > 0)
+    spilt = (a * b)[order == 1][:, beyond].sum() / whole.size
+
+    def seen(change: Array) -> float:
+        return float((np.abs(display(whole) - display(whole - change)).max(-1) > VISIBLE).mean())
+
+    return Measured(
+        energy=energy,
+        floor=floor,
+        energy_se=error,
+        share=seen(mixed),
+        share_floor=seen(noise),
+        zero=float((high == 0).all((0, -1)).mean()),
+        outside=float(spilt / energy[0]) if energy[0] > 0 else 0.0,
+        second=(mean[order == 2].sum(0) @ _LUMINANCE).astype(np.float32),
+        scene=encode(whole),
+        parts=encode(whole - mixed),
+        objects=int(order.max()),
+    )
+
+
+def measure_scene(scene: Scene, settings: RenderSettings, mask: UInt8[Array, "H W"]) -> Measured:
+    """Draw the subsets of a scene with two seeds and measure its interaction.
+
+    Parameters
+    ----------
+    scene : Scene
+        1 to `MAX_OBJECTS` objects; 2 ** (K + 1) pictures are drawn.
+    settings : RenderSettings
+        Resolution, paths per pixel and path length; it must not denoise.
+    mask : uint8 array of shape (H, W)
+        Instance mask of the whole scene.
+
+    Returns
+    -------
+    Measured
+        Energies, shares and maps.
+
+    Raises
+    ------
+    InvalidInputError
+        When the settings denoise, or the scene has no or too many objects.
+    ResourceError
+        When Blender is missing or gives no picture.
+    """
+    from recombine.renderer.blender.draw import render_radiance
+
+    if settings.denoise:
+        raise InvalidInputError(
+            "interaction: expected settings without denoising, which mixes pixels and is not "
+            "additive; got denoise=True. Set denoise=False."
+        )
+    seeds = (scene.cycles_seed, scene.cycles_seed ^ _OTHER_SEED)
+    first, second = (
+        np.stack([render_radiance(replace(s, cycles_seed=n), settings) for s in subsets(scene)])
+        for n in seeds
+    )
+    return measure(first, second, mask)
+
+
+def _settled(renders: Float[Array, "S H W 3"]) -> Float64[Array, "S H W 3"]:
+    """Return the terms, those of order 2 and more that are mere rounding set to 0."""
+    found = terms(renders)
+    mixed = orders(len(found).bit_length() - 1) >= 2
+    brightest = np.abs(renders).max((0, -1), keepdims=True)
+    found[mixed] *= np.abs(found[mixed]) > _ROUNDING * brightest
+    return found
+
+
+def _grown(mask: Bool[Array, "H W"]) -> Bool[Array, "H W"]:
+    # The pixel filter reaches three quarters of a pixel beyond the edge.
+    wide = np.pad(mask, 1)
+    height, width = mask.shape
+    shifts = [wide[i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    return np.asarray(np.logical_or.reduce(shifts))

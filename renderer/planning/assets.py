@@ -1,0 +1,252 @@
+"""The ledger of assets: where each one comes from, under which licence, and its hash.
+
+Procedural assets are code of this package. Real ones (environment photographs, for example
+from Poly Haven) are listed by the user in a TOML file and never fetched:
+
+    [[asset]]
+    name = "old_hall"
+    kind = "hdri"
+    file = "hdris/old_hall_1k.hdr"
+    licence = "CC0-1.0"
+    source = "https://polyhaven.com/a/old_hall"
+    sha256 = "..."
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.scenes.library import ENVIRONMENTS, LIGHTS, MATERIALS, SHAPES
+from recombine.renderer.splits.declare_nodes import Node, Source
+from recombine.renderer.splits.toml_lines import key_lines
+
+Kind = Literal["shape", "material", "environment", "light", "hdri"]
+
+LICENCES = ("CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "BSD-2-Clause", "BSD-3-Clause", "0BSD")
+"""SPDX names that real assets may carry: free to use, to share and to train on."""
+
+CODE_LICENCE = "Apache-2.0"
+FIELDS = ("name", "kind", "file", "licence", "source", "sha256")
+ENDINGS = (".hdr", ".exr")
+
+_FOLDER = Path(__file__).parents[1] / "blender"
+_TABLES: dict[Kind, tuple[tuple[str, ...], str]] = {
+    "shape": (SHAPES, "shapes/[!_t]*.py"),
+    "material": (MATERIALS, "materials/[!_tn]*.py"),
+    "environment": (ENVIRONMENTS, "environments/table.py"),
+    "light": (LIGHTS, "environments/lights.py"),
+}
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One row of the ledger.
+
+    Attributes
+    ----------
+    name : str
+        Unique among assets of its kind.
+    kind : str
+        "shape", "material", "environment" or "light" of the library, or "hdri", a photograph
+        of surroundings.
+    licence : str
+        SPDX name; that of the code for procedural assets.
+    source : str
+        Module, or address that the user gives.
+    sha256 : str
+        Of the module's text, or of the file.
+    file : Path, optional
+        Where a real asset lies.
+    """
+
+    name: str
+    kind: Kind
+    licence: str
+    source: str
+    sha256: str
+    file: Path | None = None
+
+
+def _module(kind: Kind, name: str) -> Path:
+    """Return the module that defines a procedural asset: a function, or a line of a table."""
+    pattern = re.compile(rf'^def {re.escape(name)}\(|^    "{re.escape(name)}": ', re.MULTILINE)
+    for path in sorted(_FOLDER.rglob(_TABLES[kind][1])):
+        if pattern.search(path.read_text(encoding="utf-8")):
+            return path
+    raise IntegrityError(
+        f"asset ledger: expected the {kind} {name!r} to be defined in {_TABLES[kind][1]}; "
+        f"found it nowhere. Reinstall the package."
+    )
+
+
+@cache
+def procedural() -> tuple[Asset, ...]:
+    """Return the row of every asset of the library, in the library's order.
+
+    Returns
+    -------
+    tuple of Asset
+        Shapes, materials, environments, lights.
+
+    Raises
+    ------
+    IntegrityError
+        When a module of the package is missing.
+    """
+    rows = []
+    for kind, (names, _) in _TABLES.items():
+        for name in names:
+            path = _module(kind, name)
+            text = path.read_text(encoding="utf-8")
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            inner = path.relative_to(_FOLDER).with_suffix("")
+            source = ".".join(("recombine.renderer.blender", *inner.parts))
+            rows.append(Asset(name, kind, CODE_LICENCE, source, digest))
+    return tuple(rows)
+
+
+def load_ledger(path: Path) -> tuple[Asset, ...]:
+    """Return the rows of a user's ledger, after its licences, files and hashes are checked.
+
+    Parameters
+    ----------
+    path : Path
+        TOML file with one table ``[[asset]]`` per asset; file names are relative to it.
+
+    Returns
+    -------
+    tuple of Asset
+        In the file's order.
+
+    Raises
+    ------
+    InvalidInputError
+        When the file is not as described, a licence is not one of `LICENCES`, a name occurs
+        twice or a file is missing; with line and key.
+    IntegrityError
+        When a file is not the one whose hash the ledger states.
+    """
+    if not path.is_file():
+        raise InvalidInputError(
+            f"asset ledger: expected a file; got {str(path)!r}. Check the path."
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInputError(
+            f"{path.name}: expected TOML in UTF-8; got something else ({error}). Mend it there."
+        ) from error
+    root = Node(data, (), Source(path.name, key_lines(text)))
+    rows: dict[str, Asset] = {}
+    for node in root.table(required=("asset",))["asset"].items():
+        row = _row(node, path.parent)
+        if row.name in rows:
+            raise node.refuse("names that occur once", "Rename it.", got=f"{row.name!r} again")
+        rows[row.name] = row
+    return tuple(rows.values())
+
+
+def _row(node: Node, folder: Path) -> Asset:
+    """Return one checked row of a user's ledger."""
+    fields = node.table(required=FIELDS)
+    name, licence = fields["name"].text(), fields["licence"].text()
+    if licence not in LICENCES:
+        raise fields["licence"].refuse(
+            f"the licence of asset {name!r} to be one of {', '.join(LICENCES)}",
+            "Anyone must be free to share and to train on what is rendered; choose another asset.",
+        )
+    fields["kind"].choice(("hdri",))
+    file = folder / fields["file"].text()
+    if not file.is_file() or file.suffix.lower() not in ENDINGS:
+        raise fields["file"].refuse(
+            f"a file that exists and ends in {' or '.join(ENDINGS)}", "It is never downloaded."
+        )
+    row = Asset(name, "hdri", licence, fields["source"].text(), fields["sha256"].text(), file)
+    check_file(row)
+    return row
+
+
+def check_file(asset: Asset) -> None:
+    """Check that the file of an asset is the one whose hash the ledger states.
+
+    Parameters
+    ----------
+    asset : Asset
+        Procedural assets have no file and pass.
+
+    Raises
+    ------
+    IntegrityError
+        When the hash differs.
+    """
+    if asset.file is None:
+        return
+    with asset.file.open("rb") as handle:
+        found = hashlib.file_digest(handle, "sha256").hexdigest()
+    if found != asset.sha256.lower():
+        raise IntegrityError(
+            f"asset {asset.name!r}: expected a file with sha256 {asset.sha256}; got {found}. "
+            f"Fetch the original again, or correct the ledger if the file is right."
+        )
+
+
+def hdri(light: str) -> Asset:
+    """Return the photograph of surroundings that a scene's light names.
+
+    Parameters
+    ----------
+    light : str
+        ``"path/of/ledger.toml#name"``.
+
+    Returns
+    -------
+    Asset
+        Of kind "hdri", with an existing file of the right hash.
+
+    Raises
+    ------
+    InvalidInputError, IntegrityError
+        As `load_ledger` and `find`.
+    """
+    path, _, name = light.rpartition("#")
+    return find("hdri", name, load_ledger(Path(path)))
+
+
+def find(kind: Kind, name: str, ledger: tuple[Asset, ...] = ()) -> Asset:
+    """Return the row of an asset.
+
+    Parameters
+    ----------
+    kind, name : str
+        What to look up.
+    ledger : tuple of Asset
+        Rows besides the procedural ones.
+
+    Returns
+    -------
+    Asset
+        The first row of that kind and name.
+
+    Raises
+    ------
+    InvalidInputError
+        When there is none, with the nearest name.
+    """
+    known: Mapping[str, Asset] = {
+        row.name: row for row in (*ledger, *procedural()) if row.kind == kind
+    }
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known) or 'none'}."
+    raise InvalidInputError(f"asset: expected the {kind} to be in the ledger; got {name!r}. {hint}")

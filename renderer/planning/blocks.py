@@ -1,0 +1,216 @@
+"""One matched block: a nuisance vector that can stand for every cell, and what follows from it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.seeds import keyed_rng
+from recombine.renderer.presets.base import Preset
+from recombine.renderer.scenes.arrangements import ARRANGEMENTS
+from recombine.renderer.scenes.factors import Factor
+from recombine.renderer.scenes.placement import TRIES, Stand, draw_allowed, outside, violation
+from recombine.renderer.splits.cells import Cell
+from recombine.renderer.splits.splits import Draw, OrbitSplit
+from recombine.renderer.splits.splits_special import BindingSplit
+
+
+@dataclass(frozen=True)
+class Block:
+    """A nuisance vector and how many were drawn until it could stand."""
+
+    preset: Preset
+    nuisances: Mapping[str, float]
+    tries: int
+
+    def latents(self, codes: Mapping[str, int], variant: int) -> dict[str, Any]:
+        """Return all latents of one image.
+
+        Parameters
+        ----------
+        codes : mapping of str to int
+            Recombined and crossed factors.
+        variant : int
+            Variant of the draw.
+
+        Raises
+        ------
+        InvalidInputError
+            When the arrangement leaves a factor of the schema undecided.
+        """
+        found = arranged(self.preset, self.nuisances, codes, variant)
+        keys = self.preset.schema.keys
+        missing = [k for k in keys if not isinstance(found, str) and k not in found]
+        if isinstance(found, str) or missing:
+            raise InvalidInputError(
+                f"{self.preset.name}: expected the arrangement {self.preset.arrangement!r} to "
+                f"decide every derived factor; it leaves {missing or found}. Mend it."
+            )
+        return {k: found[k] for k in keys}
+
+
+def block_of(preset: Preset, stream: str, number: int) -> Block:
+    """Draw the nuisances of a block until every cell of the preset could stand with them.
+
+    Whether a vector is kept depends on no single cell, so that rejecting cannot tilt any cell
+    against another.
+
+    Parameters
+    ----------
+    preset : Preset
+        The recipe.
+    stream : str
+        Which part draws: ``"train"``, ``"val"``, ``"test"``, or that of a hidden test set.
+    number : int
+        Position of the block in its stream.
+
+    Raises
+    ------
+    InvalidInputError
+        When none stands; names the constraint.
+    """
+    rng = keyed_rng(*preset.identity, f"nuisance/{stream}", number)
+    schema = preset.schema
+
+    factors = {k: schema.factor(k) for k in schema.nuisances}
+
+    def draw() -> dict[str, float]:
+        drawn = {key: _draw(factor, rng) for key, factor in factors.items()}
+        return _spread(preset, drawn, rng) if len(schema.objects) > 2 else drawn
+
+    def fault(nuisances: Mapping[str, float]) -> str:
+        return next((f for f in _faults(preset, nuisances) if f), "")
+
+    # The stream may hold the key of a hidden test set, which no message may show.
+    who = f"{preset.name}, {stream.partition('/')[0]} block {number}"
+    return Block(preset, *draw_allowed(draw, fault, who))
+
+
+def _spread(preset: Preset, drawn: dict[str, float], rng: np.random.Generator) -> dict[str, float]:
+    """Return nuisances in which each object was drawn anew until it keeps clear of those before.
+
+    Many objects at once would almost never be allowed. No cell is asked here either.
+    """
+    placed: dict[str, Stand] = {}
+    for slot in preset.schema.objects:
+        x, y = f"{slot}.x", f"{slot}.y"
+        for _ in range(TRIES):
+            placed[slot] = Stand(drawn[x], drawn[y], drawn[f"{slot}.scale"])
+            if not violation(placed, preset.separation or "apart") and not outside(placed):
+                break
+            drawn |= {key: _draw(preset.schema.factor(key), rng) for key in (x, y)}
+    return drawn
+
+
+def arranged(
+    preset: Preset, nuisances: Mapping[str, float], codes: Mapping[str, int], variant: int
+) -> dict[str, Any] | str:
+    """Return nuisances, codes and what the preset's arrangement makes of them, or its complaint."""
+    latents = {**nuisances, **codes}
+    if not preset.arrangement:
+        return latents
+    decided = ARRANGEMENTS[preset.arrangement](preset.schema, {**latents, "variant": variant})
+    return decided if isinstance(decided, str) else latents | decided
+
+
+def _faults(preset: Preset, nuisances: Mapping[str, float]) -> Iterator[str]:
+    """Yield what is wrong with the placement under every code that could matter to it."""
+    if preset.separation is None:
+        return
+    for codes in _placings(preset):
+        latents = arranged(preset, nuisances, codes, codes.get("variant", 0))
+        if isinstance(latents, str):
+            yield latents
+            continue
+        stands = {
+            slot: Stand(*(latents[f"{slot}.{f}"] for f in ("x", "y", "scale")))
+            for slot in preset.schema.objects
+        }
+        hiding = "scene.interaction" in codes and _level(preset, codes) == "occlusion"
+        yield violation(stands, "apart" if hiding else preset.separation)
+        if preset.arrangement:
+            yield outside(stands)
+
+
+def _level(preset: Preset, codes: Mapping[str, int]) -> str:
+    return preset.schema.factor("scene.interaction").values[codes["scene.interaction"]]
+
+
+MOVERS = ("scene.relation", "scene.interaction", "object0.zone", "object1.zone")
+"""Factors on which an arrangement lets places depend."""
+
+
+def _placings(preset: Preset) -> Sequence[dict[str, int]]:
+    """Return the codes under which places must be tried; all other codes are 0."""
+    schema = preset.schema
+    decided = (*schema.recombined, *schema.crossed)
+    movers = [k for k in decided if k in MOVERS]
+    ranges = [range(schema.factor(k).size) for k in movers]
+    rest = dict.fromkeys(decided, 0)
+    return [rest | dict(zip(movers, v, strict=True)) for v in itertools.product(*ranges)]
+
+
+def thinned(preset: Preset, draws: Sequence[Draw], block: int) -> Sequence[Draw]:
+    """Return the draws of a block, which takes some orbits of cells only where they are many.
+
+    Parameters
+    ----------
+    preset : Preset
+        Its `Sizes.cells` says about how many cells; all when 0, or more than there are. Splits
+        other than orbit and binding splits are never thinned.
+    draws : sequence of Draw
+        All draws of one side.
+    block : int
+        Position; blocks go round a keyed order of the orbits, so that none comes twice before
+        all came once.
+
+    Returns
+    -------
+    sequence of Draw
+        Whole orbits, so every value is as frequent as every other.
+    """
+    cells, shape = preset.sizes.cells, preset.schema.cell_shape
+    if not cells or not isinstance(preset.split, OrbitSplit | BindingSplit):
+        return draws
+    groups = _orbits(tuple(draws), shape, preset.split.shifts(len(shape)))
+    orbits = max(1, cells // len(groups[0]))
+    if orbits >= len(groups):
+        return draws
+    order = keyed_rng(*preset.identity, "orbits", 0).permutation(len(groups))
+    chosen = {int(order[(block * orbits + k) % len(groups)]) for k in range(orbits)}
+    return [draw for g in sorted(chosen) for draw in groups[g]]
+
+
+@lru_cache(maxsize=8)
+def _orbits(
+    draws: tuple[Draw, ...], shape: tuple[int, ...], shifts: tuple[Cell, ...]
+) -> list[list[Draw]]:
+    groups: dict[Cell, list[Draw]] = {}
+    times = list(itertools.product(range(math.lcm(*shape)), repeat=len(shifts)))
+    seen: dict[Cell, Cell] = {}
+    for draw in draws:
+        cell = draw[0]
+        if cell not in seen:
+            for n in times:
+                moves = [
+                    sum(t * s[k] for t, s in zip(n, shifts, strict=True)) for k in range(len(shape))
+                ]
+                moved = zip(cell, moves, shape, strict=True)
+                seen[tuple((v + m) % size for v, m, size in moved)] = cell
+        groups.setdefault(seen[cell], []).append(draw)
+    return list(groups.values())
+
+
+def _draw(factor: Factor, rng: np.random.Generator) -> float:
+    if factor.kind == "categorical":
+        return int(rng.integers(factor.size))
+    if factor.kind == "periodic":
+        return float(rng.random() * 2 * math.pi)
+    return float(factor.low + rng.random() * (factor.high - factor.low))

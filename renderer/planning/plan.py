@@ -1,0 +1,90 @@
+"""The plan of a dataset: every latent and seed, drawn and stored before anything is rendered.
+
+A block is one nuisance vector rendered for a set of whole orbits of cells. Blocks make the
+nuisances of ID-test and OOC-test identical, not merely equal in law, so the gap between the
+two is a paired statistic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recombine.renderer.core.types import Array
+from recombine.renderer.scenes.factors import Schema
+from recombine.renderer.scenes.latents import scene_hash, scene_of
+from recombine.renderer.scenes.scene import RenderSettings, Scene
+
+if TYPE_CHECKING:
+    from jaxtyping import Int64, UInt8
+
+PLAN_FORMAT = "recombine.plan/1"
+CYCLES_SEED_BITS = 31
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All latents of a dataset.
+
+    Attributes
+    ----------
+    config : mapping
+        Name, version, schema, constants, split, sizes and render settings as plain data.
+    schema : Schema
+        The schema inside ``config``.
+    settings : RenderSettings
+        The settings inside ``config``.
+    latents : mapping of str to array of shape (N,)
+        Codes (int64) of categorical factors, radians or units (float64) of the others.
+    split, rungs : uint8 arrays of shape (N,)
+        Index into `SPLITS`; bit r is set where the image trains rung r.
+    block, cycles_seed, tries : int64 arrays of shape (N,)
+        Matched block; seed of the path tracer; how many nuisance vectors were drawn until one
+        could stand.
+    """
+
+    config: Mapping[str, Any]
+    schema: Schema
+    settings: RenderSettings
+    latents: Mapping[str, Array]
+    split: UInt8[Array, " N"]
+    rungs: UInt8[Array, " N"]
+    block: Int64[Array, " N"]
+    cycles_seed: Int64[Array, " N"]
+    tries: Int64[Array, " N"]
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    @property
+    def dataset(self) -> str:
+        """Return ``name/version``."""
+        return f"{self.config['name']}/{self.config['version']}"
+
+    def scene(self, index: int) -> Scene:
+        """Return the scene of one image."""
+        return scene_of(
+            self.schema,
+            self.config["constants"],
+            {k: v[index] for k, v in self.latents.items()},
+            int(self.cycles_seed[index]),
+        )
+
+    def spec_hash(self, index: int) -> str:
+        """Return the hash of everything that decides the pixels of one image."""
+        return scene_hash(self.scene(index), self.settings)
+
+    def digest(self) -> str:
+        """Return the sha256 (hex) of the configuration and every column."""
+        digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
+        columns = {**self.latents, "split": self.split, "rungs": self.rungs}
+        columns |= {"block": self.block, "cycles_seed": self.cycles_seed, "tries": self.tries}
+        for name in sorted(columns):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(columns[name]).tobytes())
+        return digest.hexdigest()

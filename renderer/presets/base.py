@@ -1,0 +1,194 @@
+"""What a preset is, and the parts that presets share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recombine.renderer.core.errors import UsageError
+from recombine.renderer.scenes.factors import Factor, Schema, Slot
+from recombine.renderer.scenes.library import ENVIRONMENTS, PLACEMENT
+from recombine.renderer.scenes.placement import Separation
+from recombine.renderer.scenes.scene import RenderSettings
+from recombine.renderer.splits.splits import OrbitSplit, Sizes, Split
+
+TRAIN_TIER = RenderSettings(resolution=128, samples=16, denoise=True)
+"""Denoised and fast: for training and scoring."""
+EXACT_TIER = RenderSettings(resolution=128, samples=64, denoise=False)
+"""Undenoised: radiance adds up, so interaction and influence can be measured."""
+
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A dataset recipe: slots, split, sizes and how it is drawn.
+
+    Attributes
+    ----------
+    name, version : str
+        Identity; every seed depends on both.
+    summary : str
+        One line for `recombine render --help` and the data card.
+    schema : Schema
+        Slots and factors.
+    constants : tuple of (str, str)
+        Keys of the scene that this preset does not vary, for example the material.
+    split : Split
+        ID and OOC cells.
+    sizes : Sizes
+        Blocks per part.
+    settings : RenderSettings
+        Resolution and quality.
+    separation : {"apart", "unoccluded"}, optional
+        How objects must stand to one another; None where there is one.
+    arrangement : str
+        Key of `ARRANGEMENTS` that computes the derived factors; empty where there are none.
+    commitment : str
+        sha256 (hex) of the key of a hidden test set, published before the key is; empty for none.
+    secret : str
+        The key itself (hex): the plan is that of the hidden test set. Never stored.
+    season : bool
+        With a secret: training images are part of the plan, and keyed as well.
+    """
+
+    name: str
+    version: str
+    summary: str
+    schema: Schema
+    constants: tuple[tuple[str, str], ...]
+    split: Split
+    sizes: Sizes
+    settings: RenderSettings
+    separation: Separation | None = None
+    arrangement: str = ""
+    commitment: str = ""
+    secret: str = ""
+    season: bool = False
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Return what seeds depend on: a re-indexed preset keeps those of its original."""
+        return self.name.partition("--")[0], self.version
+
+
+def categorical(name: str, values: tuple[str, ...]) -> Factor:
+    """Return a categorical factor."""
+    return Factor(name, "categorical", values=values)
+
+
+def object_slot(
+    name: str,
+    *named: Factor,
+    x: Range = PLACEMENT["x"],
+    y: Range = PLACEMENT["y"],
+    scale: Range = PLACEMENT["scale"],
+) -> Slot:
+    """Return an object that stands anywhere in `library.PLACEMENT`, at any yaw and hue.
+
+    Parameters
+    ----------
+    name : str
+        Name of the slot, starting with ``"object"``.
+    named : Factor
+        Further factors, first in order: shape, material.
+    x, y, scale : tuple of float
+        Ranges of place and scale, metres. Small objects have more room than large ones.
+    """
+    pose = (
+        metres("x", x),
+        metres("y", y),
+        Factor("yaw", "periodic"),
+        metres("scale", scale),
+        Factor("hue", "periodic"),
+    )
+    return Slot(name, (*named, *pose))
+
+
+def metres(name: str, span: Range) -> Factor:
+    """Return a continuous factor in metres."""
+    return Factor(name, "continuous", low=span[0], high=span[1], unit="m")
+
+
+def background_slot(values: int = len(ENVIRONMENTS)) -> Slot:
+    """Return the background with the first few environments."""
+    return Slot("background", (categorical("environment", ENVIRONMENTS[:values]),))
+
+
+def orbit_ladder(modulus: int) -> OrbitSplit:
+    """Return nested rungs of an eighth to three quarters of the residues; the rest is OOC.
+
+    Parameters
+    ----------
+    modulus : int
+        Greatest common divisor of the sizes, a multiple of 4. A rung has two residues at least,
+        because one alone leaves the ID cells unconnected.
+
+    Raises
+    ------
+    UsageError
+        When it is no multiple of 4.
+
+    Examples
+    --------
+    >>> orbit_ladder(16).to_dict()["ooc"]
+    (12, 13, 14, 15)
+    """
+    check_modulus(modulus)
+    widths = sorted({max(2, modulus // 8), max(2, modulus // 4), modulus // 2, 3 * modulus // 4})
+    return OrbitSplit(
+        ladder=tuple(tuple(range(w)) for w in widths),
+        ooc=tuple(range(3 * modulus // 4, modulus)),
+        modulus=modulus,
+    )
+
+
+def symmetric_ladder(modulus: int) -> OrbitSplit:
+    """Return the ladder of two exchangeable objects: a residue comes with its negative.
+
+    Where slots are exchangeable, (A, B) and (B, A) are one scene, and must lie on one side.
+
+    Parameters
+    ----------
+    modulus : int
+        Number of values, a multiple of 4.
+
+    Raises
+    ------
+    UsageError
+        When it is no multiple of 4.
+
+    Examples
+    --------
+    >>> symmetric_ladder(8).to_dict()["ladder"]
+    ((1, 2, 6, 7), (0, 1, 2, 4, 6, 7))
+    """
+    check_modulus(modulus)
+    half = modulus // 2
+
+    def around(low: int, high: int) -> set[int]:
+        return {r % modulus for k in range(low, high) for r in (k, -k)}
+
+    if modulus == 4:
+        return OrbitSplit(ladder=((0, 1, 3),), ooc=(2,), modulus=4)
+    ooc = around(3 * modulus // 8, half)
+    widths = sorted({max(4, modulus // 8), max(4, modulus // 4), half})
+    rungs = [around(1, 1 + w // 2) for w in widths if w < 3 * modulus // 4]
+    rungs = [r for r in rungs if not r & ooc] + [set(range(modulus)) - ooc]
+    return OrbitSplit(
+        ladder=tuple(tuple(sorted(r)) for r in rungs), ooc=tuple(sorted(ooc)), modulus=modulus
+    )
+
+
+def check_modulus(modulus: int, least: int = 4) -> None:
+    """Check that a number of values allows the usual shares.
+
+    Raises
+    ------
+    UsageError
+        When it is no multiple of 4 or too small.
+    """
+    if modulus < least or modulus % 4:
+        raise UsageError(
+            f"--values: expected a multiple of 4 from {least} on; got {modulus}. Use 8 or 16."
+        )

@@ -1,0 +1,116 @@
+"""Presets with four recombined factors, and with continuous ones."""
+
+from __future__ import annotations
+
+from recombine.renderer.presets.base import (
+    TRAIN_TIER,
+    Preset,
+    background_slot,
+    categorical,
+    check_modulus,
+    object_slot,
+)
+from recombine.renderer.scenes.factors import Factor, Schema, Slot
+from recombine.renderer.scenes.library import LIGHTS, MATERIALS, SHAPES
+from recombine.renderer.splits.splits import OrbitSplit, Sizes
+from recombine.renderer.splits.splits_special import BandSplit
+
+FRONT, REAR = (-1.25, -1.15), (0.5, 0.6)
+"""Rows so far apart that a small object in front hides nothing of one in the rear."""
+SMALL = (0.38, 0.42)
+
+
+def four_slot(values: int = 16, order: int = 4) -> Preset:
+    """Return object x material x background x light, novel at one order exactly.
+
+    Parameters
+    ----------
+    values : int
+        Largest number of values per factor.
+    order : int
+        2, 3 or 4: ID and OOC agree in all marginals of fewer factors. All orders re-index the
+        same images.
+    """
+    n = min(values, 16)
+    check_modulus(n)
+    if n == 12:  # three steps at a time would not reach every value
+        n = 8
+    slots = (
+        object_slot(
+            "object", categorical("shape", SHAPES[:n]), categorical("material", MATERIALS[:n])
+        ),
+        background_slot(n),
+        Slot("light", (categorical("rig", LIGHTS[:n]),)),
+    )
+    keys = ("object.shape", "object.material", "background.environment", "light.rig")
+    split = OrbitSplit(
+        ladder=(tuple(range(n // 2)),),
+        ooc=tuple(range(3 * n // 4, n)),
+        modulus=n,
+        factors=tuple(range(order)),
+    )
+    return Preset(
+        name="four-slot" if order == 4 else f"four-slot--order-{order}",
+        version="1.0",
+        summary=f"object x material x background x light, 16 each: novelty of order {order}",
+        schema=Schema(slots, keys),
+        constants=(),
+        split=split,
+        sizes=Sizes(train=32, val=2, test=14, cells=1024),
+        settings=TRAIN_TIER,
+    )
+
+
+def position_band(values: int = 32) -> Preset:
+    """Return two objects whose x lie in a reflected band of each other, or outside it."""
+    check_modulus(values)
+    zone = categorical("zone", tuple(f"zone-{k}" for k in range(values)))
+    offset = Factor("offset", "continuous", low=0.0, high=1.0, unit="zone")
+    shape = categorical("shape", SHAPES)
+    slots = (
+        object_slot("object0", shape, zone, offset, y=FRONT, scale=SMALL),
+        object_slot("object1", shape, zone, offset, y=REAR, scale=SMALL),
+        background_slot(),
+    )
+    widths = sorted({max(1, values * share // 32) for share in (1, 3, 7)})
+    return Preset(
+        name="position-band",
+        version="1.0",
+        summary="two objects, x of one in a band around x of the other: continuous, convex ID",
+        schema=Schema(slots, ("object0.zone", "object1.zone"), derived=("object0.x", "object1.x")),
+        constants=(("object0.material", "glaze"), ("object1.material", "glaze")),
+        split=BandSplit(values, tuple(w for w in widths if 2 * w + 1 < values)),
+        sizes=Sizes(train=70, val=4, test=2),
+        settings=TRAIN_TIER,
+        separation="unoccluded",
+        arrangement="zones",
+    )
+
+
+def object_light(values: int = 16) -> Preset:
+    """Return one object under a sun whose azimuth lies in a band on the circle."""
+    n = min(values, 16)
+    check_modulus(n)
+    sector = categorical("sector", tuple(f"sector-{k}" for k in range(n)))
+    offset = Factor("offset", "continuous", low=0.0, high=1.0, unit="sector")
+    slots = (
+        object_slot("object", categorical("shape", SHAPES[:n])),
+        background_slot(),
+        Slot("light", (sector, offset, Factor("azimuth", "periodic"))),
+    )
+    gap = n // 8  # what OOC stays clear of the widest band on either side
+    return Preset(
+        name="object-light",
+        version="1.0",
+        summary="16 objects x azimuth of the sun: a continuous band on the circle",
+        schema=Schema(slots, ("object.shape", "light.sector"), derived=("light.azimuth",)),
+        constants=(("object.material", "glaze"), ("light.rig", "sun-left")),
+        split=OrbitSplit(
+            ladder=tuple(tuple(range(w)) for w in sorted({max(2, n // 8), n // 4, n // 2} - {1})),
+            ooc=tuple(range(n // 2 + gap, n - gap)),
+            modulus=n,
+        ),
+        sizes=Sizes(train=384, val=16, test=32),
+        settings=TRAIN_TIER,
+        arrangement="sun",
+    )

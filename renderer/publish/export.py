@@ -1,0 +1,225 @@
+"""Exports of a sealed dataset: Parquet with PNG bytes, WebDataset tar, image folder.
+
+Pixels are lossless in all three. Every export is complete or absent. Parquet is the form to
+publish: it carries the data card.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import shutil
+import tarfile
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from PIL import Image
+
+from recombine.renderer.core.atomic import disk_error
+from recombine.renderer.core.errors import ResourceError, UsageError
+from recombine.renderer.core.types import Array
+from recombine.renderer.publish.card_facts import Publication
+from recombine.renderer.publish.card_files import add_card
+from recombine.renderer.publish.export_columns import Column, columns
+from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.store.reader import Dataset
+
+Form = Literal["parquet", "webdataset", "folder"]
+ROWS_PER_FILE: dict[Form, int] = {"parquet": 65_536, "webdataset": 4096, "folder": 4096}
+"""A split of a preset is one Parquet file, so that its checksum is compared on reading."""
+ROW_GROUP = 100
+Progress = Callable[[int, int], None]
+Record = dict[str, Any]
+Write = Callable[[str, int, Iterator[Record], Path], None]
+
+
+def export(
+    folder: Path,
+    out: Path,
+    form: Form = "parquet",
+    *,
+    progress: Progress = lambda _done, _total: None,
+    publication: Publication | None = None,
+    block: int = 0,
+) -> Path:
+    """Write a dataset in another format.
+
+    Parameters
+    ----------
+    folder : Path
+        A sealed dataset whose certificate passes.
+    out : Path
+        New folder; it must not exist.
+    form : {"parquet", "webdataset", "folder"}
+        One Parquet file set, tar set or image folder per split. Parquet carries the data card.
+    progress : callable
+        Told (images done, images in all).
+    publication : Publication, optional
+        What the card says of day and address; today and nowhere.
+    block : int
+        Which matched test block the card's contact sheet shows.
+
+    Returns
+    -------
+    Path
+        ``out``, with ``metadata.json`` (schema, root, licence) beside the splits.
+
+    Raises
+    ------
+    UsageError
+        When ``out`` exists.
+    IntegrityError
+        When the dataset is not what was certified.
+    ResourceError
+        When the disk is full, or pyarrow is missing for Parquet.
+    """
+    data = Dataset(folder)
+    data.check()
+    if out.exists():
+        raise UsageError(f"export: {out} must not exist yet; it does. Choose another --out.")
+    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        _write(data, temporary, form, progress)
+        if form == "parquet":
+            today = Publication(datetime.now(UTC).date())
+            add_card(data, temporary, publication or today, block=block)
+        temporary.replace(out)
+    except OSError as error:
+        raise disk_error(out, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out
+
+
+def _write(data: Dataset, out: Path, form: Form, progress: Progress) -> None:
+    parquet = partial(_parquet, columns(data))
+    writers: dict[Form, Write] = {"parquet": parquet, "webdataset": _tar, "folder": _folder}
+    (out / "metadata.json").write_text(json.dumps(_about(data), indent=1) + "\n")
+    done = itertools.count(1)
+    for split, number, part in _files(data, ROWS_PER_FILE[form]):
+        records = _told(rows(data, part), lambda: progress(next(done), len(data)))
+        writers[form](split, number, records, out)
+
+
+def _files(data: Dataset, most: int) -> Iterator[tuple[str, int, list[int]]]:
+    """Yield (split, number of the file, images) for every file of an export."""
+    for split in SPLITS:
+        rungs = range(len(data.config["split"]["ladder"])) if split == "id_train" else [0]
+        members = sorted({int(i) for r in rungs for i in data.indices(split, rung=r)})
+        for number, start in enumerate(range(0, len(members), most)):
+            yield split, number, members[start : start + most]
+
+
+def _told(records: Iterator[Record], tell: Callable[[], None]) -> Iterator[Record]:
+    for record in records:
+        yield record
+        tell()
+
+
+def rows(data: Dataset, indices: list[int]) -> Iterator[Record]:
+    """Yield one plain record per image, with the keys of `export_columns.columns`.
+
+    Images and masks are PNG bytes; values of categorical factors are their names.
+
+    Parameters
+    ----------
+    data : Dataset
+        The source.
+    indices : list of int
+        Images.
+    """
+    rungs = range(len(data.config["split"]["ladder"]))
+    ladder = [set(data.indices("id_train", rung=r).tolist()) for r in rungs]
+    latents = data.latents
+    for i in indices:
+        record: Record = {
+            "index": i,
+            "image": _png(data.image(i)),
+            "mask": _png(data.masks([i])[0]),
+            "split": str(data.splits[i]),
+            "part": "OOC" if data.splits[i].startswith("ooc") else "ID",
+            "cell": ", ".join(data.schema.cell_names(data.cells[i])),
+            "block": int(data.blocks[i]),
+        }
+        record |= {f"rung_{r}": i in members for r, members in enumerate(ladder)}
+        for key in data.schema.keys:
+            factor = data.schema.factor(key)
+            value = latents[key][i]
+            record[key] = factor.values[int(value)] if factor.values else float(value)
+        yield record
+
+
+def _parquet(
+    listed: Sequence[Column], split: str, number: int, records: Iterator[Record], out: Path
+) -> None:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise ResourceError(
+            "export: Parquet needs pyarrow, which is not installed. "
+            "Run `pip install 'recombine[export]'`."
+        ) from error
+    # The struct that the Hugging Face viewer and `datasets` show as a picture.
+    picture = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    types = {"image": picture, "bool": pa.bool_()}
+    described = {"info": {"features": {c.name: c.feature for c in listed}}}
+    schema = pa.schema(
+        [(c.name, types.get(c.type) or getattr(pa, c.type)()) for c in listed],
+        {"huggingface": json.dumps(described)},
+    )
+    path = out / "data" / f"{split}-{number:05d}.parquet"
+    path.parent.mkdir(exist_ok=True)
+    with pq.ParquetWriter(path, schema) as writer:  # type: ignore[no-untyped-call]
+        while group := list(itertools.islice(records, ROW_GROUP)):
+            for record in group:
+                for name in ("image", "mask"):
+                    named = f"{record['index']:08d}-{name}.png"
+                    record[name] = {"bytes": record[name], "path": named}
+            writer.write_table(pa.Table.from_pylist(group, schema))
+
+
+def _tar(split: str, number: int, records: Iterator[Record], out: Path) -> None:
+    with tarfile.open(out / f"{split}-{number:05d}.tar", "w") as archive:
+        for record in records:
+            key = f"{record['index']:08d}"
+            image, mask = record.pop("image"), record.pop("mask")
+            labels = json.dumps(record, sort_keys=True).encode()
+            for name, content in (("png", image), ("mask.png", mask), ("json", labels)):
+                entry = tarfile.TarInfo(f"{key}.{name}")
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+
+
+def _folder(split: str, _number: int, records: Iterator[Record], out: Path) -> None:
+    place = out / split
+    place.mkdir(exist_ok=True)
+    with (place / "metadata.jsonl").open("a", encoding="utf-8") as labels:
+        for record in records:
+            name = f"{record['index']:08d}"
+            (place / f"{name}.png").write_bytes(record.pop("image"))
+            (out / f"{split}-masks").mkdir(exist_ok=True)
+            (out / f"{split}-masks" / f"{name}.png").write_bytes(record.pop("mask"))
+            labels.write(json.dumps({"file_name": f"{name}.png", **record}, sort_keys=True) + "\n")
+
+
+def _about(data: Dataset) -> dict[str, Any]:
+    return {
+        "dataset": data.name,
+        "root": data.root,
+        "license": data.manifest["license"],
+        "config": data.config,
+        "certificate": data.certificate,
+    }
+
+
+def _png(array: Array) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,169 @@
+"""Where objects may stand together: constraints on nuisance vectors, never on cells.
+
+Objects are normalised to one bounding cylinder, so whether a placement is allowed depends on
+positions and scales alone. A placement is drawn once per matched block and holds for every cell
+of it; rejecting one therefore cannot tilt any cell against another.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.scenes.library import CAMERA, RADIUS, Camera
+
+Separation = Literal["apart", "unoccluded"]
+TRIES = 2000
+EDGE = 0.5
+"""How far a bounding box may reach from the centre of the picture, in widths of it."""
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Where one object stands: centre on the floor and scale, metres."""
+
+    x: float
+    y: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class Box:
+    """An axis-aligned box on the picture, in units of its width from the centre."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+    def overlaps(self, other: Box) -> bool:
+        """Tell whether two boxes share more than an edge."""
+        across = self.left < other.right and other.left < self.right
+        return across and self.bottom < other.top and other.bottom < self.top
+
+
+def screen_box(stand: Stand, camera: Camera = CAMERA) -> Box:
+    """Return the box on the picture that holds an object, whatever its shape and yaw.
+
+    It is the bounding box of the projected corners of the object's bounding cylinder's own
+    bounding box, hence never too small.
+    """
+    radius = RADIUS * stand.scale
+    corners = itertools.product(
+        (stand.x - radius, stand.x + radius),
+        (stand.y - radius, stand.y + radius),
+        (0.0, stand.scale),
+    )
+    points = [project(corner, camera) for corner in corners]
+    across, up = zip(*points, strict=True)
+    return Box(min(across), max(across), min(up), max(up))
+
+
+def violation(stands: Mapping[str, Stand], separation: Separation) -> str:
+    """Return why objects may not stand together; empty when they may.
+
+    Parameters
+    ----------
+    stands : mapping of str to Stand
+        All objects of a scene by the names of their slots.
+    separation : {"apart", "unoccluded"}
+        Objects do not touch, at any yaw; or their boxes on the picture do not even overlap, so
+        that no object hides any part of another.
+    """
+    for (name_a, a), (name_b, b) in itertools.combinations(stands.items(), 2):
+        if math.hypot(a.x - b.x, a.y - b.y) < RADIUS * (a.scale + b.scale):
+            return f"{name_a} and {name_b} must not touch"
+        if separation == "unoccluded" and screen_box(a).overlaps(screen_box(b)):
+            return f"{name_a} and {name_b} must not overlap on the picture"
+    return ""
+
+
+def allowed(stands: Sequence[Stand], separation: Separation) -> bool:
+    """Tell whether objects may stand together; see `violation`."""
+    return not violation({str(k): s for k, s in enumerate(stands)}, separation)
+
+
+def outside(stands: Mapping[str, Stand]) -> str:
+    """Return which object may leave the picture; empty when none may."""
+    for name, stand in stands.items():
+        box = screen_box(stand)
+        if max(-box.left, box.right, -box.bottom, box.top) > EDGE:
+            return f"{name} must stay inside the picture"
+    return ""
+
+
+def draw_allowed(
+    draw: Callable[[], Mapping[str, float]],
+    fault: Callable[[Mapping[str, float]], str],
+    who: str,
+) -> tuple[dict[str, float], int]:
+    """Draw nuisance vectors until one is allowed, within a bounded number of tries.
+
+    Parameters
+    ----------
+    draw : callable
+        Returns the next vector of a keyed stream: one value per ``slot.factor``.
+    fault : callable
+        Returns which constraint a vector breaks, for example by `violation`; empty for none.
+    who : str
+        Preset and block, for the error.
+
+    Returns
+    -------
+    dict
+        The allowed vector.
+    int
+        How many were drawn, at least 1; kept for the accounting of rejections.
+
+    Raises
+    ------
+    InvalidInputError
+        When no vector was allowed; names the constraint that failed most and what to relax.
+    """
+    faults: Counter[str] = Counter()
+    for tries in range(1, TRIES + 1):
+        vector = dict(draw())
+        found = fault(vector)
+        if not found:
+            return vector, tries
+        faults[found] += 1
+    (worst, times), *_ = faults.most_common(1)
+    raise InvalidInputError(
+        f"{who}: expected a placement among {TRIES} draws; got none, because {worst} ({times} "
+        "times). Widen the ranges of x and y, make objects smaller, or take fewer."
+    )
+
+
+def project(point: tuple[float, float, float], camera: Camera = CAMERA) -> tuple[float, float]:
+    """Return where a point of the world appears on the picture.
+
+    Parameters
+    ----------
+    point : tuple of float
+        x, y, z, metres, in front of the camera.
+    camera : Camera
+        The camera.
+
+    Returns
+    -------
+    tuple of float
+        To the right and up from the centre, in units of the picture's width.
+    """
+    # The camera looks along +y from the front without roll: right is +x.
+    forward = tuple(t - p for t, p in zip(camera.target, camera.position, strict=True))
+    length = math.hypot(*forward)
+    forward = tuple(c / length for c in forward)
+    level = math.hypot(forward[0], forward[1])
+    right = (forward[1] / level, -forward[0] / level, 0.0)
+    up = (-forward[0] * forward[2] / level, -forward[1] * forward[2] / level, level)
+    offset = tuple(a - b for a, b in zip(point, camera.position, strict=True))
+    depth = sum(a * b for a, b in zip(offset, forward, strict=True))
+    zoom = camera.focal / camera.sensor / depth
+    across = sum(a * b for a, b in zip(offset, right, strict=True)) * zoom
+    rise = sum(a * b for a, b in zip(offset, up, strict=True)) * zoom
+    return across, rise

@@ -1,0 +1,169 @@
+"""Contact sheet: one picture that shows what is in, what is held out, and how it looks."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from recombine.renderer.core.atomic import write_bytes
+from recombine.renderer.store.preview_layout import Panel, panels
+from recombine.renderer.store.reader import Dataset
+
+ID_FRAME = (222, 224, 228)
+OOC_FRAME = (213, 94, 0)  # vermillion: told from grey by every common colour vision
+INK = (38, 40, 44)
+EMPTY = (246, 247, 248)  # a cell that the dataset does not hold
+PAPER = (255, 255, 255)
+EDGE = 10  # white border of a panel
+TITLE = 34  # height of the line above it
+LETTER = 7.6  # width of a letter of a label, pixels, on the safe side
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Sizes of a panel in pixels; large grids have small tiles.
+
+    Attributes
+    ----------
+    tile, gap, frame : int
+        Edge of a framed image, space between two, width of the frame.
+    left, head : int
+        Room for the names of rows and columns.
+    upright : bool
+        Whether the names of columns are turned by 90 degrees.
+    """
+
+    tile: int
+    gap: int
+    frame: int
+    left: int
+    head: int
+    upright: bool
+
+    @classmethod
+    def of(cls, panel: Panel) -> Measures:
+        """Return the sizes for a panel."""
+        longest = max(len(panel.rows), len(panel.columns))
+        tile, gap, frame = (
+            (144, 6, 5) if longest <= 8 else (88, 4, 4) if longest <= 16 else (60, 3, 3)
+        )
+        wide = max(map(len, panel.columns)) * LETTER
+        upright = wide > tile
+        left = 20 + round(max(map(len, panel.rows)) * LETTER)
+        return cls(tile, gap, frame, left, round(wide) + 12 if upright else 26, upright)
+
+    def corner(self, row: int, column: int) -> tuple[int, int]:
+        """Return the upper left corner of a tile within its panel."""
+        step = self.tile + self.gap
+        return EDGE + self.left + column * step, EDGE + TITLE + self.head + row * step
+
+    def size(self, panel: Panel) -> tuple[int, int]:
+        """Return the size of a panel."""
+        x, y = self.corner(len(panel.rows), len(panel.columns))
+        return x - self.gap + EDGE, y - self.gap + EDGE
+
+
+def contact_sheet(folder: Path, out: Path, *, block: int = 0) -> Path:
+    """Write the grid of all test cells under one nuisance vector, held-out cells framed.
+
+    Everything that is not recombined is equal in all tiles of a panel, because they are one
+    matched block; see `panels` for what runs where.
+
+    Parameters
+    ----------
+    folder : Path
+        A sealed dataset.
+    out : Path
+        Picture to write; ``.jpg`` is smaller, anything else becomes PNG.
+    block : int
+        Which matched test block to show.
+
+    Returns
+    -------
+    Path
+        ``out``.
+    """
+    data = Dataset(folder)
+    drawn = [_panel(data, panel) for panel in panels(data, block)]
+    across = math.ceil(math.sqrt(len(drawn)))
+    width, height = drawn[0].size
+    size = (min(across, len(drawn)) * width, math.ceil(len(drawn) / across) * height)
+    sheet = Image.new("RGB", size, PAPER)
+    for n, part in enumerate(drawn):
+        sheet.paste(part, (n % across * width, n // across * height))
+    buffer = io.BytesIO()
+    if out.suffix == ".jpg":
+        sheet.save(buffer, "JPEG", quality=92, subsampling=0)
+    else:
+        sheet.save(buffer, "PNG", optimize=True)
+    write_bytes(out, buffer.getvalue())
+    return out
+
+
+def _panel(data: Dataset, panel: Panel) -> Image.Image:
+    sizes = Measures.of(panel)
+    sheet = Image.new("RGB", sizes.size(panel), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    _labels(sheet, draw, data, panel, sizes)
+    for place in itertools.product(range(len(panel.rows)), range(len(panel.columns))):
+        x, y = sizes.corner(*place)
+        if place in panel.images:
+            _tile(sheet, draw, data, panel.images[place], (x, y), sizes)
+        else:
+            draw.rectangle((x, y, x + sizes.tile - 1, y + sizes.tile - 1), fill=EMPTY)
+    return sheet
+
+
+def _tile(
+    sheet: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    data: Dataset,
+    index: int,
+    at: tuple[int, int],
+    sizes: Measures,
+) -> None:
+    x, y = at
+    frame = OOC_FRAME if data.splits[index] == "ooc_test" else ID_FRAME
+    draw.rectangle((x, y, x + sizes.tile - 1, y + sizes.tile - 1), fill=frame)
+    inner = sizes.tile - 2 * sizes.frame
+    picture = Image.fromarray(data.image(index)).resize((inner, inner), Image.Resampling.LANCZOS)
+    sheet.paste(picture, (x + sizes.frame, y + sizes.frame))
+
+
+def _labels(
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, data: Dataset, panel: Panel, sizes: Measures
+) -> None:
+    font, small = ImageFont.load_default(15), ImageFont.load_default(13)
+    title = " - ".join(filter(None, (data.name, f"{data.resolution} px", panel.title)))
+    draw.text((EDGE, EDGE), title, fill=INK, font=font)
+    right = sheet.width - EDGE
+    if draw.textlength(title, font) + 180 < right:
+        draw.text((right, EDGE), "framed: held out (OOC)", fill=OOC_FRAME, font=small, anchor="ra")
+    for row, name in enumerate(panel.rows):
+        x, y = sizes.corner(row, 0)
+        draw.text((x - 8, y + sizes.tile // 2), name, fill=INK, font=small, anchor="rm")
+    for column, name in enumerate(panel.columns):
+        x, y = sizes.corner(0, column)
+        middle = x + sizes.tile // 2
+        if sizes.upright:
+            _upright(sheet, name, (middle, y - 6), small)
+        else:
+            draw.text((middle, y - 6), name, fill=INK, font=small, anchor="ms")
+
+
+def _upright(
+    sheet: Image.Image,
+    text: str,
+    foot: tuple[int, int],
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+) -> None:
+    left, top, right, bottom = font.getbbox(text)
+    label = Image.new("RGB", (math.ceil(right - left) + 2, math.ceil(bottom - top) + 2), PAPER)
+    ImageDraw.Draw(label).text((1 - left, 1 - top), text, fill=INK, font=font)
+    turned = label.rotate(90, expand=True)
+    sheet.paste(turned, (foot[0] - turned.width // 2, foot[1] - turned.height))

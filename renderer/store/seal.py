@@ -1,0 +1,149 @@
+"""Sealing a finished dataset: file checksums and a Merkle root over images.
+
+The root depends on images only, so it is the same whatever the shard size, the number of
+workers or the machine that wrote the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recombine.renderer.core.atomic import write_json
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.hdf5 import column, open_checked
+
+MANIFEST_FORMAT = "recombine.manifest/1"
+LEAF_COLUMNS = ("index", "split", "rungs", "block", "spec_hash", "pixel_hash", "label_hash")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 (hex) of a file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def image_leaf(record: Mapping[str, Any]) -> bytes:
+    """Return the Merkle leaf of one image.
+
+    Parameters
+    ----------
+    record : mapping
+        The `LEAF_COLUMNS` of the image, as NumPy scalars or rows.
+    """
+    digest = hashlib.sha256(b"\x00")
+    for name in LEAF_COLUMNS:
+        digest.update(np.ascontiguousarray(record[name]).tobytes())
+    return digest.digest()
+
+
+def merkle_root(leaves: Sequence[bytes]) -> str:
+    """Return the Merkle root (hex) of leaves; an odd one out is carried up unchanged.
+
+    Leaves and inner nodes are hashed with different prefixes, so neither can pose as the other.
+
+    Raises
+    ------
+    InvalidInputError
+        When there are no leaves.
+    """
+    if not leaves:
+        raise InvalidInputError("merkle_root: expected at least one image; got none.")
+    level = list(leaves)
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        above = [hashlib.sha256(b"\x01" + a + b).digest() for a, b in pairs]
+        level = above + level[len(above) * 2 :]
+    return level[0].hex()
+
+
+def shard_leaves(path: Path) -> list[bytes]:
+    """Return the Merkle leaves of the images in one shard, in order."""
+    with open_checked(path) as handle:
+        columns = {name: column(handle, name) for name in LEAF_COLUMNS}
+    n = len(columns["index"])
+    return [image_leaf({k: v[i] for k, v in columns.items()}) for i in range(n)]
+
+
+def write_manifest(
+    folder: Path,
+    *,
+    dataset: str,
+    plan_sha256: str,
+    shards: Iterable[tuple[Path, range]],
+    provenance: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Seal a complete set of shards.
+
+    Parameters
+    ----------
+    folder : Path
+        Dataset folder.
+    dataset : str
+        ``name/version``.
+    plan_sha256 : str
+        Digest of the plan that the shards follow.
+    shards : iterable of (Path, range)
+        Every shard and its images, in order.
+    provenance : mapping
+        Versions and machine, kept for readers; not part of the root.
+
+    Returns
+    -------
+    dict
+        The manifest as written.
+    """
+    leaves: list[bytes] = []
+    rows = []
+    for path, indices in shards:
+        leaves += shard_leaves(path)
+        rows.append(
+            {
+                "file": str(path.relative_to(folder)),
+                "sha256": file_sha256(path),
+                "bytes": path.stat().st_size,
+                "start": indices.start,
+                "stop": indices.stop,
+            }
+        )
+    manifest = {
+        "format": MANIFEST_FORMAT,
+        "dataset": dataset,
+        "plan_sha256": plan_sha256,
+        "n_images": len(leaves),
+        "root": merkle_root(leaves),
+        "shards": rows,
+        "provenance": dict(provenance),
+        "license": "CC-BY-4.0; training generative models is explicitly permitted",
+    }
+    write_json(folder / "manifest.json", manifest)
+    return manifest
+
+
+def read_json(path: Path, form: str) -> dict[str, Any]:
+    """Read one of the dataset's JSON files.
+
+    Raises
+    ------
+    InvalidInputError
+        When it does not exist.
+    IntegrityError
+        When it is not JSON or has another format.
+    """
+    if not path.is_file():
+        raise InvalidInputError(
+            f"{path}: expected a sealed dataset; this file is missing. "
+            "Finish it with `recombine render`, then `recombine verify`."
+        )
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"{path}: expected JSON; it is damaged ({error}).") from error
+    if not isinstance(data, dict) or data.get("format") != form:
+        raise IntegrityError(f"{path}: expected the format {form}; got something else.")
+    return data

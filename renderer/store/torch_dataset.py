@@ -1,0 +1,50 @@
+"""A map-style torch dataset on top of `Dataset`, for training loops with several workers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch.utils import data
+
+from recombine.renderer.store.reader import Dataset
+
+
+class TorchDataset(data.Dataset[dict[str, torch.Tensor]]):
+    """Images of one split with masks and latents.
+
+    Parameters
+    ----------
+    path : str or Path
+        Dataset folder.
+    split : str
+        Part of the dataset.
+    rung : int
+        Rung of the training ladder.
+
+    Notes
+    -----
+    Items are ``image`` (3, H, W) float32 in [0, 1], ``mask`` (H, W) int64, and one 0-d tensor
+    per ``slot.factor``.
+    """
+
+    def __init__(self, path: str | Path, split: str, *, rung: int = 0) -> None:
+        self.source = Dataset(path)
+        self.index = self.source.indices(split, rung=rung)
+        self.latents = {k: torch.as_tensor(v[self.index]) for k, v in self.source.latents.items()}
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
+        return self.__getitems__([item])[0]
+
+    def __getitems__(self, items: list[int]) -> list[dict[str, torch.Tensor]]:
+        """Return a batch; `DataLoader` asks for one, and one read is faster than many."""
+        index = self.index[items]
+        pixels = torch.from_numpy(self.source.images(index)).permute(0, 3, 1, 2).float() / 255
+        masks = torch.from_numpy(self.source.masks(index)).long()
+        return [
+            {"image": image, "mask": mask} | {k: v[item] for k, v in self.latents.items()}
+            for item, image, mask in zip(items, pixels, masks, strict=True)
+        ]

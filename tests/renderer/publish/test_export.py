@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recombine.renderer.certificate.verify import verify
+from recombine.renderer.core.errors import IntegrityError, UsageError
+from recombine.renderer.publish import export as module
+from recombine.renderer.publish.export import export, rows
+from recombine.renderer.publish.export_columns import columns
+from recombine.renderer.store.reader import Dataset
+
+
+@pytest.fixture
+def certified(sealed: Path) -> Path:
+    verify(sealed)
+    return sealed
+
+
+def test_tar_holds_the_same_pixels_and_latents(certified: Path, tmp_path: Path) -> None:
+    data = Dataset(certified)
+    out = export(certified, tmp_path / "tar", "webdataset")
+    with tarfile.open(out / "ooc_test-00000.tar") as archive:
+        names = archive.getnames()
+        for i in data.indices("ooc_test"):
+            image = np.asarray(Image.open(archive.extractfile(f"{i:08d}.png")))  # type: ignore[arg-type]
+            labels = json.load(archive.extractfile(f"{i:08d}.json"))  # type: ignore[arg-type]
+            assert np.array_equal(image, data.image(i))
+            assert labels["object.x"] == data.latents["object.x"][i]
+            code = data.latents["object.shape"][i]
+            assert labels["object.shape"] == data.schema.factor("object.shape").values[code]
+    assert len(names) == 3 * len(data.indices("ooc_test"))
+
+
+def test_folder_lists_every_image_once(certified: Path, tmp_path: Path) -> None:
+    data = Dataset(certified)
+    out = export(certified, tmp_path / "folder", "folder")
+    for split in ("id_train", "id_val", "id_test", "ooc_test"):
+        lines = (out / split / "metadata.jsonl").read_text().splitlines()
+        files = [json.loads(line)["file_name"] for line in lines]
+        assert files == [f"{i:08d}.png" for i in data.indices(split)]
+        assert all((out / split / f).is_file() for f in files)
+    assert json.loads((out / "metadata.json").read_text())["root"] == data.root
+
+
+def test_parquet_loads_with_datasets(
+    certified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setitem(module.ROWS_PER_FILE, "parquet", 40)
+    out = export(certified, tmp_path / "parquet", "parquet")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library's own
+        datasets = pytest.importorskip("datasets")
+        # The folder as it would lie on the Hub: its README names the files of every split.
+        loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "c"))
+        first = loaded["id_train"][0]
+    data = Dataset(certified)
+    indices = data.indices("id_train")
+    assert {s: d.num_rows for s, d in loaded.items()} == {
+        s: len(data.indices(s)) for s in ("id_train", "id_val", "id_test", "ooc_test")
+    }
+    assert np.array_equal(np.asarray(first["image"]), data.image(int(indices[0])))
+    assert np.array_equal(np.asarray(first["mask"]), data.masks([int(indices[0])])[0])
+    for key, column in data.latents.items():
+        names = data.schema.factor(key).values
+        assert first[key] == (names[int(column[indices[0]])] if names else column[indices[0]])
+    assert (first["split"], first["part"], first["rung_0"]) == ("id_train", "ID", True)
+    assert first["cell"] == ", ".join(data.schema.cell_names(data.cells[indices[0]]))
+    assert loaded["ooc_test"][0]["part"] == "OOC"
+    assert loaded["ooc_test"][0]["rung_0"] is False
+
+
+def test_columns_are_those_of_the_records(certified: Path) -> None:
+    data = Dataset(certified)
+    (record,) = rows(data, [0])
+    listed = columns(data)
+    assert [c.name for c in listed if c.name in record] == [c.name for c in listed]
+    assert set(record) == {c.name for c in listed}
+    assert {c.name for c in listed if c.label} == set(data.schema.recombined)
+    assert listed[1].feature == {"_type": "Image"}
+    assert all(c.meaning for c in listed)
+
+
+def test_progress_counts_every_image(certified: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    export(certified, tmp_path / "out", "folder", progress=lambda *n: told.append(n))
+    assert told == [(n, 112) for n in range(1, 113)]
+
+
+def test_existing_folder_and_changed_data_are_refused(certified: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(UsageError, match="must not exist"):
+        export(certified, tmp_path / "there", "folder")
+    shard = certified / "shards" / "shard-00000.h5"
+    shard.write_bytes(shard.read_bytes() + b"x")
+    with pytest.raises(IntegrityError):
+        export(certified, tmp_path / "new", "folder")
+    assert not (tmp_path / "new").exists()
+
+
+def test_interrupted_export_leaves_nothing(
+    certified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export(certified, tmp_path / "new", "webdataset", progress=interrupt)
+    assert not list(tmp_path.glob("*new*"))
+
+
+def test_png_is_lossless() -> None:
+    array = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(module._png(array)))), array)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.scenes.library import CAMERA, PLACEMENT, RADIUS
+from recombine.renderer.scenes.placement import (
+    Box,
+    Stand,
+    allowed,
+    draw_allowed,
+    outside,
+    screen_box,
+    violation,
+)
+
+STANDS = st.builds(
+    Stand, st.floats(*PLACEMENT["x"]), st.floats(*PLACEMENT["y"]), st.floats(*PLACEMENT["scale"])
+)
+
+
+def through_matrix(point: tuple[float, float, float]) -> tuple[float, float]:
+    """Project by inverting a camera-to-world matrix, independently of the code under test."""
+    eye, target = np.array(CAMERA.position), np.array(CAMERA.target)
+    back = (eye - target) / np.linalg.norm(eye - target)
+    right = np.cross([0, 0, 1], back)
+    right /= np.linalg.norm(right)
+    world = np.stack([right, np.cross(back, right), back], axis=1)
+    local = np.linalg.inv(world) @ (np.array(point) - eye)
+    zoom = CAMERA.focal / CAMERA.sensor / -local[2]
+    return local[0] * zoom, local[1] * zoom
+
+
+@given(STANDS)
+def test_box_holds_the_projected_cylinder(stand: Stand) -> None:
+    box = screen_box(stand)
+    for angle, height in itertools.product(np.linspace(0, 2 * math.pi, 12), (0, 0.5, 1)):
+        radius = RADIUS * stand.scale
+        point = (
+            stand.x + radius * math.cos(angle),
+            stand.y + radius * math.sin(angle),
+            height * stand.scale,
+        )
+        across, rise = through_matrix(point)
+        assert box.left - 1e-9 <= across <= box.right + 1e-9
+        assert box.bottom - 1e-9 <= rise <= box.top + 1e-9
+
+
+@given(STANDS)
+def test_usable_space_lies_inside_the_frame(stand: Stand) -> None:
+    box = screen_box(stand)
+    assert min(box.left, box.bottom) > -0.5 - 0.06  # the box is wider than the object in it
+    assert max(box.right, box.top) < 0.5 + 0.06
+
+
+@given(STANDS, STANDS)
+def test_unoccluded_is_stricter_than_apart_and_symmetric(a: Stand, b: Stand) -> None:
+    for kind in ("apart", "unoccluded"):
+        assert allowed([a, b], kind) == allowed([b, a], kind)
+    if allowed([a, b], "unoccluded"):
+        assert allowed([a, b], "apart")
+        assert not screen_box(a).overlaps(screen_box(b))
+
+
+def test_objects_on_one_spot_touch() -> None:
+    spot = Stand(0, 0, 0.6)
+    assert not allowed([spot, spot], "apart")
+    assert allowed([spot], "unoccluded")
+    assert allowed([Stand(-0.5, 0, 0.6), Stand(0.5, 0, 0.6)], "unoccluded")
+
+
+def test_boxes_that_share_an_edge_do_not_overlap() -> None:
+    assert not Box(0, 1, 0, 1).overlaps(Box(1, 2, 0, 1))
+    assert Box(0, 1, 0, 1).overlaps(Box(0.9, 2, 0.5, 1))
+
+
+def fault(vector: Mapping[str, float]) -> str:
+    names = sorted({key[0] for key in vector})
+    return violation(
+        {n: Stand(*(vector[f"{n}.{f}"] for f in ("x", "y", "scale"))) for n in names}, "apart"
+    )
+
+
+def test_first_allowed_vector_is_taken_and_tries_are_counted() -> None:
+    near = {"a.x": 0.0, "a.y": 0.0, "a.scale": 0.6, "b.x": 0.1, "b.y": 0.0, "b.scale": 0.6}
+    stream = iter([near, near, near | {"b.x": 0.9}, near])
+    vector, tries = draw_allowed(lambda: next(stream), fault, "test")
+    assert vector["b.x"] == 0.9
+    assert tries == 3
+
+
+def test_impossible_placement_names_the_constraint() -> None:
+    crowd = {f"{n}.{f}": v for n in "abcd" for f, v in (("x", 0), ("y", 0), ("scale", 1))}
+    with pytest.raises(
+        InvalidInputError, match=r"preset p, block 0.*a and b must not touch.*Widen"
+    ):
+        draw_allowed(lambda: crowd, fault, "preset p, block 0")
+
+
+def test_object_that_leaves_the_picture_is_named() -> None:
+    assert outside({"a": Stand(0, 0, 0.5), "b": Stand(1.4, 0, 0.5)}).startswith(
+        "b must stay inside"
+    )
+    assert not outside({"a": Stand(0, 0, 0.5)})
