@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from recombine.baselines.replay import NOTE as REPLAY_NOTE
 from recombine.baselines.replay import SlotReplay, replay_sizes
 from recombine.baselines.slotwise import NOTE, SOURCE, SlotAutoencoder, stage_sizes
-from recombine.benchmark.protocol import MethodCard
+from recombine.benchmark.protocol.contract import MethodCard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

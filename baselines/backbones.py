@@ -1,7 +1,7 @@
 """Tokens of architectures from timm, trained from scratch or adapted with low-rank updates.
 
 timm is an extra: ``pip install 'recombine[hub]'``. Weights come from a local file or from the hub;
-see `recombine.benchmark.hub`.
+see `recombine.benchmark.submissions.hub`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from recombine.benchmark.hub import Backbone, load_backbone, parse_hub
-from recombine.benchmark.hub_method import as_map
-from recombine.benchmark.hub_vision import ready_torchvision
+from recombine.benchmark.submissions.hub import Backbone, load_backbone, parse_hub
+from recombine.benchmark.submissions.hub_method import as_map
+from recombine.benchmark.submissions.torchvision_compat import ready_torchvision
 from recombine.renderer.core.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def pretrained(spec: str, rank: int) -> Backbone:
     Parameters
     ----------
     spec : str
-        ``timm:NAME`` or ``hf:NAME`` with options; see `recombine.benchmark.hub.parse_hub`.
+        ``timm:NAME`` or ``hf:NAME`` with options; see `recombine.benchmark.submissions.hub.parse_hub`.
     rank : int
         Rank r of the updates; 0 leaves the backbone frozen.
 

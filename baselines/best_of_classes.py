@@ -24,7 +24,7 @@ from recombine.baselines.slotwise import (
     deadline_of,
     stage_sizes,
 )
-from recombine.benchmark.protocol import MethodCard
+from recombine.benchmark.protocol.contract import MethodCard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from recombine.baselines.inverter import SearchState
-    from recombine.benchmark.data import TrainData
-    from recombine.benchmark.protocol import RunLog, TrainBudget
+    from recombine.benchmark.protocol.contract import RunLog, TrainBudget
+    from recombine.benchmark.serving.data import TrainData
 
 _BASE = SlotAutoencoder()
 

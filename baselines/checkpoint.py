@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from recombine.benchmark.protocol import RunLog
+    from recombine.benchmark.protocol.contract import RunLog
 
 EVERY = 60.0
 """Seconds of training that a killed process may lose."""

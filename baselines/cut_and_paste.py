@@ -26,7 +26,7 @@ from recombine.baselines.replay import train_anchored
 from recombine.baselines.slotmodel import first_count
 from recombine.baselines.slots import layout_of
 from recombine.baselines.slotwise import deadline_of
-from recombine.benchmark.protocol import MethodCard
+from recombine.benchmark.protocol.contract import MethodCard
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     from recombine.baselines.replay import Draw
-    from recombine.benchmark.data import Batch, TrainData
-    from recombine.benchmark.protocol import RunLog, TrainBudget
+    from recombine.benchmark.protocol.contract import RunLog, TrainBudget
+    from recombine.benchmark.serving.data import Batch, TrainData
 
 _ENCODER = Schedule(steps=300)
 _PASTE = Schedule(steps=300, batch_size=16)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 
-from recombine.benchmark.data import Batch
+from recombine.benchmark.serving.data import Batch
 from recombine.renderer.core.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from recombine.benchmark.data import TrainData
+    from recombine.benchmark.serving.data import TrainData
 
 Fit = TypeVar("Fit", bound="Callable[..., Any]")
 

@@ -27,13 +27,13 @@ from recombine.baselines.unlabelled import (
     fit_unlabelled,
     sizes_of,
 )
-from recombine.benchmark.protocol import MethodCard
+from recombine.benchmark.protocol.contract import MethodCard
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from recombine.benchmark.data import TrainData
-    from recombine.benchmark.protocol import RunLog, TrainBudget
+    from recombine.benchmark.protocol.contract import RunLog, TrainBudget
+    from recombine.benchmark.serving.data import TrainData
 
 _DIGEST = 16
 

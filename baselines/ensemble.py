@@ -17,14 +17,14 @@ from recombine.baselines.device import placed
 from recombine.baselines.outlines import aligned
 from recombine.baselines.recognition import RecognitionEncoder, check_spec
 from recombine.baselines.supervision import SlotSupervision, supervised_sizes
-from recombine.benchmark.protocol import MethodCard, SlotOutput, TrainBudget
+from recombine.benchmark.protocol.contract import MethodCard, SlotOutput, TrainBudget
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from recombine.benchmark.data import TrainData
-    from recombine.benchmark.protocol import RunLog, SplitSpec
+    from recombine.benchmark.protocol.contract import RunLog, SplitSpec
+    from recombine.benchmark.serving.data import TrainData
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 
 from recombine.baselines.encoders import SlotEncoder
 from recombine.baselines.loop import seeded
-from recombine.benchmark.protocol import MethodCard, SlotOutput
+from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor, nn
 
-    from recombine.benchmark.data import TrainData
-    from recombine.benchmark.protocol import RunLog, SplitSpec, TrainBudget
+    from recombine.benchmark.protocol.contract import RunLog, SplitSpec, TrainBudget
+    from recombine.benchmark.serving.data import TrainData
 
 EDGE = 12  # 12 x 12 x 3 = 432 columns, below the 512 that a slot may have.
 

@@ -12,7 +12,7 @@ from recombine.baselines.device import generator_of
 from recombine.baselines.loop import Precision, autocast
 from recombine.baselines.recognition import check_spec
 from recombine.baselines.slots import activate, soften
-from recombine.benchmark.protocol import SlotOutput
+from recombine.benchmark.protocol.contract import SlotOutput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from recombine.baselines.recognition import Recognition
     from recombine.baselines.slots import SlotLayout
-    from recombine.benchmark.data import Batch, TrainData
-    from recombine.benchmark.protocol import RunLog, SplitSpec
+    from recombine.benchmark.protocol.contract import RunLog, SplitSpec
+    from recombine.benchmark.serving.data import Batch, TrainData
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-    from recombine.benchmark.data import TrainData
-    from recombine.benchmark.protocol import RunLog, SplitSpec
+    from recombine.benchmark.protocol.contract import RunLog, SplitSpec
+    from recombine.benchmark.serving.data import TrainData
 
 LATENT_CANDIDATES: tuple[SearchSettings, ...] = (
     SearchSettings(pose_rate=0.03),

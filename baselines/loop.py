@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from recombine.baselines.stopping import EarlyStop
-    from recombine.benchmark.data import Batch, TrainData
-    from recombine.benchmark.protocol import RunLog, TrainBudget
+    from recombine.benchmark.protocol.contract import RunLog, TrainBudget
+    from recombine.benchmark.serving.data import Batch, TrainData
 
 Precision = Literal["bf16", "float32"]
 

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from recombine.baselines.device import placed
 from recombine.baselines.loop import seeded
 from recombine.baselines.unlabelled import Unlabelled, VectorEncoder, fit_unlabelled, sizes_of
-from recombine.benchmark.protocol import MethodCard
+from recombine.benchmark.protocol.contract import MethodCard
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from recombine.benchmark.data import TrainData
-    from recombine.benchmark.protocol import RunLog, TrainBudget
+    from recombine.benchmark.protocol.contract import RunLog, TrainBudget
+    from recombine.benchmark.serving.data import TrainData
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from urllib.parse import urlencode
 from recombine.baselines.encoders import SlotEncoder
 from recombine.baselines.loop import Schedule
 from recombine.baselines.supervision import SlotSupervision
-from recombine.benchmark.hub import RANDOM
-from recombine.benchmark.protocol import MethodCard
+from recombine.benchmark.protocol.contract import MethodCard
+from recombine.benchmark.submissions.hub import RANDOM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

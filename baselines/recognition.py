@@ -13,8 +13,8 @@ from recombine.baselines.loop import Precision, Schedule, autocast, budget_share
 from recombine.baselines.losses import slot_loss
 from recombine.baselines.outlines import Outlines
 from recombine.baselines.slots import activate, factors_of, slot_vectors, standard
-from recombine.benchmark.data import Batch
-from recombine.benchmark.protocol import SlotOutput
+from recombine.benchmark.protocol.contract import SlotOutput
+from recombine.benchmark.serving.data import Batch
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from recombine.baselines.slots import SlotLayout
     from recombine.baselines.stopping import EarlyStop
-    from recombine.benchmark.data import TrainData
-    from recombine.benchmark.protocol import RunLog, SplitSpec, TrainBudget
+    from recombine.benchmark.protocol.contract import RunLog, SplitSpec, TrainBudget
+    from recombine.benchmark.serving.data import TrainData
 
 
 class Recognition(nn.Module):

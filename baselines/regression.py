@@ -13,7 +13,7 @@ from recombine.baselines.losses import slot_loss
 from recombine.baselines.recognition import Recognition
 from recombine.baselines.slots import SlotLayout
 from recombine.baselines.supervision import SlotSupervision, supervised_sizes
-from recombine.benchmark.protocol import MethodCard
+from recombine.benchmark.protocol.contract import MethodCard
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from recombine.baselines.inverter import Inversion
     from recombine.baselines.recognition import Recognition
     from recombine.baselines.slotmodel import SlotModel
-    from recombine.benchmark.data import Batch, TrainData
-    from recombine.benchmark.protocol import RunLog, TrainBudget
+    from recombine.benchmark.protocol.contract import RunLog, TrainBudget
+    from recombine.benchmark.serving.data import Batch, TrainData
 
     Draw = Callable[[], tuple[Float[Tensor, "n 3 height width"], Float[Tensor, "n slots dim"]]]
 

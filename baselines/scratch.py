@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from recombine.baselines.encoders import SlotEncoder
 from recombine.baselines.loop import Schedule
 from recombine.baselines.supervision import SlotSupervision, supervised_sizes
-from recombine.benchmark.protocol import MethodCard
+from recombine.benchmark.protocol.contract import MethodCard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,13 +25,13 @@ from recombine.baselines.unlabelled import (
     projector,
     sizes_of,
 )
-from recombine.benchmark.protocol import MethodCard
+from recombine.benchmark.protocol.contract import MethodCard
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from recombine.benchmark.data import TrainData
-    from recombine.benchmark.protocol import RunLog, TrainBudget
+    from recombine.benchmark.protocol.contract import RunLog, TrainBudget
+    from recombine.benchmark.serving.data import TrainData
 
 
 @dataclass(frozen=True)

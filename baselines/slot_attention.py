@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from recombine.baselines.encoders import ConvTokens, SlotHeads
 from recombine.baselines.supervision import SlotSupervision, supervised_sizes
-from recombine.benchmark.protocol import MethodCard
+from recombine.benchmark.protocol.contract import MethodCard
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from recombine.baselines.slots import SlotLayout
     from recombine.baselines.slotwise import SlotAutoencoder
-    from recombine.benchmark.data import Batch, TrainData
-    from recombine.benchmark.protocol import RunLog
+    from recombine.benchmark.protocol.contract import RunLog
+    from recombine.benchmark.serving.data import Batch, TrainData
 
 DecoderKind = Literal[
     "patch", "leak", "factored", "unstructured", "broadcast", "additive", "bilinear", "attention"

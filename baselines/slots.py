@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from recombine.benchmark.protocol import SplitSpec
+    from recombine.benchmark.protocol.contract import SplitSpec
 
 Kind = Literal["categorical", "angle", "float"]
 

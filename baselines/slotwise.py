@@ -26,13 +26,13 @@ from recombine.baselines.loop import (
     seeded,
 )
 from recombine.baselines.slotmodel import DecoderKind, SlotModel, first_count
-from recombine.benchmark.identity import source_sha256
+from recombine.benchmark.submissions.fingerprint import source_sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from recombine.benchmark.data import TrainData
-    from recombine.benchmark.protocol import RunLog, TrainBudget
+    from recombine.benchmark.protocol.contract import RunLog, TrainBudget
+    from recombine.benchmark.serving.data import TrainData
 
 SOURCE = "arXiv 2512.08854, Eq. 4.3 (search) and Eq. 4.4 (replay)"
 NOTE = (

@@ -26,7 +26,7 @@ from recombine.baselines.slotwise import (
     deadline_of,
     stage_sizes,
 )
-from recombine.benchmark.protocol import MethodCard, SlotOutput
+from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from recombine.baselines.inverter import SearchState
-    from recombine.benchmark.data import TrainData
-    from recombine.benchmark.protocol import RunLog, TrainBudget
+    from recombine.benchmark.protocol.contract import RunLog, TrainBudget
+    from recombine.benchmark.serving.data import TrainData
 
 _BASE = SlotAutoencoder()
 JITTER = 0.5  # Standard deviations of a start's continuous factors around the guess.

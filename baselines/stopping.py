@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from recombine.benchmark.data import Batch
+from recombine.benchmark.serving.data import Batch
 from recombine.renderer.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from recombine.benchmark.data import TrainData
-    from recombine.benchmark.protocol import RunLog
+    from recombine.benchmark.protocol.contract import RunLog
+    from recombine.benchmark.serving.data import TrainData
 
 CHUNK = 256
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from recombine.baselines.supervision import SlotSupervision, supervised_sizes
-from recombine.benchmark.protocol import MethodCard
+from recombine.benchmark.protocol.contract import MethodCard
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from recombine.baselines.slots import SlotLayout
-    from recombine.benchmark.data import TrainData
-    from recombine.benchmark.protocol import RunLog, TrainBudget
+    from recombine.benchmark.protocol.contract import RunLog, TrainBudget
+    from recombine.benchmark.serving.data import TrainData
 
 _SCHEDULE = Schedule(steps=300)
 

@@ -26,7 +26,7 @@ from recombine.baselines.device import placed
 from recombine.baselines.loop import Schedule, budget_share, endless, seeded, train
 from recombine.baselines.recognition import RecognitionEncoder
 from recombine.baselines.slotwise import SlotAutoencoder, deadline_of, stage_sizes
-from recombine.benchmark.protocol import MethodCard
+from recombine.benchmark.protocol.contract import MethodCard
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 from recombine.renderer.core.hdf5 import column, open_checked
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from recombine.baselines.slotmodel import SlotModel
     from recombine.baselines.slots import SlotLayout
-    from recombine.benchmark.data import Batch, TrainData
-    from recombine.benchmark.protocol import RunLog, TrainBudget
+    from recombine.benchmark.protocol.contract import RunLog, TrainBudget
+    from recombine.benchmark.serving.data import Batch, TrainData
 
     Across = Callable[[Batch], tuple[Tensor, Tensor, Tensor]]
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recombine.baselines.encoders import ConvTokens
 from recombine.baselines.loop import Precision, Schedule, autocast, budget_share, endless, train
 from recombine.baselines.slotwise import deadline_of
-from recombine.benchmark.protocol import SlotOutput
+from recombine.benchmark.protocol.contract import SlotOutput
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-    from recombine.benchmark.data import Batch, TrainData
-    from recombine.benchmark.protocol import RunLog, SplitSpec, TrainBudget
+    from recombine.benchmark.protocol.contract import RunLog, SplitSpec, TrainBudget
+    from recombine.benchmark.serving.data import Batch, TrainData
 
 _SCHEDULE = Schedule(steps=900, batch_size=64, rate=1e-3, weight_decay=0.05)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from recombine.baselines.inverter import SearchSettings
 from recombine.baselines.loop import Schedule
 from recombine.baselines.variational import Vae
-from recombine.benchmark.protocol import MethodCard, Supervision
+from recombine.benchmark.protocol.contract import MethodCard, Supervision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -52,8 +52,8 @@ from recombine.baselines.slotwise import deadline_of
 
 if TYPE_CHECKING:
     from recombine.baselines.inverter import SearchSettings
-    from recombine.benchmark.data import Batch, TrainData
-    from recombine.benchmark.protocol import RunLog, TrainBudget
+    from recombine.benchmark.protocol.contract import RunLog, TrainBudget
+    from recombine.benchmark.serving.data import Batch, TrainData
 
 _TRAIN = Schedule(steps=900, batch_size=32, rate=2e-3, weight_decay=0.001)
 _REPLAY = Schedule(steps=300, batch_size=16, rate=1e-3)

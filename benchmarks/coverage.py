@@ -16,9 +16,9 @@ from itertools import product
 import numpy as np
 from scipy import special
 
-from recombine.benchmark import stats
-from recombine.benchmark.stats_curves import area, reach
-from recombine.benchmark.stats_power import unanimous_bound
+from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.power import unanimous_bound
+from recombine.benchmark.statistics.stats_curves import area, reach
 from recombine.leaderboard.ranks import compare_all, rank_sets
 
 SETTINGS = {"seeds differ": (0.03, 0.02), "cells differ": (0.01, 0.10)}

@@ -24,8 +24,8 @@ from recombine.baselines import load_baseline
 from recombine.baselines.blend import squared_error
 from recombine.baselines.inverter import Inversion, SearchSettings
 from recombine.baselines.slotmodel import SlotModel
-from recombine.benchmark.data import FIELDS_OF_TRACK, TrainData, to_images
-from recombine.benchmark.runlog import FileRunLog
+from recombine.benchmark.inference.runlog import FileRunLog
+from recombine.benchmark.serving.data import FIELDS_OF_TRACK, TrainData, to_images
 from recombine.renderer.store.reader import Dataset
 
 WITHOUT = {"masks": {"mask_weight": 0.0}, "light": {"light": False}}

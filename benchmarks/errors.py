@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recombine.benchmark.harness import readout_indices
-from recombine.benchmark.predictions import read_predictions
-from recombine.benchmark.readout import fit_readout
-from recombine.benchmark.score import options_of
-from recombine.benchmark.score_views import view_of
+from recombine.benchmark.metrics.readout import fit_readout
+from recombine.benchmark.predictions.predictions import read_predictions
+from recombine.benchmark.running.harness import readout_indices
+from recombine.benchmark.scoring.score import options_of
+from recombine.benchmark.scoring.score_views import view_of
 from recombine.renderer.store.reader import Dataset
 
 if TYPE_CHECKING:
-    from recombine.benchmark.predictions import Predictions
+    from recombine.benchmark.predictions.predictions import Predictions
     from recombine.renderer.core.types import Array
 
 

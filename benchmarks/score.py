@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from recombine.benchmark import stats, tables
-from recombine.benchmark.answering import ask, questions
-from recombine.benchmark.data import to_images
-from recombine.benchmark.harness import RunOptions
-from recombine.benchmark.protocol import MethodCard, SlotOutput
-from recombine.benchmark.score import score, score_submission
+from recombine.benchmark.inference.query import ask, questions
+from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
+from recombine.benchmark.running.harness import RunOptions
+from recombine.benchmark.scoring import aggregate as tables
+from recombine.benchmark.scoring.score import score, score_submission
+from recombine.benchmark.serving.data import to_images
+from recombine.benchmark.statistics import intervals as stats
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
 
 RESAMPLES = 10_000

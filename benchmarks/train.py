@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from recombine.baselines import BASELINES, load_baseline, loop
-from recombine.benchmark.data import Batch, TrainData
-from recombine.benchmark.meter import peak_rss, reset_peak_rss
-from recombine.benchmark.protocol import SplitSpec, TrainBudget
+from recombine.benchmark.inference.cost import peak_rss, reset_peak_rss
+from recombine.benchmark.protocol.contract import SplitSpec, TrainBudget
+from recombine.benchmark.serving.data import Batch, TrainData
 from recombine.renderer.core.errors import RecombineError
 from recombine.renderer.store.reader import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from recombine.benchmark.data import Field
+    from recombine.benchmark.serving.data import Field
 
 FACTORS = {
     "object.shape": "categorical[4]",

@@ -11,7 +11,7 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.benchmark.analysis import Claim
+    from recombine.baselines.studies.training import Claim
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Analyse:
 
     def run(self) -> int:
         """Compute what is missing, judge the claims, draw."""
-        from recombine.benchmark import analysis
+        from recombine.baselines.studies import training as analysis
         from recombine.leaderboard import plots, plots_analysis
 
         module, settings = self._study()
@@ -65,7 +65,8 @@ class Analyse:
         return 0
 
     def _study(self) -> tuple[Any, Any]:
-        from recombine.benchmark import analysis_invertibility, analysis_variance
+        from recombine.baselines.studies import invertibility as analysis_invertibility
+        from recombine.baselines.studies import variance as analysis_variance
         from recombine.renderer.core.errors import UsageError
 
         modules = {"invertibility": analysis_invertibility, "variance": analysis_variance}

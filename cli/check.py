@@ -10,7 +10,7 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.benchmark.isolation_limits import Limits
+    from recombine.benchmark.sandbox.isolation_limits import Limits
 
 MINUTES = 5.0
 
@@ -67,17 +67,17 @@ class Check:
     def _checks(self) -> tuple[str | None, str | None, list[dict[str, Any]]]:
         """Return kind, id and checks."""
         from recombine.baselines import BASELINES
-        from recombine.benchmark.hub import is_hub
+        from recombine.benchmark.submissions.hub import is_hub
 
         if self.submission in BASELINES or is_hub(self.submission):
-            from recombine.benchmark.check import run_checks
+            from recombine.benchmark.check.checker import run_checks
             from recombine.cli.submissions import device_name, resolve
 
             device_name(self.submission, self.size)  # a missing one is no fault of the row
             report = run_checks(resolve(self.submission, self.size, None))
             checks = [asdict(one) for one in report.checks]
             return report.kind, report.card.id if report.card else None, checks
-        from recombine.benchmark.isolation import check_isolated
+        from recombine.benchmark.sandbox.isolate import check_isolated
 
         found = check_isolated(
             self.submission,
@@ -117,7 +117,7 @@ def limits(memory_gb: float, hours: float) -> Limits:
     UsageError
         When one is not above 0.
     """
-    from recombine.benchmark.isolation_limits import GIB, Limits
+    from recombine.benchmark.sandbox.isolation_limits import GIB, Limits
     from recombine.renderer.core.errors import UsageError
 
     if not (memory_gb > 0 and hours > 0):

@@ -11,7 +11,7 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.benchmark.compare import Comparison, Contrast
+    from recombine.benchmark.statistics.compare import Comparison, Contrast
 
 COLUMNS = ("score", "A", "B", "A - B", "95 % interval", "p", "verdict")
 
@@ -38,8 +38,8 @@ class Compare:
 
     def run(self) -> int:
         """Compare and print."""
-        from recombine.benchmark.compare import compare
-        from recombine.benchmark.result import Result
+        from recombine.benchmark.results.result import Result
+        from recombine.benchmark.statistics.compare import compare
 
         mine, theirs = Result.load(self.first), Result.load(self.second)
         found = compare(mine, theirs)

@@ -68,7 +68,7 @@ def _isolation() -> str:
     """Tell whether submitted code can be shut in here, and how to get there."""
     import subprocess
 
-    from recombine.benchmark.isolation_bwrap import require_bwrap
+    from recombine.benchmark.sandbox.isolation_bwrap import require_bwrap
     from recombine.renderer.core.errors import ResourceError
 
     try:

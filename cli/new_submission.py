@@ -32,7 +32,7 @@ class NewSubmission:
 
     def run(self) -> int:
         """Write the files and print the next commands."""
-        from recombine.benchmark.scaffold import write_scaffold
+        from recombine.benchmark.submissions.scaffold import write_scaffold
 
         made = write_scaffold(self.folder, self.kind)
         if self.json:

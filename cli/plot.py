@@ -11,7 +11,7 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
 
 TEXT = {"table": (".tex", ".md"), "decoders": (".md",)}
 
@@ -66,7 +66,7 @@ class Plot:
         return 0
 
     def _draw_training(self) -> list[str]:
-        from recombine.benchmark.training_curves import logs, read_curves
+        from recombine.benchmark.running.training_curves import logs, read_curves
         from recombine.leaderboard import plots
         from recombine.leaderboard.plots_training import training
         from recombine.renderer.core.errors import UsageError
@@ -88,7 +88,7 @@ class Plot:
         return self._write_decoders() if self.kind == "decoders" else self._draw()
 
     def _write_decoders(self) -> list[Result]:
-        from recombine.benchmark.result import Result
+        from recombine.benchmark.results.result import Result
         from recombine.leaderboard.decoder_table import table
         from recombine.renderer.core.atomic import write_bytes
 
@@ -97,7 +97,7 @@ class Plot:
         return results
 
     def _draw(self) -> list[Result]:
-        from recombine.benchmark.result import Result
+        from recombine.benchmark.results.result import Result
         from recombine.leaderboard import plots
         from recombine.renderer.core.errors import UsageError
 

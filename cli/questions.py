@@ -39,8 +39,8 @@ class Questions:
 
     def run(self) -> int:
         """Write the file."""
-        from recombine.benchmark.harness import scored_indices
-        from recombine.benchmark.predictions_questions import load_key, write_questions
+        from recombine.benchmark.predictions.predictions_questions import load_key, write_questions
+        from recombine.benchmark.running.harness import scored_indices
         from recombine.cli.submissions import run_options
         from recombine.renderer.store.reader import Dataset
 

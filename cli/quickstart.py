@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
     from recombine.renderer.store.reader import Dataset
 
 # Replay continues from the autoencoder's trained stage, so it comes last and finds it cached.
@@ -83,9 +83,9 @@ class Quickstart:
         return Dataset(folder)
 
     def _train_and_score(self, data: Dataset, device: str) -> list[Result]:
-        from recombine.benchmark.grid import Job, run_grid
-        from recombine.benchmark.harness import RunOptions
-        from recombine.benchmark.score import score
+        from recombine.benchmark.running.grid import Job, run_grid
+        from recombine.benchmark.running.harness import RunOptions
+        from recombine.benchmark.scoring.score import score
         from recombine.cli.submissions import resolve, save_results, seed_list, watch
 
         options = RunOptions(steps=self.steps, readout_labels=self.readout_labels, device=device)

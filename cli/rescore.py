@@ -14,8 +14,8 @@ from recombine.cli import say
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from recombine.benchmark.rescore import Change, Rescored
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
+    from recombine.benchmark.scoring.rescore import Change, Rescored
 
 SHOWN = 12
 
@@ -44,8 +44,8 @@ class Rescore:
 
     def run(self) -> int:
         """Score again, print, and write if asked to."""
-        from recombine.benchmark.rescore import PredictionStore, rescore
-        from recombine.benchmark.result import Result
+        from recombine.benchmark.results.result import Result
+        from recombine.benchmark.scoring.rescore import PredictionStore, rescore
         from recombine.renderer.store.reader import Dataset
 
         files = _files(self.results)

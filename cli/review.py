@@ -14,7 +14,7 @@ from recombine.cli import say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
     from recombine.leaderboard.signing import Signer
     from recombine.renderer.store.reader import Dataset
 

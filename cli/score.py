@@ -11,9 +11,9 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.benchmark.harness import RunOptions
-    from recombine.benchmark.isolation import AnySubmission
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
+    from recombine.benchmark.running.harness import RunOptions
+    from recombine.benchmark.sandbox.isolate import AnySubmission
     from recombine.renderer.store.reader import Dataset
 
 
@@ -25,7 +25,7 @@ class Score:
     autoencoder, autoencoder-replay), a model of a public library (`timm:resnet18`, `hf:OWNER/NAME`,
     with `?weights=FILE` offline) under the standard slot head, or predictions made elsewhere: a
     .safetensors file, or a folder with one per seed (see `recombine questions`). A class with
-    `fit` is trained here; see the docstring of `recombine.benchmark.protocol` for the few methods
+    `fit` is trained here; see the docstring of `recombine.benchmark.protocol.contract` for the few methods
     it needs. In- and
     out-of-combination images come interleaved, without labels; readouts are fitted on ID images.
     A method that searches is read at several step counts of one run and gives two results:
@@ -111,8 +111,8 @@ class Score:
 
     def _run(self, dataset: Dataset, options: RunOptions) -> list[Result]:
         """Train with every seed and training set, ask, and score."""
-        from recombine.benchmark.loading import card_of
-        from recombine.benchmark.score import score_submission
+        from recombine.benchmark.scoring.score import score_submission
+        from recombine.benchmark.submissions.loading import card_of
         from recombine.cli.submissions import seed_list, training_sets, watch
 
         seeds = seed_list(self.seeds)
@@ -143,13 +143,13 @@ class Score:
     def _submission(self) -> AnySubmission:
         """Return a baseline as an object, and anything else shut in."""
         from recombine.baselines import BASELINES
-        from recombine.benchmark.hub import is_hub
+        from recombine.benchmark.submissions.hub import is_hub
         from recombine.cli.check import limits
         from recombine.cli.submissions import resolve
 
         if self.submission in BASELINES or is_hub(self.submission):
             return resolve(self.submission, self.size, self.out / "runs" / "cache")
-        from recombine.benchmark.isolation import isolate
+        from recombine.benchmark.sandbox.isolate import isolate
 
         return isolate(
             self.submission,

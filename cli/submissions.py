@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.benchmark.grid import GridEvent
-    from recombine.benchmark.harness import RunOptions
-    from recombine.benchmark.loading import Submission
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
+    from recombine.benchmark.running.grid import GridEvent
+    from recombine.benchmark.running.harness import RunOptions
+    from recombine.benchmark.submissions.loading import Submission
     from recombine.renderer.store.reader import Dataset
 
 COLUMNS = ("method", "inference", "ID", "OOC", "gap", "GFLOP/image", "images seen", "seeds")
@@ -36,7 +36,7 @@ def resolve(spec: str, size: str, cache: Path | None) -> Submission:
         When nothing of that name or size exists.
     """
     from recombine.baselines import BASELINES, load_baseline
-    from recombine.benchmark.loading import load_learner
+    from recombine.benchmark.submissions.loading import load_learner
 
     if spec in BASELINES:
         baseline: Submission = load_baseline(spec, size, cache_dir=cache)
@@ -115,7 +115,7 @@ def run_options(
     *, readout_labels: int, full: bool, steps: tuple[int, ...] | None = None, rung: int = 0
 ) -> RunOptions:
     """Return run options from the words of a command line."""
-    from recombine.benchmark.harness import DEFAULT_STEPS, RunOptions
+    from recombine.benchmark.running.harness import DEFAULT_STEPS, RunOptions
 
     steps = steps or DEFAULT_STEPS
     return RunOptions(steps=steps, rung=rung, readout_labels=readout_labels, full=full)
@@ -123,7 +123,7 @@ def run_options(
 
 def given_files(submission: str) -> list[Path]:
     """Return the predictions files that a text names: one, or all of a folder; none otherwise."""
-    from recombine.benchmark.hub import is_hub
+    from recombine.benchmark.submissions.hub import is_hub
 
     path = Path(submission)
     if is_hub(submission):  # its weights may be called so, too
@@ -137,11 +137,11 @@ def score_given(
     files: Sequence[Path], dataset: Dataset, options: RunOptions, *, key: Path | None, out: Path
 ) -> list[Result]:
     """Check predictions made elsewhere, keep them in our form, and score them."""
-    from recombine.benchmark.harness import scored_indices
-    from recombine.benchmark.predictions import write_predictions
-    from recombine.benchmark.predictions_given import is_given, read_given
-    from recombine.benchmark.predictions_questions import load_key
-    from recombine.benchmark.score import score
+    from recombine.benchmark.predictions.predictions import write_predictions
+    from recombine.benchmark.predictions.predictions_given import is_given, read_given
+    from recombine.benchmark.predictions.predictions_questions import load_key
+    from recombine.benchmark.running.harness import scored_indices
+    from recombine.benchmark.scoring.score import score
 
     dataset.check()
     kept = []

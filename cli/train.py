@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from recombine.benchmark.data import DatasetLike
-    from recombine.benchmark.grid import GridEvent, Job
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
+    from recombine.benchmark.running.grid import GridEvent, Job
+    from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.errors import RecombineError
     from recombine.renderer.store.reader import Dataset
 
@@ -99,7 +99,7 @@ class Train:
             for name in BASELINES:
                 say.line(name)
             return 0
-        from recombine.benchmark.grid import run_grid
+        from recombine.benchmark.running.grid import run_grid
         from recombine.renderer.core.errors import RecombineError
         from recombine.renderer.store.reader import Dataset
 
@@ -126,7 +126,7 @@ class Train:
 
     def _groups(self, dataset: Dataset) -> list[Group]:
         from recombine.baselines.device import device_of
-        from recombine.benchmark.grid import Job
+        from recombine.benchmark.running.grid import Job
         from recombine.cli.submissions import run_options, seed_list, training_sets
         from recombine.renderer.core.errors import UsageError
 
@@ -154,7 +154,7 @@ class Train:
         """Return what copies the training curves to TensorBoard, if that is wanted."""
         if self.tensorboard is None:
             return nullcontext()
-        from recombine.benchmark.tensorboard import TensorBoard
+        from recombine.benchmark.running.tensorboard import TensorBoard
 
         runs = self.out / "runs"
         logs = {
@@ -192,7 +192,7 @@ class Train:
         self, groups: Sequence[Group], paths: Mapping[tuple[Path, int], Path]
     ) -> list[Result]:
         """Score every group whose runs have all ended well, and write its results and log."""
-        from recombine.benchmark.score import score
+        from recombine.benchmark.scoring.score import score
         from recombine.cli.submissions import save_results
         from recombine.renderer.core.atomic import write_bytes
 
@@ -225,7 +225,7 @@ class Train:
 
     def _bound(self, results: Sequence[Result]) -> str:
         """Say what an encoder reaches that saw all combinations, in as many images."""
-        from recombine.benchmark.result import Result
+        from recombine.benchmark.results.result import Result
         from recombine.cli.submissions import estimate
 
         replayed = [result for result in results if "replay" in result.method.inference]
@@ -270,7 +270,7 @@ def _configurations(group: Group, paths: Sequence[Path], size: str) -> Iterator[
     """Return one JSON line per search setting that a finished run compared."""
     import json
 
-    from recombine.benchmark.training_curves import Tail
+    from recombine.benchmark.running.training_curves import Tail
 
     for path in paths:
         for event in Tail(path.with_suffix(".log.jsonl")).events()[0]:

@@ -5,7 +5,7 @@ It learns nothing, so it is also a floor: any score above chance comes from colo
 
 import torch
 
-from recombine.benchmark.protocol import SlotOutput, SplitSpec
+from recombine.benchmark.protocol.contract import SlotOutput, SplitSpec
 
 
 class MeanColour:

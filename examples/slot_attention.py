@@ -11,8 +11,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from recombine.benchmark.data import TrainData
-from recombine.benchmark.protocol import MethodCard, RunLog, SlotOutput, SplitSpec, TrainBudget
+from recombine.benchmark.protocol.contract import (
+    MethodCard,
+    RunLog,
+    SlotOutput,
+    SplitSpec,
+    TrainBudget,
+)
+from recombine.benchmark.serving.data import TrainData
 
 
 class SlotAttention(nn.Module):

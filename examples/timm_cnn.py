@@ -6,8 +6,8 @@ standard trained head needs no file at all: `recombine score timm:resnet18?weigh
 
 import torch
 
-from recombine.benchmark.hub_vision import ready_torchvision
-from recombine.benchmark.protocol import MethodCard, SlotOutput, SplitSpec
+from recombine.benchmark.protocol.contract import MethodCard, SlotOutput, SplitSpec
+from recombine.benchmark.submissions.torchvision_compat import ready_torchvision
 
 ready_torchvision()  # lets timm import beside a torch that torchvision was not built for
 import timm  # noqa: E402

@@ -15,7 +15,7 @@ from recombine.leaderboard.roles import role_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
     from recombine.leaderboard.entries import Entry
 
 

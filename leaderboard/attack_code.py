@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from recombine.benchmark.isolation import check_isolated, isolate
-from recombine.benchmark.isolation_limits import GIB, MIB, Limits
+from recombine.benchmark.sandbox.isolate import check_isolated, isolate
+from recombine.benchmark.sandbox.isolation_limits import GIB, MIB, Limits
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Bad:
         self.slots = spec.max_slots
 
     def encode(self, images):
-        from recombine.benchmark.protocol import SlotOutput
+        from recombine.benchmark.protocol.contract import SlotOutput
 
         {encode}
         return SlotOutput(slots=slots[:, None].repeat(1, self.slots, 1))

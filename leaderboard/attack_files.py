@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 from safetensors.numpy import save_file
 
-from recombine.benchmark.predictions import FORMAT, Predictions, read_predictions
-from recombine.benchmark.result import Result
-from recombine.benchmark.score import score
+from recombine.benchmark.predictions.predictions import FORMAT, Predictions, read_predictions
+from recombine.benchmark.results.result import Result
+from recombine.benchmark.scoring.score import score
 from recombine.leaderboard.attack_world import World, resealed
 from recombine.leaderboard.entries import load_entry
 from recombine.renderer.core.hdf5 import open_checked

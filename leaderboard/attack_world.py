@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.benchmark.harness import RunOptions
-from recombine.benchmark.protocol import MethodCard, SlotOutput
-from recombine.benchmark.result import Result
-from recombine.benchmark.score import score_submission
+from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
+from recombine.benchmark.results.result import Result
+from recombine.benchmark.running.harness import RunOptions
+from recombine.benchmark.scoring.score import score_submission
 from recombine.leaderboard.bundle import MethodFile, write_bundle
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
 from recombine.renderer.store.seal import file_sha256

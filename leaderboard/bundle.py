@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import pydantic
 from pydantic import Field, StringConstraints
 
-from recombine.benchmark.result import Result
-from recombine.benchmark.result_parts import Name, Sha256, Slug, Strict, Text
+from recombine.benchmark.results.result import Result
+from recombine.benchmark.results.result_parts import Name, Sha256, Slug, Strict, Text
 from recombine.leaderboard.entries import load_entry
 from recombine.renderer.core.atomic import replacing, write_bytes
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError

@@ -16,12 +16,12 @@ from recombine.renderer.planning.blocks import thinned
 from recombine.renderer.presets.table import load_preset
 
 if TYPE_CHECKING:
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
     from recombine.renderer.presets.table import Preset
 
 SIZES = ("tiny", "cpu", "gpu")
 OURS = "recombine.baselines."
-HUB = "recombine.benchmark.hub_method:"
+HUB = "recombine.benchmark.submissions.hub_method:"
 
 
 @dataclass(frozen=True)

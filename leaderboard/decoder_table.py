@@ -10,7 +10,7 @@ from recombine.renderer.core.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
 
 COLUMNS = {
     "decoder_fidelity_own_slots": "fidelity, own slots",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.benchmark import stats
+from recombine.benchmark.statistics import intervals as stats
 from recombine.leaderboard import commands, further, numbers
 from recombine.leaderboard.charts import Mark, heat_map, shares, strip
 from recombine.leaderboard.curves import search_figure

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.benchmark import stats
-from recombine.benchmark.result import MAX_BYTES, Result
+from recombine.benchmark.results.result import MAX_BYTES, Result
+from recombine.benchmark.statistics import intervals as stats
 from recombine.leaderboard.pictures import check_picture, find_picture
 from recombine.leaderboard.reuse import digest
 from recombine.leaderboard.verified import SELF_REPORTED, Tier, Tiers
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-    from recombine.benchmark.result_parts import Score
+    from recombine.benchmark.results.result_parts import Score
     from recombine.renderer.core.types import Array
 
     Numbers = Sequence[float] | None

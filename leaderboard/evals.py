@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from recombine.benchmark.result import Result
-    from recombine.benchmark.result_parts import FactorScore, Gap, PairedGap, Score
+    from recombine.benchmark.results.result import Result
+    from recombine.benchmark.results.result_parts import FactorScore, Gap, PairedGap, Score
     from recombine.leaderboard.entries import Entry
 
 SCHEMA_VERSION = "0.3.0"

@@ -12,8 +12,8 @@ from recombine.leaderboard.numbers import DASH
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from recombine.benchmark.result import Result
-    from recombine.benchmark.result_further import Bins, Measure
+    from recombine.benchmark.results.result import Result
+    from recombine.benchmark.results.result_further import Bins, Measure
 
 SOURCES = {
     "measured": "Measured by the harness",

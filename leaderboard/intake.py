@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recombine.benchmark.rescore import PredictionStore
-from recombine.benchmark.rescore import rescore as rescore_results
-from recombine.benchmark.score import score
+from recombine.benchmark.scoring.rescore import PredictionStore
+from recombine.benchmark.scoring.rescore import rescore as rescore_results
+from recombine.benchmark.scoring.score import score
 from recombine.leaderboard.bundle import MAX_BYTES, PREDICTED, Bundle, open_bundle, read_manifest
 from recombine.leaderboard.entries import Entry, load_entry
 from recombine.leaderboard.fetch import FetchRules, Wanted, complete
@@ -27,9 +27,9 @@ from recombine.renderer.store.seal import file_sha256
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from recombine.benchmark.data import DatasetLike
-    from recombine.benchmark.rescore import Change
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
+    from recombine.benchmark.scoring.rescore import Change
+    from recombine.benchmark.serving.data import DatasetLike
 
 FOLDER = "submissions"
 AGREE = 1e-6

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.benchmark import stats
+from recombine.benchmark.statistics import intervals as stats
 from recombine.leaderboard.entries import cell_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recombine.benchmark.result_parts import FactorScore, Score
+    from recombine.benchmark.results.result_parts import FactorScore, Score
     from recombine.leaderboard.board import RankedBoard, Row
     from recombine.renderer.core.types import Array
 

@@ -14,13 +14,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recombine.benchmark.result_artifacts import MAX_PICTURE
+from recombine.benchmark.results.artifacts import MAX_PICTURE
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from recombine.benchmark.result_artifacts import Example, Examples
+    from recombine.benchmark.results.artifacts import Example, Examples
 
 NAMED = re.compile(rb'"file":\s*"([a-z0-9-]{1,120}\.examples\.png)"')
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.benchmark import stats
-from recombine.benchmark.curves import data_curves
+from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.curves import data_curves
 from recombine.leaderboard.numbers import DASH, TIMES, short
 from recombine.renderer.core.atomic import replacing
 from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from recombine.benchmark.curves import DataCurve
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
+    from recombine.benchmark.statistics.curves import DataCurve
 
 FORMATS = (".svg", ".pdf", ".png")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recombine.benchmark.analysis import mean_of
+from recombine.baselines.studies.training import mean_of
 from recombine.leaderboard.plots import looks, styled
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from recombine.benchmark.analysis import Row
+    from recombine.baselines.studies.training import Row
 
 PANELS = (("z", "error of the latents"), ("x", "error of the regenerated observation"))
 SEARCHES = (("random", "search,\n1 start"), ("best", "best of\nstarts"))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from recombine.benchmark.result_parts import Score
+    from recombine.benchmark.results.result_parts import Score
     from recombine.leaderboard.board import RankedBoard, Row
 
 GREY, SOFT = "#69727d", "#9aa2ab"

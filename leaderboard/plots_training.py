@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from recombine.benchmark.training_curves import Curve
+    from recombine.benchmark.running.training_curves import Curve
 
 
 def training(curves: Sequence[Curve]) -> Figure:

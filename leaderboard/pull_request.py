@@ -10,7 +10,7 @@ from recombine.leaderboard.numbers import percent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
     from recombine.leaderboard.bundle import Bundle
     from recombine.leaderboard.diff import Change
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from recombine.benchmark import stats
+from recombine.benchmark.statistics import intervals as stats
 from recombine.leaderboard.numbers import DASH
 from recombine.renderer.core.errors import InvalidInputError
 

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recombine.benchmark import stats
+from recombine.benchmark.statistics import intervals as stats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

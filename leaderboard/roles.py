@@ -16,7 +16,7 @@ from recombine.leaderboard.svg import symbol
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
 
 DECLARED = {"Upper bound": "bound", "Floor": "floor", "Control": "control"}
 DECLARATION = re.compile(rf"(?:^|[.!?]\s+)({'|'.join(DECLARED)})\b(?=[:,])")

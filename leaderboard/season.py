@@ -33,7 +33,7 @@ from recombine.renderer.core.locks import locked
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
     from recombine.leaderboard.signing import Signer
     from recombine.renderer.planning.plan import Plan
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from recombine.benchmark.curves import DataCurve, data_curves
+from recombine.benchmark.statistics.curves import DataCurve, data_curves
 from recombine.leaderboard import numbers
 from recombine.leaderboard.charts import Mark
 from recombine.leaderboard.curves import size_figure
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from recombine.benchmark.stats_curves import Reach
+    from recombine.benchmark.statistics.stats_curves import Reach
     from recombine.leaderboard.board import RankedBoard
     from recombine.leaderboard.entries import Entry
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recombine.benchmark import stats
+from recombine.benchmark.statistics import intervals as stats
 from recombine.leaderboard.numbers import DASH, chance, percent, points, short
 from recombine.leaderboard.ranks import MIN_SEEDS_TEST, MIN_SEEDS_UNMARKED
 from recombine.leaderboard.roles import short_name
@@ -17,7 +17,7 @@ from recombine.leaderboard.roles import short_name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
     from recombine.leaderboard.entries import Board, Entry
     from recombine.leaderboard.ranks import Comparisons, RankSet
 

@@ -19,7 +19,7 @@ from recombine.renderer.core.errors import IntegrityError, InvalidInputError, Us
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recombine.benchmark.result import Result
+    from recombine.benchmark.results.result import Result
     from recombine.leaderboard.chain import Line
     from recombine.leaderboard.signing import Signer
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from recombine.benchmark.data import Batch
-from recombine.benchmark.protocol import SplitSpec
+from recombine.benchmark.protocol.contract import SplitSpec
+from recombine.benchmark.serving.data import Batch
 
 FACTORS = {
     "object.shape": "categorical[4]",
@@ -67,7 +67,7 @@ def draw(factors: dict[str, float], px: int) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass
 class DrawnData:
-    """The form of `recombine.benchmark.data.TrainData`, from arrays in memory."""
+    """The form of `recombine.benchmark.serving.data.TrainData`, from arrays in memory."""
 
     images: torch.Tensor
     factors: dict[str, torch.Tensor]

@@ -12,8 +12,8 @@ from recombine.baselines.inverter import Inversion, SearchSettings
 from recombine.baselines.loop import Schedule
 from recombine.baselines.losses import mask_loss, object_weights
 from recombine.baselines.slotmodel import decoder_loss
-from recombine.benchmark.data import Batch
-from recombine.benchmark.protocol import Inverter, Learner, SplitSpec, TrainBudget
+from recombine.benchmark.protocol.contract import Inverter, Learner, SplitSpec, TrainBudget
+from recombine.benchmark.serving.data import Batch
 from tests.baselines.drawn_fixture import DrawnData, ListLog, drawn
 
 Data = tuple[DrawnData, DrawnData]

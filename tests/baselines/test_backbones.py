@@ -15,9 +15,9 @@ from recombine.baselines import load_baseline
 from recombine.baselines.backbones import BackboneTokens, LowRank, adapt, pretrained, scratch
 from recombine.baselines.loop import Schedule
 from recombine.baselines.slots import layout_of
-from recombine.benchmark.hub_vision import ready_torchvision
-from recombine.benchmark.identity import settings_of
-from recombine.benchmark.protocol import TrainBudget
+from recombine.benchmark.protocol.contract import TrainBudget
+from recombine.benchmark.submissions.fingerprint import settings_of
+from recombine.benchmark.submissions.torchvision_compat import ready_torchvision
 from recombine.renderer.core.errors import ResourceError, UsageError
 from tests.baselines.drawn_fixture import DrawnData, ListLog
 

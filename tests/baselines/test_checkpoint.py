@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from recombine.baselines import checkpoint
 from recombine.baselines.loop import Schedule, endless, seeded, train
-from recombine.benchmark.data import Batch
-from recombine.benchmark.runlog import FileRunLog
+from recombine.benchmark.inference.runlog import FileRunLog
+from recombine.benchmark.serving.data import Batch
 from tests.baselines.drawn_fixture import DrawnData, ListLog, drawn
 
 ROWS = ("autoencoder-replay", "vae-replay", "moco", "diet", "slot-attention", "ensemble")
@@ -28,8 +28,8 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from recombine.baselines import checkpoint, load_baseline, loop
-from recombine.benchmark.protocol import TrainBudget
-from recombine.benchmark.runlog import FileRunLog
+from recombine.benchmark.protocol.contract import TrainBudget
+from recombine.benchmark.inference.runlog import FileRunLog
 from tests.baselines.drawn_fixture import drawn
 
 folder, train, val = Path(sys.argv[1]), drawn(64, px=32, seed=1), drawn(24, px=32, seed=2)

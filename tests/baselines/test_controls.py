@@ -29,9 +29,9 @@ from recombine.baselines.slotwise import SlotAutoencoder
 from recombine.baselines.starts import ManyStarts
 from recombine.baselines.supervision import SlotSupervision
 from recombine.baselines.tangent import bend, directions, tangents
-from recombine.benchmark.data import TrainData
-from recombine.benchmark.flops import count_flops
-from recombine.benchmark.protocol import SplitSpec, TrainBudget
+from recombine.benchmark.inference.flops import count_flops
+from recombine.benchmark.protocol.contract import SplitSpec, TrainBudget
+from recombine.benchmark.serving.data import TrainData
 from recombine.renderer.core.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog
 from tests.baselines.test_slots import LAYOUT, TWO_OBJECTS

@@ -9,7 +9,7 @@ import torch
 from recombine.baselines import device, load_baseline
 from recombine.baselines.device import OnDevice, compiled, device_of, generator_of, placed
 from recombine.baselines.loop import Schedule
-from recombine.benchmark.protocol import TrainBudget
+from recombine.benchmark.protocol.contract import TrainBudget
 from recombine.renderer.core.errors import ResourceError
 from tests.baselines.drawn_fixture import DrawnData, ListLog
 

@@ -9,8 +9,8 @@ import pytest
 
 import recombine.baselines
 from recombine.baselines import BASELINES, lengthened, load_baseline
-from recombine.benchmark.identity import flat, settings_of
-from recombine.benchmark.protocol import Learner
+from recombine.benchmark.protocol.contract import Learner
+from recombine.benchmark.submissions.fingerprint import flat, settings_of
 from recombine.renderer.core.errors import UsageError
 
 

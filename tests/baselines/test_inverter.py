@@ -16,7 +16,7 @@ from recombine.baselines.inverter import (
 )
 from recombine.baselines.recognition import Recognition
 from recombine.baselines.slots import activate
-from recombine.benchmark.protocol import Inverter, SplitSpec
+from recombine.benchmark.protocol.contract import Inverter, SplitSpec
 from recombine.renderer.core.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog
 from tests.baselines.test_slots import LAYOUT

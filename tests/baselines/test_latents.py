@@ -20,7 +20,7 @@ from recombine.baselines.latents import (
 )
 from recombine.baselines.loop import Schedule
 from recombine.baselines.variational import Vae, VaeModel
-from recombine.benchmark.protocol import Inverter, Learner, SplitSpec, TrainBudget
+from recombine.benchmark.protocol.contract import Inverter, Learner, SplitSpec, TrainBudget
 from recombine.renderer.core.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog
 from tests.baselines.test_slots import LAYOUT

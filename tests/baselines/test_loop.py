@@ -19,8 +19,8 @@ from recombine.baselines.loop import (
     seeded,
     train,
 )
-from recombine.benchmark.data import Batch
-from recombine.benchmark.protocol import TrainBudget
+from recombine.benchmark.protocol.contract import TrainBudget
+from recombine.benchmark.serving.data import Batch
 from tests.baselines.drawn_fixture import DrawnData, ListLog, drawn
 
 

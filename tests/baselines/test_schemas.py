@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recombine.baselines import load_baseline
-from recombine.benchmark.protocol import Inverter, SplitSpec, TrainBudget
+from recombine.benchmark.protocol.contract import Inverter, SplitSpec, TrainBudget
 from tests.baselines.drawn_fixture import DrawnData, ListLog
 
 POSE = {"x": "float[m]", "y": "float[m]", "yaw": "angle[rad]", "scale": "float[m]"}

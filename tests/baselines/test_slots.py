@@ -15,7 +15,7 @@ from recombine.baselines.slots import (
     soften,
     standard,
 )
-from recombine.benchmark.protocol import SplitSpec
+from recombine.benchmark.protocol.contract import SplitSpec
 from recombine.renderer.core.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS
 

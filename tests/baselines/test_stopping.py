@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from recombine.baselines import load_baseline
 from recombine.baselines.loop import Schedule, endless, train
 from recombine.baselines.stopping import EarlyStop
-from recombine.benchmark.data import Batch, TrainData
-from recombine.benchmark.protocol import TrainBudget
+from recombine.benchmark.protocol.contract import TrainBudget
+from recombine.benchmark.serving.data import Batch, TrainData
 from recombine.renderer.core.errors import UsageError
 from tests.baselines.drawn_fixture import DrawnData, ListLog, drawn
 

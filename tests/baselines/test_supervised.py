@@ -8,7 +8,7 @@ import torch
 from recombine.baselines.loop import Schedule
 from recombine.baselines.recognition import RecognitionEncoder
 from recombine.baselines.supervised import Supervised
-from recombine.benchmark.protocol import Encoder, Learner, SplitSpec, TrainBudget
+from recombine.benchmark.protocol.contract import Encoder, Learner, SplitSpec, TrainBudget
 from recombine.renderer.core.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog
 

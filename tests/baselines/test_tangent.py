@@ -11,7 +11,7 @@ import torch
 
 from recombine.baselines import load_baseline
 from recombine.baselines.tangent import with_tangents
-from recombine.benchmark.protocol import TrainBudget
+from recombine.benchmark.protocol.contract import TrainBudget
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 from tests.baselines.drawn_fixture import DrawnData, ListLog, drawn
 

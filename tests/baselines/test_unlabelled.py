@@ -14,7 +14,7 @@ from recombine.baselines.moco import follow, queue_loss
 from recombine.baselines.simclr import contrast
 from recombine.baselines.unlabelled import Trunk, VectorEncoder, altered
 from recombine.baselines.vicreg import vicreg_loss
-from recombine.benchmark.protocol import SplitSpec
+from recombine.benchmark.protocol.contract import SplitSpec
 from recombine.renderer.core.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS, DrawnData
 

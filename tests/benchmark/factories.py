@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from recombine.benchmark import stats
-from recombine.benchmark.result import Result
+from recombine.benchmark.results.result import Result
+from recombine.benchmark.statistics import intervals as stats
 
 FACTORS = ("object.shape", "background.environment")
 SHAPES = ("teapot", "star", "pawn", "knot")

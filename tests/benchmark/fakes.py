@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from recombine.benchmark.protocol import MethodCard, SlotOutput
+from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
 from recombine.renderer.core.errors import IntegrityError
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
 

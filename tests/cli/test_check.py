@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from recombine.benchmark import isolation_bwrap
-from recombine.benchmark.isolation_bwrap import require_bwrap
+from recombine.benchmark.sandbox import isolation_bwrap
+from recombine.benchmark.sandbox.isolation_bwrap import require_bwrap
 from recombine.cli.main import main
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import ResourceError
@@ -17,7 +17,7 @@ from tests.renderer.drawn_fixture import drawn_dataset
 
 BROKEN = """
 import torch
-from recombine.benchmark.protocol import SlotOutput
+from recombine.benchmark.protocol.contract import SlotOutput
 
 class Random:
     slot_dim = 3

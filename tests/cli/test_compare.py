@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from recombine.benchmark.harness import RunOptions
-from recombine.benchmark.result import Result
-from recombine.benchmark.score import score_submission
+from recombine.benchmark.results.result import Result
+from recombine.benchmark.running.harness import RunOptions
+from recombine.benchmark.scoring.score import score_submission
 from recombine.cli.main import main
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.store.reader import Dataset
@@ -17,7 +17,7 @@ from tests.renderer.drawn_fixture import drawn_dataset
 
 METHOD = """
 import torch
-from recombine.benchmark.protocol import SlotOutput
+from recombine.benchmark.protocol.contract import SlotOutput
 
 class Small:
     size = {size}

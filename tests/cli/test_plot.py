@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recombine.benchmark.runlog import FileRunLog
+from recombine.benchmark.inference.runlog import FileRunLog
 from recombine.cli.main import main
 from tests.benchmark.factories import make_result
 

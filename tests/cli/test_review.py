@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recombine.benchmark.result import Result
+from recombine.benchmark.results.result import Result
 from recombine.cli.main import main
 from recombine.leaderboard.bundle import write_bundle
 from recombine.leaderboard.verified import read_tiers

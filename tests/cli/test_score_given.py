@@ -11,10 +11,10 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
-from recombine.benchmark import isolation_bwrap
-from recombine.benchmark.hub_vision import ready_torchvision
-from recombine.benchmark.isolation_bwrap import require_bwrap
-from recombine.benchmark.result import Result
+from recombine.benchmark.results.result import Result
+from recombine.benchmark.sandbox import isolation_bwrap
+from recombine.benchmark.sandbox.isolation_bwrap import require_bwrap
+from recombine.benchmark.submissions.torchvision_compat import ready_torchvision
 from recombine.cli.doctor import _isolation
 from recombine.cli.main import main
 from recombine.renderer.certificate.verify import verify

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from recombine.baselines import BASELINES
-from recombine.benchmark.result import Result
+from recombine.benchmark.results.result import Result
 from recombine.cli.main import main
 from recombine.cli.submissions import training_sets
 from recombine.renderer.certificate.verify import verify

@@ -10,8 +10,8 @@ import numpy as np
 from factories import FACTORS, make_result
 from PIL import Image
 
-from recombine.benchmark import stats
-from recombine.benchmark.worst import png
+from recombine.benchmark.scoring.failures import png
+from recombine.benchmark.statistics import intervals as stats
 
 CHECKS = ["leak", "closure", "marginals", "exposure", "integrity"]
 # entry, name, inference, supervision, ID, OOC, GFLOP per image, steps, generated images

@@ -8,8 +8,8 @@ from itertools import pairwise, permutations
 import pytest
 from browsing import HOSTILE, entry_of, page_names
 
-from recombine.benchmark.compare import compare
-from recombine.benchmark.result import Result
+from recombine.benchmark.results.result import Result
+from recombine.benchmark.statistics.compare import compare
 
 pytestmark = pytest.mark.browser
 

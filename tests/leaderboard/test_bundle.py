@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from world import METHOD, bundle_in, dataset, found, score_once
 
-from recombine.benchmark.harness import RunOptions
-from recombine.benchmark.score import score_submission
+from recombine.benchmark.running.harness import RunOptions
+from recombine.benchmark.scoring.score import score_submission
 from recombine.leaderboard import bundle as module
 from recombine.leaderboard.bundle import MethodFile, open_bundle, write_bundle
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, RecombineError

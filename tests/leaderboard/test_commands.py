@@ -89,7 +89,7 @@ def test_what_a_row_reads_is_given_to_it():
 
 
 def test_a_model_of_a_library_is_scored_by_its_name():
-    code = "recombine.benchmark.hub_method:HubMethod"
+    code = "recombine.benchmark.submissions.hub_method:HubMethod"
     *_, score = settled(code, model="timm:resnet18", size=64, weights_sha256="0" * 64)
     assert shlex.split(score)[:3] == ["recombine", "score", "timm:resnet18?size=64"]
 

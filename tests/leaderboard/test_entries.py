@@ -9,7 +9,7 @@ from factories import make_result
 from sample_board import sample, write_results
 
 from recombine import leaderboard
-from recombine.benchmark.result import Result
+from recombine.benchmark.results.result import Result
 from recombine.leaderboard.entries import (
     board_key,
     cell_scores,

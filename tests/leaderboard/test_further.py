@@ -6,7 +6,7 @@ import pytest
 from factories import make_result
 from sample_board import sample
 
-from recombine.benchmark.result_further import Bins
+from recombine.benchmark.results.result_further import Bins
 from recombine.leaderboard.further import bins, parts, vouched
 from recombine.leaderboard.numbers import DASH, lookup
 from recombine.leaderboard.site import build_site

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from world import bundle_in, dataset, score_once
 
-from recombine.benchmark.predictions import read_predictions, write_predictions
-from recombine.benchmark.result import Result
+from recombine.benchmark.predictions.predictions import read_predictions, write_predictions
+from recombine.benchmark.results.result import Result
 from recombine.leaderboard import pull_request
 from recombine.leaderboard.bundle import open_bundle
 from recombine.leaderboard.diff import diff

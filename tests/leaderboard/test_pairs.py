@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sample_board import sample, write_results
 
-from recombine.benchmark import stats
+from recombine.benchmark.statistics import intervals as stats
 from recombine.leaderboard.board import rank_board
 from recombine.leaderboard.entries import load_boards
 from recombine.leaderboard.pairs import page_data, static_pairs, summary_of

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from sample_board import PICTURED, picture_of, sample, save_with_picture, tiles
 
-from recombine.benchmark.result_artifacts import Examples
-from recombine.benchmark.worst import png
+from recombine.benchmark.results.artifacts import Examples
+from recombine.benchmark.scoring.failures import png
 from recombine.leaderboard.entries import load_entry
 from recombine.leaderboard.pictures import decoded, find_picture, gallery
 from recombine.leaderboard.site import build_site

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recombine.benchmark.training_curves import Curve
+from recombine.benchmark.running.training_curves import Curve
 from recombine.leaderboard.plots_training import training
 from recombine.renderer.core.errors import InvalidInputError
 

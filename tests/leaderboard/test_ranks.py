@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recombine.benchmark import stats
+from recombine.benchmark.statistics import intervals as stats
 from recombine.leaderboard.numbers import DASH
 from recombine.leaderboard.ranks import Comparisons, RankSet, _holm, compare_all, rank_sets
 from recombine.renderer.core.errors import InvalidInputError

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sample_board import hits, sample, write_results
 
-from recombine.benchmark.curves import data_curves
-from recombine.benchmark.result import Result
-from recombine.benchmark.stats_curves import Reach
+from recombine.benchmark.results.result import Result
+from recombine.benchmark.statistics.curves import data_curves
+from recombine.benchmark.statistics.stats_curves import Reach
 from recombine.leaderboard.board import rank_board
 from recombine.leaderboard.entries import load_boards
 from recombine.leaderboard.numbers import percent

@@ -5,7 +5,7 @@ import pytest
 from factories import make_result
 from sample_board import sample, write_results
 
-from recombine.benchmark import stats
+from recombine.benchmark.statistics import intervals as stats
 from recombine.leaderboard.board import rank_board
 from recombine.leaderboard.entries import load_boards
 from recombine.leaderboard.numbers import DASH, points

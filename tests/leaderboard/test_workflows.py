@@ -15,8 +15,8 @@ pytest.importorskip("yaml")
 
 from runner import Runner, git, load
 
-from recombine.benchmark.result import Result
-from recombine.benchmark.score import score_submission
+from recombine.benchmark.results.result import Result
+from recombine.benchmark.scoring.score import score_submission
 from recombine.cli.main import main
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.store.reader import Dataset

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from fakes import FakeDataset, Noisy
 
-from recombine.benchmark.harness import RunOptions
-from recombine.benchmark.score import score_submission
+from recombine.benchmark.running.harness import RunOptions
+from recombine.benchmark.scoring.score import score_submission
 from recombine.leaderboard.bundle import MethodFile, write_bundle
 from recombine.renderer.store.seal import file_sha256
 

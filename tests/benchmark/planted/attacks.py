@@ -29,7 +29,7 @@ class Attack:
         self.slots = spec.max_slots
 
     def encode(self, images):
-        from recombine.benchmark.protocol import SlotOutput
+        from recombine.benchmark.protocol.contract import SlotOutput
 
         return SlotOutput(slots=images.mean(dim=(1, 2, 3))[:, None, None].repeat(1, self.slots, 2))
 
@@ -247,7 +247,7 @@ class Leaker:
 
     @property
     def card(self):
-        from recombine.benchmark.protocol import MethodCard
+        from recombine.benchmark.protocol.contract import MethodCard
 
         return MethodCard(id="leaker", name="Leaker")
 
@@ -259,7 +259,7 @@ class BatchNorm(Attack):
         pass
 
     def encode(self, images):
-        from recombine.benchmark.protocol import SlotOutput
+        from recombine.benchmark.protocol.contract import SlotOutput
 
         flat = images.mean(dim=(2, 3))
         flat = (flat - flat.mean(0)) / (flat.std(0, unbiased=False) + 1e-3)
@@ -275,7 +275,7 @@ class Dice(Attack):
     def encode(self, images):
         import torch
 
-        from recombine.benchmark.protocol import SlotOutput
+        from recombine.benchmark.protocol.contract import SlotOutput
 
         return SlotOutput(slots=torch.randn(len(images), self.slots, 2))
 
@@ -284,7 +284,7 @@ class Cheat(Attack):
     """Reports nonsense about itself by changing the harness inside."""
 
     def attack(self, what):
-        import recombine.benchmark.isolation_child as child
+        import recombine.benchmark.sandbox.child as child
 
         write = child.write_tensors
 

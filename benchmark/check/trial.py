@@ -1,0 +1,136 @@
+"""A submission on trial: fitted for a moment, set up, and asked about built-in images."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from recombine.benchmark.protocol.contract import Encoder, Inverter, SlotOutput, TrainBudget
+from recombine.benchmark.serving.data import FIELDS_OF_TRACK, TrainData, split_spec, to_images
+from recombine.benchmark.submissions.loading import check_submission
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from recombine.benchmark.protocol.contract import Learner, MethodCard
+    from recombine.benchmark.serving.toy_data import BuiltinImages
+
+THRESHOLD = 1e-3
+FIT_SECONDS = 20.0
+FEW = 8
+
+
+class BrokenError(Exception):
+    """A clause is broken. Arguments: what was expected and what came; what to do."""
+
+    def __init__(self, why: str, todo: str) -> None:
+        super().__init__(why)
+        self.why, self.todo = why, todo
+
+
+class DoubtError(BrokenError):
+    """A clause holds, but something about it deserves a look."""
+
+
+class QuietLog:
+    """A ``RunLog`` that only counts."""
+
+    def __init__(self) -> None:
+        self.generated = 0
+
+    def count_generated(self, n_images: int) -> None:
+        """Count."""
+        self.generated += n_images
+
+    def config_tried(self, config: Mapping[str, Any], id_val_score: float) -> None:
+        """Do nothing."""
+
+    def scalar(self, name: str, value: float, step: int) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A method that is set up, and the images it is tried on.
+
+    Attributes
+    ----------
+    method : Encoder or Inverter
+        After ``setup``.
+    images : Tensor
+        ``(32, 3, H, W)`` float32 in [0, 1]; never handed out, only copies are.
+    slots_needed : int
+        Slots of the scene.
+    """
+
+    method: Encoder | Inverter
+    images: Float[Tensor, "images 3 height width"]
+    slots_needed: int
+
+    def outputs(self, images: Float[Tensor, "images 3 height width"]) -> list[Any]:
+        """Return what the method answers: before search, and after two steps of one."""
+        if not isinstance(self.method, Inverter):
+            with torch.inference_mode():
+                return [self.method.encode(images)]
+        state = self.method.init(images)
+        first = detached(self.method.read(state))
+        for _ in range(2):
+            state = self.method.step(images, state)
+        return [first, detached(self.method.read(state))]
+
+    def slots(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images n"]:
+        """Return all slots of all outputs, one row per image."""
+        parts = [one.slots.detach().flatten(1).double() for one in self.outputs(images.clone())]
+        return torch.cat(parts, dim=1)
+
+    def change(self, one: Float[Tensor, "images n"], other: Float[Tensor, "images n"]) -> float:
+        """Return the greatest |change| / |slots| of an image."""
+        distance = (one - other).norm(dim=1) / one.norm(dim=1).clamp_min(1e-12)
+        return float(distance.max())
+
+
+def detached(output: Any) -> Any:
+    """Return a copy that later steps cannot change."""
+    if not isinstance(output, SlotOutput):
+        return output
+
+    def copy(value: Any) -> Any:
+        return value.detach().clone() if isinstance(value, torch.Tensor) else value
+
+    return SlotOutput(copy(output.slots), copy(output.presence), copy(output.masks), output.factors)
+
+
+def fit(submission: Learner, card: MethodCard, data: BuiltinImages) -> tuple[Any, str]:
+    """Train for a moment; return what came out, and what it took."""
+    fields = FIELDS_OF_TRACK[card.supervision]
+    served, val = (TrainData(data, name, fields=fields) for name in ("id_train", "id_val"))
+    budget, log = TrainBudget(max_seconds=FIT_SECONDS), QuietLog()
+    torch.manual_seed(0)
+    begin = time.monotonic()
+    method = submission.fit(served, val, seed=0, budget=budget, log=log)
+    seconds = time.monotonic() - begin
+    checked = check_submission(method, "what fit returned")
+    if not isinstance(checked, Inverter | Encoder):
+        raise BrokenError("fit returned a Learner", "return the fitted Encoder or Inverter")
+    if seconds > 1.1 * FIT_SECONDS + 5:
+        raise BrokenError(
+            f"fit may take {FIT_SECONDS:g} s and took {seconds:.0f} s",
+            "stop when budget.max_seconds is over",
+        )
+    text = f"{seconds:.1f} s, {served.images_served} images seen, {log.generated} generated"
+    return method, f"{text}; labels served: {', '.join(fields) or 'none'}"
+
+
+def setup(method: Encoder | Inverter, data: BuiltinImages) -> Trial:
+    """Set a method up on the CPU."""
+    spec = split_spec(data)
+    torch.manual_seed(0)
+    method.setup(spec, torch.device("cpu"))
+    images = to_images(data.images(data.indices("id_val")[:32]))
+    return Trial(method, images, spec.max_slots)

@@ -1,0 +1,318 @@
+"""The result file: one JSON per entry, strict, with everything needed to recompute its intervals.
+
+A result cannot hold NaN or infinity, an unknown key, or numbers that contradict each other. Its
+``result_id`` is the SHA-256 of its canonical JSON, so a changed digit is found on loading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+from pydantic import BaseModel, StringConstraints, model_validator
+
+from recombine.benchmark.results.artifacts import Artifacts
+from recombine.benchmark.results.result_further import Further, Sources
+from recombine.benchmark.results.result_parts import (
+    Checks,
+    Compute,
+    ComputeCurve,
+    Count,
+    Data,
+    Environment,
+    Gap,
+    Method,
+    NonNegative,
+    PairedGap,
+    Readout,
+    Scores,
+    Sha256,
+    Strict,
+    Track,
+    Training,
+    WorstCells,
+)
+from recombine.renderer.core.atomic import write_bytes
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+
+SCHEMA_VERSION: Literal["1.1"] = "1.1"
+"""1.1 adds `sources`, `further` and more `artifacts`; files of 1.0 are still read."""
+MAX_BYTES = 16 * 2**20
+
+
+class Result(Strict):
+    """One entry of the leaderboard. Make it with ``Result.sealed`` or ``Result.load``."""
+
+    schema_version: Literal["1.0", "1.1"]
+    result_id: Sha256
+    """SHA-256 of the canonical JSON of everything else."""
+    created: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    """UTC."""
+    trust: Literal["rescored", "rerun", "retrained"]
+    method: Method
+    track: Track
+    data: Data
+    training: Training
+    seeds: tuple[Count, ...]
+    readout: Readout
+    scores: Scores
+    gap: Gap
+    paired_gap: PairedGap | None
+    worst_cells: WorstCells
+    smallest_detectable_difference: NonNegative | None
+    """Difference in OOC score to another entry that would be found with 80 % power."""
+    compute_curve: ComputeCurve
+    compute: Compute
+    environment: Environment
+    checks: Checks
+    artifacts: Artifacts
+    sources: Sources | None = None
+    """Since 1.1."""
+    further: Further | None = None
+    """Since 1.1."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.schema_version == "1.0" and {"sources", "further"} & self.model_fields_set:
+            raise ValueError("sources and further exist since schema 1.1")
+        if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
+            raise ValueError("seeds must be different and at least one")
+        for score in (self.scores.id_test, self.scores.ooc_test):
+            if score.n_seeds != len(self.seeds):
+                raise ValueError("every score needs one row per seed")
+            if any(len(cell) != len(self.data.recombined) for cell in score.cells):
+                raise ValueError("a cell needs one value name per recombined factor")
+        expected = self.scores.id_test.estimate - self.scores.ooc_test.estimate
+        if abs(expected - self.gap.estimate) > 1e-9:
+            raise ValueError("gap must be the ID score minus the OOC score")
+        return self
+
+    @property
+    def file_name(self) -> str:
+        """Name for a folder that holds many results: entry, dataset, size and training set."""
+        data = self.data
+        return f"{self.method.entry}--{data.dataset}-{data.resolution}px-n{data.n_train}.json"
+
+    @classmethod
+    def sealed(cls, **fields: Any) -> Self:
+        """Build a result and compute its ``result_id``.
+
+        Parameters
+        ----------
+        **fields
+            Every field but ``schema_version`` and ``result_id``; models or plain values.
+
+        Returns
+        -------
+        Result
+            The validated result.
+
+        Raises
+        ------
+        InvalidInputError
+            When the fields do not form a valid result.
+        """
+        plain = {name: _plain(value) for name, value in fields.items()}
+        plain |= {"schema_version": SCHEMA_VERSION, "result_id": "0" * 64}
+        draft = cls._parse(_dumps(plain), "Result.sealed")
+        # Defaults are written out, so that every file of one version has the same keys.
+        draft = cls._parse(_dumps(draft.model_dump(mode="json")), "Result.sealed")
+        return draft.model_copy(update={"result_id": draft.expected_id()})
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read and verify a result file.
+
+        Parameters
+        ----------
+        path : Path or str
+            A JSON file written by ``save``.
+
+        Returns
+        -------
+        Result
+            The result.
+
+        Raises
+        ------
+        InvalidInputError
+            When the file is missing, too big, not JSON, or not a valid result.
+        IntegrityError
+            When the content does not match ``result_id``.
+        """
+        path = Path(path)
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:
+            raise InvalidInputError(
+                f"Result.load: expected a result file of at most {MAX_BYTES} bytes at {path}, "
+                "found none or a bigger one; check the path"
+            )
+        return cls.from_bytes(path.read_bytes(), path)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, path: Path | str) -> Self:
+        """Verify the content of a result file.
+
+        Parameters
+        ----------
+        content : bytes
+            What stands in the file.
+        path : Path or str
+            Where it was read, for the message of an error.
+
+        Returns
+        -------
+        Result
+            The result.
+
+        Raises
+        ------
+        InvalidInputError
+            When it is not JSON or not a valid result.
+        IntegrityError
+            When it does not match its ``result_id``.
+        """
+        result = cls._parse(content, str(path))
+        if result.expected_id() != result.result_id:
+            raise IntegrityError(
+                f"Result.load: {path} says result_id {result.result_id[:12]} but its content "
+                f"hashes to {result.expected_id()[:12]}; it was edited, score the entry again"
+            )
+        return result
+
+    def save(self, path: Path | str) -> Path:
+        """Write the result so that a crash leaves the old file or the new one, never a part.
+
+        Parameters
+        ----------
+        path : Path or str
+            A ``.json`` file, or a folder, which then gets ``file_name``.
+
+        Returns
+        -------
+        Path
+            Where it was written.
+
+        Raises
+        ------
+        IntegrityError
+            When ``result_id`` does not match the content.
+        """
+        path = Path(path)
+        target = path if path.suffix == ".json" else path / self.file_name
+        if self.expected_id() != self.result_id:
+            raise IntegrityError(
+                "Result.save: result_id does not match the content; build it with Result.sealed"
+            )
+        text = json.dumps(self._content(), indent=1, ensure_ascii=False, allow_nan=False)
+        write_bytes(target, (_compact_rows(text) + "\n").encode())
+        return target
+
+    def expected_id(self) -> str:
+        """Return the SHA-256 of the canonical JSON without ``result_id``.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits. Canonical: keys sorted, no spaces, UTF-8, shortest floats.
+        """
+        content = self._content()
+        del content["result_id"]
+        return hashlib.sha256(_dumps(content)).hexdigest()
+
+    def _content(self) -> dict[str, Any]:
+        """Return what the file holds: a file of an earlier version keeps its keys, and its hash."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    def content_id(self) -> str:
+        """Return the SHA-256 of what the clock and the machine's load have no part in.
+
+        Returns
+        -------
+        str
+            Equal for a run that was killed and resumed and for one that was not, on one machine
+            and in one folder (`harness.order_key`).
+        """
+        content = self._content()
+        for name in ("result_id", "created", "artifacts", "checks"):
+            del content[name]
+        del content["training"]["wall_s"]
+        for name in ("seconds_per_image", "peak_rss_bytes"):
+            del content["compute"][name]
+        return hashlib.sha256(_dumps(content)).hexdigest()
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Return the JSON Schema of result files.
+
+        Returns
+        -------
+        dict
+            Draft 2020-12; unknown keys are forbidden at every level.
+        """
+        schema = cls.model_json_schema()
+        return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+    @classmethod
+    def _parse(cls, text: bytes, where: str) -> Self:
+        try:
+            return cls.model_validate_json(text)
+        except pydantic.ValidationError as error:
+            problems = [
+                f"{'.'.join(map(str, item['loc'])) or 'result'}: {item['msg']}"
+                for item in error.errors()[:5]
+            ]
+            raise InvalidInputError(
+                f"{where}: not a valid result (schema {SCHEMA_VERSION}), "
+                f"{error.error_count()} problem(s): " + "; ".join(problems)
+            ) from None
+
+
+def write_schema(path: Path | str) -> Path:
+    """Write the published JSON Schema of result files.
+
+    Parameters
+    ----------
+    path : Path or str
+        Target file.
+
+    Returns
+    -------
+    Path
+        Where it was written.
+    """
+    text = json.dumps(Result.json_schema(), indent=2, sort_keys=True)
+    write_bytes(Path(path), (text + "\n").encode())
+    return Path(path)
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+def _dumps(value: Any) -> bytes:
+    try:
+        text = json.dumps(
+            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        )
+        return text.encode()
+    except (ValueError, TypeError) as error:
+        raise InvalidInputError(
+            f"Result: fields must be plain, finite JSON values: {error}"
+        ) from None
+
+
+def _compact_rows(text: str) -> str:
+    """Put lists of numbers on one line each; a table of counts is then readable in a diff.
+
+    Only real line breaks are touched, and JSON strings hold none.
+    """
+    number = r"(?:-?\d[\d.eE+-]*|null)"
+    return re.sub(rf"\[\n\s*({number}(?:,\n\s*{number})*)\n\s*\]", _one_line, text)
+
+
+def _one_line(match: re.Match[str]) -> str:
+    return "[" + ", ".join(part.strip() for part in match.group(1).split(",")) + "]"

@@ -1,0 +1,505 @@
+"""One training run: fit a submission with one seed, ask it blindly, keep its predictions.
+
+A finished run is a predictions file whose key, a hash of code, settings, data, seed and options,
+matches what is asked for. Running again then does nothing; a changed setting runs anew.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from recombine.benchmark.inference.cost import measure, peak_rss, reset_peak_rss
+from recombine.benchmark.inference.flops import training_counter
+from recombine.benchmark.inference.probe import MethodProbe, can_decode
+from recombine.benchmark.inference.query import Answers, ask
+from recombine.benchmark.inference.runlog import FileRunLog, drop_states, states_folder
+from recombine.benchmark.metrics.metrics_examine import examine
+from recombine.benchmark.predictions.predictions import (
+    FORMAT,
+    Predictions,
+    RunFacts,
+    read_predictions,
+    write_predictions,
+)
+from recombine.benchmark.protocol.contract import (
+    Encoder,
+    Inverter,
+    Learner,
+    MethodCard,
+    TrainBudget,
+)
+from recombine.benchmark.running.harness_trust import order_key, refuse_dependence
+from recombine.benchmark.sandbox.isolate import IsolatedSubmission
+from recombine.benchmark.sandbox.run import predict_isolated
+from recombine.benchmark.scoring.failures import with_decoded
+from recombine.benchmark.serving.data import FIELDS_OF_TRACK, TrainData, split_spec, to_images
+from recombine.benchmark.serving.relations import Closed, closed
+from recombine.benchmark.submissions.fingerprint import (
+    code_name,
+    content_key,
+    environment,
+    flat,
+    settings_of,
+    source_sha256,
+)
+from recombine.benchmark.submissions.loading import card_of, check_submission
+from recombine.renderer.core.atomic import write_bytes
+from recombine.renderer.core.errors import (
+    InvalidInputError,
+    RecombineError,
+    ResourceError,
+    UsageError,
+)
+from recombine.renderer.core.locks import locked, settled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jaxtyping import Int
+
+    from recombine.benchmark.inference.probe import Probe
+    from recombine.benchmark.sandbox.isolate import AnySubmission
+    from recombine.benchmark.serving.data import DatasetLike
+    from recombine.benchmark.submissions.loading import Submission
+    from recombine.renderer.core.types import Array
+
+DEFAULT_STEPS = (0, 1, 3, 10, 30, 100, 300)
+BUDGETS = (100, 1_000, 10_000)
+SCORED_SPLITS = ("id_val", "id_test", "ooc_test")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is made; part of its identity.
+
+    Attributes
+    ----------
+    steps : tuple of int
+        Search steps at which an inverter is read, ascending from 0. An encoder is read once.
+    budget : TrainBudget
+        Limits of training.
+    readout_labels : int
+        Label budget of the readout: in-combination training images whose slots are kept.
+    batch_size : int
+        Images per call when asking.
+    rung : int
+        Rung of the dataset's training ladder.
+    n_train : int, optional
+        Train on the first ``n_train`` images only.
+    device : str
+        ``"cpu"`` or ``"cuda"``.
+    threads : int
+        Threads of the tensor library.
+    full : bool
+        Also ask for what the slower parts of a result need: enough labelled images for every
+        label budget, and what a method's decoder does (`examine`).
+    """
+
+    steps: tuple[int, ...] = DEFAULT_STEPS
+    budget: TrainBudget = field(default_factory=TrainBudget)
+    readout_labels: int = 1000
+    batch_size: int = 64
+    rung: int = 0
+    n_train: int | None = None
+    device: str = "cpu"
+    threads: int = 1
+    full: bool = False
+
+    def __post_init__(self) -> None:
+        ascending = list(self.steps) == sorted(set(self.steps))
+        if not self.steps or self.steps[0] != 0 or not ascending:
+            raise UsageError(f"steps: expected ascending numbers from 0, got {self.steps}")
+        if min(self.readout_labels, self.batch_size, self.threads) < 1:
+            raise UsageError("readout_labels, batch_size and threads: expected at least 1")
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """A finished run.
+
+    Attributes
+    ----------
+    path : Path
+        The predictions file.
+    seed : int
+        Training seed.
+    skipped : bool
+        Whether a file with the same key was already there.
+    seconds : float
+        Wall-clock seconds spent now.
+    """
+
+    path: Path
+    seed: int
+    skipped: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    method: Encoder | Inverter
+    trained: bool
+    n_train: int
+    training: dict[str, Any]
+
+
+def run_seed(
+    submission: AnySubmission,
+    dataset: DatasetLike,
+    *,
+    seed: int,
+    out_dir: Path,
+    options: RunOptions | None = None,
+) -> SeedRun:
+    """Train a submission with one seed and keep its predictions.
+
+    Parameters
+    ----------
+    submission : Learner, Encoder, Inverter or IsolatedSubmission
+        A learner is trained; the others answer as they are. An object runs in this process; what
+        `isolation.isolate` returned runs in its own, without labels in reach.
+    dataset : DatasetLike
+        The data. Its certificate is checked when scoring, not here.
+    seed : int
+        Training seed, at least 0.
+    out_dir : Path
+        Gets ``seed-<seed>.safetensors``, ``seed-<seed>.log.jsonl`` and, when the submission
+        fails, ``seed-<seed>.error.txt``. Use one folder per submission and setting.
+    options : RunOptions, optional
+        Defaults when left out.
+
+    Returns
+    -------
+    SeedRun
+        Where the predictions are.
+
+    Raises
+    ------
+    InvalidInputError
+        When the submission fails or answers in the wrong form.
+    ResourceError
+        When it exceeds its budget.
+    """
+    options, dataset = options or RunOptions(), closed(dataset)
+    begin = time.monotonic()
+    path = out_dir / f"seed-{seed}.safetensors"
+    key = run_key(submission, dataset, seed=seed, options=options)
+    if _finished(path, key) and settled(path):
+        return SeedRun(path, seed, True, time.monotonic() - begin)
+    with locked(path):  # another process that makes this very run is waited for
+        found = _finished(path, key)
+        if not found:
+            for leftover in out_dir.glob(f".{path.name}.*.tmp"):  # of a killed run of this seed
+                leftover.unlink(missing_ok=True)
+            predictions = _predictions(submission, dataset, seed, out_dir, options)
+            predictions = replace(predictions, facts=replace(predictions.facts, key=key))
+            refuse_dependence(predictions.facts)
+            write_predictions(path, predictions)
+        drop_states(out_dir, seed)
+    return SeedRun(path, seed, found, time.monotonic() - begin)
+
+
+def _predictions(
+    submission: AnySubmission, dataset: DatasetLike, seed: int, out_dir: Path, options: RunOptions
+) -> Predictions:
+    if not isinstance(submission, IsolatedSubmission):
+        return _run_here(submission, dataset, seed, out_dir, options)
+    # pyright reads this file under two names, so it sees two classes RunOptions.
+    return predict_isolated(
+        submission,
+        dataset,
+        scored_indices(dataset, options),
+        seed=seed,
+        out_dir=out_dir,
+        options=options,  # pyright: ignore[reportArgumentType]
+        key=order_key(out_dir, seed),
+    )
+
+
+def run_key(
+    submission: AnySubmission, dataset: DatasetLike, *, seed: int, options: RunOptions
+) -> str:
+    """Return the identity of a run.
+
+    Parameters
+    ----------
+    submission : Learner, Encoder, Inverter or IsolatedSubmission
+        Its code and settings count.
+    dataset : DatasetLike
+        Its Merkle root counts.
+    seed : int
+        Training seed.
+    options : RunOptions
+        All of them count.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    return content_key(
+        {
+            **_identity(submission),
+            "format": FORMAT,
+            "root": dataset.root,
+            "seed": seed,
+            "options": settings_of(options),
+            "torch": str(torch.__version__),
+            **({"closed": True} if isinstance(dataset, Closed) else {}),
+        }
+    )
+
+
+def readout_indices(
+    dataset: DatasetLike, options: RunOptions, labels: int | None = None
+) -> Int[Array, " n"]:
+    """Return the in-combination training images on which readouts are fitted.
+
+    Parameters
+    ----------
+    dataset : DatasetLike
+        The data.
+    options : RunOptions
+        ``readout_labels``, ``rung`` and ``n_train``.
+    labels : int, optional
+        Another label budget; smaller ones are parts of bigger ones.
+
+    Returns
+    -------
+    array
+        Sorted; the same for every method and seed on one dataset.
+    """
+    pool: Array = dataset.indices("id_train", rung=options.rung)[: options.n_train]
+    rng = np.random.default_rng(int(dataset.root[:16], 16))
+    chosen: Array = np.sort(rng.permutation(pool)[: labels or options.readout_labels])
+    return chosen
+
+
+def scored_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"]:
+    """Return every image that a method is asked about.
+
+    Parameters
+    ----------
+    dataset : DatasetLike
+        The data.
+    options : RunOptions
+        See `readout_indices`.
+
+    Returns
+    -------
+    array
+        Sorted, each once: ID-val, ID-test, OOC-test and the readout's training images.
+    """
+    parts = [dataset.indices(split) for split in SCORED_SPLITS]
+    labels = max((options.readout_labels, *(BUDGETS if options.full else ())))
+    every: Array = np.unique(np.concatenate([*parts, readout_indices(dataset, options, labels)]))
+    return every.astype(np.int64, copy=False)
+
+
+def examine_with(
+    probe: Probe, card: MethodCard, dataset: DatasetLike, options: RunOptions, seed: int
+) -> dict[str, Any]:
+    """Examine a method's decoder on the images on which readouts are fitted.
+
+    Parameters
+    ----------
+    probe : Probe
+        The living method.
+    card : MethodCard
+        Says whether its slots have fixed roles.
+    dataset, options, seed
+        See `run_seed`.
+
+    Returns
+    -------
+    dict
+        For ``RunFacts.diagnostics``.
+    """
+    fitted = readout_indices(dataset, options)
+    return examine(probe, dataset, fitted, fixed=card.slots == "fixed", seed=seed)
+
+
+def _identity(submission: AnySubmission) -> dict[str, Any]:
+    if isinstance(submission, IsolatedSubmission):
+        return submission.identity()
+    return {
+        "code": code_name(submission),
+        "source": source_sha256(submission),
+        "settings": settings_of(submission),
+        "card": asdict(card_of(submission)),
+    }
+
+
+def _run_here(
+    submission: Submission, dataset: DatasetLike, seed: int, out_dir: Path, options: RunOptions
+) -> Predictions:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(options.threads)
+    try:
+        fitted = _fit(submission, dataset, seed, out_dir, options)
+        return _predict(submission, fitted, dataset, seed, out_dir, options)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _finished(path: Path, key: str) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        return read_predictions(path).facts.key == key
+    except InvalidInputError:
+        return False
+
+
+def _fit(
+    submission: Submission, dataset: DatasetLike, seed: int, out_dir: Path, options: RunOptions
+) -> _Fitted:
+    card = card_of(submission)
+    fields = FIELDS_OF_TRACK[card.supervision]
+    served = TrainData(
+        dataset,
+        "id_train",
+        fields=fields,
+        rung=options.rung,
+        limit=options.n_train,
+        max_images=options.budget.max_images_seen,
+    )
+    if not isinstance(submission, Learner):
+        counted: dict[str, Any] = {"real": 0, "generated": 0, "wall_s": 0.0, "configs": 0}
+        return _Fitted(submission, False, len(served), counted)
+    val = TrainData(dataset, "id_val", fields=fields)
+    torch.manual_seed(seed)
+    max_gflop = options.budget.max_gflop
+    key = run_key(submission, dataset, seed=seed, options=options)
+    states = states_folder(out_dir, seed, key, options.budget)
+    with (
+        FileRunLog(out_dir / f"seed-{seed}.log.jsonl", states) as log,
+        training_counter(max_gflop) as flops,
+    ):
+        with _guarded("fit", card, seed, out_dir):
+            method = submission.fit(served, val, seed=seed, budget=options.budget, log=log)
+        wall = log.seconds
+        counted = {
+            "real": served.images_served,
+            "generated": log.generated,
+            "wall_s": wall,
+            "configs": log.configs,
+            "gflop": None if flops is None else 1e-9 * flops.report.flops,
+        }
+    limit = options.budget.max_seconds
+    if limit is not None and wall > 1.1 * limit + 5:  # a learner can only stop between steps
+        raise ResourceError(
+            f"{card.id}: training may take {limit:g} s and took {wall:.0f} s; train less, or raise "
+            "TrainBudget.max_seconds"
+        )
+    checked = check_submission(method, f"what {card.id}.fit returned")
+    if not isinstance(checked, Inverter | Encoder):
+        raise InvalidInputError(
+            f"{card.id}: fit must return an Encoder or an Inverter, got a Learner; return the "
+            "fitted method"
+        )
+    return _Fitted(checked, True, len(served), counted)
+
+
+def _predict(
+    submission: Submission,
+    fitted: _Fitted,
+    dataset: DatasetLike,
+    seed: int,
+    out_dir: Path,
+    options: RunOptions,
+) -> Predictions:
+    card = card_of(submission)
+    device = torch.device(options.device)
+    spec = split_spec(dataset)
+    steps = options.steps if isinstance(fitted.method, Inverter) else (0,)
+    reset_peak_rss()
+    torch.manual_seed(seed)
+    with _guarded("setup", card, seed, out_dir):
+        fitted.method.setup(spec, device)
+    with _guarded("inference", card, seed, out_dir):
+        answers = ask(
+            fitted.method,
+            dataset,
+            scored_indices(dataset, options),
+            steps=steps,
+            batch_size=options.batch_size,
+            device=device,
+            min_slots=spec.max_slots,
+            who=f"{card.id}, seed {seed}",
+            key=order_key(out_dir, seed),
+        )
+        memory = peak_rss()
+        cost = measure(fitted.method, _few_images(dataset, device))
+        found = {}
+        probe = MethodProbe(fitted.method, dataset.resolution, device, spec.max_slots)
+        if options.full and can_decode(fitted.method):
+            found = examine_with(probe, card, dataset, options, seed)
+    facts = _facts(submission, card, fitted, dataset, seed, options, answers)
+    facts = replace(facts, cost=asdict(cost), peak_rss_bytes=memory, diagnostics=found)
+    run = Predictions(facts, answers.image_index, answers.slots, answers.extras)
+    return with_decoded(run, probe, dataset, readout_indices(dataset, options))
+
+
+def _facts(
+    submission: Submission,
+    card: MethodCard,
+    fitted: _Fitted,
+    dataset: DatasetLike,
+    seed: int,
+    options: RunOptions,
+    answers: Answers,
+) -> RunFacts:
+    return RunFacts(
+        key="",
+        seed=seed,
+        steps=tuple(answers.slots),
+        card=asdict(card),
+        kind="inverter" if isinstance(fitted.method, Inverter) else "encoder",
+        trained=fitted.trained,
+        code=code_name(submission),
+        settings=flat(settings_of(submission)),
+        dataset={
+            "preset": dataset.preset,
+            "version": dataset.version,
+            "root": dataset.root,
+            "resolution": dataset.resolution,
+        },
+        options=settings_of(options),
+        n_train=fitted.n_train,
+        training=fitted.training,
+        cost={},
+        peak_rss_bytes=None,
+        environment=environment(options.device),
+        batch_change=answers.batch_change,
+        repeat_change=answers.repeat_change,
+    )
+
+
+def _few_images(dataset: DatasetLike, device: torch.device) -> torch.Tensor:
+    return to_images(dataset.images(dataset.indices("id_val")[:32])).to(device)
+
+
+@contextmanager
+def _guarded(stage: str, card: MethodCard, seed: int, out_dir: Path) -> Iterator[None]:
+    """Turn whatever a submission raises into one line, and keep its traceback in a file."""
+    report = out_dir / f"seed-{seed}.error.txt"
+    try:
+        yield
+    except RecombineError:
+        raise
+    except Exception as error:
+        write_bytes(report, traceback.format_exc().encode())
+        raise InvalidInputError(
+            f"{card.id}, seed {seed}: {stage} failed with {type(error).__name__}: {error}; the "
+            f"traceback is in {report}"
+        ) from error
+    report.unlink(missing_ok=True)

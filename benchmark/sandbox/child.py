@@ -1,0 +1,287 @@
+"""The inside of isolation: runs a submission on what the job folder holds, writes one file.
+
+Started as a program of its own, never imported by the harness. It first limits itself, then
+loads foreign code; from then on nothing that this process says is believed without a check.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recombine.benchmark.predictions.tensorfile import write_tensors
+from recombine.benchmark.sandbox.channel import Listener
+from recombine.benchmark.sandbox.data import Served, ServedData, spec_of
+from recombine.benchmark.sandbox.isolation_limits import Limits
+from recombine.renderer.core.errors import InvalidInputError, RecombineError
+
+if TYPE_CHECKING:
+    from recombine.benchmark.protocol.contract import Encoder, Inverter
+    from recombine.renderer.core.types import Array
+
+MAX_LOG = 8 * 2**20
+NETWORK_EVENTS = frozenset(
+    ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
+)
+Tensors = dict[str, "Array"]
+Texts = dict[str, str]
+
+
+class _Witness:
+    """What happened so far: the stage, and attempts to reach the network."""
+
+    def __init__(self) -> None:
+        self.stage = "start"
+        self.network: list[str] = []
+
+    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event in NETWORK_EVENTS and len(self.network) < 10:
+            target = arguments[-1] if event == "socket.connect" else arguments
+            if not isinstance(target, str | bytes):  # a text is a socket file of this machine
+                self.network.append(f"{event} {target!r}"[:200])
+
+    @contextmanager
+    def during(self, stage: str) -> Iterator[None]:
+        """Name the stage; after an error it stays."""
+        self.stage = stage
+        yield
+
+
+def main(path: Path) -> int:
+    """Do one job.
+
+    Parameters
+    ----------
+    path : Path
+        ``job.json`` in the job folder.
+
+    Returns
+    -------
+    int
+        0 when the job's answer was written, 3 when a failure was.
+    """
+    job = json.loads(path.read_text())
+    job["folder"] = path.parent
+    Limits(**job["limits"]).apply(
+        threads=job["threads"],
+        mapped_bytes=job["mapped_bytes"],
+        gpu=job["device"] != "cpu",
+        count_processes=job["count_processes"],
+    )
+    witness = _Witness()
+    sys.addaudithook(witness.audit)
+    answer = Path(job["answer"])
+    try:
+        tensors, texts = MODES[job["mode"]](job, witness)
+    except BaseException as error:
+        write_tensors(answer, {}, {"failure": json.dumps(_failure(error, witness))})
+        return 3
+    write_tensors(answer, tensors, texts)
+    return 0
+
+
+def describe(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Texts]:
+    """Load a submission and say what it is."""
+    submission = _load(job, witness)
+
+    from recombine.benchmark.submissions.fingerprint import flat, settings_of
+
+    report = {**_card_and_kind(submission), "settings": flat(settings_of(submission))}
+    return {}, {"described": json.dumps(report)}
+
+
+def answer_all(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Texts]:
+    """Train a submission if it is a learner, and ask it about every image."""
+    import torch
+
+    from recombine.benchmark.inference.cost import measure, reset_peak_rss
+    from recombine.benchmark.protocol.contract import Inverter
+
+    torch.set_num_threads(job["threads"])
+    submission = _load(job, witness)
+    device = torch.device(job["device"])
+    method, training, log = _fit(submission, job, witness)
+    steps = tuple(job["steps"]) if isinstance(method, Inverter) else (0,)
+    reset_peak_rss()
+    torch.manual_seed(job["seed"])
+    with witness.during("setup"):
+        method.setup(spec_of(job["spec"]), device)
+    with witness.during("inference"):
+        tensors, measured, memory = _answers(method, job, steps, device)
+        cost = measure(method, measured)
+    report = {
+        **training,
+        "kind": "inverter" if isinstance(method, Inverter) else "encoder",
+        "steps": list(steps),
+        "cost": asdict(cost),
+        "peak_rss_bytes": memory,
+        "network": witness.network,
+    }
+    tensors["log"] = np.frombuffer(log, np.uint8)
+    return tensors, {"run": json.dumps(report, allow_nan=False)}
+
+
+def check(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Texts]:
+    """Check a submission's contract on built-in images."""
+    from recombine.benchmark.check.checker import run_checks
+
+    with witness.during("check"):
+        report = run_checks(
+            job["submission"], settings=job["settings"], memory_bytes=job["limits"]["memory_bytes"]
+        )
+    out = {
+        "card": asdict(report.card) if report.card else None,
+        "kind": report.kind,
+        "checks": [asdict(one) for one in report.checks],
+        "network": witness.network,
+    }
+    return {}, {"checks": json.dumps(out)}
+
+
+MODES: dict[str, Callable[[Mapping[str, Any], _Witness], tuple[Tensors, Texts]]] = {
+    "describe": describe,
+    "run": answer_all,
+    "check": check,
+}
+
+
+def _load(job: Mapping[str, Any], witness: _Witness) -> Any:
+    from recombine.benchmark.submissions.loading import load_learner
+
+    with witness.during("load"):
+        return load_learner(job["submission"], settings=job["settings"])
+
+
+def _card_and_kind(submission: Any) -> dict[str, Any]:
+    from recombine.benchmark.submissions.loading import card_of, kind_of
+
+    return {"card": asdict(card_of(submission)), "kind": kind_of(submission)}
+
+
+def _fit(
+    submission: Any, job: Mapping[str, Any], witness: _Witness
+) -> tuple[Encoder | Inverter, dict[str, Any], bytes]:
+    """Return the fitted method, what training took, and its log."""
+    import torch
+
+    from recombine.benchmark.inference.flops import training_counter
+    from recombine.benchmark.inference.runlog import FileRunLog
+    from recombine.benchmark.protocol.contract import Learner, TrainBudget
+
+    counted: dict[str, Any] = {
+        "trained": False,
+        "real": 0,
+        "generated": 0,
+        "configs": 0,
+        "wall_s": 0.0,
+    }
+    if not isinstance(submission, Learner):
+        return submission, counted, b""
+    spec, budget = spec_of(job["spec"]), TrainBudget(**job["budget"])
+    parts = {name: Served(**plain) for name, plain in job["served"].items()}
+    data = ServedData(
+        job["folder"] / "train", parts["train"], spec, max_images=budget.max_images_seen
+    )
+    val = ServedData(job["folder"] / "val", parts["val"], spec)
+    path = Path(job["scratch"]) / "log.jsonl"
+    torch.manual_seed(job["seed"])
+    begin = time.monotonic()
+    counter = training_counter(budget.max_gflop)
+    with FileRunLog(path) as log, witness.during("fit"), counter as flops:
+        method = submission.fit(data, val, seed=job["seed"], budget=budget, log=log)
+    counted = {
+        "trained": True,
+        "real": data.images_served,
+        "generated": log.generated,
+        "configs": log.configs,
+        "wall_s": time.monotonic() - begin,
+        "gflop": None if flops is None else 1e-9 * flops.report.flops,
+    }
+    with path.open("rb") as stream:
+        return _fitted(method, job["who"]), counted, stream.read(MAX_LOG)
+
+
+def _fitted(method: object, who: str) -> Encoder | Inverter:
+    from recombine.benchmark.protocol.contract import Encoder, Inverter
+    from recombine.benchmark.submissions.loading import check_submission
+
+    checked = check_submission(method, f"what {who}.fit returned")
+    if not isinstance(checked, Inverter | Encoder):
+        raise InvalidInputError(
+            f"{who}: fit must return an Encoder or an Inverter, got a Learner; return the "
+            "fitted method"
+        )
+    return checked
+
+
+def _answers(
+    method: Encoder | Inverter, job: Mapping[str, Any], steps: tuple[int, ...], device: Any
+) -> tuple[Tensors, Any, int | None]:
+    """Answer batch by batch; return all answers, the images to measure on, and peak memory."""
+    from recombine.benchmark.inference.cost import peak_rss
+    from recombine.benchmark.inference.probe import MethodProbe, can_decode
+    from recombine.benchmark.inference.query import answer
+    from recombine.benchmark.serving.data import to_images
+
+    least, size = job["spec"]["max_slots"], job["spec"]["image_hw"][0]
+    probe = MethodProbe(method, size, device, least) if can_decode(method) else None
+    ask, tell = job["pipes"]
+    listener = Listener(job["folder"] / "batch.npy", ask, tell, probe)
+    batches = (to_images(pixels).to(device) for pixels in listener.batches())
+    out: Tensors = {"row": np.arange(job["rows"], dtype=np.int64)}
+    begin = 0
+    for answers in answer(method, batches, steps=steps, min_slots=least, who=job["who"]):
+        count = len(answers[0]["slots"])
+        for step, output in zip(steps, answers, strict=True):
+            for part, values in output.items():
+                name = f"{part}/{step}"
+                if name not in out:
+                    out[name] = np.empty((job["rows"], *values.shape[1:]), values.dtype)
+                out[name][begin : begin + count] = values
+        begin += count
+        listener.promise(answers)
+    memory = peak_rss()
+    if listener.measured is None:
+        raise EOFError("the harness stopped asking")
+    return out, to_images(listener.measured).to(device), memory
+
+
+def _failure(error: BaseException, witness: _Witness) -> dict[str, Any]:
+    chain = _chain(error)
+    system = [one for one in chain if isinstance(one, OSError) and one.errno]
+    text = str(error)
+    files = [str(one.filename) for one in system if one.filename is not None]
+    unresolved = any(type(one).__name__ == "gaierror" for one in chain)
+    typed = isinstance(error, RecombineError) and error.exit_code in (3, 4)
+    return {
+        "stage": witness.stage,
+        "exit_code": error.exit_code if typed and isinstance(error, RecombineError) else None,
+        "type": type(error).__name__[:200],
+        "message": text[:2000],
+        "errors": [abs(int(one.errno or 0)) for one in system][:50] + [101] * unresolved,
+        "file": files[0][:200] if files else "",
+        "memory": any(isinstance(one, MemoryError) for one in chain) or "allocate memory" in text,
+        "network": witness.network,
+        "traceback": "".join(traceback.format_exception(error))[-100_000:],
+    }
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    out: list[BaseException] = []
+    while error is not None and error not in out and len(out) < 20:
+        out.append(error)
+        error = error.__cause__ or error.__context__
+    return out
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

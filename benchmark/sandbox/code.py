@@ -1,0 +1,235 @@
+"""Finding and copying the code of a submission without running it."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import importlib.util
+import os
+import shutil
+import stat
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recombine.benchmark.sandbox.isolation_bwrap import OUR_PACKAGES, package_paths
+from recombine.renderer.core.errors import InvalidInputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+CODE = frozenset((".py", ".pyi", ".so", ".json", ".toml", ".yaml", ".yml", ".txt", ".cfg"))
+WEIGHTS = frozenset((".safetensors", ".pt", ".pth", ".ckpt", ".onnx", ".bin", ".npy", ".npz"))
+DATA_MARKS = ("plan.h5", "manifest.json", "certificate.json", "shards")
+_PARSING = threading.Lock()  # the parser of Python 3.11 loses count in several threads at once
+MAX_FILES = 2_000
+MAX_BYTES = 16 * 2**30
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where a submission's code is.
+
+    Attributes
+    ----------
+    module : str
+        File name, or dotted module name.
+    attribute : str
+        The class.
+    files : tuple of Path
+        What it is made of, relative to ``root``.
+    root : Path
+        Folder from which it is imported.
+    installed : bool
+        Whether it lies among the installed packages, which isolated code sees anyway.
+    """
+
+    module: str
+    attribute: str
+    files: tuple[Path, ...]
+    root: Path
+    installed: bool
+
+    @property
+    def code(self) -> str:
+        """Return ``file.py:Class`` or ``package.module:Class``, without a path of the machine."""
+        return f"{self.module}:{self.attribute}"
+
+    def source_sha256(self) -> str:
+        """Return the SHA-256 over names and contents of all files, weights included."""
+        digest = hashlib.sha256()
+        for name in self.files:
+            path = self.root / name
+            digest.update(f"{name.as_posix()}\0{path.stat().st_size}\0".encode())
+            with path.open("rb") as stream:
+                while part := stream.read(2**20):
+                    digest.update(part)
+        return digest.hexdigest()
+
+
+def locate(
+    spec: str, *, names: Mapping[str, str] | None = None, avoid: Collection[Path] = ()
+) -> Located:
+    """Find a submission's files. Nothing of it is imported.
+
+    Parameters
+    ----------
+    spec : str
+        ``file.py:Class`` or ``package.module:Class``.
+    names : Mapping of str to str, optional
+        Short names that would also have been right, for the message.
+    avoid : collection of Path
+        Folders whose files never belong to a submission: the dataset, the results.
+
+    Returns
+    -------
+    Located
+        For a file: code, settings and weights in its folder and below, without hidden files,
+        links, datasets and environments. For a module: its whole top-level package.
+
+    Raises
+    ------
+    UsageError
+        When nothing of that name exists; the message offers the nearest name.
+    InvalidInputError
+        When the folder holds too much.
+    """
+    where, colon, name = spec.rpartition(":")
+    if not colon or not where or not name.isidentifier():
+        near = difflib.get_close_matches(spec, list(names or {}), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UsageError(
+            f"submission {spec!r}: expected file.py:Class, package.module:Class or one of "
+            f"{sorted(names or {})}.{hint}"
+        )
+    if where.endswith(".py"):
+        return _locate_file(Path(where), name, avoid)
+    return _locate_module(where, name, spec, avoid)
+
+
+def stage(located: Located, folder: Path) -> None:
+    """Copy a submission's files into a new folder, readable by everybody.
+
+    Parameters
+    ----------
+    located : Located
+        What to copy. Installed packages are left where they are.
+    folder : Path
+        New folder.
+    """
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    for name in () if located.installed else located.files:
+        source, target = located.root / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not _link(source, target):
+            shutil.copyfile(source, target)
+            target.chmod(0o644)
+    for parent in {(folder / name).parent for name in located.files if not located.installed}:
+        parent.chmod(0o755)
+
+
+def _link(source: Path, target: Path) -> bool:
+    """Link a big file that everybody may read, so that weights are not copied for every seed."""
+    status = source.stat()
+    if status.st_size < 2**20 or not status.st_mode & stat.S_IROTH:
+        return False
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        return False
+    return True
+
+
+def _locate_file(path: Path, name: str, avoid: Collection[Path]) -> Located:
+    if not path.is_file():
+        folder = path.absolute().parent
+        near = _hint(path.name, [item.name for item in folder.glob("*.py")])
+        raise UsageError(f"submission: no file {path}.{near}")
+    path = path.resolve()
+    known = _top_level_names(path)
+    if known is not None and name not in known:
+        raise UsageError(f"submission: {path.name} has no {name!r}.{_hint(name, known)}")
+    files = _files(path.parent, avoid)
+    return Located(path.name, name, files, path.parent, installed=False)
+
+
+def _locate_module(where: str, name: str, spec: str, avoid: Collection[Path]) -> Located:
+    top = where.partition(".")[0]
+    depth = 2 if top == "recombine" else 1  # our own top level is a namespace without files
+    found = importlib.util.find_spec(".".join(where.split(".")[:depth]))
+    places = list(found.submodule_search_locations or []) if found else []
+    if found is None or not (places or Path(str(found.origin)).is_file()):
+        raise UsageError(
+            f"submission {spec!r}: no module {where!r}; install its package, or give file.py:Class"
+        )
+    if places:
+        root = Path(places[0]).parent
+        files = tuple(Path(places[0]).name / one for one in _files(Path(places[0]), avoid))
+    else:
+        root = Path(str(found.origin)).parent
+        files = (Path(Path(str(found.origin)).name),)
+    installed = any(root.is_relative_to(path) for path in package_paths())
+    ours = top == "recombine" and where.split(".")[1] in OUR_PACKAGES
+    return Located(where, name, files, root, installed or ours)
+
+
+def _files(root: Path, avoid: Collection[Path]) -> tuple[Path, ...]:
+    banned = {path.resolve() for path in avoid}
+    out: list[Path] = []
+    total = 0
+    for path in _walk(root, banned):
+        out.append(path.relative_to(root))
+        total += path.stat().st_size
+        if len(out) > MAX_FILES or total > MAX_BYTES:
+            raise InvalidInputError(
+                f"submission: {root} and its subfolders must hold at most {MAX_FILES} files and "
+                f"{MAX_BYTES >> 30} GiB of code and weights, got more; put the submission into a "
+                "folder of its own"
+            )
+    return tuple(sorted(out))
+
+
+def _walk(folder: Path, banned: Collection[Path]) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() or path.name.startswith(".") or path.name == "__pycache__":
+            continue
+        if path.is_file() and path.suffix in CODE | WEIGHTS:
+            yield path
+        elif path.is_dir() and not _foreign(path, banned):
+            yield from _walk(path, banned)
+
+
+def _foreign(folder: Path, banned: Collection[Path]) -> bool:
+    """Return whether a folder holds a dataset, predictions or an environment, or is banned."""
+    marks = (*DATA_MARKS, "pyvenv.cfg")
+    if folder.resolve() in banned or any((folder / mark).exists() for mark in marks):
+        return True
+    return any(folder.glob("seed-*.safetensors"))
+
+
+def _top_level_names(path: Path) -> list[str] | None:
+    """Return what a file defines, None when that cannot be told without running it."""
+    try:
+        with _PARSING:
+            tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return None  # running it gives the better message
+    names: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names += [alias.asname or alias.name for alias in node.names]
+        elif isinstance(node, ast.Assign):
+            names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.If | ast.Try | ast.AnnAssign):
+            return None
+    return None if "*" in names else names
+
+
+def _hint(word: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

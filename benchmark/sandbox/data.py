@@ -1,0 +1,176 @@
+"""Images and labels on their way into isolation: written outside, read inside, without names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recombine.benchmark.protocol.contract import SplitSpec
+from recombine.benchmark.serving.data import TrainData, split_spec, to_images
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+    from recombine.benchmark.serving.data import DatasetLike, Field
+    from recombine.renderer.core.types import Array
+
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a folder of training images holds; plain JSON values.
+
+    Attributes
+    ----------
+    factors : Mapping of str to str
+        Factor name to number type, when labels are served, in the order of their files.
+    masks : bool
+        Whether masks are served.
+    bytes : int
+        Size of all files.
+    """
+
+    factors: Mapping[str, str]
+    masks: bool
+    bytes: int
+
+
+def plain_spec(dataset: DatasetLike) -> dict[str, Any]:
+    """Return a dataset's `SplitSpec` as JSON values."""
+    spec = split_spec(dataset)
+    return {
+        "image_hw": list(spec.image_hw),
+        "max_slots": spec.max_slots,
+        "factors": dict(spec.factors),
+    }
+
+
+def spec_of(plain: Mapping[str, Any]) -> SplitSpec:
+    """Return the `SplitSpec` of `plain_spec`."""
+    return SplitSpec(tuple(plain["image_hw"]), plain["max_slots"], plain["factors"])
+
+
+def write_pixels(path: Path, dataset: DatasetLike, indices: Int[Array, " n"]) -> int:
+    """Write images to one file, in the given order, a few at a time.
+
+    Parameters
+    ----------
+    path : Path
+        New file; nothing in it tells which image is which.
+    dataset : DatasetLike
+        Where the images are.
+    indices : array
+        ``(n,)`` image indices; may repeat.
+
+    Returns
+    -------
+    int
+        Bytes written.
+    """
+    return _write_rows(path, dataset.images, indices, (dataset.resolution,) * 2 + (3,))
+
+
+def write_served(
+    folder: Path, dataset: DatasetLike, indices: Int[Array, " n"], fields: Collection[Field]
+) -> Served:
+    """Write training images with the labels that the track allows, and no others.
+
+    Parameters
+    ----------
+    folder : Path
+        New folder.
+    dataset : DatasetLike
+        The data.
+    indices : array
+        ``(n,)`` images to serve.
+    fields : collection of {"factors", "masks"}
+        See ``data.FIELDS_OF_TRACK``.
+
+    Returns
+    -------
+    Served
+        What the folder holds.
+    """
+    folder.mkdir()
+    folder.chmod(0o755)
+    size = write_pixels(folder / "images.npy", dataset, indices)
+    if "masks" in fields:
+        square = (dataset.resolution,) * 2
+        size += _write_rows(folder / "masks.npy", dataset.masks, indices, square)
+    factors: dict[str, str] = {}
+    for key in dataset.schema.keys if "factors" in fields else ():
+        kind = "int64" if dataset.schema.factor(key).kind == "categorical" else "float32"
+        path = folder / f"factor-{len(factors)}.npy"
+        np.save(path, dataset.latents[key][indices].astype(kind), allow_pickle=False)
+        path.chmod(0o444)
+        size += path.stat().st_size
+        factors[key] = kind
+    return Served(factors, "masks" in fields, size)
+
+
+def read_rows(path: Path) -> Array:
+    """Return a file of `write_pixels`, mapped into memory."""
+    rows: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return rows
+
+
+class ServedData(TrainData):
+    """`TrainData` from the files of `write_served`, for the inside.
+
+    Serves the same batches in the same order as `TrainData` serves from a dataset.
+    """
+
+    def __init__(
+        self, folder: Path, served: Served, spec: SplitSpec, *, max_images: int | None = None
+    ) -> None:
+        """Serve a folder.
+
+        Parameters
+        ----------
+        folder : Path
+            Written by `write_served`.
+        served : Served
+            What it holds.
+        spec : SplitSpec
+            What a method may know.
+        max_images : int, optional
+            Refuse to serve more images than this, counted with repetition.
+        """
+        # Not the parent's constructor: it takes a dataset, and there is none in here.
+        self.spec = spec
+        self.images_served = 0
+        self._max_images = max_images
+        self._stored = read_rows(folder / "images.npy")  # on disk, so not turned as a whole
+        self._indices = np.arange(len(self._stored))
+        self._mask_cache = read_rows(folder / "masks.npy") if served.masks else None
+        self._fields = frozenset(("masks",) if served.masks else ())
+        self._labels = {
+            key: np.load(folder / f"factor-{number}.npy", allow_pickle=False)
+            for number, key in enumerate(served.factors)
+        }
+
+    def _images(self, rows: Int[Array, " rows"]) -> Float[Tensor, "rows 3 height width"]:
+        return to_images(self._stored[rows])
+
+    def _factors(self, rows: Int[Array, " rows"]) -> dict[str, Tensor]:
+        import torch
+
+        return {key: torch.from_numpy(values[rows]) for key, values in self._labels.items()}
+
+
+def _write_rows(path: Path, read: Any, indices: Int[Array, " n"], shape: tuple[int, ...]) -> int:
+    rows = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        path, mode="w+", dtype=np.uint8, shape=(len(indices), *shape)
+    )
+    for start in range(0, len(indices), CHUNK):
+        rows[start : start + CHUNK] = read(indices[start : start + CHUNK])
+    rows.flush()
+    path.chmod(0o444)
+    return path.stat().st_size

@@ -1,0 +1,429 @@
+"""Submitted code in a process of its own, with no label in reach.
+
+`isolate` finds a submission and learns what it is, without importing it here. What it returns
+is scored like any other submission (``harness.run_seed``, ``score.score_submission``), but every
+run happens in a sandbox that sees images, and for a learner the labels of its track, and nothing
+else. One file comes back, and is parsed here under limits (`tensorfile`).
+
+Three zones: A, the sandbox with foreign code and no labels; B, this module, which reads one file
+and runs nothing; C, scoring, which has the labels and no foreign code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from recombine.benchmark.predictions.tensorfile import TensorFile, open_tensor_file
+from recombine.benchmark.protocol.contract import MethodCard
+from recombine.benchmark.sandbox import isolation_bwrap as bwrap
+from recombine.benchmark.sandbox.code import Located, locate, stage
+from recombine.benchmark.sandbox.isolation_decoys import DecoyWatch, write_decoys
+from recombine.benchmark.sandbox.isolation_limits import Backend, Limits
+from recombine.benchmark.sandbox.isolation_process import run_watched
+from recombine.benchmark.sandbox.isolation_refusals import (
+    NETWORK_TODO,
+    raise_failure,
+    raise_stopped,
+    refuse_network,
+)
+from recombine.benchmark.sandbox.isolation_report import (
+    Described,
+    Finding,
+    Findings,
+    Kind,
+    parse,
+    printable,
+)
+from recombine.benchmark.sandbox.isolation_seccomp import seccomp_program
+from recombine.benchmark.submissions.loading import Submission
+from recombine.renderer.core.errors import InvalidInputError, UsageError
+
+if TYPE_CHECKING:
+    from recombine.benchmark.sandbox.channel import Interview
+    from recombine.benchmark.sandbox.isolation_process import Ended
+
+NEW_ACCOUNTING = (5, 14)  # Linux counts processes per user namespace from here on
+START = (
+    "import sys, json, pathlib; path = pathlib.Path(sys.argv[1]); "
+    "sys.path += [p for p in json.loads(path.read_text())['sys_path'] if p not in sys.path]; "
+    "from recombine.benchmark.sandbox.child import main; sys.exit(main(path))"
+)
+
+
+@dataclass(frozen=True)
+class IsolatedSubmission:
+    """A submission that only ever runs in isolation. Can be pickled; holds no foreign object.
+
+    Attributes
+    ----------
+    located : Located
+        Where its code is.
+    card : MethodCard
+        What it says about itself.
+    kind : {"Learner", "Encoder", "Inverter"}
+        Which protocol it follows.
+    settings : Mapping
+        All its settings, flat.
+    given : Mapping
+        Keyword arguments with which its class is called.
+    source_sha256 : str
+        Of its files; a run refuses files that changed since.
+    backend : {"bubblewrap", "subprocess"}
+        "subprocess" keeps nothing away from it, and is for trusted code only.
+    limits : Limits
+        What each run may use.
+    """
+
+    located: Located
+    card: MethodCard
+    kind: Kind
+    settings: Mapping[str, Any]
+    given: Mapping[str, Any]
+    source_sha256: str
+    backend: Backend = "bubblewrap"
+    limits: Limits = field(default_factory=Limits)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes its runs its own: code, its hash, settings, card and backend."""
+        return {
+            "code": self.located.code,
+            "source": self.source_sha256,
+            "settings": dict(self.settings),
+            "given": dict(self.given),
+            "card": asdict(self.card),
+            "isolation": self.backend,
+        }
+
+
+AnySubmission: TypeAlias = Submission | IsolatedSubmission
+
+
+def isolate(
+    spec: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    trust_local: bool = False,
+    limits: Limits | None = None,
+    names: Mapping[str, str] | None = None,
+    avoid: Collection[Path] = (),
+) -> IsolatedSubmission:
+    """Find a submission and ask it, in isolation, what it is.
+
+    Parameters
+    ----------
+    spec : str
+        ``file.py:Class`` or ``package.module:Class``.
+    settings : Mapping, optional
+        Keyword arguments of the class; plain JSON values.
+    trust_local : bool
+        Use a plain process instead of bubblewrap. Only for code that you trust like your own.
+    limits : Limits, optional
+        What each run may use.
+    names : Mapping of str to str, optional
+        Short names that would also have been right, for messages.
+    avoid : collection of Path
+        Folders that never belong to a submission even if they lie in its folder: dataset, results.
+
+    Returns
+    -------
+    IsolatedSubmission
+        For ``harness.run_seed`` and ``score.score_submission``.
+
+    Raises
+    ------
+    UsageError
+        When nothing of that name exists.
+    ResourceError
+        When bubblewrap is missing or cannot work here, or a limit is exceeded.
+    InvalidInputError
+        When the code fails, is not a submission, or does what a submission may not do.
+    """
+    given = _plain(settings or {})
+    backend: Backend = "subprocess" if trust_local else "bubblewrap"
+    located = locate(spec, names=names, avoid=avoid)
+    limits = limits or Limits()
+    source = located.source_sha256()
+    with workplace() as folder:
+        cell = Cell(folder, located, given, backend, limits, source, located.code)
+        metadata = cell.run("describe").metadata
+    described = parse(Described, metadata, "described", located.code)
+    card = MethodCard(**described.card.model_dump())
+    return IsolatedSubmission(
+        located, card, described.kind, described.settings, given, source, backend, limits
+    )
+
+
+def check_isolated(
+    spec: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    trust_local: bool = False,
+    limits: Limits | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Findings:
+    """Check a submission's contract on built-in images, in isolation.
+
+    Parameters
+    ----------
+    spec, settings, trust_local, limits, names
+        See `isolate`.
+
+    Returns
+    -------
+    Findings
+        See ``check.run_checks``.
+
+    Raises
+    ------
+    RecombineError
+        See `isolate`; a submission that breaks its contract raises nothing.
+    """
+    backend: Backend = "subprocess" if trust_local else "bubblewrap"
+    located = locate(spec, names=names)
+    given = _plain(settings or {})
+    with workplace() as folder:
+        source = located.source_sha256()
+        cell = Cell(folder, located, given, backend, limits or Limits(), source, located.code)
+        found = parse(Findings, cell.run("check").metadata, "checks", located.code)
+    return found.model_copy(update={"checks": (*found.checks, _network(found, backend))})
+
+
+def _network(found: Findings, backend: Backend) -> Finding:
+    """Return one more check: whether it stayed away from the network."""
+    if found.network:
+        calls = printable(", ".join(found.network))
+        return Finding(name="network", status="fail", why=f"it called {calls}", todo=NETWORK_TODO)
+    shut = backend == "bubblewrap"
+    why = "ran shut in, and never tried to leave" if shut else "never tried; not shut in"
+    return Finding(name="network", status="pass", why=why, todo="")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One job for isolated code: its folder outside, and how it is shut in.
+
+    Attributes
+    ----------
+    folder : Path
+        Empty folder of this machine that vanishes after the job.
+    located, given, backend, limits
+        See `IsolatedSubmission`.
+    source : str
+        Hash that the copied files must have.
+    who : str
+        Name for messages.
+    hidden : tuple of Path
+        Folders that must not be reachable.
+    threads : int
+        Threads of the tensor library.
+    device : str
+        ``"cpu"`` or ``"cuda"``.
+    """
+
+    folder: Path
+    located: Located
+    given: Mapping[str, Any]
+    backend: Backend
+    limits: Limits
+    source: str
+    who: str
+    hidden: tuple[Path, ...] = ()
+    threads: int = 1
+    device: str = "cpu"
+
+    @property
+    def job(self) -> Path:
+        """Return the folder whose files the inside reads; made on first use."""
+        path = self.folder / "job"
+        path.mkdir(exist_ok=True)
+        path.chmod(0o755)
+        return path
+
+    def run(
+        self,
+        mode: str,
+        *,
+        mapped_bytes: int = 0,
+        interview: Interview | None = None,
+        **extra: Any,
+    ) -> TensorFile:
+        """Do one job inside, and return the file that came back, its layout checked.
+
+        Parameters
+        ----------
+        mode : str
+            Key of ``isolation_child.MODES``.
+        mapped_bytes : int
+            Size of the files of pixels in the job folder.
+        interview : Interview, optional
+            Who asks, when there are questions.
+        **extra
+            More parts of the job; JSON values.
+
+        Returns
+        -------
+        TensorFile
+            With a report in its metadata.
+
+        Raises
+        ------
+        RecombineError
+            `RefusedError` and `LimitError` with a named reason, or the submission's own failure.
+        """
+        answer = self.folder / "answer.safetensors"
+        answer.touch(mode=0o600)
+        self._write_job(mode, mapped_bytes, extra)
+        ended = self._start(answer, interview)
+        if interview is not None and interview.error is not None:
+            raise interview.error
+        return self._read(answer, ended, mode)
+
+    def _write_job(self, mode: str, mapped_bytes: int, extra: Mapping[str, Any]) -> None:
+        stage(self.located, self.job / "code")
+        if self.located.source_sha256() != self.source:
+            raise InvalidInputError(
+                f"{self.who}: its files must stay as they are while it is scored, and changed; "
+                "run again"
+            )
+        inside = bwrap.JOB if self.backend == "bubblewrap" else self.job
+        is_file = self.located.module.endswith(".py")
+        where = f"{inside}/code/" if is_file else ""
+        content = {
+            **extra,
+            "mode": mode,
+            "submission": f"{where}{self.located.code}",
+            "settings": dict(self.given),
+            "who": self.who,
+            "limits": asdict(self.limits),
+            "threads": self.threads,
+            "device": self.device,
+            "mapped_bytes": mapped_bytes,
+            "count_processes": self.backend == "bubblewrap" and _own_count(),
+            "answer": str(self._inside(self.folder / "answer.safetensors", bwrap.ANSWER)),
+            "scratch": str(self._inside(self.folder / "scratch", Path("/tmp"))),  # noqa: S108
+            "sys_path": [*bwrap.package_paths(), f"{inside}/code"],
+        }
+        (self.job / "job.json").write_text(json.dumps(content))
+        (self.job / "job.json").chmod(0o444)
+
+    def _inside(self, real: Path, shown: Path) -> Path:
+        return shown if self.backend == "bubblewrap" else real
+
+    def _start(self, answer: Path, interview: Interview | None) -> Ended:
+        inside = bwrap.JOB if self.backend == "bubblewrap" else self.job
+        argv = [sys.executable, "-P", "-c", START, f"{inside}/job.json"]
+        environment = bwrap.environment_inside()
+        if self.device != "cpu" and "CUDA_VISIBLE_DEVICES" in os.environ:
+            environment["CUDA_VISIBLE_DEVICES"] = os.environ["CUDA_VISIBLE_DEVICES"]
+        if self.backend == "subprocess":
+            scratch = self.folder / "scratch"
+            scratch.mkdir()
+            environment |= {"TMPDIR": str(scratch), "PATH": os.environ.get("PATH", "/usr/bin:/bin")}
+            return run_watched(
+                argv,
+                limits=self.limits,
+                environment=environment,
+                inherited=interview.inherited if interview else (),
+                started=interview.started if interview else None,
+            )
+        decoys = write_decoys(self.folder / "decoys")
+        uid = bwrap.free_uid()
+        if uid is not None:
+            os.chown(answer, uid, uid)
+        box = bwrap.Box(
+            self.job,
+            answer,
+            self.folder / "decoys",
+            self.hidden,
+            self.limits.scratch_bytes,
+            gpu=self.device != "cpu",
+        )
+        with ExitStack() as open_files:
+            filters = _filter(open_files)
+            command = bwrap.bwrap_command(
+                box, argv, uid=uid, filter_fd=next(iter(filters), None), environment=environment
+            )
+            return run_watched(
+                command,
+                limits=self.limits,
+                environment={},
+                inherited=[*(interview.inherited if interview else ()), *filters],
+                started=interview.started if interview else None,
+                decoys=open_files.enter_context(DecoyWatch(decoys)),
+            )
+
+    def _read(self, answer: Path, ended: Ended, mode: str) -> TensorFile:
+        raise_stopped(self.who, ended, self.limits)
+        if answer.stat().st_size == 0:
+            raise_failure(self.who, ended, None, self.limits)
+        opened = open_tensor_file(answer, max_bytes=self.limits.answer_bytes, who=self.who)
+        if "failure" in opened.metadata or ended.code != 0:
+            raise_failure(self.who, ended, opened.metadata, self.limits)
+        if self.backend == "bubblewrap":
+            refuse_network(self.who, opened.metadata, mode)
+        return opened
+
+
+@contextmanager
+def workplace(near: Path | None = None, name: str = "job") -> Iterator[Path]:
+    """Yield a new folder that only this user can enter, and remove it afterwards.
+
+    Parameters
+    ----------
+    near : Path, optional
+        Folder to make it in, the system's temporary folder when left out.
+    name : str
+        What an earlier, killed run of the same name left behind is removed first.
+
+    Yields
+    ------
+    Path
+        Empty.
+    """
+    prefix = f".isolated-{name}-"
+    if near is not None:
+        near.mkdir(parents=True, exist_ok=True)
+        for old in near.glob(f"{prefix}*"):
+            shutil.rmtree(old, ignore_errors=True)
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir=near))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _filter(open_files: ExitStack) -> list[int]:
+    """Return the descriptor, if any, from which bubblewrap reads the system-call filter."""
+    program = seccomp_program()
+    if program is None:
+        return []
+    number = os.memfd_create("filter")
+    open_files.callback(os.close, number)
+    os.write(number, program)
+    os.lseek(number, 0, os.SEEK_SET)
+    return [number]
+
+
+def _own_count() -> bool:
+    """Return whether the kernel counts only the processes of the sandbox for its limit."""
+    release = tuple(int(part) for part in platform.release().split(".")[:2] if part.isdigit())
+    return os.getuid() == 0 or release >= NEW_ACCOUNTING
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return dict(json.loads(json.dumps(dict(settings), allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"isolation: settings must be plain JSON values to cross into isolation: {error}"
+        ) from error

@@ -1,0 +1,368 @@
+"""One run of an isolated submission: write its questions, shut it in, read its answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recombine.benchmark.inference.query import Answers, gather, questions
+from recombine.benchmark.predictions.predictions import Predictions, RunFacts, segments_fit
+from recombine.benchmark.predictions.tensorfile import Rule, TensorFileError, check_index
+from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
+from recombine.benchmark.sandbox.channel import Interview, check_promises
+from recombine.benchmark.sandbox.data import plain_spec, write_served
+from recombine.benchmark.sandbox.isolate import Cell, workplace
+from recombine.benchmark.sandbox.isolation_limits import RefusedError
+from recombine.benchmark.sandbox.isolation_refusals import SubmissionError
+from recombine.benchmark.sandbox.isolation_report import RunReport, parse
+from recombine.benchmark.serving.data import FIELDS_OF_TRACK, served_order
+from recombine.benchmark.submissions.fingerprint import environment, settings_of
+from recombine.renderer.core.atomic import require_space, write_bytes
+from recombine.renderer.core.errors import InvalidInputError, ResourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from jaxtyping import Int
+
+    from recombine.benchmark.inference.query import Question
+    from recombine.benchmark.predictions.tensorfile import TensorFile
+    from recombine.benchmark.protocol.outputs import Output
+    from recombine.benchmark.running.harness import RunOptions
+    from recombine.benchmark.sandbox.channel import RemoteProbe
+    from recombine.benchmark.sandbox.isolate import IsolatedSubmission
+    from recombine.benchmark.serving.data import DatasetLike
+    from recombine.renderer.core.types import Array
+
+MEASURED = 32
+STARTING_SECONDS = 60.0  # of Python and its packages, before training begins
+MAX_LOG = 8 * 2**20
+MAX_LOG_LINE = 10_000
+EVENTS = frozenset(("config", "scalar", "end"))
+
+
+def predict_isolated(
+    submission: IsolatedSubmission,
+    dataset: DatasetLike,
+    indices: Int[Array, " images"],
+    *,
+    seed: int,
+    out_dir: Path,
+    options: RunOptions,
+    key: bytes | None = None,
+) -> Predictions:
+    """Train a submission if it is a learner, and ask it about images, all in isolation.
+
+    Parameters
+    ----------
+    submission : IsolatedSubmission
+        What runs.
+    dataset : DatasetLike
+        The data; the submission gets pixels in secret order, and for training the fields of its
+        track.
+    indices : array
+        ``(N,)`` images to ask about, ascending.
+    seed : int
+        Training seed.
+    out_dir : Path
+        Gets ``seed-<seed>.log.jsonl``, and ``seed-<seed>.error.txt`` when the submission fails.
+    options : RunOptions
+        How the run is made.
+    key : bytes, optional
+        Secret from which the order of the questions follows.
+
+    Returns
+    -------
+    Predictions
+        Every answer checked; the key of its facts is left empty.
+
+    Raises
+    ------
+    RecombineError
+        `RefusedError`, `LimitError`, `TensorFileError` with a reason, or its own failure.
+    """
+    who = f"{submission.card.id}, seed {seed}"
+    asked = questions(len(indices), options.batch_size, key)
+    order = _Order(submission, dataset, indices, asked, seed, options, who)
+    report = out_dir / f"seed-{seed}.error.txt"
+    with workplace(out_dir, f"seed-{seed}") as folder:
+        cell = _cell(order, folder, out_dir)
+        interview = _interview(order, cell.job / "batch.npy")
+        job = _write_job(order, cell)
+        try:
+            with interview:
+                opened = cell.run("run", interview=interview, pipes=interview.inherited, **job)
+            run, answers, log = _read(order, opened, interview)
+        except SubmissionError as error:
+            write_bytes(report, error.report.encode())
+            raise InvalidInputError(f"{error}; the traceback is in {report}") from error
+    report.unlink(missing_ok=True)
+    _write_log(out_dir / f"seed-{seed}.log.jsonl", log, run)
+    facts = bounded(_facts(order, run, answers), interview, [len(one.rows) for one in asked])
+    facts = replace(facts, diagnostics=interview.findings)
+    return Predictions(facts, answers.image_index, answers.slots, answers.extras)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What is to be done, by whom, on what."""
+
+    submission: IsolatedSubmission
+    dataset: DatasetLike
+    indices: Int[Array, " images"]
+    asked: list[Question]
+    seed: int
+    options: RunOptions
+    who: str
+
+    @property
+    def rows(self) -> int:
+        return sum(len(one.rows) for one in self.asked)
+
+
+def _cell(order: _Order, folder: Path, out_dir: Path) -> Cell:
+    submission = order.submission
+    place = getattr(order.dataset, "path", None)
+    return Cell(
+        folder,
+        submission.located,
+        submission.given,
+        submission.backend,
+        submission.limits,
+        submission.source_sha256,
+        order.who,
+        hidden=tuple(path.resolve() for path in (place, out_dir) if path is not None),
+        threads=order.options.threads,
+        device=order.options.device,
+    )
+
+
+def _interview(order: _Order, path: Path) -> Interview:
+    size = order.dataset.resolution
+    batches = [order.indices[one.rows] for one in order.asked]
+    measured = order.dataset.indices("id_val")[:MEASURED]
+    examine = partial(_examine, order) if order.options.full else None
+    return Interview(path, (size, size, 3), batches, measured, order.dataset.images, examine)
+
+
+def _examine(order: _Order, probe: RemoteProbe) -> dict[str, Any]:
+    from recombine.benchmark.running.harness import examine_with  # which imports this module
+
+    card = order.submission.card
+    return examine_with(probe, card, order.dataset, order.options, order.seed)
+
+
+def _write_job(order: _Order, cell: Cell) -> dict[str, Any]:
+    """Write training images and their labels into the job folder; return the rest of the job."""
+    dataset, options, submission = order.dataset, order.options, order.submission
+    served = {}
+    if submission.kind == "Learner":
+        val = served_order(dataset, dataset.indices("id_val"))
+        parts = {"train": _train_indices(dataset, options), "val": val}
+        room = sum(map(len, parts.values())) * dataset.resolution**2 * 4
+        require_space(cell.folder, 2 * room)
+        fields = FIELDS_OF_TRACK[submission.card.supervision]
+        served = {
+            name: write_served(cell.job / name, dataset, rows, fields)
+            for name, rows in parts.items()
+        }
+    return {
+        "mapped_bytes": sum(p.stat().st_size for p in cell.job.rglob("*.npy")),
+        "rows": order.rows,
+        "steps": list(options.steps),
+        "seed": order.seed,
+        "spec": plain_spec(dataset),
+        "budget": asdict(options.budget),
+        "served": {name: asdict(part) for name, part in served.items()},
+    }
+
+
+def _train_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"]:
+    found: Array = dataset.indices("id_train", rung=options.rung)
+    if options.n_train is not None and not 1 <= options.n_train <= len(found):
+        raise InvalidInputError(
+            f"isolation: id_train holds {len(found)} images, {options.n_train} were asked for; "
+            "render more or ask for fewer"
+        )
+    return served_order(dataset, found[: options.n_train])
+
+
+def _read(
+    order: _Order, opened: TensorFile, interview: Interview
+) -> tuple[RunReport, Answers, bytes]:
+    """Return the checked report, the answers in the order of the images, and the log."""
+    who, rows = order.who, order.rows
+    run = parse(RunReport, opened.metadata, "run", who)
+    steps = order.options.steps if run.kind == "inverter" else (0,)
+    _check_report(order, run, steps, interview)
+    arrays = opened.take(_rules(order, opened, steps))
+    order_of_rows = check_index(arrays.pop("row"), np.arange(rows), who)
+    log = arrays.pop("log").tobytes()
+    outputs = [
+        {
+            name.partition("/")[0]: values[order_of_rows]
+            for name, values in arrays.items()
+            if name.endswith(f"/{step}")
+        }
+        for step in steps
+    ]
+    _check_outputs(outputs, who)
+    ends = np.cumsum([len(one.rows) for one in order.asked])
+    answered = [
+        (one, [{k: v[end - len(one.rows) : end] for k, v in output.items()} for output in outputs])
+        for one, end in zip(order.asked, ends, strict=True)
+    ]
+    check_promises(interview.promised, answered, who)
+    return run, gather(order.indices, steps, answered), log
+
+
+def _rules(order: _Order, opened: TensorFile, steps: tuple[int, ...]) -> dict[str, Rule]:
+    """Return what must be in the file: slots at every step, and what is offered beside them."""
+    rows, size = order.rows, order.dataset.resolution
+    count = (len(order.dataset.schema.slots), MAX_SLOTS)
+    rules = {"row": Rule("I64", ((rows, rows),)), "log": Rule("U8", ((0, MAX_LOG),))}
+    for step in steps:
+        rules[f"slots/{step}"] = Rule("F32", ((rows, rows), count, (1, MAX_DIM)), MAX_ABS)
+    for step in {steps[0], steps[-1]}:
+        extra = {
+            f"presence/{step}": Rule("F32", ((rows, rows), count), 1.0),
+            f"segments/{step}": Rule("U8", ((rows, rows), (size, size), (size, size))),
+        }
+        rules |= {name: rule for name, rule in extra.items() if name in opened.names}
+    return rules
+
+
+def _check_outputs(outputs: list[Output], who: str) -> None:
+    """Check that the parts of all step counts fit each other."""
+    shapes = {output["slots"].shape for output in outputs}
+    if len(shapes) != 1:
+        raise TensorFileError("wrong-shape", who, "one shape at every step count", sorted(shapes))
+    slots = outputs[0]["slots"].shape[1]
+    for output in outputs:
+        if "presence" in output and output["presence"].shape[1] != slots:
+            got = output["presence"].shape
+            raise TensorFileError("wrong-shape", who, f"presence of {slots} slots", got)
+        if "segments" in output and not segments_fit(output["segments"], slots):
+            most = int(output["segments"].max())
+            raise TensorFileError("too-big-values", who, f"segments below {slots}", most)
+
+
+def _check_report(
+    order: _Order, run: RunReport, steps: tuple[int, ...], interview: Interview
+) -> None:
+    """Check what can be checked of what the inside says about itself."""
+    who, kind = order.who, order.submission.kind
+    fits = run.trained if kind == "Learner" else not run.trained and run.kind == kind.lower()
+    if run.steps != steps or not fits:
+        raise RefusedError(
+            "no-answer",
+            f"{who}: refused [no-answer]: expected a {kind} read at steps {steps}, got an "
+            f"{run.kind} read at {run.steps}; leave the harness's process alone",
+        )
+    limit = order.options.budget.max_seconds
+    taken = max(run.wall_s, (interview.ready_seconds or 0.0) - STARTING_SECONDS)
+    if limit is not None and taken > 1.1 * limit + 5:  # a learner can only stop between steps
+        raise ResourceError(
+            f"{who}: training may take {limit:g} s and took {taken:.0f} s; train less, or "
+            "raise TrainBudget.max_seconds"
+        )
+
+
+def bounded(facts: RunFacts, interview: Interview, sizes: Sequence[int]) -> RunFacts:
+    """Return facts with the times that the harness saw itself.
+
+    Parameters
+    ----------
+    facts : RunFacts
+        As reported from inside.
+    interview : Interview
+        When the inside was ready, and how long each answer took.
+    sizes : sequence of int
+        Images of every batch, in the order of asking.
+
+    Returns
+    -------
+    RunFacts
+        Seconds of training lie between what there was room for and that minus the start-up.
+        Seconds per image get one more entry, for the harness's own batches: the share of the start
+        is as reported, and with all search steps it is what the answers took.
+    """
+    ready = interview.ready_seconds or 0.0
+    wall = min(max(facts.training["wall_s"], ready - STARTING_SECONDS), ready)
+    training = {**facts.training, "wall_s": wall if facts.trained else 0.0}
+    full = max(sizes)
+    pairs = zip(interview.answer_seconds, sizes, strict=True)
+    seen = np.array([seconds / size for seconds, size in pairs if size == full])
+    middle, high = float(np.median(seen)), float(np.quantile(seen, 0.95))
+    steps = facts.steps[-1]
+    start = 1.0
+    if steps and facts.cost["timings"]:
+        told = facts.cost["timings"][-1]
+        whole = told["start_median"] + steps * told["step_median"]
+        start = told["start_median"] / whole if whole > 0 else 0.0
+    entry = {
+        "batch": full,
+        "start_median": middle * start,
+        "start_p95": high * start,
+        "step_median": middle * (1 - start) / max(steps, 1),
+        "step_p95": high * (1 - start) / max(steps, 1),
+    }
+    timings = [one for one in facts.cost["timings"] if one["batch"] != full]
+    cost = {**facts.cost, "timings": [*timings, entry]}
+    return replace(facts, training=training, cost=cost)
+
+
+def _write_log(path: Path, log: bytes, run: RunReport) -> None:
+    """Keep the events of the training log that have the right form."""
+    if not run.trained:
+        return
+    kept = []
+    for line in log.splitlines():
+        try:
+            event = json.loads(line[:MAX_LOG_LINE])
+            text = json.dumps(event, allow_nan=False)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(event, dict) and event.get("event") in EVENTS:
+            kept.append(text)
+    write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
+
+
+def _facts(order: _Order, run: RunReport, answers: Answers) -> RunFacts:
+    submission, dataset, options = order.submission, order.dataset, order.options
+    return RunFacts(
+        key="",
+        seed=order.seed,
+        steps=tuple(answers.slots),
+        card=asdict(submission.card),
+        kind=run.kind,
+        trained=run.trained,
+        code=submission.located.code,
+        settings=dict(submission.settings),
+        dataset={
+            "preset": dataset.preset,
+            "version": dataset.version,
+            "root": dataset.root,
+            "resolution": dataset.resolution,
+        },
+        options=settings_of(options),
+        n_train=len(_train_indices(dataset, options)),
+        training={
+            "real": run.real,
+            "generated": run.generated,
+            "wall_s": run.wall_s,
+            "configs": run.configs,
+            "gflop": run.gflop,
+        },
+        cost=run.cost.model_dump(),
+        peak_rss_bytes=run.peak_rss_bytes,
+        environment={**environment(options.device), "threads": options.threads},
+        batch_change=answers.batch_change,
+        repeat_change=answers.repeat_change,
+        isolation=submission.backend,
+    )

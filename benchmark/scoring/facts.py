@@ -1,0 +1,389 @@
+"""The parts of a result that come from the facts of its runs: who, on what, at what cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from recombine.benchmark.results.artifacts import MAX_TRIED, Artifacts, Prediction, Tried
+from recombine.benchmark.results.result_further import Sources
+from recombine.benchmark.results.result_parts import (
+    Check,
+    Checks,
+    Compute,
+    Data,
+    Latency,
+    Method,
+    Selection,
+    Track,
+    Training,
+)
+from recombine.benchmark.submissions.fingerprint import flat
+from recombine.renderer.store.seal import file_sha256
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from recombine.benchmark.predictions.predictions import RunFacts
+    from recombine.benchmark.serving.data import DatasetLike
+
+REFERENCE_GFLOP = 3.64
+"""ResNet-18 at 224 x 224 (1.82e9 multiply-adds; He et al. 2016, table 1), scaled by image area."""
+CHANGE_LIMIT = 1e-3
+"""Rounding changes slots by about 1e-6, batch statistics by 5e-2 and more."""
+
+MAX_LINE = 2_000
+"""Of a log, in characters; a longer one is no list of settings."""
+COSTS = ("gflop_per_image", "seconds_per_image", "peak_rss_bytes", "params")
+TRAINING = (
+    "real_images_seen",
+    "generated_images_seen",
+    "configs_tried",
+    "wall_s",
+    "training_gflop",
+)
+AFTER_SEARCH: dict[str, Literal["search", "replay+search"]] = {
+    "direct": "search",
+    "replay": "replay+search",
+}
+
+
+def method_of(facts: RunFacts, steps: int) -> Method:
+    """Return who answers, read after so many search steps.
+
+    Parameters
+    ----------
+    facts : RunFacts
+        Of any seed.
+    steps : int
+        0 for the method without search.
+
+    Returns
+    -------
+    Method
+        ``entry`` and ``inference`` say whether there was a search.
+    """
+    card = facts.card
+    inference = AFTER_SEARCH[card["inference"]] if steps else card["inference"]
+    plain = {
+        "id": card["id"],
+        "entry": f"{card['id']}-search" if steps else card["id"],
+        "name": card["name"],
+        "inference": inference,
+        "kind": facts.kind,
+        "source": card["source"],
+        "note": card["note"],
+        "code": facts.code,
+        "settings": dict(facts.settings),
+    }
+    return Method.model_validate(plain)
+
+
+def trust_of(facts: RunFacts) -> Literal["retrained", "rerun"]:
+    """Return the trust tier of a run that this harness made.
+
+    Parameters
+    ----------
+    facts : RunFacts
+        Of any seed.
+
+    Returns
+    -------
+    {"retrained", "rerun"}
+        Whether the harness also trained the method.
+    """
+    return "retrained" if facts.trained else "rerun"
+
+
+def track_of(facts: RunFacts, gflop: float | None) -> Track:
+    """Return the track: data and supervision as declared, test compute as measured.
+
+    Parameters
+    ----------
+    facts : RunFacts
+        Of any seed.
+    gflop : float, optional
+        1e9 operations per image.
+
+    Returns
+    -------
+    Track
+        Which entries it may be compared with.
+    """
+    return Track.model_validate(
+        {
+            "data": facts.card["data"],
+            "supervision": facts.card["supervision"],
+            "test_compute": compute_class(gflop, facts.dataset["resolution"]),
+        }
+    )
+
+
+def compute_class(gflop: float | None, resolution: int) -> str:
+    """Return the class of test-time compute.
+
+    Parameters
+    ----------
+    gflop : float, optional
+        1e9 operations per image.
+    resolution : int
+        Image edge in pixels.
+
+    Returns
+    -------
+    str
+        ``"T1"``, ``"T10"``, ``"T100"``: at most 3, 30, 300 times the reference encoder;
+        ``"unbounded"`` above; ``"unknown"`` when operations could not be counted.
+
+    Examples
+    --------
+    >>> compute_class(0.1, 64), compute_class(3.64 * 30, 224), compute_class(None, 64)
+    ('T1', 'T10', 'unknown')
+    """
+    if gflop is None:
+        return "unknown"
+    multiple = gflop / (REFERENCE_GFLOP * (resolution / 224) ** 2)
+    for limit, name in ((3, "T1"), (30, "T10"), (300, "T100")):
+        if multiple <= limit * (1 + 1e-9):
+            return name
+    return "unbounded"
+
+
+def data_of(dataset: DatasetLike, facts: RunFacts) -> Data:
+    """Return what was asked, down to the bytes.
+
+    Parameters
+    ----------
+    dataset : DatasetLike
+        The data.
+    facts : RunFacts
+        Of any seed.
+
+    Returns
+    -------
+    Data
+        With the hash of the certificate that was checked. A wider rung of the training ladder is
+        named with the dataset, so that its entries make a board of their own.
+    """
+    rung = int(str(facts.options.get("rung", 0)))
+    certificate = json.dumps(dataset.certificate, sort_keys=True, separators=(",", ":"))
+    provenance = dataset.manifest.get("provenance", {})
+    return Data(
+        dataset=dataset.preset + (f"--rung-{rung}" if rung else ""),
+        version=dataset.version,
+        resolution=dataset.resolution,
+        root=dataset.root,
+        certificate_sha256=hashlib.sha256(certificate.encode()).hexdigest(),
+        n_train=facts.n_train,
+        recombined=tuple(dataset.schema.recombined),
+        renderer={str(k): str(v) for k, v in provenance.items() if isinstance(v, str | int)},
+    )
+
+
+def training_of(facts: Sequence[RunFacts]) -> Training:
+    """Return the mean cost of training.
+
+    Parameters
+    ----------
+    facts : sequence of RunFacts
+        Of all seeds.
+
+    Returns
+    -------
+    Training
+        Selection is by ID-val as soon as more than one configuration was compared.
+    """
+    configs = max(1, *(int(one.training["configs"]) for one in facts))
+    gflops = [one.training.get("gflop") for one in facts]
+    known = [float(value) for value in gflops if value is not None]
+    return Training(
+        real_images_seen=round(float(np.mean([one.training["real"] for one in facts]))),
+        generated_images_seen=round(float(np.mean([one.training["generated"] for one in facts]))),
+        wall_s=float(np.mean([one.training["wall_s"] for one in facts])),
+        gflop=float(np.mean(known)) if len(known) == len(gflops) else None,
+        configs_tried=configs,
+        selection=Selection(rule="id_val" if configs > 1 else "none", n_candidates=configs),
+    )
+
+
+def gflop_at(facts: Sequence[RunFacts], steps: int) -> float | None:
+    """Return 1e9 operations per image after so many search steps, the mean over seeds.
+
+    Parameters
+    ----------
+    facts : sequence of RunFacts
+        Of all seeds.
+    steps : int
+        Search steps.
+
+    Returns
+    -------
+    float, optional
+        None when counting failed for any seed.
+    """
+    pairs = [(one.cost["start_gflop"], one.cost["step_gflop"]) for one in facts]
+    if any(start is None or step is None for start, step in pairs):
+        return None
+    return float(np.mean([start + steps * step for start, step in pairs]))
+
+
+def compute_of(facts: Sequence[RunFacts], steps: int) -> Compute:
+    """Return what one answer costs after so many search steps.
+
+    Parameters
+    ----------
+    facts : sequence of RunFacts
+        Of all seeds.
+    steps : int
+        Search steps.
+
+    Returns
+    -------
+    Compute
+        Medians over seeds; memory and parameters of the biggest.
+    """
+    memory = [one.peak_rss_bytes for one in facts if one.peak_rss_bytes is not None]
+    return Compute(
+        gflop_per_image=gflop_at(facts, steps),
+        uncounted_ops={k: v for one in facts for k, v in one.cost["uncounted"].items()},
+        seconds_per_image=_latencies([one.cost["timings"] for one in facts], steps),
+        steps=steps,
+        peak_rss_bytes=max(memory, default=None),
+        params=max(one.cost["params"] for one in facts),
+    )
+
+
+def checks_of(facts: Sequence[RunFacts], steps: int) -> Checks:
+    """Return what the harness verified; the worst seed counts.
+
+    Parameters
+    ----------
+    facts : sequence of RunFacts
+        Of all seeds.
+    steps : int
+        Search steps.
+
+    Returns
+    -------
+    Checks
+        Predictions that are not finite or not complete never get here, they are refused.
+    """
+    at = facts[0].steps.index(steps)
+    asked = all(len(one.batch_change) == len(one.steps) for one in facts)  # not of a given file
+    return Checks(
+        finite=True,
+        coverage_once=True,
+        batch_invariance=_check(max(one.batch_change[at] for one in facts)) if asked else None,
+        repeatability=_check(max(one.repeat_change[at] for one in facts)) if asked else None,
+    )
+
+
+def sources_of(facts: Sequence[RunFacts]) -> Sources:
+    """Return who vouches for the numbers that no label can check.
+
+    Parameters
+    ----------
+    facts : sequence of RunFacts
+        Of all seeds.
+
+    Returns
+    -------
+    Sources
+        An object of this process is measured by it. From a sandbox, counts and costs are its own
+        report, bounded where the harness saw them too. Of a given file everything is
+        self-reported or unknown.
+    """
+    kind = facts[0].isolation
+    figures: dict[str, str]
+    if kind == "file":
+        figures = {**dict.fromkeys(COSTS, "unknown"), **dict.fromkeys(TRAINING, "self-reported")}
+    elif kind == "none":
+        figures = dict.fromkeys((*COSTS, *TRAINING), "measured")
+    else:
+        figures = dict.fromkeys((*COSTS, *TRAINING), "self-reported")
+        figures |= dict.fromkeys(("wall_s", "seconds_per_image"), "bounded")
+    # Only the method knows what it made itself, and what it compared.
+    figures |= dict.fromkeys(("generated_images_seen", "configs_tried"), "self-reported")
+    return Sources.model_validate({"sandbox": kind, "figures": figures})
+
+
+def artifacts_of(paths: Sequence[Path], facts: Sequence[RunFacts]) -> Artifacts:
+    """Return names and hashes of the predictions files.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        One per seed.
+    facts : sequence of RunFacts
+        In the same order.
+
+    Returns
+    -------
+    Artifacts
+        File names only, no folders of this machine.
+    """
+    return Artifacts(
+        predictions=tuple(
+            Prediction(
+                seed=one.seed,
+                file=path.name,
+                sha256=file_sha256(path),
+                bytes=path.stat().st_size,
+            )
+            for path, one in zip(paths, facts, strict=True)
+        )
+    )
+
+
+def configurations_of(paths: Sequence[Path], facts: Sequence[RunFacts]) -> tuple[Tried, ...]:
+    """Return the configurations that the training logs beside the predictions list.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Predictions, one per seed.
+    facts : sequence of RunFacts
+        In the same order.
+
+    Returns
+    -------
+    tuple of Tried
+        The first ones, in the order in which they were tried; lines of another form are left out.
+    """
+    found: list[Tried] = []
+    for path, one in zip(paths, facts, strict=True):
+        log = path.with_suffix(".log.jsonl")
+        for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else ():
+            found += _tried(line, one.seed)
+    return tuple(found[:MAX_TRIED])
+
+
+def _tried(line: str, seed: int) -> list[Tried]:
+    """Read one line of a log: a configuration, or nothing."""
+    try:
+        event = json.loads(line[:MAX_LINE])
+        if event["event"] != "config":
+            return []
+        settings = flat(event["config"])
+        return [Tried(seed=seed, settings=settings, score=event["score"])]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
+
+
+def _latencies(timings: Sequence[Sequence[Mapping[str, Any]]], steps: int) -> tuple[Latency, ...]:
+    sizes = sorted({timing["batch"] for seed in timings for timing in seed})
+    out = []
+    for size in sizes:
+        same = [timing for seed in timings for timing in seed if timing["batch"] == size]
+        median = np.median([t["start_median"] + steps * t["step_median"] for t in same])
+        high = np.median([t["start_p95"] + steps * t["step_p95"] for t in same])
+        out.append(Latency(batch=size, median=float(median), p95=float(high)))
+    return tuple(out)
+
+
+def _check(value: float) -> Check:
+    return Check(value=value, limit=CHANGE_LIMIT, passed=value <= CHANGE_LIMIT)

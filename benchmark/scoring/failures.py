@@ -1,0 +1,331 @@
+"""The worst images of a run: chosen by a stated rule, kept in one small picture.
+
+A number says how often a method is wrong, a picture shows where. Both the choice and the picture
+follow from the predictions and the data alone, except for decodings, which only the living method
+can make: the harness asks for them when the run ends (`with_decoded`), and they are kept with the
+predictions. Images of data that are bound to a hidden test set are never kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from recombine.benchmark.inference.probe import can_decode
+from recombine.benchmark.metrics.readout import fit_readout
+from recombine.benchmark.predictions.predictions import Decoded, Predictions
+from recombine.benchmark.results.artifacts import (
+    MAX_PICTURE,
+    MOST_IMAGES,
+    Example,
+    Examples,
+    Reading,
+)
+from recombine.benchmark.scoring.score_views import readable_steps, view_of
+from recombine.renderer.core.atomic import write_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jaxtyping import Bool, Float, Int, UInt8
+
+    from recombine.benchmark.inference.probe import MethodProbe
+    from recombine.benchmark.metrics.readout import Readout
+    from recombine.benchmark.scoring.score_views import View
+    from recombine.benchmark.serving.data import DatasetLike
+    from recombine.renderer.core.types import Array
+
+EDGE = 64
+DIGITS = 6
+"""Of probabilities when images are ordered: rounding of another machine must not reorder them."""
+RULE = (
+    "Out-of-combination images of the first training seed: most recombined factors read wrong "
+    "first; among equals the one whose wrong values the readout gave the highest mean probability; "
+    "then the lowest index. The worst of every held-out combination comes before a second one of "
+    "any, and right ones, the least sure first, only after all that are wrong."
+)
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The worst images of one run at one step count, the worst first.
+
+    Attributes
+    ----------
+    index : array
+        ``(n,)`` image indices.
+    read : array
+        ``(n, F)`` codes of the recombined factors as the readout sees them.
+    probability : array
+        ``(n, F)`` that the readout gives to them.
+    """
+
+    index: Int[Array, " n"]
+    read: Int[Array, "n factors"]
+    probability: Float[Array, "n factors"]
+
+
+def worst_images(view: View, readout: Readout, most: int = MOST_IMAGES) -> Worst:
+    """Choose the worst out-of-combination images of a run; see `RULE`.
+
+    Parameters
+    ----------
+    view : View
+        The run at one step count.
+    readout : Readout
+        Its linear readout of the recombined factors.
+    most : int
+        Number of images, at least 1.
+
+    Returns
+    -------
+    Worst
+        Where fewer are wrong, right ones follow.
+    """
+    dataset = view.dataset
+    images = dataset.indices("ooc_test")
+    slots = view.at(images)
+    fitted = [readout.factors[key] for key in dataset.schema.recombined]
+    read = np.stack([one.predict(slots) for one in fitted], axis=1)
+    sure = np.stack([one.confidence(slots) for one in fitted], axis=1)
+    truth = dataset.cells[images]
+    order = _order(read != truth, sure)
+    wrong = (read != truth).any(axis=1)[order]
+    chosen = spread(order[wrong], truth, most)
+    chosen = np.concatenate([chosen, spread(order[~wrong], truth, most - len(chosen))])
+    return Worst(images[chosen], read[chosen], sure[chosen])
+
+
+def spread(
+    order: Int[Array, " images"], cells: Int[Array, "images factors"], most: int
+) -> Int[Array, " n"]:
+    """Take the first images of an order, but one of every cell before a second one of any.
+
+    Parameters
+    ----------
+    order : array
+        ``(N',)`` rows, the first wanted most.
+    cells : array
+        ``(N, F)`` the cell of every row.
+    most : int
+        Number of rows, 0 or more.
+
+    Returns
+    -------
+    array
+        ``(min(N', most),)`` of its rows, in their order; N' is the length of ``order``.
+
+    Examples
+    --------
+    >>> spread(np.array([0, 1, 2, 3]), np.array([[7], [7], [7], [8]]), 3).tolist()
+    [0, 1, 3]
+    """
+    _, cell = np.unique(cells[order], axis=0, return_inverse=True)
+    seen: dict[int, int] = {}
+    turns = []
+    for number in cell.reshape(-1).tolist():
+        turns.append(seen.get(number, 0))
+        seen[number] = turns[-1] + 1
+    taken = np.sort(np.argsort(turns, kind="stable")[:most])
+    return order[taken]
+
+
+def with_decoded(
+    run: Predictions, probe: MethodProbe, dataset: DatasetLike, labelled: Int[Array, " n"]
+) -> Predictions:
+    """Let a method decode its own slots of its worst images, before and after search.
+
+    Parameters
+    ----------
+    run : Predictions
+        Its answers.
+    probe : MethodProbe
+        The living method.
+    dataset : DatasetLike
+        The truth, by which images are chosen.
+    labelled : array
+        ``(n,)`` in-combination training images on which scoring will fit the readouts.
+
+    Returns
+    -------
+    Predictions
+        With decodings; as it was for a method whose decoder is missing or fails, since no picture
+        is worth a finished run, and for data bound to a hidden test set.
+    """
+    if not can_decode(probe.method) or hidden(dataset):
+        return run
+    try:
+        return replace(run, decoded=_decode_worst(run, probe, dataset, labelled))
+    except Exception:  # whatever foreign code may raise
+        return run
+
+
+def keep_examples(
+    folder: Path, name: str, view: View, readout: Readout, right: Bool[Array, "seeds images"]
+) -> Examples | None:
+    """Write the picture of a run's worst images.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the result file will be.
+    name : str
+        The entry; the file's name also says what is in it, so that files never contradict.
+    view, readout
+        Of the first training seed, see `worst_images`. Decodings are drawn where the run has all.
+    right : array
+        ``(S, N)`` per seed and out-of-combination image, whether every recombined factor is right.
+
+    Returns
+    -------
+    Examples, optional
+        What a result file says about the picture; None for data bound to a hidden test set.
+    """
+    dataset, facts = view.dataset, view.run.facts
+    if hidden(dataset):
+        return None
+    worst = worst_images(view, readout)
+    columns = _columns(view.run.decoded, worst.index)
+    pictures = [shrink(dataset.images(worst.index)), *columns.values()]
+    tiles = np.stack(pictures, axis=1)
+    content = _small_enough(tiles)
+    sha256 = hashlib.sha256(content).hexdigest()
+    file = f"{name}-{sha256[:10]}.examples.png"
+    write_bytes(folder / file, content)
+    edge = tiles.shape[2]
+    wrong = (~right).sum(axis=0)[np.searchsorted(dataset.indices("ooc_test"), worst.index)]
+    rows = Image.open(io.BytesIO(content)).height // edge
+    return Examples(
+        file=file,
+        sha256=sha256,
+        bytes=len(content),
+        rule=RULE,
+        seed=facts.seed,
+        edge=edge,
+        steps=tuple(columns),
+        images=tuple(_example(dataset, worst, i, int(wrong[i])) for i in range(rows)),
+    )
+
+
+def hidden(dataset: DatasetLike) -> bool:
+    """Return whether a dataset's plan binds it to a hidden test set; its images stay unpublished.
+
+    Parameters
+    ----------
+    dataset : DatasetLike
+        The data; one without a plan is public.
+    """
+    config: Any = getattr(dataset, "config", {})
+    return "hidden_test" in config
+
+
+def shrink(images: UInt8[Array, "n height width 3"]) -> UInt8[Array, "n edge edge 3"]:
+    """Return images with an edge of at most 64 pixels, by averaging areas.
+
+    Parameters
+    ----------
+    images : array
+        ``(n, H, H, 3)`` uint8.
+
+    Returns
+    -------
+    array
+        ``(n, min(H, 64), min(H, 64), 3)``.
+    """
+    if images.shape[1] <= EDGE:
+        return images
+    size, box = (EDGE, EDGE), Image.Resampling.BOX
+    return np.stack([np.asarray(Image.fromarray(one).resize(size, box)) for one in images])
+
+
+def png(tiles: UInt8[Array, "rows columns edge edge 3"]) -> bytes:
+    """Return tiles as one PNG file, row by row.
+
+    Parameters
+    ----------
+    tiles : array
+        ``(R, C, E, E, 3)`` uint8.
+
+    Returns
+    -------
+    bytes
+        ``C * E`` pixels wide and ``R * E`` high.
+    """
+    rows, columns, edge = tiles.shape[:3]
+    sheet = tiles.transpose(0, 2, 1, 3, 4).reshape(rows * edge, columns * edge, 3)
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _order(wrong: Bool[Array, "n f"], sure: Float[Array, "n f"]) -> Int[Array, " n"]:
+    """Return rows, the worst first; `np.lexsort` is stable, so equals stay by index."""
+    number = wrong.sum(axis=1)
+    mistaken = (sure * wrong).sum(axis=1) / np.maximum(number, 1)
+    badness = np.where(number > 0, mistaken, -sure.mean(axis=1))
+    order: Array = np.lexsort((-badness.round(DIGITS), -number))
+    return order
+
+
+def _decode_worst(
+    run: Predictions, probe: MethodProbe, dataset: DatasetLike, labelled: Int[Array, " n"]
+) -> Decoded:
+    import torch
+
+    steps = readable_steps(run, dataset)
+    ends = tuple(dict.fromkeys((steps[0], steps[-1])))
+    index = np.unique(np.concatenate([_worst_at(run, dataset, s, labelled).index for s in ends]))
+    rows = run.rows(index)
+    images = {
+        step: _pixels(probe.decode(torch.from_numpy(run.slots[step][rows])).numpy())
+        for step in ends
+    }
+    return Decoded(index, images)
+
+
+def _worst_at(run: Predictions, dataset: DatasetLike, step: int, labelled: Array) -> Worst:
+    view = view_of(run, dataset, step)
+    known = view.known(labelled), view.known(dataset.indices("id_val"))
+    schema = dataset.schema
+    readout = fit_readout(*known, schema, only=schema.recombined, match=view.match)
+    return worst_images(view, readout)
+
+
+def _pixels(images: Float[Array, "n 3 height width"]) -> UInt8[Array, "n edge edge 3"]:
+    sheets = np.rint(255 * images.clip(0, 1)).astype(np.uint8)
+    return shrink(np.ascontiguousarray(sheets.transpose(0, 2, 3, 1)))
+
+
+def _columns(decoded: Decoded | None, wanted: Int[Array, " n"]) -> dict[int, Array]:
+    """Return the decodings of some images per step count; nothing unless all of them are there."""
+    if decoded is None or not np.isin(wanted, decoded.index).all():
+        return {}
+    rows = np.searchsorted(decoded.index, wanted)
+    return {step: images[rows] for step, images in sorted(decoded.images.items())}
+
+
+def _small_enough(tiles: UInt8[Array, "rows columns edge edge 3"]) -> bytes:
+    """Draw as many rows as the limit on the file leaves room for, at least one."""
+    for rows in range(len(tiles), 1, -1):
+        content = png(tiles[:rows])
+        if len(content) <= MAX_PICTURE:
+            return content
+    return png(tiles[:1])  # at most 3 tiles of 64 x 64 x 3 bytes: always small enough
+
+
+def _example(dataset: DatasetLike, worst: Worst, row: int, wrong_seeds: int) -> Example:
+    schema = dataset.schema
+    true = schema.cell_names(dataset.cells[worst.index[row]])
+    read = schema.cell_names(worst.read[row])
+    readings = tuple(
+        Reading(factor=key, true=t, read=r, probability=float(p))
+        for key, t, r, p in zip(
+            schema.recombined, true, read, worst.probability[row].clip(0, 1), strict=True
+        )
+    )
+    return Example(index=int(worst.index[row]), readings=readings, wrong_seeds=wrong_seeds)

@@ -1,0 +1,382 @@
+"""Scoring: predictions of all seeds of one submission become results.
+
+An encoder gives one result. An inverter gives two: read before any search step, and after the
+last; both carry the whole curve of accuracy against test-time compute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from recombine.benchmark.metrics.readout import KIND, Readout, fit_readout
+from recombine.benchmark.predictions.predictions import Predictions, read_predictions
+from recombine.benchmark.protocol.contract import TrainBudget
+from recombine.benchmark.results.result import Result
+from recombine.benchmark.results.result_further import Further
+from recombine.benchmark.results.result_parts import ComputeCurve, Score, Scores
+from recombine.benchmark.results.result_parts import Readout as ReadoutPart
+from recombine.benchmark.running.grid import GridEvent, Job, run_grid
+from recombine.benchmark.running.harness import RunOptions, readout_indices, scored_indices
+from recombine.benchmark.scoring import aggregate as tables
+from recombine.benchmark.scoring import facts as report
+from recombine.benchmark.scoring import score_further
+from recombine.benchmark.scoring.failures import keep_examples
+from recombine.benchmark.scoring.score_identifiability import decoder_part, identifiability_part
+from recombine.benchmark.scoring.score_readouts import readout_variants
+from recombine.benchmark.scoring.score_views import View, readable_steps, view_of
+from recombine.benchmark.serving.relations import closed
+from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.submissions.loading import load_learner
+from recombine.renderer.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from jaxtyping import Bool, Int
+
+    from recombine.benchmark.results.artifacts import Artifacts
+    from recombine.benchmark.sandbox.isolate import AnySubmission
+    from recombine.benchmark.serving.data import DatasetLike
+    from recombine.renderer.core.types import Array
+
+SAME = ("steps", "card", "kind", "trained", "code", "settings", "dataset", "options", "n_train")
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """All that is known at one step count."""
+
+    views: tuple[View, ...]
+    readouts: tuple[Readout, ...]
+    id_predicted: tuple[Mapping[str, Array], ...]
+    ooc_predicted: tuple[Mapping[str, Array], ...]
+    id_test: Score
+    ooc_test: Score
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What the results of one submission share."""
+
+    files: Sequence[Path]
+    curve: ComputeCurve
+    options: RunOptions
+    trust: str
+    examples: Path | None
+
+
+def score_submission(
+    submission: str | AnySubmission,
+    dataset: DatasetLike,
+    *,
+    seeds: Sequence[int],
+    out_dir: Path,
+    options: RunOptions | None = None,
+    workers: int = 1,
+    names: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Callable[[GridEvent], None] | None = None,
+    examples: Path | None = None,
+) -> list[Result]:
+    """Train a submission with every seed, ask it blindly, and score it.
+
+    Parameters
+    ----------
+    submission : str or AnySubmission
+        An object; foreign code as `isolation.isolate` returns it. A text ``file.py:Class``,
+        ``package.module:Class`` or key of ``names`` is loaded into this process: own code only.
+    dataset : DatasetLike
+        The data; its certificate is checked before anything is spent.
+    seeds : sequence of int
+        Training seeds; 5 for an unmarked entry. One seed gives no intervals.
+    out_dir : Path
+        Predictions and logs; finished runs in it are found again.
+    options : RunOptions, optional
+        How runs are made.
+    workers : int
+        Parallel processes.
+    names : Mapping, optional
+        Short names of known methods.
+    settings : Mapping, optional
+        Keyword arguments of the class when ``submission`` is a text.
+    progress : callable, optional
+        Called after every run.
+    examples : Path, optional
+        As for `score`.
+
+    Returns
+    -------
+    list of Result
+        One for an encoder, two for an inverter (before any search step, after the last).
+
+    Raises
+    ------
+    IntegrityError
+        When the dataset's certificate fails or does not match.
+    UsageError, InvalidInputError, ResourceError
+        When the submission does not exist, fails, or exceeds its budget.
+    """
+    dataset.check()
+    named = (names or {}).get(submission, submission) if isinstance(submission, str) else submission
+    if isinstance(submission, str):
+        load_learner(submission, names=names, settings=settings)  # fail before any work
+    how, where = options or RunOptions(), Path(out_dir)
+    jobs = [Job(named, dataset, seed, where, how, settings or {}) for seed in seeds]
+    runs = run_grid(jobs, workers=workers, progress=progress)
+    return score([run.path for run in runs], dataset, trust="witnessed", examples=examples)
+
+
+def score(
+    paths: Sequence[Path],
+    dataset: DatasetLike,
+    *,
+    trust: Literal["rescored", "witnessed"] = "rescored",
+    examples: Path | None = None,
+) -> list[Result]:
+    """Score the predictions of all seeds of one submission.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Predictions files, one per seed, made with equal code, settings and options.
+    dataset : DatasetLike
+        The data they were made on.
+    trust : {"rescored", "witnessed"}
+        "witnessed" only for files that this harness made itself: the results are then marked
+        *retrained* (a learner) or *rerun*. For any other file only the scores are known to be
+        right, not how the slots came about.
+    examples : Path, optional
+        Folder in which the results will be saved: gets a picture of the worst images of each.
+        Without it, or for data bound to a hidden test set, none is kept.
+
+    Returns
+    -------
+    list of Result
+        One for an encoder, two for an inverter.
+
+    Raises
+    ------
+    IntegrityError
+        When the dataset's certificate fails or does not match.
+    InvalidInputError
+        When files are damaged, incomplete, of other data, or do not belong together.
+    """
+    dataset.check()
+    dataset = closed(dataset)
+    read = [(Path(path), read_predictions(Path(path))) for path in paths]
+    read.sort(key=lambda pair: pair[1].facts.seed)
+    files, runs = [path for path, _ in read], [run for _, run in read]
+    if trust == "rescored":  # decodings cannot be recomputed, and nothing else is believed
+        runs = [replace(run, decoded=None) for run in runs]
+    options = _check_runs(runs, dataset)
+    steps = readable_steps(runs[0], dataset)
+    reported = tuple(dict.fromkeys((steps[0], steps[-1])))
+    images = readout_indices(dataset, options)
+    evidence = {
+        step: _evidence(runs, dataset, step, images, full=step in reported) for step in steps
+    }
+    curve = _curve(runs, evidence)
+    made = _Made(files, curve, options, trust, examples)
+    return [_result(dataset, evidence[step], made) for step in reported]
+
+
+def _check_runs(runs: Sequence[Predictions], dataset: DatasetLike) -> RunOptions:
+    """Return the common options of runs that belong together and to these data."""
+    if not runs:
+        raise InvalidInputError("score: expected at least one predictions file, got none")
+    first = runs[0].facts
+    for run in runs[1:]:
+        other = [name for name in SAME if getattr(run.facts, name) != getattr(first, name)]
+        if other or run.facts.seed == first.seed:
+            raise InvalidInputError(
+                f"score: all seeds of one submission need equal {', '.join(other) or 'settings'} "
+                f"and different seeds; seeds {first.seed} and {run.facts.seed} do not belong "
+                "together, score them apart"
+            )
+    if len({run.facts.seed for run in runs}) != len(runs):
+        raise InvalidInputError("score: a seed is given twice; give every predictions file once")
+    if first.dataset["root"] != dataset.root:
+        raise InvalidInputError(
+            f"score: the predictions are for data {first.dataset['root'][:12]}, got "
+            f"{dataset.root[:12]}; give the dataset they were made on"
+        )
+    options = options_of(first.options)
+    expected = scored_indices(dataset, options)
+    for run in runs:
+        if not np.array_equal(run.image_index, expected):
+            raise InvalidInputError(
+                f"score: seed {run.facts.seed} must answer exactly the {len(expected)} scored "
+                f"images, got {len(run.image_index)} others; run the submission again"
+            )
+    return options
+
+
+def options_of(plain: Mapping[str, Any]) -> RunOptions:
+    """Return run options from their stored form.
+
+    Parameters
+    ----------
+    plain : Mapping
+        ``RunFacts.options``.
+
+    Returns
+    -------
+    RunOptions
+        The options.
+
+    Raises
+    ------
+    InvalidInputError
+        When a field is missing or unknown.
+    """
+    try:
+        values = {**plain, "steps": tuple(plain["steps"])}
+        return RunOptions(**{**values, "budget": TrainBudget(**plain["budget"])})
+    except (KeyError, TypeError) as error:
+        raise InvalidInputError(
+            f"predictions: the stored options do not fit this version ({error}); run again"
+        ) from error
+
+
+def _evidence(
+    runs: Sequence[Predictions],
+    dataset: DatasetLike,
+    step: int,
+    images: Int[Array, " labelled"],
+    *,
+    full: bool,
+) -> _Evidence:
+    """Fit the readouts of every seed at one step count and score both splits."""
+    schema = dataset.schema
+    only = None if full else schema.recombined
+    val = dataset.indices("id_val")
+    views = tuple(view_of(run, dataset, step) for run in runs)
+    readouts = tuple(
+        fit_readout(view.known(images), view.known(val), schema, only=only, match=view.match)
+        for view in views
+    )
+    predicted = []
+    scores = []
+    for name in ("id_test", "ooc_test"):
+        split = tables.split_of(dataset, name)
+        answers = tuple(
+            readout.predict(view.at(split.indices))
+            for view, readout in zip(views, readouts, strict=True)
+        )
+        predicted.append(answers)
+        scores.append(tables.score_split(dataset, split, answers))
+    return _Evidence(views, readouts, predicted[0], predicted[1], scores[0], scores[1])
+
+
+def _curve(runs: Sequence[Predictions], evidence: Mapping[int, _Evidence]) -> ComputeCurve:
+    facts = [run.facts for run in runs]
+    points = list(evidence.values())
+    return ComputeCurve(
+        steps=tuple(evidence),
+        gflop_per_image=tuple(report.gflop_at(facts, step) for step in evidence),
+        id=tuple(point.id_test.estimate for point in points),
+        id_ci95=tuple(point.id_test.ci95 for point in points),
+        ooc=tuple(point.ooc_test.estimate for point in points),
+        ooc_ci95=tuple(point.ooc_test.ci95 for point in points),
+    )
+
+
+def _result(dataset: DatasetLike, evidence: _Evidence, made: _Made) -> Result:
+    facts = [view.run.facts for view in evidence.views]
+    step, options = evidence.views[0].step, made.options
+    method = report.method_of(facts[0], step)
+    inside, outside = (tables.split_of(dataset, name) for name in ("id_test", "ooc_test"))
+    correct = {
+        "id_test": tables.correct_images(dataset, inside, evidence.id_predicted),
+        "ooc_test": tables.correct_images(dataset, outside, evidence.ooc_predicted),
+    }
+    paired = tables.paired_gap_of(dataset, inside, outside, correct["id_test"], correct["ooc_test"])
+    images = readout_indices(dataset, options)
+    return Result.sealed(
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        trust=report.trust_of(facts[0]) if made.trust == "witnessed" else made.trust,
+        method=method,
+        track=report.track_of(facts[0], report.gflop_at(facts, step)),
+        data=report.data_of(dataset, facts[0]),
+        training=report.training_of(facts),
+        seeds=[one.seed for one in facts],
+        readout=_readout_part(evidence, len(images), len(dataset.indices("id_val"))),
+        scores=Scores(id_test=evidence.id_test, ooc_test=evidence.ooc_test),
+        gap=tables.gap_of(evidence.id_test, evidence.ooc_test),
+        paired_gap=paired,
+        worst_cells=tables.worst_cells_of(evidence.ooc_test),
+        smallest_detectable_difference=stats.smallest_detectable_difference(
+            tables.shares(evidence.ooc_test)
+        ),
+        compute_curve=made.curve,
+        compute=report.compute_of(facts, step),
+        environment=dict(facts[0].environment),
+        checks=report.checks_of(facts, step),
+        artifacts=_artifacts(evidence, made, method.entry, correct["ooc_test"]),
+        sources=report.sources_of(facts),
+        further=_further(evidence, dataset, correct, options),
+    )
+
+
+def _artifacts(
+    evidence: _Evidence, made: _Made, entry: str, right: Bool[Array, "seeds images"]
+) -> Artifacts:
+    """Return the files behind a result, and write the picture of its worst images."""
+    facts = [view.run.facts for view in evidence.views]
+    more: dict[str, Any] = {}
+    if made.examples is not None:
+        first, readout = evidence.views[0], evidence.readouts[0]
+        more["examples"] = keep_examples(made.examples, entry, first, readout, right)
+    if made.trust == "witnessed":
+        more["configurations"] = report.configurations_of(made.files, facts)
+    return report.artifacts_of(made.files, facts).model_copy(update=more)
+
+
+def _further(
+    evidence: _Evidence,
+    dataset: DatasetLike,
+    correct: Mapping[str, Array],
+    options: RunOptions,
+) -> Further:
+    """Compute what the answers allow; the slower parts only for runs with ``RunOptions.full``."""
+    views, readouts = evidence.views, evidence.readouts
+    matches = [one.slot_match for one in readouts]
+    answers = {"id_test": evidence.id_predicted, "ooc_test": evidence.ooc_predicted}
+    slow: dict[str, Any] = {}
+    if options.full:
+        shares = [tables.shares(one) for one in (evidence.id_test, evidence.ooc_test)]
+        found = readout_variants(views, readouts, options, *shares)
+        slow = {
+            "readouts": found.readouts,
+            "gap_parts": found.gap_parts,
+            "selectivity": found.selectivity,
+            "identifiability": identifiability_part(views, options),
+            "decoder": decoder_part([view.run.facts for view in views]),
+        }
+    return Further(
+        matching=score_further.matching_part(views),
+        masks=score_further.mask_part(views),
+        sets=score_further.set_part(views, matches, answers),
+        by_visibility=score_further.visibility_bins(dataset, correct),
+        by_interaction=score_further.interaction_bins(dataset, correct),
+        **slow,
+    )
+
+
+def _readout_part(evidence: _Evidence, n_train: int, n_val: int) -> ReadoutPart:
+    first = evidence.readouts[0]
+    return ReadoutPart(
+        kind=KIND,
+        n_train=n_train,
+        n_val=n_val,
+        slot_match=tuple(one.slot_match for one in evidence.readouts),
+        regularisation={
+            key: tuple(one.factors[key].regularisation for one in evidence.readouts)
+            for key in first.factors
+        },
+    )

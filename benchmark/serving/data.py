@@ -1,0 +1,344 @@
+"""The training data that the harness serves to a learner, and counts.
+
+``TrainData`` hides everything a learner must not know: indices, cells, splits, and the labels of
+the fields that the track does not allow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from recombine.benchmark.protocol.contract import SplitSpec
+from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from jaxtyping import Float, Int, UInt8
+    from torch import Tensor
+
+    from recombine.renderer.core.types import Array
+    from recombine.renderer.scenes.factors import Schema
+
+Field = Literal["factors", "masks"]
+SPLITS = ("id_train", "id_val", "id_test", "ooc_test")
+FIELDS_OF_TRACK: dict[str, tuple[Field, ...]] = {
+    "unsupervised": (),
+    "weak": ("masks",),
+    "supervised": ("factors", "masks"),
+}
+
+
+class DatasetLike(Protocol):
+    """The part of ``recombine.renderer.store.reader.Dataset`` that scoring reads.
+
+    Tests pass a small in-memory object of the same form.
+    """
+
+    @property
+    def preset(self) -> str: ...  # noqa: D102
+    @property
+    def version(self) -> str: ...  # noqa: D102
+    @property
+    def root(self) -> str: ...  # noqa: D102
+    @property
+    def resolution(self) -> int: ...  # noqa: D102
+    @property
+    def certificate(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @property
+    def manifest(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @property
+    def schema(self) -> Schema: ...  # noqa: D102
+    @property
+    def latents(self) -> Mapping[str, Array]: ...  # noqa: D102
+    @property
+    def cells(self) -> Int[Array, "images recombined"]: ...  # noqa: D102
+    @property
+    def blocks(self) -> Int[Array, " images"]: ...  # noqa: D102
+    def __len__(self) -> int: ...
+    def indices(self, split: str, *, rung: int = 0) -> Int[Array, " n"]: ...  # noqa: D102
+    def images(self, indices: Any) -> UInt8[Array, "n height width 3"]: ...  # noqa: D102
+    def masks(self, indices: Any) -> UInt8[Array, "n height width"]: ...  # noqa: D102
+    def check(self) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of B training images with the labels that the track allows.
+
+    Attributes
+    ----------
+    images : Tensor
+        ``(B, 3, H, W)`` float32, sRGB-encoded, in [0, 1].
+    factors : Mapping of str to Tensor
+        Factor name to ``(B,)``: int64 value codes for categorical factors, float32 in the factor's
+        unit (radians for periodic ones) otherwise. Empty when the track hides labels.
+    masks : Tensor, optional
+        ``(B, H, W)`` int64, 0 background, k + 1 for object k. None when the track hides masks.
+    """
+
+    images: Float[Tensor, "images 3 height width"]
+    factors: Mapping[str, Tensor] = field(default_factory=dict)
+    masks: Int[Tensor, "images height width"] | None = None
+
+
+def split_spec(dataset: DatasetLike) -> SplitSpec:
+    """Return what a method may know about a dataset.
+
+    Parameters
+    ----------
+    dataset : DatasetLike
+        The dataset.
+
+    Returns
+    -------
+    SplitSpec
+        Image size, number of scene slots and factor types.
+    """
+    schema = dataset.schema
+    return SplitSpec(
+        image_hw=(dataset.resolution, dataset.resolution),
+        max_slots=len(schema.slots),
+        factors={key: schema.factor(key).type_name for key in schema.keys},
+    )
+
+
+def to_images(pixels: UInt8[Array, "n height width 3"]) -> Float[Tensor, "n 3 height width"]:
+    """Convert stored pixels to what methods see.
+
+    Parameters
+    ----------
+    pixels : array
+        ``(n, H, W, 3)`` uint8, sRGB-encoded.
+
+    Returns
+    -------
+    Tensor
+        ``(n, 3, H, W)`` float32 in [0, 1], contiguous.
+    """
+    import torch
+
+    return torch.from_numpy(_channels_first(pixels)).to(torch.float32).div_(255.0)
+
+
+def _channels_first(pixels: UInt8[Array, "n height width 3"]) -> UInt8[Array, "n 3 height width"]:
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+
+
+class TrainData:
+    """The images of one in-combination split, as a learner may see them.
+
+    Attributes
+    ----------
+    spec : SplitSpec
+        Image size, number of slots and factor types.
+    images_served : int
+        Images handed out by ``batches`` so far, counted with repetition.
+
+    Examples
+    --------
+    One epoch of a learner::
+
+        for batch in data.batches(64, seed=epoch):
+            loss = model(batch.images)
+    """
+
+    def __init__(
+        self,
+        dataset: DatasetLike,
+        split: Literal["id_train", "id_val"],
+        *,
+        fields: Collection[Field] = (),
+        rung: int = 0,
+        limit: int | None = None,
+        max_images: int | None = None,
+    ) -> None:
+        """Serve one split.
+
+        Parameters
+        ----------
+        dataset : DatasetLike
+            The dataset.
+        split : {"id_train", "id_val"}
+            Which images. Test splits are never served to a learner.
+        fields : collection of {"factors", "masks"}
+            Labels to serve beside the images; see ``FIELDS_OF_TRACK``.
+        rung : int
+            Rung of the dataset's training ladder; only "id_train" has rungs.
+        limit : int, optional
+            Serve only the first ``limit`` images of the split (nested training sets).
+        max_images : int, optional
+            Refuse to serve more images than this, counted with repetition.
+
+        Raises
+        ------
+        UsageError
+            When the split is a test split or a field is unknown.
+        InvalidInputError
+            When the split holds fewer than ``limit`` images, or none.
+        """
+        if split not in ("id_train", "id_val"):
+            raise UsageError(
+                f"TrainData: a learner may see 'id_train' or 'id_val', got {split!r}; "
+                "test images are only served by the harness"
+            )
+        if unknown := set(fields) - {"factors", "masks"}:
+            raise UsageError(
+                f"TrainData: fields may hold 'factors' and 'masks', got {sorted(unknown)}; "
+                "remove the others"
+            )
+        self.spec = split_spec(dataset)
+        self.images_served = 0
+        self._fields = frozenset(fields)
+        self._max_images = max_images
+        self._dataset = dataset
+        found = _first(dataset.indices(split, rung=rung), limit, split)
+        self._indices = served_order(dataset, found)
+        self._pixels: UInt8[Array, "n 3 height width"] | None = None  # turned once, not per batch
+        self._mask_cache: UInt8[Array, "n height width"] | None = None
+
+    @property
+    def all_combinations(self) -> bool:
+        """Tell whether held-out combinations are served too, as to an upper bound only."""
+        return bool(getattr(self._dataset, "all_combinations", False))
+
+    def __len__(self) -> int:
+        """Return the number of different images."""
+        return len(self._indices)
+
+    def batches(self, batch_size: int, *, seed: int, drop_last: bool = False) -> Iterator[Batch]:
+        """Yield one epoch in random order, and count the images.
+
+        Parameters
+        ----------
+        batch_size : int
+            Images per batch, at least 1; the last batch may be smaller.
+        seed : int
+            Seed of the order; pass another one for every epoch.
+        drop_last : bool
+            Leave out a last batch that is smaller than the others.
+
+        Yields
+        ------
+        Batch
+            Images and the labels that the track allows.
+
+        Raises
+        ------
+        UsageError
+            When ``batch_size`` is below 1.
+        ResourceError
+            When the image budget of the run is used up.
+        """
+        if batch_size < 1:
+            raise UsageError(f"TrainData.batches: batch_size must be at least 1, got {batch_size}")
+        order = np.random.default_rng(seed).permutation(len(self))
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            if drop_last and len(rows) < min(batch_size, len(order)):
+                return
+            self._count(len(rows))
+            yield self._batch(rows)
+
+    def count_again(self, n_images: int) -> None:
+        """Count images that are trained on once more without being served, from kept features.
+
+        Parameters
+        ----------
+        n_images : int
+            At least 0.
+
+        Raises
+        ------
+        UsageError
+            When the number is negative.
+        ResourceError
+            When the image budget of the run is used up.
+        """
+        if n_images < 0:
+            raise UsageError(f"TrainData.count_again: expected at least 0 images, got {n_images}")
+        self._count(n_images)
+
+    def arrays(self) -> Batch:
+        """Return all images at once, for evaluation; not counted as training.
+
+        Returns
+        -------
+        Batch
+            Everything; ``len(self)`` images in memory, in an order that is the same for every
+            seed and says nothing about cells.
+        """
+        return self._batch(np.arange(len(self)))
+
+    def _count(self, n: int) -> None:
+        if self._max_images is not None and self.images_served + n > self._max_images:
+            raise ResourceError(
+                f"TrainData: the run may see {self._max_images} images and has seen "
+                f"{self.images_served}; stop training at TrainBudget.max_images_seen"
+            )
+        self.images_served += n
+
+    def _batch(self, rows: Int[Array, " rows"]) -> Batch:
+        import torch
+
+        masks = None
+        if "masks" in self._fields:
+            if self._mask_cache is None:
+                self._mask_cache = self._dataset.masks(self._indices)
+            masks = torch.from_numpy(self._mask_cache[rows].astype(np.int64))
+        return Batch(self._images(rows), self._factors(rows), masks)
+
+    def _images(self, rows: Int[Array, " rows"]) -> Float[Tensor, "rows 3 height width"]:
+        import torch
+
+        if self._pixels is None:
+            self._pixels = _channels_first(self._dataset.images(self._indices))
+        return torch.from_numpy(self._pixels[rows]).to(torch.float32).div_(255.0)
+
+    def _factors(self, rows: Int[Array, " rows"]) -> dict[str, Tensor]:
+        import torch
+
+        if "factors" not in self._fields:
+            return {}
+        indices = self._indices[rows]
+        out = {}
+        for key in self._dataset.schema.keys:
+            values = self._dataset.latents[key][indices]
+            integral = self._dataset.schema.factor(key).kind == "categorical"
+            out[key] = torch.from_numpy(values.astype(np.int64 if integral else np.float32))
+        return out
+
+
+def served_order(dataset: DatasetLike, indices: Int[Array, " n"]) -> Int[Array, " n"]:
+    """Return images in the order in which a learner gets to know them.
+
+    Stored order runs through the cells of every block, so it would tell them apart.
+
+    Parameters
+    ----------
+    dataset : DatasetLike
+        Its Merkle root is the key: the order is the same for every method and seed.
+    indices : array
+        ``(n,)`` image indices.
+
+    Returns
+    -------
+    array
+        The same images, permuted.
+    """
+    rank = np.random.default_rng(int(dataset.root[:16], 16)).permutation(len(dataset))
+    shuffled: Array = indices[np.argsort(rank[indices])]
+    return shuffled
+
+
+def _first(indices: Int[Array, " n"], limit: int | None, split: str) -> Int[Array, " limit"]:
+    wanted = len(indices) if limit is None else limit
+    if wanted < 1 or wanted > len(indices):
+        raise InvalidInputError(
+            f"TrainData: split {split!r} holds {len(indices)} images, {wanted} were asked for; "
+            "render more or ask for fewer"
+        )
+    return indices[:wanted]

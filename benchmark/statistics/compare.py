@@ -1,0 +1,233 @@
+"""Two results of one dataset side by side: what differs, how surely, and what could be seen.
+
+Cells are paired, since both methods answered the same ones; training seeds are not. All numbers
+come from the two files alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.intervals import Estimate, Term
+from recombine.benchmark.statistics.power import power_at
+from recombine.renderer.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from recombine.benchmark.results.result import Result
+    from recombine.benchmark.results.result_parts import FactorScore, Score
+    from recombine.renderer.core.types import Array
+
+UNMARKED_SEEDS = 5
+FIVE_POINTS = 0.05
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One score of both entries.
+
+    Attributes
+    ----------
+    name : str
+        ``"OOC"``, ``"ID"``, ``"gap"`` or a factor.
+    first, second : float
+        The scores.
+    difference : Estimate
+        First minus second.
+    real : bool
+        Whether the difference survives Holm's correction within its group: the three headline
+        scores, or all factors.
+    """
+
+    name: str
+    first: float
+    second: float
+    difference: Estimate
+    real: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two result files say about each other.
+
+    Attributes
+    ----------
+    headline : tuple of Contrast
+        OOC, ID and gap.
+    factors : tuple of Contrast
+        Out-of-combination factor scores, the recombined ones first.
+    detectable : float, optional
+        Smallest true OOC difference that this pair of designs notices with 80 % power.
+    power : float, optional
+        How often it would notice a true OOC difference of 5 points.
+    caveats : tuple of str
+        What else differs between the two entries, in words.
+    """
+
+    headline: tuple[Contrast, ...]
+    factors: tuple[Contrast, ...]
+    detectable: float | None
+    power: float | None
+    caveats: tuple[str, ...]
+
+
+def compare(first: Result, second: Result) -> Comparison:
+    """Compare two results.
+
+    Parameters
+    ----------
+    first, second : Result
+        Of the same images and metric; numbers of seeds may differ.
+
+    Returns
+    -------
+    Comparison
+        Differences are first minus second: positive OOC means that the first is better.
+
+    Raises
+    ------
+    InvalidInputError
+        When the two answered other images, other cells, or were measured by another metric.
+    """
+    _require_same(first, second)
+    ids = _tables(first.scores.id_test, second.scores.id_test)
+    oocs = _tables(first.scores.ooc_test, second.scores.ooc_test)
+    ooc = stats.paired_difference(*oocs)
+    headline = (
+        ("OOC", oocs[0].mean(), oocs[1].mean(), ooc),
+        ("ID", ids[0].mean(), ids[1].mean(), stats.paired_difference(*ids)),
+        ("gap", first.gap.estimate, second.gap.estimate, gap_difference(ids, oocs)),
+    )
+    return Comparison(
+        _contrasts(headline),
+        _contrasts(tuple(_factors(first.scores.ooc_test, second.scores.ooc_test))),
+        stats.detectable(ooc),
+        power_at(ooc, FIVE_POINTS),
+        tuple(_caveats(first, second)),
+    )
+
+
+def gap_difference(ids: tuple[Array, Array], oocs: tuple[Array, Array]) -> Estimate:
+    """Return the gap of one method minus the gap of another.
+
+    Parameters
+    ----------
+    ids, oocs : tuple of array
+        ``(S, C)`` and ``(S', C)`` in-combination scores, ``(S, C')`` and ``(S', C')``
+        out-of-combination ones; column c is the same cell for both methods.
+
+    Returns
+    -------
+    Estimate
+        Cells are paired on either side; the seed part is that of each method's own gaps. No
+        interval with fewer than two seeds of either method, or two cells on either side.
+    """
+    gaps = [
+        inside.mean(axis=1) - outside.mean(axis=1)
+        for inside, outside in zip(ids, oocs, strict=True)
+    ]
+    value = float(gaps[0].mean() - gaps[1].mean())
+    per_cell = [one.mean(axis=0) - other.mean(axis=0) for one, other in (ids, oocs)]
+    parts = [*per_cell, *gaps]
+    if min(len(part) for part in parts) < 2:
+        return Estimate(value)
+    terms = [Term(float(np.var(p, ddof=1)) / len(p), len(p) - 1) for p in parts]
+    return stats.estimate(value, terms, (-2.0, 2.0))
+
+
+def _require_same(first: Result, second: Result) -> None:
+    pairs = {
+        "data (Merkle root)": (first.data.root, second.data.root),
+        "recombined factors": (first.data.recombined, second.data.recombined),
+        "metric": (first.scores.ooc_test.metric, second.scores.ooc_test.metric),
+        "metric version": (
+            first.scores.ooc_test.metric_version,
+            second.scores.ooc_test.metric_version,
+        ),
+    }
+    for name, (mine, theirs) in pairs.items():
+        if mine != theirs:
+            raise InvalidInputError(
+                f"compare: both results need the same {name}, got {mine} and {theirs}; "
+                "score both methods on one dataset with one version"
+            )
+    for split in ("id_test", "ooc_test"):
+        cells = [sorted(getattr(one.scores, split).cells) for one in (first, second)]
+        if cells[0] != cells[1]:
+            raise InvalidInputError(
+                f"compare: both results need the same {split} cells, got {len(cells[0])} and "
+                f"{len(cells[1])} with different names; one was not scored on this data"
+            )
+
+
+def _order(score: Score) -> list[int]:
+    return sorted(range(score.n_cells), key=score.cells.__getitem__)
+
+
+def _tables(first: Score, second: Score) -> tuple[Array, Array]:
+    """Return shares per seed and cell, with the cells of both in one order."""
+    mine, theirs = (
+        (np.asarray(one.hits, float) / np.asarray(one.counts, float))[:, _order(one)]
+        for one in (first, second)
+    )
+    return mine, theirs
+
+
+_Row = tuple[str, float, float, Estimate]
+
+
+def _factors(first: Score, second: Score) -> Iterator[_Row]:
+    """Yield the factors that both were measured on, by the same metric."""
+    both = [
+        (name, factor, second.per_factor[name])
+        for name, factor in first.per_factor.items()
+        if name in second.per_factor
+    ]
+    for name, mine, theirs in sorted(both, key=lambda row: (not row[1].recombined, row[0])):
+        if (mine.metric, mine.metric_version) != (theirs.metric, theirs.metric_version):
+            continue
+        difference = Estimate(mine.estimate - theirs.estimate)
+        if mine.per_cell and theirs.per_cell:
+            difference = stats.paired_difference(
+                _cells(mine, first), _cells(theirs, second), bounds=None
+            )
+        yield name, mine.estimate, theirs.estimate, difference
+
+
+def _cells(factor: FactorScore, score: Score) -> Array:
+    return np.asarray(factor.per_cell)[:, _order(score)]
+
+
+def _contrasts(rows: Sequence[_Row]) -> tuple[Contrast, ...]:
+    real = stats.holm([row[3].p_value for row in rows])
+    return tuple(
+        Contrast(name, float(mine), float(theirs), difference, yes)
+        for (name, mine, theirs, difference), yes in zip(rows, real, strict=True)
+    )
+
+
+def _caveats(first: Result, second: Result) -> Iterator[str]:
+    """Yield what a reader must know before blaming the method for the difference."""
+    pairs = {
+        "training images": (first.data.n_train, second.data.n_train),
+        "pretraining": (first.track.data, second.track.data),
+        "supervision": (first.track.supervision, second.track.supervision),
+        "test compute": (first.track.test_compute, second.track.test_compute),
+        "readout labels": (first.readout.n_train, second.readout.n_train),
+        "configurations tried": (first.training.configs_tried, second.training.configs_tried),
+        "selection rule": (first.training.selection.rule, second.training.selection.rule),
+    }
+    for name, (mine, theirs) in pairs.items():
+        if mine != theirs:
+            yield f"{name}: {mine} and {theirs}"
+    for which, one in (("first", first), ("second", second)):
+        if len(one.seeds) < UNMARKED_SEEDS:
+            yield f"the {which} has {len(one.seeds)} seeds: a sketch, {UNMARKED_SEEDS} make a claim"
+        score = one.scores.ooc_test
+        if np.ptp(np.asarray(score.hits) / np.asarray(score.counts)) == 0:
+            yield f"the {which} is equally right everywhere: its own spread is unknown"

@@ -1,0 +1,156 @@
+"""What choosing among configurations does to a score.
+
+N configurations were tried; each has a selection score (on in-combination validation images) and
+an out-of-combination score. Choosing by the second is not a result: part of the winner's score is
+the luck of the images, cells and runs on which it won.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recombine.benchmark.statistics import intervals as stats
+from recombine.renderer.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Float
+
+    from recombine.benchmark.statistics.intervals import Estimate
+    from recombine.renderer.core.types import Array
+
+SPLITS = 64
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Honest and oracle choice side by side.
+
+    Attributes
+    ----------
+    selected, oracle : int
+        Configuration with the best selection score, and with the best out-of-combination score.
+    selected_score, oracle_score : float
+        Their out-of-combination scores. The first is the headline.
+    optimism : Estimate
+        Oracle minus selected, at least 0. Its interval takes the two configurations as given.
+    luck : float, optional
+        The part of a winner's lead that does not carry over: its lead over the mean configuration
+        on the half of the cells where it won, minus that on the other half; mean over random
+        halvings. About 0 when configurations really differ. None with fewer than two cells.
+    """
+
+    selected: int
+    oracle: int
+    selected_score: float
+    oracle_score: float
+    optimism: Estimate
+    luck: float | None
+
+
+def selection(
+    id_val: Sequence[float], ooc: Float[Array, "configs seeds cells"], *, seed: int = 0
+) -> Selection:
+    """Compare choosing on in-combination validation images with choosing on the test.
+
+    Parameters
+    ----------
+    id_val : sequence of float
+        ``N`` selection scores, higher is better; the first of equal ones is chosen.
+    ooc : array
+        ``(N, S, C)`` out-of-combination scores of the same configurations.
+    seed : int
+        Of the random halvings.
+
+    Returns
+    -------
+    Selection
+        Both choices and their difference.
+
+    Raises
+    ------
+    InvalidInputError
+        When the two do not describe the same configurations, or there are none.
+    """
+    if ooc.ndim != 3 or len(ooc) != len(id_val) or len(ooc) == 0:
+        raise InvalidInputError(
+            f"selection: expected scores (configs, seeds, cells) for {len(id_val)} configurations, "
+            f"at least one, got shape {ooc.shape}"
+        )
+    means = ooc.mean(axis=(1, 2))
+    chosen, oracle = int(np.argmax(id_val)), int(np.argmax(means))
+    return Selection(
+        chosen,
+        oracle,
+        float(means[chosen]),
+        float(means[oracle]),
+        stats.paired_difference(ooc[oracle], ooc[chosen]),
+        _luck(ooc, np.random.default_rng(seed)),
+    )
+
+
+def expected_best(
+    id_val: Sequence[float], ooc: Sequence[float], counts: Sequence[int]
+) -> Float[Array, " counts"]:
+    """Return the expected score of the configuration chosen among n random ones.
+
+    Parameters
+    ----------
+    id_val : sequence of float
+        ``N`` selection scores. Give ``ooc`` here too for the oracle's curve.
+    ooc : sequence of float
+        ``N`` scores to report, of the same configurations.
+    counts : sequence of int
+        Numbers of configurations n, at least 1.
+
+    Returns
+    -------
+    array
+        One value per count: the score of the one with the best selection score among n drawn
+        with replacement from the N. Dodge et al. (2019), Show your work, EMNLP, eq. 7; there the
+        selection score itself is reported.
+
+    Raises
+    ------
+    InvalidInputError
+        When the lists are empty, differ in length, or a count is below 1.
+
+    Examples
+    --------
+    >>> expected_best([0.1, 0.2], [0.5, 0.7], [1, 2]).round(3).tolist()
+    [0.6, 0.65]
+    """
+    chosen, reported = np.asarray(id_val, float), np.asarray(ooc, float)
+    draws = np.asarray(counts, float)
+    if len(chosen) == 0 or len(chosen) != len(reported) or np.any(draws < 1):
+        raise InvalidInputError(
+            "expected_best: expected as many selection scores as reported scores, at least one, "
+            f"and counts of at least 1, got {len(chosen)}, {len(reported)} and {list(counts)}"
+        )
+    # Equal selection scores share their chance of being chosen.
+    _, group = np.unique(chosen, return_inverse=True)
+    size = np.bincount(group)
+    mean = np.bincount(group, weights=reported) / size
+    below = np.append(0, np.cumsum(size)) / len(chosen)
+    powers = below[None, :] ** draws[:, None]
+    out: Array = np.diff(powers, axis=1) @ mean
+    return out
+
+
+def _luck(ooc: Array, rng: np.random.Generator) -> float | None:
+    cells = ooc.shape[2]
+    if cells < 2:
+        return None
+    # Cells differ in difficulty: a winner's lead is over all configurations on the same half.
+    lead = ooc.mean(axis=1) - ooc.mean(axis=(0, 1))
+    lost = []
+    for _ in range(SPLITS):
+        order = rng.permutation(cells)
+        half, other = order[: cells // 2], order[cells // 2 :]
+        best = int(np.argmax(lead[:, half].mean(axis=1)))
+        lost.append(lead[best, half].mean() - lead[best, other].mean())
+    return float(np.mean(lost))

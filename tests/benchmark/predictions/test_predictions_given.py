@@ -1,0 +1,166 @@
+"""Predictions made elsewhere: scored like any other, believed in nothing else."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from fakes import FakeDataset, Pixels, Segmenter
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from recombine.benchmark.predictions.predictions import read_predictions, write_predictions
+from recombine.benchmark.predictions.predictions_given import is_given, read_given
+from recombine.benchmark.predictions.predictions_questions import load_key, write_questions
+from recombine.benchmark.predictions.tensorfile import TensorFileError
+from recombine.benchmark.running.harness import RunOptions, scored_indices
+from recombine.benchmark.scoring.score import score, score_submission
+from recombine.renderer.core.errors import InvalidInputError
+
+OPTIONS = RunOptions(readout_labels=40)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return FakeDataset(train=6, val=2, test=3)
+
+
+@pytest.fixture(scope="module")
+def questions(dataset, tmp_path_factory):
+    path = tmp_path_factory.mktemp("asked") / "questions.safetensors"
+    indices = scored_indices(dataset, OPTIONS)
+    write_questions(path, dataset, indices, load_key(None, dataset))
+    with safe_open(path, "np") as opened:
+        return opened.get_tensor("image_id"), opened.get_tensor("images"), opened.metadata()
+
+
+def answers(questions, method=None):
+    """Answer as a stranger would, in any order."""
+    ids, images, _ = questions
+    order = np.random.default_rng(3).permutation(len(ids))
+    output = (method or Pixels()).encode(torch.tensor(images[order]).permute(0, 3, 1, 2) / 255)
+    tensors = {"image_id": ids[order], "slots": output.slots.contiguous().numpy()}
+    if output.presence is not None:
+        tensors["presence"] = output.presence.numpy()
+        tensors["segments"] = output.masks.argmax(1).to(torch.uint8).numpy()
+    return tensors
+
+
+def metadata(questions, **over):
+    run = {"seed": 4, "card": {"id": "stranger", "name": "A stranger"}}
+    return {
+        "format": "recombine.answers/1",
+        "root": questions[2]["root"],
+        "run": json.dumps({**run, **over}),
+    }
+
+
+def read(path, dataset, tensors, texts):
+    save_file(tensors, path, texts)
+    key = load_key(None, dataset)
+    return read_given(path, dataset, scored_indices(dataset, OPTIONS), options=OPTIONS, key=key)
+
+
+@pytest.mark.parametrize("method", [Pixels(), Segmenter()])
+def test_the_scores_are_those_of_the_same_method_run_here(dataset, questions, tmp_path, method):
+    texts = metadata(questions, training={"n_train": 9, "real_images_seen": 70})
+    found = read(tmp_path / "a.safetensors", dataset, answers(questions, method), texts)
+    assert is_given(tmp_path / "a.safetensors")
+    write_predictions(tmp_path / "seed-4.safetensors", found)
+    assert not is_given(tmp_path / "seed-4.safetensors")
+    (theirs,) = score([tmp_path / "seed-4.safetensors"], dataset)
+    (ours,) = score_submission(method, dataset, seeds=[4], out_dir=tmp_path, options=OPTIONS)
+    assert theirs.scores == ours.scores
+    assert theirs.further == ours.further
+    assert (theirs.trust, theirs.sources.sandbox) == ("rescored", "file")
+    assert theirs.sources.figures["gflop_per_image"] == "unknown"
+    assert theirs.sources.figures["real_images_seen"] == "self-reported"
+    assert (theirs.data.n_train, theirs.training.real_images_seen) == (9, 70)
+    assert theirs.checks.batch_invariance is None
+    assert theirs.track.test_compute == "unknown"
+
+
+WRONG = {
+    "missing": ("missing-image", lambda t: {k: v[:-1] for k, v in t.items()}),
+    "twice": ("duplicate-image", lambda t: {k: np.concatenate([v, v[:1]]) for k, v in t.items()}),
+    "unknown": ("unknown-image", lambda t: {**t, "image_id": t["image_id"] ^ (np.arange(1) == 0)}),
+    "rows": ("wrong-shape", lambda t: {**t, "slots": t["slots"][:-1]}),
+    "few": ("wrong-shape", lambda t: {**t, "slots": t["slots"][:, :1].copy()}),
+    "double": ("wrong-dtype", lambda t: {**t, "slots": t["slots"].astype(float)}),
+    "nan": ("not-finite", lambda t: {**t, "slots": t["slots"] * np.float32("nan")}),
+    "more": ("wrong-names", lambda t: {**t, "labels": t["image_id"]}),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_files_that_are_not_in_order_are_refused_by_name(dataset, questions, tmp_path, what):
+    reason, change = WRONG[what]
+    tensors = change(answers(questions))
+    with pytest.raises(TensorFileError) as caught:
+        read(tmp_path / "a.safetensors", dataset, tensors, metadata(questions))
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "x"}, "expected format"),
+        ({"root": "feed" * 16}, "are for data 'feedfeedfeed'"),
+        ({"run": "{}"}, "seed"),
+        ({"run": "["}, "as JSON"),
+        ({"run": '{"seed": 0, "card": {"id": "A b", "name": "x"}}'}, "card.id"),
+        ({"run": '{"seed": 0, "card": {"id": "a", "name": "x"}, "score": 1}'}, "score"),
+    ],
+)
+def test_metadata_of_another_form(dataset, questions, tmp_path, change, message):
+    texts = {**metadata(questions), **change}
+    tensors = answers(questions)
+    with pytest.raises(InvalidInputError, match=message):
+        read(tmp_path / "a.safetensors", dataset, tensors, texts)
+
+
+def test_another_key_knows_none_of_the_images(dataset, questions, tmp_path):
+    save_file(answers(questions), tmp_path / "a.safetensors", metadata(questions))
+    key = load_key(tmp_path / "key", dataset)
+    indices = scored_indices(dataset, OPTIONS)
+    with pytest.raises(TensorFileError, match="unknown-image"):
+        read_given(tmp_path / "a.safetensors", dataset, indices, options=OPTIONS, key=key)
+
+
+def hostile_files():
+    """Files of other formats, some of which run code or fill memory in a careless reader."""
+    pickled = pickle.dumps({"slots": [1.0] * 100})
+    npz = io.BytesIO()
+    np.savez_compressed(npz, slots=np.zeros(10**6, np.float32))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as stream:
+        stream.writestr("archive/data.pkl", pickled)
+    table = io.BytesIO()
+    with h5py.File(table, "w") as stream:
+        stream["slots"] = h5py.ExternalLink("/etc/passwd", "/")
+    npy = io.BytesIO()
+    np.save(npy, np.zeros(4))
+    parts = {"pickle": pickled, "npz": npz, "torch": archive, "hdf5": table, "npy": npy}
+    return {name: one if isinstance(one, bytes) else one.getvalue() for name, one in parts.items()}
+
+
+@pytest.mark.parametrize("name", ["pickle", "npz", "torch", "hdf5", "npy"])
+def test_other_formats_are_refused_before_anything_is_read(dataset, tmp_path, name):
+    path = tmp_path / "answers.safetensors"
+    path.write_bytes(hostile_files()[name])
+    for look in (is_given, read_predictions):
+        with pytest.raises(TensorFileError) as caught:
+            look(path)
+        assert caught.value.reason in {"huge-header", "truncated-header", "not-json"}
+
+
+def test_a_link_to_another_file_is_refused(tmp_path):
+    (tmp_path / "a.safetensors").symlink_to("/etc/passwd")
+    with pytest.raises(TensorFileError, match="not-a-file"):
+        is_given(tmp_path / "a.safetensors")

@@ -1,0 +1,217 @@
+"""A result file is strict, finite, hashed, complete and survives a round trip."""
+
+import hashlib
+import json
+import math
+
+import numpy as np
+import pytest
+from factories import make_result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from recombine.benchmark.results.result import Result, write_schema
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+
+
+@pytest.fixture
+def result():
+    return make_result(steps=(0, 3, 10))
+
+
+@pytest.fixture
+def saved(result, tmp_path):
+    return result.save(tmp_path)
+
+
+def rewrite(path, change):
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+    return path
+
+
+def test_round_trip(result, saved):
+    assert Result.load(saved) == result
+    assert saved.name == "autoencoder--smoke-64px-n1024.json"
+    assert [p.name for p in saved.parent.iterdir()] == [saved.name]
+
+
+def test_saving_twice_writes_the_same_bytes(result, tmp_path):
+    first = result.save(tmp_path / "a.json").read_bytes()
+    assert Result.load(tmp_path / "a.json").save(tmp_path / "b.json").read_bytes() == first
+
+
+def test_tables_take_one_line_per_seed(saved):
+    lines = saved.read_text().splitlines()
+    assert sum(line.count(",") == 8 and "[" in line for line in lines) >= 6
+
+
+def test_text_that_looks_like_a_table_is_left_alone(tmp_path):
+    note = 'see [\n  1,\n  2\n] and "x" [ 3 ]'
+    result = make_result(method={"note": note})
+    assert Result.load(result.save(tmp_path)).method.note == note
+
+
+def test_id_depends_on_content_only(result):
+    assert make_result(steps=(0, 3, 10)).result_id == result.result_id
+    assert make_result(steps=(0, 3, 11)).result_id != result.result_id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d["training"].update(wall_s=1.0),
+        lambda d: d.update(trust="rerun"),
+        lambda d: d["compute_curve"].update(ooc=[0.9] * 3),
+    ],
+)
+def test_an_edited_file_is_found(saved, change):
+    with pytest.raises(IntegrityError, match="was edited"):
+        Result.load(rewrite(saved, change))
+
+
+def put(*path, value):
+    def change(data):
+        for step in path[:-1]:
+            data = data[step]
+        data[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put("surprise", value=1), "surprise"),
+        (put("scores", "ooc_test", "extra", value=1), "extra"),
+        (put("schema_version", value="2.0"), "schema_version"),
+        (put("training", "wall_s", value=-1.0), "wall_s"),
+        (put("training", "wall_s", value="60"), "wall_s"),
+        (put("seeds", value=[0, 0, 1]), "seeds must be different"),
+        (put("seeds", value=[0, 1]), "one row per seed"),
+        (put("scores", "ooc_test", "estimate", value=0.123), "is not the mean"),
+        (put("scores", "ooc_test", "hits", 0, 0, value=25), "hits <= count"),
+        (put("scores", "ooc_test", "counts", 0, 0, value=0), "1 <= count"),
+        (put("scores", "ooc_test", "n_images", value=7), "add up"),
+        (put("scores", "ooc_test", "hits", 0, value=[1]), "n_seeds x n_cells"),
+        (put("scores", "id_test", "cells", value=[["a", "b"]]), "cells and per_seed"),
+        (put("scores", "id_test", "cells", 0, value=["only one"]), "one value name"),
+        (put("gap", "estimate", value=0.0), "gap must be"),
+        (put("compute_curve", "steps", value=[0, 10, 3]), "ascend"),
+        (put("compute_curve", "ooc", value=[0.5]), "one value per step"),
+        (put("method", "id", value="Has Spaces"), "method.id"),
+        (put("method", "inference", value="magic"), "inference"),
+        (put("created", value="yesterday"), "created"),
+        (put("data", "certificate_sha256", value="abc"), "certificate_sha256"),
+        (put("method", "note", value="x" * 3000), "note"),
+    ],
+)
+def test_what_is_wrong_is_named(saved, change, message):
+    with pytest.raises(InvalidInputError, match=message):
+        Result.load(rewrite(saved, change))
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_are_finite(saved, value):
+    text = saved.read_text().replace('"wall_s": 60.0', f'"wall_s": {value}')
+    assert value in text
+    saved.write_text(text)
+    with pytest.raises(InvalidInputError):
+        Result.load(saved)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_result_with_nan_cannot_be_made(value):
+    with pytest.raises(InvalidInputError, match="finite"):
+        make_result(training={"wall_s": value})
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b'{"a": 1}'])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(InvalidInputError):
+        Result.load(path)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InvalidInputError, match="found none"):
+        Result.load(tmp_path / "none.json")
+
+
+def test_a_result_with_another_id_is_not_saved(result, tmp_path):
+    with pytest.raises(IntegrityError):
+        result.model_copy(update={"trust": "rescored"}).save(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_cut_of_a_file_is_refused(saved):
+    whole = saved.read_bytes()
+    for end in range(0, len(whole) - 2, 97):
+        saved.write_bytes(whole[:end])
+        with pytest.raises(InvalidInputError):
+            Result.load(saved)
+
+
+def test_every_flipped_digit_is_found(saved):
+    whole = saved.read_bytes()
+    digits = [i for i, byte in enumerate(whole) if chr(byte).isdigit()]
+    for at in digits[::23]:
+        flipped = bytearray(whole)
+        flipped[at] = ord("0") + (flipped[at] - ord("0") + 1) % 10
+        if json.loads(flipped) == json.loads(whole):
+            continue  # the 17th digit of a number: still the same number
+        saved.write_bytes(bytes(flipped))
+        with pytest.raises((InvalidInputError, IntegrityError)):
+            Result.load(saved)
+
+
+def test_files_of_the_first_schema_keep_their_keys_and_their_hash(tmp_path):
+    data = make_result().model_dump(mode="json", exclude={"result_id", "sources", "further"})
+    data["schema_version"] = "1.0"
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    data["result_id"] = hashlib.sha256(text.encode()).hexdigest()
+    (tmp_path / "old.json").write_text(json.dumps(data))
+    old = Result.load(tmp_path / "old.json")
+    assert (old.schema_version, old.sources, old.further) == ("1.0", None, None)
+    again = Result.load(old.save(tmp_path / "again.json"))
+    assert again.result_id == old.result_id
+    assert "further" not in json.loads((tmp_path / "again.json").read_text())
+    data["further"] = {}
+    (tmp_path / "old.json").write_text(json.dumps(data))
+    with pytest.raises(InvalidInputError, match=r"since schema 1\.1"):
+        Result.load(tmp_path / "old.json")
+
+
+def test_published_schema_accepts_results_and_refuses_others(saved, tmp_path):
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads(write_schema(tmp_path / "schema.json").read_text())
+    data = json.loads(saved.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(data, schema)
+    for change in (put("surprise", value=1), put("training", "wall_s", value=-1.0)):
+        broken = json.loads(saved.read_text())
+        change(broken)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(broken, schema)
+
+
+def test_every_field_of_the_schema_is_closed():
+    schema = Result.json_schema()
+    for name, part in [("Result", schema), *schema["$defs"].items()]:
+        assert part["additionalProperties"] is False, name
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    hnp.arrays(
+        np.int64, st.tuples(st.integers(1, 3), st.integers(1, 4)), elements=st.integers(0, 9)
+    )
+)
+def test_any_counts_make_a_valid_result(hits):
+    counts = np.full_like(hits, 9)
+    result = make_result(id_hits=hits, id_counts=counts, ooc_hits=hits, ooc_counts=counts)
+    assert result.gap.estimate == 0
+    assert Result.model_validate_json(result.model_dump_json()) == result

@@ -1,0 +1,166 @@
+"""A process tree under watch: limits, output, and that nothing is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from shut_in import TIGHT
+
+from recombine.benchmark.sandbox import isolation_process
+from recombine.benchmark.sandbox.isolation_limits import MIB
+from recombine.benchmark.sandbox.isolation_process import (
+    descendants,
+    proportional_memory,
+    run_watched,
+    usage,
+)
+
+
+def watched(code, limits=TIGHT, **over):
+    return run_watched([sys.executable, "-c", code], limits=limits, environment={}, **over)
+
+
+def test_status_and_output():
+    ended = watched("import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)")
+    assert ended.code == 7
+    assert set(ended.output.split()) == {"out", "err"}
+    assert ended.stopped is None
+
+
+def test_only_the_end_of_much_output_is_kept():
+    ended = watched("print('x' * 10_000_000 + 'end')")
+    assert ended.code == 0
+    assert len(ended.output) == isolation_process.KEPT_OUTPUT
+    assert ended.output.endswith("end\n")
+
+
+def test_output_that_is_no_text():
+    ended = watched("import os; os.write(1, bytes(range(256)))")
+    assert "�" in ended.output
+
+
+@pytest.mark.parametrize("code", ["import time; time.sleep(600)", "while True: pass"])
+def test_time(code):
+    ended = watched(code, replace(TIGHT, seconds=0.5))
+    assert ended.stopped == "time-limit"
+    assert ended.code == -signal.SIGTERM
+    assert ended.seconds < 20
+
+
+def test_a_process_that_ignores_the_polite_signal():
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
+    ended = watched(code, replace(TIGHT, seconds=0.5))
+    assert ended.stopped == "time-limit"
+    assert ended.code == -signal.SIGKILL
+
+
+def test_memory():
+    code = "import time; block = b'x' * (300 * 2**20); time.sleep(60)"
+    ended = watched(code, replace(TIGHT, memory_bytes=200 * MIB))
+    assert ended.stopped == "memory-limit"
+    assert ended.detail.endswith("GiB")
+
+
+FAMILY = """
+import os, time
+block = b'x' * (120 * 2**20)
+for _ in range(5):
+    if os.fork() == 0:
+        time.sleep({seconds})
+        os._exit(0)
+time.sleep({seconds})
+"""
+
+
+def test_memory_that_a_family_shares_counts_once():
+    ended = watched(FAMILY.format(seconds=1.5), replace(TIGHT, memory_bytes=400 * MIB))
+    assert ended.stopped is None
+    assert ended.code == 0
+
+
+def test_memory_counts_per_process_where_sharing_is_not_told(monkeypatch):
+    monkeypatch.setattr(isolation_process, "proportional_memory", lambda pid: None)
+    ended = watched(FAMILY.format(seconds=60), replace(TIGHT, memory_bytes=400 * MIB))
+    assert ended.stopped == "memory-limit"
+
+
+def test_processes():
+    code = (
+        "import os, time\nfor _ in range(30):\n  if os.fork() == 0: time.sleep(60)\ntime.sleep(60)"
+    )
+    ended = watched(code, replace(TIGHT, processes=10))
+    assert ended.stopped == "process-limit"
+
+
+def test_the_whole_session_ends():
+    code = "import os, time\nif os.fork() == 0: time.sleep(600)\nprint(os.getpid(), flush=True)"
+    ended = watched(code, replace(TIGHT, seconds=5))
+    assert ended.code == 0
+    deadline = time.monotonic() + 60  # a killed orphan is there until its new parent has noticed
+    while int(ended.output) in [_session(p) for p in Path("/proc").glob("[0-9]*")]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _session(process):
+    try:
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[3])
+
+
+def test_a_failing_start_ends_the_process():
+    pids = []
+    before = set(descendants(os.getpid()))  # such as the tracker of an earlier process pool
+
+    def fail():
+        pids.extend(set(descendants(os.getpid())) - before)
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        watched("import time; time.sleep(600)", started=fail)
+    for pid in pids:
+        assert _session(Path(f"/proc/{pid}")) is None
+
+
+class Opened:
+    def __init__(self, after):
+        self.left = after
+
+    def opened(self):
+        self.left -= 1
+        return ["labels.npz"] if self.left < 0 else []
+
+
+@pytest.mark.parametrize(("after", "code"), [(2, "import time; time.sleep(600)"), (0, "pass")])
+def test_decoys_stop_it_and_are_looked_at_once_more(after, code):
+    ended = watched(code, decoys=Opened(after))
+    assert (ended.stopped, ended.detail) == ("label-decoy", "labels.npz")
+
+
+def test_usage_of_a_family():
+    code = (
+        "import os, time\nblock = b'x' * (50 * 2**20)\nprint(1, flush=True)\n"
+        "if os.fork() == 0: time.sleep(60)\ntime.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        time.sleep(0.3)
+        try:
+            assert len(list(descendants(process.pid))) == 2
+            now = usage(process.pid)
+            assert now.tasks == 2
+            assert now.memory > 100 * MIB
+            shared = proportional_memory(process.pid)
+            assert shared is None or 50 * MIB < shared < 100 * MIB
+        finally:
+            for pid in list(descendants(process.pid))[::-1]:
+                os.kill(pid, signal.SIGKILL)
+    assert usage(process.pid).tasks == 0
+    assert proportional_memory(process.pid) == 0

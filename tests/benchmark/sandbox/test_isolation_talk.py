@@ -1,0 +1,123 @@
+"""Asking batch by batch: nothing is shown too early, and no answer is taken back."""
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recombine.benchmark.sandbox.channel import Interview, Listener, check_promises, digest
+from recombine.benchmark.sandbox.isolation_limits import RefusedError
+
+BATCHES = [np.array([3, 1]), np.array([0, 2, 4]), np.array([1])]
+MEASURED = np.array([4, 4])
+
+
+def read(indices):
+    return np.stack([np.full((2, 2, 3), 10 * i, np.uint8) for i in indices])
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Return an interview and a listener, as two processes have them."""
+    path = tmp_path / "batch.npy"
+    with Interview(path, (2, 2, 3), BATCHES, MEASURED, read) as interview:
+        ends = [os.dup(number) for number in interview.inherited]
+        yield interview, Listener(path, *ends), path
+        for number in ends:
+            os.close(number)
+
+
+def answers_to(images):
+    return [{"slots": images.reshape(len(images), 1, -1)[..., :2].astype(np.float32)}]
+
+
+def test_every_batch_is_shown_once_after_the_answer_before(pair):
+    interview, listener, path = pair
+    assert not np.load(path).any()
+    interview.started()
+    seen, given = [], []
+    for images in listener.batches():
+        seen.append(images[:, 0, 0, 0].tolist())
+        assert len(interview.promised) == len(given)
+        given.append((None, answers_to(images)))
+        listener.promise(given[-1][1])
+    assert seen == [[30, 10], [0, 20, 40], [10]]
+    assert listener.measured[:, 0, 0, 0].tolist() == [40, 40]
+    check_promises(interview.promised, given, "x")
+    assert interview.error is None
+    assert interview.ready_seconds >= 0
+
+
+def test_the_next_batch_waits_for_the_promise(pair):
+    interview, listener, path = pair
+    interview.started()
+    batches = listener.batches()
+    next(batches)
+    waiting = threading.Thread(target=lambda: next(batches), daemon=True)
+    waiting.start()
+    waiting.join(0.4)
+    assert waiting.is_alive()
+    assert np.load(path)[:2, 0, 0, 0].tolist() == [30, 10]  # the first batch, nothing later
+    listener.promise(answers_to(read(BATCHES[0])))
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
+@pytest.mark.parametrize("change", ["other", "fewer", "more", "swapped"])
+def test_other_answers_than_promised_are_refused(change):
+    given = [(None, answers_to(read(batch))) for batch in BATCHES]
+    promised = [digest(answers) for _, answers in given]
+    check_promises(promised, given, "x")
+    if change == "other":
+        given[1][1][0]["slots"][0] += 1
+    elif change == "fewer":
+        promised = promised[:-1]
+    elif change == "more":
+        promised = [*promised, promised[0]]
+    else:
+        promised = promised[::-1]
+    with pytest.raises(RefusedError) as caught:
+        check_promises(promised, given, "x")
+    assert caught.value.reason == "changed-answer"
+
+
+def test_a_reading_error_ends_both_sides(tmp_path):
+    def broken(indices):
+        raise OSError("disk gone")
+
+    with Interview(tmp_path / "b.npy", (2, 2, 3), BATCHES, MEASURED, broken) as interview:
+        ends = [os.dup(number) for number in interview.inherited]
+        interview.started()
+        with pytest.raises(EOFError, match="went away"):
+            list(Listener(tmp_path / "b.npy", *ends).batches())
+        for number in ends:
+            os.close(number)
+    assert str(interview.error) == "disk gone"
+
+
+def test_an_inside_that_dies_ends_the_interview(pair):
+    interview, _, _ = pair
+    interview.started()
+    interview.__exit__(None, None, None)
+    assert interview.promised == []
+    assert interview.error is None
+
+
+def test_nothing_is_left_open(tmp_path):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        with Interview(tmp_path / "b.npy", (2, 2, 3), BATCHES, MEASURED, read):
+            pass
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_the_digest_sees_every_step_part_and_place():
+    one = [{"slots": np.full((2, 1, 3), value, np.float32)} for value in (1, 0)]
+    assert digest(one) == digest([{"slots": part["slots"].copy()} for part in one])
+    assert digest(one) != digest(one[::-1])
+    assert digest(one) != digest([one[0], {"slots": one[1]["slots"] + 1}])
+    assert digest(one) != digest([one[0], {"presence": one[1]["slots"]}])
+    assert digest(one) != digest([{**one[0], "segments": np.zeros((2, 4, 4), np.uint8)}, one[1]])
+    assert len(digest(one)) == 32

@@ -1,0 +1,191 @@
+"""From submission to result: known methods get known scores, foreign files are refused."""
+
+from dataclasses import replace
+
+import pytest
+from factories import make_result
+from fakes import Constant, FakeDataset, Memoriser, Noisy, Pixels, Trained
+
+from recombine.benchmark.predictions.predictions import read_predictions, write_predictions
+from recombine.benchmark.results.result import Result
+from recombine.benchmark.running.harness import RunOptions, run_seed
+from recombine.benchmark.scoring.aggregate import shares
+from recombine.benchmark.scoring.score import options_of, score, score_submission
+from recombine.benchmark.statistics.intervals import paired_difference
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
+
+QUICK = RunOptions(steps=(0, 1, 4), batch_size=32)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return FakeDataset()
+
+
+def run(submission, dataset, tmp_path, seeds=(0, 1, 2), **over):
+    return score_submission(
+        submission, dataset, seeds=seeds, out_dir=tmp_path, options=QUICK, **over
+    )
+
+
+def test_a_method_that_sees_everything_has_no_gap(dataset, tmp_path):
+    (result,) = run(Pixels(), dataset, tmp_path)
+    assert result.scores.id_test.estimate == result.scores.ooc_test.estimate == 1
+    assert result.gap.estimate == 0
+    assert result.readout.slot_match == ((1, 0),) * 3  # it answers background first
+    for factor in result.scores.ooc_test.per_factor.values():
+        assert factor.estimate > 0.98
+
+
+def test_a_memoriser_has_the_whole_gap(dataset, tmp_path):
+    (result,) = run(Memoriser(), dataset, tmp_path)
+    assert result.scores.id_test.estimate == 1
+    assert result.scores.ooc_test.estimate <= 0.1
+    assert result.gap.estimate >= 0.9
+
+
+def test_a_constant_is_at_chance(dataset, tmp_path):
+    (result,) = run(Constant(), dataset, tmp_path)
+    for split in (result.scores.id_test, result.scores.ooc_test):
+        assert split.estimate <= 2 * split.chance
+        assert split.per_factor["object.shape"].estimate == pytest.approx(0, abs=1e-9)
+
+
+def test_search_gives_two_entries_with_one_curve(dataset, tmp_path):
+    direct, search = run(Trained(), dataset, tmp_path)
+    assert (direct.method.entry, search.method.entry) == ("approach", "approach-search")
+    assert (direct.method.inference, search.method.inference) == ("direct", "search")
+    assert direct.compute_curve == search.compute_curve
+    assert search.compute_curve.steps == (0, 1, 4)
+    assert direct.scores.ooc_test.estimate <= 0.1
+    assert search.scores.ooc_test.estimate == 1
+    assert search.compute_curve.ooc[0] == direct.scores.ooc_test.estimate
+    assert search.compute_curve.ooc[-1] == search.scores.ooc_test.estimate
+    assert (direct.compute.steps, search.compute.steps) == (0, 4)
+    assert search.trust == "retrained"
+    assert search.training.generated_images_seen == 160
+    assert search.training.selection.rule == "id_val"
+
+
+def test_noise_gives_intervals_and_the_file_round_trips(dataset, tmp_path):
+    (result,) = run(Noisy(), dataset, tmp_path / "runs")
+    for split in (result.scores.id_test, result.scores.ooc_test):
+        assert 0.2 < split.estimate < 1
+        assert split.ci95[0] < split.estimate < split.ci95[1]
+    assert result.smallest_detectable_difference > 0
+    assert result.gap.ci95 is not None
+    assert result.paired_gap.n_blocks == 6
+    assert result.checks.batch_invariance.passed
+    assert Result.load(result.save(tmp_path)) == result
+
+
+def test_two_results_can_be_compared_from_their_counts(dataset, tmp_path):
+    (noisy,) = run(Noisy(), dataset, tmp_path / "a")
+    (clean,) = run(Pixels(), dataset, tmp_path / "b")
+    difference = paired_difference(shares(clean.scores.ooc_test), shares(noisy.scores.ooc_test))
+    assert difference.value > 0
+    assert difference.p_value < 0.2
+
+
+def test_one_seed_is_scored_without_intervals(dataset, tmp_path):
+    (result,) = run(Noisy(), dataset, tmp_path, seeds=[7])
+    assert result.seeds == (7,)
+    assert result.scores.ooc_test.ci95 is None
+    assert result.smallest_detectable_difference is None
+
+
+def test_scoring_again_gives_the_same_numbers(dataset, tmp_path):
+    (first,) = run(Noisy(), dataset, tmp_path)
+    paths = sorted(tmp_path.glob("*.safetensors"), reverse=True)
+    (again,) = score(paths, dataset, trust="witnessed")
+    assert again.model_copy(update={"created": first.created}).expected_id() == first.result_id
+
+
+def test_trust_is_earned(dataset, tmp_path):
+    (trained,) = run(Noisy(), dataset, tmp_path / "a", seeds=[0])
+    (fitted,) = run(Pixels(), dataset, tmp_path / "b", seeds=[0])
+    (foreign,) = score([tmp_path / "a" / "seed-0.safetensors"], dataset)
+    assert (trained.trust, fitted.trust, foreign.trust) == ("retrained", "rerun", "rescored")
+    assert foreign.scores == trained.scores
+
+
+def test_data_whose_certificate_fails_are_refused_before_training(tmp_path):
+    with pytest.raises(IntegrityError):
+        run(Pixels(), FakeDataset(broken=True), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_submission_fails_before_training(dataset, tmp_path):
+    with pytest.raises(UsageError, match="Did you mean 'pixels'"):
+        run("pixel", dataset, tmp_path, names={"pixels": "fakes:Pixels"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_short_names_are_resolved(dataset, tmp_path):
+    (result,) = run("p", dataset, tmp_path, names={"p": "fakes:Pixels"}, seeds=[0])
+    assert result.method.code == "fakes:Pixels"
+
+
+@pytest.fixture
+def files(dataset, tmp_path):
+    options = RunOptions(steps=(0,), readout_labels=40)
+    return [
+        run_seed(Noisy(), dataset, seed=s, out_dir=tmp_path / "f", options=options).path
+        for s in (0, 1)
+    ]
+
+
+def tampered(path, out, **facts):
+    read = read_predictions(path)
+    write_predictions(out, replace(read, facts=replace(read.facts, **facts)))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"settings": {"noise": 2.0}}, "equal settings"),
+        ({"card": {"id": "other"}}, "equal card"),
+        ({"seed": 0}, "different seeds"),
+        ({"n_train": 3}, "equal n_train"),
+    ],
+)
+def test_files_that_do_not_belong_together(dataset, files, tmp_path, facts, message):
+    other = tampered(files[1], tmp_path / "t.safetensors", **facts)
+    with pytest.raises(InvalidInputError, match=message):
+        score([files[0], other], dataset)
+
+
+def test_predictions_of_other_data(files):
+    with pytest.raises(InvalidInputError, match="the predictions are for data"):
+        score(files, FakeDataset(root="feed" * 16))
+
+
+def test_missing_images(dataset, files, tmp_path):
+    read = read_predictions(files[0])
+    short = replace(read, image_index=read.image_index[:-1], slots={0: read.slots[0][:-1]})
+    write_predictions(tmp_path / "short.safetensors", short)
+    with pytest.raises(InvalidInputError, match="must answer exactly"):
+        score([tmp_path / "short.safetensors"], dataset)
+
+
+def test_no_files(dataset):
+    with pytest.raises(InvalidInputError, match="got none"):
+        score([], dataset)
+
+
+def test_options_survive_storage_and_others_are_refused(files):
+    stored = read_predictions(files[0]).facts.options
+    assert options_of(stored) == RunOptions(steps=(0,), readout_labels=40)
+    with pytest.raises(InvalidInputError, match="do not fit this version"):
+        options_of({**stored, "surprise": 1})
+
+
+def test_the_factory_makes_what_scoring_makes(dataset, tmp_path):
+    """Tests of readers use the factory; its results must have the form of real ones."""
+    (real,) = run(Noisy(), dataset, tmp_path)
+    made, measured = make_result().model_dump(), real.model_dump()
+    assert made.keys() == measured.keys()
+    assert made["scores"]["ooc_test"].keys() == measured["scores"]["ooc_test"].keys()
+    assert made["scores"]["ooc_test"]["ci_method"] == measured["scores"]["ooc_test"]["ci_method"]
+    assert made["gap"]["ci_method"] == measured["gap"]["ci_method"]
