@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recombine.baselines import load_baseline
-from recombine.baselines.blend import squared_error
-from recombine.baselines.inverter import Inversion, SearchSettings
-from recombine.baselines.slotmodel import SlotModel
+from recombine.baselines.methods.slotmodel import SlotModel
+from recombine.baselines.nn.compositing import squared_error
+from recombine.baselines.registry import load_baseline
+from recombine.baselines.training.search import Inversion, SearchSettings
 from recombine.benchmark.inference.runlog import FileRunLog
 from recombine.benchmark.serving.data import FIELDS_OF_TRACK, TrainData, to_images
 from recombine.renderer.store.reader import Dataset

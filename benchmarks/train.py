@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from recombine.baselines import BASELINES, load_baseline, loop
+from recombine.baselines.registry import BASELINES, load_baseline
+from recombine.baselines.training import loop
 from recombine.benchmark.inference.cost import peak_rss, reset_peak_rss
 from recombine.benchmark.protocol.contract import SplitSpec, TrainBudget
 from recombine.benchmark.serving.data import Batch, TrainData

@@ -66,7 +66,7 @@ class Check:
 
     def _checks(self) -> tuple[str | None, str | None, list[dict[str, Any]]]:
         """Return kind, id and checks."""
-        from recombine.baselines import BASELINES
+        from recombine.baselines.registry import BASELINES
         from recombine.benchmark.submissions.hub import is_hub
 
         if self.submission in BASELINES or is_hub(self.submission):

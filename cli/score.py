@@ -142,7 +142,7 @@ class Score:
 
     def _submission(self) -> AnySubmission:
         """Return a baseline as an object, and anything else shut in."""
-        from recombine.baselines import BASELINES
+        from recombine.baselines.registry import BASELINES
         from recombine.benchmark.submissions.hub import is_hub
         from recombine.cli.check import limits
         from recombine.cli.submissions import resolve

@@ -35,7 +35,7 @@ def resolve(spec: str, size: str, cache: Path | None) -> Submission:
     UsageError
         When nothing of that name or size exists.
     """
-    from recombine.baselines import BASELINES, load_baseline
+    from recombine.baselines.registry import BASELINES, load_baseline
     from recombine.benchmark.submissions.loading import load_learner
 
     if spec in BASELINES:
@@ -52,8 +52,8 @@ def device_name(spec: str, size: str) -> str:
     ResourceError
         When a GPU is needed and there is none.
     """
-    from recombine.baselines import BASELINES
-    from recombine.baselines.device import device_of
+    from recombine.baselines.registry import BASELINES
+    from recombine.baselines.training.device import device_of
 
     return device_of(size).type if spec in BASELINES else "cpu"
 

@@ -93,7 +93,7 @@ class Train:
 
     def run(self) -> int:
         """Train, score, save and print."""
-        from recombine.baselines import BASELINES
+        from recombine.baselines.registry import BASELINES
 
         if self.names == ("list",):
             for name in BASELINES:
@@ -125,7 +125,7 @@ class Train:
         return 0
 
     def _groups(self, dataset: Dataset) -> list[Group]:
-        from recombine.baselines.device import device_of
+        from recombine.baselines.training.device import device_of
         from recombine.benchmark.running.grid import Job
         from recombine.cli.submissions import run_options, seed_list, training_sets
         from recombine.renderer.core.errors import UsageError
@@ -171,7 +171,7 @@ class Train:
         return f"{self.size}-n{n or 'all'}{rung}{longer}"
 
     def _learner(self, name: str) -> Any:
-        from recombine.baselines import lengthened, load_baseline
+        from recombine.baselines.registry import lengthened, load_baseline
         from recombine.renderer.core.errors import UsageError
 
         learner = load_baseline(name, self.size, cache_dir=self.out / "runs" / "cache")
@@ -259,7 +259,7 @@ class _Done:
 
 def _data_of(learner: object, dataset: Dataset) -> DatasetLike:
     """Return the dataset, or for the upper bound one that trains on all combinations."""
-    from recombine.baselines.oracle import AllCombinations
+    from recombine.baselines.methods.oracle import AllCombinations
 
     if not getattr(learner, "out_of_combination", False):
         return dataset

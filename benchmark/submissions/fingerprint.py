@@ -87,7 +87,7 @@ def source_sha256(submission: object) -> str:
     Parameters
     ----------
     submission : object
-        A class of a package stands for all files of its folder (building blocks), any other for
+        A class of a package stands for all files of the package (building blocks), any other for
         its own file.
 
     Returns
@@ -99,9 +99,16 @@ def source_sha256(submission: object) -> str:
     digest = hashlib.sha256()
     if module is not None and getattr(module, "__file__", None):
         path = Path(str(module.__file__))
-        in_package = bool(module.__package__)
-        for file in sorted(path.parent.glob("*.py")) if in_package else [path]:
-            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+        package = (module.__package__ or "").split(".")
+        if package[0]:
+            # Building blocks lie in sibling rooms: recombine.baselines, or the whole package.
+            levels = len(package) - (2 if package[0] == "recombine" else 1)
+            folder = path.parents[max(levels, 0)]
+            files = [(str(p.relative_to(folder)), p) for p in sorted(folder.rglob("*.py"))]
+        else:
+            files = [(path.name, path)]
+        for name, file in files:
+            digest.update(name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import recombine.baselines
-from recombine.baselines import BASELINES, lengthened, load_baseline
+import recombine.baselines.registry
+from recombine.baselines.registry import BASELINES, lengthened, load_baseline
 from recombine.benchmark.protocol.contract import Learner
 from recombine.benchmark.submissions.fingerprint import flat, settings_of
 from recombine.renderer.core.errors import UsageError
@@ -48,7 +48,7 @@ def test_the_table_costs_no_tensor_library() -> None:
 def test_baselines_never_import_each_other() -> None:
     folder = Path(recombine.baselines.__file__).parent
     methods = {entry.partition(":")[0] for entry in BASELINES.values()}
-    for path in folder.glob("*.py"):
+    for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom):
                 assert node.module not in methods, path.name

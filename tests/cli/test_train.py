@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from recombine.baselines import BASELINES
+from recombine.baselines.registry import BASELINES
 from recombine.benchmark.results.result import Result
 from recombine.cli.main import main
 from recombine.cli.submissions import training_sets

@@ -80,10 +80,12 @@ def settled(code, **settings):
 
 
 def test_what_a_row_reads_is_given_to_it():
-    ours = "recombine.baselines.pretrained:DinoLora"
+    ours = "recombine.baselines.methods.pretrained:DinoLora"
     assert settled(ours, weights="vit.safetensors 00")[-1].endswith(" --weights FILE")
     assert "--weights" not in settled(ours, weights="")[-1]
-    *_, make, train = settled("recombine.baselines.tangent:Oracle", tangents="tangents.h5 00")
+    *_, make, train = settled(
+        "recombine.baselines.methods.tangent:Oracle", tangents="tangents.h5 00"
+    )
     assert make == "recombine tangents runs/smoke-64"
     assert train.endswith(" --tangents runs/smoke-64/tangents.h5")
 

@@ -3,7 +3,7 @@
 import pytest
 from sample_board import sample
 
-from recombine.baselines import BASELINES, load_baseline
+from recombine.baselines.registry import BASELINES, load_baseline
 from recombine.leaderboard.roles import ROLES, role_of, short_name
 from recombine.leaderboard.svg import SHAPES
 

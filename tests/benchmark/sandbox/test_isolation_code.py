@@ -162,7 +162,7 @@ def test_installed_packages_stay_where_they_are(tmp_path):
     stage(located, tmp_path / "code")
     assert not list((tmp_path / "code").iterdir())
     assert len(located.source_sha256()) == 64
-    ours = locate("recombine.baselines.supervised:Supervised")
+    ours = locate("recombine.baselines.methods.supervised:Supervised")
     assert ours.installed
     assert any(name.name == "supervised.py" for name in ours.files)
 

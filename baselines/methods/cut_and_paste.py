@@ -1,0 +1,219 @@
+"""Control: an encoder trained on objects cut out by their masks and pasted on other backgrounds.
+
+Objects of different in-combination images are pasted on the mean picture of a background, and the
+encoder trains on the results, anchored by real images, with the schedule of replay. No decoder is
+learned: it tests whether replay needs generation, or only recombined pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from recombine.baselines.methods.replay import train_anchored
+from recombine.baselines.methods.slotmodel import first_count
+from recombine.baselines.methods.slotwise import deadline_of
+from recombine.baselines.nn.decoders import Compositor, initialise
+from recombine.baselines.nn.slots import layout_of
+from recombine.baselines.training.device import placed
+from recombine.baselines.training.loop import Precision, Schedule, budget_share, seeded
+from recombine.baselines.training.slot_encoder import (
+    Recognition,
+    RecognitionEncoder,
+    first_images,
+    train_recognition,
+)
+from recombine.benchmark.protocol.contract import MethodCard
+from recombine.renderer.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jaxtyping import Float, Int
+
+    from recombine.baselines.methods.replay import Draw
+    from recombine.benchmark.protocol.contract import RunLog, TrainBudget
+    from recombine.benchmark.serving.data import Batch, TrainData
+
+_ENCODER = Schedule(steps=300)
+_PASTE = Schedule(steps=300, batch_size=16)
+
+
+@dataclass(frozen=True)
+class CutAndPaste:
+    """Settings of the cut-and-paste control; ``fit`` trains it.
+
+    Attributes
+    ----------
+    width, layers, pose_weight
+        The encoder; see `recombine.baselines.training.slot_encoder.Recognition`.
+    encoder : Schedule
+        Training on real images.
+    paste : Schedule
+        Training that follows; ``batch_size`` counts the real images.
+    pasted : int
+        Pasted images per step.
+    noise : float
+        Standard deviation of the pixel noise on pasted images.
+    precision : {"bf16", "float32"}
+        Arithmetic of the networks.
+    size : str
+        Named size that these settings came from.
+    """
+
+    card: ClassVar[MethodCard] = MethodCard(
+        id="cut-and-paste",
+        name="Supervised slot encoder, cut and paste",
+        inference="replay",
+        supervision="supervised",
+        source="Dwibedi et al. 2017, arXiv 1708.01642 (cut, paste and learn)",
+        note="Control: objects of training images, cut out by their masks, on mean pictures of "
+        "training backgrounds. Shadows and bounced light stay behind. Three quarters of every "
+        "batch are pasted.",
+    )
+
+    width: int = 64
+    layers: int = 2
+    pose_weight: float = 0.3
+    encoder: Schedule = _ENCODER
+    paste: Schedule = _PASTE
+    pasted: int = 48
+    noise: float = 0.02
+    precision: Precision = "bf16"
+    size: str = "cpu"
+
+    @placed
+    def fit(
+        self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
+    ) -> RecognitionEncoder:
+        """Train on real images, then on pasted ones anchored by real ones.
+
+        Parameters
+        ----------
+        data : TrainData
+            Images with factors and masks.
+        val : TrainData
+            Not used: nothing is selected.
+        seed, budget, log
+            As for every learner; pasted images are counted through ``log``.
+
+        Returns
+        -------
+        RecognitionEncoder
+            The fitted encoder.
+
+        Raises
+        ------
+        InvalidInputError
+            When the data come without masks.
+        """
+        del val
+        deadline = deadline_of(budget)
+        share = budget_share(budget, self.encoder.images + self.paste.images + len(data))
+        layout = layout_of(data.spec)
+        with seeded(seed) as generator:
+            model = Recognition(
+                layout,
+                data.spec.image_hw,
+                width=self.width,
+                layers=self.layers,
+                pose_weight=self.pose_weight,
+                precision=self.precision,
+            )
+            first = first_images(data, first_count(data, share), seed)
+            model.standardise(first)
+            draw = self._source(model, first, generator)
+            encoder = self.encoder.within(share)
+            train_recognition(model, data, encoder, seed=seed, log=log, deadline=deadline)
+            schedule = self.paste.within(share)
+            train_anchored(model, draw, data, schedule, seed=seed, log=log, deadline=deadline)
+        return RecognitionEncoder(model)
+
+    def _source(self, model: Recognition, first: Batch, generator: torch.Generator) -> Draw:
+        """Return the source of pasted images with their slots."""
+        if first.masks is None:
+            raise InvalidInputError(
+                "cut-and-paste: expected masks to cut along, got none; serve the fields of the "
+                "'weak' or 'supervised' track"
+            )
+        images, masks, slots = first.images, first.masks, model.targets(first.factors)
+        grounds = Compositor(model.layout, model.image_hw, 1)
+        initialise(grounds, slots, images, masks)
+
+        def draw() -> tuple[Tensor, Tensor]:
+            drawn, sources = rows_of(slots, self.pasted, generator)
+            with torch.no_grad():
+                ground = grounds.background(drawn)
+            made = paste(images, masks, ground, sources[:, list(grounds.objects)])
+            return (made + self.noise * torch.randn_like(made)).clamp(0, 1), drawn
+
+        return draw
+
+
+def rows_of(
+    slots: Float[Tensor, "images slots dim"], n: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "n slots dim"], Int[Tensor, "n slots"]]:
+    """Draw the source image of every slot of n new scenes, and return their slots with it."""
+    rows = torch.randint(len(slots), (n, slots.shape[1]), generator=generator)
+    return slots[rows, torch.arange(slots.shape[1])], rows
+
+
+def paste(
+    images: Float[Tensor, "images 3 height width"],
+    masks: Int[Tensor, "images height width"],
+    grounds: Float[Tensor, "n 3 height width"],
+    sources: Int[Tensor, "n objects"],
+) -> Float[Tensor, "n 3 height width"]:
+    """Paste objects of some images on backgrounds.
+
+    Parameters
+    ----------
+    images : Tensor
+        ``(N, 3, H, W)`` where the objects come from.
+    masks : Tensor
+        ``(N, H, W)``, 0 background, k + 1 object k.
+    grounds : Tensor
+        ``(n, 3, H, W)`` what they are pasted on.
+    sources : Tensor
+        ``(n, objects)`` row of ``images`` from which object k comes.
+
+    Returns
+    -------
+    Tensor
+        ``(n, 3, H, W)``; the object that reaches further down in its image covers the others, as
+        things that stand nearer do.
+    """
+    out = grounds.clone()
+    lowest = torch.full_like(out[:, 0], -1.0)
+    rows = torch.arange(images.shape[2], device=images.device)[:, None]
+    for k in range(sources.shape[1]):
+        inside = masks[sources[:, k]] == k + 1
+        foot = (inside * rows).flatten(1).amax(1)[:, None, None].to(lowest.dtype)
+        seen = inside & (foot >= lowest)
+        out = torch.where(seen[:, None], images[sources[:, k]], out)
+        lowest = torch.where(seen, foot.expand_as(lowest), lowest)
+    return out
+
+
+SIZES: dict[str, Mapping[str, Any]] = {
+    "CutAndPaste": {
+        "tiny": CutAndPaste(
+            width=32,
+            layers=1,
+            encoder=Schedule(steps=12, batch_size=16),
+            paste=Schedule(steps=8, batch_size=4),
+            pasted=12,
+        ),
+        "cpu": CutAndPaste(),
+        "gpu": CutAndPaste(
+            width=256,
+            layers=4,
+            encoder=Schedule(steps=20_000, batch_size=256, compile=True),
+            paste=Schedule(steps=20_000, batch_size=64, compile=True),
+            pasted=192,
+        ),
+    }
+}

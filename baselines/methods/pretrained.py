@@ -1,0 +1,156 @@
+"""Pretrained backbones with low-rank updates, under the query transformer.
+
+``W x + B A x`` on the query and value maps, in a convolutional network on the pointwise
+convolutions (LoRA, Hu et al. 2022, arXiv 2106.09685), everything else of the backbone frozen.
+Weights come from the hub or, offline, from a local file: ``recombine train dinov2-lora --weights
+FILE.safetensors``. Frozen backbones need no row here: ``recombine score timm:NAME`` and
+``hf:NAME`` do that with one fixed slot head.
+
+What a backbone saw in pretraining is unknown: these rows are in the *pretrained* track.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
+
+from recombine.baselines.methods.supervision import SlotSupervision
+from recombine.baselines.nn.encoders import SlotEncoder
+from recombine.baselines.training.loop import Schedule
+from recombine.benchmark.protocol.contract import MethodCard
+from recombine.benchmark.submissions.hub import RANDOM
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+    from recombine.baselines.nn.slots import SlotLayout
+
+_SCHEDULE = Schedule(steps=300, batch_size=32, rate=1e-3)
+
+
+def _card(slug: str, name: str, source: str, where: str = "query and value") -> MethodCard:
+    return MethodCard(
+        id=slug,
+        name=f"{name}, LoRA",
+        inference="direct",
+        supervision="supervised",
+        data="pretrained",
+        source=f"{source}; arXiv 2106.09685 (LoRA)",
+        note=f"Pretrained backbone, rank 8 updates on {where} maps, query transformer on its last "
+        "feature map.",
+    )
+
+
+@dataclass(frozen=True)
+class PretrainedLora(SlotSupervision):
+    """Settings of an adapted backbone; ``fit`` trains updates and slots.
+
+    Attributes
+    ----------
+    backbone : str
+        ``timm:NAME`` or ``hf:NAME``.
+    pixels : int
+        Edge to which images are scaled; 0 for the model's own.
+    rank : int
+        Rank of the updates; 0 leaves the backbone frozen.
+    weights : Path or str
+        Local file or folder, "random", or empty for those of the hub. A file counts by its
+        content, not by where it lies.
+    """
+
+    card: ClassVar[MethodCard] = _card("dinov2-lora", "DINOv2 ViT-S", "arXiv 2304.07193")
+
+    schedule: Schedule = _SCHEDULE
+    backbone: str = "timm:vit_small_patch14_dinov2.lvd142m"
+    pixels: int = 0
+    rank: int = 8
+    weights: Path | str = ""
+
+    def __post_init__(self) -> None:
+        """Take any other text for a path."""
+        if self.weights not in ("", RANDOM):
+            object.__setattr__(self, "weights", Path(self.weights))
+
+    def encoder(self, layout: SlotLayout, image_hw: tuple[int, int]) -> nn.Module:
+        """Return the encoder; only updates, slots and heads are trained."""
+        from recombine.baselines.methods.backbones import BackboneTokens, pretrained
+
+        options = {"weights": str(self.weights), "size": str(self.pixels) if self.pixels else ""}
+        query = urlencode({key: value for key, value in options.items() if value})
+        spec = f"{self.backbone}?{query}" if query else self.backbone
+        return SlotEncoder(
+            layout.count,
+            layout.dim,
+            width=self.width,
+            image_hw=image_hw,
+            layers=self.layers,
+            tokens=BackboneTokens(pretrained(spec, self.rank), self.width, held=True),
+        )
+
+
+@dataclass(frozen=True)
+class DinoLora(PretrainedLora):
+    """DINO ViT-S/16."""
+
+    card: ClassVar[MethodCard] = _card("dino-lora", "DINO ViT-S", "arXiv 2104.14294")
+    backbone: str = "timm:vit_small_patch16_224.dino"
+
+
+@dataclass(frozen=True)
+class ClipLora(PretrainedLora):
+    """CLIP ViT-B/32, image tower."""
+
+    card: ClassVar[MethodCard] = _card("clip-lora", "CLIP ViT-B", "arXiv 2103.00020")
+    backbone: str = "timm:vit_base_patch32_clip_224.openai"
+
+
+@dataclass(frozen=True)
+class SigLip2Lora(PretrainedLora):
+    """SigLIP 2 ViT-B/16, image tower."""
+
+    card: ClassVar[MethodCard] = _card("siglip2-lora", "SigLIP 2 ViT-B", "arXiv 2502.14786")
+    backbone: str = "timm:vit_base_patch16_siglip_224.v2_webli"
+
+
+@dataclass(frozen=True)
+class IJepaLora(PretrainedLora):
+    """I-JEPA ViT-H/14."""
+
+    card: ClassVar[MethodCard] = _card("ijepa-lora", "I-JEPA ViT-H", "arXiv 2301.08243")
+    backbone: str = "timm:vit_huge_patch14_gap_224.in1k_ijepa"
+
+
+@dataclass(frozen=True)
+class ImageNetLora(PretrainedLora):
+    """EfficientNet-Lite0, trained on the labels of ImageNet."""
+
+    card: ClassVar[MethodCard] = _card(
+        "imagenet-lora", "EfficientNet-Lite0, ImageNet labels", "arXiv 1905.11946", "pointwise"
+    )
+    backbone: str = "timm:tf_efficientnet_lite0.in1k"
+
+
+_TOYS = {"ImageNetLora": "timm:test_efficientnet"}
+
+
+def _sizes(row: type[PretrainedLora]) -> dict[str, PretrainedLora]:
+    return {
+        "tiny": row(
+            width=32,
+            layers=1,
+            schedule=Schedule(steps=2, batch_size=4),
+            backbone=_TOYS.get(row.__name__, "timm:test_vit"),
+            weights="random",
+            rank=2,
+        ),
+        "cpu": row(),
+        "gpu": row(width=256, layers=4, schedule=Schedule(steps=20_000, batch_size=128, rate=3e-4)),
+    }
+
+
+_ROWS = (PretrainedLora, DinoLora, ClipLora, SigLip2Lora, IJepaLora, ImageNetLora)
+SIZES: dict[str, Mapping[str, Any]] = {row.__name__: _sizes(row) for row in _ROWS}

@@ -1,0 +1,308 @@
+"""The one training loop, and the cache of finished training stages."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import time
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
+
+import safetensors.torch
+import torch
+
+from recombine.baselines.training.checkpoint import Checkpoint, drawing
+from recombine.baselines.training.device import compiled, generator_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from recombine.baselines.training.stopping import EarlyStop
+    from recombine.benchmark.protocol.contract import RunLog, TrainBudget
+    from recombine.benchmark.serving.data import Batch, TrainData
+
+Precision = Literal["bf16", "float32"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Optimiser settings of one training stage.
+
+    Attributes
+    ----------
+    steps : int
+        Optimiser steps.
+    batch_size : int
+        Real images per step.
+    rate : float
+        Peak learning rate of AdamW, reached after a linear warm-up over the first tenth of the
+        steps and followed by a cosine to zero.
+    weight_decay : float
+        Decoupled weight decay.
+    clip : float
+        Largest gradient norm.
+    compile : bool
+        Train compiled networks, where there is a CUDA device.
+    """
+
+    steps: int
+    batch_size: int = 64
+    rate: float = 3e-3
+    weight_decay: float = 0.1
+    clip: float = 1.0
+    compile: bool = False
+
+    @property
+    def images(self) -> int:
+        """Return the real images that the stage sees at most."""
+        return self.steps * self.batch_size
+
+    def within(self, share: float) -> Schedule:
+        """Return the schedule with its steps scaled down by a budget share in (0, 1]."""
+        return Schedule(**{**asdict(self), "steps": max(1, int(self.steps * share))})
+
+
+def budget_share(budget: TrainBudget, planned_images: int) -> float:
+    """Return how much of a planned training fits into the image budget.
+
+    Parameters
+    ----------
+    budget : TrainBudget
+        Only ``max_images_seen`` is planned for.
+    planned_images : int
+        Real images that all stages together would see.
+
+    Returns
+    -------
+    float
+        In (0, 1]; 1 when everything fits.
+    """
+    if budget.max_images_seen is None:
+        return 1.0
+    return min(1.0, budget.max_images_seen / max(planned_images, 1))
+
+
+def learning_rate(schedule: Schedule, step: int) -> float:
+    """Return the learning rate of a step: linear warm-up, then cosine to zero.
+
+    Examples
+    --------
+    >>> [round(learning_rate(Schedule(steps=100, rate=1.0), s), 2) for s in (0, 9, 55, 99)]
+    [0.1, 1.0, 0.49, 0.0]
+    """
+    warm = max(1, schedule.steps // 10)
+    if step < warm:
+        return schedule.rate * (step + 1) / warm
+    done = (step + 1 - warm) / max(1, schedule.steps - warm)
+    return schedule.rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@dataclass(frozen=True)
+class Endless:
+    """Batches, epoch after epoch, each in an order of its own.
+
+    Attributes
+    ----------
+    data : TrainData
+        Served images; a last batch smaller than the others is left out.
+    batch_size : int
+        Images per batch, at most the size of the data.
+    steps : int
+        Number of batches.
+    seed : int
+        Epoch e is ordered by ``seed + e``.
+    """
+
+    data: TrainData
+    batch_size: int
+    steps: int
+    seed: int
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.after(0)
+
+    def after(self, done: int) -> Iterator[Batch]:
+        """Yield what follows the first ``done`` batches, which are counted as served."""
+        per_epoch = len(self.data) // self.batch_size
+        epoch, skipped = divmod(done, per_epoch)
+        if epoch:
+            self.data.count_again(epoch * per_epoch * self.batch_size)
+        done -= skipped
+        while done < self.steps:
+            batches = self.data.batches(self.batch_size, seed=self.seed + epoch, drop_last=True)
+            yield from islice(batches, skipped, min(per_epoch, self.steps - done))
+            done, epoch, skipped = done + per_epoch, epoch + 1, 0
+
+
+def endless(data: TrainData, batch_size: int, steps: int, seed: int) -> Endless:
+    """Return ``steps`` batches of at most ``batch_size`` images; see `Endless`."""
+    return Endless(data, min(batch_size, len(data)), steps, seed)
+
+
+def autocast(precision: Precision, device: str = "cpu") -> contextlib.AbstractContextManager[Any]:
+    """Return the context in which networks run: bfloat16 where it pays, or plain float32."""
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def train(
+    model: nn.Module,
+    loss: Callable[[Batch], Tensor],
+    batches: Endless,
+    schedule: Schedule,
+    *,
+    log: RunLog,
+    name: str,
+    deadline: float | None = None,
+    stop: EarlyStop | None = None,
+) -> None:
+    """Train a model in place and leave it in evaluation mode.
+
+    Goes on where a killed process stopped, when the log says where; see `Checkpoint`.
+
+    Parameters
+    ----------
+    model : Module
+        Its parameters that require gradients are trained.
+    loss : callable
+        Batch to scalar loss.
+    batches : Endless
+        One per step.
+    schedule : Schedule
+        Optimiser settings.
+    log : RunLog
+        Gets the loss of every 20th step under ``name``.
+    name : str
+        Name of the curve.
+    deadline : float, optional
+        `time.monotonic` value after which training stops early.
+    stop : EarlyStop, optional
+        Looks at validation images now and then, and gives back the best weights.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(
+        parameters, lr=schedule.rate, weight_decay=schedule.weight_decay, foreach=True
+    )
+    origin = f"{name} {schedule} {batches.batch_size} {batches.seed}"
+    others = {} if stop is None else {"stop": stop}
+    kept = Checkpoint(model, optimiser, log, origin, others)
+    model.train()
+    with compiled(model, schedule.compile):
+        for step, batch in enumerate(batches.after(kept.done), kept.done):
+            value = _step(optimiser, parameters, loss, batch, schedule, step)
+            if step % 20 == 0:
+                log.scalar(name, float(value), step)
+            if stop is not None and stop.after(step + 1, batches.steps, model, log):
+                break
+            kept.save(step + 1)
+            if deadline is not None and time.monotonic() > deadline:
+                break
+    if stop is not None:
+        stop.give_best(model)
+    model.eval()
+
+
+def _step(
+    optimiser: torch.optim.Optimizer,
+    parameters: list[nn.Parameter],
+    loss: Callable[[Batch], Tensor],
+    batch: Batch,
+    schedule: Schedule,
+    step: int,
+) -> Tensor:
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate(schedule, step)
+    value = loss(batch)
+    optimiser.zero_grad(set_to_none=True)
+    value.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(parameters, schedule.clip)
+    optimiser.step()
+    return value.detach()
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[torch.Generator]:
+    """Make everything random inside depend on a seed only, and nothing outside.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of PyTorch's global CPU generator inside the block.
+
+    Yields
+    ------
+    Generator
+        A generator of its own for explicit draws.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        generator = generator_of(seed + 0x5EED)
+        token = drawing.set(generator)
+        try:
+            yield generator
+        finally:
+            drawing.reset(token)
+
+
+def fingerprint(data: TrainData) -> str:
+    """Return a hash of the served training images and labels.
+
+    Parameters
+    ----------
+    data : TrainData
+        Read through ``arrays``, so nothing is counted.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    batch = data.arrays()
+    digest = hashlib.sha256()
+    tensors = {"images": (batch.images * 255).round().to(torch.uint8), **batch.factors}
+    if batch.masks is not None:
+        tensors["masks"] = batch.masks.to(torch.uint8)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def cached_stage(
+    cache_dir: Path | None, identity: Mapping[str, Any], build: Callable[[], dict[str, Tensor]]
+) -> tuple[dict[str, Tensor], bool]:
+    """Return the tensors of a training stage, from the cache when they are there.
+
+    Parameters
+    ----------
+    cache_dir : Path, optional
+        Folder of the cache; None builds always and stores nothing.
+    identity : Mapping
+        Everything that decides the result, as plain JSON values.
+    build : callable
+        Trains the stage.
+
+    Returns
+    -------
+    tuple
+        The tensors, and whether they came from the cache. A damaged file is built again.
+    """
+    if cache_dir is None:
+        return build(), False
+    text = json.dumps({**identity, "torch": torch.__version__}, sort_keys=True, allow_nan=False)
+    path = cache_dir / f"stage-{hashlib.sha256(text.encode()).hexdigest()[:24]}.safetensors"
+    if path.exists():
+        with contextlib.suppress(safetensors.SafetensorError, OSError):
+            return safetensors.torch.load_file(path), True
+    tensors = {key: value.detach().contiguous() for key, value in build().items()}
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    safetensors.torch.save_file(tensors, part)
+    part.replace(path)
+    return tensors, False

@@ -1,0 +1,287 @@
+"""The label-supervised encoder that every baseline starts from, and its training stage."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from recombine.baselines.nn.encoders import SlotEncoder
+from recombine.baselines.nn.losses import slot_loss
+from recombine.baselines.nn.object_masks import Outlines
+from recombine.baselines.nn.slots import activate, factors_of, slot_vectors, standard
+from recombine.baselines.training.loop import (
+    Precision,
+    Schedule,
+    autocast,
+    budget_share,
+    endless,
+    train,
+)
+from recombine.benchmark.protocol.contract import SlotOutput
+from recombine.benchmark.serving.data import Batch
+from recombine.renderer.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jaxtyping import Float
+
+    from recombine.baselines.nn.slots import SlotLayout
+    from recombine.baselines.training.stopping import EarlyStop
+    from recombine.benchmark.protocol.contract import RunLog, SplitSpec, TrainBudget
+    from recombine.benchmark.serving.data import TrainData
+
+
+class Recognition(nn.Module):
+    """A slot encoder together with the meaning of its head outputs.
+
+    Parameters
+    ----------
+    layout : SlotLayout
+        Which column of which slot holds what.
+    image_hw : tuple of int
+        Image height and width in pixels.
+    width, layers : int
+        Size of the encoder.
+    pose_weight : float
+        Weight of squared errors of continuous factors against cross-entropies.
+    precision : {"bf16", "float32"}
+        Arithmetic of training.
+    encoder : Module, optional
+        Images to slots and head outputs, in place of `SlotEncoder`.
+    """
+
+    center: Tensor
+    spread: Tensor
+
+    def __init__(
+        self,
+        layout: SlotLayout,
+        image_hw: tuple[int, int],
+        *,
+        width: int,
+        layers: int,
+        pose_weight: float,
+        precision: Precision,
+        encoder: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.layout, self.image_hw = layout, image_hw
+        self.pose_weight = pose_weight
+        self.precision: Precision = precision
+        encoder = encoder or SlotEncoder(
+            layout.count, layout.dim, width=width, image_hw=image_hw, layers=layers
+        )
+        self.encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.slot_dim = width
+        self.outlines = Outlines(layout, image_hw)
+        self.register_buffer("center", torch.zeros(layout.count, layout.dim))
+        self.register_buffer("spread", torch.ones(layout.count, layout.dim))
+
+    def standardise(self, first: Batch) -> None:
+        """Set the scale of continuous columns, and where poses lie, from labelled images."""
+        vectors = slot_vectors(self.layout, first.factors)
+        self.center, self.spread = standard(self.layout, vectors)
+        self.outlines.fit(self.targets(first.factors), first.masks)
+
+    def targets(self, factors: Mapping[str, Tensor]) -> Float[Tensor, "images slots dim"]:
+        """Return the standardised slot vectors of labelled images."""
+        return (slot_vectors(self.layout, factors) - self.center) / self.spread
+
+    def run(
+        self, images: Float[Tensor, "images 3 height width"]
+    ) -> tuple[Float[Tensor, "images slots width"], Float[Tensor, "images slots dim"]]:
+        """Return slots and head outputs; training runs in the chosen precision, answers in float32.
+
+        In bfloat16 the answer to one image depends a little on how many others come with it.
+        """
+        packed = images.contiguous(memory_format=torch.channels_last)
+        precision: Precision = self.precision if self.training else "float32"
+        with autocast(precision, images.device.type):
+            slots, outputs = self.encoder(packed)
+        return slots, outputs
+
+    def loss(
+        self,
+        images: Float[Tensor, "images 3 height width"],
+        targets: Float[Tensor, "images slots dim"],
+    ) -> Float[Tensor, ""]:
+        """Return the supervised loss of a batch; see `recombine.baselines.nn.losses.slot_loss`."""
+        return slot_loss(self.layout, self.run(images)[1], targets, self.pose_weight)
+
+    def loss_of(self, batch: Batch) -> Float[Tensor, ""]:
+        """Return the supervised loss of labelled images."""
+        return self.loss(batch.images, self.targets(batch.factors))
+
+    def guess(
+        self, images: Float[Tensor, "images 3 height width"]
+    ) -> Float[Tensor, "images slots dim"]:
+        """Return the slot vectors that the heads stand for."""
+        return activate(self.layout, self.run(images)[1])
+
+
+class RecognitionEncoder:
+    """A fitted recognition model as a submission: slots, and the factors that its heads read.
+
+    Parameters
+    ----------
+    model : Recognition
+        The trained model; put into evaluation mode.
+    """
+
+    def __init__(self, model: Recognition) -> None:
+        self.model = model.eval()
+        self.slot_dim = model.slot_dim
+
+    def setup(self, spec: SplitSpec, device: torch.device) -> None:
+        """Check that the images are of the kind trained on, and move there.
+
+        Raises
+        ------
+        InvalidInputError
+            When image size or factors differ from the training data.
+        """
+        check_spec(spec, self.model.layout, self.model.image_hw)
+        self.model.to(device)
+
+    @torch.no_grad()
+    def encode(self, images: Float[Tensor, "images 3 height width"]) -> SlotOutput:
+        """Return slots ``(B, K, width)`` and the factors that the heads predict."""
+        model = self.model
+        slots, outputs = model.run(images)
+        guess = activate(model.layout, outputs)
+        factors = factors_of(model.layout, guess, model.center, model.spread)
+        return SlotOutput(slots=slots, factors=factors, masks=model.outlines(guess))
+
+
+def check_spec(spec: SplitSpec, layout: SlotLayout, image_hw: tuple[int, int]) -> None:
+    """Refuse images of another kind than the model was trained on.
+
+    Parameters
+    ----------
+    spec : SplitSpec
+        What the images at hand look like.
+    layout : SlotLayout
+        What the model was trained on.
+    image_hw : tuple of int
+        Image size that the model was trained on.
+
+    Raises
+    ------
+    InvalidInputError
+        When the image size or a factor differs.
+    """
+    wanted = [c.key for slot in layout.slots for c in slot]
+    if tuple(spec.image_hw) != image_hw or list(spec.factors) != wanted:
+        raise InvalidInputError(
+            f"baselines: this model was trained on images of {image_hw} with factors {wanted}, "
+            f"got images of {tuple(spec.image_hw)} with {list(spec.factors)}; train it anew"
+        )
+
+
+def first_images(data: TrainData, limit: int, seed: int) -> Batch:
+    """Return up to ``limit`` training images at once, counted like any other batch.
+
+    Parameters
+    ----------
+    data : TrainData
+        Served images.
+    limit : int
+        Most images to take; bounds the memory of closed-form fits.
+    seed : int
+        Seed of the order.
+
+    Returns
+    -------
+    Batch
+        ``min(limit, len(data))`` different images with their labels.
+    """
+    return next(iter(data.batches(min(limit, len(data)), seed=seed)))
+
+
+def fit_recognition(
+    model: Recognition,
+    data: TrainData,
+    schedule: Schedule,
+    *,
+    seed: int,
+    budget: TrainBudget,
+    log: RunLog,
+    stop: EarlyStop | None = None,
+) -> RecognitionEncoder:
+    """Standardise, train and wrap a recognition model: all that a supervised row does.
+
+    Parameters
+    ----------
+    model : Recognition
+        Freshly initialised; changed in place.
+    data : TrainData
+        Served images with factors.
+    schedule : Schedule
+        Cut to the image budget; training stops at the time budget.
+    seed : int
+        Seed of the order of the images.
+    budget : TrainBudget
+        What the run may use.
+    log : RunLog
+        Gets the loss curve.
+    stop : EarlyStop, optional
+        See `recombine.baselines.training.loop.train`.
+
+    Returns
+    -------
+    RecognitionEncoder
+        The fitted encoder.
+    """
+    deadline = None if budget.max_seconds is None else time.monotonic() + budget.max_seconds
+    share = budget_share(budget, schedule.images + len(data))
+    first = first_images(data, max(1, int(share * len(data))), seed)
+    model.standardise(first)
+    schedule = schedule.within(share)
+    train_recognition(model, data, schedule, seed=seed, log=log, deadline=deadline, stop=stop)
+    return RecognitionEncoder(model)
+
+
+def train_recognition(
+    model: Recognition,
+    data: TrainData,
+    schedule: Schedule,
+    *,
+    seed: int,
+    log: RunLog,
+    deadline: float | None = None,
+    stop: EarlyStop | None = None,
+) -> None:
+    """Train a recognition model on labelled in-combination images, in place.
+
+    Parameters
+    ----------
+    model : Recognition
+        The model; its standardisation must be set.
+    data : TrainData
+        Served images with factors.
+    schedule : Schedule
+        Optimiser settings.
+    seed : int
+        Seed of the order of the images.
+    log : RunLog
+        Gets the loss curve ``"encoder"``.
+    deadline : float, optional
+        `time.monotonic` value after which training stops early.
+    stop : EarlyStop, optional
+        See `recombine.baselines.training.loop.train`.
+    """
+    batches = endless(data, schedule.batch_size, schedule.steps, seed)
+    train(
+        model,
+        model.loss_of,
+        batches,
+        schedule,
+        log=log,
+        name="encoder",
+        deadline=deadline,
+        stop=stop,
+    )
