@@ -89,7 +89,7 @@ def time_page(index: Path) -> None:
 
 def main(count: int) -> None:
     """Build from nothing, without a change and with one more entry, and open the page."""
-    from recombine.leaderboard.site import build_site
+    from recombine.leaderboard.site.build import build_site
 
     with tempfile.TemporaryDirectory() as scratch:
         *files, last = write_entries(Path(scratch) / "results", count + 1)

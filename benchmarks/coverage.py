@@ -19,7 +19,7 @@ from scipy import special
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.power import unanimous_bound
 from recombine.benchmark.statistics.stats_curves import area, reach
-from recombine.leaderboard.ranks import compare_all, rank_sets
+from recombine.leaderboard.board.ranks import compare_all, rank_sets
 
 SETTINGS = {"seeds differ": (0.03, 0.02), "cells differ": (0.01, 0.10)}
 PROBIT = {"seeds differ": (0.3, 0.2), "cells differ": (0.1, 0.8)}

@@ -45,7 +45,8 @@ class Analyse:
     def run(self) -> int:
         """Compute what is missing, judge the claims, draw."""
         from recombine.baselines.studies import training as analysis
-        from recombine.leaderboard import plots, plots_analysis
+        from recombine.leaderboard.exports import plots
+        from recombine.leaderboard.exports import study_figures as plots_analysis
 
         module, settings = self._study()
         work = module.work(settings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.leaderboard.attack import Verdict
+    from recombine.leaderboard.redteam.attack import Verdict
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Attack:
 
     def run(self) -> int:
         """Attack and print."""
-        from recombine.leaderboard.attack import run_attacks
-        from recombine.leaderboard.attack_corpus import CORPUS
+        from recombine.leaderboard.redteam.attack import run_attacks
+        from recombine.leaderboard.redteam.attack_corpus import CORPUS
 
         total = len([one for one in CORPUS if not self.only or {one.name, one.kind} & {*self.only}])
         verdicts = []

@@ -80,7 +80,7 @@ class Board:
         return 0
 
     def _check(self) -> int:
-        from recombine.leaderboard.entries import find_results, load_boards
+        from recombine.leaderboard.board.entries import find_results, load_boards
 
         files = [
             one for path in self.paths for one in (find_results(path) if path.is_dir() else [path])
@@ -95,7 +95,7 @@ class Board:
         return 0
 
     def _export(self) -> int:
-        from recombine.leaderboard.export import write_export
+        from recombine.leaderboard.exports.export import write_export
 
         paths = write_export(result_files(self.results), self.out or EXPORT, self.format)
         if self.json:
@@ -105,8 +105,8 @@ class Board:
         return 0
 
     def _diff(self) -> int:
-        from recombine.leaderboard.diff import diff
-        from recombine.leaderboard.entries import find_results
+        from recombine.leaderboard.board.entries import find_results
+        from recombine.leaderboard.submissions.diff import diff
 
         changes = diff(*(find_results(folder) for folder in self.paths))
         removed = [one for one in changes if one.kind == "removed"]
@@ -131,7 +131,7 @@ def build(results: Path, out: Path, data: tuple[Path, ...]) -> Path:
     UsageError
         When the folder holds none.
     """
-    from recombine.leaderboard.site import build_site
+    from recombine.leaderboard.site.build import build_site
 
     return build_site(result_files(results), out, data)
 

@@ -46,7 +46,7 @@ class Plot:
 
     def run(self) -> int:
         """Draw and write."""
-        from recombine.leaderboard import plots
+        from recombine.leaderboard.exports import plots
         from recombine.renderer.core.errors import UsageError
 
         formats = TEXT.get(self.kind, plots.FORMATS)
@@ -67,8 +67,8 @@ class Plot:
 
     def _draw_training(self) -> list[str]:
         from recombine.benchmark.running.training_curves import logs, read_curves
-        from recombine.leaderboard import plots
-        from recombine.leaderboard.plots_training import training
+        from recombine.leaderboard.exports import plots
+        from recombine.leaderboard.exports.plots_training import training
         from recombine.renderer.core.errors import UsageError
 
         if not self.results:
@@ -89,7 +89,7 @@ class Plot:
 
     def _write_decoders(self) -> list[Result]:
         from recombine.benchmark.results.result import Result
-        from recombine.leaderboard.decoder_table import table
+        from recombine.leaderboard.exports.decoder_table import table
         from recombine.renderer.core.atomic import write_bytes
 
         results = [Result.load(file) for file in self._files()]
@@ -98,7 +98,7 @@ class Plot:
 
     def _draw(self) -> list[Result]:
         from recombine.benchmark.results.result import Result
-        from recombine.leaderboard import plots
+        from recombine.leaderboard.exports import plots
         from recombine.renderer.core.errors import UsageError
 
         results = [Result.load(file) for file in self._files()]
@@ -114,10 +114,10 @@ class Plot:
 
     def _write_board(self) -> list[Result]:
         """Write what needs rank sets; every file is checked as for a build of the site."""
-        from recombine.leaderboard import latex, markdown, plots
-        from recombine.leaderboard.board import rank_board
-        from recombine.leaderboard.entries import load_boards
-        from recombine.leaderboard.plots_rows import rows
+        from recombine.leaderboard.board.board import rank_board
+        from recombine.leaderboard.board.entries import load_boards
+        from recombine.leaderboard.exports import latex, markdown, plots
+        from recombine.leaderboard.exports.plots_rows import rows
         from recombine.renderer.core.atomic import write_bytes
         from recombine.renderer.core.errors import UsageError
 

@@ -13,7 +13,7 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.leaderboard.season import Season
+    from recombine.leaderboard.seasons.season import Season
     from recombine.renderer.store.reader import Dataset
 
 
@@ -73,8 +73,8 @@ class Private:
         return actions[self.action]()
 
     def _open(self) -> int:
-        from recombine.leaderboard.season import Season, commit_data, open_season
-        from recombine.leaderboard.season_terms import Recipe
+        from recombine.leaderboard.seasons.season import Season, commit_data, open_season
+        from recombine.leaderboard.seasons.terms import Recipe
 
         if self.data is not None:
             commit_data(Season(self.folder), self._dataset(), _now())
@@ -96,8 +96,8 @@ class Private:
         return self._say_head(season, {"next": commands})
 
     def _score(self) -> int:
-        from recombine.leaderboard.entries import load_entry
-        from recombine.leaderboard.season import Season, score_privately
+        from recombine.leaderboard.board.entries import load_entry
+        from recombine.leaderboard.seasons.season import Season, score_privately
         from recombine.renderer.core.errors import UsageError
 
         if self.result is None or not self.team:
@@ -111,15 +111,15 @@ class Private:
         return self._say_head(season, {"answer": answer})
 
     def _reveal(self) -> int:
-        from recombine.leaderboard.season import Season, reveal
+        from recombine.leaderboard.seasons.season import Season, reveal
 
         season = Season(self.folder)
         line = reveal(season, self._dataset(), _now())
         return self._say_head(season, {"key": line.body["key"]})
 
     def _audit(self) -> int:
-        from recombine.leaderboard.audit import audit
-        from recombine.leaderboard.season import Season, write_revealed
+        from recombine.leaderboard.seasons.audit import audit
+        from recombine.leaderboard.seasons.season import Season, write_revealed
 
         season = Season(self.folder)
         dataset = None if self.data is None else self._dataset()
@@ -146,7 +146,7 @@ class Private:
         return Dataset(self.data)
 
     def _say_head(self, season: Season, more: dict[str, object]) -> int:
-        from recombine.leaderboard.chain import head_of
+        from recombine.leaderboard.ledger.chain import head_of
 
         head = head_of(season.lines())
         if self.json:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recombine.benchmark.results.result import Result
-    from recombine.leaderboard.signing import Signer
+    from recombine.leaderboard.ledger.signing import Signer
     from recombine.renderer.store.reader import Dataset
 
 
@@ -66,9 +66,9 @@ class Review:
 
     def run(self) -> int:
         """Score, save, put on record, and say what would change."""
-        from recombine.leaderboard.diff import diff
-        from recombine.leaderboard.pull_request import review_text
-        from recombine.leaderboard.verified import vouch
+        from recombine.leaderboard.ledger.records import vouch
+        from recombine.leaderboard.submissions.diff import diff
+        from recombine.leaderboard.submissions.pull_request import review_text
 
         signer = self._signer()
         before = sorted(self.results.glob("*.json"))
@@ -90,21 +90,26 @@ class Review:
 
     def _own_files(self) -> list[Path]:
         """Return the result files that HEAD names; none when it is a bundle or a checkout."""
-        from recombine.leaderboard.bundle import MANIFEST
+        from recombine.leaderboard.submissions.bundle import MANIFEST
 
         if self.base is not None or (self.head / MANIFEST).exists():
             return []
         return [self.head] if self.head.is_file() else sorted(self.head.glob("*.json"))
 
     def _own(self, files: Sequence[Path], out: Path) -> tuple[list[Result], list[Path]]:
-        from recombine.leaderboard.intake import keep, rescore_own
+        from recombine.leaderboard.submissions.intake import keep, rescore_own
 
         entries = rescore_own(files, self.runs or (files[0].parent,), self._datasets())
         return [entry.result for entry in entries], [keep(entry, out) for entry in entries]
 
     def _bundles(self, out: Path) -> tuple[list[Result], list[Path]]:
-        from recombine.leaderboard.fetch import FetchRules
-        from recombine.leaderboard.intake import fetched, new_bundles, rescore, save_rescored
+        from recombine.leaderboard.submissions.fetch import FetchRules
+        from recombine.leaderboard.submissions.intake import (
+            fetched,
+            new_bundles,
+            rescore,
+            save_rescored,
+        )
 
         most = self.max_megabytes * 10**6
         folders = [self.head] if self.base is None else new_bundles(self.base, self.head, most)
@@ -122,6 +127,6 @@ class Review:
     def _signer(self) -> Signer | None:
         if self.key is None:
             return None
-        from recombine.leaderboard.signing import read_key
+        from recombine.leaderboard.ledger.signing import read_key
 
         return read_key(self.key)

@@ -12,7 +12,7 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.leaderboard.bundle import Bundle, MethodFile
+    from recombine.leaderboard.submissions.bundle import Bundle, MethodFile
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Submit:
 
     def run(self) -> int:
         """Write the bundle and print what to do with it."""
-        from recombine.leaderboard.bundle import write_bundle
-        from recombine.leaderboard.pull_request import request_text
+        from recombine.leaderboard.submissions.bundle import write_bundle
+        from recombine.leaderboard.submissions.pull_request import request_text
         from recombine.renderer.core.atomic import write_bytes
 
         method = self._method()
@@ -76,7 +76,7 @@ class Submit:
     def _method(self) -> MethodFile:
         import pydantic
 
-        from recombine.leaderboard.bundle import MethodFile
+        from recombine.leaderboard.submissions.bundle import MethodFile
         from recombine.renderer.core.errors import UsageError
 
         names = ("authors", "licence", "code", "paper", "pretraining", "note")

@@ -9,8 +9,8 @@ import pytest
 
 from recombine.benchmark.results.result import Result
 from recombine.cli.main import main
-from recombine.leaderboard.bundle import write_bundle
-from recombine.leaderboard.verified import read_tiers
+from recombine.leaderboard.ledger.records import read_tiers
+from recombine.leaderboard.submissions.bundle import write_bundle
 from recombine.renderer.store import reader
 
 TESTS = Path(__file__).parent.parent

@@ -15,7 +15,7 @@ for folder in (HERE, HERE.parent / "benchmark"):
 from browsing import HOSTILE, Visit  # noqa: E402
 from sample_board import PNG, sample, write_card, write_results  # noqa: E402
 
-from recombine.leaderboard.site import build_site  # noqa: E402
+from recombine.leaderboard.site.build import build_site  # noqa: E402
 
 ARGS = [
     "--no-sandbox",

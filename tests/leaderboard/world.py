@@ -7,7 +7,7 @@ from fakes import FakeDataset, Noisy
 
 from recombine.benchmark.running.harness import RunOptions
 from recombine.benchmark.scoring.score import score_submission
-from recombine.leaderboard.bundle import MethodFile, write_bundle
+from recombine.leaderboard.submissions.bundle import MethodFile, write_bundle
 from recombine.renderer.store.seal import file_sha256
 
 METHOD = MethodFile(authors=("A. Person",), licence="Apache-2.0", code="https://example.org/x")

@@ -1,0 +1,471 @@
+"""A board as its page shows it: rows with ranks and figures, and the story above them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from recombine.leaderboard.board import summary as story
+from recombine.leaderboard.board.alike import groups
+from recombine.leaderboard.board.ranks import (
+    MIN_SEEDS_TEST,
+    MIN_SEEDS_UNMARKED,
+    Comparisons,
+    RankSet,
+    compare_all,
+    rank_sets,
+)
+from recombine.leaderboard.board.roles import ROLES, Role, role_of, short_name
+from recombine.leaderboard.drawing import formatting as numbers
+from recombine.leaderboard.drawing.charts import Mark, rank_bar, strip, strip_axis
+from recombine.leaderboard.drawing.curves import Trace, cost_figure
+from recombine.leaderboard.drawing.formatting import DASH
+from recombine.leaderboard.drawing.svg import node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from recombine.leaderboard.board.entries import Board, Entry
+    from recombine.leaderboard.ledger.records import Tier
+
+TRUST: dict[Tier, tuple[int, str]] = {
+    "self-reported": (0, "what the file says; nobody who keeps this board has checked it"),
+    "rescored": (1, "numbers recomputed from the predictions"),
+    "rerun": (2, "weights run by the harness"),
+    "retrained": (3, "trained, run and scored by the harness, every seed"),
+}
+INFERENCE = {
+    "direct": "one pass of an encoder",
+    "replay": "one pass of an encoder that was also trained on its own decoded recombinations",
+    "search": "an encoder's guess, improved by search through the decoder",
+    "replay+search": "a replay-trained encoder's guess, improved by search through the decoder",
+}
+
+DATA = {
+    "scratch": "trained on the served images only",
+    "pretrained": "began with weights from other data",
+    "open": "may render further images",
+}
+SUPERVISION = {
+    "unsupervised": "no labels in training",
+    "weak": "weak labels in training",
+    "supervised": "all labels in training",
+}
+TEST_COMPUTE = {
+    "T1": "at most 3 times the reference encoder",
+    "T10": "at most 30 times the reference encoder",
+    "T100": "at most 300 times the reference encoder",
+    "unbounded": "more than 300 times the reference encoder",
+    "unknown": "operations not counted",
+}
+
+CHARTED, CHARTED_OF_A_KIND = 24, 6
+"""Rows of the figures: all of a short board, else the highest of every role."""
+NAMED = 10
+"""Marks of the cost figure up to which each carries its name next to its letter."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry on a board.
+
+    Attributes
+    ----------
+    entry : Entry
+        The result.
+    rank : RankSet
+        The ranks it may hold.
+    letter : str
+        Its key in the figures, in the order of the estimates; not a rank.
+    alike : tuple of Entry
+        Others with the same answers, which the table lists with it; empty for those themselves.
+    listed : bool
+        It has a line of its own in the table.
+    """
+
+    entry: Entry
+    rank: RankSet
+    letter: str
+    alike: tuple[Entry, ...] = ()
+    listed: bool = True
+
+    def number(self, path: str, form: str) -> Markup:
+        """Print a number of the result file.
+
+        Parameters
+        ----------
+        path : str
+            Where it stands, joined by slashes.
+        form : str
+            A key of ``numbers.FORMATS``.
+
+        Returns
+        -------
+        Markup
+            The number, tied to its place in the file.
+        """
+        return numbers.field(self.entry.result, path, form)
+
+    def interval(self, path: str, form: str) -> Markup:
+        """Print an interval of the result file.
+
+        Parameters
+        ----------
+        path : str
+            Where it stands, joined by slashes.
+        form : str
+            A key of ``numbers.FORMATS``.
+
+        Returns
+        -------
+        Markup
+            Both ends, tied to their place in the file, or the words "no interval".
+        """
+        return numbers.interval(self.entry.result, path, form)
+
+    @cached_property
+    def role(self) -> Role:
+        """Return the part that the entry plays."""
+        return role_of(self.entry.result)
+
+    @property
+    def short_name(self) -> str:
+        """Return the method's name for figures, where its inference stands beside it."""
+        return short_name(self.entry.result)
+
+    @property
+    def seed_mark(self) -> str:
+        """Return the mark of an entry with few seeds; empty when there are enough."""
+        return "" if self.entry.n_seeds >= MIN_SEEDS_UNMARKED else "sketch"
+
+    @property
+    def seed_words(self) -> str:
+        """Say what the mark means."""
+        text = f"An unmarked entry has at least {MIN_SEEDS_UNMARKED} training seeds."
+        if self.entry.n_seeds < MIN_SEEDS_TEST:
+            text += f" With fewer than {MIN_SEEDS_TEST} it is not tested against others."
+        return text
+
+    @property
+    def failed_checks(self) -> list[str]:
+        """Name the harness checks that did not pass."""
+        checks = self.entry.result.checks
+        named = {
+            "finite": checks.finite,
+            "every image once": checks.coverage_once,
+            "batch invariance": checks.batch_invariance is None or checks.batch_invariance.passed,
+            "repeatability": checks.repeatability is None or checks.repeatability.passed,
+        }
+        return [name for name, passed in named.items() if not passed]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Name what the result does not hold, derived from its content."""
+        result = self.entry.result
+        parts = {
+            "no matched blocks, so no paired gap": result.paired_gap is None,
+            "operations could not be counted": result.compute.gflop_per_image is None,
+            "some operators were not counted": bool(result.compute.uncounted_ops),
+            "too few seeds or cells, or no spread, so no interval": result.scores.ooc_test.ci95
+            is None,
+            "batch invariance was not checked": result.checks.batch_invariance is None,
+            "repeatability was not checked": result.checks.repeatability is None,
+        }
+        return tuple(text for text, absent in parts.items() if absent)
+
+    @property
+    def trust_level(self) -> int:
+        """Return the trust tier as 0, 1, 2 or 3."""
+        return TRUST[self.entry.tier][0]
+
+    @property
+    def trust_words(self) -> str:
+        """Say what the trust tier means."""
+        return TRUST[self.entry.tier][1]
+
+    @property
+    def inference_words(self) -> str:
+        """Say what the inference mode means."""
+        return INFERENCE[self.entry.result.method.inference]
+
+    @property
+    def rank_bar(self) -> Markup:
+        """Draw the rank set."""
+        return rank_bar(self.rank.low, self.rank.high, self.rank.of, self.rank.separable)
+
+    @property
+    def gap_bar(self) -> Markup:
+        """Draw the paired gap with its interval, the tick is zero; the numbers stand above."""
+        gap = self.entry.result.paired_gap
+        if gap is None:
+            return Markup()
+        end = f"H{100 * gap.estimate:.1f}"
+        parts = [
+            node("path", d=f"M0 2{end}V8H0Z", class_="gap"),
+            node("path", d="M-25 5H100M0 0V10", class_="track"),
+        ]
+        if gap.ci95:
+            low, high = (100 * end for end in gap.ci95)
+            parts.append(node("path", d=f"M{low:.1f} 4H{high:.1f}V6H{low:.1f}Z", class_="f-ooc"))
+        axis = {"viewBox": "-25 0 125 10", "preserveAspectRatio": "none"}
+        return node("svg", *parts, **axis, class_="gapbar", aria_hidden="true")
+
+    @property
+    def strip(self) -> Markup:
+        """Draw ID and OOC with their intervals."""
+        scores, name = self.entry.result.scores, self.entry.result.method.name
+        inside, outside = scores.id_test, scores.ooc_test
+        title = (
+            f"{name}: ID {numbers.percent(inside.estimate)} %, "
+            f"OOC {numbers.percent(outside.estimate)} %"
+        )
+        marks = Mark(inside.estimate, inside.ci95), Mark(outside.estimate, outside.ci95)
+        return strip(*marks, outside.chance, title)
+
+
+@dataclass(frozen=True)
+class RankedTrack:
+    """The entries of a board that share a track; ranks hold within it and nowhere else.
+
+    Attributes
+    ----------
+    name : tuple of str
+        Training data, supervision and test compute.
+    rows : tuple of Row
+        The highest OOC estimate first.
+    compared : Comparisons
+        Every listed entry of the track against every other.
+    """
+
+    name: tuple[str, str, str]
+    rows: tuple[Row, ...]
+    compared: Comparisons
+
+    @property
+    def listed(self) -> tuple[Row, ...]:
+        """Return the lines of the table: equal answers under several names are one."""
+        return tuple(row for row in self.rows if row.listed)
+
+    @property
+    def title(self) -> str:
+        """Return the track's name."""
+        return ", ".join(self.name)
+
+    @property
+    def words(self) -> str:
+        """Say what its entries may use."""
+        data, supervision, compute = self.name
+        return f"{DATA[data]}; {SUPERVISION[supervision]}; {TEST_COMPUTE[compute]}"
+
+
+@dataclass(frozen=True)
+class RankedBoard:
+    """A board with the verdicts of its tests.
+
+    Attributes
+    ----------
+    board : Board
+        The entries, the highest OOC estimate first.
+    tracks : tuple of RankedTrack
+        Where they are ranked.
+    """
+
+    board: Board
+    tracks: tuple[RankedTrack, ...]
+
+    @property
+    def slug(self) -> str:
+        """Return an anchor for the board: safe characters only, unique by content."""
+        key = self.board.key
+        text = f"{key.dataset}-{key.version}-{key.resolution}px-{key.metric_version}"
+        return f"{re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')}-{key.root[:6].lower()}"
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """Return one row per entry, in the order of ``board.entries``."""
+        found = {row.entry.result.result_id: row for track in self.tracks for row in track.rows}
+        return tuple(found[entry.result.result_id] for entry in self.board.entries)
+
+    @property
+    def ranks(self) -> tuple[RankSet, ...]:
+        """Return the rank sets, in the order of ``board.entries``."""
+        return tuple(row.rank for row in self.rows)
+
+    @cached_property
+    def roles(self) -> dict[Role, tuple[Row, ...]]:
+        """Return the rows of every role that is present, the highest estimate first."""
+        found = {role: tuple(r for r in self.rows if r.role is role) for role in ROLES.values()}
+        return {role: rows for role, rows in found.items() if rows}
+
+    @cached_property
+    def charted(self) -> dict[Role, tuple[Row, ...]]:
+        """Return the rows of the figures, role by role: all, or the highest of a long board."""
+        if len(self.rows) <= CHARTED:
+            return self.roles
+        return {role: rows[:CHARTED_OF_A_KIND] for role, rows in self.roles.items()}
+
+    @cached_property
+    def compared(self) -> Comparisons:
+        """Return every entry against every other, tracks aside, in the order of ``rows``."""
+        return compare_all([row.entry.ooc_cells for row in self.rows])
+
+    @property
+    def story(self) -> story.Story:
+        """Say what the board shows and what it cannot show."""
+        compared = [track.compared for track in self.tracks]
+        first = {role.key: rows[0].entry for role, rows in self.roles.items()}
+        return story.tell(self.board, first, self.ranks, compared)
+
+    @property
+    def axis(self) -> Markup:
+        """Draw the axis below the strips."""
+        return strip_axis(self.board.entries[0].result.scores.ooc_test.chance)
+
+    @property
+    def cost(self) -> Markup | None:
+        """Draw accuracy against compute; None when no entry's operations were counted."""
+        rows = [row for rows in self.charted.values() for row in rows]
+        names = [row.short_name for row in rows]
+        if len(rows) > NAMED:  # letters alone: they stand beside the names in the other figure
+            names = [""] * len(rows)
+        labels = [
+            name
+            if not name or names.count(name) == 1
+            else f"{name}, {row.entry.result.method.inference}"
+            for name, row in zip(names, rows, strict=True)
+        ]
+        found = [_trace(row, label) for row, label in zip(rows, labels, strict=True)]
+        traces = [trace for trace in found if trace is not None]
+        if not traces:
+            return None
+        chance = self.board.entries[0].result.scores.ooc_test.chance
+        title = "OOC accuracy against GFLOP per image, one lettered marker per entry"
+        return cost_figure(traces, chance, title)
+
+    @property
+    def uncounted(self) -> list[str]:
+        """Name the entries that the cost figure leaves out."""
+        return [
+            row.entry.result.method.name
+            for rows in self.charted.values()
+            for row in rows
+            if not row.entry.result.compute.gflop_per_image
+        ]
+
+
+def rank_board(board: Board) -> RankedBoard:
+    """Compare all entries of every track of a board.
+
+    Parameters
+    ----------
+    board : Board
+        At least one entry.
+
+    Returns
+    -------
+    RankedBoard
+        With rank sets from Holm-adjusted paired tests on the stored counts, track by track.
+    """
+    tracks: dict[tuple[str, str, str], list[tuple[str, Entry]]] = {}
+    for i, entry in enumerate(board.entries):
+        tracks.setdefault(track_of(entry), []).append((letter(i), entry))
+    order = {name: i for part in (DATA, SUPERVISION, TEST_COMPUTE) for i, name in enumerate(part)}
+    names = sorted(tracks, key=lambda track: [order[part] for part in track])
+    return RankedBoard(board, tuple(_rank_track(name, tracks[name]) for name in names))
+
+
+def track_of(entry: Entry) -> tuple[str, str, str]:
+    """Return the track of an entry: training data, supervision, test compute.
+
+    Parameters
+    ----------
+    entry : Entry
+        The entry.
+
+    Returns
+    -------
+    tuple of str
+        Keys of ``DATA``, ``SUPERVISION`` and ``TEST_COMPUTE``.
+    """
+    track = entry.result.track
+    return track.data, track.supervision, track.test_compute
+
+
+def _rank_track(name: tuple[str, str, str], lettered: list[tuple[str, Entry]]) -> RankedTrack:
+    entries = [entry for _, entry in lettered]
+    alike = groups(entries)
+    scores = [entries[first].ooc_cells for first, *_ in alike]
+    compared = compare_all(scores)
+    ranks = rank_sets(compared, [len(s) for s in scores])
+    rows: dict[int, Row] = {}
+    for (first, *others), rank in zip(alike, ranks, strict=True):
+        same = tuple(entries[i] for i in others)
+        rows[first] = Row(entries[first], rank, lettered[first][0], same)
+        rows |= {i: Row(entries[i], rank, lettered[i][0], listed=False) for i in others}
+    return RankedTrack(name, tuple(rows[i] for i in range(len(entries))), compared)
+
+
+def every_row(boards: Sequence[RankedBoard]) -> Iterator[tuple[RankedBoard, Row, Entry | None]]:
+    """Yield every entry that has a page: the current ones, then the superseded.
+
+    Parameters
+    ----------
+    boards : sequence of RankedBoard
+        The boards.
+
+    Yields
+    ------
+    tuple
+        Board, row, and the entry that took the row; None for a current entry.
+    """
+    for ranked in boards:
+        for row in ranked.rows:
+            yield ranked, row, None
+        for old in ranked.board.superseded:
+            yield ranked, Row(old.entry, RankSet(1, 1, 1, "superseded"), DASH), old.by
+
+
+def letter(index: int) -> str:
+    """Return the key of an entry in the figures.
+
+    Parameters
+    ----------
+    index : int
+        Position, from 0.
+
+    Returns
+    -------
+    str
+        A to Z, then AA, AB, ...
+
+    Examples
+    --------
+    >>> letter(0), letter(25), letter(26), letter(701), letter(702)
+    ('A', 'Z', 'AA', 'ZZ', 'AAA')
+    """
+    text = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        text = chr(ord("A") + rest) + text
+    return text
+
+
+def _trace(row: Row, label: str) -> Trace | None:
+    result = row.entry.result
+    curve, score = result.compute_curve, result.scores.ooc_test
+    last = result.compute.gflop_per_image
+    if not last:  # not counted, or none at all: neither has a place on a logarithmic axis
+        return None
+    # The curve of one run is stored with every entry read from it; draw it up to this entry.
+    points = [
+        (cost, value)
+        for steps, cost, value in zip(curve.steps, curve.gflop_per_image, curve.ooc, strict=True)
+        if cost and steps < result.compute.steps
+    ]
+    points.append((last, score.estimate))
+    return Trace(row.letter, label, tuple(points), score.ci95, row.role.shape)

@@ -1,0 +1,381 @@
+"""Load and validate result files, and sort them onto boards that may be compared.
+
+Two results share a board only when they answered the same images under the same metric; nothing
+else is ever put into one table. A file that cannot be trusted stops the build with its name. A
+newer file for the same row supersedes the older one, which stays readable and is never deleted.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recombine.benchmark.results.result import MAX_BYTES, Result
+from recombine.benchmark.statistics import intervals as stats
+from recombine.leaderboard.board.pictures import check_picture, find_picture
+from recombine.leaderboard.ledger.records import SELF_REPORTED, Tier, Tiers
+from recombine.leaderboard.site.reuse import digest
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, RecombineError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from jaxtyping import Float
+
+    from recombine.benchmark.results.result_parts import Score
+    from recombine.renderer.core.types import Array
+
+    Numbers = Sequence[float] | None
+
+TOLERANCE = 1e-6
+NAMED = 5
+"""Bad files that an error names one by one."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One result file that passed every check.
+
+    Attributes
+    ----------
+    path : Path
+        Where it was read.
+    result : Result
+        Its content.
+    content : bytes
+        The file itself, for download.
+    picture : bytes
+        Its worst images, a PNG file; empty when there is none.
+    tier : str
+        How far it was checked, by the ledger beside it; what the file says has no part in it.
+    """
+
+    path: Path
+    result: Result
+    content: bytes = field(repr=False)
+    picture: bytes = field(default=b"", repr=False)
+    tier: Tier = SELF_REPORTED
+
+    @property
+    def digest(self) -> str:
+        """Return the hash of the file, its picture and its tier."""
+        return digest_of(self.content, self.picture, self.tier)
+
+    @cached_property
+    def plain(self) -> dict[str, Any]:
+        """Return the result as plain JSON values."""
+        return self.result.model_dump(mode="json")
+
+    @cached_property
+    def ooc_cells(self) -> Float[Array, "seeds cells"]:
+        """Return ``cell_scores`` out of combination, which most pages need."""
+        return cell_scores(self.result.scores.ooc_test)
+
+    @property
+    def slug(self) -> str:
+        """Return a name for pages and anchors: safe characters only, unique by content."""
+        return f"{self.result.method.entry}-{self.result.result_id[:10]}"
+
+    @property
+    def n_seeds(self) -> int:
+        """Return the number of training seeds."""
+        return len(self.result.seeds)
+
+
+@dataclass(frozen=True, order=True)
+class BoardKey:
+    """What two results must share to be compared: the images, their size, the metric."""
+
+    dataset: str
+    version: str
+    resolution: int
+    root: str
+    metric: str
+    metric_version: str
+
+
+@dataclass(frozen=True)
+class Superseded:
+    """An entry whose row a newer file has taken."""
+
+    entry: Entry
+    by: Entry
+
+
+@dataclass(frozen=True)
+class Board:
+    """Comparable entries, the highest out-of-combination score first.
+
+    Attributes
+    ----------
+    key : BoardKey
+        What they share.
+    entries : tuple of Entry
+        One per row.
+    superseded : tuple of Superseded
+        Older files of the same rows, the newest first.
+    """
+
+    key: BoardKey
+    entries: tuple[Entry, ...]
+    superseded: tuple[Superseded, ...] = ()
+
+
+def find_results(folder: Path) -> list[Path]:
+    """List the result files of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder with ``*.json`` files; subfolders are not searched.
+
+    Returns
+    -------
+    list of Path
+        Sorted by name; may be empty.
+
+    Raises
+    ------
+    InvalidInputError
+        When the folder does not exist.
+    """
+    if not folder.is_dir():
+        raise InvalidInputError(
+            f"find_results: expected a folder of result files at {folder}, found none; "
+            "check the path"
+        )
+    return sorted(path for path in folder.glob("*.json") if path.is_file())
+
+
+def read_result(path: Path) -> bytes:
+    """Read a result file without looking into it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    bytes
+        Its content.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is missing or too big.
+    """
+    try:
+        content = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
+    except OSError:
+        content = b""
+    if not content:
+        raise InvalidInputError(
+            f"read_result: expected a result file of 1 to {MAX_BYTES} bytes at {path}, found none "
+            "or another one; check the path"
+        )
+    return content
+
+
+def digest_of(content: bytes, picture: bytes, tier: Tier) -> str:
+    """Return one hash of a result file and of what lies beside it.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+    picture : bytes
+        Empty when there is none.
+    tier : str
+        From the ledger.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    return digest(content, picture, tier.encode())
+
+
+def load_entry(path: Path, checked: Collection[str] = (), tiers: Tiers | None = None) -> Entry:
+    """Read one result file and recompute its intervals from its counts.
+
+    Parameters
+    ----------
+    path : Path
+        A file written by ``Result.save``.
+    checked : collection of str
+        Hashes, as of ``digest_of``, of files that this very code checked before; a file of
+        the same bytes is only parsed.
+    tiers : Tiers, optional
+        Shared by many calls, so that the ledger is read once.
+
+    Returns
+    -------
+    Entry
+        The checked result, with the very bytes that were checked.
+
+    Raises
+    ------
+    InvalidInputError
+        When the file is no valid result, or its intervals do not follow from its counts.
+    IntegrityError
+        When the file, the picture of its worst images or the ledger was edited.
+    """
+    content = read_result(path)
+    picture = find_picture(path, content)
+    tier = (tiers or Tiers()).of(path, content)
+    if checked and digest_of(content, picture, tier) in checked:
+        return Entry(path, Result.model_validate_json(content), content, picture, tier)
+    result = Result.from_bytes(content, path)
+    check_picture(path, result.artifacts.examples, picture)
+    inside, outside = result.scores.id_test, result.scores.ooc_test
+    if (inside.metric, inside.metric_version) != (outside.metric, outside.metric_version):
+        raise InvalidInputError(
+            f"{path}: ID and OOC need one metric and version, got {inside.metric} "
+            f"{inside.metric_version} and {outside.metric} {outside.metric_version}; score it again"
+        )
+    for name, stated, expected in _recomputed(result):
+        if not _same(stated, expected):
+            raise InvalidInputError(
+                f"{path}: {name} must follow from the stored counts ({expected}), "
+                f"got {stated}; score the entry again with this version"
+            )
+    return Entry(path, result, content, picture, tier)
+
+
+def load_boards(paths: Iterable[Path], checked: Collection[str] = ()) -> list[Board]:
+    """Read result files and group them into boards.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Result files.
+    checked : collection of str
+        As in ``load_entry``.
+
+    Returns
+    -------
+    list of Board
+        Sorted by dataset, version and size; empty without files.
+
+    Raises
+    ------
+    InvalidInputError
+        When a file is invalid, two files of one time claim the same row, or entries of one board
+        do not have the same cells. Bad files are named, each with what is wrong.
+    IntegrityError
+        When a file was edited after scoring.
+    """
+    entries, problems, tiers = [], [], Tiers()
+    for path in paths:
+        try:
+            entries.append(load_entry(path, checked, tiers))
+        except RecombineError as error:
+            problems.append(error)
+    if problems:
+        kind = IntegrityError if any(isinstance(p, IntegrityError) for p in problems) else None
+        texts = list(dict.fromkeys(map(str, problems)))  # a broken ledger concerns every file
+        named, more = "\n".join(texts[:NAMED]), len(texts) - NAMED
+        raise (kind or InvalidInputError)(named + (f"\nand {more} more" if more > 0 else ""))
+    groups: defaultdict[BoardKey, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        groups[board_key(entry.result)].append(entry)
+    return [_board(key, groups[key]) for key in sorted(groups)]
+
+
+def board_key(result: Result) -> BoardKey:
+    """Return the board that a result belongs to.
+
+    Parameters
+    ----------
+    result : Result
+        A result.
+
+    Returns
+    -------
+    BoardKey
+        Dataset, version, image size, Merkle root, metric and its version.
+    """
+    data, score = result.data, result.scores.ooc_test
+    return BoardKey(
+        data.dataset, data.version, data.resolution, data.root, score.metric, score.metric_version
+    )
+
+
+def cell_scores(score: Score) -> Float[Array, "seeds cells"]:
+    """Return the accuracy of every seed on every cell.
+
+    Parameters
+    ----------
+    score : Score
+        A score with its counts.
+
+    Returns
+    -------
+    array
+        ``(S, C)`` in [0, 1]; columns sorted by the cells' names, so that the columns of two
+        results of one dataset are the same cells.
+    """
+    order = sorted(range(score.n_cells), key=score.cells.__getitem__)
+    share: Array = np.asarray(score.hits) / np.asarray(score.counts)
+    return share[:, order]
+
+
+def _recomputed(result: Result) -> Iterator[tuple[str, Numbers, Numbers]]:
+    """Yield every printed number that the counts decide: its name, as stated, as computed."""
+    shares = [cell_scores(result.scores.id_test), cell_scores(result.scores.ooc_test)]
+    for name, share in zip(("id_test", "ooc_test"), shares, strict=True):
+        score = getattr(result.scores, name)
+        yield f"scores.{name}.ci95", score.ci95, stats.crossed_mean(share).ci95
+        yield f"scores.{name}.per_seed", score.per_seed, share.mean(axis=1).tolist()
+    yield "gap.ci95", result.gap.ci95, stats.gap(*shares).ci95
+    if result.paired_gap is not None:
+        paired = result.paired_gap
+        inside = np.asarray(paired.id_hits) / np.asarray(paired.id_counts)
+        outside = np.asarray(paired.ooc_hits) / np.asarray(paired.ooc_counts)
+        expected = stats.crossed_mean(inside - outside, (-1.0, 1.0))
+        yield "paired_gap.estimate", [paired.estimate], [expected.value]
+        yield "paired_gap.ci95", paired.ci95, expected.ci95
+
+
+def _same(stated: Numbers, expected: Numbers) -> bool:
+    if stated is None or expected is None:
+        return stated is expected
+    return len(stated) == len(expected) and all(
+        abs(a - b) <= TOLERANCE for a, b in zip(stated, expected, strict=True)
+    )
+
+
+def _board(key: BoardKey, entries: list[Entry]) -> Board:
+    rows: dict[tuple[str, int], Entry] = {}
+    superseded = []
+    first = entries[0]
+    for entry in sorted(entries, key=lambda e: e.result.created, reverse=True):
+        row = (entry.result.method.entry, entry.result.data.n_train)
+        newer = rows.setdefault(row, entry)
+        if newer is not entry:
+            superseded.append(Superseded(entry, newer))
+        if newer is not entry and newer.result.created == entry.result.created:
+            raise InvalidInputError(
+                f"{entry.path}: the row {row[0]} with {row[1]} training images is already taken "
+                f"by {newer.path}, scored at the same time; keep one of the two files"
+            )
+        if _cells(entry) != _cells(first):
+            raise InvalidInputError(
+                f"{entry.path}: has other cells than {first.path}, though both name the data root "
+                f"{key.root[:12]}; one of them was not scored on that data"
+            )
+    best = sorted(rows.values(), key=lambda e: (-e.result.scores.ooc_test.estimate, e.slug))
+    return Board(key, tuple(best), tuple(superseded))
+
+
+def _cells(entry: Entry) -> tuple[object, ...]:
+    scores = entry.result.scores
+    names = tuple(sorted(scores.id_test.cells)), tuple(sorted(scores.ooc_test.cells))
+    return (*names, entry.result.data.recombined)

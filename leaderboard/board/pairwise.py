@@ -1,0 +1,168 @@
+"""What the compare page needs of every entry: the numbers behind paired differences.
+
+The page subtracts any two entries itself, as ``benchmark.compare`` does: the difference of two
+methods depends on their means per cell, on the variance between their seeds, and on nothing else.
+So those are embedded, not half a million prebuilt pairs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recombine.benchmark.statistics import intervals as stats
+from recombine.leaderboard.board.entries import cell_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recombine.benchmark.results.result_parts import FactorScore, Score
+    from recombine.leaderboard.board.board import RankedBoard, Row
+    from recombine.renderer.core.types import Array
+
+DIGITS = 9
+"""Significant digits of the factors' cells; the headline scores keep all of theirs."""
+PICKED = 3
+"""Entries of every role that the static table pairs."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two entries of a board, the higher estimate first.
+
+    Attributes
+    ----------
+    first, second : Row
+        The entries.
+    difference : Estimate
+        OOC score of the first minus that of the second; its interval is for this pair alone.
+    verdict : str
+        What Holm's procedure says about the pair among all pairs of the board.
+    """
+
+    first: Row
+    second: Row
+    difference: stats.Estimate
+    verdict: str
+
+
+def static_pairs(ranked: RankedBoard) -> list[Pair]:
+    """Pair the highest entries of every role, for a page that must do without its script.
+
+    Parameters
+    ----------
+    ranked : RankedBoard
+        The board.
+
+    Returns
+    -------
+    list of Pair
+        Empty for a board with one entry; upper bounds are out of competition.
+    """
+    competing = (rows[:PICKED] for role, rows in ranked.roles.items() if role.key != "bound")
+    picked = {row.letter for rows in competing for row in rows}
+    found = [(i, row) for i, row in enumerate(ranked.rows) if row.letter in picked]
+    return [_pair(ranked, one, other) for one, other in combinations(found, 2)]
+
+
+def _pair(ranked: RankedBoard, one: tuple[int, Row], other: tuple[int, Row]) -> Pair:
+    (i, first), (j, second) = one, other
+    difference = stats.paired_difference(first.entry.ooc_cells, second.entry.ooc_cells)
+    verdict = "told apart" if ranked.compared.separated[i, j] else "not told apart"
+    if not ranked.compared.tested[i, j] or difference.p_value is None:
+        verdict = "not tested"
+    return Pair(first, second, difference, verdict)
+
+
+def page_data(ranked: RankedBoard) -> dict[str, Any]:
+    """Return what the compare page of a board embeds.
+
+    Parameters
+    ----------
+    ranked : RankedBoard
+        The board.
+
+    Returns
+    -------
+    dict
+        Plain JSON values: the cells of both splits, and one item per entry.
+    """
+    scores = ranked.board.entries[0].result.scores
+    return {
+        "factors": list(ranked.board.entries[0].result.data.recombined),
+        "cells": {"id": sorted(scores.id_test.cells), "ooc": sorted(scores.ooc_test.cells)},
+        "entries": [_item(row) for row in ranked.rows],
+    }
+
+
+def summary_of(table: Array) -> dict[str, Any]:
+    """Return the numbers that a paired difference needs of one method.
+
+    Parameters
+    ----------
+    table : array
+        ``(S, C)`` scores of seeds and cells.
+
+    Returns
+    -------
+    dict
+        ``mean``, ``cells`` (mean per cell), ``seeds`` (their number) and ``spread`` (variance of
+        the mean between seeds; None with one seed or one cell).
+    """
+    by_seed = table.mean(axis=1)
+    known = min(table.shape) > 1
+    return {
+        "mean": math.fsum(table.ravel().tolist()) / table.size,
+        "cells": table.mean(axis=0).tolist(),
+        "seeds": len(table),
+        "spread": float(by_seed.var(ddof=1)) / len(by_seed) if known else None,
+    }
+
+
+def _item(row: Row) -> dict[str, Any]:
+    result = row.entry.result
+    inside, outside = cell_scores(result.scores.id_test), row.entry.ooc_cells
+    gaps = inside.mean(axis=1) - outside.mean(axis=1)
+    method, track, training = result.method, result.track, result.training
+    return {
+        "slug": row.entry.slug,
+        "name": f"{row.letter} {method.name}, {method.inference}",
+        "id": summary_of(inside),
+        "ooc": summary_of(outside),
+        "gap": {
+            "mean": result.gap.estimate,
+            "seeds": len(gaps),
+            "spread": float(np.var(gaps, ddof=1)) / len(gaps) if len(gaps) > 1 else None,
+        },
+        "factors": _factors(result.scores.ooc_test),
+        "facts": {
+            "training data": track.data,
+            "supervision": track.supervision,
+            "test compute": track.test_compute,
+            "training images": f"{result.data.n_train:,}",
+            "generated images": f"{training.generated_images_seen:,}",
+            "readout labels": f"{result.readout.n_train:,}",
+            "configurations tried": f"{training.configs_tried:,}",
+            "selection rule": training.selection.rule,
+            "seeds": str(len(result.seeds)),
+        },
+    }
+
+
+def _factors(score: Score) -> dict[str, dict[str, Any]]:
+    order = sorted(range(score.n_cells), key=score.cells.__getitem__)
+    named = sorted(score.per_factor.items(), key=lambda item: (not item[1].recombined, item[0]))
+    return {name: _factor(factor, order) for name, factor in named}
+
+
+def _factor(factor: FactorScore, order: Sequence[int]) -> dict[str, Any]:
+    about = {"metric": f"{factor.metric} {factor.metric_version}", "mean": factor.estimate}
+    if not factor.per_cell:
+        return about
+    found = summary_of(np.asarray(factor.per_cell)[:, list(order)])
+    found["cells"] = [float(f"{value:.{DIGITS}g}") for value in found["cells"]]
+    return found | about

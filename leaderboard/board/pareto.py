@@ -1,0 +1,134 @@
+"""Accuracy against cost: which entries no cheaper entry is known to beat."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recombine.leaderboard.drawing.curves import LABELLED, Trace, cost_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from markupsafe import Markup
+
+    from recombine.leaderboard.board.board import RankedBoard, Row
+    from recombine.leaderboard.board.ranks import Comparisons
+
+COSTS: tuple[tuple[str, str, str], ...] = (
+    ("gflop", "GFLOP per image", "GFLOP per image, search included (log scale)"),
+    ("images", "Training images seen", "training images, generated included (log)"),
+)
+
+
+@dataclass(frozen=True)
+class Front:
+    """The entries of a board against one cost.
+
+    Attributes
+    ----------
+    key : str
+        ``"gflop"`` or ``"images"``.
+    title : str
+        The cost in words.
+    rows : tuple of (Row, float, bool)
+        Entry, its cost, and whether it is on the front; the cheapest first.
+    figure : Markup, optional
+        Drawing; None when no entry has a known cost.
+    left_out : tuple of str
+        Names of entries without a known cost.
+    """
+
+    key: str
+    title: str
+    rows: tuple[tuple[Row, float, bool], ...]
+    figure: Markup | None
+    left_out: tuple[str, ...]
+
+
+def fronts(ranked: RankedBoard) -> list[Front]:
+    """Return a board's entries against compute and against training images.
+
+    Parameters
+    ----------
+    ranked : RankedBoard
+        The board; entries of all its tracks are compared here, since cost is what the tracks
+        differ in, but no ranks are given.
+
+    Returns
+    -------
+    list of Front
+        One per cost.
+    """
+    return [_front(ranked, ranked.compared, *cost) for cost in COSTS]
+
+
+def on_front(costs: Sequence[float], compared: Comparisons) -> list[bool]:
+    """Return which entries no entry of at most their cost is known to beat.
+
+    Parameters
+    ----------
+    costs : sequence of float
+        Cost of every entry.
+    compared : Comparisons
+        Every entry against every other; only differences that Holm's procedure calls real count,
+        so an entry leaves the front on evidence and not on a lucky estimate.
+
+    Returns
+    -------
+    list of bool
+        In the order of ``costs``.
+    """
+    beaten = compared.separated & (compared.difference < 0)
+    return [
+        not any(beaten[i, j] and costs[j] <= costs[i] for j in beaten[i].nonzero()[0])
+        for i in range(len(costs))
+    ]
+
+
+def _front(ranked: RankedBoard, compared: Comparisons, key: str, title: str, axis: str) -> Front:
+    cost_of = COST_OF[key]
+    found = [cost_of(row) or 0.0 for row in ranked.rows]
+    # What costs nothing measurable has no place on a logarithmic axis and beats nobody by cost.
+    # An upper bound is out of competition: nan is never "at most" another cost.
+    costs = [
+        math.nan if row.role.key == "bound" else cost or math.inf
+        for row, cost in zip(ranked.rows, found, strict=True)
+    ]
+    kept = on_front(costs, compared)
+    rows = [
+        (row, cost, yes) for row, cost, yes in zip(ranked.rows, found, kept, strict=True) if cost
+    ]
+    left_out = [
+        row.entry.result.method.name
+        for row, cost in zip(ranked.rows, found, strict=True)
+        if not cost
+    ]
+    figure = None
+    if rows:
+        few = len(rows) <= LABELLED
+        traces = [_trace(row, cost, few, few or yes) for row, cost, yes in rows]
+        chance = ranked.board.entries[0].result.scores.ooc_test.chance
+        figure = cost_figure(traces, chance, f"OOC accuracy against {title}", axis)
+    return Front(key, title, tuple(sorted(rows, key=lambda r: r[1])), figure, tuple(left_out))
+
+
+def _trace(row: Row, cost: float, named: bool, keyed: bool) -> Trace:
+    result = row.entry.result
+    score = result.scores.ooc_test
+    name = f"{row.short_name}, {result.method.inference}" if named else ""
+    return Trace(
+        row.letter if keyed else "", name, ((cost, score.estimate),), score.ci95, row.role.shape
+    )
+
+
+def _images(row: Row) -> float:
+    training = row.entry.result.training
+    return training.real_images_seen + training.generated_images_seen
+
+
+COST_OF: dict[str, Callable[[Row], float | None]] = {
+    "gflop": lambda row: row.entry.result.compute.gflop_per_image,
+    "images": _images,
+}

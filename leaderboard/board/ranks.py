@@ -1,0 +1,230 @@
+"""Rank sets: which ranks an entry may hold, given how sure we are.
+
+Every pair of entries of one track is compared with the paired test of ``benchmark.stats`` (cells
+are shared, seeds are not), and Holm's step-down keeps the chance of any false verdict in
+the track below ``stats.LEVEL``. An entry that loses b of its comparisons and wins w of them out of
+M entries has the rank set b+1 to M-w. A set that covers everything is printed in words.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from recombine.benchmark.statistics import intervals as stats
+from recombine.leaderboard.drawing.formatting import DASH
+from recombine.renderer.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Bool, Float
+
+    from recombine.renderer.core.types import Array
+
+MIN_SEEDS_TEST = 3
+MIN_SEEDS_UNMARKED = 5
+NO_SPREAD = 1e-24
+"""Variance below which ``stats`` gives no test."""
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """Every entry against every other, as M x M matrices.
+
+    Attributes
+    ----------
+    difference : array
+        Score of the row minus score of the column.
+    p_value : array
+        Two-sided and unadjusted; NaN where the design allows no test.
+    tested : array of bool
+        Both entries have at least ``MIN_SEEDS_TEST`` seeds; False on the diagonal.
+    separated : array of bool
+        Holm's procedure calls the difference real.
+    """
+
+    difference: Float[Array, "entries entries"]
+    p_value: Float[Array, "entries entries"]
+    tested: Bool[Array, "entries entries"]
+    separated: Bool[Array, "entries entries"]
+
+    @property
+    def n_pairs(self) -> int:
+        """Return the number of pairs of entries."""
+        return len(self.tested) * (len(self.tested) - 1) // 2
+
+    @property
+    def n_tested(self) -> int:
+        """Return the number of pairs that were tested."""
+        return int(self.tested.sum()) // 2
+
+    @property
+    def n_separated(self) -> int:
+        """Return the number of pairs that were told apart."""
+        return int(self.separated.sum()) // 2
+
+
+@dataclass(frozen=True)
+class RankSet:
+    """The ranks that an entry may hold.
+
+    Attributes
+    ----------
+    low, high : int
+        Best and worst possible rank, 1 <= low <= high <= of.
+    of : int
+        Entries in the track.
+    reason : str
+        Why the set covers the whole track; empty when it does not.
+    """
+
+    low: int
+    high: int
+    of: int
+    reason: str = ""
+
+    @property
+    def separable(self) -> bool:
+        """Tell whether the entry was told apart from at least one other."""
+        return not self.reason
+
+    @property
+    def words(self) -> str:
+        """Say the set in words.
+
+        Examples
+        --------
+        >>> RankSet(1, 1, 4).words, RankSet(2, 4, 4).words
+        ('1', '2–4')
+        >>> RankSet(1, 4, 4, "fewer than 3 seeds").words
+        'not separable'
+        >>> RankSet(1, 1, 1, "the only entry in its track").words
+        'only entry'
+        """
+        if self.reason and self.of == 1:
+            return "only entry"
+        if self.reason:
+            return "not separable"
+        return str(self.low) if self.low == self.high else f"{self.low}{DASH}{self.high}"
+
+
+def compare_all(
+    scores: Sequence[Float[Array, "seeds cells"]], level: float = stats.LEVEL
+) -> Comparisons:
+    """Compare every pair of entries, with one family-wise error rate for all of them.
+
+    Pairs without a test (too few seeds) are left out of the family: which pairs those are was
+    fixed before any score was seen. A pair with seeds enough but no spread at all stays in it.
+
+    Parameters
+    ----------
+    scores : sequence of array
+        Per entry ``(S, C)`` accuracies in [0, 1]; S may differ, column c is one cell for all.
+    level : float
+        Probability of any false verdict, in (0, 1).
+
+    Returns
+    -------
+    Comparisons
+        The same differences and p-values as ``stats.paired_difference`` gives pair by pair.
+
+    Raises
+    ------
+    InvalidInputError
+        When the entries do not have the same number of cells.
+    """
+    widths = [array.shape[1] for array in scores]
+    if len(set(widths)) > 1:
+        raise InvalidInputError(
+            f"compare_all: entries of one board need the same cells, got {widths} cells; "
+            "compare entries of one dataset"
+        )
+    difference, p_value = _paired(scores)
+    enough = np.array([len(array) >= MIN_SEEDS_TEST for array in scores], dtype=bool)
+    tested = np.outer(enough, enough) & ~np.eye(len(scores), dtype=bool)
+    separated = np.zeros_like(tested)
+    upper = np.triu(tested)
+    separated[upper] = _holm(p_value[upper], level)
+    return Comparisons(difference, p_value, tested, separated | separated.T)
+
+
+def rank_sets(comparisons: Comparisons, seeds: Sequence[int]) -> list[RankSet]:
+    """Return the rank set of every entry; rank 1 is the highest score.
+
+    Parameters
+    ----------
+    comparisons : Comparisons
+        From ``compare_all``.
+    seeds : sequence of int
+        Number of training seeds of every entry.
+
+    Returns
+    -------
+    list of RankSet
+        In the order of ``seeds``. With probability 1 - level all sets hold their entry's true
+        rank at once. Source: Holm (1979); ranks from pairwise tests as in Mogstad, Romano, Shaikh
+        and Wilhelm (2024), Rev. Econ. Stud. 91(1), section 3.
+    """
+    found, of = comparisons.separated, len(seeds)
+    lost = (found & (comparisons.difference < 0)).sum(axis=1).tolist()
+    won = (found & (comparisons.difference > 0)).sum(axis=1).tolist()
+    return [
+        RankSet(1 + down, of - up, of, "" if down + up else _reason(n, of))
+        for down, up, n in zip(lost, won, seeds, strict=True)
+    ]
+
+
+def _paired(scores: Sequence[Array]) -> tuple[Array, Array]:
+    """Return the matrices of differences and p-values of ``stats.paired_difference``.
+
+    Its formula, one row of the matrix at a time; a test holds the two together.
+    """
+    size = len(scores)
+    means = np.array([array.mean(axis=0) for array in scores])  # (M, C)
+    terms = [stats.crossed_terms(array) for array in scores]
+    seed = np.array([t[0].variance if t else math.nan for t in terms])
+    df = np.array([t[0].df if t else math.nan for t in terms])
+    difference = np.zeros((size, size))
+    p_value = np.full((size, size), math.nan)
+    for i in range(size):  # the upper triangle; the other one mirrors it
+        per_cell = means[i] - means[i:]
+        difference[i, i:] = per_cell.mean(axis=1)
+        if terms[i] is not None:
+            cells = means.shape[1]
+            cell = per_cell.var(axis=1, ddof=1) / cells
+            squares = cell**2 / (cells - 1) + seed[i] ** 2 / df[i] + seed[i:] ** 2 / df[i:]
+            p_value[i, i:] = _p_values(difference[i, i:], cell + seed[i] + seed[i:], squares)
+    below = np.tril_indices(size, -1)
+    difference[below], p_value[below] = -difference.T[below], p_value.T[below]
+    return difference, p_value
+
+
+def _p_values(difference: Array, variance: Array, squares: Array) -> Array:
+    """Two-sided t test with Satterthwaite's degrees of freedom; NaN without any spread."""
+    known = variance > NO_SPREAD  # False for NaN
+    p_value: Array = np.full(len(difference), math.nan)
+    df = variance[known] ** 2 / squares[known]
+    p_value[known] = 2 * special.stdtr(df, -np.abs(difference[known]) / np.sqrt(variance[known]))
+    return p_value
+
+
+def _holm(p_value: Array, level: float) -> Array:
+    """Return what ``stats.holm`` rejects, NaN for None; half a million pairs take 0.1 s."""
+    order = np.argsort(p_value, kind="stable")  # NaN last
+    limits = level / np.arange(len(order), 0, -1)
+    rejected: Array = np.zeros(len(order), dtype=bool)
+    rejected[order] = np.logical_and.accumulate(p_value[order] <= limits)
+    return rejected
+
+
+def _reason(seeds: int, entries: int) -> str:
+    if entries == 1:
+        return "the only entry in its track"
+    if seeds < MIN_SEEDS_TEST:
+        return f"fewer than {MIN_SEEDS_TEST} seeds, so no test is made"
+    return "no difference to another entry is larger than its uncertainty"

@@ -1,0 +1,100 @@
+"""What part an entry plays on a board: generative, non-generative, control, floor, upper bound.
+
+The part is read from the result file, never typed for a row. Whether a decoder is inverted is a
+measured fact, ``method.kind``; that a method is a control, a floor or an upper bound is what its
+author declares, with a sentence of ``method.note`` that begins so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recombine.leaderboard.drawing.svg import symbol
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from recombine.benchmark.results.result import Result
+
+DECLARED = {"Upper bound": "bound", "Floor": "floor", "Control": "control"}
+DECLARATION = re.compile(rf"(?:^|[.!?]\s+)({'|'.join(DECLARED)})\b(?=[:,])")
+
+
+@dataclass(frozen=True)
+class Role:
+    """A part that entries play.
+
+    Attributes
+    ----------
+    key : str
+        Short name, also the class of its marks.
+    label : str
+        Name for people.
+    words : str
+        What it means.
+    shape : str
+        Its mark in the figures, a key of ``svg.SHAPES``: no figure needs colour to be read.
+    """
+
+    key: str
+    label: str
+    words: str
+    shape: str
+
+    @property
+    def mark(self) -> Markup:
+        """Draw the mark, for legends and rows."""
+        return symbol(self.shape, f"mark-{self.key}")
+
+
+ROLES: dict[str, Role] = {
+    role.key: role
+    for role in (
+        Role("generative", "Generative", "a decoder stands behind the encoder", "triangle"),
+        Role("encoder", "Non-generative", "an encoder alone", "square"),
+        Role("control", "Control", "differs from another entry in one respect", "plus"),
+        Role("floor", "Floor", "knows nothing, or learnt nothing", "cross"),
+        Role("bound", "Upper bound", "saw what others must not; out of competition", "ring"),
+    )
+}
+
+
+def role_of(result: Result) -> Role:
+    """Return the part that an entry plays.
+
+    Parameters
+    ----------
+    result : Result
+        The entry's result.
+
+    Returns
+    -------
+    Role
+        An upper bound when its configuration was selected on the answers or its note says so; a
+        floor or a control when its note says so; else generative when a decoder can be inverted.
+    """
+    declared = DECLARATION.search(result.method.note)
+    if result.training.selection.rule == "oracle":
+        return ROLES["bound"]
+    if declared:
+        return ROLES[DECLARED[declared[1]]]
+    return ROLES["generative" if result.method.kind == "inverter" else "encoder"]
+
+
+def short_name(result: Result) -> str:
+    """Return a method's name without what the inference beside it says anyway.
+
+    Parameters
+    ----------
+    result : Result
+        The entry's result.
+
+    Returns
+    -------
+    str
+        Untrusted text.
+    """
+    method = result.method
+    return method.name.removesuffix(" with replay") if "replay" in method.inference else method.name

@@ -1,0 +1,257 @@
+"""What a board shows and what it cannot show, in sentences computed from its entries.
+
+The wording stays neutral: it reports estimates, intervals and verdicts of tests, and never names
+a reason for a difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from recombine.benchmark.statistics import intervals as stats
+from recombine.leaderboard.board.ranks import MIN_SEEDS_TEST, MIN_SEEDS_UNMARKED
+from recombine.leaderboard.board.roles import short_name
+from recombine.leaderboard.drawing.formatting import DASH, chance, percent, points, short
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from recombine.benchmark.results.result import Result
+    from recombine.leaderboard.board.entries import Board, Entry
+    from recombine.leaderboard.board.ranks import Comparisons, RankSet
+
+PERCENT = "\u00a0%"
+WANTED_CELLS = 40
+"""Held-out combinations from which seed and combination effects are told apart well."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """The words above a board.
+
+    Attributes
+    ----------
+    headline : str
+        One or two sentences.
+    shows, limits : tuple of str
+        What the board shows, and what it cannot show.
+    """
+
+    headline: str
+    shows: tuple[str, ...]
+    limits: tuple[str, ...]
+
+
+def tell(
+    board: Board,
+    first: Mapping[str, Entry],
+    ranks: Sequence[RankSet],
+    compared: Sequence[Comparisons],
+) -> Story:
+    """Describe a board.
+
+    Parameters
+    ----------
+    board : Board
+        At least one entry, best estimate first.
+    first : mapping
+        The best entry of every role that is present, by the role's key.
+    ranks : sequence of RankSet
+        In the order of the entries.
+    compared : sequence of Comparisons
+        Per track, every entry against every other.
+
+    Returns
+    -------
+    Story
+        Plain text; method names in it are untrusted.
+    """
+    results = [entry.result for entry in board.entries]
+    shows = (_design(results[0]), _kinds(first), _gaps(results), _search(results))
+    limits = (
+        _seeds(results),
+        _cells(results),
+        _confounds(results),
+        _undecided(ranks, compared),
+        _scope(board),
+    )
+    return Story(
+        _headline(results, _competing(first, results), compared),
+        tuple(filter(None, shows)),
+        tuple(filter(None, limits)),
+    )
+
+
+def _competing(first: Mapping[str, Entry], results: Sequence[Result]) -> Result:
+    """Return the highest entry; an upper bound saw what the others must not."""
+    found = [entry.result for key, entry in first.items() if key != "bound"]
+    return max(found, key=lambda r: r.scores.ooc_test.estimate, default=results[0])
+
+
+def _headline(results: Sequence[Result], top: Result, compared: Sequence[Comparisons]) -> str:
+    best, method = top.scores.ooc_test, top.method
+    score = f"{percent(best.estimate)}{PERCENT}"
+    text = f"The highest accuracy on combinations that training never showed is {score}"
+    if best.ci95 is not None:
+        low, high = (percent(end) for end in best.ci95)
+        text += f" (95{PERCENT} interval {low}{DASH}\u2060{high}{PERCENT})"
+    text += f", by {method.name} ({method.inference}); chance is {chance(best.chance)}{PERCENT}."
+    return f"{text} {_verdict(len(results), compared)}"
+
+
+def _verdict(entries: int, compared: Sequence[Comparisons]) -> str:
+    pairs = sum(one.n_pairs for one in compared)
+    apart = sum(one.n_separated for one in compared)
+    if entries == 1:
+        return "It is the only entry, so there is nothing to compare it with."
+    if not pairs:
+        return "Every entry stands alone in its track, so there are no ranks."
+    if not any(one.n_tested for one in compared):
+        return (
+            f"No two entries were tested against each other: that takes at least {MIN_SEEDS_TEST} "
+            "seeds each."
+        )
+    if apart == 0:
+        return (
+            "No two entries of one track can be told apart, so the order of the rows carries no "
+            "information."
+        )
+    if apart == pairs:
+        return f"All {_n(pairs, 'pair')} of entries within a track can be told apart."
+    return f"{apart} of {_n(pairs, 'pair')} of entries within a track can be told apart."
+
+
+def _design(result: Result) -> str:
+    scores, factors = result.scores, [_words(name) for name in result.data.recombined]
+    inside, outside = scores.id_test, scores.ooc_test
+    return (
+        f"{inside.n_cells + outside.n_cells} combinations of {' and '.join(factors)}. Training "
+        f"showed {inside.n_cells} of them; {outside.n_cells} were held out. An answer counts when "
+        "every recombined factor of the image is right."
+    )
+
+
+def _kinds(first: Mapping[str, Entry]) -> str:
+    """Set the highest generative entry against the highest non-generative one."""
+    if not {"generative", "encoder"} <= first.keys():
+        return ""
+    pair = first["generative"], first["encoder"]
+    found = stats.paired_difference(pair[0].ooc_cells, pair[1].ooc_cells)
+    names = [f"{short_name(e.result)} ({e.result.method.inference})" for e in pair]
+    text = (
+        f"The highest generative entry, {names[0]}, minus the highest non-generative one, "
+        f"{names[1]}: {points(found.value)} points OOC"
+    )
+    if found.ci95 is None or min(entry.n_seeds for entry in pair) < MIN_SEEDS_TEST:
+        return f"{text}; with so few seeds or combinations that difference is not tested."
+    low, high = (points(end) for end in found.ci95)
+    return (
+        f"{text} (95{PERCENT} interval {low} to {high}). Both were picked by their estimates, "
+        "which favours the group with more entries."
+    )
+
+
+def _gaps(results: Sequence[Result]) -> str:
+    measured = [r for r in results if r.gap.ci95 is not None]
+    lower = [r for r in measured if r.gap.ci95 is not None and r.gap.ci95[0] > 0]
+    if not measured:
+        return ""
+    low = min(r.gap.estimate for r in results)
+    high = max(r.gap.estimate for r in results)
+    span = f"{points(low)} to {points(high)}" if low != high else points(low)
+    return (
+        f"ID minus OOC is {span} points; its interval lies above zero for "
+        f"{_of(len(lower), len(measured), 'entry', 'entries')}."
+    )
+
+
+def _search(results: Sequence[Result]) -> str:
+    costs = [r.compute.gflop_per_image for r in results if r.compute.gflop_per_image]
+    if len(costs) < 2 or min(costs) == max(costs):
+        return ""
+    return (
+        f"One answer costs between {short(min(costs))} and {short(max(costs))} GFLOP per image, "
+        "every search step included."
+    )
+
+
+def _seeds(results: Sequence[Result]) -> str:
+    few = sum(len(r.seeds) < MIN_SEEDS_UNMARKED for r in results)
+    untested = sum(len(r.seeds) < MIN_SEEDS_TEST for r in results)
+    if not few:
+        return ""
+    one = few == 1
+    text = (
+        f"{_of(few, len(results), 'entry', 'entries').capitalize()} {'has' if one else 'have'} "
+        f"fewer than {MIN_SEEDS_UNMARKED} training seeds and {'is' if one else 'are'} marked as a "
+        "sketch."
+    )
+    if untested:
+        who = f"{untested} of them {'has' if untested == 1 else 'have'}"
+        if untested == few:
+            who = "It has" if one else "They have"
+        take = "takes" if untested == 1 else "take"
+        text += f" {who} fewer than {MIN_SEEDS_TEST} and {take} part in no test."
+    return text
+
+
+def _cells(results: Sequence[Result]) -> str:
+    cells = results[0].scores.ooc_test.n_cells
+    found = [r.smallest_detectable_difference for r in results]
+    known = [value for value in found if value is not None]
+    few = f"With {cells} held-out combinations" + (
+        f" (fewer than {WANTED_CELLS})," if cells < WANTED_CELLS else ","
+    )
+    if not known:
+        return f"{few} no interval could be computed." if cells < WANTED_CELLS else ""
+    low, high = percent(min(known)), percent(max(known))
+    span = low if low == high else f"{low} to {high}"
+    return f"{few} a difference below {span} points would often be missed (80{PERCENT} power)."
+
+
+def _confounds(results: Sequence[Result]) -> str:
+    differ: list[tuple[str, set[Any]]] = [
+        ("supervision", {r.track.supervision for r in results}),
+        ("data track", {r.track.data for r in results}),
+        ("number of training images", {r.data.n_train for r in results}),
+        ("generated images seen", {r.training.generated_images_seen for r in results}),
+        ("compute per image", {r.compute.gflop_per_image for r in results}),
+    ]
+    names = [name for name, values in differ if len(values) > 1]
+    if not names:
+        return ""
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return (
+        f"Entries differ in {listed}; a difference in score is not evidence for one of them alone."
+    )
+
+
+def _undecided(ranks: Sequence[RankSet], compared: Sequence[Comparisons]) -> str:
+    if not any(one.n_pairs for one in compared) or all(rank.low == rank.high for rank in ranks):
+        return ""
+    return "Not told apart does not mean equal: it means that these data do not decide."
+
+
+def _scope(board: Board) -> str:
+    key = board.key
+    return (
+        f"The numbers hold for {key.dataset} {key.version} at {key.resolution} px and for the "
+        "stated readout; they say nothing about other scenes."
+    )
+
+
+def _words(factor: str) -> str:
+    return factor.replace(".", " ").replace("_", " ")
+
+
+def _n(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _of(part: int, whole: int, one: str, many: str) -> str:
+    if part == whole:
+        return (
+            f"all {whole} {many}" if whole > 2 else f"both {many}" if whole == 2 else f"the {one}"
+        )
+    return f"{part} of {_n(whole, one, many)}"

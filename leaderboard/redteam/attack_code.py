@@ -1,0 +1,95 @@
+"""Bad code: every class attacks when it is made or asked. It only ever runs shut in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from recombine.benchmark.sandbox.isolate import check_isolated, isolate
+from recombine.benchmark.sandbox.isolation_limits import GIB, MIB, Limits
+from recombine.renderer.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from recombine.leaderboard.redteam.attack_world import World
+
+TIGHT = Limits(
+    memory_bytes=GIB, processes=64, seconds=20, scratch_bytes=64 * MIB, answer_bytes=16 * MIB
+)
+PATIENT = replace(TIGHT, seconds=180)
+"""For attacks that show once torch is loaded and images are answered, on a busy machine too."""
+FRAME = '''\
+"""A submission that attacks."""
+
+
+class Bad:
+    slot_dim = 2
+
+    def __init__(self):
+        {begin}
+
+    def setup(self, spec, device):
+        self.slots = spec.max_slots
+
+    def encode(self, images):
+        from recombine.benchmark.protocol.contract import SlotOutput
+
+        {encode}
+        return SlotOutput(slots=slots[:, None].repeat(1, self.slots, 1))
+'''
+HONEST = "slots = images.mean(dim=(2, 3))[:, :2]"
+
+
+def starts(*lines: str) -> Callable[[World, Path], None]:
+    """Return an attack by code that runs when the submission is made.
+
+    Parameters
+    ----------
+    *lines : str
+        Statements.
+
+    Returns
+    -------
+    callable
+        Loads the submission in isolation.
+    """
+
+    def attack(world: World, folder: Path) -> None:
+        del world
+        isolate(f"{_write(folder, lines, (HONEST,))}:Bad", limits=TIGHT)
+
+    return attack
+
+
+def answers(*lines: str) -> Callable[[World, Path], None]:
+    """Return an attack by code that runs when the submission is asked.
+
+    Parameters
+    ----------
+    *lines : str
+        Statements that set ``slots`` from ``images``.
+
+    Returns
+    -------
+    callable
+        Checks the submission's contract in isolation.
+    """
+
+    def attack(world: World, folder: Path) -> None:
+        del world
+        found = check_isolated(f"{_write(folder, ('pass',), lines)}:Bad", limits=PATIENT)
+        failed = [one for one in found.checks if one.status == "fail"]
+        if failed:
+            names = "".join(f"[{one.name}]" for one in failed)
+            raise InvalidInputError(f"check: failed {names}: {failed[0].why}")
+
+    return attack
+
+
+def _write(folder: Path, begin: tuple[str, ...], encode: tuple[str, ...]) -> Path:
+    path = folder / "bad.py"
+    join = "\n        ".join
+    path.write_text(FRAME.format(begin=join(begin), encode=join(encode)))
+    return path

@@ -1,0 +1,149 @@
+"""Write the static site: complete or not at all, whatever stops the build."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import shutil
+import time
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recombine.leaderboard.board.board import rank_board
+from recombine.leaderboard.site.cards import load_card
+from recombine.leaderboard.board.entries import digest_of, load_boards, read_result
+from recombine.leaderboard.site.pages import render_site, site_digest
+from recombine.leaderboard.board.pictures import find_picture
+from recombine.leaderboard.site.reuse import MARKER, Earlier
+from recombine.leaderboard.ledger.records import Tiers
+from recombine.renderer.core.errors import ResourceError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+HERE_FD, EXCHANGE = -100, 2
+"""``AT_FDCWD`` and ``RENAME_EXCHANGE`` of Linux, see renameat2(2)."""
+ABANDONED_S = 3600.0
+
+
+def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -> Path:
+    """Build the whole site; the old one stays until the new one is complete.
+
+    A site that a build would write again byte for byte is left as it is.
+
+    Parameters
+    ----------
+    results : sequence of Path
+        Result files.
+    out : Path
+        Folder of the site. It may exist when an earlier build wrote it, or when it is empty.
+    cards : sequence of Path
+        Dataset folders with ``certificate.json`` and ``preview.png``.
+
+    Returns
+    -------
+    Path
+        ``out / "index.html"``.
+
+    Raises
+    ------
+    InvalidInputError
+        When a result file or a card is invalid; nothing is written.
+    IntegrityError
+        When a result file was edited after scoring; nothing is written.
+    UsageError
+        When ``out`` holds something that no build wrote.
+    ResourceError
+        When the site cannot be written.
+    """
+    out = Path(out)
+    _check_target(out)
+    _clear(out)
+    earlier = Earlier.read(out)
+    read = [load_card(Path(folder)) for folder in cards]
+    if results and earlier.made_from and earlier.is_whole(site_digest(_digests(results), read)):
+        return out / "index.html"
+    with _no_collector():
+        boards = [rank_board(board) for board in load_boards(results, earlier.checked)]
+        files = render_site(boards, read, earlier)
+    temporary = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        for folder in {(temporary / name).parent for name in files}:
+            folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (temporary / name).write_bytes(content)
+        _swap(temporary, out)
+    except OSError as error:
+        raise ResourceError(
+            f"build_site: expected to write {out}, got {error.strerror or error}; free some space "
+            "or choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out / "index.html"
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Pause the search for reference cycles: a build makes many objects, and hardly any cycle."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _digests(results: Sequence[Path]) -> list[str]:
+    """Return the hash of every result file with what lies beside it, without checking them."""
+    contents, tiers = [(Path(path), read_result(Path(path))) for path in results], Tiers()
+    return [digest_of(c, find_picture(path, c), tiers.of(path, c)) for path, c in contents]
+
+
+def _check_target(out: Path) -> None:
+    if not out.exists():
+        return
+    ours = out.is_dir() and ((out / MARKER).is_file() or not any(out.iterdir()))
+    if not ours:
+        raise UsageError(
+            f"build_site: expected {out} to be absent, empty or an earlier site, found something "
+            "else; choose another folder, nothing was changed"
+        )
+
+
+def _swap(new: Path, out: Path) -> None:
+    """Put the new site in the place of the old one, at no moment leaving none."""
+    if out.exists() and _exchange(new, out):
+        return
+    old = new.with_suffix(".old")
+    if out.exists():
+        out.rename(old)
+    try:
+        new.rename(out)
+    except OSError:
+        if old.exists():
+            old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step; False where the system cannot (only Linux can)."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    first, second = (os.fsencode(path.absolute()) for path in (one, other))
+    return bool(rename(HERE_FD, first, HERE_FD, second, EXCHANGE) == 0)
+
+
+def _clear(out: Path) -> None:
+    """Remove what builds that were killed left behind, unless another build may be at work."""
+    for path in out.parent.glob(f".{out.name}.*"):
+        left = path.suffix in (".tmp", ".old") and path.is_dir()
+        if left and time.time() - path.stat().st_mtime > ABANDONED_S:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,390 @@
+"""A submission as a folder: predictions, results, method card, and a manifest that seals them.
+
+Every file is listed with its size and SHA-256, the manifest is canonical JSON and carries the
+hash of itself, and nothing else may lie in the folder: a change of any single bit is found. A
+folder becomes visible under its name only when it is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import pydantic
+from pydantic import Field, StringConstraints
+
+from recombine.benchmark.results.result import Result
+from recombine.benchmark.results.result_parts import Name, Sha256, Slug, Strict, Text
+from recombine.leaderboard.board.entries import load_entry
+from recombine.renderer.core.atomic import replacing, write_bytes
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.store.seal import file_sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FORMAT: Literal["recombine.bundle/1"] = "recombine.bundle/1"
+MANIFEST = "manifest.json"
+METHOD = "method.json"
+MAX_MANIFEST = 2**20
+MAX_BYTES = 2 * 2**30
+MAX_FILES = 64
+PREDICTED = "predictions/"
+Url = Annotated[str, StringConstraints(pattern=r"^(https://[!-~]{1,500})?$")]
+Source = Annotated[str, StringConstraints(pattern=r"^((https|file)://[!-~]{1,500})?$")]
+Path_ = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(method\.json|result-[a-z0-9-]{1,90}\.json|"
+        r"[a-z0-9-]{1,120}\.examples\.png|predictions/[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.safetensors)$"
+    ),
+]
+
+
+Model = TypeVar("Model", bound=Strict)
+
+
+class MethodFile(Strict):
+    """The method card: who stands behind a submission. Everything else is measured."""
+
+    authors: Annotated[tuple[Name, ...], Field(min_length=1, max_length=50)]
+    licence: Name
+    """Of the code, such as Apache-2.0; "closed" when there is none."""
+    code: Url = ""
+    """Where the code is."""
+    paper: Url = ""
+    pretraining: tuple[Name, ...] = ()
+    """Data and weights beyond the served images, each by name."""
+    note: Text = ""
+
+
+class Listed(Strict):
+    """One file of a bundle."""
+
+    path: Path_
+    bytes: Annotated[int, Field(ge=1, le=MAX_BYTES)]
+    sha256: Sha256
+    url: Source = ""
+    """Where a review fetches predictions that are not in the folder."""
+
+
+class Manifest(Strict):
+    """What a bundle holds."""
+
+    format: Literal["recombine.bundle/1"]
+    bundle_id: Sha256
+    """SHA-256 of this file's content without this field, as canonical JSON."""
+    method: Slug
+    dataset: Slug
+    version: Name
+    resolution: Annotated[int, Field(ge=1)]
+    root: Name
+    files: Annotated[tuple[Listed, ...], Field(min_length=1, max_length=MAX_FILES)]
+
+    def expected_id(self) -> str:
+        """Return the hash of everything but ``bundle_id``."""
+        plain = self.model_dump(mode="json", exclude={"bundle_id"})
+        return hashlib.sha256(_canonical(plain)).hexdigest()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that passed every check.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it is.
+    manifest : Manifest
+        What it holds.
+    method : MethodFile
+        Who stands behind it.
+    results : tuple of Result
+        The claimed results; nothing is believed until it is scored again.
+    """
+
+    folder: Path
+    manifest: Manifest
+    method: MethodFile
+    results: tuple[Result, ...]
+
+    @property
+    def predictions(self) -> list[Path]:
+        """Return the predictions files."""
+        listed = [one.path for one in self.manifest.files if one.path.startswith(PREDICTED)]
+        return [self.folder / path for path in listed]
+
+
+def write_bundle(
+    out: Path,
+    results: Sequence[Path],
+    predictions: Mapping[str, Path],
+    method: MethodFile,
+    url: str = "",
+) -> Bundle:
+    """Write a bundle; killed at any moment it is complete or absent.
+
+    Parameters
+    ----------
+    out : Path
+        Folder that holds bundles; the new one is named after method and content.
+    results : sequence of Path
+        Result files of one method on one dataset.
+    predictions : mapping of str to Path
+        SHA-256 to file, for every predictions file that the results name.
+    method : MethodFile
+        The method card.
+    url : str
+        Folder where the predictions will be published; a review fetches them when they are not in
+        the bundle.
+
+    Returns
+    -------
+    Bundle
+        As read back and checked. A bundle that is already there is returned as it is.
+
+    Raises
+    ------
+    InvalidInputError
+        When results do not belong together or a predictions file is missing.
+    IntegrityError
+        When a file is damaged.
+    """
+    entries = [load_entry(path) for path in results]
+    loaded = [entry.result for entry in entries]
+    first = _same_method(loaded)
+    staging = out / f".{first.method.id}.tmp"
+    shutil.rmtree(staging, ignore_errors=True)
+    for result in loaded:
+        result.save(staging / f"result-{result.method.entry}.json")
+    for entry in entries:
+        kept = entry.result.artifacts.examples
+        if kept is not None and entry.picture:
+            write_bytes(staging / kept.file, entry.picture)
+    _copy_predictions(first, predictions, staging)
+    write_bytes(staging / METHOD, _canonical(method.model_dump(mode="json")))
+    manifest = _manifest(first, staging, url)
+    write_bytes(staging / MANIFEST, _canonical(manifest.model_dump(mode="json")))
+    open_bundle(staging)
+    final = out / f"{first.method.id}-{manifest.bundle_id[:10]}"
+    if final.exists():
+        shutil.rmtree(staging)
+    else:
+        staging.rename(final)
+    return open_bundle(final)
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Read a bundle and check every byte of it.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder written by ``write_bundle``, perhaps by a stranger.
+
+    Returns
+    -------
+    Bundle
+        Its content.
+
+    Raises
+    ------
+    InvalidInputError
+        When something is missing, too big, unknown, or no regular file.
+    IntegrityError
+        When a file differs from the manifest, or the manifest from its hash.
+    """
+    manifest = read_manifest(folder)
+    found = set(_files(folder))
+    expected = {one.path for one in manifest.files} | {MANIFEST}
+    if found != expected:
+        raise InvalidInputError(
+            f"{folder}: expected exactly the files of its manifest; missing "
+            f"{sorted(expected - found)[:3]}, not listed {sorted(found - expected)[:3]}; "
+            "write the bundle again with `recombine submit`"
+        )
+    for one in manifest.files:
+        _check_file(folder, one)
+    method = _parse(MethodFile, (folder / METHOD).read_bytes(), folder / METHOD)
+    names = [one.path for one in manifest.files if one.path.startswith("result-")]
+    results = [load_entry(folder / name).result for name in names]
+    _check_claims(folder, manifest, results)
+    return Bundle(folder, manifest, method, tuple(results))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of a bundle and check its form and its hash.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle.
+
+    Returns
+    -------
+    Manifest
+        What the bundle should hold; no other file is read.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is missing, too big, or names files that a bundle does not have.
+    IntegrityError
+        When it was changed.
+    """
+    path = folder / MANIFEST
+    if not _regular(path) or path.stat().st_size > MAX_MANIFEST:
+        raise InvalidInputError(
+            f"{path}: expected a manifest of at most {MAX_MANIFEST} bytes, found none or a bigger "
+            "one; write the bundle with `recombine submit`"
+        )
+    content = path.read_bytes()
+    manifest = _parse(Manifest, content, path)
+    if manifest.expected_id() != manifest.bundle_id or content != _canonical(
+        manifest.model_dump(mode="json")
+    ):
+        raise IntegrityError(
+            f"{path}: its content does not match its own hash {manifest.bundle_id[:12]}; it was "
+            "changed after writing, write the bundle again"
+        )
+    total = sum(one.bytes for one in manifest.files)
+    if total > MAX_BYTES or len({one.path for one in manifest.files}) != len(manifest.files):
+        raise InvalidInputError(
+            f"{path}: expected different files of at most {MAX_BYTES} bytes together, got {total} "
+            "bytes or a file twice; read slots at fewer step counts"
+        )
+    return manifest
+
+
+def _copy_predictions(result: Result, predictions: Mapping[str, Path], staging: Path) -> None:
+    for one in result.artifacts.predictions:
+        if one.sha256 not in predictions:
+            raise InvalidInputError(
+                f"write_bundle: expected the predictions file of seed {one.seed} with SHA-256 "
+                f"{one.sha256[:12]}, found none; give the folder that `recombine score` wrote"
+            )
+        with replacing(staging / "predictions" / f"seed-{one.seed}.safetensors") as target:
+            shutil.copyfile(predictions[one.sha256], target)
+
+
+def _same_method(results: Sequence[Result]) -> Result:
+    if not results:
+        raise InvalidInputError("write_bundle: expected at least one result file, got none")
+    first = results[0]
+    for other in results[1:]:
+        shared = ("data", "seeds", "training")
+        differ = first.artifacts.predictions != other.artifacts.predictions
+        if (
+            first.method.id != other.method.id
+            or differ
+            or any(getattr(first, name) != getattr(other, name) for name in shared)
+        ):
+            raise InvalidInputError(
+                f"write_bundle: expected results of one method from the same runs, got "
+                f"{first.method.id} and {other.method.id}; submit them one by one"
+            )
+    return first
+
+
+def _manifest(result: Result, folder: Path, url: str) -> Manifest:
+    data = result.data
+    files = [
+        {
+            "path": name,
+            "bytes": (folder / name).stat().st_size,
+            "sha256": file_sha256(folder / name),
+            "url": f"{url.rstrip('/')}/{Path(name).name}" if url and PREDICTED in name else "",
+        }
+        for name in _files(folder)
+        if name != MANIFEST
+    ]
+    plain: dict[str, Any] = {
+        "format": FORMAT,
+        "bundle_id": "0" * 64,
+        "method": result.method.id,
+        "dataset": data.dataset,
+        "version": data.version,
+        "resolution": data.resolution,
+        "root": data.root,
+        "files": files,
+    }
+    draft = _parse(Manifest, _canonical(plain), folder / MANIFEST)
+    return draft.model_copy(update={"bundle_id": draft.expected_id()})
+
+
+def _files(folder: Path) -> list[str]:
+    """List everything in a bundle but folders; a link is listed too, and refused later."""
+    return sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    )
+
+
+def _regular(path: Path) -> bool:
+    return path.exists() and stat.S_ISREG(path.lstat().st_mode)
+
+
+def _check_file(folder: Path, one: Listed) -> None:
+    path = folder / one.path
+    if not _regular(path) or path.parent.is_symlink():
+        raise InvalidInputError(
+            f"{path}: expected a regular file, got a link or a device; put the file itself there"
+        )
+    size = path.stat().st_size
+    if size != one.bytes or file_sha256(path) != one.sha256:
+        raise IntegrityError(
+            f"{path}: expected {one.bytes} bytes with SHA-256 {one.sha256[:12]}, got {size} bytes "
+            "of other content; copy the file again or write the bundle again"
+        )
+
+
+def _check_claims(folder: Path, manifest: Manifest, results: Sequence[Result]) -> None:
+    """Check that results, predictions and manifest speak of one thing."""
+    first = _same_method(results)
+    data = first.data
+    stated = (manifest.method, manifest.dataset, manifest.version, manifest.resolution)
+    if (*stated, manifest.root) != (
+        first.method.id, data.dataset, data.version, data.resolution, data.root,
+    ):  # fmt: skip
+        raise InvalidInputError(
+            f"{folder}: expected manifest and results of one method and dataset, got "
+            f"{stated} and {first.method.id} on {data.dataset}; write the bundle again"
+        )
+    pictures = {one.artifacts.examples.file for one in results if one.artifacts.examples}
+    strange = {one.path for one in manifest.files if one.path.endswith(".png")} - pictures
+    if strange:
+        raise InvalidInputError(
+            f"{folder}: expected no pictures but those that its results name, got "
+            f"{sorted(strange)[:3]}; write the bundle again"
+        )
+    named = sorted(one.sha256 for one in first.artifacts.predictions)
+    held = sorted(one.sha256 for one in manifest.files if one.path.startswith(PREDICTED))
+    if named != held:
+        raise InvalidInputError(
+            f"{folder}: expected the {len(named)} predictions files that its results name, got "
+            f"{len(held)} or others; write the bundle again"
+        )
+
+
+def _parse(model: type[Model], content: bytes, path: Path) -> Model:
+    try:
+        return model.model_validate_json(content)
+    except pydantic.ValidationError as error:
+        item = error.errors()[0]
+        where = ".".join(map(str, item["loc"])) or "file"
+        raise InvalidInputError(
+            f"{path}: expected a {model.__name__.lower()} of this version, got {where}: "
+            f"{re.sub(r'[^ -~]', '?', str(item['msg']))}; write the bundle with `recombine submit`"
+        ) from None
+
+
+def _canonical(plain: Any) -> bytes:
+    text = json.dumps(plain, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()

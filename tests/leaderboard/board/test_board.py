@@ -1,0 +1,155 @@
+"""A ranked board: rows, marks, figures and anchors."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_board import sample, write_results
+
+from recombine.leaderboard.board import board as module
+from recombine.leaderboard.board.board import every_row, letter, rank_board
+from recombine.leaderboard.board.entries import load_boards
+from recombine.leaderboard.ledger.records import vouch
+
+
+def ranked(tmp_path, seeds=5, indices=None):
+    (board,) = load_boards(write_results(tmp_path, seeds, indices))
+    return rank_board(board)
+
+
+def test_rows_join_entries_and_ranks(tmp_path):
+    board = ranked(tmp_path)
+    assert [row.letter for row in board.rows] == list("ABCDEF")
+    assert [row.rank for row in board.rows] == list(board.ranks)
+    assert [row.entry for row in board.rows] == list(board.board.entries)
+
+
+@pytest.mark.parametrize(("seeds", "mark"), [(1, "sketch"), (4, "sketch"), (5, "")])
+def test_few_seeds_are_marked(tmp_path, seeds, mark):
+    row = ranked(tmp_path, seeds, [0]).rows[0]
+    assert row.seed_mark == mark
+    assert ("not tested" in row.seed_words) == (seeds < 3)
+
+
+def test_a_failed_check_is_named(tmp_path):
+    failed = {"value": 0.2, "limit": 0.001, "passed": False}
+    path = sample(0, checks={"batch_invariance": failed, "repeatability": None}).save(tmp_path)
+    row = rank_board(load_boards([path])[0]).rows[0]
+    assert row.failed_checks == ["batch invariance"]
+
+
+def test_the_cost_figure_leaves_out_what_was_not_counted(tmp_path):
+    board = ranked(tmp_path)
+    assert board.uncounted == ["Pixels, no training"]
+    assert "Pixels" not in board.cost
+    assert board.cost.count('class="dot-ooc ') == 5
+    assert board.cost.count("shape-triangle") == 4
+    assert board.cost.count("shape-square") == 1
+
+
+def test_without_counted_operations_there_is_no_cost_figure(tmp_path):
+    assert ranked(tmp_path, indices=[5]).cost is None
+
+
+def test_shared_names_are_told_apart_by_inference(tmp_path):
+    drawn = ranked(tmp_path).cost
+    assert "Autoencoder, search" in drawn
+    assert "Autoencoder, direct" in drawn
+    assert "Supervised slot encoder<" in drawn
+
+
+def test_a_curve_is_drawn_up_to_the_entry_only(tmp_path):
+    direct = ranked(tmp_path / "a", indices=[1]).cost
+    searched = ranked(tmp_path / "b", indices=[2]).cost
+    assert direct.count("curve-ooc") == 0
+    assert searched.count("curve-ooc") == 6
+
+
+def test_the_strip_is_named_by_its_numbers(tmp_path):
+    row = ranked(tmp_path, indices=[0]).rows[0]
+    scores = row.entry.result.scores
+    assert f"ID {100 * scores.id_test.estimate:.1f} %" in row.strip
+    assert f"OOC {100 * scores.ooc_test.estimate:.1f} %" in row.strip
+
+
+def test_rows_are_grouped_by_role_and_a_long_board_charts_the_highest_of_each(
+    tmp_path, monkeypatch
+):
+    board = ranked(tmp_path)
+    letters = {role.key: [row.letter for row in rows] for role, rows in board.roles.items()}
+    assert letters == {"generative": ["A", "B", "C", "E"], "encoder": ["D", "F"]}
+    assert board.charted == board.roles
+    monkeypatch.setattr(module, "CHARTED", 3)
+    monkeypatch.setattr(module, "CHARTED_OF_A_KIND", 1)
+    short = ranked(tmp_path / "again")
+    assert [row.letter for rows in short.charted.values() for row in rows] == ["A", "D"]
+    assert short.cost.count('class="dot-ooc ') == 2
+
+
+def test_many_marks_carry_letters_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "NAMED", 2)
+    drawn = ranked(tmp_path).cost
+    assert "Supervised" not in drawn
+    assert ">A <" in drawn
+
+
+def test_the_gap_bar_shows_estimate_and_interval(tmp_path):
+    row = ranked(tmp_path, indices=[0]).rows[0]
+    gap = row.entry.result.paired_gap
+    low, high = (100 * end for end in gap.ci95)
+    assert f'd="M0 2H{100 * gap.estimate:.1f}V8H0Z"' in row.gap_bar
+    assert f'd="M{low:.1f} 4H{high:.1f}V6H{low:.1f}Z" class="f-ooc"' in row.gap_bar
+    alone = ranked(tmp_path / "one", seeds=1, indices=[0]).rows[0]
+    assert ("f-ooc" in alone.gap_bar) == (alone.entry.result.paired_gap.ci95 is not None)
+
+
+def test_trust_and_inference_have_words(tmp_path):
+    row = ranked(tmp_path, indices=[4]).rows[0]
+    assert (row.trust_level, row.inference_words.count("search")) == (0, 1)
+    vouch(tmp_path, [row.entry.result], "retrained", "2026-01-01T00:00:00Z")
+    row = ranked(tmp_path, indices=[4]).rows[0]
+    assert row.trust_level == 3
+    assert "scored by the harness" in row.trust_words
+
+
+def test_anchors_are_safe(tmp_path):
+    data = {"version": '1.0 "<x>'}
+    path = sample(0, data=data).save(tmp_path / "a.json")
+    slug = rank_board(load_boards([path])[0]).slug
+    assert slug == "smoke-1-0-x-64px-1-0-ababab"
+
+
+@given(st.integers(0, 5000), st.integers(0, 5000))
+def test_letters_are_unique_and_ordered(a, b):
+    key = [(len(letter(i)), letter(i)) for i in (a, b)]
+    assert (key[0] < key[1]) == (a < b)
+
+
+def test_ranks_hold_within_a_track_only(tmp_path):
+    board = ranked(tmp_path)
+    assert [track.title for track in board.tracks] == [
+        "scratch, unsupervised, T1",
+        "scratch, supervised, T1",
+    ]
+    assert [len(track.rows) for track in board.tracks] == [5, 1]
+    assert all(row.rank.of == len(track.rows) for track in board.tracks for row in track.rows)
+    assert board.tracks[1].rows[0].rank.words == "only entry"
+    assert "no labels in training" in board.tracks[0].words
+
+
+def test_missing_parts_are_named(tmp_path):
+    board = ranked(tmp_path)
+    missing = {row.entry.result.method.entry: row.missing for row in board.rows}
+    assert missing["pixels"] == ("operations could not be counted",)
+    assert missing["supervised"] == ()
+
+
+def test_a_superseded_entry_keeps_its_page_and_loses_its_rank(tmp_path):
+    old = sample(0).save(tmp_path / "old.json")
+    new = sample(0, created="2026-02-01T00:00:00Z").save(tmp_path / "new.json")
+    (board,) = load_boards([old, new])
+    rows = list(every_row([rank_board(board)]))
+    assert [(row.entry.path, after and after.path) for _, row, after in rows] == [
+        (new, None),
+        (old, new),
+    ]
+    assert rows[1][1].rank.reason == "superseded"
