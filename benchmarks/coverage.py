@@ -17,8 +17,8 @@ import numpy as np
 from scipy import special
 
 from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.curves import area, reach
 from recombine.benchmark.statistics.power import unanimous_bound
-from recombine.benchmark.statistics.stats_curves import area, reach
 from recombine.leaderboard.board.ranks import compare_all, rank_sets
 
 SETTINGS = {"seeds differ": (0.03, 0.02), "cells differ": (0.01, 0.10)}

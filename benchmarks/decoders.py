@@ -26,7 +26,7 @@ from recombine.baselines.registry import load_baseline
 from recombine.baselines.training.search import Inversion, SearchSettings
 from recombine.benchmark.inference.runlog import FileRunLog
 from recombine.benchmark.serving.data import FIELDS_OF_TRACK, TrainData, to_images
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
 
 WITHOUT = {"masks": {"mask_weight": 0.0}, "light": {"light": False}}
 SEARCHES = (SearchSettings(0.8, 0.12, 0.5, 30), SearchSettings(0.4, 0.12, 0.2, 100))

@@ -19,9 +19,9 @@ import numpy as np
 from recombine.benchmark.metrics.readout import fit_readout
 from recombine.benchmark.predictions.predictions import read_predictions
 from recombine.benchmark.running.harness import readout_indices
+from recombine.benchmark.scoring.alignment import view_of
 from recombine.benchmark.scoring.score import options_of
-from recombine.benchmark.scoring.score_views import view_of
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
 
 if TYPE_CHECKING:
     from recombine.benchmark.predictions.predictions import Predictions

@@ -18,7 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
 
 BATCH = 64
 

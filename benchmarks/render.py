@@ -147,7 +147,7 @@ class Tutorial:
 
     def __init__(self, settings: RenderSettings) -> None:
         from recombine.renderer.blender import draw
-        from recombine.renderer.blender.api import bproc, bpy
+        from recombine.renderer.blender.session import bproc, bpy
 
         self.bproc, self.bpy = bproc, bpy
         bproc.writer = importlib.import_module("blenderproc.api.writer")
@@ -227,7 +227,7 @@ def row(size: int, arguments: argparse.Namespace) -> str:
 def memory(count: int, size: int = 64) -> list[str]:
     """Draw many scenes in one process; return its resident memory on the way, as lines."""
     from recombine.renderer.blender.draw import render_scene
-    from recombine.renderer.rendering.pool_workers import resident_memory
+    from recombine.renderer.rendering.pool import resident_memory
 
     lines = []
     for number, scene in enumerate(scenes(count), start=1):
@@ -240,7 +240,7 @@ def memory(count: int, size: int = 64) -> list[str]:
 def reading(folder: Path, count: int = 20_000) -> str:
     """Return images per CPU-second of our reader and of a memory-map, as a line."""
     from recombine.renderer.core.hdf5 import open_checked, stored
-    from recombine.renderer.store.reader import Dataset
+    from recombine.renderer.store.dataset import Dataset
 
     data = Dataset(folder)
     shard = folder / data.manifest["shards"][0]["file"]

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
 
 
 @dataclass(frozen=True)

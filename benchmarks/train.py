@@ -26,7 +26,7 @@ from recombine.benchmark.inference.cost import peak_rss, reset_peak_rss
 from recombine.benchmark.protocol.contract import SplitSpec, TrainBudget
 from recombine.benchmark.serving.data import Batch, TrainData
 from recombine.renderer.core.errors import RecombineError
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

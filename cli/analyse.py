@@ -45,7 +45,7 @@ class Analyse:
     def run(self) -> int:
         """Compute what is missing, judge the claims, draw."""
         from recombine.baselines.studies import training as analysis
-        from recombine.leaderboard.exports import plots
+        from recombine.leaderboard.exports import figures as plots
         from recombine.leaderboard.exports import study_figures as plots_analysis
 
         module, settings = self._study()

@@ -106,7 +106,7 @@ class Board:
 
     def _diff(self) -> int:
         from recombine.leaderboard.board.entries import find_results
-        from recombine.leaderboard.submissions.diff import diff
+        from recombine.leaderboard.submissions.changes import diff
 
         changes = diff(*(find_results(folder) for folder in self.paths))
         removed = [one for one in changes if one.kind == "removed"]

@@ -12,7 +12,7 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.renderer.publish.card_facts import Publication
+    from recombine.renderer.publish.facts import Publication
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def publication(published: str, url: str) -> Publication:
         When the day is none, or the address is not one of the web.
     """
     from recombine.renderer.core.errors import UsageError
-    from recombine.renderer.publish.card_facts import Publication
+    from recombine.renderer.publish.facts import Publication
 
     try:
         day = date.fromisoformat(published) if published else datetime.now(UTC).date()

@@ -10,7 +10,7 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.benchmark.sandbox.isolation_limits import Limits
+    from recombine.benchmark.sandbox.process import Limits
 
 MINUTES = 5.0
 
@@ -117,7 +117,7 @@ def limits(memory_gb: float, hours: float) -> Limits:
     UsageError
         When one is not above 0.
     """
-    from recombine.benchmark.sandbox.isolation_limits import GIB, Limits
+    from recombine.benchmark.sandbox.process import GIB, Limits
     from recombine.renderer.core.errors import UsageError
 
     if not (memory_gb > 0 and hours > 0):

@@ -68,7 +68,7 @@ class Preview:
     def run(self) -> int:
         """Draw the sheet or the page and print its path."""
         if self.html:
-            from recombine.renderer.publish.gallery import gallery
+            from recombine.renderer.publish.page import gallery
 
             path = gallery(self.data, self.out or self.data / "preview.html", block=self.block)
         else:

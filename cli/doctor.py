@@ -44,7 +44,7 @@ class Doctor:
 
 def _blender() -> dict[str, str]:
     """Make a test render in a worker process, as `render` would."""
-    from recombine.renderer.rendering.pool_workers import local_pool
+    from recombine.renderer.rendering.pool import local_pool
     from recombine.renderer.rendering.render import start_worker
 
     executor = local_pool(1, start_worker)()
@@ -58,7 +58,7 @@ def _blender() -> dict[str, str]:
 
 
 def _probe() -> dict[str, str]:
-    from recombine.renderer.blender import probe
+    from recombine.renderer.blender import worker as probe
 
     probe.test_render()
     return probe.versions()
@@ -68,7 +68,7 @@ def _isolation() -> str:
     """Tell whether submitted code can be shut in here, and how to get there."""
     import subprocess
 
-    from recombine.benchmark.sandbox.isolation_bwrap import require_bwrap
+    from recombine.benchmark.sandbox.bubblewrap import require_bwrap
     from recombine.renderer.core.errors import ResourceError
 
     try:

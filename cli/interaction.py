@@ -11,7 +11,7 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.renderer.measure.interaction_run import Report
+    from recombine.renderer.measure.interaction import Report
 
 Folder = Annotated[Path, tyro.conf.Positional]
 NOTE = """\
@@ -49,7 +49,7 @@ class Interaction:
 
     def run(self) -> int:
         """Measure and print one line per group."""
-        from recombine.renderer.measure.interaction_run import measure_dataset
+        from recombine.renderer.measure.interaction import measure_dataset
 
         _require(scenes=(self.scenes, 2, 100_000), samples=(self.samples, 1, 65_536))
         _require(workers=(self.workers, 1, 4096))
@@ -129,7 +129,7 @@ class Counterfactual:
 
     def run(self) -> int:
         """Draw the pairs and print one line per kind of edit."""
-        from recombine.renderer.measure.counterfactual_run import mask_dataset
+        from recombine.renderer.measure.influence import mask_dataset
 
         _require(pairs=(self.pairs, 0, 1_000_000), samples=(self.samples, 0, 65_536))
         _require(workers=(self.workers, 1, 4096))

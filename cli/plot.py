@@ -46,7 +46,7 @@ class Plot:
 
     def run(self) -> int:
         """Draw and write."""
-        from recombine.leaderboard.exports import plots
+        from recombine.leaderboard.exports import figures as plots
         from recombine.renderer.core.errors import UsageError
 
         formats = TEXT.get(self.kind, plots.FORMATS)
@@ -67,8 +67,8 @@ class Plot:
 
     def _draw_training(self) -> list[str]:
         from recombine.benchmark.running.training_curves import logs, read_curves
-        from recombine.leaderboard.exports import plots
-        from recombine.leaderboard.exports.plots_training import training
+        from recombine.leaderboard.exports import figures as plots
+        from recombine.leaderboard.exports.figures import training
         from recombine.renderer.core.errors import UsageError
 
         if not self.results:
@@ -90,7 +90,7 @@ class Plot:
     def _write_decoders(self) -> list[Result]:
         from recombine.benchmark.results.result import Result
         from recombine.leaderboard.exports.decoder_table import table
-        from recombine.renderer.core.atomic import write_bytes
+        from recombine.renderer.core.files import write_bytes
 
         results = [Result.load(file) for file in self._files()]
         write_bytes(self.out, table(results).encode())
@@ -98,7 +98,7 @@ class Plot:
 
     def _draw(self) -> list[Result]:
         from recombine.benchmark.results.result import Result
-        from recombine.leaderboard.exports import plots
+        from recombine.leaderboard.exports import figures as plots
         from recombine.renderer.core.errors import UsageError
 
         results = [Result.load(file) for file in self._files()]
@@ -116,10 +116,11 @@ class Plot:
         """Write what needs rank sets; every file is checked as for a build of the site."""
         from recombine.leaderboard.board.board import rank_board
         from recombine.leaderboard.board.entries import load_boards
-        from recombine.leaderboard.exports import latex, markdown, plots
-        from recombine.leaderboard.exports.plots_rows import rows
-        from recombine.renderer.core.atomic import write_bytes
+        from recombine.leaderboard.exports import figures as plots
+        from recombine.leaderboard.exports import latex, markdown
+        from recombine.leaderboard.exports.figures import rows
         from recombine.renderer.core.errors import UsageError
+        from recombine.renderer.core.files import write_bytes
 
         boards = [rank_board(board) for board in load_boards(self._files())]
         if self.kind == "table":

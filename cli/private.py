@@ -14,7 +14,7 @@ from recombine.cli import say
 
 if TYPE_CHECKING:
     from recombine.leaderboard.seasons.season import Season
-    from recombine.renderer.store.reader import Dataset
+    from recombine.renderer.store.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Private:
 
     def _dataset(self) -> Dataset:
         from recombine.renderer.core.errors import UsageError
-        from recombine.renderer.store.reader import Dataset
+        from recombine.renderer.store.dataset import Dataset
 
         if self.data is None:
             raise UsageError(f"private {self.action}: expected --data, got none; give the dataset")

@@ -39,10 +39,10 @@ class Questions:
 
     def run(self) -> int:
         """Write the file."""
-        from recombine.benchmark.predictions.predictions_questions import load_key, write_questions
+        from recombine.benchmark.predictions.external import load_key, write_questions
         from recombine.benchmark.running.harness import scored_indices
         from recombine.cli.submissions import run_options
-        from recombine.renderer.store.reader import Dataset
+        from recombine.renderer.store.dataset import Dataset
 
         dataset = Dataset(self.data)
         options = run_options(readout_labels=self.readout_labels, full=self.full)

@@ -12,7 +12,7 @@ from recombine.cli import say
 
 if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
-    from recombine.renderer.store.reader import Dataset
+    from recombine.renderer.store.dataset import Dataset
 
 # Replay continues from the autoencoder's trained stage, so it comes last and finds it cached.
 METHODS = ("supervised", "autoencoder", "autoencoder-replay")
@@ -71,7 +71,7 @@ class Quickstart:
     def _render(self) -> Dataset:
         from recombine.renderer.presets.table import load_preset
         from recombine.renderer.rendering.render import render_dataset
-        from recombine.renderer.store.reader import Dataset
+        from recombine.renderer.store.dataset import Dataset
 
         preset = load_preset("smoke", scale=self.scale)
         folder = self._folder("data")

@@ -73,7 +73,7 @@ class Plan:
 
     def _counts(self) -> int:
         from recombine.renderer.planning.planner import make_plan
-        from recombine.renderer.splits.shift import drawn_total_variation, report
+        from recombine.renderer.splits.cells import drawn_total_variation, report
         from recombine.renderer.splits.splits import SPLITS
 
         preset = chosen_preset(self.preset, self.scale, self.resolution, self.split, self.values)
@@ -216,8 +216,7 @@ class Render:
             return render(engine=engine)
 
     def _part(self, preset: Preset, progress: say.Progress) -> int:
-        from recombine.renderer.rendering.render import local_engine
-        from recombine.renderer.rendering.render_part import Part, render_part
+        from recombine.renderer.rendering.render import Part, local_engine, render_part
 
         outcome = render_part(
             preset,

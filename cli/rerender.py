@@ -71,7 +71,7 @@ def _write(drawn: Rendered, out: Path) -> None:
 
     from PIL import Image
 
-    from recombine.renderer.core.atomic import write_bytes
+    from recombine.renderer.core.files import write_bytes
 
     buffer = io.BytesIO()
     Image.fromarray(drawn.image).save(buffer, "PNG")

@@ -46,7 +46,7 @@ class Rescore:
         """Score again, print, and write if asked to."""
         from recombine.benchmark.results.result import Result
         from recombine.benchmark.scoring.rescore import PredictionStore, rescore
-        from recombine.renderer.store.reader import Dataset
+        from recombine.renderer.store.dataset import Dataset
 
         files = _files(self.results)
         folders = self.runs or (files[0].parent,)

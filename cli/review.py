@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.results.result import Result
     from recombine.leaderboard.ledger.signing import Signer
-    from recombine.renderer.store.reader import Dataset
+    from recombine.renderer.store.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Review:
     def run(self) -> int:
         """Score, save, put on record, and say what would change."""
         from recombine.leaderboard.ledger.records import vouch
-        from recombine.leaderboard.submissions.diff import diff
-        from recombine.leaderboard.submissions.pull_request import review_text
+        from recombine.leaderboard.submissions.changes import diff
+        from recombine.leaderboard.submissions.review import review_text
 
         signer = self._signer()
         before = sorted(self.results.glob("*.json"))
@@ -97,14 +97,14 @@ class Review:
         return [self.head] if self.head.is_file() else sorted(self.head.glob("*.json"))
 
     def _own(self, files: Sequence[Path], out: Path) -> tuple[list[Result], list[Path]]:
-        from recombine.leaderboard.submissions.intake import keep, rescore_own
+        from recombine.leaderboard.submissions.review import keep, rescore_own
 
         entries = rescore_own(files, self.runs or (files[0].parent,), self._datasets())
         return [entry.result for entry in entries], [keep(entry, out) for entry in entries]
 
     def _bundles(self, out: Path) -> tuple[list[Result], list[Path]]:
-        from recombine.leaderboard.submissions.fetch import FetchRules
-        from recombine.leaderboard.submissions.intake import (
+        from recombine.leaderboard.submissions.review import (
+            FetchRules,
             fetched,
             new_bundles,
             rescore,
@@ -120,7 +120,7 @@ class Review:
         return [result for one in found for result in one.results], save_rescored(found, out)
 
     def _datasets(self) -> list[Dataset]:
-        from recombine.renderer.store.reader import Dataset
+        from recombine.renderer.store.dataset import Dataset
 
         return [Dataset(folder) for folder in self.data]
 

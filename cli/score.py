@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
     from recombine.benchmark.running.harness import RunOptions
     from recombine.benchmark.sandbox.isolate import AnySubmission
-    from recombine.renderer.store.reader import Dataset
+    from recombine.renderer.store.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Score:
     def run(self) -> int:
         """Score, save and print."""
         from recombine.cli.submissions import device_name, run_options, save_results, show
-        from recombine.renderer.store.reader import Dataset
+        from recombine.renderer.store.dataset import Dataset
 
         dataset = Dataset(self.data)
         options = run_options(

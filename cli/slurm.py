@@ -94,8 +94,8 @@ class Slurm:
         import sys
 
         from recombine.cli.render import chosen_preset
-        from recombine.renderer.core.atomic import write_bytes
         from recombine.renderer.core.errors import UsageError
+        from recombine.renderer.core.files import write_bytes
 
         for name in ("tasks", "cores", "hours", "shard_size"):
             if not 1 <= getattr(self, name) <= 100_000:

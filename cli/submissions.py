@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.running.grid import GridEvent
     from recombine.benchmark.running.harness import RunOptions
     from recombine.benchmark.submissions.loading import Submission
-    from recombine.renderer.store.reader import Dataset
+    from recombine.renderer.store.dataset import Dataset
 
 COLUMNS = ("method", "inference", "ID", "OOC", "gap", "GFLOP/image", "images seen", "seeds")
 
@@ -137,9 +137,8 @@ def score_given(
     files: Sequence[Path], dataset: Dataset, options: RunOptions, *, key: Path | None, out: Path
 ) -> list[Result]:
     """Check predictions made elsewhere, keep them in our form, and score them."""
+    from recombine.benchmark.predictions.external import is_given, load_key, read_given
     from recombine.benchmark.predictions.predictions import write_predictions
-    from recombine.benchmark.predictions.predictions_given import is_given, read_given
-    from recombine.benchmark.predictions.predictions_questions import load_key
     from recombine.benchmark.running.harness import scored_indices
     from recombine.benchmark.scoring.score import score
 

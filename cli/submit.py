@@ -57,8 +57,8 @@ class Submit:
     def run(self) -> int:
         """Write the bundle and print what to do with it."""
         from recombine.leaderboard.submissions.bundle import write_bundle
-        from recombine.leaderboard.submissions.pull_request import request_text
-        from recombine.renderer.core.atomic import write_bytes
+        from recombine.leaderboard.submissions.review import request_text
+        from recombine.renderer.core.files import write_bytes
 
         method = self._method()
         checked = self._checked()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.running.grid import GridEvent, Job
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.errors import RecombineError
-    from recombine.renderer.store.reader import Dataset
+    from recombine.renderer.store.dataset import Dataset
 
 
 _OF_SOME = {
@@ -101,7 +101,7 @@ class Train:
             return 0
         from recombine.benchmark.running.grid import run_grid
         from recombine.renderer.core.errors import RecombineError
-        from recombine.renderer.store.reader import Dataset
+        from recombine.renderer.store.dataset import Dataset
 
         dataset = Dataset(self.data)
         dataset.check()
@@ -194,7 +194,7 @@ class Train:
         """Score every group whose runs have all ended well, and write its results and log."""
         from recombine.benchmark.scoring.score import score
         from recombine.cli.submissions import save_results
-        from recombine.renderer.core.atomic import write_bytes
+        from recombine.renderer.core.files import write_bytes
 
         results: list[Result] = []
         for group in groups:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from recombine.benchmark.submissions.hub import Backbone, load_backbone, parse_hub
-from recombine.benchmark.submissions.hub_method import as_map
+from recombine.benchmark.submissions.hub import Backbone, as_map, load_backbone, parse_hub
 from recombine.benchmark.submissions.torchvision_compat import ready_torchvision
 from recombine.renderer.core.errors import ResourceError
 

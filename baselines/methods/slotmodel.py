@@ -54,7 +54,7 @@ def build_decoder(
     """
     from recombine.baselines.nn import conv_decoders as grown
     from recombine.baselines.nn.attention_decoder import CrossAttention
-    from recombine.baselines.nn.decoders_factored import FactoredPatch
+    from recombine.baselines.nn.decoders import FactoredPatch
 
     groups, dim = layout.groups, layout.dim
     things = layout.posed if objects is None else objects

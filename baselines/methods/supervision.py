@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from recombine.baselines.nn.slots import layout_of
 from recombine.baselines.training.device import placed
-from recombine.baselines.training.loop import Precision, Schedule, seeded
+from recombine.baselines.training.loop import EarlyStop, Precision, Schedule, seeded
 from recombine.baselines.training.slot_encoder import (
     Recognition,
     RecognitionEncoder,
     fit_recognition,
 )
-from recombine.baselines.training.stopping import EarlyStop
 
 if TYPE_CHECKING:
     from torch import nn

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import torch
 
 from recombine.benchmark.submissions.fingerprint import content_key, environment, settings_of
-from recombine.renderer.core.atomic import write_bytes
 from recombine.renderer.core.errors import ResourceError
+from recombine.renderer.core.files import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

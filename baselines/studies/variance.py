@@ -22,9 +22,13 @@ import torch
 from torch import nn
 
 from recombine.baselines.studies.training import Claim, Row, Work, jacobians, mean_of
-from recombine.benchmark.metrics.metrics_identifiability import Codes
-from recombine.benchmark.metrics.metrics_ima import condition_number, gram, local_ima, summarise
-from recombine.benchmark.metrics.metrics_mcc import mcc
+from recombine.benchmark.metrics.decoder_jacobian import (
+    condition_number,
+    gram,
+    local_ima,
+    summarise,
+)
+from recombine.benchmark.metrics.identifiability import Codes, mcc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,7 +21,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from recombine.renderer.core.atomic import replacing
+from recombine.renderer.core.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

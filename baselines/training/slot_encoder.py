@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from recombine.baselines.nn.slots import SlotLayout
-    from recombine.baselines.training.stopping import EarlyStop
+    from recombine.baselines.training.loop import EarlyStop
     from recombine.benchmark.protocol.contract import RunLog, SplitSpec, TrainBudget
     from recombine.benchmark.serving.data import TrainData
 

@@ -183,7 +183,7 @@ def _card(submission: Submission) -> tuple[MethodCard, str]:
     from pydantic import ValidationError
 
     from recombine.benchmark.check.trial import BrokenError
-    from recombine.benchmark.sandbox.isolation_report import Card
+    from recombine.benchmark.sandbox.errors import Card
 
     card = card_of(submission)
     try:
@@ -214,8 +214,7 @@ def _set_up(method: Any, data: BuiltinImages) -> tuple[Any, str]:
 
 
 def _clauses(work: _Work, trial: Any, memory_bytes: int) -> None:
-    from recombine.benchmark.check.check_contract import CLAUSES, flop_coverage, memory
-    from recombine.benchmark.check.check_search import SEARCH_CLAUSES
+    from recombine.benchmark.check.clauses import CLAUSES, SEARCH_CLAUSES, flop_coverage, memory
 
     clauses: dict[str, Callable[[Any], str]] = {
         **CLAUSES,

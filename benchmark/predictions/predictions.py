@@ -19,8 +19,8 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from recombine.benchmark.predictions.tensorfile import Rule, TensorFile, open_tensor_file
-from recombine.renderer.core.atomic import replacing
 from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

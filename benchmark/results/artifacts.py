@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from recombine.benchmark.results.result_parts import (
+from recombine.benchmark.results.parts import (
     Count,
     Fraction,
     Name,

@@ -16,14 +16,14 @@ import pydantic
 from pydantic import BaseModel, StringConstraints, model_validator
 
 from recombine.benchmark.results.artifacts import Artifacts
-from recombine.benchmark.results.result_further import Further, Sources
-from recombine.benchmark.results.result_parts import (
+from recombine.benchmark.results.parts import (
     Checks,
     Compute,
     ComputeCurve,
     Count,
     Data,
     Environment,
+    Further,
     Gap,
     Method,
     NonNegative,
@@ -31,13 +31,14 @@ from recombine.benchmark.results.result_parts import (
     Readout,
     Scores,
     Sha256,
+    Sources,
     Strict,
     Track,
     Training,
     WorstCells,
 )
-from recombine.renderer.core.atomic import write_bytes
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.files import write_bytes
 
 SCHEMA_VERSION: Literal["1.1"] = "1.1"
 """1.1 adds `sources`, `further` and more `artifacts`; files of 1.0 are still read."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from recombine.benchmark.running.harness import RunOptions, SeedRun, run_seed
 from recombine.benchmark.submissions.loading import load_learner
 from recombine.renderer.core.errors import ResourceError, UsageError
-from recombine.renderer.rendering.pool_workers import die_with
+from recombine.renderer.rendering.pool import die_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -6,6 +6,8 @@ matches what is asked for. Running again then does nothing; a changed setting ru
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 import time
 import traceback
 from collections.abc import Iterator
@@ -21,7 +23,7 @@ from recombine.benchmark.inference.flops import training_counter
 from recombine.benchmark.inference.probe import MethodProbe, can_decode
 from recombine.benchmark.inference.query import Answers, ask
 from recombine.benchmark.inference.runlog import FileRunLog, drop_states, states_folder
-from recombine.benchmark.metrics.metrics_examine import examine
+from recombine.benchmark.metrics.decoder_report import examine
 from recombine.benchmark.predictions.predictions import (
     FORMAT,
     Predictions,
@@ -36,8 +38,9 @@ from recombine.benchmark.protocol.contract import (
     MethodCard,
     TrainBudget,
 )
-from recombine.benchmark.running.harness_trust import order_key, refuse_dependence
+from recombine.benchmark.sandbox.errors import TODO
 from recombine.benchmark.sandbox.isolate import IsolatedSubmission
+from recombine.benchmark.sandbox.process import refusal
 from recombine.benchmark.sandbox.run import predict_isolated
 from recombine.benchmark.scoring.failures import with_decoded
 from recombine.benchmark.serving.data import FIELDS_OF_TRACK, TrainData, split_spec, to_images
@@ -51,14 +54,13 @@ from recombine.benchmark.submissions.fingerprint import (
     source_sha256,
 )
 from recombine.benchmark.submissions.loading import card_of, check_submission
-from recombine.renderer.core.atomic import write_bytes
 from recombine.renderer.core.errors import (
     InvalidInputError,
     RecombineError,
     ResourceError,
     UsageError,
 )
-from recombine.renderer.core.locks import locked, settled
+from recombine.renderer.core.files import locked, settled, write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +72,65 @@ if TYPE_CHECKING:
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.benchmark.submissions.loading import Submission
     from recombine.renderer.core.types import Array
+
+
+# What makes answers worth trusting: a secret order that can be kept, and refusal of dependence.
+
+ORDER_FILE = ".order-key"
+REFUSED_CHANGE = 0.02
+"""Batch statistics change slots by 0.05 and more, 16-bit arithmetic by less than 0.01."""
+
+
+def order_key(out_dir: Path, seed: int) -> bytes:
+    """Return the secret from which the order of a run's questions follows.
+
+    It is drawn once per folder and kept there, out of the reach of isolated code, so that a run
+    that was killed and is made again asks the same batches and gets the same answers.
+
+    Parameters
+    ----------
+    out_dir : Path
+        Folder of the submission's runs.
+    seed : int
+        Training seed.
+
+    Returns
+    -------
+    bytes
+        32 of them.
+    """
+    path = out_dir / ORDER_FILE
+    if not path.is_file():
+        write_bytes(path, secrets.token_bytes(32))
+        path.chmod(0o600)
+    return hashlib.sha256(path.read_bytes() + str(seed).encode()).digest()
+
+
+def refuse_dependence(facts: RunFacts) -> None:
+    """Refuse answers that depend on other images, or on nothing that can be repeated.
+
+    Parameters
+    ----------
+    facts : RunFacts
+        With the changes of repeated questions.
+
+    Raises
+    ------
+    RefusedError
+        "not-repeatable" or "batch-statistics". Smaller changes, up to those of low-precision
+        arithmetic, are allowed and recorded (``report.checks_of``).
+    """
+    who = f"{facts.card['id']}, seed {facts.seed}"
+    again, among = (
+        max(values, default=0.0) for values in (facts.repeat_change, facts.batch_change)
+    )
+    if again > REFUSED_CHANGE:
+        got = f"an image's slots change by {again:.2g} (relative) when asked twice"
+        raise refusal(who, "not-repeatable", got, TODO["not-repeatable"])
+    if among > REFUSED_CHANGE:
+        got = f"an image's slots change by {among:.2g} (relative) among other images"
+        raise refusal(who, "batch-statistics", got, TODO["batch-statistics"])
+
 
 DEFAULT_STEPS = (0, 1, 3, 10, 30, 100, 300)
 BUDGETS = (100, 1_000, 10_000)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from recombine.benchmark.sandbox.isolation_limits import RefusedError
+from recombine.benchmark.sandbox.process import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -21,7 +21,7 @@ import numpy as np
 from recombine.benchmark.predictions.tensorfile import write_tensors
 from recombine.benchmark.sandbox.channel import Listener
 from recombine.benchmark.sandbox.data import Served, ServedData, spec_of
-from recombine.benchmark.sandbox.isolation_limits import Limits
+from recombine.benchmark.sandbox.process import Limits
 from recombine.renderer.core.errors import InvalidInputError, RecombineError
 
 if TYPE_CHECKING:

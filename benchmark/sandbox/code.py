@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recombine.benchmark.sandbox.isolation_bwrap import OUR_PACKAGES, package_paths
+from recombine.benchmark.sandbox.bubblewrap import OUR_PACKAGES, package_paths
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 
 if TYPE_CHECKING:

@@ -25,32 +25,28 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from recombine.benchmark.predictions.tensorfile import TensorFile, open_tensor_file
 from recombine.benchmark.protocol.contract import MethodCard
-from recombine.benchmark.sandbox import isolation_bwrap as bwrap
+from recombine.benchmark.sandbox import bubblewrap as bwrap
+from recombine.benchmark.sandbox.bubblewrap import DecoyWatch, seccomp_program, write_decoys
 from recombine.benchmark.sandbox.code import Located, locate, stage
-from recombine.benchmark.sandbox.isolation_decoys import DecoyWatch, write_decoys
-from recombine.benchmark.sandbox.isolation_limits import Backend, Limits
-from recombine.benchmark.sandbox.isolation_process import run_watched
-from recombine.benchmark.sandbox.isolation_refusals import (
+from recombine.benchmark.sandbox.errors import (
     NETWORK_TODO,
-    raise_failure,
-    raise_stopped,
-    refuse_network,
-)
-from recombine.benchmark.sandbox.isolation_report import (
     Described,
     Finding,
     Findings,
     Kind,
     parse,
     printable,
+    raise_failure,
+    raise_stopped,
+    refuse_network,
 )
-from recombine.benchmark.sandbox.isolation_seccomp import seccomp_program
+from recombine.benchmark.sandbox.process import Backend, Limits, run_watched
 from recombine.benchmark.submissions.loading import Submission
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 
 if TYPE_CHECKING:
     from recombine.benchmark.sandbox.channel import Interview
-    from recombine.benchmark.sandbox.isolation_process import Ended
+    from recombine.benchmark.sandbox.process import Ended
 
 NEW_ACCOUNTING = (5, 14)  # Linux counts processes per user namespace from here on
 START = (

@@ -15,14 +15,13 @@ from recombine.benchmark.predictions.tensorfile import Rule, TensorFileError, ch
 from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
 from recombine.benchmark.sandbox.channel import Interview, check_promises
 from recombine.benchmark.sandbox.data import plain_spec, write_served
+from recombine.benchmark.sandbox.errors import RunReport, SubmissionError, parse
 from recombine.benchmark.sandbox.isolate import Cell, workplace
-from recombine.benchmark.sandbox.isolation_limits import RefusedError
-from recombine.benchmark.sandbox.isolation_refusals import SubmissionError
-from recombine.benchmark.sandbox.isolation_report import RunReport, parse
+from recombine.benchmark.sandbox.process import RefusedError
 from recombine.benchmark.serving.data import FIELDS_OF_TRACK, served_order
 from recombine.benchmark.submissions.fingerprint import environment, settings_of
-from recombine.renderer.core.atomic import require_space, write_bytes
 from recombine.renderer.core.errors import InvalidInputError, ResourceError
+from recombine.renderer.core.files import require_space, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,7 +150,7 @@ def _interview(order: _Order, path: Path) -> Interview:
 
 
 def _examine(order: _Order, probe: RemoteProbe) -> dict[str, Any]:
-    from recombine.benchmark.running.harness import examine_with  # which imports this module
+    from recombine.benchmark.running.harness import examine_with
 
     card = order.submission.card
     return examine_with(probe, card, order.dataset, order.options, order.seed)

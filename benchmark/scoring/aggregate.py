@@ -14,7 +14,7 @@ from recombine.benchmark.metrics.base import (
     joint_chance,
     joint_correct,
 )
-from recombine.benchmark.results.result_parts import (
+from recombine.benchmark.results.parts import (
     FactorScore,
     Gap,
     PairedGap,

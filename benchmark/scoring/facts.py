@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from recombine.benchmark.results.artifacts import MAX_TRIED, Artifacts, Prediction, Tried
-from recombine.benchmark.results.result_further import Sources
-from recombine.benchmark.results.result_parts import (
+from recombine.benchmark.results.parts import (
     Check,
     Checks,
     Compute,
@@ -19,6 +18,7 @@ from recombine.benchmark.results.result_parts import (
     Latency,
     Method,
     Selection,
+    Sources,
     Track,
     Training,
 )

@@ -26,8 +26,8 @@ from recombine.benchmark.results.artifacts import (
     Examples,
     Reading,
 )
-from recombine.benchmark.scoring.score_views import readable_steps, view_of
-from recombine.renderer.core.atomic import write_bytes
+from recombine.benchmark.scoring.alignment import readable_steps, view_of
+from recombine.renderer.core.files import write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.inference.probe import MethodProbe
     from recombine.benchmark.metrics.readout import Readout
-    from recombine.benchmark.scoring.score_views import View
+    from recombine.benchmark.scoring.alignment import View
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
 

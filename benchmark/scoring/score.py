@@ -16,19 +16,17 @@ import numpy as np
 from recombine.benchmark.metrics.readout import KIND, Readout, fit_readout
 from recombine.benchmark.predictions.predictions import Predictions, read_predictions
 from recombine.benchmark.protocol.contract import TrainBudget
+from recombine.benchmark.results.parts import ComputeCurve, Further, Score, Scores
+from recombine.benchmark.results.parts import Readout as ReadoutPart
 from recombine.benchmark.results.result import Result
-from recombine.benchmark.results.result_further import Further
-from recombine.benchmark.results.result_parts import ComputeCurve, Score, Scores
-from recombine.benchmark.results.result_parts import Readout as ReadoutPart
 from recombine.benchmark.running.grid import GridEvent, Job, run_grid
 from recombine.benchmark.running.harness import RunOptions, readout_indices, scored_indices
 from recombine.benchmark.scoring import aggregate as tables
+from recombine.benchmark.scoring import extra as score_further
 from recombine.benchmark.scoring import facts as report
-from recombine.benchmark.scoring import score_further
+from recombine.benchmark.scoring.alignment import View, readable_steps, view_of
+from recombine.benchmark.scoring.extra import decoder_part, identifiability_part, readout_variants
 from recombine.benchmark.scoring.failures import keep_examples
-from recombine.benchmark.scoring.score_identifiability import decoder_part, identifiability_part
-from recombine.benchmark.scoring.score_readouts import readout_variants
-from recombine.benchmark.scoring.score_views import View, readable_steps, view_of
 from recombine.benchmark.serving.relations import closed
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.submissions.loading import load_learner

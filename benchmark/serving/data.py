@@ -33,7 +33,7 @@ FIELDS_OF_TRACK: dict[str, tuple[Field, ...]] = {
 
 
 class DatasetLike(Protocol):
-    """The part of ``recombine.renderer.store.reader.Dataset`` that scoring reads.
+    """The part of ``recombine.renderer.store.dataset.Dataset`` that scoring reads.
 
     Tests pass a small in-memory object of the same form.
     """

@@ -19,8 +19,8 @@ from recombine.renderer.core.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from recombine.benchmark.results.parts import FactorScore, Score
     from recombine.benchmark.results.result import Result
-    from recombine.benchmark.results.result_parts import FactorScore, Score
     from recombine.renderer.core.types import Array
 
 UNMARKED_SEEDS = 5

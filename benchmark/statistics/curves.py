@@ -1,7 +1,14 @@
-"""Curves made of result files: one entry at several training set sizes, or at several costs."""
+"""Curves of a score against training images or operations: area, and where a level is reached.
+
+A curve is an ``(m, S, C)`` array: the score at m sizes for every seed and cell, all sizes with the
+same seeds and cells (training sets are nested). Whatever is linear in the scores then has the
+crossed interval of `stats`: the area under the curve is a weighted mean over sizes, and so is the
+curve's height between two sizes.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recombine.benchmark.statistics import intervals as stats
-from recombine.benchmark.statistics.stats_curves import Reach, area, budget_weights, reach
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -18,10 +24,201 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
+    from recombine.benchmark.results.parts import Score
     from recombine.benchmark.results.result import Result
-    from recombine.benchmark.results.result_parts import Score
     from recombine.benchmark.statistics.intervals import Estimate
     from recombine.renderer.core.types import Array
+
+
+BETWEEN = 32
+"""Heights tested between two sizes when a crossing is looked for."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The size at which a curve first has a given height.
+
+    Attributes
+    ----------
+    size : float, optional
+        Interpolated on the logarithm of the size; the smallest size when the curve starts
+        higher, None when no measured size is enough.
+    low, high : float, optional
+        Ends of the 95 % interval; None stands for "not within the measured sizes". Both None
+        with ``tested`` set says that even the upper end of the curve stays below.
+    tested : bool
+        Whether the design allows an interval at all.
+    """
+
+    size: float | None
+    low: float | None
+    high: float | None
+    tested: bool
+
+
+def area_weights(sizes: Sequence[float]) -> Float[Array, " sizes"]:
+    """Return the weight of every size in the area under a curve over log size.
+
+    Parameters
+    ----------
+    sizes : sequence of float
+        Ascending and positive, at least two.
+
+    Returns
+    -------
+    array
+        ``(m,)`` trapezoid weights with sum 1: the area is a mean height and keeps the unit of
+        the score.
+
+    Raises
+    ------
+    InvalidInputError
+        When sizes are fewer than two, not positive or not ascending.
+
+    Examples
+    --------
+    >>> area_weights([1, 10, 100]).tolist()
+    [0.25, 0.5, 0.25]
+    """
+    values = np.asarray(sizes, float)
+    if values.ndim != 1 or len(values) < 2 or values[0] <= 0 or not np.all(np.diff(values) > 0):
+        raise InvalidInputError(
+            f"area_weights: expected at least two ascending positive sizes, got {list(sizes)}; "
+            "score the entry at more sizes"
+        )
+    steps = np.diff(np.log(values)) / math.log(values[-1] / values[0])
+    weights: Array = (np.append(steps, 0.0) + np.append(0.0, steps)) / 2
+    return weights
+
+
+def area(
+    scores: Float[Array, "sizes seeds cells"], sizes: Sequence[float]
+) -> Float[Array, "seeds cells"]:
+    """Return the area under the curve of every seed and cell.
+
+    Parameters
+    ----------
+    scores : array
+        ``(m, S, C)``.
+    sizes : sequence of float
+        ``m`` training set sizes or GFLOPs.
+
+    Returns
+    -------
+    array
+        ``(S, C)`` mean heights over log size; give it to `stats.crossed_mean` for the area with
+        its interval, or with another entry's to `stats.paired_difference`.
+
+    Raises
+    ------
+    InvalidInputError
+        When scores and sizes do not fit together.
+    """
+    _validate(scores, sizes)
+    out: Array = np.tensordot(area_weights(sizes), scores, axes=1)
+    return out
+
+
+def reach(scores: Float[Array, "sizes seeds cells"], sizes: Sequence[float], level: float) -> Reach:
+    """Return the size from which a curve has a given height.
+
+    Parameters
+    ----------
+    scores : array
+        ``(m, S, C)``, in [0, 1].
+    sizes : sequence of float
+        ``m`` ascending sizes.
+    level : float
+        Height to reach, such as 0.8.
+
+    Returns
+    -------
+    Reach
+        The interval inverts the tests of the curve's height (Fieller 1954, J. R. Stat. Soc. B
+        16(2)): it spans the sizes whose own 95 % interval holds the level, so an end can lie
+        outside what was measured. It needs a curve that crosses the level once.
+
+    Raises
+    ------
+    InvalidInputError
+        When scores and sizes do not fit together.
+    """
+    _validate(scores, sizes)
+    grid, heights = _dense(scores, sizes)
+    found = [stats.crossed_mean(one) for one in heights]
+    size = _first(grid, [one.value >= level for one in found])
+    if any(one.ci95 is None for one in found):
+        return Reach(size, None, None, False)
+    low = _first(grid, [one.ci95 is not None and one.ci95[1] >= level for one in found])
+    high = _first(grid, [one.ci95 is not None and one.ci95[0] >= level for one in found])
+    return Reach(size, low, high, True)
+
+
+def budget_weights(costs: Sequence[float], low: float, high: float) -> Float[Array, " costs"]:
+    """Return the weight of every point in what budgets between two bounds buy.
+
+    A budget buys the dearest point that it can pay, so the curve is a staircase; methods with
+    different costs are then compared over one range of budgets.
+
+    Parameters
+    ----------
+    costs : sequence of float
+        ``m`` ascending positive costs, such as GFLOP per image after so many search steps.
+    low, high : float
+        Range of budgets, 0 < low < high.
+
+    Returns
+    -------
+    array
+        ``(m + 1,)`` shares of the log range: first the budgets that buy nothing (chance), then
+        those of every point. The sum is 1.
+
+    Raises
+    ------
+    InvalidInputError
+        When costs or bounds are not positive and ascending.
+
+    Examples
+    --------
+    >>> budget_weights([10, 100], 1, 10_000).tolist()
+    [0.25, 0.25, 0.5]
+    """
+    edges = np.array([low, *costs, high], float)
+    if edges.min() <= 0 or high <= low or not np.all(np.diff(edges[1:-1]) > 0):
+        raise InvalidInputError(
+            f"budget_weights: expected positive ascending costs and bounds, got {list(costs)} "
+            f"within {low} to {high}"
+        )
+    within = np.log(np.clip(edges, low, high))
+    weights: Array = np.diff(within) / math.log(high / low)
+    return weights
+
+
+def _dense(scores: Array, sizes: Sequence[float]) -> tuple[Array, Array]:
+    """Interpolate every seed and cell on log size."""
+    values = np.asarray(sizes, float)
+    gaps = len(values) - 1
+    left = np.append(np.arange(gaps).repeat(BETWEEN), gaps - 1)
+    share = np.append(np.tile(np.arange(BETWEEN) / BETWEEN, gaps), 1.0)
+    grid = values[left] * (values[left + 1] / values[left]) ** share
+    weight = share[:, None, None]
+    return grid, (1 - weight) * scores[left] + weight * scores[left + 1]
+
+
+def _first(grid: Array, reached: Sequence[bool]) -> float | None:
+    return float(grid[reached.index(True)]) if True in reached else None
+
+
+def _validate(scores: Array, sizes: Sequence[float]) -> None:
+    area_weights(sizes)
+    if scores.ndim != 3 or len(scores) != len(sizes):
+        raise InvalidInputError(
+            f"curve: expected one seeds x cells matrix per size, got shape {scores.shape} for "
+            f"{len(sizes)} sizes; score every size with the same seeds"
+        )
+
+
+# Curves made of result files: one entry at several training set sizes, or at several costs.
 
 
 @dataclass(frozen=True, eq=False)

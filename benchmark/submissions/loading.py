@@ -62,7 +62,7 @@ def load_learner(
     recombine.renderer.core.errors.UsageError: submission 'autoencodr': ... Did you mean 'autoencoder'?
     """
     if is_hub(spec):
-        from recombine.benchmark.submissions.hub_method import hub_method
+        from recombine.benchmark.submissions.hub import hub_method
 
         return hub_method(spec)
     where, colon, name = (names or {}).get(spec, spec).rpartition(":")

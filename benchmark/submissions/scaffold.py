@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from recombine.renderer.core.atomic import write_bytes
 from recombine.renderer.core.errors import UsageError
+from recombine.renderer.core.files import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

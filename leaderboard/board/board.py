@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from recombine.leaderboard.board import summary as story
-from recombine.leaderboard.board.alike import groups
+from recombine.leaderboard.board.entries import groups
 from recombine.leaderboard.board.ranks import (
     MIN_SEEDS_TEST,
     MIN_SEEDS_UNMARKED,
@@ -21,10 +21,16 @@ from recombine.leaderboard.board.ranks import (
 )
 from recombine.leaderboard.board.roles import ROLES, Role, role_of, short_name
 from recombine.leaderboard.drawing import formatting as numbers
-from recombine.leaderboard.drawing.charts import Mark, rank_bar, strip, strip_axis
-from recombine.leaderboard.drawing.curves import Trace, cost_figure
+from recombine.leaderboard.drawing.charts import (
+    Mark,
+    Trace,
+    cost_figure,
+    node,
+    rank_bar,
+    strip,
+    strip_axis,
+)
 from recombine.leaderboard.drawing.formatting import DASH
-from recombine.leaderboard.drawing.svg import node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

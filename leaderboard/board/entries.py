@@ -7,6 +7,10 @@ newer file for the same row supersedes the older one, which stays readable and i
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,25 +19,196 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recombine.benchmark.results.artifacts import MAX_PICTURE
 from recombine.benchmark.results.result import MAX_BYTES, Result
 from recombine.benchmark.statistics import intervals as stats
-from recombine.leaderboard.board.pictures import check_picture, find_picture
+from recombine.leaderboard.board.roles import role_of
 from recombine.leaderboard.ledger.records import SELF_REPORTED, Tier, Tiers
 from recombine.leaderboard.site.reuse import digest
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, RecombineError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recombine.benchmark.results.artifacts import Example, Examples
+
+
+# The worst images of an entry, from the picture beside its result file to the tiles on its page.
+
+NAMED = re.compile(rb'"file":\s*"([a-z0-9-]{1,120}\.examples\.png)"')
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One image on the page.
+
+    Attributes
+    ----------
+    caption : str
+        What it is.
+    uri : str
+        The image as a data URI, which loads from any place.
+    """
+
+    caption: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One of the worst images with everything beside it.
+
+    Attributes
+    ----------
+    number : int
+        Its place in the list of the result file.
+    example : Example
+        True and read values.
+    tiles : tuple of Tile
+        The image, then its decodings.
+    """
+
+    number: int
+    example: Example
+    tiles: tuple[Tile, ...]
+
+
+def find_picture(path: Path, content: bytes) -> bytes:
+    """Read the picture beside a result file, without trusting either.
+
+    Parameters
+    ----------
+    path : Path
+        The result file.
+    content : bytes
+        What stands in it.
+
+    Returns
+    -------
+    bytes
+        Empty when it names none, or when there is none. At most one byte more than is allowed.
+    """
+    named = NAMED.search(content)
+    target = path.parent / named[1].decode() if named else None
+    if target is None or not target.is_file():
+        return b""
+    with target.open("rb") as stream:
+        return stream.read(MAX_PICTURE + 1)
+
+
+def check_picture(path: Path, kept: Examples | None, picture: bytes) -> None:
+    """Check that a picture is the one that its result file names.
+
+    Parameters
+    ----------
+    path : Path
+        The result file, for the message.
+    kept : Examples, optional
+        What the result says about the picture.
+    picture : bytes
+        Its content; empty when there is none.
+
+    Raises
+    ------
+    IntegrityError
+        When it has another content.
+    """
+    if not picture:
+        return
+    found = hashlib.sha256(picture).hexdigest()
+    if kept is None or found != kept.sha256:
+        expected = kept.sha256[:12] if kept else "no picture"
+        raise IntegrityError(
+            f"{path}: the picture of its worst images must have the SHA-256 {expected}, got "
+            f"{found[:12]}; put the file back that was written with the result, or remove it"
+        )
+
+
+def gallery(kept: Examples, picture: bytes) -> tuple[Shown, ...]:
+    """Cut a picture into the tiles of every image.
+
+    Parameters
+    ----------
+    kept : Examples
+        What the result says about it.
+    picture : bytes
+        A checked PNG file.
+
+    Returns
+    -------
+    tuple of Shown
+        In the order of the result file: the worst first.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is no PNG of the stated size.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    edge, captions = kept.edge, ("image", *(decoded(step) for step in kept.steps))
+    expected = (edge * len(captions), edge * len(kept.images))
+    try:
+        with Image.open(io.BytesIO(picture), formats=("PNG",)) as opened:
+            size = opened.size
+            sheet = opened.convert("RGB") if size == expected else None
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise InvalidInputError(
+            f"{kept.file}: expected a PNG file, got {error}; score the entry again"
+        ) from None
+    if sheet is None:
+        raise InvalidInputError(
+            f"{kept.file}: expected {expected[0]} x {expected[1]} pixels, got {size[0]} x "
+            f"{size[1]}; score the entry again"
+        )
+    rows = []
+    for number, example in enumerate(kept.images):
+        tiles = []
+        for column, caption in enumerate(captions):
+            left, top = column * edge, number * edge
+            buffer = io.BytesIO()
+            sheet.crop((left, top, left + edge, top + edge)).save(buffer, "PNG")
+            text = base64.b64encode(buffer.getvalue()).decode("ascii")
+            tiles.append(Tile(caption, f"data:image/png;base64,{text}"))
+        rows.append(Shown(number, example, tuple(tiles)))
+    return tuple(rows)
+
+
+def decoded(steps: int) -> str:
+    """Say what a decoding is.
+
+    Parameters
+    ----------
+    steps : int
+        Search steps before it.
+
+    Returns
+    -------
+    str
+        A caption.
+
+    Examples
+    --------
+    >>> decoded(0), decoded(1), decoded(30)
+    ('decoded, no search', 'decoded after 1 step', 'decoded after 30 steps')
+    """
+    if steps == 0:
+        return "decoded, no search"
+    return f"decoded after {steps} step{'' if steps == 1 else 's'}"
+
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from jaxtyping import Float
 
-    from recombine.benchmark.results.result_parts import Score
+    from recombine.benchmark.results.parts import Score
     from recombine.renderer.core.types import Array
 
     Numbers = Sequence[float] | None
 
 TOLERANCE = 1e-6
-NAMED = 5
+MOST_NAMED = 5
 """Bad files that an error names one by one."""
 
 
@@ -281,7 +456,7 @@ def load_boards(paths: Iterable[Path], checked: Collection[str] = ()) -> list[Bo
     if problems:
         kind = IntegrityError if any(isinstance(p, IntegrityError) for p in problems) else None
         texts = list(dict.fromkeys(map(str, problems)))  # a broken ledger concerns every file
-        named, more = "\n".join(texts[:NAMED]), len(texts) - NAMED
+        named, more = "\n".join(texts[:MOST_NAMED]), len(texts) - MOST_NAMED
         raise (kind or InvalidInputError)(named + (f"\nand {more} more" if more > 0 else ""))
     groups: defaultdict[BoardKey, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -379,3 +554,46 @@ def _cells(entry: Entry) -> tuple[object, ...]:
     scores = entry.result.scores
     names = tuple(sorted(scores.id_test.cells)), tuple(sorted(scores.ooc_test.cells))
     return (*names, entry.result.data.recombined)
+
+
+# Entries that are one answer under several names.
+
+
+def groups(entries: Sequence[Entry]) -> list[tuple[int, ...]]:
+    """Put together the entries that read the same answers at the start of their searches.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        Of one track, best first.
+
+    Returns
+    -------
+    list of tuple of int
+        Positions, in ascending order within a group and by first member; every position once.
+        Entries without a search are alone, even where their numbers agree.
+    """
+    found: dict[object, list[int]] = defaultdict(list)
+    for i, entry in enumerate(entries):
+        found[_answers(entry.result) or i].append(i)
+    return [tuple(group) for group in found.values()]
+
+
+def _answers(result: Result) -> tuple[object, ...]:
+    """Return what equal answers agree in, image by image as far as the file tells."""
+    compute, scores = result.compute, result.scores
+    if compute.steps or len(result.compute_curve.steps) < 2:
+        return ()
+    return (
+        role_of(result).key,
+        result.method.inference,
+        compute.gflop_per_image,
+        result.training.generated_images_seen,
+        result.seeds,
+        *((part.hits, part.counts) for part in (scores.id_test, scores.ooc_test)),
+        *(
+            (name, factor.model_dump_json())
+            for part in (scores.id_test, scores.ooc_test)
+            for name, factor in sorted(part.per_factor.items())
+        ),
+    )

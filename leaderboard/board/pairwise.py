@@ -20,7 +20,7 @@ from recombine.leaderboard.board.entries import cell_scores
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recombine.benchmark.results.result_parts import FactorScore, Score
+    from recombine.benchmark.results.parts import FactorScore, Score
     from recombine.leaderboard.board.board import RankedBoard, Row
     from recombine.renderer.core.types import Array
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recombine.leaderboard.drawing.curves import LABELLED, Trace, cost_figure
+from recombine.leaderboard.drawing.charts import LABELLED, Trace, cost_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recombine.leaderboard.drawing.svg import symbol
+from recombine.leaderboard.drawing.charts import symbol
 
 if TYPE_CHECKING:
     from markupsafe import Markup

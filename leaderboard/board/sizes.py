@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from recombine.benchmark.statistics.curves import DataCurve, data_curves
 from recombine.leaderboard.drawing import formatting as numbers
-from recombine.leaderboard.drawing.charts import Mark
-from recombine.leaderboard.drawing.curves import size_figure
+from recombine.leaderboard.drawing.charts import Mark, size_figure
 from recombine.leaderboard.drawing.formatting import DASH
 from recombine.renderer.core.errors import InvalidInputError
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from recombine.benchmark.statistics.stats_curves import Reach
+    from recombine.benchmark.statistics.curves import Reach
     from recombine.leaderboard.board.board import RankedBoard
     from recombine.leaderboard.board.entries import Entry
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recombine.leaderboard.drawing import formatting as numbers
+from recombine.leaderboard.drawing.charts import node
 from recombine.leaderboard.drawing.formatting import DASH
-from recombine.leaderboard.drawing.svg import node
 
 if TYPE_CHECKING:
     from markupsafe import Markup

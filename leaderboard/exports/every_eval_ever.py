@@ -13,14 +13,14 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from recombine.leaderboard.ledger.records import SELF_REPORTED
-from recombine.renderer.core.atomic import write_bytes
+from recombine.renderer.core.files import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from recombine.benchmark.results.parts import FactorScore, Gap, PairedGap, Score
     from recombine.benchmark.results.result import Result
-    from recombine.benchmark.results.result_parts import FactorScore, Gap, PairedGap, Score
     from recombine.leaderboard.board.entries import Entry
 
 SCHEMA_VERSION = "0.3.0"

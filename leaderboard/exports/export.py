@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from recombine.leaderboard.board.board import rank_board
 from recombine.leaderboard.board.entries import load_boards
 from recombine.leaderboard.exports.every_eval_ever import write_records
-from recombine.renderer.core.atomic import write_bytes
+from recombine.renderer.core.files import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

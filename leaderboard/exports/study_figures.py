@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recombine.baselines.studies.training import mean_of
-from recombine.leaderboard.exports.plots import looks, styled
+from recombine.leaderboard.exports.figures import looks, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

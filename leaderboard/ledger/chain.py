@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recombine.leaderboard.ledger.signing import verify_signature
-from recombine.renderer.core.atomic import write_bytes
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
-from recombine.renderer.core.locks import locked
+from recombine.renderer.core.files import locked, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from recombine.leaderboard.ledger.chain import append, read_chain
-from recombine.renderer.core.atomic import write_bytes
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
+from recombine.renderer.core.files import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

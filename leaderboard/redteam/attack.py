@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from recombine.benchmark.sandbox.isolation_bwrap import require_bwrap
+from recombine.benchmark.sandbox.bubblewrap import require_bwrap
 from recombine.leaderboard.redteam.attack_corpus import CORPUS, Attack
 from recombine.leaderboard.redteam.attack_world import World, make_world
 from recombine.renderer.core.errors import RecombineError, ResourceError, UsageError

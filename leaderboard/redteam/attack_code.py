@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recombine.benchmark.sandbox.isolate import check_isolated, isolate
-from recombine.benchmark.sandbox.isolation_limits import GIB, MIB, Limits
+from recombine.benchmark.sandbox.process import GIB, MIB, Limits
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:

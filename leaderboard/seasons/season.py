@@ -26,9 +26,8 @@ from recombine.leaderboard.seasons.terms import (
     season_plan,
     seeds_key,
 )
-from recombine.renderer.core.atomic import write_bytes, write_json
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
-from recombine.renderer.core.locks import locked
+from recombine.renderer.core.files import locked, write_bytes, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +40,7 @@ TEAM = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
 class SeasonData(Protocol):
-    """The part of ``recombine.renderer.store.reader.Dataset`` that a season looks at."""
+    """The part of ``recombine.renderer.store.dataset.Dataset`` that a season looks at."""
 
     @property
     def root(self) -> str: ...  # noqa: D102

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
-from recombine.benchmark.results.result_parts import Name, Sha256, Strict
+from recombine.benchmark.results.parts import Name, Sha256, Strict
 from recombine.leaderboard.seasons.rule import commitment, derive, key_commitment, secret_split
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.planning.planner import make_plan

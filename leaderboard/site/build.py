@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recombine.leaderboard.board.board import rank_board
-from recombine.leaderboard.site.cards import load_card
+from recombine.leaderboard.site.data_pages import load_card
 from recombine.leaderboard.board.entries import digest_of, load_boards, read_result
 from recombine.leaderboard.site.pages import render_site, site_digest
-from recombine.leaderboard.board.pictures import find_picture
+from recombine.leaderboard.board.entries import find_picture
 from recombine.leaderboard.site.reuse import MARKER, Earlier
 from recombine.leaderboard.ledger.records import Tiers
 from recombine.renderer.core.errors import ResourceError, UsageError

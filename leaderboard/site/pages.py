@@ -27,8 +27,8 @@ from recombine.leaderboard.board.board import (
     RankedBoard,
     every_row,
 )
-from recombine.leaderboard.site.cards import Card
-from recombine.leaderboard.site.detail import Detail, metric_words
+from recombine.leaderboard.site.data_pages import Card
+from recombine.leaderboard.site.entry import Detail, metric_words
 from recombine.leaderboard.board.pareto import fronts
 from recombine.leaderboard.site.changelog import feed, news
 from recombine.leaderboard.drawing.formatting import FORMATS

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import pydantic
 from pydantic import Field, StringConstraints
 
+from recombine.benchmark.results.parts import Name, Sha256, Slug, Strict, Text
 from recombine.benchmark.results.result import Result
-from recombine.benchmark.results.result_parts import Name, Sha256, Slug, Strict, Text
 from recombine.leaderboard.board.entries import load_entry
-from recombine.renderer.core.atomic import replacing, write_bytes
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.files import replacing, write_bytes
 from recombine.renderer.store.seal import file_sha256
 
 if TYPE_CHECKING:

@@ -55,7 +55,8 @@ def _stage() -> Stage:
 @cache
 def _ground(environment: str, resolution: int) -> list[Hits]:
     """Return where the rays meet floor and backdrop: the same in every image."""
-    from recombine.renderer.blender import casting, setting
+    from recombine.renderer.blender import labels as casting
+    from recombine.renderer.blender import stage as setting
     from recombine.renderer.blender.environments import coverings
 
     factor = coverings.shrink(resolution)
@@ -105,7 +106,7 @@ def render_radiance(scene: Scene, settings: RenderSettings) -> Float[Array, "H W
     """
     _check(scene)
     stage = _stage()
-    from recombine.renderer.blender.api import bpy
+    from recombine.renderer.blender.session import bpy
 
     _passes.clear()
     with session.quiet():
@@ -150,7 +151,8 @@ def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:
     """
     before = time.process_time()
     radiance = render_radiance(scene, settings)
-    from recombine.renderer.blender import casting, labels, tonemap
+    from recombine.renderer.blender import labels, tonemap
+    from recombine.renderer.blender import labels as casting
     from recombine.renderer.blender.shapes import table as shapes
 
     size = settings.resolution

@@ -24,6 +24,7 @@ from recombine.renderer.core.errors import ResourceError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 INSTALL = "pip install 'recombine[render]'"
 PREFIX = "recombine-blender-"
 STALE_SECONDS = 60  # a folder that is younger may not be locked yet
@@ -170,3 +171,12 @@ def stop() -> None:
     if _temp_dir is not None:
         shutil.rmtree(_temp_dir, ignore_errors=True)
         _temp_dir = None
+
+
+# Blender, BlenderProc and Blender's vector library, loaded in the one order that works.
+
+start()
+bpy: Any = importlib.import_module("bpy")
+bproc: Any = importlib.import_module("blenderproc")
+mathutils: Any = importlib.import_module("mathutils")
+BVHTree: Any = importlib.import_module("mathutils.bvhtree").BVHTree

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from recombine.renderer.certificate.checks_base import Check, judged, listed, outcome, promise
+from recombine.renderer.certificate.check import Check, judged, listed, outcome, promise
 from recombine.renderer.certificate.counting import (
     HELD_OUT,
     ID_PARTS,

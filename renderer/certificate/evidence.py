@@ -26,8 +26,7 @@ from recombine.renderer.core.hdf5 import (
 )
 from recombine.renderer.core.types import Array
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.scenes.latents import scene_hash, scene_of
-from recombine.renderer.scenes.scene import RenderSettings
+from recombine.renderer.scenes.scene import RenderSettings, scene_hash, scene_of
 from recombine.renderer.store.seal import MANIFEST_FORMAT, file_sha256, image_leaf, read_json
 from recombine.renderer.store.shards import label_hash, pixel_hash, plan_columns, shard_columns
 

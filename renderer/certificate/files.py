@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from recombine.renderer.certificate.checks_base import Check, listed, outcome
+from recombine.renderer.certificate.check import Check, listed, outcome
 from recombine.renderer.certificate.evidence import Evidence
 from recombine.renderer.store.seal import merkle_root
 

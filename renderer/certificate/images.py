@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recombine.renderer.certificate.checks_base import Check, listed, outcome
+from recombine.renderer.certificate.check import Check, listed, outcome
 from recombine.renderer.certificate.counting import (
     ID_TEST,
     ID_TRAIN,

@@ -14,18 +14,33 @@ what is measured; how a picture depends jointly on the *values* of two slots is 
 
 from __future__ import annotations
 
+import functools
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.files import write_bytes, write_json
+from recombine.renderer.core.seeds import keyed_rng
 from recombine.renderer.core.types import Array
+from recombine.renderer.measure.job import Arrays, Job, compute
+from recombine.renderer.measure.pictures import picture
+from recombine.renderer.planning.plan import Plan
+from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.store.dataset import Dataset
+from recombine.renderer.store.shards import load_plan
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int64, UInt8
 
     from recombine.renderer.scenes.scene import RenderSettings, Scene
+
 
 MAX_OBJECTS = 3
 VISIBLE = 4.0  # display units of 255: the least difference that counts as visible
@@ -288,3 +303,295 @@ def _grown(mask: Bool[Array, "H W"]) -> Bool[Array, "H W"]:
     height, width = mask.shape
     shifts = [wide[i : i + height, j : j + width] for i in range(3) for j in range(3)]
     return np.asarray(np.logical_or.reduce(shifts))
+
+
+# From the interaction of scenes to that of a dataset.
+
+CLEAR = 3.0
+"""Standard errors above 0 from which an energy counts as measured."""
+
+
+def summary(arrays: Mapping[str, Array], groups: Mapping[str, Bool[Array, " n"]]) -> dict[str, Any]:
+    """Return the interaction of groups of scenes as plain data.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        Rows as in ``interaction.h5``.
+    groups : mapping of str to bool array of shape (n,)
+        Which rows belong to which group; empty groups are left out.
+
+    Returns
+    -------
+    dict
+        ``{"scenes", "all": GROUP, "groups": {name: GROUP}, "contrasts": {name: CONTRAST}}``; see
+        `group`. A contrast is the relative second-order energy of a group less that of the one
+        before it: ``difference``, ``se`` over Monte-Carlo noise, ``spread`` over scenes.
+    """
+    everything = np.ones(len(arrays["index"]), bool)
+    found = {name: group(arrays, rows) for name, rows in groups.items() if rows.any()}
+    return {
+        "scenes": len(everything),
+        "all": group(arrays, everything),
+        "groups": found,
+        "contrasts": {
+            f"{b} - {a}": _contrast(found[a], found[b])
+            for a, b in itertools.pairwise(found)
+            if a.split()[0] == b.split()[0] or a == "id_test"
+        },
+    }
+
+
+def _contrast(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, float]:
+    noise, spread = (math.hypot(a[k][0], b[k][0]) for k in ("relative_se", "relative_spread"))
+    return {"difference": b["relative"][0] - a["relative"][0], "se": noise, "spread": spread}
+
+
+def group(arrays: Mapping[str, Array], rows: Bool[Array, " n"]) -> dict[str, Any]:
+    """Return the interaction of one group of scenes.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        Rows as in ``interaction.h5``.
+    rows : bool array of shape (n,)
+        The group, not empty.
+
+    Returns
+    -------
+    dict
+        ``energy`` (radiance squared, mean over scenes) of order 1, 2, 3; ``relative``,
+        ``relative_se`` and ``relative_floor``: energies of order 2 and 3 over that of order 1
+        (ratio of means), their standard error over Monte-Carlo noise, and what noise alone
+        would add to the energy of the mean map; ``relative_spread``: the standard error of
+        the ratio over scenes (jackknife), for comparing groups; ``verdict`` on each of the two:
+        "no such order" (too few objects), "zero" (every pixel exactly 0), "at the floor"
+        (within 3 standard errors of 0) or "measured"; means of ``share``, ``share_floor``,
+        ``zero`` and ``outside``.
+    """
+    n = int(rows.sum())
+    energy, floor = arrays["energy"][rows], arrays["floor"][rows]
+    error = np.sqrt((arrays["energy_se"][rows] ** 2).sum(0)) / n
+    mean = energy.mean(0)
+    first = mean[0] if mean[0] > 0 else math.inf
+    verdicts = [
+        _verdict(mean[n], error[n], floor[:, n].max(), bool((arrays["objects"][rows] > n).any()))
+        for n in (1, 2)
+    ]
+    means = {k: float(arrays[k][rows].mean()) for k in ("share", "share_floor", "zero", "outside")}
+    return {
+        "scenes": n,
+        "energy": mean.tolist(),
+        "relative": (mean[1:] / first).tolist(),
+        "relative_se": (error[1:] / first).tolist(),
+        "relative_floor": (floor.mean(0)[1:] / first).tolist(),
+        "relative_spread": _jackknife(energy).tolist(),
+        "verdict": verdicts,
+        **means,
+    }
+
+
+def _jackknife(energy: Array) -> Array:
+    """Return the standard error over scenes of the ratios of order 2 and 3 to order 1."""
+    n = len(energy)
+    if n < 2:
+        return np.zeros(2)
+    without = energy.sum(0) - energy
+    ratio = without[:, 1:] / np.maximum(without[:, :1], np.finfo(float).tiny)
+    return np.asarray(np.sqrt((n - 1) / n * ((ratio - ratio.mean(0)) ** 2).sum(0)))
+
+
+def _verdict(energy: float, error: float, floor: float, exists: bool) -> str:
+    if not exists:
+        return "no such order"
+    if energy == error == floor == 0:
+        return "zero"
+    return "measured" if energy > CLEAR * error else "at the floor"
+
+
+# Measuring the interaction of a rendered dataset, in-combination against out-of-combination.
+
+LEVEL = "scene.interaction"
+"""The key of the schema that holds the level of the dial, where a dataset varies it."""
+PARTS = ("id_test", "ooc_test")
+SCENES_PER_UNIT = 2
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a measurement wrote.
+
+    Attributes
+    ----------
+    summary : dict
+        The content of ``interaction.json``.
+    data, table, picture : Path
+        ``interaction.h5``, ``interaction.json`` and ``interaction.png``.
+    """
+
+    summary: dict[str, Any]
+    data: Path
+    table: Path
+    picture: Path
+
+
+def choose(plan: Plan, scenes: int) -> Int64[Array, " n"]:
+    """Choose test scenes to measure: as many ID as OOC, from matched blocks.
+
+    Pairs of one ID and one OOC image are drawn from every block in turn, and from every level
+    of the dial where the dataset has several, so both sides share their nuisances. Which cells
+    of a block come first follows from a keyed seed, not from anything measured.
+
+    Parameters
+    ----------
+    plan : Plan
+        Plan of the dataset.
+    scenes : int
+        Scenes wanted, both sides together.
+
+    Returns
+    -------
+    int64 array of shape (n,)
+        Sorted image indices; n <= scenes, even.
+
+    Raises
+    ------
+    InvalidInputError
+        When no block holds test images with 1 to `MAX_OBJECTS` objects on both sides.
+    """
+    tested = np.isin(plan.split, [SPLITS.index(p) for p in PARTS])
+    small = tested.copy()
+    small[tested] = [_fits(plan, int(i)) for i in np.flatnonzero(tested)]
+    level = plan.latents.get(LEVEL, np.zeros(len(plan), np.int64))
+    strata = sorted(set(zip(plan.block[small].tolist(), level[small].tolist(), strict=True)))
+    pairs: list[tuple[int, int, int, int]] = []
+    for place, (block, value) in enumerate(strata):
+        here = small & (plan.block == block) & (level == value)
+        rng = keyed_rng(plan.dataset, "1", "interaction", block)
+        sides = [rng.permutation(np.flatnonzero(here & (plan.split == SPLITS.index(p))))
+                 for p in PARTS]  # fmt: skip
+        found = zip(*(side.tolist() for side in sides), strict=False)
+        pairs += [(turn, place, *pair) for turn, pair in enumerate(found)]
+    if not pairs:
+        raise InvalidInputError(
+            f"interaction: expected test blocks with ID and OOC scenes of 1 to {MAX_OBJECTS} "
+            "objects; found none. Choose a dataset with fewer objects per scene."
+        )
+    chosen = sorted(pairs)[: scenes // 2]
+    return np.sort(np.array([index for pair in chosen for index in pair[2:]], np.int64))
+
+
+def measure_dataset(
+    folder: Path,
+    *,
+    scenes: int = 64,
+    samples: int = 64,
+    workers: int = 2,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    make_executor: Callable[[], Executor] | None = None,
+) -> Report:
+    """Measure scenes of a rendered dataset and write the result beside the data.
+
+    Parameters
+    ----------
+    folder : Path
+        A sealed dataset.
+    scenes : int
+        Test scenes, half of them ID and half OOC; fewer where the dataset has fewer.
+    samples : int
+        Paths per pixel and picture; 4, 8 or 16 pictures are drawn for 1, 2 or 3 objects.
+    workers : int
+        Blender processes.
+    progress : callable
+        Told (scenes done, scenes in all).
+    make_executor : callable, optional
+        Any maker of executors whose workers have Blender.
+
+    Returns
+    -------
+    Report
+        The summary and the paths written.
+
+    Raises
+    ------
+    InvalidInputError
+        When the folder holds no dataset, or none of its scenes can be measured.
+    ResourceError
+        When Blender, disk space or a worker fails.
+    """
+    plan = load_plan(folder)
+    indices = choose(plan, scenes)
+    about = {"format": "recombine.interaction/1", "plan_sha256": plan.digest()}
+    job = Job(folder, "interaction", {**about, "samples": samples, "scenes": indices.tolist()})
+    arrays = compute(
+        job,
+        functools.partial(measure_rows, folder, indices, samples),
+        len(indices),
+        step=SCENES_PER_UNIT,
+        workers=workers,
+        progress=progress,
+        make_executor=make_executor,
+    )
+    found = {"dataset": plan.dataset, **about, "samples": samples}
+    found |= summary(arrays, _groups(plan, arrays["index"]))
+    report = Report(found, job.target, folder / "interaction.json", folder / "interaction.png")
+    write_json(report.table, found)
+    write_bytes(report.picture, picture(arrays, _titles(plan, arrays["index"])))
+    return report
+
+
+def measure_rows(folder: Path, indices: Int64[Array, " n"], samples: int, rows: range) -> Arrays:
+    """Measure some of the chosen scenes in this worker.
+
+    Parameters
+    ----------
+    folder : Path
+        A sealed dataset.
+    indices : int64 array of shape (n,)
+        The chosen scenes.
+    samples : int
+        Paths per pixel.
+    rows : range
+        Which of ``indices``.
+
+    Returns
+    -------
+    dict of str to array
+        The datasets of ``interaction.h5``, as named and described in `Measured`.
+    """
+    plan, data = load_plan(folder), Dataset(folder)
+    settings = replace(plan.settings, samples=samples, denoise=False)
+    picked = indices[rows.start : rows.stop]
+    masks = data.masks(picked)
+    found = [
+        measure_scene(plan.scene(int(i)), settings, mask)
+        for i, mask in zip(picked, masks, strict=True)
+    ]
+    arrays = {"index": picked}
+    arrays |= {name: np.stack([getattr(m, name) for m in found]) for name in vars(found[0])}
+    arrays["second"] = arrays["second"].astype(np.float16)
+    return arrays
+
+
+def _fits(plan: Plan, index: int) -> bool:
+    return 1 <= sum(thing is not None for thing in plan.scene(index).objects) <= MAX_OBJECTS
+
+
+def _groups(plan: Plan, index: Int64[Array, " n"]) -> dict[str, Array]:
+    """Return which rows belong to which group of the summary."""
+    groups = {part: plan.split[index] == SPLITS.index(part) for part in PARTS}
+    if LEVEL in plan.latents:
+        names = plan.schema.factor(LEVEL).values
+        level = plan.latents[LEVEL][index]
+        groups |= {f"level {name}": level == code for code, name in enumerate(names)}
+    return groups
+
+
+def _titles(plan: Plan, index: Int64[Array, " n"]) -> list[str]:
+    def title(i: int) -> str:
+        text = f"{i} {'OOC' if SPLITS[plan.split[i]] == 'ooc_test' else 'ID'}"
+        if LEVEL in plan.latents:
+            text += f"\n{plan.schema.factor(LEVEL).values[plan.latents[LEVEL][i]]}"
+        return text
+
+    return [title(int(i)) for i in index]

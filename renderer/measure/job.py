@@ -15,12 +15,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from recombine.renderer.core.atomic import clear_leftovers, replacing
 from recombine.renderer.core.errors import RecombineError
+from recombine.renderer.core.files import clear_leftovers, replacing
 from recombine.renderer.core.hdf5 import attribute, column, open_checked
 from recombine.renderer.core.types import Array
-from recombine.renderer.rendering.pool import Unit, run_units
-from recombine.renderer.rendering.pool_workers import local_pool
+from recombine.renderer.rendering.pool import Unit, local_pool, run_units
 from recombine.renderer.rendering.render import require_blender, start_worker
 
 Arrays = dict[str, Array]

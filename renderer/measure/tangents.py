@@ -23,9 +23,9 @@ from recombine.renderer.core.seeds import keyed_rng
 from recombine.renderer.core.types import Array
 from recombine.renderer.measure.job import Arrays, Job, compute
 from recombine.renderer.planning.plan import Plan
-from recombine.renderer.scenes.latents import OBJECT_FIELDS, scene_of
+from recombine.renderer.scenes.scene import OBJECT_FIELDS, scene_of
 from recombine.renderer.splits.splits import SPLITS
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
 from recombine.renderer.store.shards import load_plan
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def render_tangents(
     samples : int
         Paths per pixel.
     workers, progress, make_executor
-        As for `recombine.renderer.measure.counterfactual_run.mask_dataset`.
+        As for `recombine.renderer.measure.influence.mask_dataset`.
 
     Returns
     -------

@@ -17,8 +17,7 @@ import numpy as np
 
 from recombine.renderer.core.types import Array
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.scenes.latents import scene_hash, scene_of
-from recombine.renderer.scenes.scene import RenderSettings, Scene
+from recombine.renderer.scenes.scene import RenderSettings, Scene, scene_hash, scene_of
 
 if TYPE_CHECKING:
     from jaxtyping import Int64, UInt8

@@ -14,9 +14,9 @@ import numpy as np
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.seeds import keyed_seed
 from recombine.renderer.core.types import Array
+from recombine.renderer.planning.assets import check_assets
 from recombine.renderer.planning.blocks import block_of, thinned
 from recombine.renderer.planning.plan import CYCLES_SEED_BITS, PLAN_FORMAT, Plan
-from recombine.renderer.planning.planning_assets import check_assets
 from recombine.renderer.presets.base import Preset
 from recombine.renderer.splits.cells import Cell
 from recombine.renderer.splits.splits import SPLITS, Draw

@@ -7,13 +7,13 @@ import tempfile
 from pathlib import Path
 
 from recombine.renderer.certificate.verify import verify
-from recombine.renderer.core.atomic import write_bytes
 from recombine.renderer.core.errors import UsageError
+from recombine.renderer.core.files import write_bytes
 from recombine.renderer.presets.table import PRESETS
-from recombine.renderer.publish.card_facts import Publication
 from recombine.renderer.publish.card_files import CARD_FILES
 from recombine.renderer.publish.export import export
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.publish.facts import Publication
+from recombine.renderer.store.dataset import Dataset
 
 
 def write_card(

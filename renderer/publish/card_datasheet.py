@@ -5,7 +5,7 @@ Source: Gebru et al., Datasheets for Datasets, Communications of the ACM 64(12),
 
 from __future__ import annotations
 
-from recombine.renderer.publish.card_facts import CREATOR, Facts
+from recombine.renderer.publish.facts import CREATOR, Facts
 
 NOBODY = "No. The images show rendered objects; no person is shown, described or affected."
 

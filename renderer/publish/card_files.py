@@ -7,13 +7,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from recombine.renderer.core.atomic import write_bytes, write_json
+from recombine.renderer.core.files import write_bytes, write_json
 from recombine.renderer.publish.card_datasheet import datasheet
-from recombine.renderer.publish.card_facts import Facts, Publication
 from recombine.renderer.publish.card_readme import readme
 from recombine.renderer.publish.croissant import File, croissant
+from recombine.renderer.publish.facts import Facts, Publication
+from recombine.renderer.store.dataset import Dataset
 from recombine.renderer.store.preview import contact_sheet
-from recombine.renderer.store.reader import Dataset
 
 CARD_FILES = (
     "README.md",

@@ -7,9 +7,8 @@ from typing import Any
 
 from recombine.renderer.planning.assets import Asset
 from recombine.renderer.planning.planner import image_counts
-from recombine.renderer.publish.card_facts import Facts
-from recombine.renderer.publish.card_statistics import PartStatistics, between
 from recombine.renderer.publish.croissant import File
+from recombine.renderer.publish.facts import Facts, PartStatistics, between
 from recombine.renderer.scenes.factors import Factor, Schema
 
 LISTED = 8  # names of values in the table of slots

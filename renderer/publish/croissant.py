@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recombine.renderer.publish.card_facts import CREATOR, Facts
-from recombine.renderer.publish.export_columns import Column, columns
+from recombine.renderer.publish.columns import Column, columns
+from recombine.renderer.publish.facts import CREATOR, Facts
 from recombine.renderer.store.seal import file_sha256
 
 CONFORMS_TO = ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"]

@@ -20,14 +20,14 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from recombine.renderer.core.atomic import disk_error
 from recombine.renderer.core.errors import ResourceError, UsageError
+from recombine.renderer.core.files import disk_error
 from recombine.renderer.core.types import Array
-from recombine.renderer.publish.card_facts import Publication
 from recombine.renderer.publish.card_files import add_card
-from recombine.renderer.publish.export_columns import Column, columns
+from recombine.renderer.publish.columns import Column, columns
+from recombine.renderer.publish.facts import Publication
 from recombine.renderer.splits.splits import SPLITS
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
 
 Form = Literal["parquet", "webdataset", "folder"]
 ROWS_PER_FILE: dict[Form, int] = {"parquet": 65_536, "webdataset": 4096, "folder": 4096}
@@ -123,7 +123,7 @@ def _told(records: Iterator[Record], tell: Callable[[], None]) -> Iterator[Recor
 
 
 def rows(data: Dataset, indices: list[int]) -> Iterator[Record]:
-    """Yield one plain record per image, with the keys of `export_columns.columns`.
+    """Yield one plain record per image, with the keys of `columns.columns`.
 
     Images and masks are PNG bytes; values of categorical factors are their names.
 

@@ -15,13 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from recombine.renderer.core.atomic import disk_error
 from recombine.renderer.core.errors import ResourceError, UsageError
+from recombine.renderer.core.files import disk_error
 from recombine.renderer.core.provenance import provenance
-from recombine.renderer.rendering.pool import Unit
-from recombine.renderer.rendering.pool_workers import MAX_RSS, Worker
-from recombine.renderer.rendering.render import Engine, render_unit, start_worker
-from recombine.renderer.rendering.render_folder import open_units
+from recombine.renderer.rendering.pool import MAX_RSS, Unit, Worker
+from recombine.renderer.rendering.render import Engine, open_units, render_unit, start_worker
 from recombine.renderer.store.shards import load_plan
 
 if TYPE_CHECKING:

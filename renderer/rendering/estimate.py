@@ -16,7 +16,7 @@ from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import Preset
-from recombine.renderer.rendering.pool_workers import UNITS_PER_WORKER, WorkerPool
+from recombine.renderer.rendering.pool import UNITS_PER_WORKER, WorkerPool
 from recombine.renderer.rendering.render import require_blender, start_worker
 from recombine.renderer.scenes.scene import Rendered, RenderSettings, Scene
 from recombine.renderer.store.shards import SHARD_SIZE, write_column

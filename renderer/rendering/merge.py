@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recombine.renderer.certificate.verify import Certificate
-from recombine.renderer.core.atomic import replacing, require_space
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
+from recombine.renderer.core.files import replacing, require_space
 from recombine.renderer.core.hdf5 import attribute, open_checked
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.rendering.pool import Unit
-from recombine.renderer.rendering.render_folder import finish, locked, open_units, prepare, units_of
+from recombine.renderer.rendering.render import finish, locked, open_units, prepare, units_of
 from recombine.renderer.store.shards import load_plan, shard_path, stored_shard_size
 
 

@@ -2,36 +2,197 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import importlib.util
+import os
 import platform
+import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from recombine.renderer.certificate.verify import Certificate, verify
-from recombine.renderer.core.atomic import clear_leftovers, require_space
-from recombine.renderer.core.errors import ResourceError
-from recombine.renderer.core.provenance import provenance
+from recombine.renderer.core.errors import IntegrityError, ResourceError, UsageError
+from recombine.renderer.core.files import clear_leftovers, disk_error, require_space
+from recombine.renderer.core.provenance import combined, provenance
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import Preset
-from recombine.renderer.rendering.pool import Unit, run_units
-from recombine.renderer.rendering.pool_workers import MAX_RSS, local_pool
-from recombine.renderer.rendering.render_folder import (
-    Existing,
-    finish,
-    locked,
-    open_units,
-    prepare,
-    require_passed,
-    units_of,
-    unseal,
+from recombine.renderer.rendering.pool import MAX_RSS, Unit, local_pool, run_units
+from recombine.renderer.store.seal import write_manifest
+from recombine.renderer.store.shards import (
+    SHARD_SIZE,
+    load_plan,
+    save_plan,
+    save_shard,
+    shard_is_complete,
+    shard_path,
+    shard_provenance,
+    shard_ranges,
+    stored_shard_size,
 )
-from recombine.renderer.store.shards import SHARD_SIZE, load_plan, save_shard
+
+# What `render` and `merge` do to a dataset folder: lock, prepare, list open units, finish.
+
+Existing = Literal["skip", "verify", "overwrite", "error"]
+SEALS = ("manifest.json", "certificate.json")
+MEASURED = ("interaction", "counterfactual")  # files written beside the data they describe
+
+
+@contextmanager
+def locked(
+    folder: Path, name: str = ".lock", *, shared: bool = False, patient: bool = False
+) -> Iterator[None]:
+    """Hold a lock file of a dataset folder; it is let go even by a kill.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when it does not exist.
+    name : str
+        Lock file.
+    shared : bool
+        Suffer others that share it too; several tasks may then draw into one folder.
+    patient : bool
+        Wait for the lock instead of refusing.
+
+    Raises
+    ------
+    UsageError
+        When another process holds it and ``patient`` is off.
+    ResourceError
+        When the folder is not writable.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / name, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise disk_error(folder, error) from error
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(handle, kind if patient else kind | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise UsageError(
+            f"render: {folder} must be free; another process is rendering into it. "
+            "Wait for it, or choose another --out."
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def prepare(folder: Path, plan: Plan, existing: Existing, shard_size: int) -> None:
+    """Make a folder ready for a plan, or check that it holds this very plan.
+
+    Parameters
+    ----------
+    folder : Path
+        Dataset folder.
+    plan : Plan
+        What will be drawn.
+    existing : {"skip", "verify", "overwrite", "error"}
+        What to do with a dataset already there.
+    shard_size : int
+        Images per shard of a new dataset.
+
+    Raises
+    ------
+    UsageError
+        When something is there and ``existing`` is ``error``.
+    IntegrityError
+        When the folder holds another dataset.
+    """
+    present = (folder / "plan.h5").exists() or (folder / "shards").exists()
+    if present and existing == "error":
+        raise UsageError(
+            f"render: --existing error expects an empty folder; {folder} holds a dataset. "
+            "Choose another --out, or --existing skip to resume."
+        )
+    if present and existing == "overwrite":
+        shutil.rmtree(folder / "shards", ignore_errors=True)
+        measured = [p for kind in MEASURED for p in folder.glob(f"{kind}.*")]
+        for path in (*(folder / n for n in ("plan.h5", *SEALS, "preview.png")), *measured):
+            path.unlink(missing_ok=True)
+    if not (folder / "plan.h5").exists():
+        save_plan(folder, plan, shard_size)
+    elif load_plan(folder).digest() != plan.digest():
+        raise IntegrityError(
+            f"render: {folder} must hold {plan.dataset} with these settings to resume; it "
+            "holds another dataset. Choose another --out, or --existing overwrite."
+        )
+
+
+def units_of(folder: Path, plan: Plan) -> list[Unit]:
+    """Return the units of a prepared folder, one per shard."""
+    ranges = shard_ranges(len(plan), stored_shard_size(folder))
+    return [Unit(n, r.start, r.stop) for n, r in enumerate(ranges)]
+
+
+def open_units(folder: Path, plan: Plan, units: Sequence[Unit]) -> list[Unit]:
+    """Return the units whose shard is absent, damaged or of another plan."""
+    return [
+        u for u in units if not shard_is_complete(folder, u.number, plan, range(u.start, u.stop))
+    ]
+
+
+def finish(folder: Path, plan: Plan) -> Certificate:
+    """Seal, verify and preview a folder that holds every shard.
+
+    Raises
+    ------
+    IntegrityError
+        When the finished data fail a check.
+    """
+    from recombine.renderer.store.preview import contact_sheet
+
+    for place in (folder, folder / "shards"):
+        clear_leftovers(place)
+    shards = [
+        (shard_path(folder, u.number), range(u.start, u.stop)) for u in units_of(folder, plan)
+    ]
+    write_manifest(
+        folder,
+        dataset=plan.dataset,
+        plan_sha256=plan.digest(),
+        shards=shards,
+        provenance=combined(shard_provenance(path) for path, _ in shards),
+    )
+    certificate = verify(folder)
+    contact_sheet(folder, folder / "preview.png")
+    return require_passed(certificate, folder)
+
+
+def unseal(folder: Path) -> None:
+    """Remove the seals of a folder before any of its shards changes."""
+    for name in SEALS:
+        (folder / name).unlink(missing_ok=True)
+
+
+def require_passed(certificate: Certificate, folder: Path) -> Certificate:
+    """Return a certificate that passes.
+
+    Raises
+    ------
+    IntegrityError
+        When a check failed.
+    """
+    if not certificate.passed:
+        failed = [f"{c.name} ({c.found})" for c in certificate.checks if c.status == "fail"]
+        raise IntegrityError(
+            f"verify: {folder} must pass every check; it fails on {'; '.join(failed)}. "
+            f"See {folder / 'certificate.json'}."
+        )
+    return certificate
+
 
 BYTES_PER_PIXEL = 9  # colour 3, normals 3, depth 2, mask 1; an upper bound, labels compress
 SPARE_BYTES = 20_000_000
@@ -237,3 +398,122 @@ def cells_of(plan: Plan, unit: Unit) -> str:
     few = [f"{cell} ({n})" for cell, n in named.most_common(4)]
     more = f" and {len(named) - 4} more cells" if len(named) > 4 else ""
     return f"images {unit.start}..{unit.stop - 1} [{', '.join(few)}{more}]"
+
+
+# `render --shard i/n`: one task of a job array draws one group of shards; the last one seals.
+
+DOOR = ".lock-folder"  # held for moments by whoever changes what all tasks share
+
+
+@dataclass(frozen=True)
+class Part:
+    """The ``number``-th of ``of`` contiguous groups of shards, counted from 1."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Read ``i/n``.
+
+        Raises
+        ------
+        UsageError
+            When it is not two whole numbers with 1 <= i <= n.
+
+        Examples
+        --------
+        >>> Part.parse("3/8")
+        Part(number=3, of=8)
+        """
+        number, _, of = text.partition("/")
+        with contextlib.suppress(ValueError):
+            part = cls(int(number), int(of))
+            if 1 <= part.number <= part.of:
+                return part
+        raise UsageError(f"--shard: expected i/n with 1 <= i <= n, such as 3/8; got {text!r}.")
+
+    def pick(self, units: list[Unit]) -> list[Unit]:
+        """Return the units of this group; the groups of one n partition them."""
+        begin, end = (len(units) * k // self.of for k in (self.number - 1, self.number))
+        return units[begin:end]
+
+
+@dataclass(frozen=True)
+class PartOutcome:
+    """What a finished task leaves.
+
+    Attributes
+    ----------
+    images : int
+        In this group.
+    missing : int
+        Shards of other groups that do not exist yet; nobody seals while there are any.
+    certificate : Certificate or None
+        Of the dataset, from the task that sealed it.
+    """
+
+    images: int
+    missing: int
+    certificate: Certificate | None
+
+
+def render_part(
+    preset: Preset,
+    folder: Path,
+    part: Part,
+    *,
+    workers: int = 1,
+    shard_size: int = SHARD_SIZE,
+    progress: Progress = lambda _done, _total: None,
+    engine: Engine | None = None,
+) -> PartOutcome:
+    """Render one group of shards into a folder that other tasks may be filling too.
+
+    Whichever task finds every shard complete seals and verifies. Tasks need nothing of one
+    another: any order, any machine that sees the folder, again after a kill.
+
+    Parameters
+    ----------
+    preset : Preset
+        What to render; the same for all tasks.
+    folder : Path
+        Dataset folder, shared or a task's own (then `merge` joins them).
+    part : Part
+        Which group.
+    workers, shard_size, progress, engine
+        As for `render_dataset`; progress counts the images of the group.
+
+    Raises
+    ------
+    UsageError
+        When this group, or the whole folder, is being rendered by another process.
+    ResourceError
+        When Blender, disk space or a worker fails.
+    IntegrityError
+        When the folder holds another dataset, or the finished data fail a check.
+    """
+    engine = engine or local_engine(workers)
+    plan = make_plan(preset)
+    require_space(folder, space_for(plan, -(-len(plan) // part.of)))
+    own = f".lock-shard-{part.number}-of-{part.of}"
+    with locked(folder, shared=True), locked(folder, own):
+        with locked(folder, DOOR, patient=True):
+            prepare(folder, plan, "skip", shard_size)
+        units = units_of(folder, plan)
+        mine = part.pick(units)
+        for unit in mine:
+            clear_leftovers(folder / "shards", shard_path(folder, unit.number).name)
+        draw(folder, plan, mine, engine, progress)
+        with locked(folder, DOOR, patient=True):
+            missing, certificate = _seal_if_last(folder, plan, units)
+    return PartOutcome(sum(map(len, mine)), missing, certificate)
+
+
+def _seal_if_last(folder: Path, plan: Plan, units: list[Unit]) -> tuple[int, Certificate | None]:
+    # Look before reading: while others still draw, every task would read all their shards.
+    missing = sum(not shard_path(folder, u.number).exists() for u in units)
+    if missing or all((folder / name).exists() for name in SEALS):
+        return missing, None
+    damaged = len(open_units(folder, plan, units))
+    return damaged, None if damaged else finish(folder, plan)

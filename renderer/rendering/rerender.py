@@ -11,10 +11,10 @@ import numpy as np
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.provenance import other_build, provenance
-from recombine.renderer.rendering.pool_workers import local_pool
+from recombine.renderer.rendering.pool import local_pool
 from recombine.renderer.rendering.render import require_blender, start_worker
 from recombine.renderer.scenes.scene import Rendered
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
 from recombine.renderer.store.shards import label_hash, load_plan, pixel_hash, shard_provenance
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.scenes.occlusion import occluding_offset
-from recombine.renderer.scenes.placement import Stand
+from recombine.renderer.scenes.placement import Stand, occluding_offset
 
 Latents = Mapping[str, Any]
 Arrangement = Callable[[Schema, Latents], dict[str, Any] | str]

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.types import Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Int64
+
 
 Cell = tuple[int, ...]
 
@@ -236,3 +243,259 @@ def orbit_cells(
             f"{shape} being {divisor}; got {sorted(residues)}. Choose sizes with a common divisor."
         )
     return CellSet.full(shape).where(lambda c: (sum(c[1:]) - c[0]) % modulus in residues)
+
+
+# What changes between the ID and the OOC cells of a split, besides the combination.
+
+ATOM_ALPHA = 0.5
+COMPOUND_ALPHA = 0.1
+
+
+@dataclass(frozen=True)
+class ShiftReport:
+    """The shift from ID to OOC cells, one figure per confound.
+
+    Attributes
+    ----------
+    id_share, ooc_share : Fraction
+        Share of the grid that is ID, and OOC; what remains to 1 is ignored by the split.
+    coverage : Fraction
+        Share of values seen in ID, of the worst factor; 1 is best.
+    total_variation : Fraction
+        Worst single-factor distance between ID and OOC, in [0, 1]; 0 is best.
+    atom_divergence : float
+        One minus the Chernoff coefficient of single values, in [0, 1]; 0 is best.
+    compound_divergence : float
+        The same of pairs of values; 1 when no pair of OOC occurs in ID.
+    pair_coverage : Fraction
+        Share of all pairs of values of two factors that ID shows.
+    components : int
+        Connected components of the seen values, tied by the ID cells; 1 is best.
+    rank, full_rank : int
+        Additive rank of the ID cells, and the rank that identifies an additive model.
+    novelty : tuple of (int, int)
+        Order of novelty, the smallest number of factors whose joint value ID never shows, and
+        how many OOC cells have it; ascending.
+    hamming_mean : Fraction
+        Mean number of factors in which an OOC cell differs from the nearest ID cell.
+    hamming_max : int
+        The largest of these numbers.
+    """
+
+    id_share: Fraction
+    ooc_share: Fraction
+    coverage: Fraction
+    total_variation: Fraction
+    atom_divergence: float
+    compound_divergence: float
+    pair_coverage: Fraction
+    components: int
+    rank: int
+    full_rank: int
+    novelty: tuple[tuple[int, int], ...]
+    hamming_mean: Fraction
+    hamming_max: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data: fractions become text such as ``"2/3"``, orders become keys."""
+        plain = {k: str(v) if isinstance(v, Fraction) else v for k, v in vars(self).items()}
+        return plain | {"novelty": {str(order): n for order, n in self.novelty}}
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the report as short lines for people."""
+        orders = ", ".join(f"order {order}: {n}" for order, n in self.novelty)
+        worst = f"coverage {float(self.coverage):.3g}, TV {float(self.total_variation):.3f}"
+        apart = f"atoms {self.atom_divergence:.3f}, compounds {self.compound_divergence:.3f}"
+        rank = f"additive rank {self.rank}/{self.full_rank}"
+        mean = f"{float(self.hamming_mean):.2f}"
+        return (
+            f"ID {_percent(self.id_share)}, OOC {_percent(self.ooc_share)} of the grid",
+            f"worst factor: {worst}",
+            f"divergence: {apart}",
+            f"pairs of values seen: {_percent(self.pair_coverage)}",
+            f"ID cells: {self.components} component(s), {rank}",
+            f"OOC cells by novelty: {orders}",
+            f"OOC to nearest ID cell: {mean} factors on average, {self.hamming_max} at most",
+        )
+
+
+def report(id_cells: CellSet, ooc_cells: CellSet) -> ShiftReport:
+    """Measure the shift between two sets of cells.
+
+    Parameters
+    ----------
+    id_cells, ooc_cells : CellSet
+        Non-empty, disjoint sets of one grid.
+
+    Returns
+    -------
+    ShiftReport
+        See its attributes.
+
+    Raises
+    ------
+    InvalidInputError
+        When a set is empty, the sets overlap or the grids differ.
+
+    Examples
+    --------
+    >>> odd = CellSet.of((2, 2), [(0, 1), (1, 0)])
+    >>> found = report(odd.complement(), odd)
+    >>> found.total_variation, found.components, found.novelty
+    (Fraction(0, 1), 2, ((2, 2),))
+    """
+    _check_pair(id_cells, ooc_cells)
+    grid = int(np.prod(id_cells.shape))
+    orders, distances = _novelty_and_distance(id_cells, ooc_cells)
+    rank, full_rank = id_cells.additive_rank()
+    return ShiftReport(
+        id_share=Fraction(len(id_cells), grid),
+        ooc_share=Fraction(len(ooc_cells), grid),
+        coverage=id_cells.coverage(),
+        total_variation=id_cells.total_variation(ooc_cells),
+        atom_divergence=divergence(id_cells, ooc_cells, order=1, alpha=ATOM_ALPHA),
+        compound_divergence=divergence(id_cells, ooc_cells, order=2, alpha=COMPOUND_ALPHA),
+        pair_coverage=tuple_coverage(id_cells, order=2),
+        components=components(id_cells),
+        rank=rank,
+        full_rank=full_rank,
+        novelty=tuple(sorted(Counter(orders).items())),
+        hamming_mean=Fraction(sum(distances), len(distances)),
+        hamming_max=max(distances),
+    )
+
+
+def divergence(id_cells: CellSet, ooc_cells: CellSet, *, order: int, alpha: float) -> float:
+    """Return one minus the Chernoff coefficient of all tuples of ``order`` factors.
+
+    The coefficient ``sum_k p_k**alpha * q_k**(1 - alpha)``, p from ID and q from OOC, is taken
+    per choice of factors and averaged, which equals pooling all tuples with equal weight.
+    Single values with alpha 0.5 are the atom divergence, pairs with alpha 0.1 the compound
+    divergence of Keysers et al. 2020 (arXiv 1912.09713), section 2.
+
+    Parameters
+    ----------
+    id_cells, ooc_cells : CellSet
+        Non-empty sets of one grid.
+    order : int
+        Factors per tuple; clipped to the number of factors.
+    alpha : float
+        Weight of ID, in (0, 1); small values ask whether a tuple occurs, not how often.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 for equal frequencies, 1 when no tuple of OOC occurs in ID.
+    """
+    coefficients = []
+    for positions in _choices(id_cells.shape, order):
+        p, q = (_frequencies(c, positions) for c in (id_cells, ooc_cells))
+        coefficients.append(float(np.sum(p**alpha * q ** (1 - alpha))))
+    return min(1.0, max(0.0, 1.0 - float(np.mean(coefficients))))
+
+
+def drawn_total_variation(
+    id_draws: Sequence[tuple[Sequence[int], int]], ooc_draws: Sequence[tuple[Sequence[int], int]]
+) -> Fraction:
+    """Return the worst single-factor total variation between draws, which may repeat cells.
+
+    Parameters
+    ----------
+    id_draws, ooc_draws : sequence of (cell, variant)
+        What a block renders of either side, at least one draw each.
+
+    Examples
+    --------
+    >>> drawn_total_variation([((0, 0), 0), ((0, 0), 1), ((1, 1), 0)], [((0, 1), 0)])
+    Fraction(2, 3)
+    """
+    worst = Fraction(0)
+    for factor in range(len(id_draws[0][0])):
+        p, q = (Counter(cell[factor] for cell, _ in draws) for draws in (id_draws, ooc_draws))
+        gaps = (abs(Fraction(p[v], len(id_draws)) - Fraction(q[v], len(ooc_draws))) for v in p | q)
+        worst = max(worst, sum(gaps, Fraction(0)) / 2)
+    return worst
+
+
+def tuple_coverage(cells: CellSet, *, order: int) -> Fraction:
+    """Return the share of all tuples of ``order`` factors that some member shows.
+
+    With order 2 this is the two-way coverage of combinatorial testing.
+    """
+    seen = total = 0
+    for positions in _choices(cells.shape, order):
+        counts = _counts(cells, positions)
+        seen += int(np.count_nonzero(counts))
+        total += len(counts)
+    return Fraction(seen, total)
+
+
+def components(cells: CellSet) -> int:
+    """Return the number of connected components of the values that the cells tie together.
+
+    Values are nodes and a cell ties its values; unseen values count for nothing. Two factors
+    identify an additive model exactly when there is one component and no value is unseen.
+    """
+    offsets = np.cumsum((0, *cells.shape[:-1]))
+    parent = list(range(sum(cells.shape)))
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    nodes = _array(cells) + offsets
+    for cell in nodes.tolist():
+        for node in cell[1:]:
+            parent[root(node)] = root(cell[0])
+    return len({root(int(node)) for node in np.unique(nodes)})
+
+
+def _novelty_and_distance(ids: CellSet, ooc: CellSet) -> tuple[list[int], list[int]]:
+    # One pass over the subsets of factors serves both: the smallest unseen subset is the order
+    # of novelty, the largest seen one leaves the Hamming distance.
+    cells, factors = _array(ooc), len(ids.shape)
+    order = np.full(len(cells), factors)
+    distance = np.full(len(cells), factors)
+    for size in range(1, factors + 1):
+        for positions in itertools.combinations(range(factors), size):
+            seen = _counts(ids, positions)[_codes(cells, ids.shape, positions)] > 0
+            order[~seen] = np.minimum(order[~seen], size)
+            distance[seen] = np.minimum(distance[seen], factors - size)
+    return order.tolist(), distance.tolist()
+
+
+def _choices(shape: Sequence[int], order: int) -> list[tuple[int, ...]]:
+    return list(itertools.combinations(range(len(shape)), min(order, len(shape))))
+
+
+def _array(cells: CellSet) -> Int64[Array, "cells factors"]:
+    return np.array(list(cells), np.int64).reshape(len(cells), len(cells.shape))
+
+
+def _codes(array: Array, shape: Sequence[int], positions: Sequence[int]) -> Array:
+    sizes = tuple(shape[p] for p in positions)
+    return np.ravel_multi_index(tuple(array[:, p] for p in positions), sizes)
+
+
+def _counts(cells: CellSet, positions: Sequence[int]) -> Array:
+    size = int(np.prod([cells.shape[p] for p in positions]))
+    return np.bincount(_codes(_array(cells), cells.shape, positions), minlength=size)
+
+
+def _frequencies(cells: CellSet, positions: Sequence[int]) -> Array:
+    return _counts(cells, positions) / len(cells)
+
+
+def _check_pair(ids: CellSet, ooc: CellSet) -> None:
+    shared = ids & ooc
+    if not len(ids) or not len(ooc) or len(shared):
+        raise InvalidInputError(
+            f"shift report: ID and OOC must be non-empty and disjoint; got {len(ids)} and "
+            f"{len(ooc)} cells that share {len(shared)}. Take the shared cells out of one."
+        )
+
+
+def _percent(share: Fraction) -> str:
+    return f"{100 * float(share):.3g} %"

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from recombine.renderer.core.errors import InvalidInputError
-from recombine.renderer.splits.cells import CellSet
+from recombine.renderer.splits.cells import CellSet, ShiftReport, report
 from recombine.renderer.splits.declare_grid import Grid
 from recombine.renderer.splits.declare_nodes import Node
-from recombine.renderer.splits.shift import ShiftReport, report
 
 # A judge returns what was expected and what came, or nothing when the promise holds.
 Verdict = tuple[str, str] | None

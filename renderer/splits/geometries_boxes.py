@@ -1,7 +1,7 @@
 """Split geometries that hold out a box of the grid: one cell, a corner, a range, an element.
 
 They re-index the same images, so that results can be compared with published ones. All of
-them shift the marginals: read `recombine.renderer.splits.shift.report` before you trust a gap.
+them shift the marginals: read `recombine.renderer.splits.cells.report` before you trust a gap.
 """
 
 from __future__ import annotations

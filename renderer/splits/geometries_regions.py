@@ -1,7 +1,7 @@
 """Split geometries that train on a region of the grid: few upper values, a band, a cross, a draw.
 
 They re-index the same images, so that results can be compared with published ones. All of
-them shift the marginals: read `recombine.renderer.splits.shift.report` before you trust a gap.
+them shift the marginals: read `recombine.renderer.splits.cells.report` before you trust a gap.
 """
 
 from __future__ import annotations

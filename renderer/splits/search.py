@@ -8,9 +8,8 @@ import numpy as np
 
 from recombine.renderer.core.seeds import keyed_rng
 from recombine.renderer.core.types import Array
-from recombine.renderer.splits.cells import CellSet
+from recombine.renderer.splits.cells import ATOM_ALPHA, COMPOUND_ALPHA, CellSet
 from recombine.renderer.splits.geometries_base import Geometry, Shape, refuse, rest_is_ooc
-from recombine.renderer.splits.shift import ATOM_ALPHA, COMPOUND_ALPHA
 
 ATOM_LIMIT = 0.02
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from recombine.renderer.core.atomic import write_json
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.files import write_json
 from recombine.renderer.core.hdf5 import column, open_checked
 
 MANIFEST_FORMAT = "recombine.manifest/1"

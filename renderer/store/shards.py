@@ -15,8 +15,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from recombine.renderer.core.atomic import replacing
 from recombine.renderer.core.errors import IntegrityError, RecombineError
+from recombine.renderer.core.files import replacing
 from recombine.renderer.core.hdf5 import (
     Column,
     attribute,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recombine.benchmark.metrics.metrics_identifiability import Codes
+from recombine.benchmark.metrics.identifiability import Codes
 
 FACTORS = 5
 

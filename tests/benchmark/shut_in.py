@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from fakes import FakeDataset
 
-from recombine.benchmark.sandbox.isolation_bwrap import require_bwrap
-from recombine.benchmark.sandbox.isolation_limits import GIB, MIB, Limits
+from recombine.benchmark.sandbox.bubblewrap import require_bwrap
+from recombine.benchmark.sandbox.process import GIB, MIB, Limits
 from recombine.renderer.core.errors import ResourceError
 
 # In folders of their own: all code of a submission's folder belongs to it, and must not change.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from recombine.benchmark.sandbox import isolation_bwrap
-from recombine.benchmark.sandbox.isolation_bwrap import require_bwrap
+from recombine.benchmark.sandbox import bubblewrap as isolation_bwrap
+from recombine.benchmark.sandbox.bubblewrap import require_bwrap
 from recombine.cli.main import main
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import ResourceError

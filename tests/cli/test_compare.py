@@ -12,7 +12,7 @@ from recombine.benchmark.running.harness import RunOptions
 from recombine.benchmark.scoring.score import score_submission
 from recombine.cli.main import main
 from recombine.renderer.certificate.verify import verify
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 
 METHOD = """

@@ -8,9 +8,8 @@ import pytest
 
 from recombine.cli.interaction import Counterfactual, Interaction
 from recombine.cli.main import main
-from recombine.renderer.measure.counterfactual_run import Masks
-from recombine.renderer.measure.interaction_run import Report
-from recombine.renderer.measure.interaction_summary import summary
+from recombine.renderer.measure.influence import Masks
+from recombine.renderer.measure.interaction import Report, summary
 
 
 def report(objects: int) -> Report:
@@ -44,8 +43,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict:
         found = {"dataset": "two/1.0", "samples": 8, "kinds": kinds}
         return Masks(found, *(Path(f"counterfactual.{x}") for x in ("h5", "json", "png")))
 
-    monkeypatch.setattr("recombine.renderer.measure.interaction_run.measure_dataset", measure)
-    monkeypatch.setattr("recombine.renderer.measure.counterfactual_run.mask_dataset", mask)
+    monkeypatch.setattr("recombine.renderer.measure.interaction.measure_dataset", measure)
+    monkeypatch.setattr("recombine.renderer.measure.influence.mask_dataset", mask)
     return options
 
 

@@ -12,7 +12,7 @@ import tyro
 from recombine.cli.main import main
 from recombine.cli.render import Render, chosen_preset
 from recombine.renderer.planning.planner import make_plan
-from recombine.renderer.store import reader
+from recombine.renderer.store import dataset as reader
 
 TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS / name) for name in ("leaderboard", "benchmark")]

@@ -11,7 +11,7 @@ from recombine.benchmark.results.result import Result
 from recombine.cli.main import main
 from recombine.leaderboard.ledger.records import read_tiers
 from recombine.leaderboard.submissions.bundle import write_bundle
-from recombine.renderer.store import reader
+from recombine.renderer.store import dataset as reader
 
 TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS / name) for name in ("leaderboard", "benchmark")]

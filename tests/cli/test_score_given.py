@@ -12,8 +12,8 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
 from recombine.benchmark.results.result import Result
-from recombine.benchmark.sandbox import isolation_bwrap
-from recombine.benchmark.sandbox.isolation_bwrap import require_bwrap
+from recombine.benchmark.sandbox import bubblewrap as isolation_bwrap
+from recombine.benchmark.sandbox.bubblewrap import require_bwrap
 from recombine.benchmark.submissions.torchvision_compat import ready_torchvision
 from recombine.cli.doctor import _isolation
 from recombine.cli.main import main

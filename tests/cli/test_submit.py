@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recombine.cli.main import main
-from recombine.renderer.store import reader
+from recombine.renderer.store import dataset as reader
 
 TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS / name) for name in ("leaderboard", "benchmark")]

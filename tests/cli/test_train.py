@@ -18,7 +18,7 @@ from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import UsageError
 from recombine.renderer.measure.tangents import render_tangents
 from recombine.renderer.scenes.scene import RenderSettings, Scene
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 
 

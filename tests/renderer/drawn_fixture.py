@@ -12,8 +12,7 @@ from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import Preset, load_preset
 from recombine.renderer.rendering.pool import Unit
 from recombine.renderer.rendering.render import Engine
-from recombine.renderer.scenes.latents import scene_hash
-from recombine.renderer.scenes.scene import Rendered, RenderSettings, Scene
+from recombine.renderer.scenes.scene import Rendered, RenderSettings, Scene, scene_hash
 from recombine.renderer.store.seal import write_manifest
 from recombine.renderer.store.shards import (
     load_plan,

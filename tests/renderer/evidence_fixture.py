@@ -6,9 +6,9 @@ import hashlib
 
 import numpy as np
 
-from recombine.renderer.certificate.checks import CHECKS, run_checks
-from recombine.renderer.certificate.checks_base import Check
+from recombine.renderer.certificate.check import Check
 from recombine.renderer.certificate.evidence import Evidence
+from recombine.renderer.certificate.verify import CHECKS, run_checks
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import Preset, load_preset
 from recombine.renderer.store.seal import merkle_root

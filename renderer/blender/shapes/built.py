@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recombine.renderer.blender.shapes.flat import convex, cube
-from recombine.renderer.blender.shapes.shapes_turned import rounded, turned
+from recombine.renderer.blender.shapes.lathe import rounded, turned
 from recombine.renderer.blender.shapes.solid import Solid, joined, placed
 from recombine.renderer.blender.shapes.swept import lofted, tube
 from recombine.renderer.core.types import Array

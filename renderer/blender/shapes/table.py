@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.renderer.blender.api import bpy
+from recombine.renderer.blender.session import bpy
 from recombine.renderer.blender.shapes import built as shapes_built
 from recombine.renderer.blender.shapes import flat as shapes_flat
 from recombine.renderer.blender.shapes import grown as shapes_grown
-from recombine.renderer.blender.shapes import shapes_turned, shapes_vessels
+from recombine.renderer.blender.shapes import lathe as shapes_turned
+from recombine.renderer.blender.shapes import lathe as shapes_vessels
 from recombine.renderer.blender.shapes import swept as shapes_curved
 from recombine.renderer.blender.shapes.solid import Solid, normalised
 

@@ -21,8 +21,7 @@ from recombine.baselines.methods.slotwise import SlotAutoencoder
 from recombine.baselines.methods.starts import ManyStarts
 from recombine.baselines.methods.supervision import SlotSupervision
 from recombine.baselines.methods.tangent import bend, directions, tangents
-from recombine.baselines.nn.decoders import Compositor, initialise
-from recombine.baselines.nn.decoders_factored import FactoredPatch
+from recombine.baselines.nn.decoders import Compositor, FactoredPatch, initialise
 from recombine.baselines.nn.encoders import SlotEncoder
 from recombine.baselines.nn.losses import mask_loss, matched_masks, recombine, recombine_factors
 from recombine.baselines.nn.slots import layout_of, slot_vectors

@@ -10,7 +10,7 @@ import torch
 from recombine.baselines.studies import training as analysis
 from recombine.baselines.studies import variance as study
 from recombine.baselines.studies.variance import Moebius, Vae
-from recombine.benchmark.metrics.metrics_ima import gram, local_ima
+from recombine.benchmark.metrics.decoder_jacobian import gram, local_ima
 
 
 def random(seed=0):

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from recombine.baselines.registry import load_baseline
-from recombine.baselines.training.loop import Schedule, endless, train
-from recombine.baselines.training.stopping import EarlyStop
+from recombine.baselines.training.loop import EarlyStop, Schedule, endless, train
 from recombine.benchmark.protocol.contract import TrainBudget
 from recombine.benchmark.serving.data import Batch, TrainData
 from recombine.renderer.core.errors import UsageError

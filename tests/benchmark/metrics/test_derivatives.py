@@ -109,7 +109,7 @@ def test_usual_layers_can_be_differentiated_twice():
 
 def test_naming_these_functions_loads_no_deep_learning_library():
     code = (
-        "import sys, recombine.benchmark.metrics.metrics_generative\n"
+        "import sys, recombine.benchmark.metrics.decoder\n"
         "heavy = {'torch', 'bpy', 'jinja2', 'sklearn'} & set(sys.modules)\n"
         "sys.exit(' '.join(heavy) or 0)"
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from recombine.benchmark.metrics import matching as m
-from recombine.benchmark.scoring.matching_floors import another_image, matching_floor
+from recombine.benchmark.scoring.alignment import another_image, matching_floor
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.scenes.factors import Factor
 

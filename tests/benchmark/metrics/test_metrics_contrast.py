@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recombine.benchmark.metrics import metrics_contrast as m
+from recombine.benchmark.metrics import decoder as m
 from recombine.renderer.core.errors import InvalidInputError
 
 seeds = st.integers(0, 10_000)

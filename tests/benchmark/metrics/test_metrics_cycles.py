@@ -5,8 +5,8 @@ import pytest
 import torch
 from toy_decoders import DIM, SLOTS, points, weights
 
-from recombine.benchmark.metrics import metrics_cycles as m
-from recombine.benchmark.metrics.metrics_fidelity import pixel_sums
+from recombine.benchmark.metrics import decoder as m
+from recombine.benchmark.metrics.decoder_jacobian import pixel_sums
 from recombine.benchmark.serving.recombination import shuffle_slots
 
 MIXING = torch.linalg.qr(weights(3 * 4, SLOTS * DIM, seed=9))[0]

@@ -9,7 +9,7 @@ from known_codes import FACTORS, halves, known_codes
 from scipy.stats import entropy
 from sklearn.linear_model import LassoCV
 
-from recombine.benchmark.metrics import metrics_dci as m
+from recombine.benchmark.metrics import identifiability as m
 from recombine.renderer.core.errors import InvalidInputError
 
 CODES = known_codes()

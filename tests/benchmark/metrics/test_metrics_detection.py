@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recombine.benchmark.metrics import detection as det
-from recombine.benchmark.scoring.matching_floors import another_image
+from recombine.benchmark.scoring.alignment import another_image
 from recombine.renderer.core.errors import InvalidInputError
 
 

@@ -9,7 +9,7 @@ from fakes import FakeDataset, Pixels
 from shut_in import TIGHT, need_bwrap
 
 from recombine.benchmark.inference.probe import MethodProbe, can_decode
-from recombine.benchmark.metrics.metrics_examine import examine
+from recombine.benchmark.metrics.decoder_report import examine
 from recombine.benchmark.predictions.predictions import read_predictions
 from recombine.benchmark.running.harness import RunOptions, run_seed
 from recombine.benchmark.sandbox.isolate import isolate

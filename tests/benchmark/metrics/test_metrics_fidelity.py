@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_world import draw, world
 
-from recombine.benchmark.metrics import metrics_fidelity as m
-from recombine.benchmark.metrics.metrics_cycles import decoder_fidelity
+from recombine.benchmark.metrics import decoder_jacobian as m
+from recombine.benchmark.metrics.decoder import decoder_fidelity
 from recombine.benchmark.serving import recombination
 from recombine.renderer.core.errors import InvalidInputError
 

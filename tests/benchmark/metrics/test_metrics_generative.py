@@ -5,9 +5,9 @@ import pytest
 import torch
 from toy_decoders import DIM, SLOTS, additive, bilinear, disjoint, points, softmax, weights
 
-from recombine.benchmark.metrics import metrics_contrast as contrast
-from recombine.benchmark.metrics import metrics_generative as m
-from recombine.benchmark.metrics import metrics_ima as ima
+from recombine.benchmark.metrics import decoder as contrast
+from recombine.benchmark.metrics import decoder as m
+from recombine.benchmark.metrics import decoder_jacobian as ima
 from recombine.renderer.core.errors import InvalidInputError
 
 

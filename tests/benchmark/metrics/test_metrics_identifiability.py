@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_codes import halves, known_codes
 
-from recombine.benchmark.metrics import metrics_identifiability as ident
-from recombine.benchmark.metrics.metrics_identifiability import Codes
+from recombine.benchmark.metrics import identifiability as ident
+from recombine.benchmark.metrics.identifiability import Codes
 from recombine.renderer.core.errors import InvalidInputError
 
 CODES = known_codes()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recombine.benchmark.metrics import metrics_ima as m
+from recombine.benchmark.metrics import decoder_jacobian as m
 from recombine.renderer.core.errors import InvalidInputError
 
 GROUPS = np.array([0, 0, 0, 1, 1, 1])

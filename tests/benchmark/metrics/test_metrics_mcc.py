@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_codes import FACTORS, known_codes, rotation
 
-from recombine.benchmark.metrics import metrics_mcc as m
-from recombine.benchmark.metrics.metrics_identifiability import LINEAR_R2, Codes
+from recombine.benchmark.metrics import identifiability as m
+from recombine.benchmark.metrics.identifiability import LINEAR_R2, Codes
 from recombine.renderer.core.errors import InvalidInputError
 
 CODES = known_codes()

@@ -11,8 +11,8 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
-from recombine.benchmark.metrics import metrics_slots as slots
-from recombine.benchmark.metrics.metrics_slots import SlotCodes
+from recombine.benchmark.metrics import identifiability as slots
+from recombine.benchmark.metrics.identifiability import SlotCodes
 from recombine.renderer.core.errors import InvalidInputError
 
 K, M = 3, 2

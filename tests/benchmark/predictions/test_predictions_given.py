@@ -15,9 +15,8 @@ from fakes import FakeDataset, Pixels, Segmenter
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from recombine.benchmark.predictions.external import is_given, load_key, read_given, write_questions
 from recombine.benchmark.predictions.predictions import read_predictions, write_predictions
-from recombine.benchmark.predictions.predictions_given import is_given, read_given
-from recombine.benchmark.predictions.predictions_questions import load_key, write_questions
 from recombine.benchmark.predictions.tensorfile import TensorFileError
 from recombine.benchmark.running.harness import RunOptions, scored_indices
 from recombine.benchmark.scoring.score import score, score_submission

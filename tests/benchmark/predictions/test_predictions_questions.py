@@ -10,11 +10,7 @@ import pytest
 from fakes import FakeDataset
 from safetensors import safe_open
 
-from recombine.benchmark.predictions.predictions_questions import (
-    image_ids,
-    load_key,
-    write_questions,
-)
+from recombine.benchmark.predictions.external import image_ids, load_key, write_questions
 from recombine.benchmark.running.harness import RunOptions, scored_indices
 from recombine.renderer.core.errors import InvalidInputError
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from recombine.benchmark.inference.query import questions
-from recombine.benchmark.running.harness_trust import ORDER_FILE, order_key, refuse_dependence
-from recombine.benchmark.sandbox.isolation_limits import RefusedError
+from recombine.benchmark.running.harness import ORDER_FILE, order_key, refuse_dependence
+from recombine.benchmark.sandbox.process import RefusedError
 
 
 def test_a_folder_keeps_its_order_and_no_two_share_one(tmp_path):

@@ -14,7 +14,7 @@ from recombine.benchmark.predictions.predictions import read_predictions
 from recombine.benchmark.protocol.contract import MethodCard, TrainBudget
 from recombine.benchmark.running.grid import Job, run_grid
 from recombine.benchmark.running.harness import RunOptions, run_key, run_seed
-from recombine.benchmark.sandbox import isolation_bwrap
+from recombine.benchmark.sandbox import bubblewrap as isolation_bwrap
 from recombine.benchmark.sandbox.isolate import check_isolated, isolate, workplace
 from recombine.benchmark.scoring.score import score_submission
 from recombine.benchmark.submissions.loading import card_of

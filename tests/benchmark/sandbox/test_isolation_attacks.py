@@ -15,11 +15,9 @@ import pytest
 from safetensors.numpy import save
 from shut_in import ATTACKS, TIGHT, StoredDataset, need_bwrap
 
-from recombine.benchmark.running.harness import RunOptions, run_seed
-from recombine.benchmark.running.harness_trust import ORDER_FILE
+from recombine.benchmark.running.harness import ORDER_FILE, RunOptions, run_seed
 from recombine.benchmark.sandbox.isolate import isolate
-from recombine.benchmark.sandbox.isolation_limits import MIB
-from recombine.benchmark.sandbox.isolation_process import descendants
+from recombine.benchmark.sandbox.process import MIB, descendants
 from recombine.renderer.core.errors import RecombineError
 
 QUICK = RunOptions(batch_size=32, readout_labels=20)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from shut_in import need_bwrap
 
-from recombine.benchmark.sandbox import isolation_bwrap as bwrap
+from recombine.benchmark.sandbox import bubblewrap as bwrap
 from recombine.renderer.core.errors import ResourceError
 
 

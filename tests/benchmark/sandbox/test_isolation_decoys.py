@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from recombine.benchmark.sandbox.isolation_decoys import NAMES, DecoyWatch, write_decoys
+from recombine.benchmark.sandbox.bubblewrap import NAMES, DecoyWatch, write_decoys
 
 
 @pytest.fixture

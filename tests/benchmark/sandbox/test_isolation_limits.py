@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from recombine.benchmark.sandbox.isolation_limits import GIB, MIB, Limits
+from recombine.benchmark.sandbox.process import GIB, MIB, Limits
 from recombine.renderer.core.errors import UsageError
 
 ASK = """
 import resource
-from recombine.benchmark.sandbox.isolation_limits import Limits
+from recombine.benchmark.sandbox.process import Limits
 limits = Limits(3 * 2**30, processes=77, seconds=100, scratch_bytes=2**21, answer_bytes=2**20)
 limits.apply(threads=2, mapped_bytes=2**20, gpu={gpu}, count_processes={count})
 limits.apply(threads=2, mapped_bytes=2**20, gpu={gpu}, count_processes={count})

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from shut_in import TIGHT
 
-from recombine.benchmark.sandbox import isolation_process
-from recombine.benchmark.sandbox.isolation_limits import MIB
-from recombine.benchmark.sandbox.isolation_process import (
+from recombine.benchmark.sandbox import process as isolation_process
+from recombine.benchmark.sandbox.process import (
+    MIB,
     descendants,
     proportional_memory,
     run_watched,

@@ -6,22 +6,24 @@ from typing import get_args
 import pytest
 from shut_in import TIGHT
 
-from recombine.benchmark.sandbox.isolation_limits import (
+from recombine.benchmark.sandbox.errors import (
+    TODO,
+    Failure,
+    SubmissionError,
+    parse,
+    printable,
+    raise_failure,
+    raise_stopped,
+    refuse_network,
+)
+from recombine.benchmark.sandbox.process import (
     RESOURCES,
+    Ended,
     LimitError,
     Reason,
     RefusedError,
     refusal,
 )
-from recombine.benchmark.sandbox.isolation_process import Ended
-from recombine.benchmark.sandbox.isolation_refusals import (
-    TODO,
-    SubmissionError,
-    raise_failure,
-    raise_stopped,
-    refuse_network,
-)
-from recombine.benchmark.sandbox.isolation_report import Failure, parse, printable
 from recombine.renderer.core.errors import InvalidInputError, RecombineError, ResourceError
 
 

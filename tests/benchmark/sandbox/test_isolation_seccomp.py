@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from recombine.benchmark.sandbox.isolation_seccomp import seccomp_program
+from recombine.benchmark.sandbox.bubblewrap import seccomp_program
 
 ALLOWED = "allowed"
 AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recombine.benchmark.sandbox.channel import Interview, Listener, check_promises, digest
-from recombine.benchmark.sandbox.isolation_limits import RefusedError
+from recombine.benchmark.sandbox.process import RefusedError
 
 BATCHES = [np.array([3, 1]), np.array([0, 2, 4]), np.array([1])]
 MEASURED = np.array([4, 4])

@@ -11,8 +11,8 @@ from fakes import Constant, FakeDataset, Noisy, Segmenter
 
 from recombine.benchmark.metrics.base import JOINT
 from recombine.benchmark.running.harness import RunOptions
+from recombine.benchmark.scoring.extra import interaction_bins, measure, visibility_bins
 from recombine.benchmark.scoring.score import score_submission
-from recombine.benchmark.scoring.score_further import interaction_bins, measure, visibility_bins
 
 OPTIONS = RunOptions(readout_labels=60)
 

@@ -10,8 +10,8 @@ from fakes import Constant, FakeDataset, Pixels
 
 from recombine.benchmark.predictions.predictions import read_predictions
 from recombine.benchmark.running.harness import RunOptions, run_seed
-from recombine.benchmark.scoring.score_identifiability import decoder_part, identifiability_part
-from recombine.benchmark.scoring.score_views import View, view_of
+from recombine.benchmark.scoring.alignment import View, view_of
+from recombine.benchmark.scoring.extra import decoder_part, identifiability_part
 
 OPTIONS = RunOptions(readout_labels=200)
 

@@ -8,7 +8,7 @@ from fakes import FakeDataset, Noisy
 
 from recombine.benchmark.metrics.readout import MLP_SIZES, Representation, fit_readout
 from recombine.benchmark.running.harness import BUDGETS, RunOptions, readout_indices, scored_indices
-from recombine.benchmark.scoring.score_readouts import _every_fourth
+from recombine.benchmark.scoring.extra import _every_fourth
 
 
 def test_budgets_are_nested_and_all_asked_about():

@@ -13,14 +13,14 @@ from fakes import FakeDataset, Segmenter, halves
 from recombine.benchmark.predictions.predictions import read_predictions
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
 from recombine.benchmark.running.harness import RunOptions, run_seed
-from recombine.benchmark.scoring.score import score_submission
-from recombine.benchmark.scoring.score_views import (
+from recombine.benchmark.scoring.alignment import (
     exchangeable,
     floors,
     on_masks,
     readable_steps,
     view_of,
 )
+from recombine.benchmark.scoring.score import score_submission
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.presets.table import load_preset
 from recombine.renderer.scenes.factors import Factor, Slot

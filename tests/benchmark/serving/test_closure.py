@@ -17,7 +17,7 @@ from recombine.benchmark.serving.data import split_spec
 from recombine.benchmark.serving.relations import Closed, closed
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.presets.table import load_preset
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 
 WORDS = ("left-of", "right-of", "in-front-of", "behind")

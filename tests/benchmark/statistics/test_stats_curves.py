@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from simulate import draw
 
 from recombine.benchmark.statistics import intervals as stats
-from recombine.benchmark.statistics.stats_curves import area, area_weights, budget_weights, reach
+from recombine.benchmark.statistics.curves import area, area_weights, budget_weights, reach
 from recombine.renderer.core.errors import InvalidInputError
 
 SIZES = (100, 300, 1000, 3000)

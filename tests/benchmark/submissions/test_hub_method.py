@@ -14,7 +14,7 @@ from recombine.benchmark.running.harness import RunOptions, run_key
 from recombine.benchmark.scoring.score import score_submission
 from recombine.benchmark.serving.data import TrainData
 from recombine.benchmark.submissions import hub
-from recombine.benchmark.submissions.hub_method import hub_method, tokens_of
+from recombine.benchmark.submissions.hub import hub_method, tokens_of
 from recombine.benchmark.submissions.loading import load_learner
 from recombine.renderer.core.errors import InvalidInputError, ResourceError
 

@@ -108,7 +108,7 @@ def test_a_class_of_a_package_stands_for_its_folder():
 
 
 def test_environment_fits_the_result():
-    from recombine.benchmark.results.result_parts import Environment
+    from recombine.benchmark.results.parts import Environment
 
     environment = Environment.model_validate(identity.environment("cpu"))
     assert environment.gpu is None

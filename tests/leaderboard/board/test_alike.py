@@ -4,9 +4,8 @@ import pytest
 import sample_board
 from sample_board import sample
 
-from recombine.leaderboard.board.alike import groups
 from recombine.leaderboard.board.board import rank_board
-from recombine.leaderboard.board.entries import load_boards
+from recombine.leaderboard.board.entries import groups, load_boards
 from recombine.leaderboard.exports import markdown
 from recombine.leaderboard.site.build import build_site
 

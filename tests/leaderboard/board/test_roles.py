@@ -5,7 +5,7 @@ from sample_board import sample
 
 from recombine.baselines.registry import BASELINES, load_baseline
 from recombine.leaderboard.board.roles import ROLES, role_of, short_name
-from recombine.leaderboard.drawing.svg import SHAPES
+from recombine.leaderboard.drawing.charts import SHAPES
 
 
 def entry(note="", kind="encoder", rule="none", **method):

@@ -5,8 +5,7 @@ import pytest
 from sample_board import hits, sample, write_results
 
 from recombine.benchmark.results.result import Result
-from recombine.benchmark.statistics.curves import data_curves
-from recombine.benchmark.statistics.stats_curves import Reach
+from recombine.benchmark.statistics.curves import Reach, data_curves
 from recombine.leaderboard.board.board import rank_board
 from recombine.leaderboard.board.entries import load_boards
 from recombine.leaderboard.board.sizes import families, reach_words

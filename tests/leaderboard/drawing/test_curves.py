@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recombine.leaderboard.drawing.charts import Mark
-from recombine.leaderboard.drawing.curves import Trace, cost_figure, search_figure
+from recombine.leaderboard.drawing.charts import Mark, Trace, cost_figure, search_figure
 
 COST = st.floats(1e-4, 1e5)
 SHARE = st.floats(0, 1)

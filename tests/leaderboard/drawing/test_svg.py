@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recombine.leaderboard.drawing import svg
+from recombine.leaderboard.drawing import charts as svg
 
 PRINTABLE = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=40)
 

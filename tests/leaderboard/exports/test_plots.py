@@ -8,7 +8,7 @@ from factories import make_result
 from PIL import Image
 from sample_board import sample
 
-from recombine.leaderboard.exports import plots
+from recombine.leaderboard.exports import figures as plots
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 
 pytest.importorskip("matplotlib")

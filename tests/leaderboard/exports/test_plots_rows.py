@@ -6,7 +6,7 @@ from sample_board import sample, write_results
 
 from recombine.leaderboard.board.board import rank_board
 from recombine.leaderboard.board.entries import load_boards
-from recombine.leaderboard.exports.plots_rows import row_name, rows
+from recombine.leaderboard.exports.figures import row_name, rows
 
 pytest.importorskip("matplotlib")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recombine.benchmark.running.training_curves import Curve
-from recombine.leaderboard.exports.plots_training import training
+from recombine.leaderboard.exports.figures import training
 from recombine.renderer.core.errors import InvalidInputError
 
 pytest.importorskip("matplotlib")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recombine.benchmark.sandbox.isolation_bwrap import require_bwrap
+from recombine.benchmark.sandbox.bubblewrap import require_bwrap
 from recombine.cli.main import main
 from recombine.leaderboard.redteam import attack
 from recombine.leaderboard.redteam.attack import run_attacks

@@ -5,7 +5,7 @@ import json
 import pytest
 from sample_board import PNG, write_card
 
-from recombine.leaderboard.site.cards import load_card
+from recombine.leaderboard.site.data_pages import load_card
 from recombine.renderer.core.errors import InvalidInputError
 
 

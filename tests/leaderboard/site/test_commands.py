@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sample_board import sample
 
 from recombine.cli.render import Render
-from recombine.leaderboard.site.commands import Place, reproduce, scale, verify
+from recombine.leaderboard.site.entry import Place, reproduce, scale, verify
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import load_preset
 from recombine.renderer.splits.splits import SPLITS
@@ -91,7 +91,7 @@ def test_what_a_row_reads_is_given_to_it():
 
 
 def test_a_model_of_a_library_is_scored_by_its_name():
-    code = "recombine.benchmark.submissions.hub_method:HubMethod"
+    code = "recombine.benchmark.submissions.hub:HubMethod"
     *_, score = settled(code, model="timm:resnet18", size=64, weights_sha256="0" * 64)
     assert shlex.split(score)[:3] == ["recombine", "score", "timm:resnet18?size=64"]
 

@@ -7,7 +7,7 @@ import pytest
 from sample_board import sample
 
 from recombine.leaderboard.board.board import rank_board
-from recombine.leaderboard.site.detail import Detail
+from recombine.leaderboard.site.entry import Detail
 from recombine.leaderboard.board.entries import load_boards
 
 ESTIMATE = {"estimate": 0.5, "ci95": None, "per_seed": [0.5] * 5}

@@ -6,8 +6,8 @@ import pytest
 from factories import make_result
 from sample_board import sample
 
-from recombine.benchmark.results.result_further import Bins
-from recombine.leaderboard.site.further import bins, parts, vouched
+from recombine.benchmark.results.parts import Bins
+from recombine.leaderboard.site.entry import bins, parts, vouched
 from recombine.leaderboard.drawing.formatting import DASH, lookup
 from recombine.leaderboard.site.build import build_site
 

@@ -2,7 +2,7 @@
 
 from sample_board import sample, write_results
 
-from recombine.leaderboard.submissions.diff import diff
+from recombine.leaderboard.submissions.changes import diff
 
 
 def kinds(changes):

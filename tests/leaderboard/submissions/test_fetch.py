@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from recombine.leaderboard.submissions import fetch as module
-from recombine.leaderboard.submissions.fetch import FetchRules, Wanted, complete, fetch
+from recombine.leaderboard.submissions import review as module
+from recombine.leaderboard.submissions.review import FetchRules, Wanted, complete, fetch
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, ResourceError
 
 CONTENT = bytes(range(256)) * 2000

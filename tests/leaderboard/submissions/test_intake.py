@@ -11,10 +11,10 @@ from world import bundle_in, dataset, score_once
 from recombine.benchmark.predictions.predictions import read_predictions, write_predictions
 from recombine.benchmark.results.result import Result
 from recombine.leaderboard.site.build import build_site
-from recombine.leaderboard.submissions import pull_request
+from recombine.leaderboard.submissions import review as pull_request
 from recombine.leaderboard.submissions.bundle import open_bundle
-from recombine.leaderboard.submissions.diff import diff
-from recombine.leaderboard.submissions.intake import new_bundles, rescore, save_rescored
+from recombine.leaderboard.submissions.changes import diff
+from recombine.leaderboard.submissions.review import new_bundles, rescore, save_rescored
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 
 NAME = ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]

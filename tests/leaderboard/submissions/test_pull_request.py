@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_board import sample
 
-from recombine.leaderboard.submissions.diff import Change
-from recombine.leaderboard.submissions.pull_request import CLAIMS, _link, plain, review_text
+from recombine.leaderboard.submissions.changes import EntryChange
+from recombine.leaderboard.submissions.review import CLAIMS, _link, plain, review_text
 
 
 @given(st.text(max_size=60))
@@ -25,7 +25,7 @@ def test_a_mention_or_link_or_script_stays_text():
 
 def test_the_review_names_scores_and_changes():
     result = sample(0)
-    text = review_text([result], [Change("added", "smoke", "supervised", 1024, "", "0.5512")])
+    text = review_text([result], [EntryChange("added", "smoke", "supervised", 1024, "", "0.5512")])
     assert f"{100 * result.scores.ooc_test.estimate:.1f}" in text
     assert "added: supervised" in text
     assert "Trust tier: rescored." in text

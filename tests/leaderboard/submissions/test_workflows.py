@@ -19,7 +19,7 @@ from recombine.benchmark.results.result import Result
 from recombine.benchmark.scoring.score import score_submission
 from recombine.cli.main import main
 from recombine.renderer.certificate.verify import verify
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 
 TOP = Path(__file__).parents[3]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recombine.renderer.blender import probe
+from recombine.renderer.blender import worker as probe
 from recombine.renderer.scenes.scene import Rendered
 
 pytestmark = pytest.mark.blender

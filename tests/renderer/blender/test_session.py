@@ -16,7 +16,7 @@ class Hide:
         if name == "bpy":
             raise ModuleNotFoundError("No module named 'bpy'")
 sys.meta_path.insert(0, Hide())
-from recombine.renderer.blender import probe
+from recombine.renderer.blender import worker as probe
 from recombine.renderer.core.errors import ResourceError
 try:
     probe.versions()

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recombine.renderer.blender.shapes import shapes_turned
-from recombine.renderer.blender.shapes.shapes_turned import flowing, rounded, turned
+from recombine.renderer.blender.shapes import lathe as shapes_turned
+from recombine.renderer.blender.shapes.lathe import flowing, rounded, turned
 from tests.renderer.blender.solids import euler, is_closed, volume
 
 radii = st.lists(st.floats(0.1, 1), min_size=2, max_size=6)

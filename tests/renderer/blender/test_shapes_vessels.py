@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recombine.renderer.blender.shapes import shapes_vessels
+from recombine.renderer.blender.shapes import lathe as shapes_vessels
 from tests.renderer.blender.solids import bodies, is_closed, volume
 
 PARTS = {"goblet": 1, "rook": 7, "pear": 2, "barrel": 1, "teapot": 3, "lamp": 3}

@@ -110,7 +110,7 @@ def test_mix_ends():
 
 def test_textures_are_the_same_in_another_process():
     code = (
-        "import hashlib; from recombine.renderer.blender.environments.floors_outdoor import lawn; "
+        "import hashlib; from recombine.renderer.blender.environments.floors import lawn; "
         "import sys; sys.stdout.write(hashlib.sha256(lawn().albedo.tobytes()).hexdigest())"
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,7 +13,7 @@ from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import load_preset
-from recombine.renderer.scenes.latents import scene_hash, scene_of
+from recombine.renderer.scenes.scene import scene_hash, scene_of
 from recombine.renderer.store.seal import write_manifest
 from recombine.renderer.store.shards import label_hash, pixel_hash, shard_path, shard_ranges
 from tests.renderer.drawn_fixture import drawn_dataset

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recombine.renderer.core import atomic
+from recombine.renderer.core import files as atomic
 from recombine.renderer.core.errors import ResourceError
 
 
@@ -60,7 +60,7 @@ def test_kill_leaves_old_or_new_never_half(tmp_path: Path) -> None:
     target = tmp_path / "data"
     script = (
         "import sys, itertools; from pathlib import Path\n"
-        "from recombine.renderer.core.atomic import write_bytes\n"
+        "from recombine.renderer.core.files import write_bytes\n"
         "for i in itertools.count(): write_bytes(Path(sys.argv[1]), bytes([i % 256]) * 300000)\n"
     )
     for pause in (0.0, 0.013, 0.031, 0.057):

@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from recombine.renderer.core.locks import locked, settled
+from recombine.renderer.core.files import locked, settled
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from recombine.renderer.core.locks import locked, settled
+from recombine.renderer.core.files import locked, settled
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(3600)
@@ -43,7 +43,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
 ADDER = """
 import sys
 from pathlib import Path
-from recombine.renderer.core.locks import locked, settled
+from recombine.renderer.core.files import locked, settled
 path = Path(sys.argv[1])
 for _ in range(300):
     with locked(path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from recombine.renderer.core.errors import InvalidInputError
-from recombine.renderer.measure.counterfactual import edit_between, find_pairs, influence_mask
+from recombine.renderer.measure.influence import edit_between, find_pairs, influence_mask
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.scenes.scene import ObjectSpec, Scene
 from tests.renderer.two_objects import two_objects

@@ -11,7 +11,7 @@ import pytest
 
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.hdf5 import attribute, column, open_checked
-from recombine.renderer.measure.counterfactual_run import choose_pairs, mask_dataset
+from recombine.renderer.measure.influence import choose_pairs, mask_dataset
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.scenes.scene import RenderSettings, Scene
 from recombine.renderer.store.shards import save_plan

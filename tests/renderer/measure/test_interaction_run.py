@@ -11,7 +11,7 @@ import pytest
 
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.hdf5 import column, open_checked
-from recombine.renderer.measure.interaction_run import choose, measure_dataset
+from recombine.renderer.measure.interaction import choose, measure_dataset
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.scenes.factors import Factor, Schema, Slot

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from recombine.renderer.measure.interaction_summary import group, summary
+from recombine.renderer.measure.interaction import group, summary
 
 EVERY = np.ones(4, bool)
 

@@ -11,8 +11,8 @@ from recombine.renderer.core.seeds import keyed_rng, keyed_seed
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import load_preset
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.scenes.latents import scene_hash, scene_of
 from recombine.renderer.scenes.library import RADIUS
+from recombine.renderer.scenes.scene import scene_hash, scene_of
 from recombine.renderer.splits.splits import SPLITS, OrbitSplit, Sizes
 
 SMALL = load_preset("smoke", scale=0.05)

@@ -12,10 +12,10 @@ from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import UsageError
 from recombine.renderer.planning.planner import config_of, image_counts
 from recombine.renderer.presets.table import Preset, load_preset, with_split
-from recombine.renderer.publish.card_facts import Facts, Publication, Recipe
+from recombine.renderer.publish.facts import Facts, Publication, Recipe
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.splits.declare import load_split
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
 from tests.renderer.evidence_fixture import SMALL, small
 
 DAY = Publication(date(2026, 11, 21))
@@ -36,7 +36,7 @@ def facts_of(preset: Preset) -> Facts:
     """Return the facts of data that were planned and never drawn."""
     images = sum(image_counts(preset).values())
     data = Planned(preset.name, config_of(preset), preset.schema, images)
-    return Facts(cast(Dataset, data), DAY)
+    return Facts(cast("Dataset", data), DAY)
 
 
 def rendered_by(command: str) -> Preset:

@@ -9,10 +9,10 @@ import pytest
 
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.publish.card_datasheet import QUESTIONS, datasheet
-from recombine.renderer.publish.card_facts import Facts, Publication
 from recombine.renderer.publish.card_readme import readme
 from recombine.renderer.publish.croissant import File
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.publish.facts import Facts, Publication
+from recombine.renderer.store.dataset import Dataset
 
 SECTIONS = ("Motivation", "Composition", "Collection", "Preprocessing")
 FILE = File("data/id_train-00000.parquet", 1234, "ab" * 32)

@@ -11,10 +11,10 @@ import pytest
 
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.publish import export as module
-from recombine.renderer.publish.card_facts import Facts, Publication
 from recombine.renderer.publish.croissant import File, croissant
 from recombine.renderer.publish.export import export
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.publish.facts import Facts, Publication
+from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 
 pytestmark = [

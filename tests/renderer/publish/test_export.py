@@ -13,9 +13,8 @@ from PIL import Image
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import IntegrityError, UsageError
 from recombine.renderer.publish import export as module
-from recombine.renderer.publish.export import export, rows
-from recombine.renderer.publish.export_columns import columns
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.publish.export import columns, export, rows
+from recombine.renderer.store.dataset import Dataset
 
 
 @pytest.fixture

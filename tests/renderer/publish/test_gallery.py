@@ -13,9 +13,8 @@ import pytest
 
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import IntegrityError
-from recombine.renderer.publish.gallery import gallery, traversals
-from recombine.renderer.publish.gallery_maps import load_maps
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.publish.page import gallery, load_maps, traversals
+from recombine.renderer.store.dataset import Dataset
 
 
 def page(folder: Path) -> str:

@@ -15,8 +15,7 @@ import pytest
 from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 from recombine.renderer.core.provenance import provenance
 from recombine.renderer.rendering import cluster
-from recombine.renderer.rendering.pool import Unit, run_units
-from recombine.renderer.rendering.pool_workers import WorkerDiedError
+from recombine.renderer.rendering.pool import Unit, WorkerDiedError, run_units
 
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -17,9 +17,8 @@ from recombine.renderer.core.errors import (
 from recombine.renderer.core.hdf5 import column, stored
 from recombine.renderer.presets.table import load_preset
 from recombine.renderer.rendering.merge import merge, seal_folder
-from recombine.renderer.rendering.render import render_dataset
-from recombine.renderer.rendering.render_part import Part, render_part
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.rendering.render import Part, render_dataset, render_part
+from recombine.renderer.store.dataset import Dataset
 from recombine.renderer.store.shards import content_digest, shard_path
 from tests.renderer.drawn_fixture import DRAWN
 

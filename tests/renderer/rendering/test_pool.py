@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from recombine.renderer.core.errors import ResourceError
-from recombine.renderer.rendering.pool import Unit, run_units
-from recombine.renderer.rendering.pool_workers import local_pool
+from recombine.renderer.rendering.pool import Unit, local_pool, run_units
 
 UNITS = [Unit(n, 4 * n, 4 * n + 4) for n in range(5)]
 

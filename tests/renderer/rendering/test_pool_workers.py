@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recombine.renderer.core.errors import ResourceError
-from recombine.renderer.rendering.pool_workers import (
+from recombine.renderer.rendering.pool import (
     WorkerDiedError,
     WorkerPool,
     death_cause,
@@ -104,7 +104,7 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom pathlib import Path\n"
         f"sys.path[:] = {sys.path!r}\n"
-        "from recombine.renderer.rendering.pool_workers import local_pool\n"
+        "from recombine.renderer.rendering.pool import local_pool\n"
         f"from {__name__} import nothing, sleep_long\n"
         f"local_pool(1, nothing)().submit(sleep_long, Path({str(pid)!r}))\ntime.sleep(600)\n"
     )

@@ -19,9 +19,10 @@ from PIL import Image
 
 from recombine.renderer.core.errors import IntegrityError, ResourceError, UsageError
 from recombine.renderer.presets.table import load_preset
-from recombine.renderer.rendering import render, render_folder
+from recombine.renderer.rendering import render
+from recombine.renderer.rendering import render as render_folder
 from recombine.renderer.rendering.merge import merge
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
 from recombine.renderer.store.shards import load_plan, save_plan
 
 TINY = ("smoke", "--scale", "0.03", "--resolution", "32", "--shard-size", "7")

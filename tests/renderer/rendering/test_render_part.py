@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 from recombine.renderer.core.errors import UsageError
 from recombine.renderer.presets.table import load_preset
 from recombine.renderer.rendering.pool import Unit
-from recombine.renderer.rendering.render import render_dataset
-from recombine.renderer.rendering.render_folder import locked
-from recombine.renderer.rendering.render_part import Part, PartOutcome, render_part
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.rendering.render import (
+    Part,
+    PartOutcome,
+    locked,
+    render_dataset,
+    render_part,
+)
+from recombine.renderer.store.dataset import Dataset
 from recombine.renderer.store.shards import shard_path
 from tests.renderer.drawn_fixture import DRAWN
 

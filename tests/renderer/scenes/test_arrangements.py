@@ -14,8 +14,7 @@ from recombine.renderer.scenes.arrangements import (
     sun,
     zones,
 )
-from recombine.renderer.scenes.occlusion import occluded_fraction
-from recombine.renderer.scenes.placement import Stand
+from recombine.renderer.scenes.placement import Stand, occluded_fraction
 from tests.renderer.evidence_fixture import SMALL, small
 
 PLACED = {

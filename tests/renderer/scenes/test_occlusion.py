@@ -8,8 +8,14 @@ from hypothesis import strategies as st
 
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.scenes.library import PLACEMENT
-from recombine.renderer.scenes.occlusion import occluded_fraction, occluding_offset, proxy
-from recombine.renderer.scenes.placement import Stand, allowed, screen_box
+from recombine.renderer.scenes.placement import (
+    Stand,
+    allowed,
+    occluded_fraction,
+    occluding_offset,
+    proxy,
+    screen_box,
+)
 
 STANDS = st.builds(
     Stand, st.floats(*PLACEMENT["x"]), st.floats(*PLACEMENT["y"]), st.floats(*PLACEMENT["scale"])

@@ -12,7 +12,7 @@ from recombine.renderer.certificate.verify import verify
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import Preset, load_preset, with_split
 from recombine.renderer.splits.declare import declare
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 
 CORNER = {

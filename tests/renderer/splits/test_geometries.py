@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recombine.renderer.core.errors import InvalidInputError
-from recombine.renderer.splits import cells, geometries_orbits, shift, toml_lines
+from recombine.renderer.splits import cells, geometries_orbits, toml_lines
+from recombine.renderer.splits import cells as shift
 from recombine.renderer.splits import geometries as g
-from recombine.renderer.splits.cells import Cell, CellSet, orbit_cells
-from recombine.renderer.splits.shift import report, tuple_coverage
+from recombine.renderer.splits.cells import Cell, CellSet, orbit_cells, report, tuple_coverage
 
 # Sizes with a common divisor, as every orbit needs them.
 SHAPES = st.integers(2, 4).flatmap(

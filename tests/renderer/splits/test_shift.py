@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.splits import geometries as g
-from recombine.renderer.splits.cells import CellSet
-from recombine.renderer.splits.shift import components, divergence, report, tuple_coverage
+from recombine.renderer.splits.cells import CellSet, components, divergence, report, tuple_coverage
 
 SQUARE, CUBE, SPRITES = (10, 10), (8, 8, 8), (3, 6, 8, 8)
 HALF, RIGHT = range(4, 8), range(4, 8)

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from recombine.renderer.store import preview
-from recombine.renderer.store.preview_layout import Panel, panels
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
+from recombine.renderer.store.preview import Panel, panels
 
 
 def test_held_out_cells_are_framed_and_no_other(sealed: Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from recombine.renderer.presets.table import load_preset
-from recombine.renderer.store.preview_layout import panels, value_name
-from recombine.renderer.store.reader import Dataset
+from recombine.renderer.store.dataset import Dataset
+from recombine.renderer.store.preview import panels, value_name
 from tests.renderer.drawn_fixture import drawn_dataset
 
 

@@ -13,8 +13,7 @@ from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import load_preset
-from recombine.renderer.store.reader import Dataset
-from recombine.renderer.store.torch_dataset import TorchDataset
+from recombine.renderer.store.dataset import Dataset, TorchDataset
 from tests.renderer.drawn_fixture import drawn_fixture
 
 

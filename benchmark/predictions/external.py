@@ -1,0 +1,344 @@
+"""Predictions made elsewhere: one safetensors file per training seed, checked like any other.
+
+A stranger answers the images of a question file (`predictions_questions`) on their own machine,
+with whatever code, and hands in
+
+* ``image_id`` ``(N,)`` int64: the question's numbers, each once, in any order;
+* ``slots`` ``(N, S, D)`` float32, finite, at most 1e6: S at least the number of scene slots, D at
+  most 512;
+* where there are any, ``presence`` ``(N, S)`` float32 in [0, 1] and ``segments`` ``(N, H, W)``
+  uint8, the slot of every pixel;
+* metadata ``format`` = "recombine.answers/1", ``root`` of the question file, and ``run``, JSON:
+  ``{"seed": 0, "card": {"id": "my-method", "name": "My method"}}``, other fields of
+  ``MethodCard`` as they apply, and what training took, if anything: ``{"training":
+  {"n_train": 1024, "real_images_seen": 50000, "generated_images_seen": 0, "wall_s": 60.0}}``.
+
+The scores of such an entry are computed here, everything else is what its author says: trust
+tier *rescored*, cost and training *self-reported* or unknown, no checks of independence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field, StringConstraints, ValidationError
+
+from recombine.benchmark.predictions.predictions import Predictions, RunFacts, check_predictions
+from recombine.benchmark.predictions.tensorfile import (
+    Rule,
+    TensorFileError,
+    check_index,
+    open_tensor_file,
+    write_tensors,
+)
+from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
+from recombine.benchmark.results.parts import Count, NonNegative, Positive, Slug, Strict, Text
+from recombine.benchmark.serving.data import split_spec
+from recombine.benchmark.submissions.fingerprint import environment, settings_of
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.files import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jaxtyping import Int
+
+    from recombine.benchmark.predictions.tensorfile import TensorFile
+    from recombine.benchmark.running.harness import RunOptions
+    from recombine.benchmark.serving.data import DatasetLike
+    from recombine.renderer.core.types import Array
+
+
+# The images to answer, in one file without labels: for predictions made elsewhere.
+
+FORMAT = "recombine.questions/1"
+KEY_BYTES = 32
+
+
+def load_key(path: Path | None, dataset: DatasetLike) -> bytes:
+    """Return the key of a dataset's questions.
+
+    Parameters
+    ----------
+    path : Path, optional
+        File with the organiser's key; made on first use, readable by its owner only. None for the
+        public key.
+    dataset : DatasetLike
+        Its root is the public key.
+
+    Returns
+    -------
+    bytes
+        32 of them.
+
+    Raises
+    ------
+    InvalidInputError
+        When the file does not hold a key.
+    """
+    if path is None:
+        return hashlib.sha256(dataset.root.encode()).digest()
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(number, "w") as stream:
+            stream.write(secrets.token_hex(KEY_BYTES) + "\n")
+    try:
+        key = bytes.fromhex(path.read_text().strip())
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise InvalidInputError(
+            f"questions: {path} must hold a key of {2 * KEY_BYTES} hexadecimal digits; give the "
+            "file that made the questions, or a new name"
+        )
+    return key
+
+
+def image_ids(
+    dataset: DatasetLike, indices: Int[Array, " images"], key: bytes
+) -> Int[Array, " images"]:
+    """Return the number under which each image is asked about.
+
+    Parameters
+    ----------
+    dataset : DatasetLike
+        The data.
+    indices : array
+        ``(N,)`` image indices.
+    key : bytes
+        From `load_key`.
+
+    Returns
+    -------
+    array
+        ``(N,)`` int64 in [0, 2**63), all different with overwhelming probability.
+    """
+    digests = (
+        hashlib.blake2b(f"{dataset.root}:{int(i)}".encode(), digest_size=8, key=key).digest()
+        for i in indices
+    )
+    return np.array([int.from_bytes(one, "big") >> 1 for one in digests], np.int64)
+
+
+def write_questions(
+    path: Path, dataset: DatasetLike, indices: Int[Array, " images"], key: bytes
+) -> None:
+    """Write the images to answer.
+
+    Parameters
+    ----------
+    path : Path
+        A safetensors file: ``image_id`` ``(N,)`` int64, ascending, and ``images``
+        ``(N, H, W, 3)`` uint8, sRGB. Its metadata hold ``format``, ``root``, and as JSON ``spec``:
+        what a method may know.
+    dataset : DatasetLike
+        Where the images are.
+    indices : array
+        ``(N,)`` image indices, see ``harness.scored_indices``.
+    key : bytes
+        From `load_key`.
+    """
+    ids = image_ids(dataset, indices, key)
+    order = np.argsort(ids)
+    spec = split_spec(dataset)
+    metadata = {
+        "format": FORMAT,
+        "root": dataset.root,
+        "spec": json.dumps(
+            {
+                "image_hw": list(spec.image_hw),
+                "max_slots": spec.max_slots,
+                "factors": dict(spec.factors),
+            }
+        ),
+    }
+    images = dataset.images(indices[order])
+    with replacing(path) as temporary:
+        write_tensors(temporary, {"image_id": ids[order], "images": images}, metadata)
+
+
+ANSWERS_FORMAT = "recombine.answers/1"
+MAX_BYTES = 16 * 2**30
+
+
+class GivenCard(Strict):
+    """A ``MethodCard`` from elsewhere."""
+
+    id: Slug
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    inference: Literal["direct", "replay"] = "direct"
+    supervision: Literal["unsupervised", "weak", "supervised"] = "unsupervised"
+    data: Literal["scratch", "pretrained", "open"] = "open"
+    source: Text = ""
+    note: Text = ""
+    slots: Literal["fixed", "exchangeable"] = "fixed"
+
+
+class GivenTraining(Strict):
+    """What training took, as its author says."""
+
+    n_train: Positive | None = None
+    real_images_seen: Count = 0
+    generated_images_seen: Count = 0
+    wall_s: NonNegative = 0.0
+    configs_tried: Positive = 1
+
+
+class GivenRun(Strict):
+    """Who answered."""
+
+    seed: Count
+    card: GivenCard
+    training: GivenTraining = Field(default_factory=GivenTraining)
+
+
+def is_given(path: Path) -> bool:
+    """Return whether a file says that it holds predictions made elsewhere."""
+    opened = open_tensor_file(path, max_bytes=MAX_BYTES, who=f"predictions {path.name}")
+    return opened.metadata.get("format") == ANSWERS_FORMAT
+
+
+def read_given(
+    path: Path,
+    dataset: DatasetLike,
+    indices: Int[Array, " images"],
+    *,
+    options: RunOptions,
+    key: bytes,
+) -> Predictions:
+    """Read and check predictions made elsewhere.
+
+    Parameters
+    ----------
+    path : Path
+        A file as described at the top of this page.
+    dataset : DatasetLike
+        The data that were asked about.
+    indices : array
+        ``(N,)`` image indices asked about, ascending.
+    options : RunOptions
+        With which they are scored.
+    key : bytes
+        Of the questions, see ``predictions_questions.load_key``.
+
+    Returns
+    -------
+    Predictions
+        Ready for ``predictions.write_predictions`` and ``score.score``.
+
+    Raises
+    ------
+    TensorFileError
+        When the file is not in order; has a named reason.
+    InvalidInputError
+        When it answers other questions, or its metadata have another form.
+    """
+    who = f"predictions {path.name}"
+    opened = open_tensor_file(path, max_bytes=MAX_BYTES, who=who)
+    run = _run_of(opened, dataset, who)
+    arrays = opened.take(_rules(opened, dataset, len(indices)))
+    lengths = {len(values) for values in arrays.values()}
+    if len(lengths) != 1:
+        shapes = sorted(lengths)
+        raise TensorFileError("wrong-shape", who, "one row per image in every tensor", shapes)
+    ids = image_ids(dataset, indices, key)
+    order = ids.argsort()
+    rows = check_index(arrays.pop("image_id"), ids[order], who)
+    back = order.argsort()  # from ascending numbers to ascending images
+    by_image = {name: values[rows][back] for name, values in arrays.items()}
+    slots = by_image.pop("slots")
+    found = Predictions(
+        _facts(run, dataset, options, hashlib.sha256(path.read_bytes()).hexdigest()),
+        indices,
+        {0: slots},
+        {f"{name}/0": values for name, values in by_image.items()},
+    )
+    check_predictions(found, who)
+    return found
+
+
+def _run_of(opened: TensorFile, dataset: DatasetLike, who: str) -> GivenRun:
+    if opened.metadata.get("format") != ANSWERS_FORMAT:
+        got = opened.metadata.get("format", "none")[:80]
+        raise InvalidInputError(
+            f"{who}: expected format {ANSWERS_FORMAT} in its metadata, got {got!r}"
+        )
+    root = opened.metadata.get("root", "")
+    if root != dataset.root:
+        raise InvalidInputError(
+            f"{who}: its answers are for data {root[:12]!r}, got {dataset.root[:12]}; give the "
+            "dataset that was asked about, and copy `root` from the question file"
+        )
+    try:
+        return GivenRun.model_validate_json(opened.metadata.get("run", ""))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "run"
+        raise InvalidInputError(
+            f"{who}: expected who answered, as JSON, in its metadata `run`, got one where {where} "
+            f"is wrong ({first['msg']}); see recombine.benchmark.predictions.external"
+        ) from error
+
+
+def _rules(opened: TensorFile, dataset: DatasetLike, images: int) -> dict[str, Rule]:
+    # The number of rows is checked against the questions by name: missing, repeated, unknown.
+    rows = (1, 2 * images)
+    count = (len(dataset.schema.slots), MAX_SLOTS)
+    edge = (dataset.resolution, dataset.resolution)
+    rules = {
+        "image_id": Rule("I64", (rows,)),
+        "slots": Rule("F32", (rows, count, (1, MAX_DIM)), MAX_ABS),
+    }
+    extras = {
+        "presence": Rule("F32", (rows, count), 1.0),
+        "segments": Rule("U8", (rows, edge, edge)),
+    }
+    return rules | {name: rule for name, rule in extras.items() if name in opened.names}
+
+
+def _facts(run: GivenRun, dataset: DatasetLike, options: RunOptions, digest: str) -> RunFacts:
+    training = run.training
+    served = len(dataset.indices("id_train", rung=options.rung))
+    return RunFacts(
+        key=digest,
+        seed=run.seed,
+        steps=(0,),
+        card=run.card.model_dump(),
+        kind="encoder",
+        trained=False,
+        code="predictions made elsewhere",
+        settings={},
+        dataset={
+            "preset": dataset.preset,
+            "version": dataset.version,
+            "root": dataset.root,
+            "resolution": dataset.resolution,
+        },
+        options=settings_of(options),
+        n_train=training.n_train or served,
+        training={
+            "real": training.real_images_seen,
+            "generated": training.generated_images_seen,
+            "wall_s": training.wall_s,
+            "configs": training.configs_tried,
+        },
+        cost={
+            "start_gflop": None,
+            "step_gflop": None,
+            "uncounted": {},
+            "timings": [],
+            "params": 0,
+            "peak_device_bytes": None,
+        },
+        peak_rss_bytes=None,
+        environment=environment("cpu"),
+        batch_change=(),
+        repeat_change=(),
+        isolation="file",
+    )

@@ -1,0 +1,378 @@
+"""From the way isolated code ended to one typed error with a named reason."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypeVar
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from recombine.benchmark.results.parts import Count, NonNegative, Scalar, Slug, Strict, Text
+from recombine.benchmark.sandbox.process import MIB, RefusedError, refusal
+from recombine.renderer.core.errors import InvalidInputError, ResourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recombine.benchmark.sandbox.process import Ended, Limits, Reason
+
+
+# What isolated code reports about itself: untrusted JSON, read through strict models.
+
+Kind = Literal["Learner", "Encoder", "Inverter"]
+Short = Annotated[str, StringConstraints(max_length=200)]
+Long = Annotated[str, StringConstraints(max_length=100_000)]
+ModelT = TypeVar("ModelT", bound=Strict)
+
+
+class Card(Strict):
+    """A ``MethodCard``."""
+
+    id: Slug
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    inference: Literal["direct", "replay"]
+    supervision: Literal["unsupervised", "weak", "supervised"]
+    data: Literal["scratch", "pretrained", "open"]
+    source: Text
+    note: Text
+    slots: Literal["fixed", "exchangeable"] = "fixed"
+
+
+class Described(Strict):
+    """What a submission is, before it does anything."""
+
+    card: Card
+    kind: Kind
+    settings: Annotated[dict[Short, Scalar], Field(max_length=500)]
+
+
+class TimingReport(Strict):
+    """A ``meter.Timing``."""
+
+    batch: Annotated[int, Field(ge=1)]
+    start_median: NonNegative
+    start_p95: NonNegative
+    step_median: NonNegative
+    step_p95: NonNegative
+
+
+class CostReport(Strict):
+    """A ``meter.Cost``."""
+
+    start_gflop: NonNegative | None
+    step_gflop: NonNegative | None
+    uncounted: Annotated[dict[Short, Count], Field(max_length=500)]
+    timings: Annotated[tuple[TimingReport, ...], Field(max_length=8)]
+    params: Count
+    peak_device_bytes: Count | None = None
+
+
+class RunReport(Strict):
+    """A finished run."""
+
+    kind: Literal["encoder", "inverter"]
+    trained: bool
+    steps: Annotated[tuple[Count, ...], Field(max_length=100)]
+    real: Count
+    generated: Count
+    configs: Count
+    wall_s: NonNegative
+    gflop: NonNegative | None = None
+    cost: CostReport
+    peak_rss_bytes: Count | None
+    network: Annotated[tuple[Short, ...], Field(max_length=10)]
+
+
+class Failure(Strict):
+    """Why there is no answer."""
+
+    stage: Literal["start", "load", "fit", "setup", "inference", "check"]
+    exit_code: Literal[3, 4] | None
+    """Of a typed error of this project; None for any other exception."""
+    type: Short
+    message: Annotated[str, StringConstraints(max_length=2000)]
+    errors: Annotated[tuple[Count, ...], Field(max_length=50)]
+    """System error numbers in the chain of causes."""
+    file: Short
+    """The file that the first of them was about."""
+    memory: bool
+    """Whether an allocation failed."""
+    network: Annotated[tuple[Short, ...], Field(max_length=10)]
+    traceback: Long
+
+
+class Finding(Strict):
+    """One contract check."""
+
+    name: Short
+    status: Literal["pass", "warn", "fail", "skip"]
+    why: Text
+    todo: Text
+
+
+class Findings(Strict):
+    """All contract checks."""
+
+    card: Card | None
+    kind: Kind | None
+    checks: Annotated[tuple[Finding, ...], Field(max_length=50)]
+    network: Annotated[tuple[Short, ...], Field(max_length=10)]
+
+
+def parse(model: type[ModelT], metadata: Mapping[str, str], name: str, who: str) -> ModelT:
+    """Return one report.
+
+    Parameters
+    ----------
+    model : type
+        Which report.
+    metadata : Mapping of str to str
+        Of the answer file.
+    name : str
+        Its key there.
+    who : str
+        The submission, for messages.
+
+    Returns
+    -------
+    model
+        Checked.
+
+    Raises
+    ------
+    RefusedError
+        "no-answer", when it is missing or has another form.
+    """
+    try:
+        return model.model_validate_json(metadata.get(name, ""))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RefusedError(
+            "no-answer",
+            f"{who}: refused [no-answer]: expected a {name} report, got one where {where or 'all'} "
+            f"is wrong ({first['msg']}); leave the harness's process alone",
+        ) from error
+
+
+def printable(text: str, limit: int = 500) -> str:
+    """Return untrusted text as one line that no terminal takes for commands."""
+    return "".join(c if c.isprintable() else " " for c in text[:limit]).strip()
+
+
+NETWORK = {
+    errno.ENETUNREACH,
+    errno.ENETDOWN,
+    errno.EHOSTUNREACH,
+    errno.EAFNOSUPPORT,
+    errno.ECONNREFUSED,
+}
+FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+HIDDEN = {errno.ENOENT, errno.EACCES, errno.EROFS, errno.ENOTDIR}
+SIGNALS = {
+    4: "an illegal instruction",
+    6: "abort",
+    7: "a bus error",
+    8: "an arithmetic error",
+    11: "a segmentation fault",
+    31: "a forbidden system call",
+}
+SIGKILL, SIGXCPU, SIGXFSZ = 9, 24, 25
+
+NETWORK_TODO = "load weights from files beside the submission, never from the network"
+TODO: dict[Reason, str] = {
+    "time-limit": "make it faster, or allow more with --max-hours",
+    "memory-limit": "use less, or allow more with --max-memory-gb",
+    "process-limit": "start fewer processes and threads",
+    "output-limit": "write less; scratch files are not kept",
+    "network": NETWORK_TODO,
+    "outside-file": "put the files it needs beside its own, and write only to the temporary folder",
+    "label-decoy": "a method sees images only; remove the code that looks for labels",
+    "blocked-call": "remove the system call; isolated code has no special rights",
+    "crashed": "run it on your own machine with --trust-local to see why",
+    "changed-answer": "leave the harness's process alone",
+    "no-answer": "return from the protocol's methods; do not end the process",
+    "not-repeatable": "draw no random numbers at test time, and keep no state between batches",
+    "batch-statistics": "treat every image on its own; call eval() on networks with batch "
+    "normalisation",
+}
+
+
+class SubmissionError(InvalidInputError):
+    """A submission failed by itself; nothing was forbidden.
+
+    Attributes
+    ----------
+    report : str
+        Its traceback and what it printed; untrusted text.
+    """
+
+    def __init__(self, message: str, report: str) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+def raise_stopped(who: str, ended: Ended, limits: Limits) -> None:
+    """Raise when the process was stopped from outside, or by a limit of the kernel.
+
+    Parameters
+    ----------
+    who : str
+        The submission.
+    ended : Ended
+        How it ended.
+    limits : Limits
+        What it was allowed.
+
+    Raises
+    ------
+    RefusedError, LimitError
+        With the reason.
+    ResourceError
+        When the sandbox itself could not be set up.
+    """
+    if ended.stopped is not None:
+        _stop(who, ended.stopped, ended.detail, limits)
+    number = _signal(ended.code)
+    if number == SIGXCPU:
+        _stop(who, "time-limit", "all CPU seconds", limits)
+    if number == SIGXFSZ:
+        _stop(who, "output-limit", "a file too large", limits)
+    if number == SIGKILL:
+        _stop(who, "memory-limit", "all memory of the machine, most likely", limits)
+    if ended.code != 0 and re.match(r"(bwrap|setpriv): ", ended.output):
+        raise ResourceError(
+            f"isolation: {who}: the sandbox could not be set up: {printable(ended.output)}; check "
+            "that the folders it names exist, or pass --trust-local for code that you trust like "
+            "your own"
+        )
+
+
+def raise_failure(
+    who: str, ended: Ended, metadata: Mapping[str, str] | None, limits: Limits
+) -> NoReturn:
+    """Raise the reason why there is no answer.
+
+    Parameters
+    ----------
+    who : str
+        The submission.
+    ended : Ended
+        How its process ended.
+    metadata : Mapping of str to str, optional
+        Of the file that it wrote, if any. Untrusted.
+    limits : Limits
+        What it was allowed.
+
+    Raises
+    ------
+    RecombineError
+        `RefusedError` and `LimitError` with a reason, `SubmissionError` otherwise.
+    """
+    if metadata is not None and "failure" in metadata:
+        failure = parse(Failure, metadata, "failure", who)
+        reason = _reason(failure)
+        if reason is not None:
+            _stop(who, reason, _evidence(failure, reason), limits)
+        text = printable(failure.message, 2000)
+        if failure.exit_code == 4:
+            raise ResourceError(text)
+        if failure.exit_code == 3:
+            raise InvalidInputError(text)
+        line = f"{who}: {failure.stage} failed with {printable(failure.type)}: {text}"
+        raise SubmissionError(line, f"{failure.traceback}\n--- printed:\n{ended.output}")
+    number = _signal(ended.code)
+    if number is not None:
+        what = SIGNALS.get(number, f"signal {number}")
+        raise refusal(who, "crashed", f"its process died of {what}", TODO["crashed"])
+    if "MemoryError" in ended.output[-2000:]:
+        _stop(who, "memory-limit", "more than there is", limits)
+    last = printable(ended.output.strip().rpartition("\n")[2], 200)
+    got = f"its process ended with status {ended.code} and no answer ({last or 'silent'})"
+    raise refusal(who, "no-answer", got, TODO["no-answer"])
+
+
+def refuse_network(who: str, metadata: Mapping[str, str], mode: str) -> None:
+    """Refuse a submission that tried to reach the network, even if it went on without.
+
+    Parameters
+    ----------
+    who : str
+        The submission.
+    metadata : Mapping of str to str
+        Of its answer.
+    mode : str
+        What it did; only runs are refused, a check lists the attempt among its findings.
+
+    Raises
+    ------
+    RefusedError
+        "network".
+    """
+    if mode != "run":
+        return
+    try:
+        attempts = json.loads(metadata["run"])["network"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return  # the report's own parser says what is wrong with it
+    if attempts:
+        got = f"it called {printable(str(attempts), 200)}"
+        raise RefusedError("network", f"{who}: refused [network]: {got}; {TODO['network']}")
+
+
+def _stop(who: str, reason: Reason, got: str, limits: Limits) -> NoReturn:
+    allowed = {
+        "time-limit": f"it may take {limits.seconds:g} s and took {got}",
+        "memory-limit": f"it may use {limits.memory_bytes / 2**30:.3g} GiB and used {got}",
+        "process-limit": f"it may have {limits.processes} processes and threads, and {got}",
+        "output-limit": f"it may write {limits.scratch_bytes // MIB} MiB of scratch files and an "
+        f"answer of {limits.answer_bytes // MIB} MiB, and wrote {got}",
+        "label-decoy": f"it opened the decoy {got}",
+    }
+    raise refusal(who, reason, allowed.get(reason, got), TODO[reason])
+
+
+def _reason(failure: Failure) -> Reason | None:
+    """Return the rule that a failure comes from, None when the code failed by itself."""
+    numbers = set(failure.errors)
+    if failure.network or numbers & NETWORK:
+        return "network"
+    if failure.memory or errno.ENOMEM in numbers:
+        return "memory-limit"
+    if errno.EAGAIN in numbers or "can't start new thread" in failure.message:
+        return "process-limit"
+    if numbers & FULL:
+        return "output-limit"
+    if numbers & HIDDEN and failure.file:
+        return "outside-file"
+    if errno.EPERM in numbers:
+        return "blocked-call"
+    if failure.type == "SystemExit":
+        return "no-answer"
+    return None
+
+
+def _evidence(failure: Failure, reason: Reason) -> str:
+    where = "" if failure.stage == "start" else f" during {failure.stage}"
+    text = f"{printable(failure.type)}: {printable(failure.message, 300)}"
+    if reason == "memory-limit":
+        return f"more{where} ({text})"
+    if reason == "process-limit":
+        return f"more were refused{where} ({text})"
+    if reason == "output-limit":
+        return f"more{where} ({text})"
+    if reason == "outside-file":
+        file = printable(failure.file, 200)
+        return f"it wanted {file}{where}, which isolated code cannot reach ({text})"
+    if reason == "network" and failure.network:
+        return f"it called {printable(failure.network[0], 200)}{where}"
+    return f"it failed{where} ({text})"
+
+
+def _signal(code: int) -> int | None:
+    """Return the signal of an exit status, as Python or as a shell tells it."""
+    if code < 0:
+        return -code
+    return code - 128 if 128 < code < 192 else None

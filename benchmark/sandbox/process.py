@@ -1,0 +1,360 @@
+"""One process tree under watch: wall-clock time, memory of all together, processes, decoys."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from recombine.benchmark.sandbox.bubblewrap import DecoyWatch
+
+
+PROC = Path("/proc")
+POLL_SECONDS = 0.1
+GRACE_SECONDS = 2.0
+KEPT_OUTPUT = 65_536
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process tree ended.
+
+    Attributes
+    ----------
+    code : int
+        Exit status; negative or above 128 for a signal.
+    output : str
+        The last 64 KiB that it printed.
+    stopped : str, optional
+        The limit for which it was stopped from outside.
+    detail : str
+        What was measured then.
+    seconds : float
+        Wall-clock seconds.
+    """
+
+    code: int
+    output: str
+    stopped: Reason | None
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process tree uses now: bytes of own memory, and processes with their threads."""
+
+    memory: int
+    tasks: int
+
+
+def run_watched(
+    argv: Sequence[str],
+    *,
+    limits: Limits,
+    environment: Mapping[str, str],
+    inherited: Sequence[int] = (),
+    decoys: DecoyWatch | None = None,
+    started: Callable[[], None] | None = None,
+) -> Ended:
+    """Run a command until it ends or breaks a limit; then nothing of it is left.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The command.
+    limits : Limits
+        Time, memory and processes are watched here; the rest is the kernel's.
+    environment : Mapping
+        All environment variables of the command.
+    inherited : sequence of int
+        File descriptors that it may use.
+    decoys : DecoyWatch, optional
+        Opening one stops the command.
+    started : callable, optional
+        Called once the command has its file descriptors.
+
+    Returns
+    -------
+    Ended
+        Exit status, output, and why it was stopped.
+    """
+    begin = time.monotonic()
+    process = subprocess.Popen(
+        list(argv),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=dict(environment),
+        pass_fds=tuple(inherited),
+        start_new_session=True,
+    )
+    tail = _Tail(process)
+    try:
+        if started is not None:
+            started()
+        stopped, detail = _watch(process, limits, decoys, begin)
+    finally:
+        _end(process)
+        output = tail.finish()
+    if stopped is None and decoys is not None and (names := decoys.opened()):
+        stopped, detail = "label-decoy", names[0]
+    return Ended(process.returncode, output, stopped, detail, time.monotonic() - begin)
+
+
+def usage(pid: int) -> Usage:
+    """Return what a process and all its descendants use.
+
+    Memory is what they do not share with files; pages shared between processes after a fork
+    count once where the system tells, and once per process elsewhere.
+    """
+    status = [s for p in descendants(pid) if (s := _status(p)) is not None]
+    memory = sum(s.get("RssAnon", 0) for s in status)
+    memory += max((s.get("RssShmem", 0) for s in status), default=0)
+    return Usage(memory * 1024, sum(s.get("Threads", 1) for s in status))
+
+
+def proportional_memory(pid: int) -> int | None:
+    """Return bytes of own memory of a process tree, shared pages once; None when not told."""
+    total = 0
+    for one in descendants(pid):
+        try:
+            text = (PROC / str(one) / "smaps_rollup").read_text()
+        except PermissionError:
+            return None
+        except OSError:  # it ended meanwhile
+            continue
+        values = dict(line.split(":", 1) for line in text.splitlines()[1:])
+        kinds = ("Pss_Anon", "Pss_Shmem")
+        total += sum(int(values.get(kind, "0 kB").split()[0]) for kind in kinds)
+    return total * 1024
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Yield a process and all that descend from it."""
+    yield pid
+    with contextlib.suppress(OSError):
+        for task in (PROC / str(pid) / "task").iterdir():
+            with contextlib.suppress(OSError):
+                for child in (task / "children").read_text().split():
+                    yield from descendants(int(child))
+
+
+def _status(pid: int) -> dict[str, int] | None:
+    try:
+        lines = (PROC / str(pid) / "status").read_text().splitlines()
+    except OSError:
+        return None
+    pairs = (line.split(":", 1) for line in lines)
+    wanted = ("RssAnon", "RssShmem", "Threads")
+    return {name: int(value.split()[0]) for name, value in pairs if name in wanted}
+
+
+def _watch(
+    process: subprocess.Popen[bytes], limits: Limits, decoys: DecoyWatch | None, begin: float
+) -> tuple[Reason | None, str]:
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(POLL_SECONDS)
+            return None, ""
+        if decoys is not None and (names := decoys.opened()):
+            return "label-decoy", names[0]
+        spent = time.monotonic() - begin
+        if spent > limits.seconds:
+            return "time-limit", f"{spent:.0f} s"
+        now = usage(process.pid)
+        if now.tasks > limits.processes + 4:  # bubblewrap's own
+            return "process-limit", f"{now.tasks} processes and threads"
+        if now.memory > limits.memory_bytes:
+            exact = proportional_memory(process.pid)
+            if exact is None or exact > limits.memory_bytes:
+                return "memory-limit", f"{(exact or now.memory) / 2**30:.1f} GiB"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the whole session: politely, then not. bubblewrap takes its namespace with it."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+            if number == signal.SIGKILL:
+                return
+
+
+class _Tail:
+    """Reads all that a process prints, so that it never blocks, and keeps the end."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._stream = process.stdout
+        self._kept = b""
+        self._thread = threading.Thread(target=self._drain, daemon=True)
+        self._thread.start()
+
+    def _drain(self) -> None:
+        if self._stream is None:
+            return
+        while part := self._stream.read1(KEPT_OUTPUT):  # type: ignore[attr-defined]
+            self._kept = (self._kept + part)[-KEPT_OUTPUT:]
+
+    def finish(self) -> str:
+        self._thread.join(GRACE_SECONDS)
+        if self._stream is not None and not self._thread.is_alive():
+            self._stream.close()
+        return self._kept.decode("utf-8", "replace")
+
+
+# What isolated code may use, and the names of the reasons for which it is stopped.
+
+GIB = 2**30
+MIB = 2**20
+
+Backend = Literal["bubblewrap", "subprocess"]
+Reason = Literal[
+    "time-limit",
+    "memory-limit",
+    "process-limit",
+    "output-limit",
+    "network",
+    "outside-file",
+    "label-decoy",
+    "blocked-call",
+    "crashed",
+    "no-answer",
+    "changed-answer",
+    "batch-statistics",
+    "not-repeatable",
+]
+RESOURCES = frozenset({"time-limit", "memory-limit", "process-limit", "output-limit"})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one run of a submission may use.
+
+    Attributes
+    ----------
+    memory_bytes : int
+        Address space of each process (``RLIMIT_AS``; not with a GPU, whose driver reserves far
+        more than it uses), and resident memory of all together, sampled ten times a second.
+    processes : int
+        Processes and threads.
+    seconds : float
+        Wall-clock seconds of one run: loading, training and answering.
+    scratch_bytes : int
+        Room in ``/tmp``, which vanishes with the run, and in ``/dev/shm``.
+    answer_bytes : int
+        Size of the one file that comes back.
+    """
+
+    memory_bytes: int = 16 * GIB
+    processes: int = 256
+    seconds: float = 24 * 3600.0
+    scratch_bytes: int = 1 * GIB
+    answer_bytes: int = 4 * GIB
+
+    def __post_init__(self) -> None:
+        sizes = (self.memory_bytes, self.scratch_bytes, self.answer_bytes)
+        if min(sizes) < MIB or self.processes < 1 or not self.seconds > 0:
+            raise UsageError(
+                "Limits: expected at least 1 MiB of memory, scratch and answer, 1 process and more "
+                f"than 0 seconds; got {self}"
+            )
+
+    def apply(self, *, threads: int, mapped_bytes: int, gpu: bool, count_processes: bool) -> None:
+        """Limit this process and all that it starts. Cannot be undone without privileges.
+
+        Parameters
+        ----------
+        threads : int
+            Threads of the tensor library; CPU seconds are wall-clock seconds times this.
+        mapped_bytes : int
+            Size of the files of pixels, which are mapped into memory but belong to the harness.
+        gpu : bool
+            Leave the address space alone.
+        count_processes : bool
+            Limit processes by the kernel. Only where the user has no others.
+        """
+        cpu = int(self.seconds * max(threads, 1)) + 60
+        limits = {
+            resource.RLIMIT_CPU: cpu,
+            resource.RLIMIT_FSIZE: max(self.answer_bytes, self.scratch_bytes),
+            resource.RLIMIT_CORE: 0,
+            resource.RLIMIT_NOFILE: 4096,
+        }
+        if not gpu:
+            limits[resource.RLIMIT_AS] = self.memory_bytes + mapped_bytes
+        if count_processes:
+            limits[resource.RLIMIT_NPROC] = self.processes
+        for kind, value in limits.items():
+            hard = resource.getrlimit(kind)[1]
+            allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(kind, (allowed, allowed))
+
+
+class RefusedError(InvalidInputError):
+    """Isolated code did what a submission may not do, or died.
+
+    Attributes
+    ----------
+    reason : str
+        One of `Reason`; also in brackets in the message.
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class LimitError(ResourceError):
+    """Isolated code used more than `Limits` allow.
+
+    Attributes
+    ----------
+    reason : str
+        One of `RESOURCES`; also in brackets in the message.
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def refusal(who: str, reason: Reason, got: str, todo: str) -> RefusedError | LimitError:
+    """Return the typed error for a reason.
+
+    Parameters
+    ----------
+    who : str
+        The submission.
+    reason : str
+        Why it is stopped.
+    got : str
+        What happened, one line.
+    todo : str
+        What its author can do.
+
+    Returns
+    -------
+    RefusedError or LimitError
+        Exit code 3, or 4 for a limit.
+
+    Examples
+    --------
+    >>> str(refusal("x, seed 0", "network", "it called connect", "use local files"))
+    'x, seed 0: refused [network]: it called connect; use local files'
+    """
+    kind = LimitError if reason in RESOURCES else RefusedError
+    return kind(reason, f"{who}: refused [{reason}]: {got}; {todo}")

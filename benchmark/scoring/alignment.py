@@ -1,0 +1,292 @@
+"""The slots of a run as readouts see them: in fixed roles, or matched to the objects of each image.
+
+Exchangeable slots are matched on masks: every scene slot that has a mask (objects, background)
+takes the method's slot with the largest total overlap in that image. What has no mask, such as a
+light, is read from the mean over all slots. After that, slot k stands for scene slot k in every
+image, and the same readouts apply. Factors play no part in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recombine.benchmark.metrics.base import contributions
+from recombine.benchmark.metrics.masks import contingency
+from recombine.benchmark.metrics.matching import Matching, match_on_masks, take
+from recombine.benchmark.metrics.readout import Representation
+from recombine.renderer.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Shaped
+
+    from recombine.benchmark.predictions.predictions import Predictions
+    from recombine.benchmark.serving.data import DatasetLike
+    from recombine.renderer.core.types import Array
+    from recombine.renderer.scenes.factors import Factor
+
+
+# What a readout of matched slots scores without looking at the image.
+
+
+def another_image(images: int, seed: int) -> Int[Array, " images"]:
+    """Return for every image a different one, at random: predictions that saw something else.
+
+    Parameters
+    ----------
+    images : int
+        At least 2.
+    seed : int
+        Same seed, same answer.
+
+    Returns
+    -------
+    array
+        ``(N,)`` permutation of one cycle, so nothing stays in place.
+    """
+    if images < 2:
+        raise InvalidInputError("another_image: at least two images are needed; score more")
+    order = np.random.default_rng(seed).permutation(images)
+    other = np.empty(images, dtype=np.int64)
+    other[order] = np.roll(order, 1)
+    return other
+
+
+def matching_floor(
+    matching: Matching, factor: Factor, true: Shaped[Array, "images objects"]
+) -> float:
+    """Return what a readout scores that knows only which slot was chosen.
+
+    Parameters
+    ----------
+    matching : Matching
+        The matching under test, or one of positions and masks that saw nothing.
+    factor : Factor
+        Decides the metric.
+    true : array
+        ``(N, K)`` codes, radians or units.
+
+    Returns
+    -------
+    float
+        Factor score of the best constant per slot, on these images: 0 when the choice of a slot
+        says nothing about the factor, 1 when it says everything. At most about S / (N K) too high
+        because the constants are fitted to the images they are scored on.
+    """
+    slot = matching.index[matching.present]
+    values = true[matching.present]
+    guess = np.empty_like(values)
+    for number in np.unique(slot):
+        chosen = slot == number
+        guess[chosen] = _best_constant(factor, values[chosen], values)
+    sums, weights = contributions(factor, guess, values)
+    total = weights.sum(axis=0)
+    return float(np.mean(sums.sum(axis=0)[total > 0] / total[total > 0]))
+
+
+def _best_constant(factor: Factor, chosen: Array, everything: Array) -> float | int:
+    if factor.kind == "periodic":
+        return float(np.angle(np.exp(1j * chosen).mean()))
+    if factor.kind == "continuous":
+        return float(chosen.mean())
+    # Balanced accuracy: an answer of a rare class weighs more.
+    known, counts = np.unique(everything, return_counts=True)
+    return int(
+        known[np.argmax([np.sum(chosen == k) / n for k, n in zip(known, counts, strict=True)])]
+    )
+
+
+CHUNK = 512
+
+
+@dataclass(frozen=True)
+class View:
+    """One run at one step count, ready for readouts.
+
+    Attributes
+    ----------
+    run : Predictions
+        Where it comes from.
+    dataset : DatasetLike
+        The truth.
+    step : int
+        Search steps.
+    slots : array
+        ``(N, S, D)``, rows as in ``run.image_index``.
+    match : tuple of int, optional
+        The method's slot of every scene slot where that is settled already; None: to be fitted.
+    matching : Matching, optional
+        How exchangeable slots were matched, rows as above, one column per scene slot.
+    """
+
+    run: Predictions
+    dataset: DatasetLike
+    step: int
+    slots: Float[Array, "images slots dim"]
+    match: tuple[int, ...] | None = None
+    matching: Matching | None = None
+
+    def at(self, indices: Int[Array, " n"]) -> Float[Array, "n slots dim"]:
+        """Return the slots of some images."""
+        chosen: Array = self.slots[self.run.rows(indices)]
+        return chosen
+
+    def known(self, indices: Int[Array, " n"]) -> Representation:
+        """Return slots and true factors of some images."""
+        latents = self.dataset.latents
+        keys = self.dataset.schema.keys
+        return Representation(self.at(indices), {key: latents[key][indices] for key in keys})
+
+
+def view_of(run: Predictions, dataset: DatasetLike, step: int) -> View:
+    """Return a run's slots at one step count, matched to objects where roles mean nothing.
+
+    Parameters
+    ----------
+    run : Predictions
+        The answers.
+    dataset : DatasetLike
+        Has the true masks.
+    step : int
+        Search steps.
+
+    Returns
+    -------
+    View
+        For `readout.fit_readout`.
+
+    Raises
+    ------
+    InvalidInputError
+        When exchangeable slots come without masks.
+    """
+    slots = run.slots[step]
+    if not on_masks(run, dataset, step):
+        return View(run, dataset, step, slots)
+    segments = run.extras.get(f"segments/{step}")
+    if segments is None:
+        raise InvalidInputError(
+            f"score: {run.facts.card['id']}: exchangeable slots are matched to objects on masks, "
+            "and there are none; return SlotOutput.masks, or give the slots fixed roles"
+        )
+    matching = match_scene(dataset, run.image_index, segments, slots.shape[1])
+    aligned = take(matching, slots)
+    aligned[matching.index < 0] = np.broadcast_to(slots.mean(axis=1, keepdims=True), aligned.shape)[
+        matching.index < 0
+    ]
+    return View(run, dataset, step, aligned, tuple(range(aligned.shape[1])), matching)
+
+
+def exchangeable(run: Predictions) -> bool:
+    """Return whether a run's slots have no fixed roles."""
+    return run.facts.card.get("slots") == "exchangeable"
+
+
+def on_masks(run: Predictions, dataset: DatasetLike, step: int) -> bool:
+    """Return whether a run's slots are matched to objects on masks.
+
+    They are when the card says that they are exchangeable, and also when the objects of the data
+    are and the run has masks: which of two such objects is the first, no image tells.
+    """
+    masks = f"segments/{step}" in run.extras
+    return exchangeable(run) or (masks and dataset.schema.interchangeable)
+
+
+def readable_steps(run: Predictions, dataset: DatasetLike) -> tuple[int, ...]:
+    """Return the step counts that can be scored: matching on masks needs masks there."""
+    if not on_masks(run, dataset, run.facts.steps[0]):
+        return run.facts.steps
+    kept = tuple(step for step in run.facts.steps if f"segments/{step}" in run.extras)
+    return kept or run.facts.steps[:1]
+
+
+def scene_tables(
+    dataset: DatasetLike, indices: Int[Array, " n"], segments: Array, slots: int
+) -> Int[Array, "n labels slots"]:
+    """Count the pixels of background and objects in every segment, a few images at a time.
+
+    Parameters
+    ----------
+    dataset : DatasetLike
+        Has the true masks: 0 background, k + 1 object k.
+    indices : array
+        ``(n,)`` images.
+    segments : array
+        ``(n, H, W)`` the slot of every pixel.
+    slots : int
+        Number S of slots.
+
+    Returns
+    -------
+    array
+        ``(n, K + 1, S)``, see ``metrics_masks.contingency``.
+    """
+    objects = len(dataset.schema.objects)
+    parts = [
+        contingency(
+            dataset.masks(indices[start : start + CHUNK]),
+            segments[start : start + CHUNK],
+            objects=objects,
+            slots=slots,
+        )
+        for start in range(0, len(indices), CHUNK)
+    ]
+    return np.concatenate(parts)
+
+
+def match_scene(
+    dataset: DatasetLike, indices: Int[Array, " n"], segments: Array, slots: int
+) -> Matching:
+    """Match a method's slots to scene slots, image by image, on masks only.
+
+    Parameters
+    ----------
+    dataset, indices, segments, slots
+        As for `scene_tables`.
+
+    Returns
+    -------
+    Matching
+        One column per scene slot; -1 where it covers no pixel.
+    """
+    table = scene_tables(dataset, indices, segments, slots)
+    union = table.sum(axis=2, keepdims=True) + table.sum(axis=1, keepdims=True) - table
+    by_label = match_on_masks(table / np.maximum(union, 1), table.sum(axis=2) > 0)
+    objects = dataset.schema.objects  # light and scene have no pixels: they go with the background
+    names = [slot.name for slot in dataset.schema.slots]
+    column = [1 + objects.index(name) if name in objects else 0 for name in names]
+    return Matching(by_label.index[:, column], by_label.present[:, column], "masks")
+
+
+def floors(view: View, indices: Int[Array, " n"]) -> dict[str, float]:
+    """Return what every factor scores for whoever knows only which slot was matched.
+
+    Parameters
+    ----------
+    view : View
+        With a matching.
+    indices : array
+        ``(n,)`` images.
+
+    Returns
+    -------
+    dict
+        ``"slot.factor"`` to a factor score; 0 where the matching gives nothing away.
+    """
+    if view.matching is None:
+        return {}
+    rows = view.run.rows(indices)
+    schema = view.dataset.schema
+    out = {}
+    for number, slot in enumerate(schema.slots):
+        one = Matching(
+            view.matching.index[rows][:, [number]],
+            view.matching.present[rows][:, [number]],
+            view.matching.on,
+        )
+        for factor in slot.factors if one.present.any() else ():
+            truth = view.dataset.latents[f"{slot.name}.{factor.name}"][indices][:, None]
+            out[f"{slot.name}.{factor.name}"] = matching_floor(one, factor, truth)
+    return out

@@ -1,0 +1,700 @@
+"""The further parts of a result, from the answers of all seeds at one step count."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from recombine.benchmark.metrics.base import reference_variance
+from recombine.benchmark.metrics.decoder import (
+    COMPOSITIONAL_CONTRAST,
+    CROSS_SLOT,
+    INTERACTION,
+    X_CYCLE,
+    Z_CYCLE,
+)
+from recombine.benchmark.metrics.decoder_jacobian import BLOCK_IMA, FIDELITY, LOCAL_IMA
+from recombine.benchmark.metrics.detection import (
+    AVERAGE_PRECISION,
+    DISTANCES,
+    ObjectSet,
+    average_precision,
+    detections,
+)
+from recombine.benchmark.metrics.identifiability import (
+    COMPLETENESS,
+    DISENTANGLEMENT,
+    LINEAR_R2,
+    MCC,
+    MOST_IMAGES,
+    SLOT_IDENTIFIABILITY,
+    Codes,
+    SlotCodes,
+    dci,
+    dependence_floors,
+    forest_importance,
+    linear_r2,
+    mcc_with_floors,
+    slot_identifiability,
+    slot_r2,
+)
+from recombine.benchmark.metrics.masks import MASK_METRICS, mask_contributions
+from recombine.benchmark.metrics.readout import Kind, Readout, Representation, fit_readout
+from recombine.benchmark.results.parts import (
+    Bins,
+    Estimate,
+    GapParts,
+    MatchingPart,
+    Measure,
+    ReadoutScores,
+    SplitMeasures,
+)
+from recombine.benchmark.running.harness import BUDGETS, readout_indices
+from recombine.benchmark.scoring import aggregate as tables
+from recombine.benchmark.scoring.alignment import floors, scene_tables
+from recombine.benchmark.statistics import intervals as stats
+from recombine.renderer.core.hdf5 import open_checked, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from jaxtyping import Bool, Float, Int
+
+    from recombine.benchmark.metrics.base import Metric
+    from recombine.benchmark.predictions.predictions import RunFacts
+    from recombine.benchmark.running.harness import RunOptions
+    from recombine.benchmark.scoring.aggregate import Split
+    from recombine.benchmark.scoring.alignment import View
+    from recombine.benchmark.serving.data import DatasetLike
+    from recombine.renderer.core.types import Array
+    from recombine.renderer.scenes.factors import Factor, Slot
+
+
+VISIBLE_EDGES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+SPLITS = ("id_test", "ooc_test")
+
+
+def measure(
+    metric: Metric,
+    per_seed: Sequence[float | None],
+    n_images: int,
+    *,
+    chance: float | None,
+    ci95: tuple[float, float] | None = None,
+    name: str | None = None,
+) -> Measure:
+    """Return one metric of all seeds as a part of a result.
+
+    Parameters
+    ----------
+    metric : Metric
+        Identity and direction.
+    per_seed : sequence of float or None
+        Values; None where it is undefined.
+    n_images : int
+        Images per seed.
+    chance : float, optional
+        Score without information on these images.
+    ci95 : tuple of float, optional
+        Interval over seeds and cells.
+    name : str, optional
+        Another name, for one of several variants.
+
+    Returns
+    -------
+    Measure
+        Its estimate is the mean over the seeds where it is defined.
+    """
+    finite = tuple(v if v is not None and np.isfinite(v) else None for v in per_seed)
+    known = [v for v in finite if v is not None]
+    return Measure(
+        metric=name or metric.name,
+        metric_version=metric.version,
+        direction=metric.direction,
+        chance=chance if chance is not None and np.isfinite(chance) else None,
+        estimate=float(np.mean(known)) if known else None,
+        ci95=ci95,
+        per_seed=finite,
+        n_images=n_images,
+    )
+
+
+def matching_part(views: Sequence[View]) -> MatchingPart | None:
+    """Return how exchangeable slots were matched, with the floors of that; None for fixed roles."""
+    if views[0].matching is None:
+        return None
+    indices = views[0].dataset.indices("ooc_test")
+    found = [floors(view, indices) for view in views]
+    return MatchingPart(
+        on="masks", floors={key: float(np.mean([one[key] for one in found])) for key in found[0]}
+    )
+
+
+def mask_part(views: Sequence[View]) -> SplitMeasures | None:
+    """Return segmentation scores of both splits.
+
+    Parameters
+    ----------
+    views : sequence of View
+        One per seed.
+
+    Returns
+    -------
+    SplitMeasures, optional
+        mIoU, mBO, ARI and FG-ARI; None when the method returns no masks.
+    """
+    name = f"segments/{views[0].step}"
+    if any(name not in view.run.extras for view in views):
+        return None
+    dataset = views[0].dataset
+    by_split = {}
+    for split_name in SPLITS:
+        split = tables.split_of(dataset, split_name)
+        parts = [
+            mask_contributions(
+                scene_tables(
+                    dataset,
+                    split.indices,
+                    view.run.extras[name][view.run.rows(split.indices)],
+                    view.run.slots[view.step].shape[1],
+                )
+            )
+            for view in views
+        ]
+        by_split[split_name] = {
+            key: _mask_measure(metric, split, [one[key] for one in parts])
+            for key, metric in MASK_METRICS.items()
+        }
+    return SplitMeasures(**by_split)
+
+
+def _mask_measure(metric: Metric, split: Split, parts: Sequence[tuple[Array, Array]]) -> Measure:
+    sums, weights = (np.stack(values) for values in zip(*parts, strict=True))
+    total = weights.sum(axis=(1, 2))
+    per_seed = [float(s.sum() / w) if w > 0 else None for s, w in zip(sums, total, strict=True)]
+    interval = None
+    if (total > 0).all():
+        cells = stats.linearise(split.sum_by_cell(sums), split.sum_by_cell(weights))
+        interval = stats.crossed_mean(cells, None).ci95
+    counted = int(weights.sum(axis=(1, 2)).min())
+    return measure(metric, per_seed, counted, chance=metric.chance, ci95=interval)
+
+
+def set_part(
+    views: Sequence[View],
+    matches: Sequence[tuple[int, ...]],
+    answers: Mapping[str, Sequence[Mapping[str, Array]]],
+) -> SplitMeasures | None:
+    """Return average precision at distances, of the objects as the readouts see them.
+
+    Parameters
+    ----------
+    views : sequence of View
+        One per seed.
+    matches : sequence of tuple
+        Per seed, the slot of every scene slot.
+    answers : Mapping
+        Per split and seed, the predicted factors.
+
+    Returns
+    -------
+    SplitMeasures, optional
+        None unless the method says which slots are in use (presence) or the scene has several
+        objects, and objects have attributes and positions.
+    """
+    dataset = views[0].dataset
+    keys = _object_keys(dataset)
+    presence = f"presence/{views[0].step}"
+    offered = all(presence in view.run.extras for view in views)
+    if keys is None or not (offered or len(keys) > 1):
+        return None
+    by_split = {}
+    for name in SPLITS:
+        indices = dataset.indices(name)
+        true = _object_set(keys, {k: v[indices] for k, v in dataset.latents.items()}, None)
+        found = [
+            _object_set(keys, one, _confidence(view, match, indices, presence) if offered else None)
+            for view, match, one in zip(views, matches, answers[name], strict=True)
+        ]
+        by_split[name] = {
+            _at(delta): measure(
+                AVERAGE_PRECISION,
+                [average_precision(detections(one, true, delta)) for one in found],
+                len(indices),
+                chance=None,
+                name=_at(delta),
+            )
+            for delta in DISTANCES
+        }
+    return SplitMeasures(**by_split)
+
+
+def _at(delta: float) -> str:
+    return f"{AVERAGE_PRECISION.name}_{'inf' if np.isinf(delta) else f'{delta:g}'}"
+
+
+def _object_keys(dataset: DatasetLike) -> list[tuple[list[str], list[str]]] | None:
+    """Return attributes and positions of every object; None unless all have the same."""
+    out = []
+    for slot in dataset.schema.slots:
+        if slot.name in dataset.schema.objects:
+            codes = [f"{slot.name}.{f.name}" for f in slot.factors if f.kind == "categorical"]
+            axes = [f"{slot.name}.{f.name}" for f in slot.factors if f.name in ("x", "y", "z")]
+            out.append((codes, axes))
+    shapes = {(len(codes), len(axes)) for codes, axes in out}
+    return out if len(shapes) == 1 and all(map(all, shapes)) else None
+
+
+def _object_set(
+    keys: list[tuple[list[str], list[str]]], values: Mapping[str, Array], weight: Array | None
+) -> ObjectSet:
+    codes = np.stack([np.stack([values[k] for k in one], axis=1) for one, _ in keys], axis=1)
+    place = np.stack([np.stack([values[k] for k in two], axis=1) for _, two in keys], axis=1)
+    return ObjectSet(codes, place, np.ones(codes.shape[:2]) if weight is None else weight)
+
+
+def _confidence(
+    view: View, match: tuple[int, ...], indices: Array, name: str
+) -> Float[Array, "n objects"]:
+    """Return the presence of the slots that stand for the objects."""
+    rows = view.run.rows(indices)
+    presence = view.run.extras[name][rows]
+    schema = view.dataset.schema
+    objects = [k for k, slot in enumerate(schema.slots) if slot.name in schema.objects]
+    if view.matching is not None:
+        index = np.maximum(view.matching.index[rows][:, objects], 0)
+    else:
+        index = np.broadcast_to(np.array(match)[objects], (len(rows), len(objects)))
+    chosen: Array = np.take_along_axis(presence, index, axis=1)
+    return chosen
+
+
+def visibility_bins(
+    dataset: DatasetLike, correct: Mapping[str, Bool[Array, "seeds images"]]
+) -> Bins | None:
+    """Return accuracy against the least visible share of an object.
+
+    Parameters
+    ----------
+    dataset : DatasetLike
+        Where it knows ``visible``.
+    correct : Mapping
+        Per split, ``(S, N)`` images with every recombined factor right.
+
+    Returns
+    -------
+    Bins, optional
+        None where the dataset does not know it.
+    """
+    visible: Any = getattr(dataset, "visible", None)
+    if visible is None:
+        return None
+    least = np.asarray(visible, float).min(axis=1)
+    return _bins("visible_share", dataset, least, VISIBLE_EDGES, correct)
+
+
+def interaction_bins(
+    dataset: DatasetLike, correct: Mapping[str, Bool[Array, "seeds images"]]
+) -> Bins | None:
+    """Return accuracy against measured interaction, in thirds of the measured test images.
+
+    Parameters
+    ----------
+    dataset : DatasetLike
+        With ``interaction.h5`` in its folder: ``index`` (n,) and ``energy`` (n, 3) of orders 1 to
+        3.
+    correct : Mapping
+        As for `visibility_bins`.
+
+    Returns
+    -------
+    Bins, optional
+        None where nothing was measured on test images.
+    """
+    folder = getattr(dataset, "path", None)
+    if folder is None or not (folder / "interaction.h5").is_file():
+        return None
+    with open_checked(folder / "interaction.h5") as handle:
+        index, energy = (np.asarray(stored(handle, name)) for name in ("index", "energy"))
+    share = np.full(len(dataset), np.nan)
+    share[index] = np.maximum(energy[:, 1], 0) / np.maximum(energy[:, 0], np.finfo(float).tiny)
+    tested = np.concatenate([dataset.indices(name) for name in SPLITS])
+    known = share[tested][np.isfinite(share[tested])]
+    if len(known) == 0:
+        return None
+    edges = np.unique(np.quantile(known, [0, 1 / 3, 2 / 3, 1]))
+    edges = edges if len(edges) > 1 else np.array([edges[0], np.nextafter(edges[0], np.inf)])
+    return _bins("interaction_share", dataset, share, tuple(edges.tolist()), correct)
+
+
+def _bins(
+    kind: Any,
+    dataset: DatasetLike,
+    values: Float[Array, " images"],
+    edges: tuple[float, ...],
+    correct: Mapping[str, Array],
+) -> Bins:
+    hits, counts = {}, {}
+    for name in SPLITS:
+        here = values[dataset.indices(name)]
+        number = np.clip(np.searchsorted(edges, here, side="right") - 1, 0, len(edges) - 2)
+        member = np.equal(number[:, None], np.arange(len(edges) - 1)) & np.isfinite(here)[:, None]
+        counts[name] = tuple(int(n) for n in member.sum(axis=0))
+        hits[name] = tuple(
+            tuple(int(n) for n in row) for row in correct[name].astype(int) @ member.astype(int)
+        )
+    return Bins(
+        property=kind,
+        edges=edges,
+        id_hits=hits["id_test"],
+        id_counts=counts["id_test"],
+        ooc_hits=hits["ooc_test"],
+        ooc_counts=counts["ooc_test"],
+    )
+
+
+# More readouts of the same slots: label budgets, a network, and the two controls.
+
+HALVES = 2
+
+
+class Variants(NamedTuple):
+    """What `readout_variants` found."""
+
+    readouts: tuple[ReadoutScores, ...]
+    gap_parts: GapParts
+    selectivity: Estimate
+
+
+def readout_variants(
+    views: Sequence[View],
+    headline: Sequence[Readout],
+    options: RunOptions,
+    id_share: Float[Array, "seeds id_cells"],
+    ooc_share: Float[Array, "seeds ooc_cells"],
+) -> Variants:
+    """Fit further readouts to the slots of all seeds.
+
+    Parameters
+    ----------
+    views : sequence of View
+        One per seed.
+    headline : sequence of Readout
+        The headline readouts, whose slot assignment is kept.
+    options : RunOptions
+        ``readout_labels`` is the size of the headline.
+    id_share, ooc_share : array
+        ``(S, C)`` headline accuracy per seed and cell.
+
+    Returns
+    -------
+    Variants
+        Scores; the split of the gap; selectivity.
+    """
+    matches = [one.slot_match for one in headline]
+    dataset = views[0].dataset
+    pool = len(readout_indices(dataset, options, max(BUDGETS)))
+    budgets = sorted({min(n, pool) for n in BUDGETS} - {min(options.readout_labels, pool)})
+    linear = [_scored(views, matches, options, labels=labels) for labels in budgets]
+    network = _scored(views, matches, options, kind="mlp")
+    permuted = _scored(views, matches, options, permuted=True)
+    oracle_share = _oracle(views, matches, options)
+    labels = min(options.readout_labels, pool)
+    oracle = ReadoutScores(
+        kind="linear",
+        labels=labels,
+        control="oracle",
+        id_test=None,
+        ooc_test=_estimate(oracle_share),
+    )
+    found = [*((one[0]) for one in linear), network[0], permuted[0], oracle]
+    parts = GapParts(
+        information_lost=_difference(id_share, oracle_share),
+        readout_not_transferring=_difference(oracle_share, ooc_share, paired=True),
+    )
+    selectivity = _difference(id_share, permuted[1], paired=True)
+    return Variants(tuple(found), parts, selectivity)
+
+
+def _scored(
+    views: Sequence[View],
+    matches: Sequence[tuple[int, ...]],
+    options: RunOptions,
+    *,
+    labels: int | None = None,
+    kind: Kind = "linear",
+    permuted: bool = False,
+) -> tuple[ReadoutScores, Float[Array, "seeds cells"]]:
+    """Return the scores of one variant, and its accuracy per seed and ID cell."""
+    dataset = views[0].dataset
+    images = readout_indices(dataset, options, labels)
+    shares = []
+    splits = [tables.split_of(dataset, name) for name in ("id_test", "ooc_test")]
+    readouts = []
+    for view, match in zip(views, matches, strict=True):
+        known = view.known(images)
+        train = _permuted(known, view.run.facts.seed) if permuted else known
+        val = view.known(dataset.indices("id_val"))
+        only = dataset.schema.recombined
+        readouts.append(fit_readout(train, val, dataset.schema, only=only, kind=kind, match=match))
+    for split in splits:
+        answers = [r.predict(v.at(split.indices)) for r, v in zip(readouts, views, strict=True)]
+        shares.append(_shares(split, tables.correct_images(dataset, split, answers)))
+    scores = ReadoutScores(
+        kind=kind,
+        labels=len(images),
+        control="permuted-labels" if permuted else "none",
+        id_test=_estimate(shares[0]),
+        ooc_test=_estimate(shares[1]),
+    )
+    return scores, shares[0]
+
+
+def _permuted(known: Representation, seed: int) -> Representation:
+    """Hand every label to another image, each factor by a permutation of its own."""
+    rng = np.random.default_rng([20_240, seed])
+    return Representation(known.slots, {k: rng.permutation(v) for k, v in known.factors.items()})
+
+
+def _oracle(
+    views: Sequence[View], matches: Sequence[tuple[int, ...]], options: RunOptions
+) -> Float[Array, "seeds cells"]:
+    """Return the OOC accuracy of readouts that saw other OOC images, per seed and cell."""
+    dataset = views[0].dataset
+    split = tables.split_of(dataset, "ooc_test")
+    blocks = dataset.blocks[split.indices]
+    half = np.searchsorted(np.unique(blocks), blocks) % HALVES
+    rows = []
+    for view, match in zip(views, matches, strict=True):
+        correct = np.zeros(len(split.indices), bool)
+        for number in range(HALVES):
+            scored = half == number
+            if scored.any() and not scored.all():
+                seen = split.indices[~scored]
+                readout = _fit_oracle(view, match, options, seen)
+                answers = [readout.predict(view.at(split.indices))]
+                correct[scored] = tables.correct_images(dataset, split, answers)[0][scored]
+        rows.append(correct)
+    return _shares(split, np.stack(rows))
+
+
+def _fit_oracle(
+    view: View, match: tuple[int, ...], options: RunOptions, seen: Int[Array, " n"]
+) -> Readout:
+    """Fit on ID-train and OOC images with equal weight; choose regularisation on others of both."""
+    dataset = view.dataset
+    inside, val = readout_indices(dataset, options), dataset.indices("id_val")
+    held_back = _every_fourth(dataset.cells[seen])
+    outside, chosen = (seen[~held_back], seen[held_back]) if held_back.any() else (seen, seen)
+    # Few OOC images beside many ID ones would hardly count.
+    outside = np.tile(outside, max(1, round(len(inside) / len(outside))))
+    chosen = np.tile(chosen, max(1, round(len(val) / len(chosen))))
+    return fit_readout(
+        view.known(np.concatenate([inside, outside])),
+        view.known(np.concatenate([val, chosen])),
+        dataset.schema,
+        only=dataset.schema.recombined,
+        match=match,
+    )
+
+
+def _every_fourth(cells: Int[Array, "n factors"]) -> Bool[Array, " n"]:
+    """Return every fourth image of each cell, so that no cell is missing among the others."""
+    cell = np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1)
+    rank = np.zeros(len(cell), np.int64)
+    for one in np.unique(cell):
+        rank[cell == one] = np.arange(np.sum(cell == one))
+    return np.asarray(rank % 4 == 3)
+
+
+def _shares(split: Split, correct: Bool[Array, "seeds images"]) -> Float[Array, "seeds cells"]:
+    hits, counts = tables.counts_of(split, correct)
+    out: Array = hits / counts
+    return out
+
+
+def _estimate(share: Float[Array, "seeds cells"]) -> Estimate:
+    found = stats.crossed_mean(share)
+    return Estimate(
+        estimate=found.value, ci95=found.ci95, per_seed=tuple(share.mean(axis=1).tolist())
+    )
+
+
+def _difference(
+    first: Float[Array, "seeds cells"], second: Float[Array, "seeds cells"], *, paired: bool = False
+) -> Estimate:
+    """Return first minus second; paired when both are about the same cells."""
+    apart = None if paired else stats.gap(first, second)
+    found = apart or stats.crossed_mean(first - second, (-1.0, 1.0))
+    per_seed = first.mean(axis=1) - second.mean(axis=1)
+    return Estimate(
+        estimate=float(per_seed.mean()), ci95=found.ci95, per_seed=tuple(per_seed.tolist())
+    )
+
+
+# Identifiability and decoder diagnostics of all seeds, as parts of a result.
+
+TREES = 20
+MOST_CODES = 4_096
+# diagnostic, metric, chance (a number, or the diagnostic that holds it), number of images
+DECODER = (
+    ("x_cycle_id", X_CYCLE, 1.0, "n_images"),
+    ("x_cycle_ooc", X_CYCLE, 1.0, "n_images"),
+    ("z_self_consistency_id", Z_CYCLE, 1.0, "n_images"),
+    ("z_self_consistency_recombined", Z_CYCLE, 1.0, "n_images"),
+    ("decoder_fidelity_recombined", FIDELITY, "decoder_fidelity_twin", "n_recombined"),
+    ("decoder_fidelity_own_slots", FIDELITY, "decoder_fidelity_twin", "n_recombined"),
+    ("ima_contrast", LOCAL_IMA, "ima_contrast_chance", "n_points"),
+    ("block_ima_contrast", BLOCK_IMA, "block_ima_contrast_chance", "n_points"),
+    ("compositional_contrast", COMPOSITIONAL_CONTRAST, 1.0, "n_points"),
+    ("jacobian_interaction_score", INTERACTION, 0.0, "n_points"),
+    ("cross_slot_second_derivative", CROSS_SLOT, None, "n_points"),
+)
+
+
+def decoder_part(facts: Sequence[RunFacts]) -> dict[str, Measure] | None:
+    """Return what was measured on the decoders of all seeds.
+
+    Parameters
+    ----------
+    facts : sequence of RunFacts
+        With ``diagnostics`` of ``metrics_examine.examine``.
+
+    Returns
+    -------
+    dict, optional
+        Name to measure; None when no decoder was examined. The chance of a fidelity is that of
+        showing the nearest twin as it is.
+    """
+    found = [one.diagnostics for one in facts]
+    if not all(found):
+        return None
+    out = {}
+    for name, metric, chance, count in DECODER:
+        values = [one.get(name) for one in found]
+        if any(value is not None for value in values):
+            floor = found[0].get(chance) if isinstance(chance, str) else chance
+            n = int(found[0].get(count) or 0)
+            out[name] = measure(metric, values, n, chance=floor, name=name)
+    return out
+
+
+def identifiability_part(views: Sequence[View], options: RunOptions) -> dict[str, Measure] | None:
+    """Return whether slots know the true factors, one for one.
+
+    Fitted on in-combination training images, scored on both test splits together, which hold
+    all combinations.
+
+    Parameters
+    ----------
+    views : sequence of View
+        One per seed.
+    options : RunOptions
+        Which images the readouts were fitted on.
+
+    Returns
+    -------
+    dict, optional
+        Name to measure; None when the scene has no continuous or periodic factor.
+    """
+    dataset = views[0].dataset
+    tests = np.concatenate([dataset.indices("id_test"), dataset.indices("ooc_test")])
+    fit = readout_indices(dataset, options)
+    columns = [c for slot in dataset.schema.slots for c in _columns(slot) if not c[2]]
+    if not columns:
+        return None
+    variance = np.concatenate([_variance(factor) for _, factor, _ in columns])
+    found = []
+    for view in views:
+        inner, outer = (_codes(view, where, columns) for where in (fit, tests))
+        found.append({**_linear(inner, outer, variance), **_slots(view, fit, tests)})
+        if inner.codes.shape[1] <= MOST_CODES:
+            found[-1] |= _forest(inner, outer, variance)
+    floor = dependence_floors(_factors(dataset, tests, columns), variance) if _many(columns) else {}
+    chance = {
+        LINEAR_R2.name: max(0.0, floor.get(LINEAR_R2.name, 0.0)),
+        MCC.name: float(np.mean([one["mcc_chance"] or 0.0 for one in found])),
+    }
+    metrics = (LINEAR_R2, MCC, SLOT_IDENTIFIABILITY, DISENTANGLEMENT, COMPLETENESS)
+    return {
+        metric.name: measure(
+            metric,
+            [one[metric.name] for one in found],
+            len(tests),
+            chance=chance.get(metric.name, metric.chance),
+        )
+        for metric in metrics
+        if metric.name in found[0]
+    }
+
+
+def _many(columns: list[tuple[str, Factor, bool]]) -> bool:
+    return len(columns) > 1 or columns[0][1].kind == "periodic"
+
+
+def _columns(slot: Slot) -> list[tuple[str, Factor, bool]]:
+    """Return key, factor, and whether it is categorical."""
+    return [(f"{slot.name}.{f.name}", f, f.kind == "categorical") for f in slot.factors]
+
+
+def _values(factor: Factor, values: Array) -> Float[Array, "images columns"]:
+    """Return a factor as numbers: itself, cosine and sine, or one column per value."""
+    if factor.kind == "periodic":
+        return np.stack([np.cos(values), np.sin(values)], axis=1)
+    if factor.kind == "categorical":
+        return np.equal(values[:, None], np.arange(len(factor.values))).astype(float)
+    return np.asarray(values, float)[:, None]
+
+
+def _variance(factor: Factor) -> Float[Array, " columns"]:
+    if factor.kind == "periodic":
+        return np.full(2, 0.5)
+    if factor.kind == "categorical":
+        share = 1 / len(factor.values)
+        return np.full(len(factor.values), share * (1 - share))
+    return np.array([reference_variance(factor.low, factor.high)])
+
+
+def _factors(
+    dataset: DatasetLike, indices: Int[Array, " n"], columns: list[tuple[str, Factor, bool]]
+) -> Float[Array, "n columns"]:
+    parts = [_values(factor, dataset.latents[key][indices]) for key, factor, _ in columns]
+    return np.concatenate(parts, axis=1)
+
+
+def _codes(view: View, indices: Int[Array, " n"], columns: list[tuple[str, Factor, bool]]) -> Codes:
+    slots = view.at(indices)
+    flat = slots.reshape(len(slots), -1).astype(np.float64)
+    return Codes(flat, _factors(view.dataset, indices, columns))
+
+
+def _linear(inner: Codes, outer: Codes, variance: Array) -> dict[str, float | None]:
+    found = mcc_with_floors(outer)
+    return {
+        LINEAR_R2.name: float(linear_r2(inner, outer, variance).mean()),
+        MCC.name: found.value,
+        "mcc_chance": found.chance,
+    }
+
+
+def _slots(view: View, fit: Array, tests: Array) -> dict[str, float | None]:
+    """Return the slot identifiability score, of scenes with at least two slots."""
+    schema = view.dataset.schema
+    count = view.slots.shape[1]
+    if len(schema.slots) < 2 or count < len(schema.slots):
+        return {}
+    keyed = [_columns(slot) for slot in schema.slots]
+    variance = tuple(np.concatenate([_variance(f) for _, f, _ in one]) for one in keyed)
+
+    def known(indices: Array) -> SlotCodes:
+        slots = view.at(indices).astype(np.float64)
+        return SlotCodes(slots, tuple(_factors(view.dataset, indices, one) for one in keyed))
+
+    found = slot_identifiability(slot_r2(known(fit[:MOST_IMAGES]), known(tests), variance))
+    return {SLOT_IDENTIFIABILITY.name: found.value}
+
+
+def _forest(inner: Codes, outer: Codes, variance: Array) -> dict[str, float | None]:
+    found = dci(*forest_importance(inner, outer, variance, trees=TREES))
+    return {DISENTANGLEMENT.name: found.disentanglement, COMPLETENESS.name: found.completeness}

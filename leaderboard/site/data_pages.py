@@ -1,0 +1,263 @@
+"""Data cards: the contact sheet and the certificate of a dataset, for the site's data pages."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+from typing import Annotated
+from typing import Literal
+from pydantic import BaseModel
+from pydantic import ConfigDict
+from pydantic import Field
+from pydantic import ValidationError
+from recombine.leaderboard.drawing import formatting as numbers
+from recombine.leaderboard.drawing.charts import figure
+from recombine.leaderboard.drawing.charts import node
+from recombine.leaderboard.drawing.charts import percent
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.hdf5 import column
+from recombine.renderer.core.hdf5 import open_checked
+import base64
+import re
+from dataclasses import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from markupsafe import Markup
+
+
+
+# The measured interaction of a dataset, for its data page.
+
+MAX_JSON = 2**20
+BINS = 12
+HEIGHT, BASE = 150, 110
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Group(BaseModel):
+    """Interaction of some scenes; newer keys are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str = "all"
+    scenes: int
+    relative: tuple[Finite, ...]
+    relative_se: tuple[Finite, ...]
+    verdict: tuple[str, ...]
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format: Literal["recombine.interaction/1"]
+    all: Group
+    groups: dict[str, Group]
+
+
+def load_interaction(folder: Path) -> tuple[tuple[Group, ...], Markup | None]:
+    """Read what was measured on a dataset.
+
+    Parameters
+    ----------
+    folder : Path
+        A dataset folder.
+
+    Returns
+    -------
+    tuple
+        The groups of scenes, empty when nothing was measured, and a histogram over scenes; None
+        without scenes or when nothing interacts.
+
+    Raises
+    ------
+    InvalidInputError
+        When ``interaction.json`` is there but has another form.
+    """
+    path = folder / "interaction.json"
+    if not path.is_file():
+        return (), None
+    try:
+        content = path.read_bytes() if path.stat().st_size <= MAX_JSON else b""
+        found = _File.model_validate_json(content)
+    except ValidationError as error:
+        raise InvalidInputError(
+            f"load_interaction: expected a measured interaction at {path}, got something else "
+            f"({error.error_count()} problems); measure it again"
+        ) from None
+    named = [group.model_copy(update={"name": name}) for name, group in found.groups.items()]
+    return (found.all, *named), _scenes(folder / "interaction.h5")
+
+
+def histogram(values: Sequence[float]) -> Markup | None:
+    """Draw how often which order of magnitude occurs.
+
+    Parameters
+    ----------
+    values : sequence of float
+        Energies; what is not above 0 has no place on a logarithmic axis and is left out.
+
+    Returns
+    -------
+    Markup, optional
+        None when nothing is above 0.
+    """
+    logs = [math.log10(value) for value in values if value > 0]
+    if not logs:
+        return None
+    low, high = math.floor(min(logs)), math.floor(max(logs)) + 1
+    counts = [0] * BINS
+    for value in logs:
+        counts[min(BINS - 1, int((value - low) / (high - low) * BINS))] += 1
+    parts = []
+    for i, count in enumerate(counts):
+        tall = 90.0 * count / max(counts)
+        x = percent(0.05 + 0.9 * i / BINS)
+        tip = node("title", text=f"{count} scenes")
+        width = percent(0.9 / BINS - 0.006)
+        parts.append(node("rect", tip, class_="f-id", x=x, y=BASE - tall, width=width, height=tall))
+    for decade in range(low, high + 1):
+        x = percent(0.05 + 0.9 * (decade - low) / (high - low))
+        label = numbers.short(10.0**decade)
+        parts.append(node("text", x=x, y=BASE + 16, text_anchor="middle", text=label))
+    axis = "second-order energy over first-order energy (log scale)"
+    parts.append(node("text", x="50%", y=BASE + 36, text_anchor="middle", text=axis))
+    title = f"Histogram of {len(logs)} scenes"
+    return figure(parts, title=title, height=HEIGHT, css="plot-wide")
+
+
+def _scenes(path: Path) -> Markup | None:
+    if not path.is_file():
+        return None
+    with open_checked(path) as handle:
+        energy = column(handle, "energy")
+    first, second = energy[:, 0].tolist(), energy[:, 1].tolist()
+    return histogram([two / one for one, two in zip(first, second, strict=True) if one > 0])
+
+MAX_CERTIFICATE = 4 * 2**20
+MAX_IMAGE = 32 * 2**20
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+Text = Annotated[str, Field(max_length=4000)]
+
+
+class Line(BaseModel):
+    """One invariant of a certificate."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    name: Text
+    status: Literal["pass", "stated", "fail", "not run"]
+    claim: Text
+    found: Text
+
+
+class Certificate(BaseModel):
+    """What ``recombine verify`` sealed with the data; newer keys are ignored."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    format: Literal["recombine.certificate/1"]
+    dataset: Text
+    root: Annotated[str, Field(pattern=r"^[0-9a-f]{8,128}$")]
+    passed: bool
+    proves: Text
+    checks: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the site shows about a dataset.
+
+    Attributes
+    ----------
+    certificate : Certificate
+        The sealed checks.
+    certificate_json : bytes
+        The file as it was read, for download.
+    sheet : bytes or None
+        The contact sheet, a PNG file.
+    interaction : tuple of Group
+        Measured interaction of groups of scenes; empty when nothing was measured.
+    histogram : Markup, optional
+        Interaction of single scenes.
+    """
+
+    certificate: Certificate
+    certificate_json: bytes
+    sheet: bytes | None
+    interaction: tuple[Group, ...] = ()
+    histogram: Markup | None = None
+
+    @property
+    def slug(self) -> str:
+        """Return a name for the page: safe characters only, unique by content."""
+        name = re.sub(r"[^a-z0-9]+", "-", self.certificate.dataset.lower()).strip("-")
+        return f"{name[:60] or 'data'}-{self.certificate.root[:8]}"
+
+    @property
+    def passed(self) -> int:
+        """Return the number of checks that passed."""
+        return sum(line.status == "pass" for line in self.certificate.checks)
+
+    @property
+    def sheet_uri(self) -> str:
+        """Return the contact sheet as a data URI, which loads from any place."""
+        encoded = base64.b64encode(self.sheet or b"").decode("ascii")
+        return f"data:image/png;base64,{encoded}"
+
+    @property
+    def sheet_size(self) -> tuple[int, int]:
+        """Return width and height of the contact sheet in pixels, from the PNG header."""
+        header = self.sheet or bytes(24)
+        return int.from_bytes(header[16:20], "big"), int.from_bytes(header[20:24], "big")
+
+
+def load_card(folder: Path) -> Card:
+    """Read the card of a dataset folder.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder with ``certificate.json`` and, when there is one, ``preview.png``.
+
+    Returns
+    -------
+    Card
+        The card.
+
+    Raises
+    ------
+    InvalidInputError
+        When the certificate is missing, too big or of another form, or the preview is no PNG.
+    """
+    path = folder / "certificate.json"
+    if not path.is_file() or path.stat().st_size > MAX_CERTIFICATE:
+        raise InvalidInputError(
+            f"load_card: expected a certificate of at most {MAX_CERTIFICATE} bytes at {path}, found none "
+            "or a bigger one; run `recombine verify` on the dataset"
+        )
+    content = path.read_bytes()
+    try:
+        certificate = Certificate.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "file"
+        raise InvalidInputError(
+            f"load_card: {path} is no certificate of a dataset, {where}: {first['msg']}; "
+            "run `recombine verify` on the dataset"
+        ) from None
+    sheet = _sheet(folder / "preview.png")
+    return Card(certificate, content, sheet, *load_interaction(folder))
+
+
+def _sheet(path: Path) -> bytes | None:
+    if not path.is_file():
+        return None
+    content = path.read_bytes() if path.stat().st_size <= MAX_IMAGE else b""
+    if not content.startswith(PNG_MAGIC) or len(content) < 24:
+        raise InvalidInputError(
+            f"load_card: expected a PNG of at most {MAX_IMAGE} bytes at {path}, got something "
+            "else; run `recombine preview` on the dataset"
+        )
+    return content

@@ -1,0 +1,112 @@
+"""What a new set of result files changes on the boards, for a reviewer's eye."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from recombine.leaderboard.board.board import rank_board
+from recombine.leaderboard.board.entries import load_boards
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from recombine.leaderboard.board.board import RankedBoard
+
+    Place = tuple[str, str, int]
+
+Kind = Literal["added", "superseded", "removed", "rank set"]
+
+
+@dataclass(frozen=True)
+class EntryChange:
+    """One difference between two states of the boards.
+
+    Attributes
+    ----------
+    kind : {"added", "superseded", "removed", "rank set"}
+        "superseded": a newer file took the row. "removed" must not happen: files stay.
+    board, entry : str
+        Where.
+    n_train : int
+        Training images of the row.
+    before, after : str
+        OOC score or rank set; empty when there was or is none.
+    """
+
+    kind: Kind
+    board: str
+    entry: str
+    n_train: int
+    before: str
+    after: str
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Row:
+    result_id: str
+    score: str
+    rank: str
+
+
+def diff(old: Iterable[Path], new: Iterable[Path]) -> list[EntryChange]:
+    """Compare two sets of result files.
+
+    Parameters
+    ----------
+    old, new : iterable of Path
+        Result files; every one is checked as for a build.
+
+    Returns
+    -------
+    list of EntryChange
+        Files first, then what they do to the rank sets of others; empty when nothing changed.
+
+    Raises
+    ------
+    InvalidInputError, IntegrityError
+        When a file is invalid or was edited after scoring.
+    """
+    boards = [rank_board(board) for board in load_boards(new)]
+    before = _rows([rank_board(board) for board in load_boards(old)])
+    after, kept = _rows(boards), _all_ids(boards)
+    files, ranks = [], []
+    for place in sorted(before.keys() | after.keys()):
+        was, now = before.get(place), after.get(place)
+        if now is None or (was is not None and was.result_id not in kept):
+            files.append(_change("removed", place, was, now))
+        elif was is None:
+            files.append(_change("added", place, was, now))
+        elif was.result_id != now.result_id:
+            files.append(_change("superseded", place, was, now))
+        elif was.rank != now.rank:
+            ranks.append(EntryChange("rank set", *place, was.rank, now.rank))
+    return files + ranks
+
+
+def _rows(boards: Sequence[RankedBoard]) -> dict[Place, _Row]:
+    found = {}
+    for ranked in boards:
+        for row in ranked.rows:
+            result = row.entry.result
+            score = f"{result.scores.ooc_test.estimate:.4f}"
+            words = f"{row.rank.words} of {row.rank.of}"
+            place = ranked.slug, result.method.entry, result.data.n_train
+            found[place] = _Row(result.result_id, score, words)
+    return found
+
+
+def _all_ids(boards: Sequence[RankedBoard]) -> set[str]:
+    current = {row.entry.result.result_id for ranked in boards for row in ranked.rows}
+    old = {one.entry.result.result_id for ranked in boards for one in ranked.board.superseded}
+    return current | old
+
+
+def _change(kind: Kind, place: Place, was: _Row | None, now: _Row | None) -> EntryChange:
+    return EntryChange(kind, *place, was.score if was else "", now.score if now else "")

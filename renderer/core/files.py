@@ -1,0 +1,170 @@
+"""Files that are either complete or absent, whatever kills the writer."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from recombine.renderer.core.errors import ResourceError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it becomes `path`, else it vanishes.
+
+    The content is on disk before the name is, so a crash leaves the old file or none.
+
+    Raises
+    ------
+    ResourceError
+        When the disk is full or not writable.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise disk_error(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON atomically, sorted and without NaN."""
+    text = json.dumps(data, indent=1, sort_keys=True, allow_nan=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def disk_error(path: Path, error: OSError) -> OSError | ResourceError:
+    """Return the typed error for a full or read-only disk, else the error itself.
+
+    h5py reports a full disk by text only, hence the look at the message.
+    """
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+    if full:
+        return ResourceError(
+            f"write: {path} needs more disk space; the disk is full. "
+            "Free some space and run the same command again, it resumes."
+        )
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+        return ResourceError(
+            f"write: {path} must be writable; got {error.strerror}. Choose another folder."
+        )
+    return error
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Check that a disk has room before hours are spent.
+
+    Parameters
+    ----------
+    folder : Path
+        Where files will go; it need not exist yet.
+    needed : int
+        Bytes.
+
+    Raises
+    ------
+    ResourceError
+        When less is free.
+    """
+    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise ResourceError(
+            f"disk: {folder} needs about {needed / 1e6:.0f} MB; {free / 1e6:.0f} MB are free. "
+            "Free some space or choose another folder with --out."
+        )
+
+
+def clear_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove temporary files that a killed writer of ``name`` left in a folder."""
+    for leftover in folder.glob(f".{name}.*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+# One process at a time.
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file; a second process waits. A killed process holds nothing.
+
+    Parameters
+    ----------
+    path : Path
+        The file, which need not exist; the lock is a hidden file beside it,
+        there only while it is held.
+
+    Yields
+    ------
+    None
+        While the lock is held.
+    """
+    lock = _beside(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with lock.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if not _is(handle.fileno(), lock):
+                continue  # its last holder removed it while this process waited
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+def settled(path: Path) -> bool:
+    """Tell whether no process holds the lock of a file, nor was killed while it did.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    bool
+        False where a lock is there: take it to wait, or to tidy up.
+    """
+    return not _beside(path).exists()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def _is(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

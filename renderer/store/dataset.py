@@ -1,0 +1,318 @@
+"""Reading a rendered dataset with NumPy and h5py only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import torch
+from torch.utils import data
+
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
+from recombine.renderer.core.hdf5 import column, mapped, open_checked, read_columns, stored
+from recombine.renderer.core.types import Array
+from recombine.renderer.planning.plan import Plan
+from recombine.renderer.scenes.factors import Schema
+from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.store.seal import MANIFEST_FORMAT, file_sha256, read_json
+from recombine.renderer.store.shards import load_plan, shard_columns
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64, Int64, UInt8
+
+
+CERTIFICATE_FORMAT = "recombine.certificate/1"
+
+
+class Dataset:
+    """A sealed dataset on disk, indexed by image.
+
+    Files are opened on first use in each process, after a whitelist check, so a `Dataset` can
+    be pickled and shared by the workers of a data loader.
+
+    Parameters
+    ----------
+    path : str or Path
+        Dataset folder.
+
+    Raises
+    ------
+    InvalidInputError
+        When the folder holds no sealed dataset.
+    IntegrityError
+        When its files contradict one another.
+
+    Examples
+    --------
+    >>> data = Dataset("runs/smoke")  # doctest: +SKIP
+    >>> data.images(data.indices("id_train")[:8]).shape  # doctest: +SKIP
+    (8, 64, 64, 3)
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.manifest: dict[str, Any] = read_json(self.path / "manifest.json", MANIFEST_FORMAT)
+        self._starts: list[int] = [s["start"] for s in self.manifest["shards"]]
+        self._handles: dict[int, h5py.File] = {}
+        self._columns: dict[tuple[int, str], h5py.Dataset | Array] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave open files behind: HDF5 handles do not survive pickling."""
+        return {**self.__dict__, "_handles": {}, "_columns": {}}
+
+    def __len__(self) -> int:
+        return int(self.manifest["n_images"])
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.name}, {len(self)} images, root {self.root[:12]})"
+
+    @cached_property
+    def _plan(self) -> Plan:
+        plan = load_plan(self.path)
+        if plan.digest() != self.manifest["plan_sha256"] or len(plan) != len(self):
+            raise IntegrityError(
+                f"{self.path}: plan.h5 and manifest.json must describe one dataset; they differ. "
+                "Render into an empty folder."
+            )
+        return plan
+
+    @property
+    def plan(self) -> Plan:
+        """Return all latents and seeds, as they were before anything was rendered."""
+        return self._plan
+
+    @property
+    def name(self) -> str:
+        """Return ``preset/version``."""
+        return str(self.manifest["dataset"])
+
+    @property
+    def preset(self) -> str:
+        """Return the name of the preset."""
+        return self.name.split("/")[0]
+
+    @property
+    def version(self) -> str:
+        """Return the version of the preset."""
+        return self.name.split("/")[1]
+
+    @property
+    def root(self) -> str:
+        """Return the Merkle root (hex) over all images: the identity of the data."""
+        return str(self.manifest["root"])
+
+    @property
+    def schema(self) -> Schema:
+        """Return slots and factors."""
+        return self._plan.schema
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Return the plan's configuration as plain data."""
+        return dict(self._plan.config)
+
+    @property
+    def rungs(self) -> int:
+        """Return how many rungs the training ladder has."""
+        return len(self._plan.config["split"]["ladder"])
+
+    @property
+    def resolution(self) -> int:
+        """Return the image edge in pixels."""
+        return self._plan.settings.resolution
+
+    @property
+    def latents(self) -> dict[str, Array]:
+        """Return one array of shape (N,) per ``slot.factor``: codes, radians or units."""
+        return dict(self._plan.latents)
+
+    @property
+    def cells(self) -> Int64[Array, "N F"]:
+        """Return the value codes of the recombined factors, (N, F)."""
+        return self._cells
+
+    @cached_property
+    def _cells(self) -> Array:
+        return np.stack([self._plan.latents[k] for k in self.schema.recombined], axis=1)
+
+    @property
+    def blocks(self) -> Int64[Array, " N"]:
+        """Return the matched nuisance block of every image."""
+        return self._plan.block
+
+    @cached_property
+    def splits(self) -> Array:
+        """Return the split name of every image."""
+        names: Array = np.array(SPLITS)[self._plan.split]
+        return names
+
+    @cached_property
+    def visible(self) -> Float64[Array, "N K"]:
+        """Return the visible share of every object, (N, K)."""
+        parts = [column(self._shard(s), "visible") for s in range(len(self._starts))]
+        shares: Array = np.concatenate(parts).astype(float)
+        return shares
+
+    @property
+    def certificate(self) -> dict[str, Any]:
+        """Return the certificate that `recombine verify` sealed with the data."""
+        return self._certificate
+
+    @cached_property
+    def _certificate(self) -> dict[str, Any]:
+        return read_json(self.path / "certificate.json", CERTIFICATE_FORMAT)
+
+    def indices(self, split: str, *, rung: int = 0) -> Int64[Array, " n"]:
+        """Return the sorted image indices of a split.
+
+        Parameters
+        ----------
+        split : {"id_train", "id_val", "id_test", "ooc_test"}
+            Part of the dataset.
+        rung : int
+            Rung of the training ladder; only ``id_train`` has rungs.
+
+        Raises
+        ------
+        UsageError
+            When the split or rung does not exist.
+        """
+        if split not in SPLITS:
+            raise UsageError(f"split: expected one of {list(SPLITS)}; got {split!r}.")
+        member = self._plan.split == SPLITS.index(split)
+        if split == "id_train":
+            if not 0 <= rung < self.rungs:
+                raise UsageError(f"rung: {self.name} has rungs 0..{self.rungs - 1}; got {rung}.")
+            member &= (self._plan.rungs >> rung & 1).astype(bool)
+        return np.flatnonzero(member)
+
+    def image(self, index: int) -> UInt8[Array, "H W 3"]:
+        """Return one image, sRGB uint8."""
+        image: Array = self._read_many("image", [index])[0]
+        return image
+
+    def images(self, indices: Iterable[int]) -> UInt8[Array, "n H W 3"]:
+        """Return images by plain index, copied from a memory-map of the shards."""
+        return self._read_many("image", indices)
+
+    def masks(self, indices: Iterable[int]) -> UInt8[Array, "n H W"]:
+        """Return instance masks: 0 background, k + 1 object k."""
+        return self._read_many("mask", indices)
+
+    def annotation(self, name: str, indices: Iterable[int]) -> Array:
+        """Return ``depth``, ``normal``, ``visible`` or ``amodal`` of some images."""
+        return self._read_many(name, indices)
+
+    def check(self) -> None:
+        """Check that the certificate passed and belongs to exactly these files.
+
+        Raises
+        ------
+        InvalidInputError
+            When the dataset was never verified.
+        IntegrityError
+            When a check failed, or a file changed since.
+        """
+        known = ("pass", "stated", "not run")  # a check may want what is not there
+        failed = [c["name"] for c in self.certificate["checks"] if c["status"] not in known]
+        if failed:
+            raise IntegrityError(
+                f"{self.path}: the certificate fails on {', '.join(failed)}. "
+                f"See `recombine verify {self.path}`; such data are not scored."
+            )
+        changed = [
+            s["file"]
+            for s in self.manifest["shards"]
+            if not (self.path / s["file"]).is_file()
+            or file_sha256(self.path / s["file"]) != s["sha256"]
+        ]
+        if changed or self.certificate["root"] != self.root:
+            raise IntegrityError(
+                f"{self.path}: the certificate does not match the files "
+                f"({', '.join(changed) or 'manifest.json'}). Run `recombine verify {self.path}`."
+            )
+
+    def _shard(self, number: int) -> h5py.File:
+        if number not in self._handles:
+            entry = self.manifest["shards"][number]
+            path = self.path / entry["file"]
+            handle = open_checked(path)
+            columns = shard_columns(self.schema, self.resolution)
+            read_columns(handle, path, columns, entry["stop"] - entry["start"])
+            self._handles[number] = handle
+        return self._handles[number]
+
+    def _read_many(self, name: str, indices: Iterable[int]) -> Array:
+        wanted = np.fromiter(map(int, indices), np.int64)
+        if not len(wanted):
+            raise InvalidInputError(f"{self.name}: expected at least one index; got none.")
+        outside = wanted[(wanted < 0) | (wanted >= len(self))]
+        if len(outside):
+            raise InvalidInputError(
+                f"{self.name}: image indices lie in 0..{len(self) - 1}; got {outside[0]}."
+            )
+        numbers = np.searchsorted(self._starts, wanted, "right") - 1
+        rows = wanted - np.take(self._starts, numbers)
+        columns = {n: self._column(n, name) for n in set(numbers.tolist())}
+        first = columns[int(numbers[0])]
+        if len(columns) == 1 and isinstance(first, np.ndarray):
+            return np.asarray(first[rows])
+        # A fancy index of h5py is some 80 times slower than a loop.
+        found: Array = np.empty((len(wanted), *first.shape[1:]), first.dtype)
+        for place, (number, row) in enumerate(zip(numbers.tolist(), rows.tolist(), strict=True)):
+            found[place] = columns[number][row]
+        return found
+
+    def _column(self, number: int, name: str) -> h5py.Dataset | Array:
+        values = self._columns.get((number, name))
+        if values is None:
+            # Looking a dataset up by name costs more than reading an image from it.
+            values = self._columns[number, name] = mapped(stored(self._shard(number), name))
+        return values
+
+
+# A map-style torch dataset on top of `Dataset`, for training loops with several workers.
+
+
+class TorchDataset(data.Dataset[dict[str, torch.Tensor]]):
+    """Images of one split with masks and latents.
+
+    Parameters
+    ----------
+    path : str or Path
+        Dataset folder.
+    split : str
+        Part of the dataset.
+    rung : int
+        Rung of the training ladder.
+
+    Notes
+    -----
+    Items are ``image`` (3, H, W) float32 in [0, 1], ``mask`` (H, W) int64, and one 0-d tensor
+    per ``slot.factor``.
+    """
+
+    def __init__(self, path: str | Path, split: str, *, rung: int = 0) -> None:
+        self.source = Dataset(path)
+        self.index = self.source.indices(split, rung=rung)
+        self.latents = {k: torch.as_tensor(v[self.index]) for k, v in self.source.latents.items()}
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
+        return self.__getitems__([item])[0]
+
+    def __getitems__(self, items: list[int]) -> list[dict[str, torch.Tensor]]:
+        """Return a batch; `DataLoader` asks for one, and one read is faster than many."""
+        index = self.index[items]
+        pixels = torch.from_numpy(self.source.images(index)).permute(0, 3, 1, 2).float() / 255
+        masks = torch.from_numpy(self.source.masks(index)).long()
+        return [
+            {"image": image, "mask": mask} | {k: v[item] for k, v in self.latents.items()}
+            for item, image, mask in zip(items, pixels, masks, strict=True)
+        ]
