@@ -124,26 +124,14 @@ class Board:
 
 
 def build(results: Path, out: Path, data: tuple[Path, ...]) -> Path:
-    """Build the site from every result file in a folder.
-
-    Raises
-    ------
-    UsageError
-        When the folder holds none.
-    """
+    """Build the site from every result file in a folder."""
     from recombine.leaderboard.site.build import build_site
 
     return build_site(result_files(results), out, data)
 
 
 def result_files(results: Path) -> list[Path]:
-    """Return the result files of a folder.
-
-    Raises
-    ------
-    UsageError
-        When it holds none.
-    """
+    """Return the result files of a folder."""
     from recombine.renderer.core.errors import UsageError
 
     files = sorted(results.glob("*.json"))
@@ -156,13 +144,7 @@ def result_files(results: Path) -> list[Path]:
 
 
 def server(folder: Path, port: int) -> ThreadingHTTPServer:
-    """Return a server of a site that only this machine can reach.
-
-    Raises
-    ------
-    ResourceError
-        When the port is taken.
-    """
+    """Return a server of a site that only this machine can reach."""
     from functools import partial
     from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 

@@ -56,13 +56,7 @@ class Card:
 
 
 def publication(published: str, url: str) -> Publication:
-    """Return what the options of a command say about the publication.
-
-    Raises
-    ------
-    UsageError
-        When the day is none, or the address is not one of the web.
-    """
+    """Return what the options of a command say about the publication."""
     from recombine.renderer.core.errors import UsageError
     from recombine.renderer.publish.facts import Publication
 

@@ -103,20 +103,7 @@ class Check:
 
 
 def limits(memory_gb: float, hours: float) -> Limits:
-    """Return limits from the words of a command line.
-
-    Parameters
-    ----------
-    memory_gb : float
-        Memory in GiB.
-    hours : float
-        Wall-clock hours of one run.
-
-    Raises
-    ------
-    UsageError
-        When one is not above 0.
-    """
+    """Return limits from the words of a command line."""
     from recombine.benchmark.sandbox.process import GIB, Limits
     from recombine.renderer.core.errors import UsageError
 

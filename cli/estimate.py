@@ -17,15 +17,7 @@ SIZES = (("TB", 1e-3), ("GB", 1.0), ("MB", 1e3))
 
 
 def show(name: str, found: Estimate) -> None:
-    """Print an estimate as a table, with what it assumes.
-
-    Parameters
-    ----------
-    name : str
-        The preset.
-    found : Estimate
-        Its cost.
-    """
+    """Print an estimate as a table, with what it assumes."""
     rows = [
         ("images", f"{found.images:,} at {found.resolution} px", ""),
         ("CPU-s per image", *_cells(found.cpu_seconds)),

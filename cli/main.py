@@ -57,13 +57,7 @@ Every command takes --help and --json, and can be run again after an interruptio
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit code.
-
-    Parameters
-    ----------
-    argv : list of str, optional
-        Arguments without the program name; `sys.argv` by default.
-    """
+    """Run one command and return its exit code."""
     args = sys.argv[1:] if argv is None else argv
     if sys.version_info[:2] != (3, 11):
         return _fail(f"recombine needs Python 3.11; this is {platform.python_version()}.", 4)

@@ -47,10 +47,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 @contextmanager
 def progress(label: str, *, quiet: bool = False) -> Iterator[Progress]:
-    """Yield a callable of (done, total) that shows progress and the time left.
-
-    On a terminal it is a bar; in a log it is one line every ten per cent.
-    """
+    """Yield a callable of (done, total) that shows progress and the time left."""
+    # On a terminal it is a bar; in a log it is one line every ten per cent.
     if quiet:
         yield lambda _done, _total: None
     elif sys.stderr.isatty():

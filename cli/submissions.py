@@ -19,22 +19,7 @@ COLUMNS = ("method", "inference", "ID", "OOC", "gap", "GFLOP/image", "images see
 
 
 def resolve(spec: str, size: str, cache: Path | None) -> Submission:
-    """Return a baseline by name and size, or load ``file.py:Class``.
-
-    Parameters
-    ----------
-    spec : str
-        Baseline name, ``file.py:Class`` or ``package.module:Class``.
-    size : str
-        Size of a baseline; ignored for other submissions.
-    cache : Path or None
-        Where baselines share trained stages.
-
-    Raises
-    ------
-    UsageError
-        When nothing of that name or size exists.
-    """
+    """Return a baseline by name and size, or load ``file.py:Class``."""
     from recombine.baselines.registry import BASELINES, load_baseline
     from recombine.benchmark.submissions.loading import load_learner
 
@@ -45,13 +30,7 @@ def resolve(spec: str, size: str, cache: Path | None) -> Submission:
 
 
 def device_name(spec: str, size: str) -> str:
-    """Return where a submission answers: a GPU for a baseline of size ``gpu``, else ``"cpu"``.
-
-    Raises
-    ------
-    ResourceError
-        When a GPU is needed and there is none.
-    """
+    """Return where a submission answers: a GPU for a baseline of size ``gpu``, else ``"cpu"``."""
     from recombine.baselines.registry import BASELINES
     from recombine.baselines.training.device import device_of
 
@@ -59,13 +38,7 @@ def device_name(spec: str, size: str) -> str:
 
 
 def seed_list(count: int) -> range:
-    """Return the training seeds 0..count-1.
-
-    Raises
-    ------
-    UsageError
-        When the count is out of range.
-    """
+    """Return the training seeds 0..count-1."""
     from recombine.renderer.core.errors import UsageError
 
     if not 1 <= count <= 100:
@@ -74,30 +47,7 @@ def seed_list(count: int) -> range:
 
 
 def training_sets(text: str, available: int) -> list[int | None]:
-    """Return the training-set sizes that a text stands for.
-
-    Parameters
-    ----------
-    text : str
-        Comma-separated numbers of images, or ``"all"``.
-    available : int
-        ID training images of the dataset.
-
-    Returns
-    -------
-    list of int or None
-        Ascending, each once; None for all images, last.
-
-    Raises
-    ------
-    UsageError
-        When an entry is neither, or asks for more images than there are.
-
-    Examples
-    --------
-    >>> training_sets("4000,1000,all", 16000)
-    [1000, 4000, None]
-    """
+    """Return the training-set sizes that a text stands for."""
     from recombine.renderer.core.errors import UsageError
 
     words = [word.strip() for word in text.split(",")]

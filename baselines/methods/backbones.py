@@ -21,17 +21,7 @@ if TYPE_CHECKING:
 
 
 class BackboneTokens(nn.Module):
-    """The last feature map of a backbone as tokens of a given width.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        Any model of timm or transformers that gives a square map.
-    width : int
-        Width of the tokens.
-    held : bool
-        Keep the backbone's normalisation as it was pretrained: batches must not move it.
-    """
+    """The last feature map of a backbone as tokens of a given width."""
 
     mean: Tensor
     deviation: Tensor
@@ -65,27 +55,7 @@ class BackboneTokens(nn.Module):
 
 
 def scratch(name: str, image_hw: tuple[int, int], **settings: Any) -> Backbone:
-    """Return an untrained architecture of timm for images of a size.
-
-    Parameters
-    ----------
-    name : str
-        Its name in timm.
-    image_hw : tuple of int
-        Height and width in pixels; square.
-    **settings
-        Passed on, for example ``patch_size``.
-
-    Returns
-    -------
-    Backbone
-        Trainable; weights from PyTorch's global generator.
-
-    Raises
-    ------
-    ResourceError
-        When timm is not installed.
-    """
+    """Return an untrained architecture of timm for images of a size."""
     try:
         ready_torchvision()
         timm = importlib.import_module("timm")
@@ -100,20 +70,7 @@ def scratch(name: str, image_hw: tuple[int, int], **settings: Any) -> Backbone:
 
 
 def pretrained(spec: str, rank: int) -> Backbone:
-    """Return a pretrained backbone, frozen but for low-rank updates.
-
-    Parameters
-    ----------
-    spec : str
-        ``timm:NAME`` or ``hf:NAME`` with options; see `recombine.benchmark.submissions.hub.parse_hub`.
-    rank : int
-        Rank r of the updates; 0 leaves the backbone frozen.
-
-    Returns
-    -------
-    Backbone
-        Only the updates require gradients.
-    """
+    """Return a pretrained backbone, frozen but for low-rank updates."""
     backbone = load_backbone(parse_hub(spec))
     if rank > 0:
         adapt(backbone.model, rank)
@@ -148,23 +105,9 @@ ADAPTED = ("qkv", "query", "value", "q_proj", "v_proj")
 
 
 def adapt(model: nn.Module, rank: int) -> int:
-    """Put low-rank updates on the attention of a model, in place.
-
-    They go on query and value maps, found by name (see `ADAPTED`); in a model without any, on its
-    pointwise convolutions.
-
-    Parameters
-    ----------
-    model : Module
-        Changed in place; everything else is frozen.
-    rank : int
-        Rank of the updates.
-
-    Returns
-    -------
-    int
-        How many maps were adapted.
-    """
+    """Put low-rank updates on the attention of a model, in place."""
+    # They go on query and value maps, found by name (see `ADAPTED`); in a model without any, on its
+    # pointwise convolutions.
     model.requires_grad_(False)
     maps = [
         (module, name, child)

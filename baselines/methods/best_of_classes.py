@@ -41,15 +41,7 @@ _BASE = SlotAutoencoder()
 
 @dataclass(frozen=True)
 class BestOfClasses:
-    """Settings of the search over classes; ``fit`` trains the slot autoencoder.
-
-    Attributes
-    ----------
-    base : SlotAutoencoder
-        Training. Its gradient search settings are not used, so none are compared.
-    size : str
-        Named size that these settings came from.
-    """
+    """Settings of the search over classes; ``fit`` trains the slot autoencoder."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="best-of-classes",
@@ -61,8 +53,9 @@ class BestOfClasses:
         "factor at the encoder's pose and keeps the lowest pixel error, without gradients.",
     )
 
+    # training. Its gradient search settings are not used, so none are compared
     base: SlotAutoencoder = _BASE
-    size: str = "cpu"
+    size: str = "cpu"  # named size that these settings came from
 
     @placed
     def fit(

@@ -62,13 +62,7 @@ class Concatenated(SlotSupervision):
 
 
 class ConcatenatedEncoder:
-    """Fitted encoders that answer side by side.
-
-    Parameters
-    ----------
-    parts : list of RecognitionEncoder
-        Trained on the same data.
-    """
+    """Fitted encoders that answer side by side."""
 
     def __init__(self, parts: list[RecognitionEncoder]) -> None:
         self.parts = parts

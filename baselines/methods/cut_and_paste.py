@@ -44,25 +44,7 @@ _PASTE = Schedule(steps=300, batch_size=16)
 
 @dataclass(frozen=True)
 class CutAndPaste:
-    """Settings of the cut-and-paste control; ``fit`` trains it.
-
-    Attributes
-    ----------
-    width, layers, pose_weight
-        The encoder; see `recombine.baselines.training.slot_encoder.Recognition`.
-    encoder : Schedule
-        Training on real images.
-    paste : Schedule
-        Training that follows; ``batch_size`` counts the real images.
-    pasted : int
-        Pasted images per step.
-    noise : float
-        Standard deviation of the pixel noise on pasted images.
-    precision : {"bf16", "float32"}
-        Arithmetic of the networks.
-    size : str
-        Named size that these settings came from.
-    """
+    """Settings of the cut-and-paste control; ``fit`` trains it."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="cut-and-paste",
@@ -78,38 +60,18 @@ class CutAndPaste:
     width: int = 64
     layers: int = 2
     pose_weight: float = 0.3
-    encoder: Schedule = _ENCODER
-    paste: Schedule = _PASTE
-    pasted: int = 48
-    noise: float = 0.02
-    precision: Precision = "bf16"
-    size: str = "cpu"
+    encoder: Schedule = _ENCODER  # training on real images
+    paste: Schedule = _PASTE  # training that follows; ``batch_size`` counts the real images
+    pasted: int = 48  # pasted images per step
+    noise: float = 0.02  # standard deviation of the pixel noise on pasted images
+    precision: Precision = "bf16"  # arithmetic of the networks
+    size: str = "cpu"  # named size that these settings came from
 
     @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> RecognitionEncoder:
-        """Train on real images, then on pasted ones anchored by real ones.
-
-        Parameters
-        ----------
-        data : TrainData
-            Images with factors and masks.
-        val : TrainData
-            Not used: nothing is selected.
-        seed, budget, log
-            As for every learner; pasted images are counted through ``log``.
-
-        Returns
-        -------
-        RecognitionEncoder
-            The fitted encoder.
-
-        Raises
-        ------
-        InvalidInputError
-            When the data come without masks.
-        """
+        """Train on real images, then on pasted ones anchored by real ones."""
         del val
         deadline = deadline_of(budget)
         share = budget_share(budget, self.encoder.images + self.paste.images + len(data))
@@ -167,25 +129,7 @@ def paste(
     grounds: Float[Tensor, "n 3 height width"],
     sources: Int[Tensor, "n objects"],
 ) -> Float[Tensor, "n 3 height width"]:
-    """Paste objects of some images on backgrounds.
-
-    Parameters
-    ----------
-    images : Tensor
-        ``(N, 3, H, W)`` where the objects come from.
-    masks : Tensor
-        ``(N, H, W)``, 0 background, k + 1 object k.
-    grounds : Tensor
-        ``(n, 3, H, W)`` what they are pasted on.
-    sources : Tensor
-        ``(n, objects)`` row of ``images`` from which object k comes.
-
-    Returns
-    -------
-    Tensor
-        ``(n, 3, H, W)``; the object that reaches further down in its image covers the others, as
-        things that stand nearer do.
-    """
+    """Paste objects of some images on backgrounds."""
     out = grounds.clone()
     lowest = torch.full_like(out[:, 0], -1.0)
     rows = torch.arange(images.shape[2], device=images.device)[:, None]

@@ -40,13 +40,7 @@ _DIGEST = 16
 
 @dataclass(frozen=True)
 class Diet(Unlabelled):
-    """Settings of DIET; ``fit`` trains it.
-
-    Attributes
-    ----------
-    smoothing : float
-        eps in [0, 1).
-    """
+    """Settings of DIET; ``fit`` trains it."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="diet",
@@ -55,7 +49,7 @@ class Diet(Unlabelled):
         note="Instance index as class, label smoothing 0.8, crops and colour changes.",
     )
 
-    smoothing: float = 0.8
+    smoothing: float = 0.8  # eps in [0, 1)
 
     @placed
     def fit(
@@ -108,22 +102,7 @@ class ImageNumbers(nn.Module):
 def instance_loss(
     logits: Float[Tensor, "images classes"], numbers: Int[Tensor, " images"], smoothing: float
 ) -> Float[Tensor, ""]:
-    """Return the smoothed cross-entropy over instances, averaged over images.
-
-    Parameters
-    ----------
-    logits : Tensor
-        ``(B, N)``.
-    numbers : Tensor
-        ``(B,)`` the instance of every image.
-    smoothing : float
-        eps in [0, 1): weight of the uniform distribution in the target.
-
-    Returns
-    -------
-    Tensor
-        Scalar in nats; its minimum is the entropy of the target.
-    """
+    """Return the smoothed cross-entropy over instances, averaged over images."""
     return nn.functional.cross_entropy(logits.float(), numbers, label_smoothing=smoothing)
 
 

@@ -29,15 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ensemble(SlotSupervision):
-    """Settings of the ensemble; ``fit`` trains every member as long as the single encoder.
-
-    Attributes
-    ----------
-    members : int
-        Encoders.
-    views : int
-        Views of an image per encoder; the first is the image itself.
-    """
+    """Settings of the ensemble; ``fit`` trains every member as long as the single encoder."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="ensemble",
@@ -49,8 +41,8 @@ class Ensemble(SlotSupervision):
         "views each, at about the operations of 30 steps of search; answers are averaged.",
     )
 
-    members: int = 3
-    views: int = 9
+    members: int = 3  # encoders
+    views: int = 9  # views of an image per encoder; the first is the image itself
 
     @placed
     def fit(  # type: ignore[override]
@@ -70,15 +62,7 @@ class Ensemble(SlotSupervision):
 
 
 class EnsembleEncoder:
-    """Fitted encoders whose answers about altered views are averaged.
-
-    Parameters
-    ----------
-    members : list of RecognitionEncoder
-        Trained on the same data.
-    views : int
-        Views per image.
-    """
+    """Fitted encoders whose answers about altered views are averaged."""
 
     def __init__(self, members: list[RecognitionEncoder], views: int) -> None:
         self.members, self.views = members, views
@@ -111,21 +95,7 @@ class EnsembleEncoder:
 def view(
     images: Float[Tensor, "images 3 height width"], number: int
 ) -> Float[Tensor, "images 3 height width"]:
-    """Return one of a fixed sequence of views; number 0 is the images themselves.
-
-    Parameters
-    ----------
-    images : Tensor
-        ``(B, 3, H, W)`` in [0, 1].
-    number : int
-        Which view, the sequence repeats after 9: shifts of up to 1/32 of the image in both
-        directions, edges repeated, each with a brightness factor of 0.9, 1 or 1.1.
-
-    Returns
-    -------
-    Tensor
-        Shaped alike, in [0, 1].
-    """
+    """Return one of a fixed sequence of views; number 0 is the images themselves."""
     if number == 0:
         return images
     reach = max(1, images.shape[2] // 32)

@@ -30,17 +30,7 @@ EDGE = 12  # 12 x 12 x 3 = 432 columns, below the 512 that a slot may have.
 
 
 class Fixed:
-    """An encoder that was never trained.
-
-    Parameters
-    ----------
-    answer : callable
-        ``(B, 3, H, W)`` to ``(B, K, D)``.
-    slot_dim : int
-        D.
-    module : Module, optional
-        What has to move to the device.
-    """
+    """An encoder that was never trained."""
 
     def __init__(
         self, answer: Callable[[Tensor], Tensor], slot_dim: int, module: nn.Module | None = None

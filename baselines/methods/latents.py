@@ -31,28 +31,14 @@ LATENT_CANDIDATES: tuple[SearchSettings, ...] = (
 
 
 def latent_layout(slots: int, dim: int) -> SlotLayout:
-    """Return a layout of unnamed continuous columns, so that one search serves all models.
-
-    Every slot keeps its role and has decoder networks of its own.
-    """
+    """Return a layout of unnamed continuous columns, so that one search serves all models."""
+    # Every slot keeps its role and has decoder networks of its own.
     columns = tuple((Columns(f"slot{k}.latent{k}", "float", 0, dim),) for k in range(slots))
     return SlotLayout(tuple(f"slot{k}" for k in range(slots)), columns)
 
 
 class LatentEncoder(nn.Module):
-    """Image to a Gaussian per slot: the posterior of a variational autoencoder.
-
-    Parameters
-    ----------
-    slots, dim : int
-        Number of slots K and columns D of each.
-    image_hw : tuple of int
-        Height and width in pixels.
-    width, layers : int
-        Size of the encoder.
-    precision : {"bf16", "float32"}
-        Arithmetic of training; answers are computed in float32.
-    """
+    """Image to a Gaussian per slot: the posterior of a variational autoencoder."""
 
     def __init__(
         self,
@@ -88,32 +74,13 @@ class LatentEncoder(nn.Module):
 def divergence(
     mean: Float[Tensor, "images slots dim"], log_variance: Float[Tensor, "images slots dim"]
 ) -> Float[Tensor, ""]:
-    """Return the KL divergence from a standard normal, summed over latents, mean over images.
-
-    Parameters
-    ----------
-    mean, log_variance : Tensor
-        ``(B, K, D)`` of the posterior.
-
-    Returns
-    -------
-    Tensor
-        Scalar in nats; 0 for the standard normal itself (Kingma and Welling 2014, Appendix B).
-    """
+    """Return the KL divergence from a standard normal, summed over latents, mean over images."""
     terms = mean.square() + log_variance.exp() - 1 - log_variance
     return 0.5 * terms.sum(dim=(1, 2)).mean()
 
 
 class Labels(nn.Module):
-    """A linear readout of posterior means, through which labels act on the slots.
-
-    Parameters
-    ----------
-    layout : SlotLayout
-        The labelled factors; its slot k is latent slot k.
-    dim : int
-        Latents per slot.
-    """
+    """A linear readout of posterior means, through which labels act on the slots."""
 
     center: Tensor
     spread: Tensor
@@ -143,13 +110,7 @@ class LatentInversion(Inversion):
     """A decoder of inferred slots, inverted from the posterior mean by plain Adam."""
 
     def setup(self, spec: SplitSpec, device: torch.device) -> None:
-        """Check the image size and move to the device.
-
-        Raises
-        ------
-        InvalidInputError
-            When the images have another size than those trained on.
-        """
+        """Check the image size and move to the device."""
         if tuple(spec.image_hw) != tuple(self.recognition.image_hw):
             raise InvalidInputError(
                 f"baselines: this model was trained on images of {self.recognition.image_hw}, got "
@@ -176,25 +137,9 @@ class LatentInversion(Inversion):
 def latent_recovery(
     inversion: LatentInversion, images: Float[Tensor, "images 3 height width"], seed: int
 ) -> float:
-    """Return how often a search from a foreign slot finds the way back: ID recovery without labels.
-
-    One slot of every image starts as that of another image. After the search it should be nearer
-    to its own posterior mean than to that of any other image.
-
-    Parameters
-    ----------
-    inversion : LatentInversion
-        Model and search settings.
-    images : Tensor
-        ``(B, 3, H, W)`` of in-combination validation images.
-    seed : int
-        Seed of the choice of slots and strangers.
-
-    Returns
-    -------
-    float
-        In [0, 1]; 1 / B is chance, and what staying at the start scores is 0.
-    """
+    """Return how often a search from a foreign slot finds the way back: ID recovery without labels."""
+    # One slot of every image starts as that of another image. After the search it should be nearer
+    # to its own posterior mean than to that of any other image.
     generator = generator_of(seed)
     with torch.no_grad():
         own = inversion.recognition.guess(images)
@@ -221,23 +166,7 @@ def select_latent_search(
     candidates: Sequence[SearchSettings] = LATENT_CANDIDATES,
     images: int = 96,
 ) -> LatentInversion:
-    """Return the inverter whose settings recover foreign slots best on validation images.
-
-    Parameters
-    ----------
-    encoder, decoder : Module
-        The trained model.
-    val : TrainData
-        In-combination validation images; only these decide.
-    seed : int
-        Seed of the choice of images and strangers.
-    log : RunLog
-        Every candidate is reported through ``config_tried``.
-    candidates : sequence of SearchSettings
-        Compared settings; the first of equals wins.
-    images : int
-        Validation images used.
-    """
+    """Return the inverter whose settings recover foreign slots best on validation images."""
     batch = next(iter(val.batches(min(images, len(val)), seed=seed)))
     tried = [LatentInversion(encoder, decoder, one, encoder.precision) for one in candidates]
     scores = []

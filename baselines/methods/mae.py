@@ -33,17 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mae(Unlabelled):
-    """Settings of the masked autoencoder; ``fit`` trains it.
-
-    Attributes
-    ----------
-    patch : int
-        Edge of a patch in pixels.
-    hidden : float
-        Share of hidden patches.
-    layers : int
-        Depth of the encoder; the decoder has one layer.
-    """
+    """Settings of the masked autoencoder; ``fit`` trains it."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="mae",
@@ -52,9 +42,9 @@ class Mae(Unlabelled):
         note="Small transformer on 8 x 8 pixel patches, three quarters hidden, patches normalised.",
     )
 
-    patch: int = 8
-    hidden: float = 0.75
-    layers: int = 4
+    patch: int = 8  # edge of a patch in pixels
+    hidden: float = 0.75  # share of hidden patches
+    layers: int = 4  # depth of the encoder; the decoder has one layer
 
     @placed
     def fit(
@@ -89,15 +79,7 @@ def hide(
 
 
 class MaskedAutoencoder(nn.Module):
-    """Encoder of seen patches and decoder of hidden ones.
-
-    Parameters
-    ----------
-    settings : Mae
-        Sizes.
-    image_hw : tuple of int
-        Height and width in pixels; at least two patches.
-    """
+    """Encoder of seen patches and decoder of hidden ones."""
 
     def __init__(self, settings: Mae, image_hw: tuple[int, int]) -> None:
         super().__init__()
@@ -114,15 +96,7 @@ class MaskedAutoencoder(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(2)
 
     def loss(self, images: Tensor, split: tuple[Tensor, Tensor]) -> Float[Tensor, ""]:
-        """Return the squared error on hidden patches, each normalised to mean 0 and variance 1.
-
-        Parameters
-        ----------
-        images : Tensor
-            ``(B, 3, H, W)`` in [0, 1].
-        split : tuple of Tensor
-            Seen and hidden patches, from `hide`.
-        """
+        """Return the squared error on hidden patches, each normalised to mean 0 and variance 1."""
         seen, hidden = split
         patches = patches_of(images, self.edge)
         tokens = self.embed((patches - 0.5) * 4) + self.place

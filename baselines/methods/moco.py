@@ -40,17 +40,7 @@ OUT = 64
 
 @dataclass(frozen=True)
 class MoCo(Unlabelled):
-    """Settings of MoCo; ``fit`` trains it.
-
-    Attributes
-    ----------
-    temperature : float
-        t in the loss.
-    queue : int
-        Keys kept.
-    momentum : float
-        Share of the old weights in the moving average, in [0, 1).
-    """
+    """Settings of MoCo; ``fit`` trains it."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="moco",
@@ -59,9 +49,9 @@ class MoCo(Unlabelled):
         note="Queue of 2,048 keys, momentum 0.99, temperature 0.2.",
     )
 
-    temperature: float = 0.2
-    queue: int = 2048
-    momentum: float = 0.99
+    temperature: float = 0.2  # t in the loss
+    queue: int = 2048  # keys kept
+    momentum: float = 0.99  # share of the old weights in the moving average, in [0, 1)
 
     @placed
     def fit(
@@ -112,24 +102,7 @@ def queue_loss(
     queue: Float[Tensor, "others dim"],
     temperature: float,
 ) -> Float[Tensor, ""]:
-    """Return the InfoNCE loss of queries against their keys and a queue of others.
-
-    Parameters
-    ----------
-    queries : Tensor
-        ``(B, D)``, normalised here.
-    keys : Tensor
-        ``(B, D)`` unit vectors of the same images.
-    queue : Tensor
-        ``(Q, D)`` unit vectors of other images.
-    temperature : float
-        Above 0.
-
-    Returns
-    -------
-    Tensor
-        Scalar in nats; ``log(Q + 1)`` where all similarities are equal.
-    """
+    """Return the InfoNCE loss of queries against their keys and a queue of others."""
     unit = nn.functional.normalize(queries.float(), dim=1)
     own = (unit * keys).sum(1, keepdim=True)
     logits = torch.cat([own, unit @ queue.T], dim=1) / temperature

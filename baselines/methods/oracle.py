@@ -49,13 +49,7 @@ class Oracle(SlotSupervision):
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> RecognitionEncoder:
-        """Train on all combinations; see `SlotSupervision.fit`.
-
-        Raises
-        ------
-        InvalidInputError
-            When the data are those of all other rows.
-        """
+        """Train on all combinations; see `SlotSupervision.fit`."""
         if not getattr(data, "all_combinations", False):
             raise InvalidInputError(
                 "oracle: expected training data with all combinations, got those of all other "

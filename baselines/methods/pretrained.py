@@ -47,27 +47,16 @@ def _card(slug: str, name: str, source: str, where: str = "query and value") -> 
 
 @dataclass(frozen=True)
 class PretrainedLora(SlotSupervision):
-    """Settings of an adapted backbone; ``fit`` trains updates and slots.
-
-    Attributes
-    ----------
-    backbone : str
-        ``timm:NAME`` or ``hf:NAME``.
-    pixels : int
-        Edge to which images are scaled; 0 for the model's own.
-    rank : int
-        Rank of the updates; 0 leaves the backbone frozen.
-    weights : Path or str
-        Local file or folder, "random", or empty for those of the hub. A file counts by its
-        content, not by where it lies.
-    """
+    """Settings of an adapted backbone; ``fit`` trains updates and slots."""
 
     card: ClassVar[MethodCard] = _card("dinov2-lora", "DINOv2 ViT-S", "arXiv 2304.07193")
 
     schedule: Schedule = _SCHEDULE
-    backbone: str = "timm:vit_small_patch14_dinov2.lvd142m"
-    pixels: int = 0
-    rank: int = 8
+    backbone: str = "timm:vit_small_patch14_dinov2.lvd142m"  # ``timm:NAME`` or ``hf:NAME``
+    pixels: int = 0  # edge to which images are scaled; 0 for the model's own
+    rank: int = 8  # rank of the updates; 0 leaves the backbone frozen
+    # local file or folder, "random", or empty for those of the hub. A file counts by its content,
+    # not by where it lies
     weights: Path | str = ""
 
     def __post_init__(self) -> None:

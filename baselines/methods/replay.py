@@ -45,47 +45,22 @@ _BASE = SlotAutoencoder()
 
 @dataclass(frozen=True)
 class SlotReplay:
-    """Settings of an autoencoder with replay; ``fit`` trains it.
+    """Settings of an autoencoder with replay; ``fit`` trains it."""
 
-    Attributes
-    ----------
-    base : SlotAutoencoder
-        Stage 1 and search.
-    replay : Schedule
-        Optimiser settings of the replay stage; ``batch_size`` counts the *real* images.
-    replayed : int
-        Replayed images per step, beside the real ones that keep the encoder anchored.
-    noise : float
-        Standard deviation of the pixel noise on replayed images.
-    within : bool
-        Recombine factors inside slots too, not only whole slots.
-    size : str
-        Named size that these settings came from.
-    """
-
-    base: SlotAutoencoder = _BASE
+    base: SlotAutoencoder = _BASE  # stage 1 and search
+    # optimiser settings of the replay stage; ``batch_size`` counts the *real* images
     replay: Schedule = _REPLAY
+    # replayed images per step, beside the real ones that keep the encoder anchored
     replayed: int = 48
-    noise: float = 0.02
-    within: bool = False
-    size: str = "cpu"
+    noise: float = 0.02  # standard deviation of the pixel noise on replayed images
+    within: bool = False  # recombine factors inside slots too, not only whole slots
+    size: str = "cpu"  # named size that these settings came from
 
     @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> Inversion:
-        """Train stage 1, replay its recombinations, then choose search settings.
-
-        Parameters
-        ----------
-        data, val, seed, budget, log
-            As for `SlotAutoencoder.fit`; generated images are counted through ``log``.
-
-        Returns
-        -------
-        Inversion
-            The fitted inverter with the replayed encoder.
-        """
+        """Train stage 1, replay its recombinations, then choose search settings."""
         share = budget_share(budget, self.base.images(data) + self.replay.images + len(data))
         deadline = deadline_of(budget)
         with seeded(seed):
@@ -134,25 +109,7 @@ def train_anchored(
     log: RunLog,
     deadline: float | None = None,
 ) -> None:
-    """Go on training an encoder on made images, anchored by real ones in every batch.
-
-    Parameters
-    ----------
-    recognition : Recognition
-        Changed in place.
-    draw : callable
-        Returns made images ``(n, 3, H, W)`` in [0, 1] and their true slots ``(n, K, D)``.
-    data : TrainData
-        Served real images with factors.
-    schedule : Schedule
-        Optimiser settings; its batch size counts real images.
-    seed : int
-        Seed of the order of the real images.
-    log : RunLog
-        Gets the loss curve ``"replay"`` and the number of made images.
-    deadline : float, optional
-        `time.monotonic` value after which training stops early.
-    """
+    """Go on training an encoder on made images, anchored by real ones in every batch."""
 
     def loss(batch: Batch) -> Tensor:
         images, slots = draw()

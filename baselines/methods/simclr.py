@@ -36,13 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SimClr(Unlabelled):
-    """Settings of SimCLR; ``fit`` trains it.
-
-    Attributes
-    ----------
-    temperature : float
-        t in the loss.
-    """
+    """Settings of SimCLR; ``fit`` trains it."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="simclr",
@@ -51,7 +45,7 @@ class SimClr(Unlabelled):
         note="Temperature 0.2, crops and colour changes, AdamW.",
     )
 
-    temperature: float = 0.2
+    temperature: float = 0.2  # t in the loss
 
     @placed
     def fit(
@@ -75,20 +69,7 @@ class SimClr(Unlabelled):
 
 
 def contrast(vectors: Float[Tensor, "views dim"], temperature: float) -> Float[Tensor, ""]:
-    """Return the NT-Xent loss of 2 B views; view i and view i + B show the same image.
-
-    Parameters
-    ----------
-    vectors : Tensor
-        ``(2 B, D)``, normalised here.
-    temperature : float
-        Above 0.
-
-    Returns
-    -------
-    Tensor
-        Scalar in nats; ``log(2 B - 1)`` for a constant network.
-    """
+    """Return the NT-Xent loss of 2 B views; view i and view i + B show the same image."""
     unit = nn.functional.normalize(vectors.float(), dim=1)
     similarity = unit @ unit.T / temperature
     own = torch.eye(len(unit), dtype=torch.bool, device=unit.device)

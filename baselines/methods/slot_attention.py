@@ -26,19 +26,7 @@ if TYPE_CHECKING:
 
 
 class SlotAttention(nn.Module):
-    """Iterated attention whose weights are normalised over slots, then averaged over tokens.
-
-    Parameters
-    ----------
-    slots, outputs : int
-        Number of slots K and columns D of the heads.
-    width : int
-        Width of tokens and slots.
-    image_hw : tuple of int
-        Height and width in pixels.
-    iterations : int
-        Rounds of attention.
-    """
+    """Iterated attention whose weights are normalised over slots, then averaged over tokens."""
 
     def __init__(
         self,

@@ -35,23 +35,7 @@ def build_decoder(
     light: bool,
     objects: tuple[int, ...] | None = None,
 ) -> nn.Module:
-    """Return an untrained decoder of slots to `recombine.baselines.nn.decoders.Layers`.
-
-    Parameters
-    ----------
-    kind : str
-        Which decoder.
-    layout : SlotLayout
-        The slots; exchangeable ones share their networks.
-    image_hw : tuple of int
-        Height and width in pixels.
-    width : int
-        Channels of its networks.
-    light : bool
-        See `Compositor`; the other kinds have no such part.
-    objects : tuple of int, optional
-        Slots that masks tell apart; those with a position when left out.
-    """
+    """Return an untrained decoder of slots to `recombine.baselines.nn.decoders.Layers`."""
     from recombine.baselines.nn import conv_decoders as grown
     from recombine.baselines.nn.attention_decoder import CrossAttention
     from recombine.baselines.nn.decoders import FactoredPatch
@@ -74,15 +58,7 @@ def build_decoder(
 
 
 class SlotModel(nn.Module):
-    """Encoder and decoder of one autoencoder.
-
-    Parameters
-    ----------
-    settings : SlotAutoencoder
-        Sizes.
-    data : TrainData
-        Gives image size and factors.
-    """
+    """Encoder and decoder of one autoencoder."""
 
     def __init__(self, settings: SlotAutoencoder, data: TrainData) -> None:
         super().__init__()
@@ -138,24 +114,7 @@ class SlotModel(nn.Module):
 def decoder_loss(
     decoder: nn.Module, recognition: Recognition, batch: Batch, settings: SlotAutoencoder
 ) -> Tensor:
-    """Return 100 times the pixel error at the true slots, plus mask loss and penalty.
-
-    Parameters
-    ----------
-    decoder : Module
-        Slots to `recombine.baselines.nn.decoders.Layers`.
-    recognition : Recognition
-        Gives the true slot vectors of labels.
-    batch : Batch
-        Labelled images, with or without masks.
-    settings : SlotAutoencoder
-        Weights and precision.
-
-    Returns
-    -------
-    Tensor
-        Scalar; without masks the pixel error is unweighted.
-    """
+    """Return 100 times the pixel error at the true slots, plus mask loss and penalty."""
     with autocast(settings.precision, batch.images.device.type):
         layers = decoder(recognition.targets(batch.factors))
     masks = batch.masks if settings.mask_weight > 0 else None

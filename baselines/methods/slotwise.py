@@ -46,86 +46,35 @@ _DECODER = Schedule(steps=500, batch_size=32, rate=5e-3, weight_decay=0.001)
 
 @dataclass(frozen=True)
 class SlotAutoencoder:
-    """Settings of an autoencoder on known slots; ``fit`` trains it.
+    """Settings of an autoencoder on known slots; ``fit`` trains it."""
 
-    Attributes
-    ----------
-    kind : str
-        The decoder; see `build_decoder`.
-    width, layers, pose_weight
-        The encoder; see `recombine.baselines.training.slot_encoder.Recognition`.
-    decoder_width : int
-        Channels of the decoder's networks.
-    object_weight : float
-        Weight of pixels near an object in the decoder's loss, where masks are served.
-    mask_weight : float
-        Weight of the mask cross-entropy against 100 times the squared pixel error, for decoders
-        that composite; 0 trains any decoder without masks.
-    light : bool
-        Let the background scale the objects' colours; see
-        `recombine.baselines.nn.decoders.Compositor`. Environments of real renders differ in
-        exposure; without it, objects keep the exposure of the environments they were seen in.
-        Chosen on in-combination images alone: it lowers the decoder's error on an ID cell that
-        its training left out.
-    closed_form : bool
-        Start the background pictures of a decoder that composites from their closed-form fit;
-        see `recombine.baselines.nn.decoders.initialise`. That fit is additive in the slots, so a
-        decoder that starts from it hardly ties them together even where it could.
-    encoder, decoder : Schedule
-        Optimiser settings of the two halves.
-    precision : {"bf16", "float32"}
-        Arithmetic of the networks.
-    candidates : tuple of SearchSettings
-        Search settings to choose from by ID recovery.
-    selection_images : int
-        Validation images for that choice.
-    size : str
-        Named size that these settings came from; set by `load_baseline`.
-    cache_dir : Path, optional
-        Where the trained stage is stored and found again. Not part of the method's identity.
-    """
-
-    kind: DecoderKind = "patch"
+    kind: DecoderKind = "patch"  # the decoder; see `build_decoder`
     width: int = 64
     layers: int = 2
     pose_weight: float = 0.3
-    decoder_width: int = 32
+    decoder_width: int = 32  # channels of the decoder's networks
+    # weight of pixels near an object in the decoder's loss, where masks are served
     object_weight: float = 4.0
+    # weight of the mask cross-entropy against 100 times the squared pixel error, for decoders that
+    # composite; 0 trains any decoder without masks
     mask_weight: float = 0.5
     light: bool = True
     closed_form: bool = True
-    encoder: Schedule = _ENCODER
-    decoder: Schedule = _DECODER
-    precision: Precision = "bf16"
+    encoder: Schedule = _ENCODER  # optimiser settings of the two halves
+    decoder: Schedule = _DECODER  # optimiser settings of the two halves
+    precision: Precision = "bf16"  # arithmetic of the networks
+    # search settings to choose from by ID recovery
     candidates: tuple[SearchSettings, ...] = CANDIDATES
-    selection_images: int = 96
-    size: str = "cpu"
+    selection_images: int = 96  # validation images for that choice
+    size: str = "cpu"  # named size that these settings came from; set by `load_baseline`
+    # where the trained stage is stored and found again. Not part of the method's identity
     cache_dir: Path | None = field(default=None, compare=False)
 
     @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> Inversion:
-        """Train encoder and decoder, then choose search settings on validation images.
-
-        Parameters
-        ----------
-        data : TrainData
-            Images with factors, and masks where the track serves them.
-        val : TrainData
-            In-combination validation images with factors, for `select_search` only.
-        seed : int
-            Seed of weights and order.
-        budget : TrainBudget
-            Schedules are cut to the image budget; training stops at the time budget.
-        log : RunLog
-            Gets loss curves and the search settings tried.
-
-        Returns
-        -------
-        Inversion
-            The fitted inverter.
-        """
+        """Train encoder and decoder, then choose search settings on validation images."""
         share = budget_share(budget, self.images(data))
         with seeded(seed):
             model = self.stage(data, seed=seed, share=share, log=log, deadline=deadline_of(budget))
@@ -144,27 +93,7 @@ class SlotAutoencoder:
         log: RunLog,
         deadline: float | None = None,
     ) -> SlotModel:
-        """Return stage 1, trained here or read from ``cache_dir``.
-
-        Parameters
-        ----------
-        data : TrainData
-            Served images. When the stage comes from the cache its images are served all the
-            same, so that they are counted for the entry that uses them.
-        seed : int
-            Seed of weights and order.
-        share : float
-            Part of the schedules that the image budget allows.
-        log : RunLog
-            Gets the loss curves.
-        deadline : float, optional
-            `time.monotonic` value after which training stops early.
-
-        Returns
-        -------
-        SlotModel
-            Trained encoder and decoder.
-        """
+        """Return stage 1, trained here or read from ``cache_dir``."""
         # pyright reads this file under two names, so it sees two classes SlotAutoencoder.
         model = SlotModel(self, data)  # pyright: ignore[reportArgumentType]
 

@@ -44,19 +44,7 @@ JITTER = 0.5  # Standard deviations of a start's continuous factors around the g
 
 @dataclass(frozen=True)
 class MultiStart:
-    """Settings of search from several starts; ``fit`` trains the slot autoencoder.
-
-    Attributes
-    ----------
-    base : SlotAutoencoder
-        Training, and the choice of search settings (made with one start).
-    starts : int
-        Searches per image.
-    random : bool
-        Start anywhere, not at the encoder's guess.
-    size : str
-        Named size that these settings came from.
-    """
+    """Settings of search from several starts; ``fit`` trains the slot autoencoder."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="multi-start",
@@ -68,10 +56,11 @@ class MultiStart:
         "every step counts all starts, and the lowest pixel error is kept.",
     )
 
+    # training, and the choice of search settings (made with one start)
     base: SlotAutoencoder = _BASE
-    starts: int = 4
-    random: bool = False
-    size: str = "cpu"
+    starts: int = 4  # searches per image
+    random: bool = False  # start anywhere, not at the encoder's guess
+    size: str = "cpu"  # named size that these settings came from
 
     @placed
     def fit(
@@ -108,17 +97,7 @@ class RandomStart(MultiStart):
 
 
 class ManyStarts(Inversion):
-    """An inversion that searches from several starts per image.
-
-    Parameters
-    ----------
-    inversion : Inversion
-        Model and search settings.
-    noise : Tensor
-        ``(S, K, D)`` standard normal: what makes the starts differ.
-    random : bool
-        Start at scenes made of the noise alone.
-    """
+    """An inversion that searches from several starts per image."""
 
     def __init__(
         self, inversion: Inversion, noise: Float[Tensor, "starts slots dim"], *, random: bool

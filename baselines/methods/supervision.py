@@ -26,61 +26,26 @@ _SCHEDULE = Schedule(steps=300)
 
 @dataclass(frozen=True)
 class SlotSupervision:
-    """Settings of a supervised encoder; ``fit`` trains it. A row is a subclass with a card.
+    """Settings of a supervised encoder; ``fit`` trains it. A row is a subclass with a card."""
 
-    Attributes
-    ----------
-    width, layers : int
-        Width of tokens and slots, depth of the query transformer.
-    pose_weight : float
-        Weight of squared errors of continuous factors (standardised) and angles (unit vectors)
-        against the cross-entropy of categorical factors.
-    schedule : Schedule
-        Optimiser settings.
-    patience : int
-        Looks at the loss on validation images without a new best after which training ends with
-        the best weights, one look every ``look_every`` steps; 0 trains to the end.
-    look_every : int
-        Steps between looks.
-    precision : {"bf16", "float32"}
-        Arithmetic of the networks.
-    size : str
-        Named size that these settings came from; set by `load_baseline`.
-    """
-
-    width: int = 64
-    layers: int = 2
+    width: int = 64  # width of tokens and slots, depth of the query transformer
+    layers: int = 2  # width of tokens and slots, depth of the query transformer
+    # weight of squared errors of continuous factors (standardised) and angles (unit vectors)
+    # against the cross-entropy of categorical factors
     pose_weight: float = 0.3
-    schedule: Schedule = _SCHEDULE
+    schedule: Schedule = _SCHEDULE  # optimiser settings
+    # looks at the loss on validation images without a new best after which training ends with the
+    # best weights, one look every ``look_every`` steps; 0 trains to the end
     patience: int = 0
-    look_every: int = 20
-    precision: Precision = "bf16"
-    size: str = "cpu"
+    look_every: int = 20  # steps between looks
+    precision: Precision = "bf16"  # arithmetic of the networks
+    size: str = "cpu"  # named size that these settings came from; set by `load_baseline`
 
     @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> RecognitionEncoder:
-        """Train on in-combination images.
-
-        Parameters
-        ----------
-        data : TrainData
-            Images with factors.
-        val : TrainData
-            In-combination validation images, for early stopping only.
-        seed : int
-            Seed of weights and order.
-        budget : TrainBudget
-            The schedule is cut to the image budget; training stops at the time budget.
-        log : RunLog
-            Gets the loss curve.
-
-        Returns
-        -------
-        RecognitionEncoder
-            The fitted encoder.
-        """
+        """Train on in-combination images."""
         with seeded(seed):
             model = self.model(layout_of(data.spec), data.spec.image_hw)
             return fit_recognition(
@@ -118,17 +83,7 @@ Row = TypeVar("Row", bound=SlotSupervision)
 
 
 def supervised_sizes(row: type[Row], times: float = 1, **cpu: Any) -> dict[str, Row]:
-    """Return a row's settings at the three sizes: tiny (seconds), cpu (minutes), gpu.
-
-    Parameters
-    ----------
-    row : type
-        The row.
-    times : float
-        How many times longer than usual it trains.
-    **cpu
-        Settings of the cpu size that differ from the row's defaults.
-    """
+    """Return a row's settings at the three sizes: tiny (seconds), cpu (minutes), gpu."""
     tiny = Schedule(steps=round(12 * times), batch_size=16)
     gpu = Schedule(steps=round(20_000 * times), batch_size=256, compile=True)
     return {

@@ -48,21 +48,7 @@ _SCHEDULE = Schedule(steps=300, batch_size=32)
 
 @dataclass(frozen=True)
 class TangentPenalty:
-    """Settings of the encoder with the tangent-space penalty; ``fit`` trains it.
-
-    Attributes
-    ----------
-    base : SlotAutoencoder
-        Stage 1: the encoder that training goes on with, and the decoder of the tangents.
-    schedule : Schedule
-        Training with the penalty, on real images alone.
-    weight : float
-        Weight of the penalty against the supervised loss.
-    reach : float
-        Length of a step along a tangent, as a change of the slot's columns.
-    size : str
-        Named size that these settings came from.
-    """
+    """Settings of the encoder with the tangent-space penalty; ``fit`` trains it."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="tangent-penalty",
@@ -74,20 +60,19 @@ class TangentPenalty:
         "tangents from the slot autoencoder's decoder at training images.",
     )
 
+    # stage 1: the encoder that training goes on with, and the decoder of the tangents
     base: SlotAutoencoder = _BASE
-    schedule: Schedule = _SCHEDULE
-    weight: float = 1.0
-    reach: float = 0.5
-    size: str = "cpu"
+    schedule: Schedule = _SCHEDULE  # training with the penalty, on real images alone
+    weight: float = 1.0  # weight of the penalty against the supervised loss
+    reach: float = 0.5  # length of a step along a tangent, as a change of the slot's columns
+    size: str = "cpu"  # named size that these settings came from
 
     @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> RecognitionEncoder:
-        """Train stage 1, then the encoder with the penalty; nothing is selected on ``val``.
-
-        Images along tangents are no renders; they are counted as generated through ``log``.
-        """
+        """Train stage 1, then the encoder with the penalty; nothing is selected on ``val``."""
+        # Images along tangents are no renders; they are counted as generated through ``log``.
         del val
         share = budget_share(budget, self.images(data))
         deadline = deadline_of(budget)
@@ -134,15 +119,7 @@ class TangentPenalty:
 
 @dataclass(frozen=True)
 class TangentPenaltyOracle(TangentPenalty):
-    """The tangent penalty along rendered tangents.
-
-    Attributes
-    ----------
-    tangents : Path, optional
-        ``tangents.h5`` of the dataset; training without it is refused.
-    penalised : int
-        Images with tangents per step.
-    """
+    """The tangent penalty along rendered tangents."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="tangent-penalty-oracle",
@@ -155,8 +132,8 @@ class TangentPenaltyOracle(TangentPenalty):
         "with one slot changed; no out-of-combination image is drawn.",
     )
 
-    tangents: Path | None = None
-    penalised: int = 32
+    tangents: Path | None = None  # ``tangents.h5`` of the dataset; training without it is refused
+    penalised: int = 32  # images with tangents per step
 
     def images(self, data: TrainData) -> int:
         """Return how many real images training sees, with repetition."""
@@ -186,22 +163,7 @@ class TangentPenaltyOracle(TangentPenalty):
 def directions(
     layout: SlotLayout, n: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, "n slots dim"], Float[Tensor, "n slots dim"]]:
-    """Draw unit directions within two different slots per image.
-
-    Parameters
-    ----------
-    layout : SlotLayout
-        At least two slots; padded columns stay zero.
-    n : int
-        Number of images.
-    generator : torch.Generator
-        Source of randomness, on the CPU.
-
-    Returns
-    -------
-    tuple of Tensor
-        Two times ``(n, K, D)``: zero outside the chosen slot, length 1.
-    """
+    """Draw unit directions within two different slots per image."""
     chosen = torch.rand(n, layout.count, generator=generator).argsort(1)[:, :2]
     used = torch.zeros(layout.count, layout.dim)
     for k, slot in enumerate(layout.slots):
@@ -219,20 +181,7 @@ def directions(
 def tangents(
     decode: Callable[[Tensor], Tensor], slots: Tensor, one: Tensor, other: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return how the decoded image moves along two directions, by one-sided differences.
-
-    Parameters
-    ----------
-    decode : callable
-        Slots to images.
-    slots, one, other : Tensor
-        ``(B, K, D)`` where, and along what.
-
-    Returns
-    -------
-    tuple of Tensor
-        Two times ``(B, 3, H, W)``.
-    """
+    """Return how the decoded image moves along two directions, by one-sided differences."""
     step = 0.1
     middle = decode(slots)
     moved = [(decode(slots + step * way) - middle) / step for way in (one, other)]
@@ -242,24 +191,9 @@ def tangents(
 def bend(
     encode: Callable[[Tensor], Tensor], images: Tensor, first: Tensor, second: Tensor
 ) -> Float[Tensor, ""]:
-    """Return the squared mixed difference of an encoder along two tangents.
-
-    ``g(x + s + t) - g(x + s) - g(x + t) + g(x)``, for short s and t the second derivative
-    ``D^2 g (s, t)``; the four images of a scene are encoded as one batch.
-
-    Parameters
-    ----------
-    encode : callable
-        Images to ``(B, K, D)``.
-    images, first, second : Tensor
-        ``(B, 3, H, W)``: where, and along what.
-
-    Returns
-    -------
-    Tensor
-        Scalar, the sum over slots and columns, averaged over images; 0 for an encoder that is
-        linear across the two.
-    """
+    """Return the squared mixed difference of an encoder along two tangents."""
+    # ``g(x + s + t) - g(x + s) - g(x + t) + g(x)``, for short s and t the second derivative ``D^2 g
+    # (s, t)``; the four images of a scene are encoded as one batch.
     corners = torch.cat([images + first + second, images + first, images + second, images])
     both, one, other, none = encode(corners).chunk(4)
     return (both - one - other + none).square().sum(dim=(1, 2)).mean()
@@ -268,20 +202,7 @@ def bend(
 def with_tangents(
     data: TrainData, path: Path
 ) -> tuple[Float[Tensor, "n 3 height width"], Float[Tensor, "n 2 3 height width"]]:
-    """Return the served images that have tangents, found by their pixels, and these tangents.
-
-    Parameters
-    ----------
-    data : TrainData
-        Served images; looked through, not counted.
-    path : Path
-        Written by `recombine.renderer.measure.tangents.render_tangents`.
-
-    Raises
-    ------
-    InvalidInputError
-        When none of the images is in the file.
-    """
+    """Return the served images that have tangents, found by their pixels, and these tangents."""
     with open_checked(path) as handle:
         hashes, rendered = column(handle, "pixel_hash"), column(handle, "tangent")
     row_of = {digest.tobytes(): row for row, digest in enumerate(hashes)}

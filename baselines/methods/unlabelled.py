@@ -38,39 +38,17 @@ _SCHEDULE = Schedule(steps=900, batch_size=64, rate=1e-3, weight_decay=0.05)
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """Settings that every row without labels has.
+    """Settings that every row without labels has."""
 
-    Attributes
-    ----------
-    width : int
-        Channels of the convolutions.
-    dim : int
-        Columns of the image's vector.
-    schedule : Schedule
-        Optimiser settings.
-    precision : {"bf16", "float32"}
-        Arithmetic of the networks.
-    size : str
-        Named size that these settings came from; set by `load_baseline`.
-    """
-
-    width: int = 64
-    dim: int = 128
-    schedule: Schedule = _SCHEDULE
-    precision: Precision = "bf16"
-    size: str = "cpu"
+    width: int = 64  # channels of the convolutions
+    dim: int = 128  # columns of the image's vector
+    schedule: Schedule = _SCHEDULE  # optimiser settings
+    precision: Precision = "bf16"  # arithmetic of the networks
+    size: str = "cpu"  # named size that these settings came from; set by `load_baseline`
 
 
 class Trunk(nn.Module):
-    """An image becomes one vector: convolutions, then mean and linear map over an 4 x 4 grid.
-
-    Parameters
-    ----------
-    width, dim : int
-        Channels and columns.
-    image_hw : tuple of int
-        Height and width in pixels.
-    """
+    """An image becomes one vector: convolutions, then mean and linear map over an 4 x 4 grid."""
 
     def __init__(self, width: int, dim: int, image_hw: tuple[int, int]) -> None:
         super().__init__()
@@ -90,30 +68,14 @@ class Trunk(nn.Module):
 
 
 class VectorEncoder:
-    """A fitted trunk as a submission.
-
-    Parameters
-    ----------
-    trunk : Module
-        ``(B, 3, H, W)`` to ``(B, D)``.
-    dim : int
-        D.
-    image_hw : tuple of int
-        Image size that it was trained on.
-    """
+    """A fitted trunk as a submission."""
 
     def __init__(self, trunk: nn.Module, dim: int, image_hw: tuple[int, int]) -> None:
         self.trunk = trunk.eval().requires_grad_(False)
         self.slot_dim, self.image_hw, self.slots = dim, tuple(image_hw), 1
 
     def setup(self, spec: SplitSpec, device: torch.device) -> None:
-        """Check the image size and move to the device.
-
-        Raises
-        ------
-        InvalidInputError
-            When the images have another size than those trained on.
-        """
+        """Check the image size and move to the device."""
         if tuple(spec.image_hw) != self.image_hw:
             raise InvalidInputError(
                 f"baselines: this model was trained on images of {self.image_hw}, got "
@@ -138,23 +100,9 @@ def projector(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 def altered(
     images: Float[Tensor, "images 3 height width"], strength: float = 1.0
 ) -> Float[Tensor, "images 3 height width"]:
-    """Return a random view of every image: cropped, brightened, tinted, noisy.
-
-    No flips and no greyscale: handedness and colour are factors here, and an encoder that is
-    taught to ignore them cannot report them. Crops keep at least 60 % of each edge.
-
-    Parameters
-    ----------
-    images : Tensor
-        ``(B, 3, H, W)`` in [0, 1].
-    strength : float
-        From 0 (the images themselves) to 1.
-
-    Returns
-    -------
-    Tensor
-        Shaped alike, in [0, 1]. Draws from PyTorch's global generator.
-    """
+    """Return a random view of every image: cropped, brightened, tinted, noisy."""
+    # No flips and no greyscale: handedness and colour are factors here, and an encoder that is
+    # taught to ignore them cannot report them. Crops keep at least 60 % of each edge.
     n, device = len(images), images.device
     scale = 1 - 0.4 * strength * torch.rand(n, device=device)
     shift = (torch.rand(n, 2, device=device) * 2 - 1) * (1 - scale[:, None])
@@ -182,23 +130,7 @@ def fit_unlabelled(
     log: RunLog,
     name: str,
 ) -> None:
-    """Train a model on images alone, in place.
-
-    Parameters
-    ----------
-    settings : Unlabelled
-        Schedule and precision.
-    model : Module
-        All that is trained.
-    loss : callable
-        Images ``(B, 3, H, W)`` to a scalar.
-    data : TrainData
-        Served images; their labels, if any, are not looked at.
-    seed, budget, log
-        As for every learner.
-    name : str
-        Name of the loss curve.
-    """
+    """Train a model on images alone, in place."""
     schedule = settings.schedule.within(budget_share(budget, settings.schedule.images))
 
     def of(batch: Batch) -> Tensor:

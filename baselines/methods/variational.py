@@ -61,76 +61,33 @@ _REPLAY = Schedule(steps=300, batch_size=16, rate=1e-3)
 
 @dataclass(frozen=True)
 class Vae:
-    """Settings of a variational autoencoder on inferred slots; a row is a subclass with a card.
+    """Settings of a variational autoencoder on inferred slots; a row is a subclass with a card."""
 
-    Attributes
-    ----------
-    kind : str
-        The decoder; see `recombine.baselines.methods.slotmodel.build_decoder`.
-    dim : int
-        Latents per slot.
-    width, layers : int
-        Size of the encoder.
-    decoder_width : int
-        Channels of the decoder's networks.
-    variance : float
-        v, the decoder's variance per pixel value; 0 for an autoencoder without a prior.
-    mask_weight : float
-        Weight of the mask cross-entropy, where masks are served.
-    label_weight : float
-        Weight of the supervised loss on a linear readout of the posterior means; 0 for none.
-    schedule : Schedule
-        Training of encoder and decoder.
-    replayed : int
-        Replayed images per step of the replay stage; 0 for none.
-    replay : Schedule
-        The replay stage; its batch size counts real images.
-    candidates : tuple of SearchSettings
-        Search settings to choose from by recovery of foreign slots.
-    selection_images : int
-        Validation images for that choice.
-    precision : {"bf16", "float32"}
-        Arithmetic of the networks.
-    size : str
-        Named size that these settings came from.
-    """
-
+    # the decoder; see `recombine.baselines.methods.slotmodel.build_decoder`
     kind: DecoderKind = "unstructured"
-    dim: int = 16
-    width: int = 64
-    layers: int = 2
-    decoder_width: int = 32
+    dim: int = 16  # latents per slot
+    width: int = 64  # size of the encoder
+    layers: int = 2  # size of the encoder
+    decoder_width: int = 32  # channels of the decoder's networks
+    # v, the decoder's variance per pixel value; 0 for an autoencoder without a prior
     variance: float = 0.005
-    mask_weight: float = 0.5
+    mask_weight: float = 0.5  # weight of the mask cross-entropy, where masks are served
+    # weight of the supervised loss on a linear readout of the posterior means; 0 for none
     label_weight: float = 0.0
-    schedule: Schedule = _TRAIN
-    replayed: int = 0
-    replay: Schedule = _REPLAY
+    schedule: Schedule = _TRAIN  # training of encoder and decoder
+    replayed: int = 0  # replayed images per step of the replay stage; 0 for none
+    replay: Schedule = _REPLAY  # the replay stage; its batch size counts real images
+    # search settings to choose from by recovery of foreign slots
     candidates: tuple[SearchSettings, ...] = LATENT_CANDIDATES
-    selection_images: int = 96
-    precision: Precision = "bf16"
-    size: str = "cpu"
+    selection_images: int = 96  # validation images for that choice
+    precision: Precision = "bf16"  # arithmetic of the networks
+    size: str = "cpu"  # named size that these settings came from
 
     @placed
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> LatentInversion:
-        """Train encoder and decoder, replay if asked to, then choose search settings.
-
-        Parameters
-        ----------
-        data : TrainData
-            Images; masks are used where the track serves them, factors never.
-        val : TrainData
-            In-combination validation images, for the search settings only.
-        seed, budget, log
-            As for every learner; generated images are counted through ``log``.
-
-        Returns
-        -------
-        LatentInversion
-            The fitted inverter.
-        """
+        """Train encoder and decoder, replay if asked to, then choose search settings."""
         replay = self.replay.images + min(len(data), 2048) if self.replayed else 0
         labelled = min(len(data), 2048) if self.label_weight > 0 else 0
         share = budget_share(budget, self.schedule.images + replay + labelled)
@@ -190,15 +147,7 @@ class Vae:
 
 
 class VaeModel(nn.Module):
-    """Encoder and decoder of one variational autoencoder.
-
-    Parameters
-    ----------
-    settings : Vae
-        Sizes and weights.
-    data : TrainData
-        Gives image size and number of slots.
-    """
+    """Encoder and decoder of one variational autoencoder."""
 
     def __init__(self, settings: Vae, data: TrainData) -> None:
         super().__init__()

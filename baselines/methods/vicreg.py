@@ -36,13 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VicReg(Unlabelled):
-    """Settings of VICReg; ``fit`` trains it.
-
-    Attributes
-    ----------
-    similar, vary, apart : float
-        Weights of invariance, variance and covariance.
-    """
+    """Settings of VICReg; ``fit`` trains it."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="vicreg",
@@ -51,9 +45,9 @@ class VicReg(Unlabelled):
         note="Weights 25, 25 and 1; projector of 256 columns.",
     )
 
-    similar: float = 25.0
-    vary: float = 25.0
-    apart: float = 1.0
+    similar: float = 25.0  # weights of invariance, variance and covariance
+    vary: float = 25.0  # weights of invariance, variance and covariance
+    apart: float = 1.0  # weights of invariance, variance and covariance
 
     @placed
     def fit(
@@ -80,20 +74,7 @@ def vicreg_loss(
     other: Float[Tensor, "images dim"],
     weights: tuple[float, float, float] = (25.0, 25.0, 1.0),
 ) -> Float[Tensor, ""]:
-    """Return the VICReg loss of two views of the same images.
-
-    Parameters
-    ----------
-    one, other : Tensor
-        ``(B, D)``.
-    weights : tuple of float
-        Of invariance, variance and covariance.
-
-    Returns
-    -------
-    Tensor
-        Scalar; 0 for equal views whose columns have deviation 1 or more and do not correlate.
-    """
+    """Return the VICReg loss of two views of the same images."""
     one, other = one.float(), other.float()
     total = weights[0] * (one - other).square().mean()
     for view in (one, other):

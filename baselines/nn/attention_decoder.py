@@ -27,23 +27,11 @@ OCTAVES = 8
 def interaction(
     weights: Sequence[Float[Tensor, "images heads pixels slots"]],
 ) -> Float[Tensor, ""]:
-    """Return how much pixels attend to several slots at once, in closed form.
-
-    With ``w`` the attention of a pixel to a slot, averaged over layers and heads, this is the mean
-    over images and pixels of ``sum_{k<l} w_k w_l = ((sum_k w_k)^2 - sum_k w_k^2) / 2``: linear in
-    the number of slots. The source sums over heads instead, which multiplies it by the square of
-    their number.
-
-    Parameters
-    ----------
-    weights : sequence of Tensor
-        Per layer ``(B, heads, pixels, K)``, non-negative, summing to 1 over slots.
-
-    Returns
-    -------
-    Tensor
-        Scalar from 0 (every pixel attends to one slot) to ``(1 - 1/K) / 2`` (to all alike).
-    """
+    """Return how much pixels attend to several slots at once, in closed form."""
+    # With ``w`` the attention of a pixel to a slot, averaged over layers and heads, this is the
+    # mean over images and pixels of ``sum_{k<l} w_k w_l = ((sum_k w_k)^2 - sum_k w_k^2) / 2``:
+    # linear in the number of slots. The source sums over heads instead, which multiplies it by the
+    # square of their number.
     w = torch.stack(list(weights)).mean(0).mean(1)
     return 0.5 * (w.sum(-1).square() - w.square().sum(-1)).mean()
 
@@ -81,26 +69,7 @@ class AttentionLayer(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Slots to an image by cross-attention from pixel coordinates.
-
-    Parameters
-    ----------
-    dim : int
-        Columns of a slot.
-    image_hw : tuple of int
-        Height and width in pixels.
-    width : int
-        Width of a query; a multiple of ``heads``. Slots are embedded at twice that.
-    slots : int
-        Number of slots; each has an embedding of its role, so that equal vectors of different
-        slots can be drawn differently.
-    weight : float
-        Weight of `interaction` in ``Layers.penalty``; 0 for a decoder without the regulariser.
-    patch : int
-        Edge of the square of pixels that a query draws; 1 in the source.
-    layers, heads : int
-        Depth and attention heads.
-    """
+    """Slots to an image by cross-attention from pixel coordinates."""
 
     def __init__(
         self,

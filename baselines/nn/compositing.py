@@ -55,25 +55,9 @@ def composite(
     opacity: Float[Tensor, "images objects height width"],
     shadow: Float[Tensor, "images objects height width"],
 ) -> Float[Tensor, "images 3 height width"]:
-    """Put objects and their shadows over a frame.
-
-    With opacity logits ``l_k``, shadow logits ``s_k``, colours ``c_k`` and frame ``f``, a pixel is
-    ``a_0 f prod_k (1 - sigmoid(s_k)) + sum_k a_k c_k`` with ``a = softmax(0, l_1, ..., l_K)``.
-
-    Parameters
-    ----------
-    frame : Tensor
-        ``(B, 3, H, W)`` background colours.
-    colours : Tensor
-        ``(B, K, 3, H, W)``.
-    opacity, shadow : Tensor
-        ``(B, K, H, W)`` logits.
-
-    Returns
-    -------
-    Tensor
-        ``(B, 3, H, W)``, not clamped; differentiable once.
-    """
+    """Put objects and their shadows over a frame."""
+    # With opacity logits ``l_k``, shadow logits ``s_k``, colours ``c_k`` and frame ``f``, a pixel
+    # is ``a_0 f prod_k (1 - sigmoid(s_k)) + sum_k a_k c_k`` with ``a = softmax(0, l_1, ..., l_K)``.
     image: Tensor = _Composite.apply(  # type: ignore[no-untyped-call]
         frame, colours, opacity, shadow
     )
@@ -96,20 +80,7 @@ class _Hat(torch.autograd.Function):
 
 
 def hat(at: Float[Tensor, "images pixels"], cells: int) -> Float[Tensor, "images pixels cells"]:
-    """Return the weights of linear interpolation between cells.
-
-    Parameters
-    ----------
-    at : Tensor
-        ``(B, pixels)`` where each pixel looks, in cells; cell p lies at p.
-    cells : int
-        Number of cells.
-
-    Returns
-    -------
-    Tensor
-        ``(B, pixels, cells)``: ``max(0, 1 - |at - p|)``; differentiable once.
-    """
+    """Return the weights of linear interpolation between cells."""
     weights: Tensor = _Hat.apply(at, cells)  # type: ignore[no-untyped-call]
     return weights
 
@@ -138,22 +109,7 @@ def squared_error(
     images: Float[Tensor, "images 3 height width"],
     weights: Float[Tensor, "images 1 height width"] | None = None,
 ) -> Float[Tensor, " images"]:
-    """Return the mean squared error of each image.
-
-    Parameters
-    ----------
-    decoded : Tensor
-        ``(B, 3, H, W)``; the gradient flows here only.
-    images : Tensor
-        ``(B, 3, H, W)``.
-    weights : Tensor, optional
-        ``(B, 1, H, W)`` non-negative; each image's error is its weighted mean.
-
-    Returns
-    -------
-    Tensor
-        ``(B,)``; 0 is best, 1 is black against white. Differentiable once.
-    """
+    """Return the mean squared error of each image."""
     roots = None
     if weights is not None:
         roots = (weights / weights.mean(dim=(1, 2, 3), keepdim=True)).sqrt()

@@ -28,28 +28,12 @@ Groups = tuple[tuple[int, ...], ...]
 
 
 def doublings(image_hw: tuple[int, int]) -> int:
-    """Return how often a 4 x 4 grid is doubled to cover an image; at least once.
-
-    Examples
-    --------
-    >>> [doublings((edge, edge)) for edge in (8, 16, 64, 100)]
-    [1, 2, 4, 5]
-    """
+    """Return how often a 4 x 4 grid is doubled to cover an image; at least once."""
     return max(1, math.ceil(math.log2(max(image_hw) / 4)))
 
 
 class Grow(nn.Module):
-    """A vector becomes a picture, by transposed convolutions from a small grid.
-
-    Parameters
-    ----------
-    inputs, channels : int
-        Columns of the vector, channels of the picture.
-    width : int
-        Channels of the last hidden layer; the first has twice as many.
-    image_hw : tuple of int
-        Height and width of the picture.
-    """
+    """A vector becomes a picture, by transposed convolutions from a small grid."""
 
     def __init__(self, inputs: int, channels: int, width: int, image_hw: tuple[int, int]) -> None:
         super().__init__()
@@ -70,13 +54,7 @@ class Grow(nn.Module):
 
 
 class Broadcast(nn.Module):
-    """A vector, repeated over a grid with coordinates, becomes a picture.
-
-    Parameters
-    ----------
-    inputs, channels, width, image_hw
-        As for `Grow`.
-    """
+    """A vector, repeated over a grid with coordinates, becomes a picture."""
 
     def __init__(self, inputs: int, channels: int, width: int, image_hw: tuple[int, int]) -> None:
         super().__init__()
@@ -113,15 +91,7 @@ def cropped(pictures: Tensor, image_hw: tuple[int, int]) -> Tensor:
 
 
 class PerSlot(nn.Module):
-    """One network per kind of slot, applied to every slot on its own.
-
-    Parameters
-    ----------
-    groups : tuple of tuple of int
-        Slots that share a network; every slot in exactly one group.
-    make : callable
-        Makes a network.
-    """
+    """One network per kind of slot, applied to every slot on its own."""
 
     def __init__(self, groups: Groups, make: Callable[[], nn.Module]) -> None:
         super().__init__()
@@ -166,15 +136,8 @@ class Additive(nn.Module):
 class Bilinear(Additive):
     """An additive decoder plus a bilinear term of low rank per pair of slots.
 
-    The term of slots k < l is ``U_kl ((A_kl z_k) * (B_kl z_l))``: a low-rank form of
-    ``C vec(z_k (x) z_l)``. All cross-slot derivatives of third order are zero.
-
-    Parameters
-    ----------
-    groups, dim, image_hw, width
-        As for `Additive`.
-    rank : int
-        Products per pair.
+    The term of slots k < l is ``U_kl ((A_kl z_k) * (B_kl z_l))``: a low-rank form of ``C vec(z_k
+    (x) z_l)``. All cross-slot derivatives of third order are zero.
     """
 
     def __init__(
@@ -203,16 +166,7 @@ class Bilinear(Additive):
 
 
 class BroadcastMixture(nn.Module):
-    """Spatial-broadcast pictures of every slot, mixed by a softmax over slots.
-
-    Parameters
-    ----------
-    groups, dim, image_hw, width
-        As for `Additive`.
-    objects : sequence of int
-        Slots whose mixing weights are told apart in ``Layers.opacity``; all others together are
-        the background.
-    """
+    """Spatial-broadcast pictures of every slot, mixed by a softmax over slots."""
 
     def __init__(
         self,

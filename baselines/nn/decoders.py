@@ -32,21 +32,13 @@ MARGIN = 2.2  # Half-width of the patch over the radius of the object, so that s
 
 @dataclass(frozen=True)
 class Layers:
-    """A decoded batch.
+    """A decoded batch."""
 
-    Attributes
-    ----------
-    image : Tensor
-        ``(B, 3, H, W)``, not clamped.
-    opacity : Tensor, optional
-        ``(B, objects, H, W)`` opacity logits of the objects against the background's 0; None for
-        a decoder that does not composite.
-    penalty : Tensor, optional
-        Scalar to add to the training loss, for a decoder that regularises itself.
-    """
-
-    image: Float[Tensor, "images 3 height width"]
+    image: Float[Tensor, "images 3 height width"]  # ``(B, 3, H, W)``, not clamped
+    # ``(B, objects, H, W)`` opacity logits of the objects against the background's 0; None for a
+    # decoder that does not composite
     opacity: Float[Tensor, "images objects height width"] | None = None
+    # scalar to add to the training loss, for a decoder that regularises itself
     penalty: Float[Tensor, ""] | None = None
 
 
@@ -55,26 +47,9 @@ def place(
     pose: Float[Tensor, "images 3"],
     image_hw: tuple[int, int],
 ) -> Float[Tensor, "images channels height width"]:
-    """Draw square patches into an empty frame, by bilinear sampling.
-
-    A placement without rotation is separable, so it is two small matrix products instead of a
-    gather; the result equals ``grid_sample`` with zero padding.
-
-    Parameters
-    ----------
-    patches : Tensor
-        ``(B, C, P, P)`` float32.
-    pose : Tensor
-        ``(B, 3)``: centre to the right and down, in [-1, 1] of the frame, and the natural
-        logarithm of the patch's half-width on the same scale.
-    image_hw : tuple of int
-        Height and width of the frame.
-
-    Returns
-    -------
-    Tensor
-        ``(B, C, H, W)``, zero outside the patch; differentiable in patch and pose.
-    """
+    """Draw square patches into an empty frame, by bilinear sampling."""
+    # A placement without rotation is separable, so it is two small matrix products instead of a
+    # gather; the result equals ``grid_sample`` with zero padding.
     down, across = _axes(pose, image_hw, patches.shape[2])
     return down[:, None] @ patches @ across.transpose(1, 2)[:, None]
 
@@ -90,13 +65,7 @@ def _axes(pose: Tensor, image_hw: tuple[int, int], cells: int) -> list[Tensor]:
 
 
 class Placement(nn.Module):
-    """Slot pose (scene units) to image pose, a quadratic map fitted in closed form.
-
-    Parameters
-    ----------
-    inputs : int
-        Number of continuous columns of an object slot.
-    """
+    """Slot pose (scene units) to image pose, a quadratic map fitted in closed form."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -115,15 +84,7 @@ class Placement(nn.Module):
 
     @torch.no_grad()
     def fit(self, values: Float[Tensor, "n inputs"], poses: Float[Tensor, "n 3"]) -> None:
-        """Set the map to the ridge solution of measured image poses.
-
-        Parameters
-        ----------
-        values : Tensor
-            ``(n, inputs)`` standardised slot values.
-        poses : Tensor
-            ``(n, 3)`` measured centres and log half-widths.
-        """
+        """Set the map to the ridge solution of measured image poses."""
         features = self._features(values)
         gram = features.T @ features + 1e-2 * torch.eye(features.shape[1])
         self.weight.copy_(torch.linalg.solve(gram, features.T @ poses))
@@ -133,15 +94,7 @@ class Placement(nn.Module):
         values: Float[Tensor, "images objects inputs"],
         masks: Int[Tensor, "images height width"],
     ) -> None:
-        """Set the map from where objects lie in instance masks.
-
-        Parameters
-        ----------
-        values : Tensor
-            ``(B, objects, inputs)`` standardised slot values.
-        masks : Tensor
-            ``(B, H, W)``, 0 background, k + 1 object k; hardly visible objects are left out.
-        """
+        """Set the map from where objects lie in instance masks."""
         seen = torch.stack([(masks == k + 1).float() for k in range(values.shape[1])], dim=1)
         visible = seen.sum(dim=(2, 3)) >= MIN_PIXELS
         self.fit(values[visible], moments(seen[visible]))
@@ -177,8 +130,8 @@ class Patch(nn.Module):
 class Frame(nn.Module):
     """Frame slot to a full-size picture: a sum of learned basis pictures.
 
-    The coefficients are the slot itself (so that the picture of every categorical value can be
-    set in closed form) and a few learned features of it.
+    The coefficients are the slot itself (so that the picture of every categorical value can be set
+    in closed form) and a few learned features of it.
     """
 
     def __init__(self, inputs: int, features: int, image_hw: tuple[int, int]) -> None:
@@ -203,18 +156,7 @@ class Frame(nn.Module):
         images: Float[Tensor, "images 3 height width"],
         free: Bool[Tensor, "images height width"] | None = None,
     ) -> None:
-        """Set the basis so that a slot gives the mean of its pictures (ridge regression).
-
-        Parameters
-        ----------
-        slots : Tensor
-            ``(B, D)`` slot vectors.
-        images : Tensor
-            ``(B, 3, H, W)`` pictures.
-        free : Tensor, optional
-            ``(B, H, W)`` where no object hides the background; hidden pixels take the mean of
-            the free ones, weighted by slot.
-        """
+        """Set the basis so that a slot gives the mean of its pictures (ridge regression)."""
         inputs = slots.shape[1]
         gram = slots.T @ slots + 1e-2 * torch.eye(inputs)
         pictures = images.flatten(1)
@@ -231,23 +173,6 @@ class Compositor(nn.Module):
     """Slots to an image: frame slots add up, objects are composited over them.
 
     The compositing formula stands at `recombine.baselines.nn.compositing.composite`.
-
-    Parameters
-    ----------
-    layout : SlotLayout
-        Slots with ``x`` and ``y`` are objects, all others frames.
-    image_hw : tuple of int
-        Height and width in pixels.
-    width : int
-        Channels of the patch network's last hidden layer.
-    light : bool
-        Let frame slots scale the colours of objects, by one positive gain per colour channel.
-        This is the one place where slots interact before the compositing.
-    leak : bool
-        Show every branch all slots, its own one first. Nothing else changes: the control that
-        tells slot structure from everything else that this decoder is.
-    patch : Module, optional
-        Slot to canonical patch, in place of `Patch`.
     """
 
     def __init__(
@@ -298,18 +223,7 @@ class Compositor(nn.Module):
         return total
 
     def forward(self, slots: Float[Tensor, "images slots dim"]) -> Layers:
-        """Decode a batch.
-
-        Parameters
-        ----------
-        slots : Tensor
-            ``(B, K, D)`` activated slot vectors.
-
-        Returns
-        -------
-        Layers
-            The image, unclamped, and the layers' weights.
-        """
+        """Decode a batch."""
         picture = self.background(slots)
         if not self.objects:
             return Layers(picture)
@@ -340,19 +254,7 @@ def pose_columns(layout: SlotLayout) -> tuple[int, ...]:
 def moments(
     weights: Float[Tensor, "images height width"],
 ) -> Float[Tensor, "images 3"]:
-    """Return where a blob lies: the image pose of a patch that would cover it.
-
-    Parameters
-    ----------
-    weights : Tensor
-        ``(B, H, W)`` non-negative, for example an instance mask; must not be all zero.
-
-    Returns
-    -------
-    Tensor
-        ``(B, 3)``: centre to the right and down in [-1, 1], and the log half-width of a patch of
-        `MARGIN` times the blob's radius (the edge of a uniform square of equal variance).
-    """
+    """Return where a blob lies: the image pose of a patch that would cover it."""
     total = weights.sum(dim=(1, 2)).clamp_min(1e-6)
     height, width = weights.shape[1:]
     down = (torch.arange(height, device=weights.device) * 2 + 1) / height - 1
@@ -374,25 +276,10 @@ def initialise(
     *,
     background: bool = True,
 ) -> None:
-    """Set a decoder's background pictures and placement in closed form.
-
-    Backgrounds start as the mean picture of their slot vector, by least squares. The placement
-    starts from where objects lie: their masks, or, without masks, what the mean picture does not
-    explain (which tells one object from the background, but not several from one another).
-
-    Parameters
-    ----------
-    decoder : Compositor
-        Changed in place.
-    slots : Tensor
-        ``(B, K, D)`` true slot vectors.
-    images : Tensor
-        ``(B, 3, H, W)``.
-    masks : Tensor, optional
-        ``(B, H, W)``, 0 background, k + 1 object k.
-    background : bool
-        False leaves the background pictures as they are; needs masks for the placement.
-    """
+    """Set a decoder's background pictures and placement in closed form."""
+    # Backgrounds start as the mean picture of their slot vector, by least squares. The placement
+    # starts from where objects lie: their masks, or, without masks, what the mean picture does not
+    # explain (which tells one object from the background, but not several from one another).
     for module, k in zip(decoder.frame, decoder.frames, strict=True):
         assert isinstance(module, Frame)  # noqa: S101
         if not background:
@@ -415,15 +302,7 @@ SURFACE = ("material", "texture", "hue", "colour")
 
 
 class FactoredPatch(nn.Module):
-    """Object slot to a canonical patch, factorised into form and surface.
-
-    Parameters
-    ----------
-    layout : SlotLayout
-        Factors named in `SURFACE` are surface, all others form.
-    width : int
-        Channels of the patch networks' last hidden layer.
-    """
+    """Object slot to a canonical patch, factorised into form and surface."""
 
     surface: Tensor
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class ConvTokens(nn.Module):
     """Three strided convolutions with batch normalisation: an image becomes a grid of tokens.
 
-    Batch normalisation is not a detail: without it such an encoder learns shape several times
-    more slowly than texture. In evaluation it uses stored statistics, so images stay independent.
+    Batch normalisation is not a detail: without it such an encoder learns shape several times more
+    slowly than texture. In evaluation it uses stored statistics, so images stay independent.
     """
 
     def __init__(self, width: int, image_hw: tuple[int, int]) -> None:
@@ -85,23 +85,7 @@ class SlotHeads(nn.Module):
 
 
 class SlotEncoder(nn.Module):
-    """Image to K slot vectors, with a linear head per slot.
-
-    Parameters
-    ----------
-    slots : int
-        Number of slots K.
-    outputs : int
-        Columns D of the heads.
-    width : int
-        Width of tokens and slots; a multiple of ``heads`` and of 2.
-    image_hw : tuple of int
-        Image height and width in pixels.
-    layers, heads : int
-        Depth of the query transformer and its attention heads.
-    tokens : Module, optional
-        Images to ``(B, tokens, width)``, in place of `ConvTokens`.
-    """
+    """Image to K slot vectors, with a linear head per slot."""
 
     def __init__(
         self,
@@ -124,18 +108,7 @@ class SlotEncoder(nn.Module):
     def forward(
         self, images: Float[Tensor, "images 3 height width"]
     ) -> tuple[Float[Tensor, "images slots width"], Float[Tensor, "images slots outputs"]]:
-        """Return the slots and the outputs of their heads, both float32.
-
-        Parameters
-        ----------
-        images : Tensor
-            ``(B, 3, H, W)`` in [0, 1].
-
-        Returns
-        -------
-        tuple of Tensor
-            ``(B, K, width)`` and ``(B, K, D)``.
-        """
+        """Return the slots and the outputs of their heads, both float32."""
         tokens = self.norm_tokens(self.tokens(images))
         slots = self.queries.expand(len(images), -1, -1)
         for layer in self.layers:

@@ -24,15 +24,7 @@ SHARPNESS = 8.0
 
 
 class Outlines(nn.Module):
-    """Slot vectors to soft masks: a disc per object, the rest for the first other slot.
-
-    Parameters
-    ----------
-    layout : SlotLayout
-        The slots.
-    image_hw : tuple of int
-        Height and width in pixels.
-    """
+    """Slot vectors to soft masks: a disc per object, the rest for the first other slot."""
 
     fitted: Tensor
 
@@ -53,15 +45,7 @@ class Outlines(nn.Module):
         slots: Float[Tensor, "images slots dim"],
         masks: Int[Tensor, "images height width"] | None,
     ) -> None:
-        """Learn from training masks where a pose lies, if slots are exchangeable.
-
-        Parameters
-        ----------
-        slots : Tensor
-            ``(B, K, D)`` standardised slot vectors.
-        masks : Tensor, optional
-            ``(B, H, W)``, 0 background, k + 1 object k; without them there are no outlines.
-        """
+        """Learn from training masks where a pose lies, if slots are exchangeable."""
         if masks is not None and self.needed:
             values = slots[:, list(self.layout.posed)][:, :, self.columns]
             self.placement.fit_masks(values, masks)
@@ -97,20 +81,7 @@ def aligned(
     guess: Float[Tensor, "images slots dim"],
     reference: Float[Tensor, "images slots dim"],
 ) -> Int[Tensor, "images slots"]:
-    """Return which slot of a guess stands for each slot of another guess about the same images.
-
-    Parameters
-    ----------
-    layout : SlotLayout
-        Only exchangeable slots change places.
-    guess, reference : Tensor
-        ``(B, K, D)`` slot vectors.
-
-    Returns
-    -------
-    Tensor
-        ``(B, K)`` int64: the cheapest assignment by squared distance.
-    """
+    """Return which slot of a guess stands for each slot of another guess about the same images."""
     order = torch.arange(layout.count, device=guess.device).repeat(len(guess), 1)
     for group in layout.groups:
         if len(group) > 1:

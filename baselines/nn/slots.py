@@ -27,22 +27,12 @@ Kind = Literal["categorical", "angle", "float"]
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of one factor in the vector of its slot.
+    """The columns of one factor in the vector of its slot."""
 
-    Attributes
-    ----------
-    key : str
-        ``"slot.factor"``.
-    kind : {"categorical", "angle", "float"}
-        How the columns are read.
-    start, width : int
-        First column and number of columns.
-    """
-
-    key: str
-    kind: Kind
-    start: int
-    width: int
+    key: str  # ``"slot.factor"``
+    kind: Kind  # how the columns are read
+    start: int  # first column and number of columns
+    width: int  # first column and number of columns
 
     @property
     def span(self) -> slice:
@@ -57,18 +47,10 @@ class Columns:
 
 @dataclass(frozen=True)
 class SlotLayout:
-    """Which column of which slot holds what.
+    """Which column of which slot holds what."""
 
-    Attributes
-    ----------
-    names : tuple of str
-        Slot names in scene order, K of them.
-    slots : tuple of tuple of Columns
-        The factors of each slot.
-    """
-
-    names: tuple[str, ...]
-    slots: tuple[tuple[Columns, ...], ...]
+    names: tuple[str, ...]  # slot names in scene order, K of them
+    slots: tuple[tuple[Columns, ...], ...]  # the factors of each slot
 
     @property
     def count(self) -> int:
@@ -89,11 +71,9 @@ class SlotLayout:
 
     @property
     def groups(self) -> tuple[tuple[int, ...], ...]:
-        """Return the slots that nothing but their place in the list tells apart.
-
-        Slots with the same factors are exchangeable: their order in the image is unknown, so
-        losses match them. A slot with factors of its own is a group of one.
-        """
+        """Return the slots that nothing but their place in the list tells apart."""
+        # Slots with the same factors are exchangeable: their order in the image is unknown, so
+        # losses match them. A slot with factors of its own is a group of one.
         found: dict[tuple[tuple[str, str, int], ...], list[int]] = {}
         for k, slot in enumerate(self.slots):
             found.setdefault(tuple((c.factor, c.kind, c.width) for c in slot), []).append(k)
@@ -114,23 +94,7 @@ def _columns(key: str, type_name: str, start: int) -> Columns:
 
 
 def layout_of(spec: SplitSpec) -> SlotLayout:
-    """Return the slot layout of a dataset.
-
-    Parameters
-    ----------
-    spec : SplitSpec
-        Its ``factors`` map ``"slot.factor"`` to a type; slots keep the order of first mention.
-
-    Returns
-    -------
-    SlotLayout
-        One entry per slot.
-
-    Raises
-    ------
-    InvalidInputError
-        When a factor has an unknown type, or there is no factor at all.
-    """
+    """Return the slot layout of a dataset."""
     slots: dict[str, list[Columns]] = {}
     for key, type_name in spec.factors.items():
         slot = slots.setdefault(key.partition(".")[0], [])
@@ -146,25 +110,7 @@ def layout_of(spec: SplitSpec) -> SlotLayout:
 def slot_vectors(
     layout: SlotLayout, factors: Mapping[str, Tensor]
 ) -> Float[Tensor, "images slots dim"]:
-    """Write factors into slot vectors: one-hot, cosine and sine, and raw units.
-
-    Parameters
-    ----------
-    layout : SlotLayout
-        Where each factor goes.
-    factors : Mapping of str to Tensor
-        ``"slot.factor"`` to ``(B,)``: int64 codes, radians, or units.
-
-    Returns
-    -------
-    Tensor
-        ``(B, K, D)`` float32; padded columns are zero.
-
-    Raises
-    ------
-    InvalidInputError
-        When a factor is missing, for example because the track hides labels.
-    """
+    """Write factors into slot vectors: one-hot, cosine and sine, and raw units."""
     wanted = [c.key for slot in layout.slots for c in slot]
     if missing := [key for key in wanted if key not in factors]:
         raise InvalidInputError(
@@ -190,20 +136,7 @@ def _written(columns: Columns, values: Tensor) -> Tensor:
 def standard(
     layout: SlotLayout, vectors: Float[Tensor, "images slots dim"]
 ) -> tuple[Float[Tensor, "slots dim"], Float[Tensor, "slots dim"]]:
-    """Return the centre and spread that standardise the continuous columns.
-
-    Parameters
-    ----------
-    layout : SlotLayout
-        Which columns are continuous; all others get centre 0 and spread 1.
-    vectors : Tensor
-        ``(B, K, D)`` from `slot_vectors`, of in-combination training images.
-
-    Returns
-    -------
-    tuple of Tensor
-        Centre and spread, each ``(K, D)``; exchangeable slots share theirs.
-    """
+    """Return the centre and spread that standardise the continuous columns."""
     center, spread = torch.zeros(vectors.shape[1:]), torch.ones(vectors.shape[1:])
     for group in layout.groups:
         for columns in layout.slots[group[0]]:
@@ -217,22 +150,7 @@ def standard(
 def activate(
     layout: SlotLayout, outputs: Float[Tensor, "images slots dim"]
 ) -> Float[Tensor, "images slots dim"]:
-    """Turn network outputs or search variables into slot vectors.
-
-    Parameters
-    ----------
-    layout : SlotLayout
-        Which columns are what.
-    outputs : Tensor
-        ``(B, K, D)``: logits for categorical columns, any vector for an angle, standardised
-        values for continuous ones.
-
-    Returns
-    -------
-    Tensor
-        ``(B, K, D)``: a point of the simplex per categorical factor, a unit vector per angle,
-        padded columns zero.
-    """
+    """Turn network outputs or search variables into slot vectors."""
     rows = []
     for k, slot in enumerate(layout.slots):
         parts = [_activated(c, outputs[:, k, c.span]) for c in slot]
@@ -253,26 +171,9 @@ def _activated(columns: Columns, values: Tensor) -> Tensor:
 def soften(
     layout: SlotLayout, slots: Float[Tensor, "images slots dim"], mix: float
 ) -> Float[Tensor, "images slots dim"]:
-    """Turn slot vectors into search variables whose softmax is not saturated.
-
-    A confidently wrong classifier starts the search where the softmax has no gradient; mixing
-    its answer with the uniform distribution brings the gradient back.
-
-    Parameters
-    ----------
-    layout : SlotLayout
-        Which columns are what.
-    slots : Tensor
-        ``(B, K, D)`` from `activate`.
-    mix : float
-        Share of the uniform distribution, in (0, 1]; 1 forgets the classifier.
-
-    Returns
-    -------
-    Tensor
-        ``(B, K, D)`` with log-probabilities in the categorical columns; ``activate`` of it gives
-        the mixed distribution. All other columns are copied.
-    """
+    """Turn slot vectors into search variables whose softmax is not saturated."""
+    # A confidently wrong classifier starts the search where the softmax has no gradient; mixing its
+    # answer with the uniform distribution brings the gradient back.
     out = slots.clone()
     for k, slot in enumerate(layout.slots):
         for columns in slot:
@@ -288,22 +189,7 @@ def factors_of(
     center: Float[Tensor, "slots dim"],
     spread: Float[Tensor, "slots dim"],
 ) -> dict[str, Tensor]:
-    """Read factors out of slot vectors; the inverse of `slot_vectors` and standardisation.
-
-    Parameters
-    ----------
-    layout : SlotLayout
-        Where each factor is.
-    slots : Tensor
-        ``(B, K, D)`` slot vectors with standardised continuous columns.
-    center, spread : Tensor
-        ``(K, D)`` from `standard`.
-
-    Returns
-    -------
-    dict of str to Tensor
-        ``"slot.factor"`` to ``(B,)``: the likeliest code (int64), radians in [0, 2 pi), or units.
-    """
+    """Read factors out of slot vectors; the inverse of `slot_vectors` and standardisation."""
     raw = slots * spread + center
     found: dict[str, Tensor] = {}
     for k, slot in enumerate(layout.slots):

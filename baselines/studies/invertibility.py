@@ -72,31 +72,18 @@ CLAIMS: tuple[tuple[str, dict[str, tuple[str, Family, str]]], ...] = (
 
 @dataclass(frozen=True)
 class Settings:
-    """Size of the study.
+    """Size of the study."""
 
-    Attributes
-    ----------
-    seeds : int
-        Generators, each with its encoders and searches.
-    dim, outputs : int
-        Latents and observed numbers.
-    encoders : tuple of (int, int)
-        Width and number of hidden layers, ascending in size.
-    steps, batch : int
-        Training of an encoder.
-    search_steps, starts, test : int
-        Steps of a search, random starts of "best of", and scenes searched.
-    """
-
-    seeds: int = 2
-    dim: int = 6
-    outputs: int = 24
+    seeds: int = 2  # generators, each with its encoders and searches
+    dim: int = 6  # latents and observed numbers
+    outputs: int = 24  # latents and observed numbers
+    # width and number of hidden layers, ascending in size
     encoders: tuple[tuple[int, int], ...] = ((32, 1), (128, 1), (32, 3), (128, 3), (256, 4))
-    steps: int = 3000
-    batch: int = 512
-    search_steps: int = 300
-    starts: int = 4
-    test: int = 512
+    steps: int = 3000  # training of an encoder
+    batch: int = 512  # training of an encoder
+    search_steps: int = 300  # steps of a search, random starts of "best of", and scenes searched
+    starts: int = 4  # steps of a search, random starts of "best of", and scenes searched
+    test: int = 512  # steps of a search, random starts of "best of", and scenes searched
 
 
 TINY = Settings(seeds=1, encoders=((8, 1), (32, 2)), steps=60, batch=64, search_steps=20, test=64)
@@ -104,44 +91,18 @@ TINY = Settings(seeds=1, encoders=((8, 1), (32, 2)), steps=60, batch=64, search_
 
 @dataclass(frozen=True)
 class Unit:
-    """One encoder on one generator; with width 0, search from random starts.
+    """One encoder on one generator; with width 0, search from random starts."""
 
-    Attributes
-    ----------
-    family : str
-        Kind of generator.
-    seed : int
-        Decides generator, encoder, data and starts.
-    width, depth : int
-        Of the encoder.
-    from_encoder : bool
-        Whether search also starts at this encoder's answer.
-    settings : Settings
-        The rest.
-    """
-
-    family: Family
-    seed: int
-    width: int
-    depth: int
-    from_encoder: bool
-    settings: Settings = field(default_factory=Settings)
+    family: Family  # kind of generator
+    seed: int  # decides generator, encoder, data and starts
+    width: int  # of the encoder
+    depth: int  # of the encoder
+    from_encoder: bool  # whether search also starts at this encoder's answer
+    settings: Settings = field(default_factory=Settings)  # the rest
 
 
 class Generator(nn.Module):
-    """``h <- leaky(3 h W)`` three times, after a fold or an ill-conditioned linear map.
-
-    Parameters
-    ----------
-    family : str
-        ``"cond 1"``, ``"cond 10"``, ``"cond 100"``: a random rotation, then scales from 1 down to
-        1/condition; ``"one fold"``, ``"all folds"``: the first or every latent as its distance from
-        0.15.
-    dim, outputs : int
-        Latents and observed numbers.
-    seed : int
-        Equal seeds, equal generators.
-    """
+    """``h <- leaky(3 h W)`` three times, after a fold or an ill-conditioned linear map."""
 
     def __init__(self, family: Family, dim: int, outputs: int, seed: int) -> None:
         super().__init__()
@@ -166,18 +127,7 @@ class Generator(nn.Module):
 
 
 def work(settings: Settings) -> Work[Unit]:
-    """Return every encoder and search of the study.
-
-    Parameters
-    ----------
-    settings : Settings
-        Its size.
-
-    Returns
-    -------
-    Work
-        To be given to `analysis.run`.
-    """
+    """Return every encoder and search of the study."""
     units = []
     each = replace(settings, seeds=1, encoders=())  # more seeds or sizes keep what is there
     for seed, family in product(range(settings.seeds), (*INVERTIBLE, *FOLDED)):
@@ -190,21 +140,7 @@ def work(settings: Settings) -> Work[Unit]:
 
 
 def measure(unit: Unit) -> Row:
-    """Train one encoder, or search from random starts, and return the errors.
-
-    Parameters
-    ----------
-    unit : Unit
-        What to do.
-
-    Returns
-    -------
-    dict
-        ``nmse_z``, ``nmse_x`` of the answer; ``condition``, the median condition number of the
-        generator's Jacobian; for searches the same errors as ``random_*``, ``best_*`` and
-        ``encoder_*``. Errors are means over scenes relative to the variance: 0 perfect, 1 for the
-        mean answer.
-    """
+    """Train one encoder, or search from random starts, and return the errors."""
     settings = unit.settings
     generator = Generator(unit.family, settings.dim, settings.outputs, unit.seed)
     random = torch.Generator().manual_seed(10_000 + unit.seed)
@@ -224,20 +160,7 @@ def measure(unit: Unit) -> Row:
 
 
 def claims(rows: Sequence[Row], settings: Settings) -> list[Claim]:
-    """Return the orderings that the study is about, each decided by the rows.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-        From `analysis.run`.
-    settings : Settings
-        Of the same run.
-
-    Returns
-    -------
-    list of Claim
-        Seven; geometric means over seeds.
-    """
+    """Return the orderings that the study is about, each decided by the rows."""
     places = {
         "small": dict(zip(("width", "depth"), settings.encoders[0], strict=True)),
         "large": dict(zip(("width", "depth"), settings.encoders[-1], strict=True)),

@@ -56,24 +56,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Work(Generic[Unit]):
-    """What is to be computed.
+    """What is to be computed."""
 
-    Attributes
-    ----------
-    name : str
-        Of the analysis.
-    units : sequence of Unit
-        Picklable dataclasses, all different.
-    measure : callable
-        Module-level function from a unit to plain numbers; all randomness from the unit's seed.
-    version : str
-        To be raised when ``measure`` changes its meaning.
-    """
-
-    name: str
-    units: Sequence[Unit]
+    name: str  # of the analysis
+    units: Sequence[Unit]  # picklable dataclasses, all different
+    # module-level function from a unit to plain numbers; all randomness from the unit's seed
     measure: Callable[[Unit], Row]
-    version: str
+    version: str  # to be raised when ``measure`` changes its meaning
 
 
 def run(
@@ -83,29 +72,7 @@ def run(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
-    """Compute every unit that is not on disk yet.
-
-    Parameters
-    ----------
-    work : Work
-        The units.
-    folder : Path
-        Gets ``units/<key>.json``.
-    workers : int
-        Processes with one thread each; with 1 everything happens in this process.
-    progress : callable, optional
-        Called with (done, total), also for units that were found.
-
-    Returns
-    -------
-    list of dict
-        Per unit its fields and its numbers, in the order of ``work.units``.
-
-    Raises
-    ------
-    ResourceError
-        When a worker died, most often for lack of memory.
-    """
+    """Compute every unit that is not on disk yet."""
     paths = [_path(work, unit, folder) for unit in work.units]
     todo = [i for i, path in enumerate(paths) if not path.is_file()]
     report = progress or (lambda _done, _total: None)
@@ -125,26 +92,7 @@ def run(
 def write_report(
     folder: Path, name: str, settings: object, rows: Sequence[Row], claims: Sequence[Claim]
 ) -> Path:
-    """Write ``report.json``.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the analysis.
-    name : str
-        Of the analysis.
-    settings : object
-        A dataclass.
-    rows : sequence of dict
-        From `run`.
-    claims : sequence of Claim
-        What follows from them.
-
-    Returns
-    -------
-    Path
-        The file.
-    """
+    """Write ``report.json``."""
     report = {
         "format": FORMAT,
         "analysis": name,
@@ -186,20 +134,7 @@ def jacobians(
     function: Callable[[Float[Tensor, "points dim"]], Float[Tensor, "points outputs"]],
     points: Float[Tensor, "points dim"],
 ) -> Float[Tensor, "points outputs dim"]:
-    """Return the Jacobian of a function at many points, one reverse pass per output.
-
-    Parameters
-    ----------
-    function : callable
-        Treats points independently.
-    points : Tensor
-        ``(N, d)``.
-
-    Returns
-    -------
-    Tensor
-        ``(N, n, d)``, detached.
-    """
+    """Return the Jacobian of a function at many points, one reverse pass per output."""
     start = points.detach().requires_grad_(True)
     outputs = function(start)
     rows = [

@@ -43,32 +43,17 @@ VERSION = "1.0"
 
 @dataclass(frozen=True)
 class Settings:
-    """Size of the sweep.
+    """Size of the sweep."""
 
-    Attributes
-    ----------
-    seeds : int
-        Mixings, each with its nets; fewer than five say little, runs differ a lot.
-    variances : tuple of float
-        Decoder variances, descending; observations have unit variance.
-    dim : int
-        Latents, and observed numbers.
-    width : int
-        Of the two hidden layers of encoder and decoder.
-    samples, steps, batch : int
-        Data and training.
-    test : int
-        Scenes measured.
-    """
-
-    seeds: int = 5
+    seeds: int = 5  # mixings, each with its nets; fewer than five say little, runs differ a lot
+    # decoder variances, descending; observations have unit variance
     variances: tuple[float, ...] = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
-    dim: int = 3
-    width: int = 64
-    samples: int = 20_000
-    steps: int = 3_000
-    batch: int = 256
-    test: int = 1024
+    dim: int = 3  # latents, and observed numbers
+    width: int = 64  # of the two hidden layers of encoder and decoder
+    samples: int = 20_000  # data and training
+    steps: int = 3_000  # data and training
+    batch: int = 256  # data and training
+    test: int = 1024  # scenes measured
 
 
 TINY = Settings(seeds=1, variances=(1.0, 1e-3), width=16, samples=512, steps=80, batch=64, test=64)
@@ -76,33 +61,15 @@ TINY = Settings(seeds=1, variances=(1.0, 1e-3), width=16, samples=512, steps=80,
 
 @dataclass(frozen=True)
 class Unit:
-    """One VAE.
+    """One VAE."""
 
-    Attributes
-    ----------
-    variance : float
-        Of its decoder.
-    seed : int
-        Decides mixing, data, nets.
-    settings : Settings
-        The rest.
-    """
-
-    variance: float
-    seed: int
-    settings: Settings = field(default_factory=Settings)
+    variance: float  # of its decoder
+    seed: int  # decides mixing, data, nets
+    settings: Settings = field(default_factory=Settings)  # the rest
 
 
 class Moebius:
-    """``a' + A (z - a) / |z - a|^2``: bends space and keeps all angles.
-
-    Parameters
-    ----------
-    dim : int
-        Of latents and observations.
-    random : torch.Generator
-        Decides rotation and centre; the centre stays clear of the latents in [0, 1].
-    """
+    """``a' + A (z - a) / |z - a|^2``: bends space and keeps all angles."""
 
     def __init__(self, dim: int, random: Random) -> None:
         self.rotation = torch.linalg.qr(torch.randn(dim, dim, generator=random))[0]
@@ -117,15 +84,7 @@ class Moebius:
 
 
 class Vae(nn.Module):
-    """Gaussian VAE with a fixed decoder variance; the decoder reads ``Phi(code)``.
-
-    Parameters
-    ----------
-    dim, width : int
-        As in `Settings`.
-    variance : float
-        Of the decoder.
-    """
+    """Gaussian VAE with a fixed decoder variance; the decoder reads ``Phi(code)``."""
 
     def __init__(self, dim: int, width: int, variance: float) -> None:
         super().__init__()
@@ -155,18 +114,7 @@ class Vae(nn.Module):
 
 
 def work(settings: Settings) -> Work[Unit]:
-    """Return every VAE of the sweep.
-
-    Parameters
-    ----------
-    settings : Settings
-        Its size.
-
-    Returns
-    -------
-    Work
-        To be given to `analysis.run`.
-    """
+    """Return every VAE of the sweep."""
     pairs = product(range(settings.seeds), settings.variances)
     each = replace(settings, seeds=1, variances=())  # a longer sweep keeps what is there
     units = [Unit(variance, seed, each) for seed, variance in pairs]
@@ -174,23 +122,7 @@ def work(settings: Settings) -> Work[Unit]:
 
 
 def measure(unit: Unit) -> Row:
-    """Train one VAE and return what became of it.
-
-    Parameters
-    ----------
-    unit : Unit
-        Which one.
-
-    Returns
-    -------
-    dict
-        ``elbo`` in nats; ``x_cycle`` and ``z_cycle`` (codes of data) and ``z_cycle_recombined``
-        (coordinates of different scenes put together), errors relative to the variance, 0 perfect
-        and 1 for the mean; ``mcc`` and its floor ``mcc_raw``, the observations taken as codes;
-        ``ima`` and ``ima_p95``, local IMA contrast per latent, and ``condition`` of J'J (null
-        where the decoder ignores a latent); ``variance_ratio``, the median posterior variance over
-        its limit.
-    """
+    """Train one VAE and return what became of it."""
     settings = unit.settings
     random = torch.Generator().manual_seed(unit.seed)
     mixing = Moebius(settings.dim, random)
@@ -205,20 +137,7 @@ def measure(unit: Unit) -> Row:
 
 
 def claims(rows: Sequence[Row], settings: Settings) -> list[Claim]:
-    """Return the orderings that the sweep is about, each decided by the rows.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-        From `analysis.run`.
-    settings : Settings
-        Of the same run.
-
-    Returns
-    -------
-    list of Claim
-        Five; geometric means over seeds.
-    """
+    """Return the orderings that the sweep is about, each decided by the rows."""
     largest, smallest = settings.variances[0], settings.variances[-1]
 
     def curve(key: str) -> dict[str, float]:

@@ -52,26 +52,7 @@ class Stateful(Protocol):
 
 
 class Checkpoint:
-    """The state of one training stage on disk.
-
-    Parameters
-    ----------
-    model : Module
-        All that is trained, and all else that changes while it trains, as buffers.
-    optimiser : Optimizer
-        Of some of its parameters.
-    log : RunLog
-        With an attribute ``checkpoints``, a folder, where states are kept.
-    origin : str
-        What tells this stage from others beside its initial weights and random states.
-    others : Mapping of str to Stateful
-        Further parts of the state.
-
-    Attributes
-    ----------
-    done : int
-        Steps that the state found on disk, now restored, had made; 0 when there was none.
-    """
+    """The state of one training stage on disk."""
 
     def __init__(
         self,

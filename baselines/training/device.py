@@ -24,20 +24,8 @@ Fit = TypeVar("Fit", bound="Callable[..., Any]")
 
 
 def placed(fit: Fit) -> Fit:
-    """Make a learner's ``fit`` build its networks, and get its images, where its size belongs.
-
-    Inside, everything that PyTorch makes without naming a device is made there, random draws too.
-
-    Parameters
-    ----------
-    fit : callable
-        A ``Learner.fit``; its learner may have a field ``size``.
-
-    Returns
-    -------
-    callable
-        The same, with the data on the device of `device_of`.
-    """
+    """Make a learner's ``fit`` build its networks, and get its images, where its size belongs."""
+    # Inside, everything that PyTorch makes without naming a device is made there, random draws too.
 
     @functools.wraps(fit)
     def inside(self: Any, data: TrainData, val: TrainData, **rest: Any) -> Any:
@@ -78,15 +66,7 @@ def device_of(size: str) -> torch.device:
 
 
 class OnDevice:
-    """Training data whose batches come on a device.
-
-    Parameters
-    ----------
-    data : TrainData
-        Served and counted as ever.
-    device : torch.device
-        Where images, factors and masks go.
-    """
+    """Training data whose batches come on a device."""
 
     def __init__(self, data: TrainData, device: torch.device) -> None:
         self.data, self.device = data, device
@@ -121,19 +101,8 @@ def generator_of(seed: int) -> torch.Generator:
 
 @contextmanager
 def compiled(model: nn.Module, wanted: bool, backend: str = "") -> Iterator[None]:
-    """Run a model and its direct parts compiled inside, and as they were outside.
-
-    What the compiler cannot do runs uncompiled, and it logs why.
-
-    Parameters
-    ----------
-    model : Module
-        Changed in place, and back: its weights and their names stay as they are.
-    wanted : bool
-        Whether to compile where there is a CUDA device; elsewhere it does not pay.
-    backend : str
-        Compiler to use on any device; PyTorch's usual one where there is CUDA when left out.
-    """
+    """Run a model and its direct parts compiled inside, and as they were outside."""
+    # What the compiler cannot do runs uncompiled, and it logs why.
     if not (backend or (wanted and _can_compile())):
         yield
         return

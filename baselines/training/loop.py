@@ -35,31 +35,16 @@ Precision = Literal["bf16", "float32"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Optimiser settings of one training stage.
+    """Optimiser settings of one training stage."""
 
-    Attributes
-    ----------
-    steps : int
-        Optimiser steps.
-    batch_size : int
-        Real images per step.
-    rate : float
-        Peak learning rate of AdamW, reached after a linear warm-up over the first tenth of the
-        steps and followed by a cosine to zero.
-    weight_decay : float
-        Decoupled weight decay.
-    clip : float
-        Largest gradient norm.
-    compile : bool
-        Train compiled networks, where there is a CUDA device.
-    """
-
-    steps: int
-    batch_size: int = 64
+    steps: int  # optimiser steps
+    batch_size: int = 64  # real images per step
+    # peak learning rate of AdamW, reached after a linear warm-up over the first tenth of the steps
+    # and followed by a cosine to zero
     rate: float = 3e-3
-    weight_decay: float = 0.1
-    clip: float = 1.0
-    compile: bool = False
+    weight_decay: float = 0.1  # decoupled weight decay
+    clip: float = 1.0  # largest gradient norm
+    compile: bool = False  # train compiled networks, where there is a CUDA device
 
     @property
     def images(self) -> int:
@@ -72,33 +57,14 @@ class Schedule:
 
 
 def budget_share(budget: TrainBudget, planned_images: int) -> float:
-    """Return how much of a planned training fits into the image budget.
-
-    Parameters
-    ----------
-    budget : TrainBudget
-        Only ``max_images_seen`` is planned for.
-    planned_images : int
-        Real images that all stages together would see.
-
-    Returns
-    -------
-    float
-        In (0, 1]; 1 when everything fits.
-    """
+    """Return how much of a planned training fits into the image budget."""
     if budget.max_images_seen is None:
         return 1.0
     return min(1.0, budget.max_images_seen / max(planned_images, 1))
 
 
 def learning_rate(schedule: Schedule, step: int) -> float:
-    """Return the learning rate of a step: linear warm-up, then cosine to zero.
-
-    Examples
-    --------
-    >>> [round(learning_rate(Schedule(steps=100, rate=1.0), s), 2) for s in (0, 9, 55, 99)]
-    [0.1, 1.0, 0.49, 0.0]
-    """
+    """Return the learning rate of a step: linear warm-up, then cosine to zero."""
     warm = max(1, schedule.steps // 10)
     if step < warm:
         return schedule.rate * (step + 1) / warm
@@ -108,24 +74,12 @@ def learning_rate(schedule: Schedule, step: int) -> float:
 
 @dataclass(frozen=True)
 class Endless:
-    """Batches, epoch after epoch, each in an order of its own.
+    """Batches, epoch after epoch, each in an order of its own."""
 
-    Attributes
-    ----------
-    data : TrainData
-        Served images; a last batch smaller than the others is left out.
-    batch_size : int
-        Images per batch, at most the size of the data.
-    steps : int
-        Number of batches.
-    seed : int
-        Epoch e is ordered by ``seed + e``.
-    """
-
-    data: TrainData
-    batch_size: int
-    steps: int
-    seed: int
+    data: TrainData  # served images; a last batch smaller than the others is left out
+    batch_size: int  # images per batch, at most the size of the data
+    steps: int  # number of batches
+    seed: int  # epoch e is ordered by ``seed + e``
 
     def __iter__(self) -> Iterator[Batch]:
         return self.after(0)
@@ -164,29 +118,8 @@ def train(
     deadline: float | None = None,
     stop: EarlyStop | None = None,
 ) -> None:
-    """Train a model in place and leave it in evaluation mode.
-
-    Goes on where a killed process stopped, when the log says where; see `Checkpoint`.
-
-    Parameters
-    ----------
-    model : Module
-        Its parameters that require gradients are trained.
-    loss : callable
-        Batch to scalar loss.
-    batches : Endless
-        One per step.
-    schedule : Schedule
-        Optimiser settings.
-    log : RunLog
-        Gets the loss of every 20th step under ``name``.
-    name : str
-        Name of the curve.
-    deadline : float, optional
-        `time.monotonic` value after which training stops early.
-    stop : EarlyStop, optional
-        Looks at validation images now and then, and gives back the best weights.
-    """
+    """Train a model in place and leave it in evaluation mode."""
+    # Goes on where a killed process stopped, when the log says where; see `Checkpoint`.
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
         parameters, lr=schedule.rate, weight_decay=schedule.weight_decay, foreach=True
@@ -230,18 +163,7 @@ def _step(
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[torch.Generator]:
-    """Make everything random inside depend on a seed only, and nothing outside.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of PyTorch's global CPU generator inside the block.
-
-    Yields
-    ------
-    Generator
-        A generator of its own for explicit draws.
-    """
+    """Make everything random inside depend on a seed only, and nothing outside."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         generator = generator_of(seed + 0x5EED)
@@ -253,18 +175,7 @@ def seeded(seed: int) -> Iterator[torch.Generator]:
 
 
 def fingerprint(data: TrainData) -> str:
-    """Return a hash of the served training images and labels.
-
-    Parameters
-    ----------
-    data : TrainData
-        Read through ``arrays``, so nothing is counted.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+    """Return a hash of the served training images and labels."""
     batch = data.arrays()
     digest = hashlib.sha256()
     tensors = {"images": (batch.images * 255).round().to(torch.uint8), **batch.factors}
@@ -279,22 +190,7 @@ def fingerprint(data: TrainData) -> str:
 def cached_stage(
     cache_dir: Path | None, identity: Mapping[str, Any], build: Callable[[], dict[str, Tensor]]
 ) -> tuple[dict[str, Tensor], bool]:
-    """Return the tensors of a training stage, from the cache when they are there.
-
-    Parameters
-    ----------
-    cache_dir : Path, optional
-        Folder of the cache; None builds always and stores nothing.
-    identity : Mapping
-        Everything that decides the result, as plain JSON values.
-    build : callable
-        Trains the stage.
-
-    Returns
-    -------
-    tuple
-        The tensors, and whether they came from the cache. A damaged file is built again.
-    """
+    """Return the tensors of a training stage, from the cache when they are there."""
     if cache_dir is None:
         return build(), False
     text = json.dumps({**identity, "torch": torch.__version__}, sort_keys=True, allow_nan=False)
@@ -318,24 +214,8 @@ CHUNK = 256
 class EarlyStop:
     """Ends training when the loss on ID validation images stops falling.
 
-    Every look is recorded as a configuration tried. Out-of-combination images cannot get here:
-    a `TrainData` serves no test split.
-
-    Parameters
-    ----------
-    val : TrainData
-        In-combination validation images, with the fields that the loss needs.
-    loss : callable
-        Batch to scalar, as for training.
-    patience : int
-        Looks in a row without a new best loss after which training ends, at least 1.
-    every : int
-        Steps from one look to the next, at least 1.
-
-    Raises
-    ------
-    UsageError
-        When patience or interval is below 1.
+    Every look is recorded as a configuration tried. Out-of-combination images cannot get here: a
+    `TrainData` serves no test split.
     """
 
     def __init__(
@@ -357,17 +237,7 @@ class EarlyStop:
         self.lowest, self.bad = torch.tensor(torch.inf), torch.tensor(0)
 
     def after(self, done: int, steps: int, model: nn.Module, log: RunLog) -> bool:
-        """Look at the validation loss when it is time to, and say whether training ends.
-
-        Parameters
-        ----------
-        done, steps : int
-            Steps made, and of the whole stage; the last one is looked at too.
-        model : Module
-            Being trained; left in training mode, its random draws undisturbed.
-        log : RunLog
-            Gets the loss as the curve ``"id-val"`` and as a configuration tried.
-        """
+        """Look at the validation loss when it is time to, and say whether training ends."""
         if done % self.every and done != steps:
             return False
         with torch.random.fork_rng():

@@ -28,28 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How slots are searched.
+    """How slots are searched."""
 
-    Attributes
-    ----------
-    rate : float
-        Adam's step on log-probabilities.
-    pose_rate : float
-        Adam's step on angles and standardised continuous factors.
-    mix : float
-        Share of the uniform distribution in the categorical start; see
-        `recombine.baselines.nn.slots.soften`.
-    steps : int
-        Length of the cosine from full steps to a tenth of them; later steps stay there.
-    entropy : float
-        Weight of the entropy (nats) of the searched class probabilities against the mean squared
-        pixel error: a declared prior for confident labels, off by default. With it the search is
-        no longer the inversion of a decoder alone (arXiv 2512.08854, Appendix B.3).
-    """
-
-    rate: float = 0.4
-    pose_rate: float = 0.03
+    rate: float = 0.4  # adam's step on log-probabilities
+    pose_rate: float = 0.03  # adam's step on angles and standardised continuous factors
+    # share of the uniform distribution in the categorical start; see
+    # `recombine.baselines.nn.slots.soften`
     mix: float = 0.2
+    # length of the cosine from full steps to a tenth of them; later steps stay there
     steps: int = 30
     entropy: float = 0.0
 
@@ -63,47 +49,21 @@ CANDIDATES: tuple[SearchSettings, ...] = (
 
 @dataclass
 class SearchState:
-    """The state of a search over B images; no entry depends on another image.
+    """The state of a search over B images; no entry depends on another image."""
 
-    Attributes
-    ----------
-    variables : Tensor
-        ``(B, K, D)`` log-probabilities, angle vectors and standardised values.
-    first, second : Tensor
-        Adam's moments, shaped alike.
-    done : int
-        Steps made.
-    best : Tensor
-        ``(B, K, D)`` slots of the lowest pixel error so far.
-    error : Tensor
-        ``(B,)`` that error; infinite before the first step.
-    """
-
-    variables: Tensor
-    first: Tensor
-    second: Tensor
-    done: int
-    best: Tensor
-    error: Tensor
+    variables: Tensor  # ``(B, K, D)`` log-probabilities, angle vectors and standardised values
+    first: Tensor  # adam's moments, shaped alike
+    second: Tensor  # adam's moments, shaped alike
+    done: int  # steps made
+    best: Tensor  # ``(B, K, D)`` slots of the lowest pixel error so far
+    error: Tensor  # ``(B,)`` that error; infinite before the first step
 
 
 class Inversion:
     """A decoder inverted from an encoder's guess.
 
-    Slots are read as the best iterate per image. A step measures the error at the slots it
-    starts from, so the slots after the very last step are not among the candidates.
-
-    Parameters
-    ----------
-    recognition : Module
-        Gives the start: a `Recognition`, or another module with ``guess``, ``layout`` and
-        ``image_hw``.
-    decoder : Module
-        Slots to `recombine.baselines.nn.decoders.Layers`.
-    settings : SearchSettings
-        Step sizes and start.
-    precision : {"bf16", "float32"}
-        Arithmetic of the decoder's patch network.
+    Slots are read as the best iterate per image. A step measures the error at the slots it starts
+    from, so the slots after the very last step are not among the candidates.
     """
 
     def __init__(
@@ -122,13 +82,7 @@ class Inversion:
         self._rates = _rates(self.layout, settings)
 
     def setup(self, spec: SplitSpec, device: torch.device) -> None:
-        """Check that the images are of the kind trained on, and move there.
-
-        Raises
-        ------
-        InvalidInputError
-            When image size or factors differ from the training data.
-        """
+        """Check that the images are of the kind trained on, and move there."""
         check_spec(spec, self.layout, self.recognition.image_hw)
         self.move(device)
 
@@ -210,20 +164,7 @@ class Inversion:
 def class_entropy(
     layout: SlotLayout, slots: Float[Tensor, "images slots dim"]
 ) -> Float[Tensor, " images"]:
-    """Return the entropy of the class probabilities in nats, summed over categorical factors.
-
-    Parameters
-    ----------
-    layout : SlotLayout
-        Which columns are what.
-    slots : Tensor
-        ``(B, K, D)`` from `activate`.
-
-    Returns
-    -------
-    Tensor
-        ``(B,)``; 0 when every factor is certain.
-    """
+    """Return the entropy of the class probabilities in nats, summed over categorical factors."""
     total = slots.new_zeros(len(slots))
     for k, slot in enumerate(layout.slots):
         for c in slot:
@@ -251,26 +192,7 @@ def wrong_start(
     generator: torch.Generator,
     jitter: float = 0.5,
 ) -> tuple[Float[Tensor, "images slots dim"], Tensor]:
-    """Make one slot of every image confidently wrong, as an encoder is on unseen combinations.
-
-    Parameters
-    ----------
-    layout : SlotLayout
-        Which columns are what.
-    slots : Tensor
-        ``(B, K, D)`` true or guessed slots.
-    generator : Generator
-        Source of randomness.
-    jitter : float
-        Standard deviation of the noise on the slot's standardised continuous columns: who
-        mistakes a shape also misjudges its place and size. 0 keeps them.
-
-    Returns
-    -------
-    tuple of Tensor
-        Slots in which all categorical factors of one random slot have another random value with
-        certainty, and the ``(B,)`` index of that slot.
-    """
+    """Make one slot of every image confidently wrong, as an encoder is on unseen combinations."""
     able = [k for k, slot in enumerate(layout.slots) if any(c.kind == "categorical" for c in slot)]
     chosen = torch.tensor(able)[torch.randint(len(able), (len(slots),), generator=generator)]
     out = slots.clone()
@@ -287,27 +209,10 @@ def wrong_start(
 
 
 def id_recovery(inversion: Inversion, batch: Batch, seed: int) -> float:
-    """Return the share of in-combination images that a search from a wrong start gets right.
-
-    Plain in-combination accuracy cannot tell good search settings from useless ones, because
-    the encoder's start is already right there. Starting from a wrong value asks the search to do
-    what it must do out of combination, with in-combination images only.
-
-    Parameters
-    ----------
-    inversion : Inversion
-        Model and search settings.
-    batch : Batch
-        Labelled in-combination validation images.
-    seed : int
-        Seed of the wrong values.
-
-    Returns
-    -------
-    float
-        In [0, 1]: images whose every categorical factor is right after the search; the wrong
-        start scores 0.
-    """
+    """Return the share of in-combination images that a search from a wrong start gets right."""
+    # Plain in-combination accuracy cannot tell good search settings from useless ones, because the
+    # encoder's start is already right there. Starting from a wrong value asks the search to do what
+    # it must do out of combination, with in-combination images only.
     generator = generator_of(seed)
     guess = inversion.recognition.guess(batch.images)
     truth = inversion.recognition.targets(batch.factors)
@@ -347,30 +252,7 @@ def select_search(
     candidates: Sequence[SearchSettings] = CANDIDATES,
     images: int = 96,
 ) -> SearchSettings:
-    """Choose search settings by ID recovery on in-combination validation images.
-
-    Parameters
-    ----------
-    recognition, decoder : Recognition, Module
-        The trained model.
-    val : TrainData
-        In-combination validation images; only these decide.
-    precision : {"bf16", "float32"}
-        Arithmetic of the decoder.
-    seed : int
-        Seed of the choice of images and wrong starts.
-    log : RunLog
-        Every candidate is reported through ``config_tried``.
-    candidates : sequence of SearchSettings
-        Compared settings; the first of equals wins. A single one is taken without a search.
-    images : int
-        Validation images used.
-
-    Returns
-    -------
-    SearchSettings
-        The best candidate.
-    """
+    """Choose search settings by ID recovery on in-combination validation images."""
     batch = next(iter(val.batches(min(images, len(val)), seed=seed)))
     scores = []
     for settings in candidates:

@@ -36,23 +36,7 @@ if TYPE_CHECKING:
 
 
 class Recognition(nn.Module):
-    """A slot encoder together with the meaning of its head outputs.
-
-    Parameters
-    ----------
-    layout : SlotLayout
-        Which column of which slot holds what.
-    image_hw : tuple of int
-        Image height and width in pixels.
-    width, layers : int
-        Size of the encoder.
-    pose_weight : float
-        Weight of squared errors of continuous factors against cross-entropies.
-    precision : {"bf16", "float32"}
-        Arithmetic of training.
-    encoder : Module, optional
-        Images to slots and head outputs, in place of `SlotEncoder`.
-    """
+    """A slot encoder together with the meaning of its head outputs."""
 
     center: Tensor
     spread: Tensor
@@ -94,10 +78,8 @@ class Recognition(nn.Module):
     def run(
         self, images: Float[Tensor, "images 3 height width"]
     ) -> tuple[Float[Tensor, "images slots width"], Float[Tensor, "images slots dim"]]:
-        """Return slots and head outputs; training runs in the chosen precision, answers in float32.
-
-        In bfloat16 the answer to one image depends a little on how many others come with it.
-        """
+        """Return slots and head outputs; training runs in the chosen precision, answers in float32."""
+        # In bfloat16 the answer to one image depends a little on how many others come with it.
         packed = images.contiguous(memory_format=torch.channels_last)
         precision: Precision = self.precision if self.training else "float32"
         with autocast(precision, images.device.type):
@@ -124,26 +106,14 @@ class Recognition(nn.Module):
 
 
 class RecognitionEncoder:
-    """A fitted recognition model as a submission: slots, and the factors that its heads read.
-
-    Parameters
-    ----------
-    model : Recognition
-        The trained model; put into evaluation mode.
-    """
+    """A fitted recognition model as a submission: slots, and the factors that its heads read."""
 
     def __init__(self, model: Recognition) -> None:
         self.model = model.eval()
         self.slot_dim = model.slot_dim
 
     def setup(self, spec: SplitSpec, device: torch.device) -> None:
-        """Check that the images are of the kind trained on, and move there.
-
-        Raises
-        ------
-        InvalidInputError
-            When image size or factors differ from the training data.
-        """
+        """Check that the images are of the kind trained on, and move there."""
         check_spec(spec, self.model.layout, self.model.image_hw)
         self.model.to(device)
 
@@ -158,22 +128,7 @@ class RecognitionEncoder:
 
 
 def check_spec(spec: SplitSpec, layout: SlotLayout, image_hw: tuple[int, int]) -> None:
-    """Refuse images of another kind than the model was trained on.
-
-    Parameters
-    ----------
-    spec : SplitSpec
-        What the images at hand look like.
-    layout : SlotLayout
-        What the model was trained on.
-    image_hw : tuple of int
-        Image size that the model was trained on.
-
-    Raises
-    ------
-    InvalidInputError
-        When the image size or a factor differs.
-    """
+    """Refuse images of another kind than the model was trained on."""
     wanted = [c.key for slot in layout.slots for c in slot]
     if tuple(spec.image_hw) != image_hw or list(spec.factors) != wanted:
         raise InvalidInputError(
@@ -183,22 +138,7 @@ def check_spec(spec: SplitSpec, layout: SlotLayout, image_hw: tuple[int, int]) -
 
 
 def first_images(data: TrainData, limit: int, seed: int) -> Batch:
-    """Return up to ``limit`` training images at once, counted like any other batch.
-
-    Parameters
-    ----------
-    data : TrainData
-        Served images.
-    limit : int
-        Most images to take; bounds the memory of closed-form fits.
-    seed : int
-        Seed of the order.
-
-    Returns
-    -------
-    Batch
-        ``min(limit, len(data))`` different images with their labels.
-    """
+    """Return up to ``limit`` training images at once, counted like any other batch."""
     return next(iter(data.batches(min(limit, len(data)), seed=seed)))
 
 
@@ -212,30 +152,7 @@ def fit_recognition(
     log: RunLog,
     stop: EarlyStop | None = None,
 ) -> RecognitionEncoder:
-    """Standardise, train and wrap a recognition model: all that a supervised row does.
-
-    Parameters
-    ----------
-    model : Recognition
-        Freshly initialised; changed in place.
-    data : TrainData
-        Served images with factors.
-    schedule : Schedule
-        Cut to the image budget; training stops at the time budget.
-    seed : int
-        Seed of the order of the images.
-    budget : TrainBudget
-        What the run may use.
-    log : RunLog
-        Gets the loss curve.
-    stop : EarlyStop, optional
-        See `recombine.baselines.training.loop.train`.
-
-    Returns
-    -------
-    RecognitionEncoder
-        The fitted encoder.
-    """
+    """Standardise, train and wrap a recognition model: all that a supervised row does."""
     deadline = None if budget.max_seconds is None else time.monotonic() + budget.max_seconds
     share = budget_share(budget, schedule.images + len(data))
     first = first_images(data, max(1, int(share * len(data))), seed)
@@ -255,25 +172,7 @@ def train_recognition(
     deadline: float | None = None,
     stop: EarlyStop | None = None,
 ) -> None:
-    """Train a recognition model on labelled in-combination images, in place.
-
-    Parameters
-    ----------
-    model : Recognition
-        The model; its standardisation must be set.
-    data : TrainData
-        Served images with factors.
-    schedule : Schedule
-        Optimiser settings.
-    seed : int
-        Seed of the order of the images.
-    log : RunLog
-        Gets the loss curve ``"encoder"``.
-    deadline : float, optional
-        `time.monotonic` value after which training stops early.
-    stop : EarlyStop, optional
-        See `recombine.baselines.training.loop.train`.
-    """
+    """Train a recognition model on labelled in-combination images, in place."""
     batches = endless(data, schedule.batch_size, schedule.steps, seed)
     train(
         model,

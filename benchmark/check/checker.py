@@ -27,43 +27,22 @@ NEEDED = frozenset(("load", "card", "fit", "setup", "shapes", "dtype"))
 
 @dataclass(frozen=True)
 class Check:
-    """One clause of the contract.
+    """One clause of the contract."""
 
-    Attributes
-    ----------
-    name : str
-        One of `NAMES`.
-    status : {"pass", "warn", "fail", "skip"}
-        "warn" holds but deserves a look; "skip" could not be tried.
-    why : str
-        What was measured, or what was expected and what came.
-    todo : str
-        What to do; empty when nothing is.
-    """
-
-    name: str
-    status: Status
-    why: str
-    todo: str = ""
+    name: str  # one of `NAMES`
+    status: Status  # "warn" holds but deserves a look; "skip" could not be tried
+    why: str  # what was measured, or what was expected and what came
+    todo: str = ""  # what to do; empty when nothing is
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All clauses.
+    """All clauses."""
 
-    Attributes
-    ----------
-    card : MethodCard, optional
-        What the submission says about itself; None when it could not be loaded.
-    kind : str, optional
-        "Learner", "Encoder" or "Inverter".
-    checks : tuple of Check
-        In the order of `NAMES`.
-    """
-
+    # what the submission says about itself; None when it could not be loaded
     card: MethodCard | None
-    kind: Literal["Learner", "Encoder", "Inverter"] | None
-    checks: tuple[Check, ...]
+    kind: Literal["Learner", "Encoder", "Inverter"] | None  # "Learner", "Encoder" or "Inverter"
+    checks: tuple[Check, ...]  # in the order of `NAMES`
 
     @property
     def passed(self) -> bool:

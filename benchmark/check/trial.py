@@ -57,21 +57,12 @@ class QuietLog:
 
 @dataclass(frozen=True)
 class Trial:
-    """A method that is set up, and the images it is tried on.
+    """A method that is set up, and the images it is tried on."""
 
-    Attributes
-    ----------
-    method : Encoder or Inverter
-        After ``setup``.
-    images : Tensor
-        ``(32, 3, H, W)`` float32 in [0, 1]; never handed out, only copies are.
-    slots_needed : int
-        Slots of the scene.
-    """
-
-    method: Encoder | Inverter
+    method: Encoder | Inverter  # after ``setup``
+    # ``(32, 3, H, W)`` float32 in [0, 1]; never handed out, only copies are
     images: Float[Tensor, "images 3 height width"]
-    slots_needed: int
+    slots_needed: int  # slots of the scene
 
     def outputs(self, images: Float[Tensor, "images 3 height width"]) -> list[Any]:
         """Return what the method answers: before search, and after two steps of one."""

@@ -30,49 +30,29 @@ SECONDS_PER_BATCH_SIZE = 5.0
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds per image at one batch size: before any search step, and per step.
+    """Seconds per image at one batch size: before any search step, and per step."""
 
-    Attributes
-    ----------
-    batch : int
-        Images per call.
-    start_median, start_p95 : float
-        ``encode``, or ``init`` and ``read``.
-    step_median, step_p95 : float
-        One search step; 0 for an encoder.
-    """
-
-    batch: int
-    start_median: float
-    start_p95: float
-    step_median: float = 0.0
-    step_p95: float = 0.0
+    batch: int  # images per call
+    start_median: float  # ``encode``, or ``init`` and ``read``
+    start_p95: float  # ``encode``, or ``init`` and ``read``
+    step_median: float = 0.0  # one search step; 0 for an encoder
+    step_p95: float = 0.0  # one search step; 0 for an encoder
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The measured cost of one answer.
+    """The measured cost of one answer."""
 
-    Attributes
-    ----------
-    start_gflop, step_gflop : float, optional
-        1e9 operations per image, before any step and per step; None when counting failed.
-    uncounted : Mapping of str to int
-        Operators without a formula and how often they ran while counting.
-    timings : tuple of Timing
-        One per batch size.
-    params : int
-        Numbers held by the method, shared storages once.
-    peak_device_bytes : int, optional
-        Peak memory of tensors on the accelerator while the biggest timed batch was answered; None
-        on a CPU, where `peak_rss` tells.
-    """
-
+    # 1e9 operations per image, before any step and per step; None when counting failed
     start_gflop: float | None
+    # 1e9 operations per image, before any step and per step; None when counting failed
     step_gflop: float | None
+    # operators without a formula and how often they ran while counting
     uncounted: Mapping[str, int]
-    timings: tuple[Timing, ...]
-    params: int
+    timings: tuple[Timing, ...]  # one per batch size
+    params: int  # numbers held by the method, shared storages once
+    # peak memory of tensors on the accelerator while the biggest timed batch was answered; None on
+    # a CPU, where `peak_rss` tells
     peak_device_bytes: int | None = None
 
     def gflop_at(self, steps: int) -> float | None:
@@ -87,22 +67,7 @@ def measure(
     images: Float[Tensor, "images 3 height width"],
     batches: Sequence[int] = (1, 32),
 ) -> Cost:
-    """Measure a method that is set up.
-
-    Parameters
-    ----------
-    method : Encoder or Inverter
-        After ``setup``.
-    images : Tensor
-        ``(B, 3, H, W)`` float32 in [0, 1], on the method's device; at least one.
-    batches : sequence of int
-        Batch sizes to time; bigger than ``images``, they are cut.
-
-    Returns
-    -------
-    Cost
-        Operations, seconds and parameters.
-    """
+    """Measure a method that is set up."""
     start, step, uncounted = _count(method, images[:4])
     sizes = sorted({min(size, len(images)) for size in batches})
     reset_peak_device(images.device)
@@ -112,10 +77,8 @@ def measure(
 
 
 def peak_rss() -> int | None:
-    """Return this process's peak resident memory in bytes (VmHWM), None where there is no procfs.
-
-    ``getrusage`` would report the peak of the process that started this one.
-    """
+    """Return this process's peak resident memory in bytes (VmHWM), None where there is no procfs."""
+    # ``getrusage`` would report the peak of the process that started this one.
     if not STATUS.is_file():
         return None
     for line in STATUS.read_text().splitlines():
@@ -125,13 +88,7 @@ def peak_rss() -> int | None:
 
 
 def reset_peak_rss() -> bool:
-    """Start the peak anew, so that training does not count as answering.
-
-    Returns
-    -------
-    bool
-        False where the system does not allow it.
-    """
+    """Start the peak anew, so that training does not count as answering."""
     try:
         CLEAR_REFS.write_text("5")
     except OSError:
@@ -140,18 +97,7 @@ def reset_peak_rss() -> bool:
 
 
 def peak_device(device: torch.device) -> int | None:
-    """Return the peak bytes of tensors on an accelerator since `reset_peak_device`.
-
-    Parameters
-    ----------
-    device : torch.device
-        Any; only CUDA devices are counted.
-
-    Returns
-    -------
-    int, optional
-        Memory that the allocator handed out, without what it keeps in reserve; None on a CPU.
-    """
+    """Return the peak bytes of tensors on an accelerator since `reset_peak_device`."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
@@ -162,18 +108,7 @@ def reset_peak_device(device: torch.device) -> None:
 
 
 def count_params(method: object) -> int:
-    """Return how many numbers a method holds in tensors.
-
-    Parameters
-    ----------
-    method : object
-        Modules, tensors and containers in its attributes are searched.
-
-    Returns
-    -------
-    int
-        Elements, every storage once, so tied weights and views count once. Buffers count.
-    """
+    """Return how many numbers a method holds in tensors."""
     sizes: dict[int, int] = {}
     for tensor in _tensors(method, set(), depth=8):
         storage = tensor.untyped_storage()

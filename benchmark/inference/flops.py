@@ -63,20 +63,11 @@ _CHEAP_TAGS = {"pointwise", "reduction", "inplace_view", "view_copy"}
 
 @dataclass
 class FlopReport:
-    """What a counter saw.
+    """What a counter saw."""
 
-    Attributes
-    ----------
-    flops : int
-        Floating-point operations, multiply-add = 2.
-    by_op : Counter
-        The same by operator.
-    uncounted : Counter
-        How often each operator without a formula ran, cheap ones left out.
-    """
-
-    flops: int = 0
-    by_op: Counter[str] = field(default_factory=Counter)
+    flops: int = 0  # floating-point operations, multiply-add = 2
+    by_op: Counter[str] = field(default_factory=Counter)  # the same by operator
+    # how often each operator without a formula ran, cheap ones left out
     uncounted: Counter[str] = field(default_factory=Counter)
 
 
@@ -85,29 +76,6 @@ class FlopCounter:
 
     Every operator passes through Python, so a training step of many small operators gets slower,
     and compiled functions run uncompiled.
-
-    Parameters
-    ----------
-    limit : float, optional
-        Operations after which the block is stopped, such as a training budget.
-
-    Attributes
-    ----------
-    report : FlopReport
-        The count so far.
-
-    Raises
-    ------
-    ResourceError
-        Out of the operator that exceeds the limit.
-
-    Examples
-    --------
-    >>> layer = torch.nn.Linear(8, 4)
-    >>> with FlopCounter() as counter, torch.inference_mode():
-    ...     _ = layer(torch.zeros(3, 8))
-    >>> counter.report.flops == 2 * 3 * 8 * 4
-    True
     """
 
     def __init__(self, limit: float | None = None) -> None:
@@ -180,34 +148,12 @@ class _CountingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def training_counter(
     max_gflop: float | None,
 ) -> AbstractContextManager[FlopCounter | None]:
-    """Return the counter to train under, when there is a budget of operations to keep.
-
-    Parameters
-    ----------
-    max_gflop : float, optional
-        ``TrainBudget.max_gflop``. Without it nothing is counted, since counting slows training.
-
-    Returns
-    -------
-    context manager
-        Of a `FlopCounter` with that limit, or of None.
-    """
+    """Return the counter to train under, when there is a budget of operations to keep."""
     return nullcontext() if max_gflop is None else FlopCounter(1e9 * max_gflop)
 
 
 def count_flops(function: Callable[[], Any]) -> FlopReport:
-    """Count the operations of one call.
-
-    Parameters
-    ----------
-    function : callable
-        Called once, without arguments.
-
-    Returns
-    -------
-    FlopReport
-        The count.
-    """
+    """Count the operations of one call."""
     with FlopCounter() as counter:
         function()
     return counter.report
@@ -249,10 +195,8 @@ def _recurrent_backward(*args: Any, **kwargs: Any) -> int:
 
 
 def _resampled(support: int) -> Callable[..., int]:
-    """Return the count of separable, antialiased resampling: first along rows, then columns.
-
-    A value is the weighted sum of the ``2 * support`` nearest ones, of more when it shrinks them.
-    """
+    """Return the count of separable, antialiased resampling: first along rows, then columns."""
+    # A value is the weighted sum of the ``2 * support`` nearest ones, of more when it shrinks them.
 
     def count(images: Any, *_: Any, out_val: Any, **__: Any) -> int:
         *many, height, width = images.shape

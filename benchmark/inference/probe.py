@@ -36,19 +36,7 @@ class Probe(Protocol):
 
 
 class MethodProbe:
-    """A method of this process. At most 64 images at a time.
-
-    Parameters
-    ----------
-    method : Encoder or Inverter
-        After ``setup``, with ``decode``.
-    size : int
-        Image edge.
-    device : torch.device
-        Where it lives.
-    min_slots : int
-        Least number of slots.
-    """
+    """A method of this process. At most 64 images at a time."""
 
     def __init__(
         self, method: Encoder | Inverter, size: int, device: torch.device, min_slots: int

@@ -36,48 +36,27 @@ MIN_REPEATED = 8
 
 @dataclass(frozen=True)
 class Answers:
-    """What a method answered.
+    """What a method answered."""
 
-    Attributes
-    ----------
-    image_index : array
-        ``(N,)`` int64, ascending.
-    slots : Mapping of int to array
-        Search steps to ``(N, S, D)`` float32.
-    extras : Mapping of str to array
-        ``presence/<steps>`` ``(N, S)`` float32 and ``segments/<steps>`` ``(N, H, W)`` uint8, the
-        slot of every pixel, where the method offers them; at the first and last step count.
-    batch_change : tuple of float
-        Per step count, how much an image's slots change among other images: 95th percentile over
-        the repeated images of |change| / |slots|. 0 for a method that treats images one by one.
-    repeat_change : tuple of float
-        The same when one batch is asked again unchanged. 0 for a deterministic method.
-    """
-
-    image_index: Int[Array, " images"]
-    slots: Mapping[int, Float[Array, "images slots dim"]]
+    image_index: Int[Array, " images"]  # ``(N,)`` int64, ascending
+    slots: Mapping[int, Float[Array, "images slots dim"]]  # search steps to ``(N, S, D)`` float32
+    # per step count, how much an image's slots change among other images: 95th percentile over the
+    # repeated images of |change| / |slots|. 0 for a method that treats images one by one
     batch_change: tuple[float, ...]
+    # the same when one batch is asked again unchanged. 0 for a deterministic method
     repeat_change: tuple[float, ...]
+    # ``presence/<steps>`` ``(N, S)`` float32 and ``segments/<steps>`` ``(N, H, W)`` uint8, the slot
+    # of every pixel, where the method offers them; at the first and last step count
     extras: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Question:
-    """A batch: rows of the image list, and what its answer is for.
+    """A batch: rows of the image list, and what its answer is for."""
 
-    Attributes
-    ----------
-    rows : array
-        Rows of the sorted image list.
-    purpose : {"score", "batch", "repeat"}
-        Counts as the answer, or is compared with it.
-    compared : int
-        How many of the first rows are compared.
-    """
-
-    rows: Int[Array, " rows"]
-    purpose: str
-    compared: int = 0
+    rows: Int[Array, " rows"]  # rows of the sorted image list
+    purpose: str  # counts as the answer, or is compared with it
+    compared: int = 0  # how many of the first rows are compared
 
 
 def ask(
@@ -92,42 +71,9 @@ def ask(
     who: str = "submission",
     key: bytes | None = None,
 ) -> Answers:
-    """Ask for the slots of images in secret order, some of them twice.
-
-    All images are shuffled together. 2 % are asked again among other images, and one batch is
-    asked again unchanged.
-
-    Parameters
-    ----------
-    method : Encoder or Inverter
-        After ``setup``.
-    dataset : DatasetLike
-        Where the images are.
-    indices : array
-        ``(N,)`` image indices, each once.
-    steps : tuple of int
-        Ascending search steps at which slots are read; ``(0,)`` for an encoder.
-    batch_size : int
-        Images per call; some calls get fewer.
-    device : torch.device
-        Where images go.
-    min_slots : int
-        The least number of slots a method must return.
-    who : str
-        Name of the method for messages.
-    key : bytes, optional
-        As for `questions`.
-
-    Returns
-    -------
-    Answers
-        Slots of every image.
-
-    Raises
-    ------
-    InvalidInputError
-        When an answer has the wrong shape or type, or is not finite.
-    """
+    """Ask for the slots of images in secret order, some of them twice."""
+    # All images are shuffled together. 2 % are asked again among other images, and one batch is
+    # asked again unchanged.
     indices = np.sort(indices)
     asked = questions(len(indices), batch_size, key)
     batches = (to_images(dataset.images(indices[one.rows])).to(device) for one in asked)
@@ -143,32 +89,7 @@ def answer(
     min_slots: int,
     who: str = "submission",
 ) -> Iterator[list[Output]]:
-    """Yield a method's checked answers to batches of images, one output per step count.
-
-    Parameters
-    ----------
-    method : Encoder or Inverter
-        After ``setup``.
-    batches : iterable of Tensor
-        ``(B, 3, H, W)`` float32 in [0, 1].
-    steps : tuple of int
-        Ascending search steps at which slots are read; ``(0,)`` for an encoder.
-    min_slots : int
-        The least number of slots a method must return.
-    who : str
-        Name of the method for messages.
-
-    Yields
-    ------
-    list of Output
-        Per step count; shapes never change, and presence and segments come with the first and
-        the last only.
-
-    Raises
-    ------
-    InvalidInputError
-        When an answer has the wrong shape or type, or is not finite.
-    """
+    """Yield a method's checked answers to batches of images, one output per step count."""
     first: list[Output] | None = None
     for images in batches:
         with _named(who):
@@ -188,22 +109,7 @@ def gather(
     steps: tuple[int, ...],
     answered: Iterable[tuple[Question, list[Output]]],
 ) -> Answers:
-    """Put answers back into the order of the images, and compare the repeated ones.
-
-    Parameters
-    ----------
-    indices : array
-        ``(N,)`` image indices, ascending.
-    steps : tuple of int
-        Step counts of the answers.
-    answered : iterable of (Question, list of Output)
-        Every question of `questions` with its answer per step count.
-
-    Returns
-    -------
-    Answers
-        Slots of every image.
-    """
+    """Put answers back into the order of the images, and compare the repeated ones."""
     first: dict[str, Array] = {}
     again: list[tuple[Question, list[Output]]] = []
     for question, answers in answered:
@@ -223,24 +129,8 @@ def gather(
 
 
 def questions(n: int, batch_size: int, key: bytes | None = None) -> list[Question]:
-    """Return batches that ask for every image once, and for some of them again.
-
-    Every row is asked once to score, 2 % in other company and one batch twice, in secret order.
-
-    Parameters
-    ----------
-    n : int
-        Number of images, at least 1.
-    batch_size : int
-        Images per batch; some hold fewer.
-    key : bytes, optional
-        Secret from which the order follows; drawn anew from the system's randomness without it.
-
-    Returns
-    -------
-    list of Question
-        In the order in which they are asked.
-    """
+    """Return batches that ask for every image once, and for some of them again."""
+    # Every row is asked once to score, 2 % in other company and one batch twice, in secret order.
     rng = np.random.default_rng(int.from_bytes(key or secrets.token_bytes(16), "big"))
     order = rng.permutation(n)
     scored = [order[i : i + batch_size] for i in range(0, n, batch_size)]

@@ -19,26 +19,7 @@ if TYPE_CHECKING:
 
 
 class FileRunLog:
-    """A ``RunLog`` that counts, and writes every event as one JSON line.
-
-    Attributes
-    ----------
-    generated : int
-        Images that the method made itself.
-    configs : int
-        Configurations compared on in-combination validation images.
-
-    checkpoints : Path, optional
-        Folder for the states of unfinished training, where there may be some; see `restore`.
-
-    Examples
-    --------
-    >>> import tempfile, pathlib
-    >>> with FileRunLog(pathlib.Path(tempfile.mkdtemp()) / "log.jsonl") as log:
-    ...     log.count_generated(64)
-    >>> log.generated
-    64
-    """
+    """A ``RunLog`` that counts, and writes every event as one JSON line."""
 
     def __init__(self, path: Path, checkpoints: Path | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,47 +44,18 @@ class FileRunLog:
         self._stream.close()
 
     def count_generated(self, n_images: int) -> None:
-        """Count images that the method made itself.
-
-        Parameters
-        ----------
-        n_images : int
-            At least 0.
-
-        Raises
-        ------
-        UsageError
-            When the number is negative.
-        """
+        """Count images that the method made itself."""
         if n_images < 0:
             raise UsageError(f"RunLog.count_generated: expected at least 0 images, got {n_images}")
         self.generated += int(n_images)
 
     def config_tried(self, config: Mapping[str, Any], id_val_score: float) -> None:
-        """Record one configuration compared on in-combination validation images.
-
-        Parameters
-        ----------
-        config : Mapping
-            Settings; values that are not plain JSON are written as text.
-        id_val_score : float
-            Its selection score.
-        """
+        """Record one configuration compared on in-combination validation images."""
         self.configs += 1
         self._write({"event": "config", "config": dict(config), "score": _finite(id_val_score)})
 
     def scalar(self, name: str, value: float, step: int) -> None:
-        """Record one point of a training curve; NaN and infinity are written as null.
-
-        Parameters
-        ----------
-        name : str
-            For example ``"loss"``.
-        value : float
-            The value.
-        step : int
-            The optimiser step.
-        """
+        """Record one point of a training curve; NaN and infinity are written as null."""
         self._write({"event": "scalar", "name": name, "value": _finite(value), "step": int(step)})
 
     @property
@@ -117,13 +69,7 @@ class FileRunLog:
         return {**counted, "seconds": self.seconds, "bytes": self._stream.tell()}
 
     def restore(self, state: Mapping[str, float]) -> None:
-        """Go on from a state of the killed process that wrote this file before.
-
-        Parameters
-        ----------
-        state : Mapping
-            From `state`; what the file held then is written again, later lines are dropped.
-        """
+        """Go on from a state of the killed process that wrote this file before."""
         self.generated, self.configs = int(state["generated"]), int(state["configs"])
         self._begin = time.monotonic() - state["seconds"]
         self._stream.seek(0)
@@ -141,19 +87,7 @@ def _finite(value: float) -> float | None:
 
 
 def states_folder(out_dir: Path, seed: int, key: str, budget: TrainBudget) -> Path | None:
-    """Return where a run keeps the states of its unfinished training.
-
-    Parameters
-    ----------
-    out_dir : Path
-        Folder of the run.
-    seed : int
-        Its training seed.
-    key : str
-        Its identity: a run of other code or settings finds nothing.
-    budget : TrainBudget
-        A limit of seconds or operations counts from the beginning, so such runs keep nothing.
-    """
+    """Return where a run keeps the states of its unfinished training."""
     if budget.max_seconds is not None or budget.max_gflop is not None:
         return None
     return out_dir / f".seed-{seed}.{key[:16]}.states"

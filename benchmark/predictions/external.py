@@ -103,22 +103,7 @@ def load_key(path: Path | None, dataset: DatasetLike) -> bytes:
 def image_ids(
     dataset: DatasetLike, indices: Int[Array, " images"], key: bytes
 ) -> Int[Array, " images"]:
-    """Return the number under which each image is asked about.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        The data.
-    indices : array
-        ``(N,)`` image indices.
-    key : bytes
-        From `load_key`.
-
-    Returns
-    -------
-    array
-        ``(N,)`` int64 in [0, 2**63), all different with overwhelming probability.
-    """
+    """Return the number under which each image is asked about."""
     digests = (
         hashlib.blake2b(f"{dataset.root}:{int(i)}".encode(), digest_size=8, key=key).digest()
         for i in indices

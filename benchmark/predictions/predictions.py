@@ -43,84 +43,43 @@ MAX_DECODED, MAX_EDGE = 64, 64
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a method's decoder made of its own slots, for a few images; to look at, not to score.
+    """What a method's decoder made of its own slots, for a few images; to look at, not to score."""
 
-    Attributes
-    ----------
-    index : array
-        ``(n,)`` int64, ascending image indices, at most 64.
-    images : Mapping of int to array
-        Search steps to ``(n, E, E, 3)`` uint8, sRGB, E at most 64.
-    """
-
-    index: Int[Array, " n"]
+    index: Int[Array, " n"]  # ``(n,)`` int64, ascending image indices, at most 64
+    # search steps to ``(n, E, E, 3)`` uint8, sRGB, E at most 64
     images: Mapping[int, UInt8[Array, "n edge edge 3"]]
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """The facts of a run that scoring needs beside the slots. Plain JSON values.
+    """The facts of a run that scoring needs beside the slots. Plain JSON values."""
 
-    Attributes
-    ----------
-    key : str
-        Identity of the run, see `harness.run_key`.
-    seed : int
-        Training seed.
-    steps : tuple of int
-        Search steps at which slots were read.
-    card : Mapping
-        Fields of the ``MethodCard``.
-    kind : {"encoder", "inverter"}
-        Which protocol answered.
-    trained : bool
-        Whether the harness trained it.
-    code : str
-        ``module:Class``.
-    settings : Mapping
-        The submission's settings, flat.
-    dataset : Mapping
-        ``preset``, ``version``, ``root`` and ``resolution``.
-    options : Mapping
-        The harness's options.
-    n_train : int
-        Different training images served.
-    training : Mapping
-        ``real_images_seen``, ``generated_images_seen``, ``wall_s``, ``configs``.
-    cost : Mapping
-        Fields of ``meter.Cost``.
-    peak_rss_bytes : int, optional
-        Peak resident memory while answering.
-    environment : Mapping
-        Versions and machine.
-    batch_change, repeat_change : tuple of float
-        Per step count: 95th percentile of the relative change of an image's slots among other
-        images, and in the same batch again.
-    diagnostics : Mapping
-        What was measured on the living method, beside its answers; empty when not asked for.
-    isolation : str
-        What stood between the submission and this machine: "none" (an object of this process),
-        "subprocess" (trusted by whoever ran it), "bubblewrap", or "file" (answers from elsewhere).
-    """
-
-    key: str
-    seed: int
-    steps: tuple[int, ...]
-    card: Mapping[str, str]
-    kind: str
-    trained: bool
-    code: str
-    settings: Mapping[str, Any]
-    dataset: Mapping[str, Any]
-    options: Mapping[str, Any]
-    n_train: int
+    key: str  # identity of the run, see `harness.run_key`
+    seed: int  # training seed
+    steps: tuple[int, ...]  # search steps at which slots were read
+    card: Mapping[str, str]  # fields of the ``MethodCard``
+    kind: str  # which protocol answered
+    trained: bool  # whether the harness trained it
+    code: str  # ``module:Class``
+    settings: Mapping[str, Any]  # the submission's settings, flat
+    dataset: Mapping[str, Any]  # ``preset``, ``version``, ``root`` and ``resolution``
+    options: Mapping[str, Any]  # the harness's options
+    n_train: int  # different training images served
+    # ``real_images_seen``, ``generated_images_seen``, ``wall_s``, ``configs``
     training: Mapping[str, Any]
-    cost: Mapping[str, Any]
-    peak_rss_bytes: int | None
-    environment: Mapping[str, Any]
+    cost: Mapping[str, Any]  # fields of ``meter.Cost``
+    peak_rss_bytes: int | None  # peak resident memory while answering
+    environment: Mapping[str, Any]  # versions and machine
+    # per step count: 95th percentile of the relative change of an image's slots among other images,
+    # and in the same batch again
     batch_change: tuple[float, ...]
+    # per step count: 95th percentile of the relative change of an image's slots among other images,
+    # and in the same batch again
     repeat_change: tuple[float, ...]
+    # what stood between the submission and this machine: "none" (an object of this process),
+    # "subprocess" (trusted by whoever ran it), "bubblewrap", or "file" (answers from elsewhere)
     isolation: str = "none"
+    # what was measured on the living method, beside its answers; empty when not asked for
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -239,41 +198,12 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def read_facts(path: Path) -> RunFacts:
-    """Read only the facts of a run.
-
-    Parameters
-    ----------
-    path : Path
-        A predictions file.
-
-    Returns
-    -------
-    RunFacts
-        The facts.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is missing or damaged.
-    """
+    """Read only the facts of a run."""
     return _facts(_open(path).metadata, path)
 
 
 def check_predictions(predictions: Predictions, who: str) -> None:
-    """Check shapes, types, range and that every image is there once.
-
-    Parameters
-    ----------
-    predictions : Predictions
-        To check.
-    who : str
-        Name for the message.
-
-    Raises
-    ------
-    InvalidInputError
-        With the first thing that is wrong.
-    """
+    """Check shapes, types, range and that every image is there once."""
     index = predictions.image_index
     if index.dtype != np.int64 or index.ndim != 1 or len(index) == 0:
         raise _bad(who, "image_index (N,) int64", f"{index.dtype} {index.shape}")

@@ -68,13 +68,7 @@ CHUNK = 2**20
 
 
 class TensorFileError(InvalidInputError):
-    """A tensor file is refused.
-
-    Attributes
-    ----------
-    reason : str
-        One of `Reason`; also in brackets in the message.
-    """
+    """A tensor file is refused."""
 
     def __init__(self, reason: Reason, who: object, expected: object, got: object) -> None:
         super().__init__(
@@ -85,20 +79,11 @@ class TensorFileError(InvalidInputError):
 
 @dataclass(frozen=True)
 class Rule:
-    """What one tensor must be.
+    """What one tensor must be."""
 
-    Attributes
-    ----------
-    dtype : str
-        Key of `DTYPES`.
-    shape : tuple of (int, int)
-        Least and greatest size of every axis.
-    max_abs : float, optional
-        Greatest magnitude; also refuses NaN and infinity. None for integers.
-    """
-
-    dtype: str
-    shape: tuple[tuple[int, int], ...]
+    dtype: str  # key of `DTYPES`
+    shape: tuple[tuple[int, int], ...]  # least and greatest size of every axis
+    # greatest magnitude; also refuses NaN and infinity. None for integers
     max_abs: float | None = None
 
 
@@ -112,15 +97,7 @@ class _Entry:
 
 
 class TensorFile:
-    """A tensor file whose layout is known to be sound; no tensor has been read yet.
-
-    Attributes
-    ----------
-    metadata : Mapping of str to str
-        The file's texts. Untrusted.
-    names : frozenset of str
-        The tensors in it.
-    """
+    """A tensor file whose layout is known to be sound; no tensor has been read yet."""
 
     def __init__(
         self, path: Path, who: object, metadata: dict[str, str], entries: list[_Entry], body: int
@@ -131,23 +108,7 @@ class TensorFile:
         self._entries = {entry.name: entry for entry in entries}
 
     def take(self, rules: Mapping[str, Rule]) -> dict[str, Array]:
-        """Read all tensors, which must be exactly those that have a rule.
-
-        Parameters
-        ----------
-        rules : Mapping of str to Rule
-            Every tensor that must be there.
-
-        Returns
-        -------
-        dict of str to array
-            Writable copies.
-
-        Raises
-        ------
-        TensorFileError
-            "wrong-names", "wrong-dtype", "wrong-shape", "not-finite" or "too-big-values".
-        """
+        """Read all tensors, which must be exactly those that have a rule."""
         if self.names != set(rules):
             got = [name[:80] for name in sorted(self.names)[:8]]
             raise TensorFileError("wrong-names", self._who, f"tensors {sorted(rules)}", got)
@@ -184,27 +145,7 @@ class TensorFile:
 
 
 def open_tensor_file(path: Path, *, max_bytes: int, who: object | None = None) -> TensorFile:
-    """Check the layout of a tensor file, without reading a tensor.
-
-    Parameters
-    ----------
-    path : Path
-        A regular file; links are refused.
-    max_bytes : int
-        Greatest size of the file.
-    who : object, optional
-        Name for messages, the path when left out.
-
-    Returns
-    -------
-    TensorFile
-        Metadata and names; `TensorFile.take` reads the tensors.
-
-    Raises
-    ------
-    TensorFileError
-        With the first thing that is wrong.
-    """
+    """Check the layout of a tensor file, without reading a tensor."""
     who = path if who is None else who
     size = _file_size(path, max_bytes, who)
     with path.open("rb") as stream:
@@ -218,32 +159,7 @@ def open_tensor_file(path: Path, *, max_bytes: int, who: object | None = None) -
 def check_index(
     got: Int[Array, " rows"], expected: Int[Array, " images"], who: object
 ) -> Int[Array, " images"]:
-    """Return the order that brings answers into the order of the questions.
-
-    Parameters
-    ----------
-    got : array
-        ``(M,)`` which image each row answers.
-    expected : array
-        ``(N,)`` the images asked about, ascending, each once.
-    who : object
-        Name for messages.
-
-    Returns
-    -------
-    array
-        ``(N,)`` rows.
-
-    Raises
-    ------
-    TensorFileError
-        "duplicate-image", "unknown-image" or "missing-image".
-
-    Examples
-    --------
-    >>> check_index(np.array([7, 3]), np.array([3, 7]), "x").tolist()
-    [1, 0]
-    """
+    """Return the order that brings answers into the order of the questions."""
     order: Array = np.argsort(got, kind="stable")
     ranked = got[order]
     if np.any(repeated := ranked[1:] == ranked[:-1]):
@@ -258,17 +174,7 @@ def check_index(
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
-    """Write a tensor file in place, without a second copy in memory.
-
-    Parameters
-    ----------
-    path : Path
-        Target; overwritten, not replaced, so that a single writable file is enough.
-    tensors : Mapping of str to array
-        Of the types of `DTYPES`.
-    metadata : Mapping of str to str
-        Texts.
-    """
+    """Write a tensor file in place, without a second copy in memory."""
     names = {kind: name for name, kind in DTYPES.items()}
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     begin = 0

@@ -273,18 +273,7 @@ class Result(Strict):
 
 
 def write_schema(path: Path | str) -> Path:
-    """Write the published JSON Schema of result files.
-
-    Parameters
-    ----------
-    path : Path or str
-        Target file.
-
-    Returns
-    -------
-    Path
-        Where it was written.
-    """
+    """Write the published JSON Schema of result files."""
     text = json.dumps(Result.json_schema(), indent=2, sort_keys=True)
     write_bytes(Path(path), (text + "\n").encode())
     return Path(path)
@@ -307,10 +296,8 @@ def _dumps(value: Any) -> bytes:
 
 
 def _compact_rows(text: str) -> str:
-    """Put lists of numbers on one line each; a table of counts is then readable in a diff.
-
-    Only real line breaks are touched, and JSON strings hold none.
-    """
+    """Put lists of numbers on one line each; a table of counts is then readable in a diff."""
+    # Only real line breaks are touched, and JSON strings hold none.
     number = r"(?:-?\d[\d.eE+-]*|null)"
     return re.sub(rf"\[\n\s*({number}(?:,\n\s*{number})*)\n\s*\]", _one_line, text)
 

@@ -150,18 +150,7 @@ def _run_parallel(
 
 
 def run_job(job: Job) -> SeedRun:
-    """Load a job's submission if it is named by a text, and run it.
-
-    Parameters
-    ----------
-    job : Job
-        What to run.
-
-    Returns
-    -------
-    SeedRun
-        Where the predictions are.
-    """
+    """Load a job's submission if it is named by a text, and run it."""
     submission = job.submission
     if isinstance(submission, str):
         submission = load_learner(submission, settings=job.settings)

@@ -82,23 +82,9 @@ REFUSED_CHANGE = 0.02
 
 
 def order_key(out_dir: Path, seed: int) -> bytes:
-    """Return the secret from which the order of a run's questions follows.
-
-    It is drawn once per folder and kept there, out of the reach of isolated code, so that a run
-    that was killed and is made again asks the same batches and gets the same answers.
-
-    Parameters
-    ----------
-    out_dir : Path
-        Folder of the submission's runs.
-    seed : int
-        Training seed.
-
-    Returns
-    -------
-    bytes
-        32 of them.
-    """
+    """Return the secret from which the order of a run's questions follows."""
+    # It is drawn once per folder and kept there, out of the reach of isolated code, so that a run
+    # that was killed and is made again asks the same batches and gets the same answers.
     path = out_dir / ORDER_FILE
     if not path.is_file():
         write_bytes(path, secrets.token_bytes(32))
@@ -107,19 +93,7 @@ def order_key(out_dir: Path, seed: int) -> bytes:
 
 
 def refuse_dependence(facts: RunFacts) -> None:
-    """Refuse answers that depend on other images, or on nothing that can be repeated.
-
-    Parameters
-    ----------
-    facts : RunFacts
-        With the changes of repeated questions.
-
-    Raises
-    ------
-    RefusedError
-        "not-repeatable" or "batch-statistics". Smaller changes, up to those of low-precision
-        arithmetic, are allowed and recorded (``report.checks_of``).
-    """
+    """Refuse answers that depend on other images, or on nothing that can be repeated."""
     who = f"{facts.card['id']}, seed {facts.seed}"
     again, among = (
         max(values, default=0.0) for values in (facts.repeat_change, facts.batch_change)
@@ -184,24 +158,12 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class SeedRun:
-    """A finished run.
+    """A finished run."""
 
-    Attributes
-    ----------
-    path : Path
-        The predictions file.
-    seed : int
-        Training seed.
-    skipped : bool
-        Whether a file with the same key was already there.
-    seconds : float
-        Wall-clock seconds spent now.
-    """
-
-    path: Path
-    seed: int
-    skipped: bool
-    seconds: float
+    path: Path  # the predictions file
+    seed: int  # training seed
+    skipped: bool  # whether a file with the same key was already there
+    seconds: float  # wall-clock seconds spent now
 
 
 @dataclass(frozen=True)
@@ -220,35 +182,7 @@ def run_seed(
     out_dir: Path,
     options: RunOptions | None = None,
 ) -> SeedRun:
-    """Train a submission with one seed and keep its predictions.
-
-    Parameters
-    ----------
-    submission : Learner, Encoder, Inverter or IsolatedSubmission
-        A learner is trained; the others answer as they are. An object runs in this process; what
-        `isolation.isolate` returned runs in its own, without labels in reach.
-    dataset : DatasetLike
-        The data. Its certificate is checked when scoring, not here.
-    seed : int
-        Training seed, at least 0.
-    out_dir : Path
-        Gets ``seed-<seed>.safetensors``, ``seed-<seed>.log.jsonl`` and, when the submission
-        fails, ``seed-<seed>.error.txt``. Use one folder per submission and setting.
-    options : RunOptions, optional
-        Defaults when left out.
-
-    Returns
-    -------
-    SeedRun
-        Where the predictions are.
-
-    Raises
-    ------
-    InvalidInputError
-        When the submission fails or answers in the wrong form.
-    ResourceError
-        When it exceeds its budget.
-    """
+    """Train a submission with one seed and keep its predictions."""
     options, dataset = options or RunOptions(), closed(dataset)
     begin = time.monotonic()
     path = out_dir / f"seed-{seed}.safetensors"
@@ -288,24 +222,7 @@ def _predictions(
 def run_key(
     submission: AnySubmission, dataset: DatasetLike, *, seed: int, options: RunOptions
 ) -> str:
-    """Return the identity of a run.
-
-    Parameters
-    ----------
-    submission : Learner, Encoder, Inverter or IsolatedSubmission
-        Its code and settings count.
-    dataset : DatasetLike
-        Its Merkle root counts.
-    seed : int
-        Training seed.
-    options : RunOptions
-        All of them count.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+    """Return the identity of a run."""
     return content_key(
         {
             **_identity(submission),
@@ -322,22 +239,7 @@ def run_key(
 def readout_indices(
     dataset: DatasetLike, options: RunOptions, labels: int | None = None
 ) -> Int[Array, " n"]:
-    """Return the in-combination training images on which readouts are fitted.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        The data.
-    options : RunOptions
-        ``readout_labels``, ``rung`` and ``n_train``.
-    labels : int, optional
-        Another label budget; smaller ones are parts of bigger ones.
-
-    Returns
-    -------
-    array
-        Sorted; the same for every method and seed on one dataset.
-    """
+    """Return the in-combination training images on which readouts are fitted."""
     pool: Array = dataset.indices("id_train", rung=options.rung)[: options.n_train]
     rng = np.random.default_rng(int(dataset.root[:16], 16))
     chosen: Array = np.sort(rng.permutation(pool)[: labels or options.readout_labels])
@@ -368,22 +270,7 @@ def scored_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"
 def examine_with(
     probe: Probe, card: MethodCard, dataset: DatasetLike, options: RunOptions, seed: int
 ) -> dict[str, Any]:
-    """Examine a method's decoder on the images on which readouts are fitted.
-
-    Parameters
-    ----------
-    probe : Probe
-        The living method.
-    card : MethodCard
-        Says whether its slots have fixed roles.
-    dataset, options, seed
-        See `run_seed`.
-
-    Returns
-    -------
-    dict
-        For ``RunFacts.diagnostics``.
-    """
+    """Examine a method's decoder on the images on which readouts are fitted."""
     fitted = readout_indices(dataset, options)
     return examine(probe, dataset, fitted, fixed=card.slots == "fixed", seed=seed)
 

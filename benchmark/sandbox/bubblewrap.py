@@ -58,30 +58,14 @@ DECOYS = Path("/data")
 
 @dataclass(frozen=True)
 class Box:
-    """What a sandbox shows and allows.
+    """What a sandbox shows and allows."""
 
-    Attributes
-    ----------
-    job : Path
-        Folder that appears, read-only, as `JOB`.
-    answer : Path
-        File that appears, writable, as `ANSWER`.
-    decoys : Path
-        Folder that appears, read-only, as `DECOYS`.
-    hidden : tuple of Path
-        Folders of the machine that are covered by decoys, wherever they are.
-    scratch_bytes : int
-        Size of ``/tmp`` and of ``/dev/shm``.
-    gpu : bool
-        Let the graphics devices in.
-    """
-
-    job: Path
-    answer: Path
-    decoys: Path
-    hidden: tuple[Path, ...]
-    scratch_bytes: int
-    gpu: bool = False
+    job: Path  # folder that appears, read-only, as `JOB`
+    answer: Path  # file that appears, writable, as `ANSWER`
+    decoys: Path  # folder that appears, read-only, as `DECOYS`
+    hidden: tuple[Path, ...]  # folders of the machine that are covered by decoys, wherever they are
+    scratch_bytes: int  # size of ``/tmp`` and of ``/dev/shm``
+    gpu: bool = False  # let the graphics devices in
 
 
 @functools.cache
@@ -144,26 +128,7 @@ def bwrap_command(
     uid: int | None,
     filter_fd: int | None,
 ) -> list[str]:
-    """Return the command line that runs a program in a sandbox.
-
-    Parameters
-    ----------
-    box : Box
-        What it sees.
-    argv : sequence of str
-        The program and its arguments, with paths as they are inside.
-    environment : Mapping
-        All its environment variables.
-    uid : int, optional
-        User and group id inside, only when this is root.
-    filter_fd : int, optional
-        File descriptor with a system-call filter.
-
-    Returns
-    -------
-    list of str
-        For ``subprocess``; inherits ``filter_fd``.
-    """
+    """Return the command line that runs a program in a sandbox."""
     command = [require_bwrap(), *_namespaces()]
     command += ["--die-with-parent", "--new-session", "--clearenv", "--hostname", "submission"]
     for name, value in environment.items():
@@ -320,25 +285,7 @@ _MACHINES = {
 
 
 def seccomp_program(machine: str | None = None) -> bytes | None:
-    """Return the filter for a processor family.
-
-    Parameters
-    ----------
-    machine : str, optional
-        As ``platform.machine()`` has it; this machine's when left out.
-
-    Returns
-    -------
-    bytes or None
-        Instructions of 8 bytes; None for a family whose call numbers are not listed here.
-
-    Examples
-    --------
-    >>> len(seccomp_program("x86_64")) % 8
-    0
-    >>> seccomp_program("riscv64") is None
-    True
-    """
+    """Return the filter for a processor family."""
     known = _MACHINES.get(machine or platform.machine())
     if known is None:
         return None
@@ -388,18 +335,7 @@ _EVENT = struct.Struct("iIII")
 
 
 def write_decoys(folder: Path) -> tuple[Path, ...]:
-    """Write the decoys.
-
-    Parameters
-    ----------
-    folder : Path
-        New folder.
-
-    Returns
-    -------
-    tuple of Path
-        The files, readable by everybody.
-    """
+    """Write the decoys."""
     paths = tuple(folder / name for name in NAMES)
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -409,13 +345,7 @@ def write_decoys(folder: Path) -> tuple[Path, ...]:
 
 
 class DecoyWatch:
-    """Notices when one of some files is opened, by whomever.
-
-    Attributes
-    ----------
-    active : bool
-        False where the system offers no watches; then nothing is ever noticed.
-    """
+    """Notices when one of some files is opened, by whomever."""
 
     def __init__(self, paths: tuple[Path, ...]) -> None:
         self._names: dict[int, str] = {}

@@ -52,23 +52,7 @@ _SHAPE = struct.Struct("<qq")
 
 
 class Interview:
-    """The outside: shows batches, keeps the promised hashes.
-
-    Attributes
-    ----------
-    inherited : tuple of int
-        File descriptors for the inside: where it reads numbers, and where it writes hashes.
-    promised : list of bytes
-        One hash per batch that was answered.
-    ready_seconds : float, optional
-        When the inside was ready for the first batch, training included.
-    answer_seconds : list of float
-        From showing a batch to the promise of its answer, per batch.
-    error : Exception, optional
-        What went wrong on this side.
-    findings : Mapping
-        What ``examine`` returned; empty when the inside has no decoder, or nobody asked.
-    """
+    """The outside: shows batches, keeps the promised hashes."""
 
     def __init__(
         self,
@@ -79,23 +63,7 @@ class Interview:
         read: Callable[[Int[Array, " rows"]], UInt8[Array, "rows height width 3"]],
         examine: Callable[[RemoteProbe], dict[str, Any]] | None = None,
     ) -> None:
-        """Prepare the file and the pipes.
-
-        Parameters
-        ----------
-        path : Path
-            New file for the batch that is shown.
-        shape : tuple of int
-            Height, width and 3.
-        batches : sequence of array
-            Image indices of every batch, in the order of asking.
-        measured : array
-            Images on which costs are measured at the end.
-        read : callable
-            Image indices to pixels.
-        examine : callable, optional
-            Called after the last answer, where the inside has a decoder.
-        """
+        """Prepare the file and the pipes."""
         room = max(ROOM, *(len(one) for one in (*batches, measured)))
         self._examine = examine
         self.findings: dict[str, Any] = {}
@@ -212,13 +180,7 @@ class _GoneError(Exception):
 
 
 class RemoteProbe:
-    """Isolated code as two functions, for ``metrics_examine.examine``.
-
-    Parameters
-    ----------
-    interview : Interview
-        After its last batch.
-    """
+    """Isolated code as two functions, for ``metrics_examine.examine``."""
 
     def __init__(self, interview: Interview) -> None:
         self._interview = interview
@@ -265,13 +227,7 @@ def _forged(got: str) -> RefusedError:
 
 
 class Listener:
-    """The inside: waits for batches, promises answers.
-
-    Attributes
-    ----------
-    measured : array, optional
-        The last batch, on which costs are measured.
-    """
+    """The inside: waits for batches, promises answers."""
 
     def __init__(self, path: Path, ask: int, tell: int, probe: Probe | None = None) -> None:
         self._shown: Array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -330,18 +286,7 @@ class Listener:
 
 
 def digest(answers: Sequence[Output]) -> bytes:
-    """Return the SHA-256 of the answers to one batch.
-
-    Parameters
-    ----------
-    answers : sequence of Output
-        One per step count.
-
-    Returns
-    -------
-    bytes
-        32 of them; every part and its name counts.
-    """
+    """Return the SHA-256 of the answers to one batch."""
     total = hashlib.sha256()
     for output in answers:
         for name in sorted(output):
@@ -354,22 +299,7 @@ def digest(answers: Sequence[Output]) -> bytes:
 def check_promises(
     promised: Sequence[bytes], answered: Sequence[tuple[Any, Sequence[Output]]], who: str
 ) -> None:
-    """Check that the answers are those that were promised, batch by batch.
-
-    Parameters
-    ----------
-    promised : sequence of bytes
-        See `Interview`.
-    answered : sequence of (anything, answers)
-        In the order of asking.
-    who : str
-        The submission, for messages.
-
-    Raises
-    ------
-    RefusedError
-        "changed-answer".
-    """
+    """Check that the answers are those that were promised, batch by batch."""
     given = [digest(answers) for _, answers in answered]
     if given != list(promised):
         changed = sum(a != b for a, b in zip(given, promised, strict=False))

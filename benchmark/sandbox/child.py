@@ -57,18 +57,7 @@ class _Witness:
 
 
 def main(path: Path) -> int:
-    """Do one job.
-
-    Parameters
-    ----------
-    path : Path
-        ``job.json`` in the job folder.
-
-    Returns
-    -------
-    int
-        0 when the job's answer was written, 3 when a failure was.
-    """
+    """Do one job."""
     job = json.loads(path.read_text())
     job["folder"] = path.parent
     Limits(**job["limits"]).apply(

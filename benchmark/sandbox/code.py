@@ -30,27 +30,13 @@ MAX_BYTES = 16 * 2**30
 
 @dataclass(frozen=True)
 class Located:
-    """Where a submission's code is.
+    """Where a submission's code is."""
 
-    Attributes
-    ----------
-    module : str
-        File name, or dotted module name.
-    attribute : str
-        The class.
-    files : tuple of Path
-        What it is made of, relative to ``root``.
-    root : Path
-        Folder from which it is imported.
-    installed : bool
-        Whether it lies among the installed packages, which isolated code sees anyway.
-    """
-
-    module: str
-    attribute: str
-    files: tuple[Path, ...]
-    root: Path
-    installed: bool
+    module: str  # file name, or dotted module name
+    attribute: str  # the class
+    files: tuple[Path, ...]  # what it is made of, relative to ``root``
+    root: Path  # folder from which it is imported
+    installed: bool  # whether it lies among the installed packages, which isolated code sees anyway
 
     @property
     def code(self) -> str:
@@ -72,30 +58,7 @@ class Located:
 def locate(
     spec: str, *, names: Mapping[str, str] | None = None, avoid: Collection[Path] = ()
 ) -> Located:
-    """Find a submission's files. Nothing of it is imported.
-
-    Parameters
-    ----------
-    spec : str
-        ``file.py:Class`` or ``package.module:Class``.
-    names : Mapping of str to str, optional
-        Short names that would also have been right, for the message.
-    avoid : collection of Path
-        Folders whose files never belong to a submission: the dataset, the results.
-
-    Returns
-    -------
-    Located
-        For a file: code, settings and weights in its folder and below, without hidden files,
-        links, datasets and environments. For a module: its whole top-level package.
-
-    Raises
-    ------
-    UsageError
-        When nothing of that name exists; the message offers the nearest name.
-    InvalidInputError
-        When the folder holds too much.
-    """
+    """Find a submission's files. Nothing of it is imported."""
     where, colon, name = spec.rpartition(":")
     if not colon or not where or not name.isidentifier():
         near = difflib.get_close_matches(spec, list(names or {}), n=1)
@@ -110,15 +73,7 @@ def locate(
 
 
 def stage(located: Located, folder: Path) -> None:
-    """Copy a submission's files into a new folder, readable by everybody.
-
-    Parameters
-    ----------
-    located : Located
-        What to copy. Installed packages are left where they are.
-    folder : Path
-        New folder.
-    """
+    """Copy a submission's files into a new folder, readable by everybody."""
     folder.mkdir(parents=True)
     folder.chmod(0o755)
     for name in () if located.installed else located.files:

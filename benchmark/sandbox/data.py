@@ -25,21 +25,12 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class Served:
-    """What a folder of training images holds; plain JSON values.
+    """What a folder of training images holds; plain JSON values."""
 
-    Attributes
-    ----------
-    factors : Mapping of str to str
-        Factor name to number type, when labels are served, in the order of their files.
-    masks : bool
-        Whether masks are served.
-    bytes : int
-        Size of all files.
-    """
-
+    # factor name to number type, when labels are served, in the order of their files
     factors: Mapping[str, str]
-    masks: bool
-    bytes: int
+    masks: bool  # whether masks are served
+    bytes: int  # size of all files
 
 
 def plain_spec(dataset: DatasetLike) -> dict[str, Any]:
@@ -58,46 +49,14 @@ def spec_of(plain: Mapping[str, Any]) -> SplitSpec:
 
 
 def write_pixels(path: Path, dataset: DatasetLike, indices: Int[Array, " n"]) -> int:
-    """Write images to one file, in the given order, a few at a time.
-
-    Parameters
-    ----------
-    path : Path
-        New file; nothing in it tells which image is which.
-    dataset : DatasetLike
-        Where the images are.
-    indices : array
-        ``(n,)`` image indices; may repeat.
-
-    Returns
-    -------
-    int
-        Bytes written.
-    """
+    """Write images to one file, in the given order, a few at a time."""
     return _write_rows(path, dataset.images, indices, (dataset.resolution,) * 2 + (3,))
 
 
 def write_served(
     folder: Path, dataset: DatasetLike, indices: Int[Array, " n"], fields: Collection[Field]
 ) -> Served:
-    """Write training images with the labels that the track allows, and no others.
-
-    Parameters
-    ----------
-    folder : Path
-        New folder.
-    dataset : DatasetLike
-        The data.
-    indices : array
-        ``(n,)`` images to serve.
-    fields : collection of {"factors", "masks"}
-        See ``data.FIELDS_OF_TRACK``.
-
-    Returns
-    -------
-    Served
-        What the folder holds.
-    """
+    """Write training images with the labels that the track allows, and no others."""
     folder.mkdir()
     folder.chmod(0o755)
     size = write_pixels(folder / "images.npy", dataset, indices)
@@ -130,19 +89,7 @@ class ServedData(TrainData):
     def __init__(
         self, folder: Path, served: Served, spec: SplitSpec, *, max_images: int | None = None
     ) -> None:
-        """Serve a folder.
-
-        Parameters
-        ----------
-        folder : Path
-            Written by `write_served`.
-        served : Served
-            What it holds.
-        spec : SplitSpec
-            What a method may know.
-        max_images : int, optional
-            Refuse to serve more images than this, counted with repetition.
-        """
+        """Serve a folder."""
         # Not the parent's constructor: it takes a dataset, and there is none in here.
         self.spec = spec
         self.images_served = 0

@@ -122,29 +122,7 @@ class Findings(Strict):
 
 
 def parse(model: type[ModelT], metadata: Mapping[str, str], name: str, who: str) -> ModelT:
-    """Return one report.
-
-    Parameters
-    ----------
-    model : type
-        Which report.
-    metadata : Mapping of str to str
-        Of the answer file.
-    name : str
-        Its key there.
-    who : str
-        The submission, for messages.
-
-    Returns
-    -------
-    model
-        Checked.
-
-    Raises
-    ------
-    RefusedError
-        "no-answer", when it is missing or has another form.
-    """
+    """Return one report."""
     try:
         return model.model_validate_json(metadata.get(name, ""))
     except ValidationError as error:
@@ -201,13 +179,7 @@ TODO: dict[Reason, str] = {
 
 
 class SubmissionError(InvalidInputError):
-    """A submission failed by itself; nothing was forbidden.
-
-    Attributes
-    ----------
-    report : str
-        Its traceback and what it printed; untrusted text.
-    """
+    """A submission failed by itself; nothing was forbidden."""
 
     def __init__(self, message: str, report: str) -> None:
         super().__init__(message)
@@ -215,24 +187,7 @@ class SubmissionError(InvalidInputError):
 
 
 def raise_stopped(who: str, ended: Ended, limits: Limits) -> None:
-    """Raise when the process was stopped from outside, or by a limit of the kernel.
-
-    Parameters
-    ----------
-    who : str
-        The submission.
-    ended : Ended
-        How it ended.
-    limits : Limits
-        What it was allowed.
-
-    Raises
-    ------
-    RefusedError, LimitError
-        With the reason.
-    ResourceError
-        When the sandbox itself could not be set up.
-    """
+    """Raise when the process was stopped from outside, or by a limit of the kernel."""
     if ended.stopped is not None:
         _stop(who, ended.stopped, ended.detail, limits)
     number = _signal(ended.code)
@@ -253,24 +208,7 @@ def raise_stopped(who: str, ended: Ended, limits: Limits) -> None:
 def raise_failure(
     who: str, ended: Ended, metadata: Mapping[str, str] | None, limits: Limits
 ) -> NoReturn:
-    """Raise the reason why there is no answer.
-
-    Parameters
-    ----------
-    who : str
-        The submission.
-    ended : Ended
-        How its process ended.
-    metadata : Mapping of str to str, optional
-        Of the file that it wrote, if any. Untrusted.
-    limits : Limits
-        What it was allowed.
-
-    Raises
-    ------
-    RecombineError
-        `RefusedError` and `LimitError` with a reason, `SubmissionError` otherwise.
-    """
+    """Raise the reason why there is no answer."""
     if metadata is not None and "failure" in metadata:
         failure = parse(Failure, metadata, "failure", who)
         reason = _reason(failure)
@@ -295,22 +233,7 @@ def raise_failure(
 
 
 def refuse_network(who: str, metadata: Mapping[str, str], mode: str) -> None:
-    """Refuse a submission that tried to reach the network, even if it went on without.
-
-    Parameters
-    ----------
-    who : str
-        The submission.
-    metadata : Mapping of str to str
-        Of its answer.
-    mode : str
-        What it did; only runs are refused, a check lists the attempt among its findings.
-
-    Raises
-    ------
-    RefusedError
-        "network".
-    """
+    """Refuse a submission that tried to reach the network, even if it went on without."""
     if mode != "run":
         return
     try:

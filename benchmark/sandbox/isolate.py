@@ -58,36 +58,17 @@ START = (
 
 @dataclass(frozen=True)
 class IsolatedSubmission:
-    """A submission that only ever runs in isolation. Can be pickled; holds no foreign object.
+    """A submission that only ever runs in isolation. Can be pickled; holds no foreign object."""
 
-    Attributes
-    ----------
-    located : Located
-        Where its code is.
-    card : MethodCard
-        What it says about itself.
-    kind : {"Learner", "Encoder", "Inverter"}
-        Which protocol it follows.
-    settings : Mapping
-        All its settings, flat.
-    given : Mapping
-        Keyword arguments with which its class is called.
-    source_sha256 : str
-        Of its files; a run refuses files that changed since.
-    backend : {"bubblewrap", "subprocess"}
-        "subprocess" keeps nothing away from it, and is for trusted code only.
-    limits : Limits
-        What each run may use.
-    """
-
-    located: Located
-    card: MethodCard
-    kind: Kind
-    settings: Mapping[str, Any]
-    given: Mapping[str, Any]
-    source_sha256: str
+    located: Located  # where its code is
+    card: MethodCard  # what it says about itself
+    kind: Kind  # which protocol it follows
+    settings: Mapping[str, Any]  # all its settings, flat
+    given: Mapping[str, Any]  # keyword arguments with which its class is called
+    source_sha256: str  # of its files; a run refuses files that changed since
+    # "subprocess" keeps nothing away from it, and is for trusted code only
     backend: Backend = "bubblewrap"
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=Limits)  # what each run may use
 
     def identity(self) -> dict[str, Any]:
         """Return what makes its runs its own: code, its hash, settings, card and backend."""
@@ -206,36 +187,18 @@ def _network(found: Findings, backend: Backend) -> Finding:
 
 @dataclass(frozen=True)
 class Cell:
-    """One job for isolated code: its folder outside, and how it is shut in.
+    """One job for isolated code: its folder outside, and how it is shut in."""
 
-    Attributes
-    ----------
-    folder : Path
-        Empty folder of this machine that vanishes after the job.
-    located, given, backend, limits
-        See `IsolatedSubmission`.
-    source : str
-        Hash that the copied files must have.
-    who : str
-        Name for messages.
-    hidden : tuple of Path
-        Folders that must not be reachable.
-    threads : int
-        Threads of the tensor library.
-    device : str
-        ``"cpu"`` or ``"cuda"``.
-    """
-
-    folder: Path
+    folder: Path  # empty folder of this machine that vanishes after the job
     located: Located
     given: Mapping[str, Any]
     backend: Backend
     limits: Limits
-    source: str
-    who: str
-    hidden: tuple[Path, ...] = ()
-    threads: int = 1
-    device: str = "cpu"
+    source: str  # hash that the copied files must have
+    who: str  # name for messages
+    hidden: tuple[Path, ...] = ()  # folders that must not be reachable
+    threads: int = 1  # threads of the tensor library
+    device: str = "cpu"  # ``"cpu"`` or ``"cuda"``
 
     @property
     def job(self) -> Path:
@@ -253,29 +216,7 @@ class Cell:
         interview: Interview | None = None,
         **extra: Any,
     ) -> TensorFile:
-        """Do one job inside, and return the file that came back, its layout checked.
-
-        Parameters
-        ----------
-        mode : str
-            Key of ``isolation_child.MODES``.
-        mapped_bytes : int
-            Size of the files of pixels in the job folder.
-        interview : Interview, optional
-            Who asks, when there are questions.
-        **extra
-            More parts of the job; JSON values.
-
-        Returns
-        -------
-        TensorFile
-            With a report in its metadata.
-
-        Raises
-        ------
-        RecombineError
-            `RefusedError` and `LimitError` with a named reason, or the submission's own failure.
-        """
+        """Do one job inside, and return the file that came back, its layout checked."""
         answer = self.folder / "answer.safetensors"
         answer.touch(mode=0o600)
         self._write_job(mode, mapped_bytes, extra)
@@ -372,20 +313,7 @@ class Cell:
 
 @contextmanager
 def workplace(near: Path | None = None, name: str = "job") -> Iterator[Path]:
-    """Yield a new folder that only this user can enter, and remove it afterwards.
-
-    Parameters
-    ----------
-    near : Path, optional
-        Folder to make it in, the system's temporary folder when left out.
-    name : str
-        What an earlier, killed run of the same name left behind is removed first.
-
-    Yields
-    ------
-    Path
-        Empty.
-    """
+    """Yield a new folder that only this user can enter, and remove it afterwards."""
     prefix = f".isolated-{name}-"
     if near is not None:
         near.mkdir(parents=True, exist_ok=True)

@@ -29,27 +29,13 @@ KEPT_OUTPUT = 65_536
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process tree ended.
+    """How a process tree ended."""
 
-    Attributes
-    ----------
-    code : int
-        Exit status; negative or above 128 for a signal.
-    output : str
-        The last 64 KiB that it printed.
-    stopped : str, optional
-        The limit for which it was stopped from outside.
-    detail : str
-        What was measured then.
-    seconds : float
-        Wall-clock seconds.
-    """
-
-    code: int
-    output: str
-    stopped: Reason | None
-    detail: str
-    seconds: float
+    code: int  # exit status; negative or above 128 for a signal
+    output: str  # the last 64 KiB that it printed
+    stopped: Reason | None  # the limit for which it was stopped from outside
+    detail: str  # what was measured then
+    seconds: float  # wall-clock seconds
 
 
 @dataclass(frozen=True)
@@ -69,28 +55,7 @@ def run_watched(
     decoys: DecoyWatch | None = None,
     started: Callable[[], None] | None = None,
 ) -> Ended:
-    """Run a command until it ends or breaks a limit; then nothing of it is left.
-
-    Parameters
-    ----------
-    argv : sequence of str
-        The command.
-    limits : Limits
-        Time, memory and processes are watched here; the rest is the kernel's.
-    environment : Mapping
-        All environment variables of the command.
-    inherited : sequence of int
-        File descriptors that it may use.
-    decoys : DecoyWatch, optional
-        Opening one stops the command.
-    started : callable, optional
-        Called once the command has its file descriptors.
-
-    Returns
-    -------
-    Ended
-        Exit status, output, and why it was stopped.
-    """
+    """Run a command until it ends or breaks a limit; then nothing of it is left."""
     begin = time.monotonic()
     process = subprocess.Popen(
         list(argv),
@@ -115,11 +80,9 @@ def run_watched(
 
 
 def usage(pid: int) -> Usage:
-    """Return what a process and all its descendants use.
-
-    Memory is what they do not share with files; pages shared between processes after a fork
-    count once where the system tells, and once per process elsewhere.
-    """
+    """Return what a process and all its descendants use."""
+    # Memory is what they do not share with files; pages shared between processes after a fork count
+    # once where the system tells, and once per process elsewhere.
     status = [s for p in descendants(pid) if (s := _status(p)) is not None]
     memory = sum(s.get("RssAnon", 0) for s in status)
     memory += max((s.get("RssShmem", 0) for s in status), default=0)
@@ -305,13 +268,7 @@ class Limits:
 
 
 class RefusedError(InvalidInputError):
-    """Isolated code did what a submission may not do, or died.
-
-    Attributes
-    ----------
-    reason : str
-        One of `Reason`; also in brackets in the message.
-    """
+    """Isolated code did what a submission may not do, or died."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -319,13 +276,7 @@ class RefusedError(InvalidInputError):
 
 
 class LimitError(ResourceError):
-    """Isolated code used more than `Limits` allow.
-
-    Attributes
-    ----------
-    reason : str
-        One of `RESOURCES`; also in brackets in the message.
-    """
+    """Isolated code used more than `Limits` allow."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -333,28 +284,6 @@ class LimitError(ResourceError):
 
 
 def refusal(who: str, reason: Reason, got: str, todo: str) -> RefusedError | LimitError:
-    """Return the typed error for a reason.
-
-    Parameters
-    ----------
-    who : str
-        The submission.
-    reason : str
-        Why it is stopped.
-    got : str
-        What happened, one line.
-    todo : str
-        What its author can do.
-
-    Returns
-    -------
-    RefusedError or LimitError
-        Exit code 3, or 4 for a limit.
-
-    Examples
-    --------
-    >>> str(refusal("x, seed 0", "network", "it called connect", "use local files"))
-    'x, seed 0: refused [network]: it called connect; use local files'
-    """
+    """Return the typed error for a reason."""
     kind = LimitError if reason in RESOURCES else RefusedError
     return kind(reason, f"{who}: refused [{reason}]: {got}; {todo}")

@@ -55,36 +55,7 @@ def predict_isolated(
     options: RunOptions,
     key: bytes | None = None,
 ) -> Predictions:
-    """Train a submission if it is a learner, and ask it about images, all in isolation.
-
-    Parameters
-    ----------
-    submission : IsolatedSubmission
-        What runs.
-    dataset : DatasetLike
-        The data; the submission gets pixels in secret order, and for training the fields of its
-        track.
-    indices : array
-        ``(N,)`` images to ask about, ascending.
-    seed : int
-        Training seed.
-    out_dir : Path
-        Gets ``seed-<seed>.log.jsonl``, and ``seed-<seed>.error.txt`` when the submission fails.
-    options : RunOptions
-        How the run is made.
-    key : bytes, optional
-        Secret from which the order of the questions follows.
-
-    Returns
-    -------
-    Predictions
-        Every answer checked; the key of its facts is left empty.
-
-    Raises
-    ------
-    RecombineError
-        `RefusedError`, `LimitError`, `TensorFileError` with a reason, or its own failure.
-    """
+    """Train a submission if it is a learner, and ask it about images, all in isolation."""
     who = f"{submission.card.id}, seed {seed}"
     asked = questions(len(indices), options.batch_size, key)
     order = _Order(submission, dataset, indices, asked, seed, options, who)
@@ -273,24 +244,7 @@ def _check_report(
 
 
 def bounded(facts: RunFacts, interview: Interview, sizes: Sequence[int]) -> RunFacts:
-    """Return facts with the times that the harness saw itself.
-
-    Parameters
-    ----------
-    facts : RunFacts
-        As reported from inside.
-    interview : Interview
-        When the inside was ready, and how long each answer took.
-    sizes : sequence of int
-        Images of every batch, in the order of asking.
-
-    Returns
-    -------
-    RunFacts
-        Seconds of training lie between what there was room for and that minus the start-up.
-        Seconds per image get one more entry, for the harness's own batches: the share of the start
-        is as reported, and with all search steps it is what the answers took.
-    """
+    """Return facts with the times that the harness saw itself."""
     ready = interview.ready_seconds or 0.0
     wall = min(max(facts.training["wall_s"], ready - STARTING_SECONDS), ready)
     training = {**facts.training, "wall_s": wall if facts.trained else 0.0}

@@ -39,27 +39,13 @@ DIGITS = 6
 
 @dataclass(frozen=True)
 class Split:
-    """The images of one test split, grouped by cell.
+    """The images of one test split, grouped by cell."""
 
-    Attributes
-    ----------
-    name : str
-        ``"id_test"`` or ``"ooc_test"``.
-    indices : array
-        ``(N,)`` image indices.
-    cells : array
-        ``(C, F)`` value codes, sorted.
-    cell_of : array
-        ``(N,)`` row of ``cells`` for every image.
-    names : tuple
-        Value names of every cell.
-    """
-
-    name: str
-    indices: Int[Array, " images"]
-    cells: Int[Array, "cells factors"]
-    cell_of: Int[Array, " images"]
-    names: tuple[tuple[str, ...], ...]
+    name: str  # ``"id_test"`` or ``"ooc_test"``
+    indices: Int[Array, " images"]  # ``(N,)`` image indices
+    cells: Int[Array, "cells factors"]  # ``(C, F)`` value codes, sorted
+    cell_of: Int[Array, " images"]  # ``(N,)`` row of ``cells`` for every image
+    names: tuple[tuple[str, ...], ...]  # value names of every cell
 
     def sum_by_cell(
         self, values: Shaped[Array, "seeds images groups"]
@@ -71,20 +57,7 @@ class Split:
 
 
 def split_of(dataset: DatasetLike, name: str) -> Split:
-    """Group a test split by cell.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        The data.
-    name : {"id_test", "ooc_test"}
-        Which split.
-
-    Returns
-    -------
-    Split
-        Cells without images do not appear.
-    """
+    """Group a test split by cell."""
     indices = dataset.indices(name)
     cells, cell_of = np.unique(dataset.cells[indices], axis=0, return_inverse=True)
     names = tuple(dataset.schema.cell_names(cell) for cell in cells)
@@ -94,22 +67,7 @@ def split_of(dataset: DatasetLike, name: str) -> Split:
 def correct_images(
     dataset: DatasetLike, split: Split, predicted: Sequence[Mapping[str, Array]]
 ) -> Bool[Array, "seeds images"]:
-    """Return which images of a split have every recombined factor right, per seed.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        The truth.
-    split : Split
-        Which images.
-    predicted : sequence of Mapping
-        Per seed, ``"slot.factor"`` to ``(N,)`` predictions for ``split.indices``.
-
-    Returns
-    -------
-    array
-        ``(S, N)``.
-    """
+    """Return which images of a split have every recombined factor right, per seed."""
     truth = dataset.cells[split.indices]
     return np.stack(
         [
@@ -122,20 +80,7 @@ def correct_images(
 def counts_of(
     split: Split, correct: Bool[Array, "seeds images"]
 ) -> tuple[Int[Array, "seeds cells"], Int[Array, "seeds cells"]]:
-    """Return right answers and images per seed and cell.
-
-    Parameters
-    ----------
-    split : Split
-        The grouping.
-    correct : array
-        ``(S, N)``.
-
-    Returns
-    -------
-    tuple of array
-        Hits and counts, ``(S, C)`` int64.
-    """
+    """Return right answers and images per seed and cell."""
     hits = split.sum_by_cell(correct[..., None].astype(float))[..., 0]
     counts = split.sum_by_cell(np.ones((*correct.shape, 1)))[..., 0]
     return hits.round().astype(np.int64), counts.round().astype(np.int64)
@@ -144,22 +89,7 @@ def counts_of(
 def score_split(
     dataset: DatasetLike, split: Split, predicted: Sequence[Mapping[str, Array]]
 ) -> Score:
-    """Return the headline and the factor scores of one split.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        The truth.
-    split : Split
-        Which images.
-    predicted : sequence of Mapping
-        Per seed, the predicted factors.
-
-    Returns
-    -------
-    Score
-        With intervals where the design allows them.
-    """
+    """Return the headline and the factor scores of one split."""
     hits, counts = counts_of(split, correct_images(dataset, split, predicted))
     share = hits / counts
     headline = stats.crossed_mean(share)
@@ -190,24 +120,7 @@ def score_split(
 def score_factor(
     dataset: DatasetLike, split: Split, key: str, predicted: Sequence[Shaped[Array, " images"]]
 ) -> FactorScore:
-    """Return the score of one factor on one split.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        The truth.
-    split : Split
-        Which images.
-    key : str
-        ``"slot.factor"``.
-    predicted : sequence of array
-        Per seed, ``(N,)`` predictions for ``split.indices``.
-
-    Returns
-    -------
-    FactorScore
-        1 perfect, 0 chance.
-    """
+    """Return the score of one factor on one split."""
     factor = dataset.schema.factor(key)
     truth = dataset.latents[key][split.indices]
     parts = [contributions(factor, one, truth) for one in predicted]
@@ -231,18 +144,7 @@ def score_factor(
 
 
 def gap_of(id_test: Score, ooc_test: Score) -> Gap:
-    """Return the ID score minus the OOC score.
-
-    Parameters
-    ----------
-    id_test, ooc_test : Score
-        Of the same seeds.
-
-    Returns
-    -------
-    Gap
-        Positive when new combinations are harder.
-    """
+    """Return the ID score minus the OOC score."""
     value = stats.gap(shares(id_test), shares(ooc_test))
     difference = id_test.estimate - ooc_test.estimate
     return Gap(estimate=difference, ci95=value.ci95, ci_method=stats.GAP_METHOD)
@@ -261,22 +163,7 @@ def paired_gap_of(
     id_correct: Bool[Array, "seeds images"],
     ooc_correct: Bool[Array, "seeds images"],
 ) -> PairedGap | None:
-    """Return the gap within blocks that share every nuisance.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        Knows the block of every image.
-    inside, outside : Split
-        ID-test and OOC-test.
-    id_correct, ooc_correct : array
-        ``(S, N)`` and ``(S, N')``.
-
-    Returns
-    -------
-    PairedGap, optional
-        None when no block holds images of both splits.
-    """
+    """Return the gap within blocks that share every nuisance."""
     id_blocks, ooc_blocks = (dataset.blocks[split.indices] for split in (inside, outside))
     blocks = np.intersect1d(id_blocks, ooc_blocks)
     if len(blocks) == 0:
@@ -298,20 +185,7 @@ def paired_gap_of(
 
 
 def worst_cells_of(score: Score, quantile: float = WORST) -> WorstCells:
-    """Return the low quantile of the cells' accuracies and the cells at or below it.
-
-    Parameters
-    ----------
-    score : Score
-        The out-of-combination score.
-    quantile : float
-        In [0, 1].
-
-    Returns
-    -------
-    WorstCells
-        A low value beside a good mean says that some combinations are hardly ever right.
-    """
+    """Return the low quantile of the cells' accuracies and the cells at or below it."""
     per_cell = shares(score).mean(axis=0)
     value = float(np.quantile(per_cell, quantile))
     order = [int(i) for i in np.argsort(per_cell, kind="stable") if per_cell[i] <= value]

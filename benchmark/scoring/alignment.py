@@ -32,20 +32,7 @@ if TYPE_CHECKING:
 
 
 def another_image(images: int, seed: int) -> Int[Array, " images"]:
-    """Return for every image a different one, at random: predictions that saw something else.
-
-    Parameters
-    ----------
-    images : int
-        At least 2.
-    seed : int
-        Same seed, same answer.
-
-    Returns
-    -------
-    array
-        ``(N,)`` permutation of one cycle, so nothing stays in place.
-    """
+    """Return for every image a different one, at random: predictions that saw something else."""
     if images < 2:
         raise InvalidInputError("another_image: at least two images are needed; score more")
     order = np.random.default_rng(seed).permutation(images)
@@ -57,24 +44,7 @@ def another_image(images: int, seed: int) -> Int[Array, " images"]:
 def matching_floor(
     matching: Matching, factor: Factor, true: Shaped[Array, "images objects"]
 ) -> float:
-    """Return what a readout scores that knows only which slot was chosen.
-
-    Parameters
-    ----------
-    matching : Matching
-        The matching under test, or one of positions and masks that saw nothing.
-    factor : Factor
-        Decides the metric.
-    true : array
-        ``(N, K)`` codes, radians or units.
-
-    Returns
-    -------
-    float
-        Factor score of the best constant per slot, on these images: 0 when the choice of a slot
-        says nothing about the factor, 1 when it says everything. At most about S / (N K) too high
-        because the constants are fitted to the images they are scored on.
-    """
+    """Return what a readout scores that knows only which slot was chosen."""
     slot = matching.index[matching.present]
     values = true[matching.present]
     guess = np.empty_like(values)
@@ -103,29 +73,15 @@ CHUNK = 512
 
 @dataclass(frozen=True)
 class View:
-    """One run at one step count, ready for readouts.
+    """One run at one step count, ready for readouts."""
 
-    Attributes
-    ----------
-    run : Predictions
-        Where it comes from.
-    dataset : DatasetLike
-        The truth.
-    step : int
-        Search steps.
-    slots : array
-        ``(N, S, D)``, rows as in ``run.image_index``.
-    match : tuple of int, optional
-        The method's slot of every scene slot where that is settled already; None: to be fitted.
-    matching : Matching, optional
-        How exchangeable slots were matched, rows as above, one column per scene slot.
-    """
-
-    run: Predictions
-    dataset: DatasetLike
-    step: int
-    slots: Float[Array, "images slots dim"]
+    run: Predictions  # where it comes from
+    dataset: DatasetLike  # the truth
+    step: int  # search steps
+    slots: Float[Array, "images slots dim"]  # ``(N, S, D)``, rows as in ``run.image_index``
+    # the method's slot of every scene slot where that is settled already; None: to be fitted
     match: tuple[int, ...] | None = None
+    # how exchangeable slots were matched, rows as above, one column per scene slot
     matching: Matching | None = None
 
     def at(self, indices: Int[Array, " n"]) -> Float[Array, "n slots dim"]:
@@ -141,27 +97,7 @@ class View:
 
 
 def view_of(run: Predictions, dataset: DatasetLike, step: int) -> View:
-    """Return a run's slots at one step count, matched to objects where roles mean nothing.
-
-    Parameters
-    ----------
-    run : Predictions
-        The answers.
-    dataset : DatasetLike
-        Has the true masks.
-    step : int
-        Search steps.
-
-    Returns
-    -------
-    View
-        For `readout.fit_readout`.
-
-    Raises
-    ------
-    InvalidInputError
-        When exchangeable slots come without masks.
-    """
+    """Return a run's slots at one step count, matched to objects where roles mean nothing."""
     slots = run.slots[step]
     if not on_masks(run, dataset, step):
         return View(run, dataset, step, slots)
@@ -185,11 +121,9 @@ def exchangeable(run: Predictions) -> bool:
 
 
 def on_masks(run: Predictions, dataset: DatasetLike, step: int) -> bool:
-    """Return whether a run's slots are matched to objects on masks.
-
-    They are when the card says that they are exchangeable, and also when the objects of the data
-    are and the run has masks: which of two such objects is the first, no image tells.
-    """
+    """Return whether a run's slots are matched to objects on masks."""
+    # They are when the card says that they are exchangeable, and also when the objects of the data
+    # are and the run has masks: which of two such objects is the first, no image tells.
     masks = f"segments/{step}" in run.extras
     return exchangeable(run) or (masks and dataset.schema.interchangeable)
 
@@ -205,24 +139,7 @@ def readable_steps(run: Predictions, dataset: DatasetLike) -> tuple[int, ...]:
 def scene_tables(
     dataset: DatasetLike, indices: Int[Array, " n"], segments: Array, slots: int
 ) -> Int[Array, "n labels slots"]:
-    """Count the pixels of background and objects in every segment, a few images at a time.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        Has the true masks: 0 background, k + 1 object k.
-    indices : array
-        ``(n,)`` images.
-    segments : array
-        ``(n, H, W)`` the slot of every pixel.
-    slots : int
-        Number S of slots.
-
-    Returns
-    -------
-    array
-        ``(n, K + 1, S)``, see ``metrics_masks.contingency``.
-    """
+    """Count the pixels of background and objects in every segment, a few images at a time."""
     objects = len(dataset.schema.objects)
     parts = [
         contingency(
@@ -239,18 +156,7 @@ def scene_tables(
 def match_scene(
     dataset: DatasetLike, indices: Int[Array, " n"], segments: Array, slots: int
 ) -> Matching:
-    """Match a method's slots to scene slots, image by image, on masks only.
-
-    Parameters
-    ----------
-    dataset, indices, segments, slots
-        As for `scene_tables`.
-
-    Returns
-    -------
-    Matching
-        One column per scene slot; -1 where it covers no pixel.
-    """
+    """Match a method's slots to scene slots, image by image, on masks only."""
     table = scene_tables(dataset, indices, segments, slots)
     union = table.sum(axis=2, keepdims=True) + table.sum(axis=1, keepdims=True) - table
     by_label = match_on_masks(table / np.maximum(union, 1), table.sum(axis=2) > 0)
@@ -261,20 +167,7 @@ def match_scene(
 
 
 def floors(view: View, indices: Int[Array, " n"]) -> dict[str, float]:
-    """Return what every factor scores for whoever knows only which slot was matched.
-
-    Parameters
-    ----------
-    view : View
-        With a matching.
-    indices : array
-        ``(n,)`` images.
-
-    Returns
-    -------
-    dict
-        ``"slot.factor"`` to a factor score; 0 where the matching gives nothing away.
-    """
+    """Return what every factor scores for whoever knows only which slot was matched."""
     if view.matching is None:
         return {}
     rows = view.run.rows(indices)

@@ -84,28 +84,7 @@ def measure(
     ci95: tuple[float, float] | None = None,
     name: str | None = None,
 ) -> Measure:
-    """Return one metric of all seeds as a part of a result.
-
-    Parameters
-    ----------
-    metric : Metric
-        Identity and direction.
-    per_seed : sequence of float or None
-        Values; None where it is undefined.
-    n_images : int
-        Images per seed.
-    chance : float, optional
-        Score without information on these images.
-    ci95 : tuple of float, optional
-        Interval over seeds and cells.
-    name : str, optional
-        Another name, for one of several variants.
-
-    Returns
-    -------
-    Measure
-        Its estimate is the mean over the seeds where it is defined.
-    """
+    """Return one metric of all seeds as a part of a result."""
     finite = tuple(v if v is not None and np.isfinite(v) else None for v in per_seed)
     known = [v for v in finite if v is not None]
     return Measure(
@@ -132,18 +111,7 @@ def matching_part(views: Sequence[View]) -> MatchingPart | None:
 
 
 def mask_part(views: Sequence[View]) -> SplitMeasures | None:
-    """Return segmentation scores of both splits.
-
-    Parameters
-    ----------
-    views : sequence of View
-        One per seed.
-
-    Returns
-    -------
-    SplitMeasures, optional
-        mIoU, mBO, ARI and FG-ARI; None when the method returns no masks.
-    """
+    """Return segmentation scores of both splits."""
     name = f"segments/{views[0].step}"
     if any(name not in view.run.extras for view in views):
         return None
@@ -186,23 +154,7 @@ def set_part(
     matches: Sequence[tuple[int, ...]],
     answers: Mapping[str, Sequence[Mapping[str, Array]]],
 ) -> SplitMeasures | None:
-    """Return average precision at distances, of the objects as the readouts see them.
-
-    Parameters
-    ----------
-    views : sequence of View
-        One per seed.
-    matches : sequence of tuple
-        Per seed, the slot of every scene slot.
-    answers : Mapping
-        Per split and seed, the predicted factors.
-
-    Returns
-    -------
-    SplitMeasures, optional
-        None unless the method says which slots are in use (presence) or the scene has several
-        objects, and objects have attributes and positions.
-    """
+    """Return average precision at distances, of the objects as the readouts see them."""
     dataset = views[0].dataset
     keys = _object_keys(dataset)
     presence = f"presence/{views[0].step}"
@@ -273,20 +225,7 @@ def _confidence(
 def visibility_bins(
     dataset: DatasetLike, correct: Mapping[str, Bool[Array, "seeds images"]]
 ) -> Bins | None:
-    """Return accuracy against the least visible share of an object.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        Where it knows ``visible``.
-    correct : Mapping
-        Per split, ``(S, N)`` images with every recombined factor right.
-
-    Returns
-    -------
-    Bins, optional
-        None where the dataset does not know it.
-    """
+    """Return accuracy against the least visible share of an object."""
     visible: Any = getattr(dataset, "visible", None)
     if visible is None:
         return None
@@ -297,21 +236,7 @@ def visibility_bins(
 def interaction_bins(
     dataset: DatasetLike, correct: Mapping[str, Bool[Array, "seeds images"]]
 ) -> Bins | None:
-    """Return accuracy against measured interaction, in thirds of the measured test images.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        With ``interaction.h5`` in its folder: ``index`` (n,) and ``energy`` (n, 3) of orders 1 to
-        3.
-    correct : Mapping
-        As for `visibility_bins`.
-
-    Returns
-    -------
-    Bins, optional
-        None where nothing was measured on test images.
-    """
+    """Return accuracy against measured interaction, in thirds of the measured test images."""
     folder = getattr(dataset, "path", None)
     if folder is None or not (folder / "interaction.h5").is_file():
         return None
@@ -374,24 +299,7 @@ def readout_variants(
     id_share: Float[Array, "seeds id_cells"],
     ooc_share: Float[Array, "seeds ooc_cells"],
 ) -> Variants:
-    """Fit further readouts to the slots of all seeds.
-
-    Parameters
-    ----------
-    views : sequence of View
-        One per seed.
-    headline : sequence of Readout
-        The headline readouts, whose slot assignment is kept.
-    options : RunOptions
-        ``readout_labels`` is the size of the headline.
-    id_share, ooc_share : array
-        ``(S, C)`` headline accuracy per seed and cell.
-
-    Returns
-    -------
-    Variants
-        Scores; the split of the gap; selectivity.
-    """
+    """Fit further readouts to the slots of all seeds."""
     matches = [one.slot_match for one in headline]
     dataset = views[0].dataset
     pool = len(readout_indices(dataset, options, max(BUDGETS)))
@@ -554,19 +462,7 @@ DECODER = (
 
 
 def decoder_part(facts: Sequence[RunFacts]) -> dict[str, Measure] | None:
-    """Return what was measured on the decoders of all seeds.
-
-    Parameters
-    ----------
-    facts : sequence of RunFacts
-        With ``diagnostics`` of ``metrics_examine.examine``.
-
-    Returns
-    -------
-    dict, optional
-        Name to measure; None when no decoder was examined. The chance of a fidelity is that of
-        showing the nearest twin as it is.
-    """
+    """Return what was measured on the decoders of all seeds."""
     found = [one.diagnostics for one in facts]
     if not all(found):
         return None
@@ -581,23 +477,9 @@ def decoder_part(facts: Sequence[RunFacts]) -> dict[str, Measure] | None:
 
 
 def identifiability_part(views: Sequence[View], options: RunOptions) -> dict[str, Measure] | None:
-    """Return whether slots know the true factors, one for one.
-
-    Fitted on in-combination training images, scored on both test splits together, which hold
-    all combinations.
-
-    Parameters
-    ----------
-    views : sequence of View
-        One per seed.
-    options : RunOptions
-        Which images the readouts were fitted on.
-
-    Returns
-    -------
-    dict, optional
-        Name to measure; None when the scene has no continuous or periodic factor.
-    """
+    """Return whether slots know the true factors, one for one."""
+    # Fitted on in-combination training images, scored on both test splits together, which hold all
+    # combinations.
     dataset = views[0].dataset
     tests = np.concatenate([dataset.indices("id_test"), dataset.indices("ooc_test")])
     fit = readout_indices(dataset, options)

@@ -53,20 +53,7 @@ AFTER_SEARCH: dict[str, Literal["search", "replay+search"]] = {
 
 
 def method_of(facts: RunFacts, steps: int) -> Method:
-    """Return who answers, read after so many search steps.
-
-    Parameters
-    ----------
-    facts : RunFacts
-        Of any seed.
-    steps : int
-        0 for the method without search.
-
-    Returns
-    -------
-    Method
-        ``entry`` and ``inference`` say whether there was a search.
-    """
+    """Return who answers, read after so many search steps."""
     card = facts.card
     inference = AFTER_SEARCH[card["inference"]] if steps else card["inference"]
     plain = {
@@ -84,36 +71,12 @@ def method_of(facts: RunFacts, steps: int) -> Method:
 
 
 def trust_of(facts: RunFacts) -> Literal["retrained", "rerun"]:
-    """Return the trust tier of a run that this harness made.
-
-    Parameters
-    ----------
-    facts : RunFacts
-        Of any seed.
-
-    Returns
-    -------
-    {"retrained", "rerun"}
-        Whether the harness also trained the method.
-    """
+    """Return the trust tier of a run that this harness made."""
     return "retrained" if facts.trained else "rerun"
 
 
 def track_of(facts: RunFacts, gflop: float | None) -> Track:
-    """Return the track: data and supervision as declared, test compute as measured.
-
-    Parameters
-    ----------
-    facts : RunFacts
-        Of any seed.
-    gflop : float, optional
-        1e9 operations per image.
-
-    Returns
-    -------
-    Track
-        Which entries it may be compared with.
-    """
+    """Return the track: data and supervision as declared, test compute as measured."""
     return Track.model_validate(
         {
             "data": facts.card["data"],
@@ -124,26 +87,7 @@ def track_of(facts: RunFacts, gflop: float | None) -> Track:
 
 
 def compute_class(gflop: float | None, resolution: int) -> str:
-    """Return the class of test-time compute.
-
-    Parameters
-    ----------
-    gflop : float, optional
-        1e9 operations per image.
-    resolution : int
-        Image edge in pixels.
-
-    Returns
-    -------
-    str
-        ``"T1"``, ``"T10"``, ``"T100"``: at most 3, 30, 300 times the reference encoder;
-        ``"unbounded"`` above; ``"unknown"`` when operations could not be counted.
-
-    Examples
-    --------
-    >>> compute_class(0.1, 64), compute_class(3.64 * 30, 224), compute_class(None, 64)
-    ('T1', 'T10', 'unknown')
-    """
+    """Return the class of test-time compute."""
     if gflop is None:
         return "unknown"
     multiple = gflop / (REFERENCE_GFLOP * (resolution / 224) ** 2)
@@ -154,21 +98,7 @@ def compute_class(gflop: float | None, resolution: int) -> str:
 
 
 def data_of(dataset: DatasetLike, facts: RunFacts) -> Data:
-    """Return what was asked, down to the bytes.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        The data.
-    facts : RunFacts
-        Of any seed.
-
-    Returns
-    -------
-    Data
-        With the hash of the certificate that was checked. A wider rung of the training ladder is
-        named with the dataset, so that its entries make a board of their own.
-    """
+    """Return what was asked, down to the bytes."""
     rung = int(str(facts.options.get("rung", 0)))
     certificate = json.dumps(dataset.certificate, sort_keys=True, separators=(",", ":"))
     provenance = dataset.manifest.get("provenance", {})
@@ -185,18 +115,7 @@ def data_of(dataset: DatasetLike, facts: RunFacts) -> Data:
 
 
 def training_of(facts: Sequence[RunFacts]) -> Training:
-    """Return the mean cost of training.
-
-    Parameters
-    ----------
-    facts : sequence of RunFacts
-        Of all seeds.
-
-    Returns
-    -------
-    Training
-        Selection is by ID-val as soon as more than one configuration was compared.
-    """
+    """Return the mean cost of training."""
     configs = max(1, *(int(one.training["configs"]) for one in facts))
     gflops = [one.training.get("gflop") for one in facts]
     known = [float(value) for value in gflops if value is not None]
@@ -211,20 +130,7 @@ def training_of(facts: Sequence[RunFacts]) -> Training:
 
 
 def gflop_at(facts: Sequence[RunFacts], steps: int) -> float | None:
-    """Return 1e9 operations per image after so many search steps, the mean over seeds.
-
-    Parameters
-    ----------
-    facts : sequence of RunFacts
-        Of all seeds.
-    steps : int
-        Search steps.
-
-    Returns
-    -------
-    float, optional
-        None when counting failed for any seed.
-    """
+    """Return 1e9 operations per image after so many search steps, the mean over seeds."""
     pairs = [(one.cost["start_gflop"], one.cost["step_gflop"]) for one in facts]
     if any(start is None or step is None for start, step in pairs):
         return None
@@ -232,20 +138,7 @@ def gflop_at(facts: Sequence[RunFacts], steps: int) -> float | None:
 
 
 def compute_of(facts: Sequence[RunFacts], steps: int) -> Compute:
-    """Return what one answer costs after so many search steps.
-
-    Parameters
-    ----------
-    facts : sequence of RunFacts
-        Of all seeds.
-    steps : int
-        Search steps.
-
-    Returns
-    -------
-    Compute
-        Medians over seeds; memory and parameters of the biggest.
-    """
+    """Return what one answer costs after so many search steps."""
     memory = [one.peak_rss_bytes for one in facts if one.peak_rss_bytes is not None]
     return Compute(
         gflop_per_image=gflop_at(facts, steps),
@@ -258,20 +151,7 @@ def compute_of(facts: Sequence[RunFacts], steps: int) -> Compute:
 
 
 def checks_of(facts: Sequence[RunFacts], steps: int) -> Checks:
-    """Return what the harness verified; the worst seed counts.
-
-    Parameters
-    ----------
-    facts : sequence of RunFacts
-        Of all seeds.
-    steps : int
-        Search steps.
-
-    Returns
-    -------
-    Checks
-        Predictions that are not finite or not complete never get here, they are refused.
-    """
+    """Return what the harness verified; the worst seed counts."""
     at = facts[0].steps.index(steps)
     asked = all(len(one.batch_change) == len(one.steps) for one in facts)  # not of a given file
     return Checks(
@@ -283,20 +163,7 @@ def checks_of(facts: Sequence[RunFacts], steps: int) -> Checks:
 
 
 def sources_of(facts: Sequence[RunFacts]) -> Sources:
-    """Return who vouches for the numbers that no label can check.
-
-    Parameters
-    ----------
-    facts : sequence of RunFacts
-        Of all seeds.
-
-    Returns
-    -------
-    Sources
-        An object of this process is measured by it. From a sandbox, counts and costs are its own
-        report, bounded where the harness saw them too. Of a given file everything is
-        self-reported or unknown.
-    """
+    """Return who vouches for the numbers that no label can check."""
     kind = facts[0].isolation
     figures: dict[str, str]
     if kind == "file":
@@ -312,20 +179,7 @@ def sources_of(facts: Sequence[RunFacts]) -> Sources:
 
 
 def artifacts_of(paths: Sequence[Path], facts: Sequence[RunFacts]) -> Artifacts:
-    """Return names and hashes of the predictions files.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        One per seed.
-    facts : sequence of RunFacts
-        In the same order.
-
-    Returns
-    -------
-    Artifacts
-        File names only, no folders of this machine.
-    """
+    """Return names and hashes of the predictions files."""
     return Artifacts(
         predictions=tuple(
             Prediction(
@@ -340,20 +194,7 @@ def artifacts_of(paths: Sequence[Path], facts: Sequence[RunFacts]) -> Artifacts:
 
 
 def configurations_of(paths: Sequence[Path], facts: Sequence[RunFacts]) -> tuple[Tried, ...]:
-    """Return the configurations that the training logs beside the predictions list.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Predictions, one per seed.
-    facts : sequence of RunFacts
-        In the same order.
-
-    Returns
-    -------
-    tuple of Tried
-        The first ones, in the order in which they were tried; lines of another form are left out.
-    """
+    """Return the configurations that the training logs beside the predictions list."""
     found: list[Tried] = []
     for path, one in zip(paths, facts, strict=True):
         log = path.with_suffix(".log.jsonl")

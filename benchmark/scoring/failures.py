@@ -53,40 +53,16 @@ RULE = (
 
 @dataclass(frozen=True)
 class Worst:
-    """The worst images of one run at one step count, the worst first.
+    """The worst images of one run at one step count, the worst first."""
 
-    Attributes
-    ----------
-    index : array
-        ``(n,)`` image indices.
-    read : array
-        ``(n, F)`` codes of the recombined factors as the readout sees them.
-    probability : array
-        ``(n, F)`` that the readout gives to them.
-    """
-
-    index: Int[Array, " n"]
+    index: Int[Array, " n"]  # ``(n,)`` image indices
+    # ``(n, F)`` codes of the recombined factors as the readout sees them
     read: Int[Array, "n factors"]
-    probability: Float[Array, "n factors"]
+    probability: Float[Array, "n factors"]  # ``(n, F)`` that the readout gives to them
 
 
 def worst_images(view: View, readout: Readout, most: int = MOST_IMAGES) -> Worst:
-    """Choose the worst out-of-combination images of a run; see `RULE`.
-
-    Parameters
-    ----------
-    view : View
-        The run at one step count.
-    readout : Readout
-        Its linear readout of the recombined factors.
-    most : int
-        Number of images, at least 1.
-
-    Returns
-    -------
-    Worst
-        Where fewer are wrong, right ones follow.
-    """
+    """Choose the worst out-of-combination images of a run; see `RULE`."""
     dataset = view.dataset
     images = dataset.indices("ooc_test")
     slots = view.at(images)
@@ -104,27 +80,7 @@ def worst_images(view: View, readout: Readout, most: int = MOST_IMAGES) -> Worst
 def spread(
     order: Int[Array, " images"], cells: Int[Array, "images factors"], most: int
 ) -> Int[Array, " n"]:
-    """Take the first images of an order, but one of every cell before a second one of any.
-
-    Parameters
-    ----------
-    order : array
-        ``(N',)`` rows, the first wanted most.
-    cells : array
-        ``(N, F)`` the cell of every row.
-    most : int
-        Number of rows, 0 or more.
-
-    Returns
-    -------
-    array
-        ``(min(N', most),)`` of its rows, in their order; N' is the length of ``order``.
-
-    Examples
-    --------
-    >>> spread(np.array([0, 1, 2, 3]), np.array([[7], [7], [7], [8]]), 3).tolist()
-    [0, 1, 3]
-    """
+    """Take the first images of an order, but one of every cell before a second one of any."""
     _, cell = np.unique(cells[order], axis=0, return_inverse=True)
     seen: dict[int, int] = {}
     turns = []
@@ -138,25 +94,7 @@ def spread(
 def with_decoded(
     run: Predictions, probe: MethodProbe, dataset: DatasetLike, labelled: Int[Array, " n"]
 ) -> Predictions:
-    """Let a method decode its own slots of its worst images, before and after search.
-
-    Parameters
-    ----------
-    run : Predictions
-        Its answers.
-    probe : MethodProbe
-        The living method.
-    dataset : DatasetLike
-        The truth, by which images are chosen.
-    labelled : array
-        ``(n,)`` in-combination training images on which scoring will fit the readouts.
-
-    Returns
-    -------
-    Predictions
-        With decodings; as it was for a method whose decoder is missing or fails, since no picture
-        is worth a finished run, and for data bound to a hidden test set.
-    """
+    """Let a method decode its own slots of its worst images, before and after search."""
     if not can_decode(probe.method) or hidden(dataset):
         return run
     try:
@@ -168,24 +106,7 @@ def with_decoded(
 def keep_examples(
     folder: Path, name: str, view: View, readout: Readout, right: Bool[Array, "seeds images"]
 ) -> Examples | None:
-    """Write the picture of a run's worst images.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the result file will be.
-    name : str
-        The entry; the file's name also says what is in it, so that files never contradict.
-    view, readout
-        Of the first training seed, see `worst_images`. Decodings are drawn where the run has all.
-    right : array
-        ``(S, N)`` per seed and out-of-combination image, whether every recombined factor is right.
-
-    Returns
-    -------
-    Examples, optional
-        What a result file says about the picture; None for data bound to a hidden test set.
-    """
+    """Write the picture of a run's worst images."""
     dataset, facts = view.dataset, view.run.facts
     if hidden(dataset):
         return None
@@ -213,30 +134,13 @@ def keep_examples(
 
 
 def hidden(dataset: DatasetLike) -> bool:
-    """Return whether a dataset's plan binds it to a hidden test set; its images stay unpublished.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        The data; one without a plan is public.
-    """
+    """Return whether a dataset's plan binds it to a hidden test set; its images stay unpublished."""
     config: Any = getattr(dataset, "config", {})
     return "hidden_test" in config
 
 
 def shrink(images: UInt8[Array, "n height width 3"]) -> UInt8[Array, "n edge edge 3"]:
-    """Return images with an edge of at most 64 pixels, by averaging areas.
-
-    Parameters
-    ----------
-    images : array
-        ``(n, H, H, 3)`` uint8.
-
-    Returns
-    -------
-    array
-        ``(n, min(H, 64), min(H, 64), 3)``.
-    """
+    """Return images with an edge of at most 64 pixels, by averaging areas."""
     if images.shape[1] <= EDGE:
         return images
     size, box = (EDGE, EDGE), Image.Resampling.BOX
@@ -244,18 +148,7 @@ def shrink(images: UInt8[Array, "n height width 3"]) -> UInt8[Array, "n edge edg
 
 
 def png(tiles: UInt8[Array, "rows columns edge edge 3"]) -> bytes:
-    """Return tiles as one PNG file, row by row.
-
-    Parameters
-    ----------
-    tiles : array
-        ``(R, C, E, E, 3)`` uint8.
-
-    Returns
-    -------
-    bytes
-        ``C * E`` pixels wide and ``R * E`` high.
-    """
+    """Return tiles as one PNG file, row by row."""
     rows, columns, edge = tiles.shape[:3]
     sheet = tiles.transpose(0, 2, 1, 3, 4).reshape(rows * edge, columns * edge, 3)
     buffer = io.BytesIO()

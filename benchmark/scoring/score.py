@@ -215,23 +215,7 @@ def _check_runs(runs: Sequence[Predictions], dataset: DatasetLike) -> RunOptions
 
 
 def options_of(plain: Mapping[str, Any]) -> RunOptions:
-    """Return run options from their stored form.
-
-    Parameters
-    ----------
-    plain : Mapping
-        ``RunFacts.options``.
-
-    Returns
-    -------
-    RunOptions
-        The options.
-
-    Raises
-    ------
-    InvalidInputError
-        When a field is missing or unknown.
-    """
+    """Return run options from their stored form."""
     try:
         values = {**plain, "steps": tuple(plain["steps"])}
         return RunOptions(**{**values, "budget": TrainBudget(**plain["budget"])})

@@ -86,18 +86,7 @@ class Batch:
 
 
 def split_spec(dataset: DatasetLike) -> SplitSpec:
-    """Return what a method may know about a dataset.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        The dataset.
-
-    Returns
-    -------
-    SplitSpec
-        Image size, number of scene slots and factor types.
-    """
+    """Return what a method may know about a dataset."""
     schema = dataset.schema
     return SplitSpec(
         image_hw=(dataset.resolution, dataset.resolution),
@@ -107,18 +96,7 @@ def split_spec(dataset: DatasetLike) -> SplitSpec:
 
 
 def to_images(pixels: UInt8[Array, "n height width 3"]) -> Float[Tensor, "n 3 height width"]:
-    """Convert stored pixels to what methods see.
-
-    Parameters
-    ----------
-    pixels : array
-        ``(n, H, W, 3)`` uint8, sRGB-encoded.
-
-    Returns
-    -------
-    Tensor
-        ``(n, 3, H, W)`` float32 in [0, 1], contiguous.
-    """
+    """Convert stored pixels to what methods see."""
     import torch
 
     return torch.from_numpy(_channels_first(pixels)).to(torch.float32).div_(255.0)
@@ -156,30 +134,7 @@ class TrainData:
         limit: int | None = None,
         max_images: int | None = None,
     ) -> None:
-        """Serve one split.
-
-        Parameters
-        ----------
-        dataset : DatasetLike
-            The dataset.
-        split : {"id_train", "id_val"}
-            Which images. Test splits are never served to a learner.
-        fields : collection of {"factors", "masks"}
-            Labels to serve beside the images; see ``FIELDS_OF_TRACK``.
-        rung : int
-            Rung of the dataset's training ladder; only "id_train" has rungs.
-        limit : int, optional
-            Serve only the first ``limit`` images of the split (nested training sets).
-        max_images : int, optional
-            Refuse to serve more images than this, counted with repetition.
-
-        Raises
-        ------
-        UsageError
-            When the split is a test split or a field is unknown.
-        InvalidInputError
-            When the split holds fewer than ``limit`` images, or none.
-        """
+        """Serve one split."""
         if split not in ("id_train", "id_val"):
             raise UsageError(
                 f"TrainData: a learner may see 'id_train' or 'id_val', got {split!r}; "
@@ -313,22 +268,8 @@ class TrainData:
 
 
 def served_order(dataset: DatasetLike, indices: Int[Array, " n"]) -> Int[Array, " n"]:
-    """Return images in the order in which a learner gets to know them.
-
-    Stored order runs through the cells of every block, so it would tell them apart.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        Its Merkle root is the key: the order is the same for every method and seed.
-    indices : array
-        ``(n,)`` image indices.
-
-    Returns
-    -------
-    array
-        The same images, permuted.
-    """
+    """Return images in the order in which a learner gets to know them."""
+    # Stored order runs through the cells of every block, so it would tell them apart.
     rank = np.random.default_rng(int(dataset.root[:16], 16)).permutation(len(dataset))
     shuffled: Array = indices[np.argsort(rank[indices])]
     return shuffled

@@ -22,21 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Donors:
-    """Out-of-combination images and the in-combination images that hold their slots.
+    """Out-of-combination images and the in-combination images that hold their slots."""
 
-    Attributes
-    ----------
-    targets : array
-        ``(M,)`` image numbers.
-    donors : array
-        ``(M, F)`` image numbers: donor f shares the target's value of recombined factor f.
-    missing : int
-        Out-of-combination images left out because a donor is not there.
-    """
-
-    targets: Int[Array, " targets"]
+    targets: Int[Array, " targets"]  # ``(M,)`` image numbers
+    # ``(M, F)`` image numbers: donor f shares the target's value of recombined factor f
     donors: Int[Array, "targets factors"]
-    missing: int
+    missing: int  # out-of-combination images left out because a donor is not there
 
 
 def find_donors(
@@ -44,22 +35,7 @@ def find_donors(
     blocks: Int[Array, " images"],
     inside: Bool[Array, " images"],
 ) -> Donors:
-    """Find in-combination twins of every out-of-combination image.
-
-    Parameters
-    ----------
-    cells : array
-        ``(N, F)`` value codes of the recombined factors, each of another slot.
-    blocks : array
-        ``(N,)`` matched nuisance block: only images of one block share everything else.
-    inside : array
-        ``(N,)`` in-combination images.
-
-    Returns
-    -------
-    Donors
-        Where several twins share the value, targets take them in turn. No target is its own donor.
-    """
+    """Find in-combination twins of every out-of-combination image."""
     holders: dict[tuple[int, int, int], list[int]] = {}
     for image in np.flatnonzero(inside):
         for factor, value in enumerate(cells[image]):
@@ -81,23 +57,7 @@ def recombine(
     donors: Int[Array, "targets factors"],
     roles: Int[Array, " factors"],
 ) -> Shaped[Array, "targets slots dim"]:
-    """Put slots of different images together.
-
-    Parameters
-    ----------
-    slots : array
-        ``(N, S, D)`` of a method whose slots keep their roles.
-    donors : array
-        ``(M, F)`` rows of ``slots``.
-    roles : array
-        ``(F,)`` the method's slot of every recombined factor (the slot match frozen from
-        in-combination images), all different.
-
-    Returns
-    -------
-    array
-        ``(M, S, D)``: slot ``roles[f]`` comes from donor f, every other slot from donor 0.
-    """
+    """Put slots of different images together."""
     if len(set(roles.tolist())) != len(roles) or len(roles) != donors.shape[1]:
         raise InvalidInputError(
             f"recombine: one slot of its own is needed for each of {donors.shape[1]} factors, got "
@@ -112,20 +72,7 @@ def recombine(
 def shuffle_slots(
     slots: Shaped[Array, "images slots dim"], seed: int
 ) -> Shaped[Array, "images slots dim"]:
-    """Recombine slots of random images: every slot of a row comes from another image.
-
-    Parameters
-    ----------
-    slots : array
-        ``(N, S, D)`` with N at least S.
-    seed : int
-        Same seed, same answer.
-
-    Returns
-    -------
-    array
-        ``(N, S, D)``. Every slot value is used exactly once, so marginals are those of ``slots``.
-    """
+    """Recombine slots of random images: every slot of a row comes from another image."""
     images, count = slots.shape[:2]
     if images < count:
         raise InvalidInputError(

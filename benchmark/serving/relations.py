@@ -33,18 +33,7 @@ TOLD = tuple(code for code, other in enumerate(INVERSE) if code < other)
 
 
 def closed(dataset: DatasetLike) -> DatasetLike:
-    """Return a dataset with one name per scene: itself, unless it recombines a relation.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        Any dataset.
-
-    Returns
-    -------
-    DatasetLike
-        The same images; see `Closed`. Applying it twice changes nothing.
-    """
+    """Return a dataset with one name per scene: itself, unless it recombines a relation."""
     if isinstance(dataset, Closed) or not _relates(dataset.schema):
         return dataset
     return cast("DatasetLike", Closed(dataset))
@@ -59,14 +48,9 @@ def _relates(schema: Schema) -> bool:
 
 @dataclass(frozen=True)
 class Closed:
-    """A dataset whose scenes are all told from the object on the left, or in front.
+    """A dataset whose scenes are all told from the object on the left, or in front."""
 
-    Attributes
-    ----------
-    inner : DatasetLike
-        Two objects of equal factors, and their relation; all but labels and masks is its own.
-    """
-
+    # two objects of equal factors, and their relation; all but labels and masks is its own
     inner: DatasetLike
 
     def __getattr__(self, name: str) -> Any:

@@ -20,18 +20,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 
 
 def code_name(submission: object) -> str:
-    """Return ``module:Class`` of a submission, the bare file name for one loaded from a file.
-
-    Parameters
-    ----------
-    submission : object
-        Any object.
-
-    Returns
-    -------
-    str
-        No path of the machine appears in it.
-    """
+    """Return ``module:Class`` of a submission, the bare file name for one loaded from a file."""
     kind = type(submission)
     module = sys.modules.get(kind.__module__)
     if kind.__module__.startswith("submission_") and module is not None and module.__file__:
@@ -65,13 +54,7 @@ def settings_of(submission: object) -> dict[str, Any]:
 def flat(
     settings: Mapping[str, Any], prefix: str = ""
 ) -> dict[str, str | int | float | bool | None]:
-    """Return nested settings one level deep, with dotted names.
-
-    Examples
-    --------
-    >>> flat({"search": {"rate": 0.1}, "sizes": [1, 2]})
-    {'search.rate': 0.1, 'sizes': '[1, 2]'}
-    """
+    """Return nested settings one level deep, with dotted names."""
     out: dict[str, Scalar] = {}
     for name, value in settings.items():
         if isinstance(value, Mapping):

@@ -54,23 +54,13 @@ GREY = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 @dataclass(frozen=True)
 class HubName:
-    """What a text like ``timm:resnet18?weights=FILE`` stands for.
+    """What a text like ``timm:resnet18?weights=FILE`` stands for."""
 
-    Attributes
-    ----------
-    library : {"timm", "hf"}
-        Where the architecture comes from.
-    name : str
-        The model's name there.
-    weights : str
-        A local file (timm) or folder (hf), ``"random"``, or empty for those of the hub.
-    size : int, optional
-        Edge in pixels to which images are scaled; the model's own when left out.
-    """
-
-    library: Library
-    name: str
+    library: Library  # where the architecture comes from
+    name: str  # the model's name there
+    # A local file (timm) or folder (hf), ``"random"``, or empty for those of the hub
     weights: str = ""
+    # edge in pixels to which images are scaled; the model's own when left out
     size: int | None = None
 
 
@@ -272,10 +262,8 @@ def _colours(where: str, transformers: Any) -> tuple[tuple[float, ...], tuple[fl
 
 
 def _fill(model: nn.Module, path: Path, name: HubName) -> None:
-    """Load a local file into a model; a head for classes may be left over, nothing may be missing.
-
-    Only safetensors: any other file of weights can run code when it is opened.
-    """
+    """Load a local file into a model; a head for classes may be left over, nothing may be missing."""
+    # Only safetensors: any other file of weights can run code when it is opened.
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -333,26 +321,13 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class HubMethod:
-    """A hub model with the standard slot head: a `Learner`.
+    """A hub model with the standard slot head: a `Learner`."""
 
-    Attributes
-    ----------
-    where : HubName
-        What to load, and from which place of this machine; no part of the identity.
-    model : str
-        ``timm:NAME`` or ``hf:NAME``.
-    size : int
-        Edge in pixels to which images are scaled.
-    weights_sha256 : str
-        Over all tensors of the backbone.
-    slot_dim, width, epochs, rate
-        The recipe, the same for every model.
-    """
-
+    # what to load, and from which place of this machine; no part of the identity
     where: HubName = field(compare=False)
-    model: str
-    size: int
-    weights_sha256: str
+    model: str  # ``timm:NAME`` or ``hf:NAME``
+    size: int  # edge in pixels to which images are scaled
+    weights_sha256: str  # over all tensors of the backbone
     slot_dim: int = 64
     width: int = 128
     epochs: int = 30
@@ -397,41 +372,14 @@ class HubMethod:
 
 
 def hub_method(spec: str) -> HubMethod:
-    """Return the method that a hub model's name stands for; its weights are loaded once to hash.
-
-    Parameters
-    ----------
-    spec : str
-        See `hub.parse_hub`.
-
-    Returns
-    -------
-    HubMethod
-        For ``harness.run_seed`` and ``score.score_submission``; runs in this process, because all
-        its code is that of installed libraries.
-
-    Raises
-    ------
-    RecombineError
-        See `hub.load_backbone`.
-    """
+    """Return the method that a hub model's name stands for; its weights are loaded once to hash."""
     where = parse_hub(spec)
     loaded = load_backbone(where)
     return HubMethod(where, f"{where.library}:{where.name}", loaded.size, loaded.digest)
 
 
 class SlotHead(nn.Module):
-    """One query per scene slot attends to tokens; one linear layer per factor trains it.
-
-    Parameters
-    ----------
-    inputs : int
-        Size of a token.
-    spec : SplitSpec
-        Slots and factors.
-    slot_dim, width : int
-        Size of a slot, and of what is in between.
-    """
+    """One query per scene slot attends to tokens; one linear layer per factor trains it."""
 
     mean: Tensor
     scale: Tensor
@@ -508,25 +456,7 @@ class HubEncoder:
 def tokens_of(
     backbone: Backbone, images: Float[Tensor, "images 3 height width"]
 ) -> Float[Tensor, "images tokens inputs"]:
-    """Return what a backbone sees in images: 8 x 8 tokens.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        Frozen.
-    images : Tensor
-        ``(B, 3, H, W)`` in [0, 1].
-
-    Returns
-    -------
-    Tensor
-        ``(B, 64, C)``; the last map, pooled or repeated to an 8 x 8 grid.
-
-    Raises
-    ------
-    InvalidInputError
-        When the model returns no map of features.
-    """
+    """Return what a backbone sees in images: 8 x 8 tokens."""
     size = (backbone.size, backbone.size)
     scaled = functional.interpolate(images, size, mode="bicubic", antialias=True).clamp(0, 1)
     mean = images.new_tensor(backbone.mean)[:, None, None]

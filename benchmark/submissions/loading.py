@@ -87,25 +87,7 @@ def load_learner(
 
 
 def check_submission(submission: object, who: str) -> Submission:
-    """Return the object if it follows one of the three protocols.
-
-    Parameters
-    ----------
-    submission : object
-        Any object.
-    who : str
-        Name for the message.
-
-    Returns
-    -------
-    Learner, Encoder or Inverter
-        The same object.
-
-    Raises
-    ------
-    InvalidInputError
-        When it follows none; the message lists what is missing for the nearest one.
-    """
+    """Return the object if it follows one of the three protocols."""
     if isinstance(submission, Learner | Inverter | Encoder):
         return submission
     missing = {
@@ -122,18 +104,7 @@ def check_submission(submission: object, who: str) -> Submission:
 
 
 def kind_of(submission: Submission) -> Literal["Learner", "Inverter", "Encoder"]:
-    """Return the protocol that a submission follows; the first of the three if several.
-
-    Parameters
-    ----------
-    submission : Learner, Encoder or Inverter
-        What `load_learner` returned.
-
-    Returns
-    -------
-    str
-        Name of the protocol.
-    """
+    """Return the protocol that a submission follows; the first of the three if several."""
     if isinstance(submission, Learner):
         return "Learner"
     return "Inverter" if isinstance(submission, Inverter) else "Encoder"

@@ -43,21 +43,11 @@ safetensors files. Settings are the fields of the dataclass; a changed one is sc
 
 @dataclass(frozen=True)
 class Scaffold:
-    """What was written.
+    """What was written."""
 
-    Attributes
-    ----------
-    spec : str
-        ``file.py:Class`` for the command line.
-    method : str
-        Identifier of the method, after the folder.
-    files : tuple of Path
-        All files.
-    """
-
-    spec: str
-    method: str
-    files: tuple[Path, ...]
+    spec: str  # ``file.py:Class`` for the command line
+    method: str  # identifier of the method, after the folder
+    files: tuple[Path, ...]  # all files
 
 
 def write_scaffold(folder: Path, kind: Kind) -> Scaffold:

@@ -77,60 +77,21 @@ NAMED = 10
 
 @dataclass(frozen=True)
 class Row:
-    """One entry on a board.
+    """One entry on a board."""
 
-    Attributes
-    ----------
-    entry : Entry
-        The result.
-    rank : RankSet
-        The ranks it may hold.
-    letter : str
-        Its key in the figures, in the order of the estimates; not a rank.
-    alike : tuple of Entry
-        Others with the same answers, which the table lists with it; empty for those themselves.
-    listed : bool
-        It has a line of its own in the table.
-    """
-
-    entry: Entry
-    rank: RankSet
-    letter: str
+    entry: Entry  # the result
+    rank: RankSet  # the ranks it may hold
+    letter: str  # its key in the figures, in the order of the estimates; not a rank
+    # others with the same answers, which the table lists with it; empty for those themselves
     alike: tuple[Entry, ...] = ()
-    listed: bool = True
+    listed: bool = True  # it has a line of its own in the table
 
     def number(self, path: str, form: str) -> Markup:
-        """Print a number of the result file.
-
-        Parameters
-        ----------
-        path : str
-            Where it stands, joined by slashes.
-        form : str
-            A key of ``numbers.FORMATS``.
-
-        Returns
-        -------
-        Markup
-            The number, tied to its place in the file.
-        """
+        """Print a number of the result file."""
         return numbers.field(self.entry.result, path, form)
 
     def interval(self, path: str, form: str) -> Markup:
-        """Print an interval of the result file.
-
-        Parameters
-        ----------
-        path : str
-            Where it stands, joined by slashes.
-        form : str
-            A key of ``numbers.FORMATS``.
-
-        Returns
-        -------
-        Markup
-            Both ends, tied to their place in the file, or the words "no interval".
-        """
+        """Print an interval of the result file."""
         return numbers.interval(self.entry.result, path, form)
 
     @cached_property
@@ -235,21 +196,11 @@ class Row:
 
 @dataclass(frozen=True)
 class RankedTrack:
-    """The entries of a board that share a track; ranks hold within it and nowhere else.
+    """The entries of a board that share a track; ranks hold within it and nowhere else."""
 
-    Attributes
-    ----------
-    name : tuple of str
-        Training data, supervision and test compute.
-    rows : tuple of Row
-        The highest OOC estimate first.
-    compared : Comparisons
-        Every listed entry of the track against every other.
-    """
-
-    name: tuple[str, str, str]
-    rows: tuple[Row, ...]
-    compared: Comparisons
+    name: tuple[str, str, str]  # training data, supervision and test compute
+    rows: tuple[Row, ...]  # the highest OOC estimate first
+    compared: Comparisons  # every listed entry of the track against every other
 
     @property
     def listed(self) -> tuple[Row, ...]:
@@ -270,18 +221,10 @@ class RankedTrack:
 
 @dataclass(frozen=True)
 class RankedBoard:
-    """A board with the verdicts of its tests.
+    """A board with the verdicts of its tests."""
 
-    Attributes
-    ----------
-    board : Board
-        The entries, the highest OOC estimate first.
-    tracks : tuple of RankedTrack
-        Where they are ranked.
-    """
-
-    board: Board
-    tracks: tuple[RankedTrack, ...]
+    board: Board  # the entries, the highest OOC estimate first
+    tracks: tuple[RankedTrack, ...]  # where they are ranked
 
     @property
     def slug(self) -> str:
@@ -385,18 +328,7 @@ def rank_board(board: Board) -> RankedBoard:
 
 
 def track_of(entry: Entry) -> tuple[str, str, str]:
-    """Return the track of an entry: training data, supervision, test compute.
-
-    Parameters
-    ----------
-    entry : Entry
-        The entry.
-
-    Returns
-    -------
-    tuple of str
-        Keys of ``DATA``, ``SUPERVISION`` and ``TEST_COMPUTE``.
-    """
+    """Return the track of an entry: training data, supervision, test compute."""
     track = entry.result.track
     return track.data, track.supervision, track.test_compute
 
@@ -416,18 +348,7 @@ def _rank_track(name: tuple[str, str, str], lettered: list[tuple[str, Entry]]) -
 
 
 def every_row(boards: Sequence[RankedBoard]) -> Iterator[tuple[RankedBoard, Row, Entry | None]]:
-    """Yield every entry that has a page: the current ones, then the superseded.
-
-    Parameters
-    ----------
-    boards : sequence of RankedBoard
-        The boards.
-
-    Yields
-    ------
-    tuple
-        Board, row, and the entry that took the row; None for a current entry.
-    """
+    """Yield every entry that has a page: the current ones, then the superseded."""
     for ranked in boards:
         for row in ranked.rows:
             yield ranked, row, None
@@ -436,23 +357,7 @@ def every_row(boards: Sequence[RankedBoard]) -> Iterator[tuple[RankedBoard, Row,
 
 
 def letter(index: int) -> str:
-    """Return the key of an entry in the figures.
-
-    Parameters
-    ----------
-    index : int
-        Position, from 0.
-
-    Returns
-    -------
-    str
-        A to Z, then AA, AB, ...
-
-    Examples
-    --------
-    >>> letter(0), letter(25), letter(26), letter(701), letter(702)
-    ('A', 'Z', 'AA', 'ZZ', 'AAA')
-    """
+    """Return the key of an entry in the figures."""
     text = ""
     index += 1
     while index:

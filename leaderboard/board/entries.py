@@ -40,54 +40,23 @@ NAMED = re.compile(rb'"file":\s*"([a-z0-9-]{1,120}\.examples\.png)"')
 
 @dataclass(frozen=True)
 class Tile:
-    """One image on the page.
+    """One image on the page."""
 
-    Attributes
-    ----------
-    caption : str
-        What it is.
-    uri : str
-        The image as a data URI, which loads from any place.
-    """
-
-    caption: str
-    uri: str
+    caption: str  # what it is
+    uri: str  # the image as a data URI, which loads from any place
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One of the worst images with everything beside it.
+    """One of the worst images with everything beside it."""
 
-    Attributes
-    ----------
-    number : int
-        Its place in the list of the result file.
-    example : Example
-        True and read values.
-    tiles : tuple of Tile
-        The image, then its decodings.
-    """
-
-    number: int
-    example: Example
-    tiles: tuple[Tile, ...]
+    number: int  # its place in the list of the result file
+    example: Example  # true and read values
+    tiles: tuple[Tile, ...]  # the image, then its decodings
 
 
 def find_picture(path: Path, content: bytes) -> bytes:
-    """Read the picture beside a result file, without trusting either.
-
-    Parameters
-    ----------
-    path : Path
-        The result file.
-    content : bytes
-        What stands in it.
-
-    Returns
-    -------
-    bytes
-        Empty when it names none, or when there is none. At most one byte more than is allowed.
-    """
+    """Read the picture beside a result file, without trusting either."""
     named = NAMED.search(content)
     target = path.parent / named[1].decode() if named else None
     if target is None or not target.is_file():
@@ -97,22 +66,7 @@ def find_picture(path: Path, content: bytes) -> bytes:
 
 
 def check_picture(path: Path, kept: Examples | None, picture: bytes) -> None:
-    """Check that a picture is the one that its result file names.
-
-    Parameters
-    ----------
-    path : Path
-        The result file, for the message.
-    kept : Examples, optional
-        What the result says about the picture.
-    picture : bytes
-        Its content; empty when there is none.
-
-    Raises
-    ------
-    IntegrityError
-        When it has another content.
-    """
+    """Check that a picture is the one that its result file names."""
     if not picture:
         return
     found = hashlib.sha256(picture).hexdigest()
@@ -125,25 +79,7 @@ def check_picture(path: Path, kept: Examples | None, picture: bytes) -> None:
 
 
 def gallery(kept: Examples, picture: bytes) -> tuple[Shown, ...]:
-    """Cut a picture into the tiles of every image.
-
-    Parameters
-    ----------
-    kept : Examples
-        What the result says about it.
-    picture : bytes
-        A checked PNG file.
-
-    Returns
-    -------
-    tuple of Shown
-        In the order of the result file: the worst first.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is no PNG of the stated size.
-    """
+    """Cut a picture into the tiles of every image."""
     from PIL import Image, UnidentifiedImageError
 
     edge, captions = kept.edge, ("image", *(decoded(step) for step in kept.steps))
@@ -175,23 +111,7 @@ def gallery(kept: Examples, picture: bytes) -> tuple[Shown, ...]:
 
 
 def decoded(steps: int) -> str:
-    """Say what a decoding is.
-
-    Parameters
-    ----------
-    steps : int
-        Search steps before it.
-
-    Returns
-    -------
-    str
-        A caption.
-
-    Examples
-    --------
-    >>> decoded(0), decoded(1), decoded(30)
-    ('decoded, no search', 'decoded after 1 step', 'decoded after 30 steps')
-    """
+    """Say what a decoding is."""
     if steps == 0:
         return "decoded, no search"
     return f"decoded after {steps} step{'' if steps == 1 else 's'}"
@@ -214,26 +134,14 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class Entry:
-    """One result file that passed every check.
+    """One result file that passed every check."""
 
-    Attributes
-    ----------
-    path : Path
-        Where it was read.
-    result : Result
-        Its content.
-    content : bytes
-        The file itself, for download.
-    picture : bytes
-        Its worst images, a PNG file; empty when there is none.
-    tier : str
-        How far it was checked, by the ledger beside it; what the file says has no part in it.
-    """
-
-    path: Path
-    result: Result
-    content: bytes = field(repr=False)
+    path: Path  # where it was read
+    result: Result  # its content
+    content: bytes = field(repr=False)  # the file itself, for download
+    # its worst images, a PNG file; empty when there is none
     picture: bytes = field(default=b"", repr=False)
+    # how far it was checked, by the ledger beside it; what the file says has no part in it
     tier: Tier = SELF_REPORTED
 
     @property
@@ -284,21 +192,11 @@ class Superseded:
 
 @dataclass(frozen=True)
 class Board:
-    """Comparable entries, the highest out-of-combination score first.
+    """Comparable entries, the highest out-of-combination score first."""
 
-    Attributes
-    ----------
-    key : BoardKey
-        What they share.
-    entries : tuple of Entry
-        One per row.
-    superseded : tuple of Superseded
-        Older files of the same rows, the newest first.
-    """
-
-    key: BoardKey
-    entries: tuple[Entry, ...]
-    superseded: tuple[Superseded, ...] = ()
+    key: BoardKey  # what they share
+    entries: tuple[Entry, ...]  # one per row
+    superseded: tuple[Superseded, ...] = ()  # older files of the same rows, the newest first
 
 
 def find_results(folder: Path) -> list[Path]:
@@ -328,23 +226,7 @@ def find_results(folder: Path) -> list[Path]:
 
 
 def read_result(path: Path) -> bytes:
-    """Read a result file without looking into it.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    bytes
-        Its content.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is missing or too big.
-    """
+    """Read a result file without looking into it."""
     try:
         content = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
     except OSError:
@@ -358,22 +240,7 @@ def read_result(path: Path) -> bytes:
 
 
 def digest_of(content: bytes, picture: bytes, tier: Tier) -> str:
-    """Return one hash of a result file and of what lies beside it.
-
-    Parameters
-    ----------
-    content : bytes
-        The file.
-    picture : bytes
-        Empty when there is none.
-    tier : str
-        From the ledger.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+    """Return one hash of a result file and of what lies beside it."""
     return digest(content, picture, tier.encode())
 
 
@@ -465,18 +332,7 @@ def load_boards(paths: Iterable[Path], checked: Collection[str] = ()) -> list[Bo
 
 
 def board_key(result: Result) -> BoardKey:
-    """Return the board that a result belongs to.
-
-    Parameters
-    ----------
-    result : Result
-        A result.
-
-    Returns
-    -------
-    BoardKey
-        Dataset, version, image size, Merkle root, metric and its version.
-    """
+    """Return the board that a result belongs to."""
     data, score = result.data, result.scores.ooc_test
     return BoardKey(
         data.dataset, data.version, data.resolution, data.root, score.metric, score.metric_version
@@ -484,19 +340,7 @@ def board_key(result: Result) -> BoardKey:
 
 
 def cell_scores(score: Score) -> Float[Array, "seeds cells"]:
-    """Return the accuracy of every seed on every cell.
-
-    Parameters
-    ----------
-    score : Score
-        A score with its counts.
-
-    Returns
-    -------
-    array
-        ``(S, C)`` in [0, 1]; columns sorted by the cells' names, so that the columns of two
-        results of one dataset are the same cells.
-    """
+    """Return the accuracy of every seed on every cell."""
     order = sorted(range(score.n_cells), key=score.cells.__getitem__)
     share: Array = np.asarray(score.hits) / np.asarray(score.counts)
     return share[:, order]
@@ -560,19 +404,7 @@ def _cells(entry: Entry) -> tuple[object, ...]:
 
 
 def groups(entries: Sequence[Entry]) -> list[tuple[int, ...]]:
-    """Put together the entries that read the same answers at the start of their searches.
-
-    Parameters
-    ----------
-    entries : sequence of Entry
-        Of one track, best first.
-
-    Returns
-    -------
-    list of tuple of int
-        Positions, in ascending order within a group and by first member; every position once.
-        Entries without a search are alone, even where their numbers agree.
-    """
+    """Put together the entries that read the same answers at the start of their searches."""
     found: dict[object, list[int]] = defaultdict(list)
     for i, entry in enumerate(entries):
         found[_answers(entry.result) or i].append(i)

@@ -32,37 +32,17 @@ PICKED = 3
 
 @dataclass(frozen=True)
 class Pair:
-    """Two entries of a board, the higher estimate first.
+    """Two entries of a board, the higher estimate first."""
 
-    Attributes
-    ----------
-    first, second : Row
-        The entries.
-    difference : Estimate
-        OOC score of the first minus that of the second; its interval is for this pair alone.
-    verdict : str
-        What Holm's procedure says about the pair among all pairs of the board.
-    """
-
-    first: Row
-    second: Row
+    first: Row  # the entries
+    second: Row  # the entries
+    # OOC score of the first minus that of the second; its interval is for this pair alone
     difference: stats.Estimate
-    verdict: str
+    verdict: str  # what Holm's procedure says about the pair among all pairs of the board
 
 
 def static_pairs(ranked: RankedBoard) -> list[Pair]:
-    """Pair the highest entries of every role, for a page that must do without its script.
-
-    Parameters
-    ----------
-    ranked : RankedBoard
-        The board.
-
-    Returns
-    -------
-    list of Pair
-        Empty for a board with one entry; upper bounds are out of competition.
-    """
+    """Pair the highest entries of every role, for a page that must do without its script."""
     competing = (rows[:PICKED] for role, rows in ranked.roles.items() if role.key != "bound")
     picked = {row.letter for rows in competing for row in rows}
     found = [(i, row) for i, row in enumerate(ranked.rows) if row.letter in picked]
@@ -79,18 +59,7 @@ def _pair(ranked: RankedBoard, one: tuple[int, Row], other: tuple[int, Row]) -> 
 
 
 def page_data(ranked: RankedBoard) -> dict[str, Any]:
-    """Return what the compare page of a board embeds.
-
-    Parameters
-    ----------
-    ranked : RankedBoard
-        The board.
-
-    Returns
-    -------
-    dict
-        Plain JSON values: the cells of both splits, and one item per entry.
-    """
+    """Return what the compare page of a board embeds."""
     scores = ranked.board.entries[0].result.scores
     return {
         "factors": list(ranked.board.entries[0].result.data.recombined),
@@ -100,19 +69,7 @@ def page_data(ranked: RankedBoard) -> dict[str, Any]:
 
 
 def summary_of(table: Array) -> dict[str, Any]:
-    """Return the numbers that a paired difference needs of one method.
-
-    Parameters
-    ----------
-    table : array
-        ``(S, C)`` scores of seeds and cells.
-
-    Returns
-    -------
-    dict
-        ``mean``, ``cells`` (mean per cell), ``seeds`` (their number) and ``spread`` (variance of
-        the mean between seeds; None with one seed or one cell).
-    """
+    """Return the numbers that a paired difference needs of one method."""
     by_seed = table.mean(axis=1)
     known = min(table.shape) > 1
     return {

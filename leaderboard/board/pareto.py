@@ -24,62 +24,23 @@ COSTS: tuple[tuple[str, str, str], ...] = (
 
 @dataclass(frozen=True)
 class Front:
-    """The entries of a board against one cost.
+    """The entries of a board against one cost."""
 
-    Attributes
-    ----------
-    key : str
-        ``"gflop"`` or ``"images"``.
-    title : str
-        The cost in words.
-    rows : tuple of (Row, float, bool)
-        Entry, its cost, and whether it is on the front; the cheapest first.
-    figure : Markup, optional
-        Drawing; None when no entry has a known cost.
-    left_out : tuple of str
-        Names of entries without a known cost.
-    """
-
-    key: str
-    title: str
+    key: str  # ``"gflop"`` or ``"images"``
+    title: str  # the cost in words
+    # entry, its cost, and whether it is on the front; the cheapest first
     rows: tuple[tuple[Row, float, bool], ...]
-    figure: Markup | None
-    left_out: tuple[str, ...]
+    figure: Markup | None  # drawing; None when no entry has a known cost
+    left_out: tuple[str, ...]  # names of entries without a known cost
 
 
 def fronts(ranked: RankedBoard) -> list[Front]:
-    """Return a board's entries against compute and against training images.
-
-    Parameters
-    ----------
-    ranked : RankedBoard
-        The board; entries of all its tracks are compared here, since cost is what the tracks
-        differ in, but no ranks are given.
-
-    Returns
-    -------
-    list of Front
-        One per cost.
-    """
+    """Return a board's entries against compute and against training images."""
     return [_front(ranked, ranked.compared, *cost) for cost in COSTS]
 
 
 def on_front(costs: Sequence[float], compared: Comparisons) -> list[bool]:
-    """Return which entries no entry of at most their cost is known to beat.
-
-    Parameters
-    ----------
-    costs : sequence of float
-        Cost of every entry.
-    compared : Comparisons
-        Every entry against every other; only differences that Holm's procedure calls real count,
-        so an entry leaves the front on evidence and not on a lucky estimate.
-
-    Returns
-    -------
-    list of bool
-        In the order of ``costs``.
-    """
+    """Return which entries no entry of at most their cost is known to beat."""
     beaten = compared.separated & (compared.difference < 0)
     return [
         not any(beaten[i, j] and costs[j] <= costs[i] for j in beaten[i].nonzero()[0])

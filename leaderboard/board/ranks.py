@@ -34,24 +34,14 @@ NO_SPREAD = 1e-24
 
 @dataclass(frozen=True)
 class Comparisons:
-    """Every entry against every other, as M x M matrices.
+    """Every entry against every other, as M x M matrices."""
 
-    Attributes
-    ----------
-    difference : array
-        Score of the row minus score of the column.
-    p_value : array
-        Two-sided and unadjusted; NaN where the design allows no test.
-    tested : array of bool
-        Both entries have at least ``MIN_SEEDS_TEST`` seeds; False on the diagonal.
-    separated : array of bool
-        Holm's procedure calls the difference real.
-    """
-
-    difference: Float[Array, "entries entries"]
+    difference: Float[Array, "entries entries"]  # score of the row minus score of the column
+    # two-sided and unadjusted; NaN where the design allows no test
     p_value: Float[Array, "entries entries"]
+    # both entries have at least ``MIN_SEEDS_TEST`` seeds; False on the diagonal
     tested: Bool[Array, "entries entries"]
-    separated: Bool[Array, "entries entries"]
+    separated: Bool[Array, "entries entries"]  # holm's procedure calls the difference real
 
     @property
     def n_pairs(self) -> int:
@@ -71,22 +61,12 @@ class Comparisons:
 
 @dataclass(frozen=True)
 class RankSet:
-    """The ranks that an entry may hold.
+    """The ranks that an entry may hold."""
 
-    Attributes
-    ----------
-    low, high : int
-        Best and worst possible rank, 1 <= low <= high <= of.
-    of : int
-        Entries in the track.
-    reason : str
-        Why the set covers the whole track; empty when it does not.
-    """
-
-    low: int
-    high: int
-    of: int
-    reason: str = ""
+    low: int  # best and worst possible rank, 1 <= low <= high <= of
+    high: int  # best and worst possible rank, 1 <= low <= high <= of
+    of: int  # entries in the track
+    reason: str = ""  # why the set covers the whole track; empty when it does not
 
     @property
     def separable(self) -> bool:
@@ -95,17 +75,7 @@ class RankSet:
 
     @property
     def words(self) -> str:
-        """Say the set in words.
-
-        Examples
-        --------
-        >>> RankSet(1, 1, 4).words, RankSet(2, 4, 4).words
-        ('1', '2–4')
-        >>> RankSet(1, 4, 4, "fewer than 3 seeds").words
-        'not separable'
-        >>> RankSet(1, 1, 1, "the only entry in its track").words
-        'only entry'
-        """
+        """Say the set in words."""
         if self.reason and self.of == 1:
             return "only entry"
         if self.reason:
@@ -116,28 +86,9 @@ class RankSet:
 def compare_all(
     scores: Sequence[Float[Array, "seeds cells"]], level: float = stats.LEVEL
 ) -> Comparisons:
-    """Compare every pair of entries, with one family-wise error rate for all of them.
-
-    Pairs without a test (too few seeds) are left out of the family: which pairs those are was
-    fixed before any score was seen. A pair with seeds enough but no spread at all stays in it.
-
-    Parameters
-    ----------
-    scores : sequence of array
-        Per entry ``(S, C)`` accuracies in [0, 1]; S may differ, column c is one cell for all.
-    level : float
-        Probability of any false verdict, in (0, 1).
-
-    Returns
-    -------
-    Comparisons
-        The same differences and p-values as ``stats.paired_difference`` gives pair by pair.
-
-    Raises
-    ------
-    InvalidInputError
-        When the entries do not have the same number of cells.
-    """
+    """Compare every pair of entries, with one family-wise error rate for all of them."""
+    # Pairs without a test (too few seeds) are left out of the family: which pairs those are was
+    # fixed before any score was seen. A pair with seeds enough but no spread at all stays in it.
     widths = [array.shape[1] for array in scores]
     if len(set(widths)) > 1:
         raise InvalidInputError(
@@ -154,22 +105,7 @@ def compare_all(
 
 
 def rank_sets(comparisons: Comparisons, seeds: Sequence[int]) -> list[RankSet]:
-    """Return the rank set of every entry; rank 1 is the highest score.
-
-    Parameters
-    ----------
-    comparisons : Comparisons
-        From ``compare_all``.
-    seeds : sequence of int
-        Number of training seeds of every entry.
-
-    Returns
-    -------
-    list of RankSet
-        In the order of ``seeds``. With probability 1 - level all sets hold their entry's true
-        rank at once. Source: Holm (1979); ranks from pairwise tests as in Mogstad, Romano, Shaikh
-        and Wilhelm (2024), Rev. Econ. Stud. 91(1), section 3.
-    """
+    """Return the rank set of every entry; rank 1 is the highest score."""
     found, of = comparisons.separated, len(seeds)
     lost = (found & (comparisons.difference < 0)).sum(axis=1).tolist()
     won = (found & (comparisons.difference > 0)).sum(axis=1).tolist()
@@ -180,10 +116,8 @@ def rank_sets(comparisons: Comparisons, seeds: Sequence[int]) -> list[RankSet]:
 
 
 def _paired(scores: Sequence[Array]) -> tuple[Array, Array]:
-    """Return the matrices of differences and p-values of ``stats.paired_difference``.
-
-    Its formula, one row of the matrix at a time; a test holds the two together.
-    """
+    """Return the matrices of differences and p-values of ``stats.paired_difference``."""
+    # Its formula, one row of the matrix at a time; a test holds the two together.
     size = len(scores)
     means = np.array([array.mean(axis=0) for array in scores])  # (M, C)
     terms = [stats.crossed_terms(array) for array in scores]

@@ -24,23 +24,12 @@ DECLARATION = re.compile(rf"(?:^|[.!?]\s+)({'|'.join(DECLARED)})\b(?=[:,])")
 
 @dataclass(frozen=True)
 class Role:
-    """A part that entries play.
+    """A part that entries play."""
 
-    Attributes
-    ----------
-    key : str
-        Short name, also the class of its marks.
-    label : str
-        Name for people.
-    words : str
-        What it means.
-    shape : str
-        Its mark in the figures, a key of ``svg.SHAPES``: no figure needs colour to be read.
-    """
-
-    key: str
-    label: str
-    words: str
+    key: str  # short name, also the class of its marks
+    label: str  # name for people
+    words: str  # what it means
+    # its mark in the figures, a key of ``svg.SHAPES``: no figure needs colour to be read
     shape: str
 
     @property
@@ -62,19 +51,7 @@ ROLES: dict[str, Role] = {
 
 
 def role_of(result: Result) -> Role:
-    """Return the part that an entry plays.
-
-    Parameters
-    ----------
-    result : Result
-        The entry's result.
-
-    Returns
-    -------
-    Role
-        An upper bound when its configuration was selected on the answers or its note says so; a
-        floor or a control when its note says so; else generative when a decoder can be inverted.
-    """
+    """Return the part that an entry plays."""
     declared = DECLARATION.search(result.method.note)
     if result.training.selection.rule == "oracle":
         return ROLES["bound"]
@@ -84,17 +61,6 @@ def role_of(result: Result) -> Role:
 
 
 def short_name(result: Result) -> str:
-    """Return a method's name without what the inference beside it says anyway.
-
-    Parameters
-    ----------
-    result : Result
-        The entry's result.
-
-    Returns
-    -------
-    str
-        Untrusted text.
-    """
+    """Return a method's name without what the inference beside it says anyway."""
     method = result.method
     return method.name.removesuffix(" with replay") if "replay" in method.inference else method.name

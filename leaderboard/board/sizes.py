@@ -28,15 +28,9 @@ LEVELS = (0.5, 0.8)
 
 @dataclass(frozen=True)
 class Family:
-    """Entries of one method, with equal settings and readout, on training sets of several sizes.
+    """Entries of one method, with equal settings and readout, on training sets of several sizes."""
 
-    Attributes
-    ----------
-    entries : tuple of Entry
-        By ascending number of training images; one or more.
-    """
-
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[Entry, ...] = ()  # by ascending number of training images; one or more
 
     @property
     def figure(self) -> Markup | None:
@@ -80,18 +74,7 @@ class Family:
 
 
 def families(boards: Sequence[RankedBoard]) -> dict[str, Family]:
-    """Group the current entries of every board by method, settings and readout.
-
-    Parameters
-    ----------
-    boards : sequence of RankedBoard
-        The boards.
-
-    Returns
-    -------
-    dict
-        Result id to the family of that entry.
-    """
+    """Group the current entries of every board by method, settings and readout."""
     found: dict[str, Family] = {}
     for ranked in boards:
         groups: defaultdict[str, list[Entry]] = defaultdict(list)
@@ -103,20 +86,7 @@ def families(boards: Sequence[RankedBoard]) -> dict[str, Family]:
 
 
 def reach_words(found: Reach, smallest: float, largest: float) -> str:
-    """Say from which size on a curve has a level.
-
-    Parameters
-    ----------
-    found : Reach
-        What was measured.
-    smallest, largest : float
-        Ends of the measured sizes.
-
-    Returns
-    -------
-    str
-        A number of images with its interval, or that it lies outside of what was measured.
-    """
+    """Say from which size on a curve has a level."""
     if found.size is None:
         text = f"more than {numbers.count(largest)} images"
     elif found.size <= smallest:

@@ -28,19 +28,11 @@ WANTED_CELLS = 40
 
 @dataclass(frozen=True)
 class Story:
-    """The words above a board.
+    """The words above a board."""
 
-    Attributes
-    ----------
-    headline : str
-        One or two sentences.
-    shows, limits : tuple of str
-        What the board shows, and what it cannot show.
-    """
-
-    headline: str
-    shows: tuple[str, ...]
-    limits: tuple[str, ...]
+    headline: str  # one or two sentences
+    shows: tuple[str, ...]  # what the board shows, and what it cannot show
+    limits: tuple[str, ...]  # what the board shows, and what it cannot show
 
 
 def tell(
@@ -49,24 +41,7 @@ def tell(
     ranks: Sequence[RankSet],
     compared: Sequence[Comparisons],
 ) -> Story:
-    """Describe a board.
-
-    Parameters
-    ----------
-    board : Board
-        At least one entry, best estimate first.
-    first : mapping
-        The best entry of every role that is present, by the role's key.
-    ranks : sequence of RankSet
-        In the order of the entries.
-    compared : sequence of Comparisons
-        Per track, every entry against every other.
-
-    Returns
-    -------
-    Story
-        Plain text; method names in it are untrusted.
-    """
+    """Describe a board."""
     results = [entry.result for entry in board.entries]
     shows = (_design(results[0]), _kinds(first), _gaps(results), _search(results))
     limits = (

@@ -34,30 +34,7 @@ SHAPES = {
 
 
 def node(tag: str, *children: Markup | None, text: str = "", **attrs: object) -> Markup:
-    """Make one SVG element.
-
-    Parameters
-    ----------
-    tag : str
-        Element name, such as ``"circle"``.
-    *children : Markup or None
-        Child elements in drawing order; ``None`` is skipped.
-    text : str
-        Text content; escaped.
-    **attrs : object
-        Attributes. A trailing underscore is dropped (``class_``), other underscores become
-        hyphens, floats are written with at most two decimals, ``None`` is left out.
-
-    Returns
-    -------
-    Markup
-        The element with its children.
-
-    Examples
-    --------
-    >>> print(node("text", text="a < b", x=1.0, class_="name"))
-    <text x="1" class="name">a &lt; b</text>
-    """
+    """Make one SVG element."""
     written = "".join([_attribute(key, value) for key, value in attrs.items() if value is not None])
     inside = "".join([child for child in children if child is not None])
     # Every part was escaped, or is the name of an element or attribute in our own code.
@@ -73,26 +50,7 @@ def figure(
     css: str,
     desc: str = "",
 ) -> Markup:
-    """Write a drawing that is as wide as its container.
-
-    Parameters
-    ----------
-    children : iterable of Markup or None
-        What is drawn, in percent of the width and pixels of the height.
-    title : str
-        Short accessible name, read aloud instead of the picture.
-    height : float
-        Height in CSS pixels, > 0.
-    css : str
-        Class of the ``svg`` element.
-    desc : str
-        Longer accessible description; may be empty.
-
-    Returns
-    -------
-    Markup
-        Safe HTML: every text in it is escaped.
-    """
+    """Write a drawing that is as wide as its container."""
     return node(
         "svg",
         node("title", text=title),
@@ -106,41 +64,12 @@ def figure(
 
 
 def percent(share: float) -> str:
-    """Write a share of the width as an SVG percentage.
-
-    Parameters
-    ----------
-    share : float
-        Position in [0, 1]; values outside are clipped, a marker never leaves its drawing.
-
-    Returns
-    -------
-    str
-        Such as ``"62.5%"``.
-
-    Examples
-    --------
-    >>> percent(0.625), percent(1.7)
-    ('62.5%', '100%')
-    """
+    """Write a share of the width as an SVG percentage."""
     return f"{_number(100 * min(1.0, max(0.0, share)))}%"
 
 
 def segments(points: Sequence[tuple[float, float]], css: str) -> list[Markup]:
-    """Draw a line through points as single segments, because polylines know no percentages.
-
-    Parameters
-    ----------
-    points : sequence of (float, float)
-        x as share of the width in [0, 1], y in pixels.
-    css : str
-        Class of every segment.
-
-    Returns
-    -------
-    list of Markup
-        One ``line`` fewer than points; empty for a single point.
-    """
+    """Draw a line through points as single segments, because polylines know no percentages."""
     return [
         node("line", x1=percent(a[0]), y1=a[1], x2=percent(b[0]), y2=b[1], class_=css)
         for a, b in pairwise(points)
@@ -148,89 +77,26 @@ def segments(points: Sequence[tuple[float, float]], css: str) -> list[Markup]:
 
 
 def diamond(share: float, y: float, radius: float, css: str) -> Markup:
-    """Draw a filled diamond at a percentage position.
-
-    Parameters
-    ----------
-    share : float
-        x as share of the width in [0, 1].
-    y : float
-        Centre in pixels.
-    radius : float
-        Half of the diagonal in pixels.
-    css : str
-        Class of the path.
-
-    Returns
-    -------
-    Markup
-        A nested ``svg``, the only way to place a path by percentage.
-    """
+    """Draw a filled diamond at a percentage position."""
     r = radius
     path = node("path", d=f"M0 {-r}L{r} 0L0 {r}L{-r} 0Z", class_=css)
     return node("svg", path, x=percent(share), y=y, overflow="visible")
 
 
 def symbol(shape: str, css: str) -> Markup:
-    """Draw a mark beside a word of text.
-
-    Parameters
-    ----------
-    shape : str
-        A key of ``SHAPES``.
-    css : str
-        Class of the path.
-
-    Returns
-    -------
-    Markup
-        An ``svg`` for a legend or a row, hidden from screen readers: the word says the same.
-    """
+    """Draw a mark beside a word of text."""
     path = node("path", d=SHAPES[shape], class_=css)
     return node("svg", path, viewBox="-8 -8 16 16", class_="symbol", aria_hidden="true")
 
 
 def shaped(shape: str, share: float, y: float, css: str) -> Markup:
-    """Draw a mark at a percentage position.
-
-    Parameters
-    ----------
-    shape : str
-        A key of ``SHAPES``.
-    share : float
-        x as share of the width in [0, 1].
-    y : float
-        Centre in pixels.
-    css : str
-        Class of the path.
-
-    Returns
-    -------
-    Markup
-        A nested ``svg``, the only way to place a path by percentage.
-    """
+    """Draw a mark at a percentage position."""
     path = node("path", d=SHAPES[shape], class_=f"{css} shape-{shape}")
     return node("svg", path, x=percent(share), y=y, overflow="visible")
 
 
 def anchor(share: float) -> str:
-    """Choose the text anchor that keeps a label inside the drawing.
-
-    Parameters
-    ----------
-    share : float
-        x as share of the width in [0, 1].
-
-    Returns
-    -------
-    str
-        ``"start"``, ``"middle"`` or ``"end"``.
-
-    Examples
-    --------
-    >>> anchor(0.0), anchor(0.5), anchor(1.0)
-    ('start', 'middle', 'end')
-    """
+    """Choose the text anchor that keeps a label inside the drawing."""
     if share < 0.08:
         return "start"
     return "end" if share > 0.92 else "middle"
@@ -263,37 +129,14 @@ LABELLED_COLUMNS = 12
 
 @dataclass(frozen=True)
 class Mark:
-    """A measured share with its interval.
+    """A measured share with its interval."""
 
-    Attributes
-    ----------
-    value : float
-        In [0, 1]; what lies outside is drawn on the border.
-    interval : sequence of two floats, optional
-        Its 95 % interval.
-    """
-
-    value: float
-    interval: Sequence[float] | None = None
+    value: float  # in [0, 1]; what lies outside is drawn on the border
+    interval: Sequence[float] | None = None  # its 95 % interval
 
 
 def strip(inside: Mark, outside: Mark, chance: float | None, title: str) -> Markup:
-    """Draw ID and OOC of one entry over a shared axis from 0 to 1.
-
-    Parameters
-    ----------
-    inside, outside : Mark
-        In- and out-of-combination scores.
-    chance : float, optional
-        Where the chance line stands.
-    title : str
-        Accessible name.
-
-    Returns
-    -------
-    Markup
-        An ``svg`` 44 px high and as wide as its container.
-    """
+    """Draw ID and OOC of one entry over a shared axis from 0 to 1."""
     lines = [(percent(tick), "grid") for tick in TICKS]
     if chance is not None:
         lines.append((percent(chance), "chance"))
@@ -305,18 +148,7 @@ def strip(inside: Mark, outside: Mark, chance: float | None, title: str) -> Mark
 
 
 def strip_axis(chance: float | None) -> Markup:
-    """Draw the axis below a column of strips.
-
-    Parameters
-    ----------
-    chance : float, optional
-        Share at which the chance line ends in a label.
-
-    Returns
-    -------
-    Markup
-        Tick labels in percent.
-    """
+    """Draw the axis below a column of strips."""
     parts = [
         node("text", x=percent(t), y=14, text_anchor=anchor(t), text=f"{100 * t:.0f}")
         for t in TICKS
@@ -337,24 +169,7 @@ def heat_map(
     held_out: set[Cell],
     title: str,
 ) -> Markup:
-    """Draw the accuracy of every cell; held-out cells are framed.
-
-    Parameters
-    ----------
-    rows, columns : sequence of str
-        Value names of the first and the second recombined factor.
-    values : mapping
-        (row, column) to accuracy in [0, 1]; a cell that was not tested is left blank.
-    held_out : set of (str, str)
-        Out-of-combination cells.
-    title : str
-        Accessible name.
-
-    Returns
-    -------
-    Markup
-        Dark is good. Cells of maps with up to 12 columns carry their number in percent.
-    """
+    """Draw the accuracy of every cell; held-out cells are framed."""
     left, top, size = 0.17, 24, 44 if len(rows) <= LABELLED_COLUMNS else 24
     step = (1 - left) / len(columns)
     labelled = len(columns) <= LABELLED_COLUMNS
@@ -379,22 +194,7 @@ def heat_map(
 
 
 def rank_bar(low: int, high: int, of: int, known: bool) -> Markup:
-    """Draw a rank set as a stretch of the ranks on a board, rank 1 at the left.
-
-    Parameters
-    ----------
-    low, high : int
-        Best and worst rank, 1 <= low <= high <= of.
-    of : int
-        Entries on the board.
-    known : bool
-        False draws a dotted track: the set covers everything.
-
-    Returns
-    -------
-    Markup
-        A bar 8 px high.
-    """
+    """Draw a rank set as a stretch of the ranks on a board, rank 1 at the left."""
     steps = max(1, of - 1)
     ends = {"x1": percent((low - 1) / steps), "x2": percent(max(low - 0.999, high - 1) / steps)}
     parts = [node("line", x1="0%", x2="100%", y1=4, y2=4, class_="track" if known else "unknown")]
@@ -404,20 +204,7 @@ def rank_bar(low: int, high: int, of: int, known: bool) -> Markup:
 
 
 def shares(parts: Sequence[tuple[str, float]], title: str) -> Markup:
-    """Draw how much each part contributes to a whole, as one bar.
-
-    Parameters
-    ----------
-    parts : sequence of (str, float)
-        Name and share; the shares add up to 1.
-    title : str
-        Accessible name.
-
-    Returns
-    -------
-    Markup
-        A bar 22 px high; its legend is text on the page.
-    """
+    """Draw how much each part contributes to a whole, as one bar."""
     drawn, start = [], 0.0
     for i, (name, share) in enumerate(parts):
         tip = node("title", text=f"{name}: {100 * share:.0f} %")
@@ -486,51 +273,20 @@ LETTER_SHARE = 0.0115
 
 @dataclass(frozen=True)
 class Trace:
-    """One entry in the figure of accuracy against compute.
+    """One entry in the figure of accuracy against compute."""
 
-    Attributes
-    ----------
-    key : str
-        Its letter on the board; empty for a mark without a label.
-    name : str
-        Label; untrusted text.
-    points : tuple of (float, float)
-        GFLOP per image (> 0) and OOC accuracy in [0, 1], in the order of search steps.
-    interval : sequence of two floats, optional
-        95 % interval of the last point.
-    shape : str
-        Mark of the last point, a key of ``svg.SHAPES``.
-    """
-
-    key: str
-    name: str
+    key: str  # its letter on the board; empty for a mark without a label
+    name: str  # label; untrusted text
+    # GFLOP per image (> 0) and OOC accuracy in [0, 1], in the order of search steps
     points: tuple[tuple[float, float], ...]
-    interval: Sequence[float] | None = None
-    shape: str = "diamond"
+    interval: Sequence[float] | None = None  # 95 % interval of the last point
+    shape: str = "diamond"  # mark of the last point, a key of ``svg.SHAPES``
 
 
 def cost_figure(
     traces: Sequence[Trace], chance: float | None, title: str, axis: str = COMPUTE
 ) -> Markup:
-    """Draw OOC accuracy against a cost on a logarithmic axis.
-
-    Parameters
-    ----------
-    traces : sequence of Trace
-        Entries with at least one point each.
-    chance : float, optional
-        Where the chance line stands.
-    title : str
-        Accessible name.
-    axis : str
-        What the cost is.
-
-    Returns
-    -------
-    Markup
-        The last point of each trace is a lettered mark; a line shows what search added. Above
-        24 entries with a letter the letters are left out.
-    """
+    """Draw OOC accuracy against a cost on a logarithmic axis."""
     costs = [cost for trace in traces for cost, _ in trace.points]
     low = math.floor(math.log10(min(costs)))
     high = max(low + 1, math.ceil(math.log10(max(costs))))
@@ -562,26 +318,7 @@ def search_figure(
     title: str,
     costs: Sequence[float | None] = (),
 ) -> Markup:
-    """Draw accuracy against the number of search steps of one entry.
-
-    Parameters
-    ----------
-    steps : sequence of int
-        Ascending; drawn evenly spaced, since the harness reads at about equal ratios.
-    inside, outside : sequence of Mark
-        ID and OOC at every step count.
-    chance : float, optional
-        Where the chance line stands.
-    title : str
-        Accessible name.
-    costs : sequence of float or None
-        GFLOP per image at every step count, written below it; nothing where not counted.
-
-    Returns
-    -------
-    Markup
-        Both curves with their intervals.
-    """
+    """Draw accuracy against the number of search steps of one entry."""
     places = [_inner(i / max(1, len(steps) - 1)) for i in range(len(steps))]
     parts = [_tick(percent(x), str(step)) for x, step in zip(places, steps, strict=True)]
     known = bool(costs) and None not in costs
@@ -604,24 +341,7 @@ def size_figure(
     chance: float | None,
     title: str,
 ) -> Markup:
-    """Draw accuracy against the number of training images, on a logarithmic axis.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        Ascending and positive, at least two.
-    inside, outside : sequence of Mark
-        ID and OOC at every size.
-    chance : float, optional
-        Where the chance line stands.
-    title : str
-        Accessible name.
-
-    Returns
-    -------
-    Markup
-        Both curves with their intervals; sizes that stand close together share a label.
-    """
+    """Draw accuracy against the number of training images, on a logarithmic axis."""
     low, high = math.log(sizes[0]), math.log(sizes[-1])
     places = [_inner((math.log(size) - low) / (high - low)) for size in sizes]
     parts, last = [], -1.0

@@ -19,47 +19,19 @@ TIMES = "\u00d7"
 
 
 def percent(value: float) -> str:
-    """Print a share as a percentage with one decimal.
-
-    Parameters
-    ----------
-    value : float
-        Share, usually in [0, 1].
-
-    Returns
-    -------
-    str
-        Without the percent sign, which stands in the heading.
-
-    Examples
-    --------
-    >>> percent(0.61349), percent(-0.0001)
-    ('61.3', '0.0')
-    """
+    """Print a share as a percentage with one decimal."""
     text = f"{100 * value:.1f}"
     return "0.0" if text == "-0.0" else text.replace("-", MINUS)
 
 
 def points(value: float) -> str:
-    """Print a difference of shares in percentage points, with its sign.
-
-    Examples
-    --------
-    >>> points(0.123), points(-0.02), points(0.0)
-    ('+12.3', '−2.0', '0.0')
-    """
+    """Print a difference of shares in percentage points, with its sign."""
     text = percent(value)
     return text if text == "0.0" or text.startswith(MINUS) else f"+{text}"
 
 
 def short(value: float) -> str:
-    """Print a quantity with three significant digits and no exponent.
-
-    Examples
-    --------
-    >>> short(0.012345), short(9.0813), short(12345.6), short(0.0)
-    ('0.0123', '9.08', '12,300', '0')
-    """
+    """Print a quantity with three significant digits and no exponent."""
     if value == 0:
         return "0"
     rounded = float(f"{value:.3g}")
@@ -70,80 +42,38 @@ def short(value: float) -> str:
 
 
 def count(value: float) -> str:
-    """Print a whole number with separators.
-
-    Examples
-    --------
-    >>> count(50000)
-    '50,000'
-    """
+    """Print a whole number with separators."""
     return f"{value:,.0f}"
 
 
 def index(value: float) -> str:
-    """Print the number of an image, which is a name and carries no separators.
-
-    Examples
-    --------
-    >>> index(1352)
-    '1352'
-    """
+    """Print the number of an image, which is a name and carries no separators."""
     return f"{value:.0f}"
 
 
 def chance(value: float) -> str:
-    """Print a chance level as a percentage with the digits it needs, at most three.
-
-    Examples
-    --------
-    >>> chance(0.0625), chance(0.5), chance(1 / 512)
-    ('6.25', '50', '0.195')
-    """
+    """Print a chance level as a percentage with the digits it needs, at most three."""
     return f"{100 * value:.3g}"
 
 
 def ratio(value: float) -> str:
-    """Print a factor score, 1 perfect and 0 chance, with three decimals.
-
-    Examples
-    --------
-    >>> ratio(0.98765), ratio(-0.25)
-    ('0.988', '−0.250')
-    """
+    """Print a factor score, 1 perfect and 0 chance, with three decimals."""
     text = f"{value:.3f}"
     return "0.000" if text == "-0.000" else text.replace("-", MINUS)
 
 
 def spread(value: float) -> str:
-    """Print a variance of shares as its standard deviation in percentage points.
-
-    Examples
-    --------
-    >>> spread(0.0004), spread(0.0)
-    ('2.0', '0.0')
-    """
+    """Print a variance of shares as its standard deviation in percentage points."""
     return percent(math.sqrt(value))
 
 
 def megabytes(value: float) -> str:
-    """Print bytes in decimal megabytes.
-
-    Examples
-    --------
-    >>> megabytes(400_000_000)
-    '400 MB'
-    """
+    """Print bytes in decimal megabytes."""
     return f"{short(value / 1e6)} MB"
 
 
 def milliseconds(value: float) -> str:
-    """Print seconds in milliseconds.
-
-    Examples
-    --------
-    >>> milliseconds(0.0021)
-    '2.1 ms'
-    """
+    """Print seconds in milliseconds."""
     return f"{short(1000 * value)} ms"
 
 
@@ -164,25 +94,7 @@ FORMATS: Mapping[str, Callable[[float], str]] = {
 
 
 def lookup(plain: Any, path: str) -> Any:
-    """Find a value in a result.
-
-    Parameters
-    ----------
-    plain : model, mapping or sequence
-        A result, or the same as plain JSON values.
-    path : str
-        Keys and indices joined by slashes, since factor names hold dots.
-
-    Returns
-    -------
-    Any
-        The value.
-
-    Examples
-    --------
-    >>> lookup({"a": {"b.c": [1, 2]}}, "a/b.c/1")
-    2
-    """
+    """Find a value in a result."""
     for part in _steps(path):
         if isinstance(plain, (list, tuple)):
             plain = plain[int(part)]
@@ -203,22 +115,7 @@ def _attributes(path: str, form: str) -> str:
 
 
 def field(plain: Any, path: str, form: str) -> Markup:
-    """Print a number of a result, tied to where it stands.
-
-    Parameters
-    ----------
-    plain : model or mapping
-        A result, or the same as plain JSON values.
-    path : str
-        Where the number stands, see ``lookup``.
-    form : str
-        A key of ``FORMATS``.
-
-    Returns
-    -------
-    Markup
-        A ``data`` element, or a dash for ``None``.
-    """
+    """Print a number of a result, tied to where it stands."""
     value = lookup(plain, path)
     if value is None:
         return ABSENT
@@ -228,22 +125,7 @@ def field(plain: Any, path: str, form: str) -> Markup:
 
 
 def interval(plain: Any, path: str, form: str) -> Markup:
-    """Print an interval of a result, or say that there is none.
-
-    Parameters
-    ----------
-    plain : model or mapping
-        A result, or the same as plain JSON values.
-    path : str
-        Where the interval stands.
-    form : str
-        A key of ``FORMATS``.
-
-    Returns
-    -------
-    Markup
-        Both ends with a dash between them ("to" where ends carry signs).
-    """
+    """Print an interval of a result, or say that there is none."""
     if lookup(plain, path) is None:
         return NO_INTERVAL
     join = " to " if form in ("points", "ratio") else DASH

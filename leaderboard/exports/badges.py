@@ -19,18 +19,7 @@ LABEL = "recombine OOC"
 
 
 def badge(row: Row) -> bytes:
-    """Draw the badge of an entry.
-
-    Parameters
-    ----------
-    row : Row
-        The entry.
-
-    Returns
-    -------
-    bytes
-        A self-contained SVG picture, 20 pixels high: no script, no font, no link.
-    """
+    """Draw the badge of an entry."""
     score = row.entry.result.scores.ooc_test
     value = f"{numbers.percent(score.estimate)} %"
     if score.ci95 is not None:

@@ -31,19 +31,7 @@ UNBOUNDED = {"continuous": "-Infinity"}
 
 
 def record(entry: Entry) -> dict[str, Any]:
-    """Return an entry as a record of the shared schema.
-
-    Parameters
-    ----------
-    entry : Entry
-        A checked result.
-
-    Returns
-    -------
-    dict
-        Plain JSON values. Scores are shares in [0, 1] (factor scores: 1 perfect, 0 chance), with
-        the intervals of the result file. Equal entries give equal records: no clock is read.
-    """
+    """Return an entry as a record of the shared schema."""
     result = entry.result
     seconds = calendar.timegm(time.strptime(result.created, "%Y-%m-%dT%H:%M:%SZ"))
     return {
@@ -63,38 +51,13 @@ def record(entry: Entry) -> dict[str, Any]:
 
 
 def record_path(result: Result) -> str:
-    """Return where the datastore expects a record.
-
-    Parameters
-    ----------
-    result : Result
-        A result.
-
-    Returns
-    -------
-    str
-        ``data/COLLECTION/DEVELOPER/MODEL/UUID.json``. The UUID has the form of version 4 and is
-        made from the result's hash, so one entry is always one file.
-    """
+    """Return where the datastore expects a record."""
     name = uuid.UUID(bytes=bytes.fromhex(result.result_id)[:16], version=4)
     return f"data/recombine-{result.data.dataset}/{_model_id(result)}/{name}.json"
 
 
 def write_records(entries: Iterable[Entry], out: Path) -> list[Path]:
-    """Write one record per entry.
-
-    Parameters
-    ----------
-    entries : iterable of Entry
-        Checked results.
-    out : Path
-        Folder that gets ``data/``.
-
-    Returns
-    -------
-    list of Path
-        The files; each is complete or absent.
-    """
+    """Write one record per entry."""
     paths = []
     for entry in entries:
         text = json.dumps(record(entry), indent=1, ensure_ascii=False, allow_nan=False)

@@ -64,36 +64,13 @@ def write_export(files: Iterable[Path], out: Path, form: str) -> list[Path]:
 
 
 def to_json(boards: Sequence[RankedBoard]) -> str:
-    """Write every board with its rank sets and its complete results.
-
-    Parameters
-    ----------
-    boards : sequence of RankedBoard
-        The boards.
-
-    Returns
-    -------
-    str
-        A JSON document; scores are shares in [0, 1], NaN cannot occur.
-    """
+    """Write every board with its rank sets and its complete results."""
     texts = [_board_json(ranked) for ranked in boards]
     return f'{{"format": {json.dumps(FORMAT)}, "boards": [{", ".join(texts)}]}}\n'
 
 
 def to_csv(boards: Sequence[RankedBoard]) -> str:
-    """Write one row per entry.
-
-    Parameters
-    ----------
-    boards : sequence of RankedBoard
-        The boards.
-
-    Returns
-    -------
-    str
-        RFC 4180 text with a header; scores are shares in [0, 1], a missing value is empty. Text
-        that a spreadsheet would run as a formula starts with an apostrophe.
-    """
+    """Write one row per entry."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(COLUMNS)
@@ -110,18 +87,7 @@ def has_parquet() -> bool:
 
 
 def to_parquet(boards: Sequence[RankedBoard]) -> bytes | None:
-    """Write one row per entry as Parquet.
-
-    Parameters
-    ----------
-    boards : sequence of RankedBoard
-        The boards.
-
-    Returns
-    -------
-    bytes, optional
-        The columns of ``to_csv`` with their types; None without pyarrow (the extra ``export``).
-    """
+    """Write one row per entry as Parquet."""
     if not has_parquet():
         return None
     import pyarrow

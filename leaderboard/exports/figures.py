@@ -57,18 +57,7 @@ NOTHING: dict[str, dict[str, Any]] = {
 
 
 def scatter(results: Sequence[Result]) -> Figure:
-    """Draw OOC against ID accuracy, one point per entry.
-
-    Parameters
-    ----------
-    results : sequence of Result
-        Entries of one dataset.
-
-    Returns
-    -------
-    Figure
-        On the diagonal new combinations are as easy as seen ones.
-    """
+    """Draw OOC against ID accuracy, one point per entry."""
     _require_one_dataset(results)
     with styled(_size(len(results))) as figure:
         axes = figure.add_subplot()
@@ -98,18 +87,7 @@ def scatter(results: Sequence[Result]) -> Figure:
 
 
 def compute(results: Sequence[Result]) -> Figure:
-    """Draw OOC accuracy against operations per image, search included.
-
-    Parameters
-    ----------
-    results : sequence of Result
-        Entries of one dataset; those without counted operations are left out.
-
-    Returns
-    -------
-    Figure
-        A line per searching method, a point per encoder.
-    """
+    """Draw OOC accuracy against operations per image, search included."""
     _require_one_dataset(results)
     counted = _one_per_curve([r for r in results if None not in r.compute_curve.gflop_per_image])
     if not counted:
@@ -136,19 +114,7 @@ def compute(results: Sequence[Result]) -> Figure:
 
 
 def data(results: Sequence[Result]) -> Figure:
-    """Draw accuracy against the number of training images.
-
-    Parameters
-    ----------
-    results : sequence of Result
-        Entries of one dataset; those scored at one size only are left out.
-
-    Returns
-    -------
-    Figure
-        Per entry a filled OOC line and an open, dashed ID line; the legend has the area under the
-        OOC curve over log images, with its interval.
-    """
+    """Draw accuracy against the number of training images."""
     _require_one_dataset(results)
     curves = data_curves(results)
     if not curves:
@@ -170,18 +136,7 @@ def data(results: Sequence[Result]) -> Figure:
 
 
 def cells(result: Result) -> Figure:
-    """Draw the accuracy of every cell of one entry; held-out cells are framed.
-
-    Parameters
-    ----------
-    result : Result
-        With at least two recombined factors; more give one panel per combination of the others.
-
-    Returns
-    -------
-    Figure
-        The mean over seeds, in percent.
-    """
+    """Draw the accuracy of every cell of one entry; held-out cells are framed."""
     names = result.data.recombined
     if len(names) < 2:
         raise InvalidInputError(
@@ -212,20 +167,7 @@ def cells(result: Result) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure; the suffix decides the format.
-
-    Parameters
-    ----------
-    figure : Figure
-        From this module.
-    path : Path
-        ``.svg``, ``.pdf`` or ``.png``; equal figures give equal bytes.
-
-    Raises
-    ------
-    UsageError
-        When the suffix is another one.
-    """
+    """Write a figure; the suffix decides the format."""
     import matplotlib as mpl
 
     if path.suffix not in FORMATS:
@@ -244,23 +186,7 @@ def save(figure: Figure, path: Path) -> None:
 
 @contextmanager
 def styled(size: tuple[float, float] = (6.8, 3.6)) -> Iterator[Figure]:
-    """Yield an empty figure in the style of this module.
-
-    Parameters
-    ----------
-    size : tuple of float
-        Width and height in inches.
-
-    Yields
-    ------
-    Figure
-        To be drawn on within the block.
-
-    Raises
-    ------
-    ResourceError
-        When matplotlib is not installed.
-    """
+    """Yield an empty figure in the style of this module."""
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
@@ -480,18 +406,7 @@ def _frame(axes: Axes, ranked: RankedBoard, listed: Sequence[Row]) -> None:
 
 
 def row_name(row: Row) -> str:
-    """Name an entry with its inference and its mark.
-
-    Parameters
-    ----------
-    row : Row
-        Of a board.
-
-    Returns
-    -------
-    str
-        Two lines: its name; inference, and the number of seeds when they are few.
-    """
+    """Name an entry with its inference and its mark."""
     result = row.entry.result
     plural = "" if row.entry.n_seeds == 1 else "s"
     marked = f", {row.entry.n_seeds} seed{plural}" if row.seed_mark else ""

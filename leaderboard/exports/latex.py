@@ -35,40 +35,13 @@ MARKS = {
 
 
 def escape(text: str) -> str:
-    r"""Write any text so that LaTeX prints it as it is.
-
-    Parameters
-    ----------
-    text : str
-        Perhaps a stranger's.
-
-    Returns
-    -------
-    str
-        One line without commands. Letters beyond ASCII stay; they need a font that has them.
-
-    Examples
-    --------
-    >>> escape("50% \\input{x}")
-    '50\\% \\textbackslash{}input\\{x\\}'
-    """
+    r"""Write any text so that LaTeX prints it as it is."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return PATTERN.sub(lambda found: SPECIAL[found[0]], line)
 
 
 def table(boards: Sequence[RankedBoard]) -> str:
-    r"""Write boards as tables.
-
-    Parameters
-    ----------
-    boards : sequence of RankedBoard
-        Each becomes one table; ranks hold within a track.
-
-    Returns
-    -------
-    str
-        LaTeX for ``\input``. Equal boards give equal text: no clock is read.
-    """
+    r"""Write boards as tables."""
     head = "% needs \\usepackage{booktabs}; written by recombine plot table\n"
     return head + "\n".join("\n".join(_lines(ranked)) + "\n" for ranked in boards)
 
@@ -128,18 +101,7 @@ def _row(row: Row, several_sizes: bool) -> Iterator[str]:
 
 
 def is_best(row: Row) -> bool:
-    """Tell whether an entry may be called the best of its track.
-
-    Parameters
-    ----------
-    row : Row
-        Of a board.
-
-    Returns
-    -------
-    bool
-        Whether its rank set is 1 alone, among two or more entries.
-    """
+    """Tell whether an entry may be called the best of its track."""
     return row.rank.separable and row.rank.low == row.rank.high == 1
 
 

@@ -19,18 +19,7 @@ HEAD = (
 
 
 def table(boards: Sequence[RankedBoard]) -> str:
-    """Write boards as Markdown tables, the highest OOC accuracy of each track first.
-
-    Parameters
-    ----------
-    boards : sequence of RankedBoard
-        Each becomes one table.
-
-    Returns
-    -------
-    str
-        GitHub-flavoured Markdown. Equal boards give equal text: no clock is read.
-    """
+    """Write boards as Markdown tables, the highest OOC accuracy of each track first."""
     return "\n".join("\n".join(_lines(ranked)) + "\n" for ranked in boards)
 
 

@@ -20,18 +20,7 @@ SEARCHES = (("random", "search,\n1 start"), ("best", "best of\nstarts"))
 
 
 def invertibility(rows: Sequence[Row]) -> Figure:
-    """Draw the errors of encoders of growing size, and of search, per kind of generator.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-        Of `analysis_invertibility`.
-
-    Returns
-    -------
-    Figure
-        Left the latents, right the cycle; lines join encoders, single points are searches.
-    """
+    """Draw the errors of encoders of growing size, and of search, per kind of generator."""
     sizes = list(dict.fromkeys((r["width"], r["depth"]) for r in rows if r["width"]))
     names = [f"{width}x{depth}" for width, depth in sizes]
     names += [label for _, label in SEARCHES] + ["search from\nencoder"]
@@ -52,18 +41,7 @@ def invertibility(rows: Sequence[Row]) -> Figure:
 
 
 def variance(rows: Sequence[Row]) -> Figure:
-    """Draw cycles, identified latents, IMA contrast and posterior variance along the sweep.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-        Of `analysis_variance`.
-
-    Returns
-    -------
-    Figure
-        Four panels over the decoder variance; a dot per run, a line through the means.
-    """
+    """Draw cycles, identified latents, IMA contrast and posterior variance along the sweep."""
     with styled((8.4, 5.4)) as figure:
         panels: Any = figure.subplots(2, 2, sharex=True)
         cycles, mcc, ima, ratio = panels.flat

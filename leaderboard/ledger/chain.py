@@ -31,63 +31,21 @@ SIGNATURE = re.compile(r"([0-9a-f]{128})?")
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a log.
+    """One line of a log."""
 
-    Attributes
-    ----------
-    index : int
-        Position, from 0.
-    previous : str
-        Hash of the line before; zeros at the start.
-    time : str
-        UTC.
-    event : str
-        What happened.
-    body : Mapping
-        Plain JSON values.
-    hash : str
-        SHA-256 of all of the above.
-    signature : str
-        Of the hash, hexadecimal; empty in a log that nobody signs.
-    """
-
-    index: int
-    previous: str
-    time: str
-    event: str
-    body: Mapping[str, Any]
-    hash: str
-    signature: str
+    index: int  # position, from 0
+    previous: str  # hash of the line before; zeros at the start
+    time: str  # UTC
+    event: str  # what happened
+    body: Mapping[str, Any]  # plain JSON values
+    hash: str  # SHA-256 of all of the above
+    signature: str  # of the hash, hexadecimal; empty in a log that nobody signs
 
 
 def append(
     path: Path, event: str, body: Mapping[str, Any], time: str, signer: Signer | None
 ) -> Line:
-    """Add one line; a crash leaves the log with it or without it.
-
-    Parameters
-    ----------
-    path : Path
-        The log; made when it is not there.
-    event : str
-        What happened.
-    body : Mapping
-        Plain, finite JSON values.
-    time : str
-        UTC, given by the caller.
-    signer : Signer, optional
-        Its public key must have signed the whole log; None for a log without signatures.
-
-    Returns
-    -------
-    Line
-        As written.
-
-    Raises
-    ------
-    IntegrityError
-        When the log so far does not hold; nothing is added to a broken log.
-    """
+    """Add one line; a crash leaves the log with it or without it."""
     with locked(path):
         for left in path.parent.glob(f".{path.name}.*.tmp"):  # of a writer that was killed
             left.unlink(missing_ok=True)
@@ -109,29 +67,7 @@ def append(
 
 
 def read_chain(path: Path, public_key: bytes | None, head: str = "") -> list[Line]:
-    """Read a log and check every line of it.
-
-    Parameters
-    ----------
-    path : Path
-        The log.
-    public_key : bytes, optional
-        Whose signatures it must carry; with None no line may carry one.
-    head : str
-        A published ``head_of`` that the log must contain; finds lines cut off its end.
-
-    Returns
-    -------
-    list of Line
-        In order.
-
-    Raises
-    ------
-    InvalidInputError
-        When the file is missing or too big.
-    IntegrityError
-        With the first line that does not hold.
-    """
+    """Read a log and check every line of it."""
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
         raise InvalidInputError(
             f"{path}: expected a log of at most {MAX_BYTES} bytes, found none or a bigger one; "

@@ -41,25 +41,7 @@ class Tiers:
         self._read: dict[Path, dict[str, Tier]] = {}
 
     def of(self, path: Path, content: bytes) -> Tier:
-        """Return the tier of a result file.
-
-        Parameters
-        ----------
-        path : Path
-            The file; the ledger lies beside it.
-        content : bytes
-            What stands in it. It need not be valid: an invalid file has no line.
-
-        Returns
-        -------
-        str
-            One of ``TIERS``.
-
-        Raises
-        ------
-        IntegrityError
-            When the ledger does not hold.
-        """
+        """Return the tier of a result file."""
         folder, named = path.parent, NAMED.search(content)
         if folder not in self._read:
             self._read[folder] = read_tiers(folder)
@@ -67,25 +49,7 @@ class Tiers:
 
 
 def read_tiers(folder: Path) -> dict[str, Tier]:
-    """Read and check the ledger of a folder of result files.
-
-    Parameters
-    ----------
-    folder : Path
-        Where ``verified.jsonl`` may lie, and ``verified.pub`` when it is signed.
-
-    Returns
-    -------
-    dict
-        Result id to tier; empty without a ledger.
-
-    Raises
-    ------
-    IntegrityError
-        When a line was changed, removed, moved, or is none of a ledger.
-    ResourceError
-        When the ledger is signed and the library to check it is missing.
-    """
+    """Read and check the ledger of a folder of result files."""
     path = folder / LEDGER
     if not path.exists():
         return {}

@@ -25,15 +25,9 @@ class Signer(Protocol):
 
 @dataclass(frozen=True)
 class Ed25519Signer:
-    """Signs with a private key.
+    """Signs with a private key."""
 
-    Attributes
-    ----------
-    private_key : bytes
-        32 secret bytes.
-    """
-
-    private_key: bytes
+    private_key: bytes  # 32 secret bytes
 
     @property
     def public_key(self) -> bytes:
@@ -42,23 +36,7 @@ class Ed25519Signer:
         return bytes(key.public_key().public_bytes_raw())
 
     def sign(self, message: bytes) -> bytes:
-        """Return the 64 bytes of a signature (RFC 8032, section 5.1.6).
-
-        Parameters
-        ----------
-        message : bytes
-            What is signed.
-
-        Returns
-        -------
-        bytes
-            Equal for equal messages.
-
-        Raises
-        ------
-        ResourceError
-            When the library is not installed.
-        """
+        """Return the 64 bytes of a signature (RFC 8032, section 5.1.6)."""
         key = _library().Ed25519PrivateKey.from_private_bytes(self.private_key)
         return bytes(key.sign(message))
 
@@ -94,24 +72,7 @@ def read_key(path: Path) -> Ed25519Signer:
 
 
 def verify_signature(public_key: bytes, signature: bytes, message: bytes) -> None:
-    """Check a signature.
-
-    Parameters
-    ----------
-    public_key : bytes
-        32 bytes.
-    signature : bytes
-        64 bytes.
-    message : bytes
-        What was signed.
-
-    Raises
-    ------
-    IntegrityError
-        When the signature is not of this message by this key.
-    ResourceError
-        When the library is not installed.
-    """
+    """Check a signature."""
     library = _library()
     invalid = importlib.import_module("cryptography.exceptions").InvalidSignature
     try:

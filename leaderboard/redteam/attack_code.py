@@ -43,18 +43,7 @@ HONEST = "slots = images.mean(dim=(2, 3))[:, :2]"
 
 
 def starts(*lines: str) -> Callable[[World, Path], None]:
-    """Return an attack by code that runs when the submission is made.
-
-    Parameters
-    ----------
-    *lines : str
-        Statements.
-
-    Returns
-    -------
-    callable
-        Loads the submission in isolation.
-    """
+    """Return an attack by code that runs when the submission is made."""
 
     def attack(world: World, folder: Path) -> None:
         del world
@@ -64,18 +53,7 @@ def starts(*lines: str) -> Callable[[World, Path], None]:
 
 
 def answers(*lines: str) -> Callable[[World, Path], None]:
-    """Return an attack by code that runs when the submission is asked.
-
-    Parameters
-    ----------
-    *lines : str
-        Statements that set ``slots`` from ``images``.
-
-    Returns
-    -------
-    callable
-        Checks the submission's contract in isolation.
-    """
+    """Return an attack by code that runs when the submission is asked."""
 
     def attack(world: World, folder: Path) -> None:
         del world

@@ -26,27 +26,13 @@ Kind = Literal["predictions", "result", "data", "bundle", "proposal", "code"]
 
 @dataclass(frozen=True)
 class Attack:
-    """One bad submission.
+    """One bad submission."""
 
-    Attributes
-    ----------
-    kind : str
-        Where it comes in.
-    name : str
-        Short and unique.
-    idea : str
-        What it hopes for.
-    reason : str
-        Words of the refusal that document why it is refused.
-    run : callable
-        Makes it in a folder of its own and feeds it in.
-    """
-
-    kind: Kind
-    name: str
-    idea: str
-    reason: str
-    run: Callable[[World, Path], None]
+    kind: Kind  # where it comes in
+    name: str  # short and unique
+    idea: str  # what it hopes for
+    reason: str  # words of the refusal that document why it is refused
+    run: Callable[[World, Path], None]  # makes it in a folder of its own and feeds it in
 
 
 def _double(array: Array) -> Array:

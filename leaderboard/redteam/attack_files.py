@@ -25,18 +25,7 @@ if TYPE_CHECKING:
 
 
 def raw_predictions(change: Callable[[bytes], bytes]) -> Callable[[World, Path], None]:
-    """Return an attack that changes the bytes of a predictions file.
-
-    Parameters
-    ----------
-    change : callable
-        Honest bytes to bad ones.
-
-    Returns
-    -------
-    callable
-        Reads the bad file.
-    """
+    """Return an attack that changes the bytes of a predictions file."""
 
     def attack(world: World, folder: Path) -> None:
         path = folder / "seed-0.safetensors"
@@ -49,20 +38,7 @@ def raw_predictions(change: Callable[[bytes], bytes]) -> Callable[[World, Path],
 def slots(
     change: Callable[[Array], Array], rows: slice = slice(None)
 ) -> Callable[[World, Path], None]:
-    """Return an attack that writes a well-formed file with other answers, and scores it.
-
-    Parameters
-    ----------
-    change : callable
-        Honest slots to bad ones.
-    rows : slice
-        Which images stay.
-
-    Returns
-    -------
-    callable
-        Scores the bad file.
-    """
+    """Return an attack that writes a well-formed file with other answers, and scores it."""
 
     def attack(world: World, folder: Path) -> None:
         honest = read_predictions(world.predictions)
@@ -75,18 +51,7 @@ def slots(
 
 
 def header(change: Callable[[dict[str, Any]], str]) -> Callable[[bytes], bytes]:
-    """Return a change of the JSON header of a safetensors file.
-
-    Parameters
-    ----------
-    change : callable
-        Header to the text that replaces it.
-
-    Returns
-    -------
-    callable
-        Honest bytes to bad ones.
-    """
+    """Return a change of the JSON header of a safetensors file."""
 
     def apply(content: bytes) -> bytes:
         end = 8 + int.from_bytes(content[:8], "little")
@@ -165,18 +130,7 @@ def same_seed_twice(world: World, folder: Path) -> None:
 
 
 def edited_result(old: str, new: str) -> Callable[[World, Path], None]:
-    """Return an attack that edits the text of a result file.
-
-    Parameters
-    ----------
-    old, new : str
-        What is replaced, once.
-
-    Returns
-    -------
-    callable
-        Loads the edited file.
-    """
+    """Return an attack that edits the text of a result file."""
 
     def attack(world: World, folder: Path) -> None:
         path = folder / "result.json"
@@ -187,18 +141,7 @@ def edited_result(old: str, new: str) -> Callable[[World, Path], None]:
 
 
 def forged_result(change: Callable[[dict[str, Any]], None]) -> Callable[[World, Path], None]:
-    """Return an attack that changes a result and seals it again.
-
-    Parameters
-    ----------
-    change : callable
-        Changes the plain result in place.
-
-    Returns
-    -------
-    callable
-        Loads the forged file as the board does.
-    """
+    """Return an attack that changes a result and seals it again."""
 
     def attack(world: World, folder: Path) -> None:
         plain = json.loads(world.result.read_text())

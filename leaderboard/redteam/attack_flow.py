@@ -20,18 +20,7 @@ if TYPE_CHECKING:
 
 
 def bundle(change: Callable[[Path], None]) -> Callable[[World, Path], None]:
-    """Return an attack that changes a copy of a bundle.
-
-    Parameters
-    ----------
-    change : callable
-        Changes the folder in place.
-
-    Returns
-    -------
-    callable
-        Opens the changed bundle.
-    """
+    """Return an attack that changes a copy of a bundle."""
 
     def attack(world: World, folder: Path) -> None:
         copy = Path(shutil.copytree(world.bundle, folder / world.bundle.name))
@@ -68,18 +57,7 @@ def outside_path(folder: Path) -> None:
 
 
 def claim(change: Callable[[dict[str, Any]], None]) -> Callable[[World, Path], None]:
-    """Return an attack that bundles a forged claim with honest predictions.
-
-    Parameters
-    ----------
-    change : callable
-        Changes the plain result in place.
-
-    Returns
-    -------
-    callable
-        Scores the bundle again, as the workflow does.
-    """
+    """Return an attack that bundles a forged claim with honest predictions."""
 
     def attack(world: World, folder: Path) -> None:
         plain = json.loads(world.result.read_text())
@@ -134,18 +112,7 @@ def tier_by_ledger(world: World, folder: Path) -> None:
 
 
 def proposal(change: Callable[[Path], None]) -> Callable[[World, Path], None]:
-    """Return an attack that proposes more than a bundle.
-
-    Parameters
-    ----------
-    change : callable
-        Changes the proposed tree in place.
-
-    Returns
-    -------
-    callable
-        Lists what the proposal adds, as the workflow does first.
-    """
+    """Return an attack that proposes more than a bundle."""
 
     def attack(world: World, folder: Path) -> None:
         base, head = folder / "base", folder / "head"

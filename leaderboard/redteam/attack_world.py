@@ -141,42 +141,19 @@ class Halves:
 
 @dataclass(frozen=True)
 class World:
-    """What attacks start from.
+    """What attacks start from."""
 
-    Attributes
-    ----------
-    data : DrawnData
-        The dataset.
-    result : Path
-        An honest result file.
-    predictions : Path
-        The honest predictions file.
-    bundle : Path
-        Both in a bundle.
-    """
-
-    data: DrawnData
-    result: Path
-    predictions: Path
-    bundle: Path
+    data: DrawnData  # the dataset
+    result: Path  # an honest result file
+    predictions: Path  # the honest predictions file
+    bundle: Path  # both in a bundle
 
 
 METHOD = MethodFile(authors=("nobody",), licence="Apache-2.0")
 
 
 def make_world(folder: Path) -> World:
-    """Score the honest encoder and bundle it.
-
-    Parameters
-    ----------
-    folder : Path
-        An empty folder.
-
-    Returns
-    -------
-    World
-        With files of their own.
-    """
+    """Score the honest encoder and bundle it."""
     data = DrawnData()
     options = RunOptions(batch_size=32, readout_labels=100)
     (result,) = score_submission(
@@ -191,20 +168,7 @@ def make_world(folder: Path) -> World:
 
 
 def resealed(path: Path, target: Path, **over: Any) -> Path:
-    """Change a result as a careful forger does: with a matching result id.
-
-    Parameters
-    ----------
-    path, target : Path
-        Honest and forged file.
-    **over
-        Top-level parts.
-
-    Returns
-    -------
-    Path
-        ``target``.
-    """
+    """Change a result as a careful forger does: with a matching result id."""
     plain = json.loads(path.read_text()) | over
     fields = {k: v for k, v in plain.items() if k not in ("schema_version", "result_id")}
     return Result.sealed(**fields).save(target)

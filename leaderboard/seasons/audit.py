@@ -20,18 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """One claim of a season.
+    """One claim of a season."""
 
-    Attributes
-    ----------
-    claim : str
-        What should hold.
-    holds : bool
-        Whether it does.
-    """
-
-    claim: str
-    holds: bool
+    claim: str  # what should hold
+    holds: bool  # whether it does
 
 
 def audit(season: Season, dataset: SeasonData | None = None, head: str = "") -> list[Finding]:

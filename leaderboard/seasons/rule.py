@@ -27,20 +27,7 @@ DRAWS = 1000
 
 
 def derive(key: bytes, purpose: str) -> bytes:
-    """Return 32 bytes of a key for one purpose.
-
-    Parameters
-    ----------
-    key : bytes
-        The season's key, 32 bytes.
-    purpose : str
-        Two purposes never share bytes.
-
-    Returns
-    -------
-    bytes
-        HMAC-SHA256 (RFC 2104) of the purpose.
-    """
+    """Return 32 bytes of a key for one purpose."""
     if len(key) != KEY_BYTES:
         raise InvalidInputError(
             f"season: expected a key of {KEY_BYTES} bytes, got {len(key)}; open a new season"
@@ -49,62 +36,17 @@ def derive(key: bytes, purpose: str) -> bytes:
 
 
 def commitment(key: bytes, what: str, content: bytes) -> str:
-    """Return a hash that binds to a content and hides it until its salt is known.
-
-    Parameters
-    ----------
-    key : bytes
-        The season's key, from which the salt follows.
-    what : str
-        Name of the content.
-    content : bytes
-        What is committed to.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits. The salt has 256 bits: trying contents out does not help.
-    """
+    """Return a hash that binds to a content and hides it until its salt is known."""
     return hashlib.sha256(derive(key, f"salt of {what}") + content).hexdigest()
 
 
 def key_commitment(key: bytes) -> str:
-    """Return the public commitment to the key itself.
-
-    Parameters
-    ----------
-    key : bytes
-        256 random bits, too many to try out.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+    """Return the public commitment to the key itself."""
     return hashlib.sha256(b"recombine season key\x00" + key).hexdigest()
 
 
 def secret_split(key: bytes, schema: Schema) -> str:
-    """Draw which combinations the season holds out.
-
-    Parameters
-    ----------
-    key : bytes
-        The season's key.
-    schema : Schema
-        The preset's factors.
-
-    Returns
-    -------
-    str
-        A split file for ``recombine render --split``: an orbit split under secret relabelings of
-        the values, with equal marginals, full rank and connected ID cells.
-
-    Raises
-    ------
-    InvalidInputError
-        When the factors allow no such split.
-    """
+    """Draw which combinations the season holds out."""
     names = [list(schema.factor(name).values) for name in schema.recombined]
     sizes = [len(values) for values in names]
     modulus = math.gcd(*sizes)

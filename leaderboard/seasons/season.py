@@ -237,18 +237,7 @@ def score_privately(season: Season, team: str, result: Result, time: str) -> dic
 
 
 def rounded(result: Result) -> dict[str, Any]:
-    """Return all that a team learns.
-
-    Parameters
-    ----------
-    result : Result
-        The exact scores.
-
-    Returns
-    -------
-    dict
-        Whole percent; no factor, no cell, no image, no digit behind the point.
-    """
+    """Return all that a team learns."""
     parts: dict[str, Any] = {
         "ooc": result.scores.ooc_test,
         "id": result.scores.id_test,

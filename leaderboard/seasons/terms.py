@@ -74,29 +74,7 @@ class Terms(Strict):
 
 
 def draw_terms(name: str, recipe: Recipe, time: str, key: bytes, public_key: bytes) -> Terms:
-    """Draw a season from its key, and commit to it.
-
-    Parameters
-    ----------
-    name : str
-        Of the season.
-    recipe : Recipe
-        Its data.
-    time : str
-        UTC.
-    key, public_key : bytes
-        32 each.
-
-    Returns
-    -------
-    Terms
-        To be published.
-
-    Raises
-    ------
-    InvalidInputError
-        When the preset's factors allow no secret split.
-    """
+    """Draw a season from its key, and commit to it."""
     preset = recipe.load()
     split = secret_split(key, preset.schema)
     return Terms(
@@ -114,20 +92,7 @@ def draw_terms(name: str, recipe: Recipe, time: str, key: bytes, public_key: byt
 
 
 def read_terms(plain: object, who: str) -> Terms:
-    """Check the content of a ``season.json``, which anyone may have written.
-
-    Parameters
-    ----------
-    plain : object
-        Parsed JSON.
-    who : str
-        Where it is from, for the message.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is none; names the first field.
-    """
+    """Check the content of a ``season.json``, which anyone may have written."""
     try:
         return Terms.model_validate(plain)
     except pydantic.ValidationError as error:
@@ -139,31 +104,12 @@ def read_terms(plain: object, who: str) -> Terms:
 
 
 def seeds_key(key: bytes) -> bytes:
-    """Return the content of the file for `recombine render --season-key`.
-
-    Parameters
-    ----------
-    key : bytes
-        The season's key.
-    """
+    """Return the content of the file for `recombine render --season-key`."""
     return derive(key, "seeds").hex().encode()
 
 
 def season_plan(recipe: Recipe, key: bytes) -> Plan:
-    """Return every latent and seed of a season, as `recombine render` plans them.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        Its data.
-    key : bytes
-        The season's key.
-
-    Returns
-    -------
-    Plan
-        Equal wherever it is made: once the key is known, anyone can compare it with the images.
-    """
+    """Return every latent and seed of a season, as `recombine render` plans them."""
     preset = recipe.load()
     split = declare(tomllib.loads(secret_split(key, preset.schema)), preset.schema)
     return make_plan(keyed(with_split(preset, split), seeds_key(key)))

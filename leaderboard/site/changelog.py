@@ -25,24 +25,12 @@ CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 @dataclass(frozen=True)
 class News:
-    """One result file that came onto a board.
+    """One result file that came onto a board."""
 
-    Attributes
-    ----------
-    ranked : RankedBoard
-        The board.
-    row : Row
-        The entry.
-    before : Entry, optional
-        The entry whose row it took.
-    after : Entry, optional
-        The entry that took its row later.
-    """
-
-    ranked: RankedBoard
-    row: Row
-    before: Entry | None
-    after: Entry | None
+    ranked: RankedBoard  # the board
+    row: Row  # the entry
+    before: Entry | None  # the entry whose row it took
+    after: Entry | None  # the entry that took its row later
 
     @property
     def when(self) -> str:
@@ -59,18 +47,7 @@ class News:
 
 
 def news(boards: Sequence[RankedBoard]) -> list[News]:
-    """List every result file, the newest first.
-
-    Parameters
-    ----------
-    boards : sequence of RankedBoard
-        The boards.
-
-    Returns
-    -------
-    list of News
-        Current and superseded entries.
-    """
+    """List every result file, the newest first."""
     found = []
     for ranked, row, after in every_row(boards):
         same = [
@@ -83,19 +60,7 @@ def news(boards: Sequence[RankedBoard]) -> list[News]:
 
 
 def feed(found: Sequence[News]) -> bytes:
-    """Write the newest entries as an Atom feed.
-
-    Parameters
-    ----------
-    found : sequence of News
-        The newest first.
-
-    Returns
-    -------
-    bytes
-        Atom 1.0 (RFC 4287). Links are relative to the feed, identifiers are content hashes, so
-        the feed stays the same wherever the site is served.
-    """
+    """Write the newest entries as an Atom feed."""
     root = ET.Element("feed", {"xmlns": ATOM})
     _text(root, "id", "urn:recombine:leaderboard")
     _text(root, "title", "recombine leaderboard")
@@ -118,23 +83,7 @@ def feed(found: Sequence[News]) -> bytes:
 
 
 def plain_xml(text: str) -> str:
-    r"""Return a text without the characters that XML cannot hold.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
-        With U+FFFD in their place.
-
-    Examples
-    --------
-    >>> plain_xml("a\x00b") == "a\ufffdb"
-    True
-    """
+    r"""Return a text without the characters that XML cannot hold."""
     return CONTROL.sub("\ufffd", text)
 
 

@@ -57,24 +57,7 @@ class _File(BaseModel):
 
 
 def load_interaction(folder: Path) -> tuple[tuple[Group, ...], Markup | None]:
-    """Read what was measured on a dataset.
-
-    Parameters
-    ----------
-    folder : Path
-        A dataset folder.
-
-    Returns
-    -------
-    tuple
-        The groups of scenes, empty when nothing was measured, and a histogram over scenes; None
-        without scenes or when nothing interacts.
-
-    Raises
-    ------
-    InvalidInputError
-        When ``interaction.json`` is there but has another form.
-    """
+    """Read what was measured on a dataset."""
     path = folder / "interaction.json"
     if not path.is_file():
         return (), None
@@ -91,18 +74,7 @@ def load_interaction(folder: Path) -> tuple[tuple[Group, ...], Markup | None]:
 
 
 def histogram(values: Sequence[float]) -> Markup | None:
-    """Draw how often which order of magnitude occurs.
-
-    Parameters
-    ----------
-    values : sequence of float
-        Energies; what is not above 0 has no place on a logarithmic axis and is left out.
-
-    Returns
-    -------
-    Markup, optional
-        None when nothing is above 0.
-    """
+    """Draw how often which order of magnitude occurs."""
     logs = [math.log10(value) for value in values if value > 0]
     if not logs:
         return None
@@ -167,27 +139,14 @@ class Certificate(BaseModel):
 
 @dataclass(frozen=True)
 class Card:
-    """What the site shows about a dataset.
+    """What the site shows about a dataset."""
 
-    Attributes
-    ----------
-    certificate : Certificate
-        The sealed checks.
-    certificate_json : bytes
-        The file as it was read, for download.
-    sheet : bytes or None
-        The contact sheet, a PNG file.
-    interaction : tuple of Group
-        Measured interaction of groups of scenes; empty when nothing was measured.
-    histogram : Markup, optional
-        Interaction of single scenes.
-    """
-
-    certificate: Certificate
-    certificate_json: bytes
-    sheet: bytes | None
+    certificate: Certificate  # the sealed checks
+    certificate_json: bytes  # the file as it was read, for download
+    sheet: bytes | None  # the contact sheet, a PNG file
+    # measured interaction of groups of scenes; empty when nothing was measured
     interaction: tuple[Group, ...] = ()
-    histogram: Markup | None = None
+    histogram: Markup | None = None  # interaction of single scenes
 
     @property
     def slug(self) -> str:
@@ -214,23 +173,7 @@ class Card:
 
 
 def load_card(folder: Path) -> Card:
-    """Read the card of a dataset folder.
-
-    Parameters
-    ----------
-    folder : Path
-        A folder with ``certificate.json`` and, when there is one, ``preview.png``.
-
-    Returns
-    -------
-    Card
-        The card.
-
-    Raises
-    ------
-    InvalidInputError
-        When the certificate is missing, too big or of another form, or the preview is no PNG.
-    """
+    """Read the card of a dataset folder."""
     path = folder / "certificate.json"
     if not path.is_file() or path.stat().st_size > MAX_CERTIFICATE:
         raise InvalidInputError(

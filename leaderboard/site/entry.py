@@ -69,72 +69,34 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Line:
-    """One metric.
+    """One metric."""
 
-    Attributes
-    ----------
-    name : str
-        Its name in words.
-    better : str
-        Which direction is better.
-    places : tuple of str
-        Where its values stand in the result file, ID first where there are two.
-    """
-
-    name: str
-    better: str
+    name: str  # its name in words
+    better: str  # which direction is better
+    # where its values stand in the result file, ID first where there are two
     places: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Metrics of one kind.
+    """Metrics of one kind."""
 
-    Attributes
-    ----------
-    title : str
-        What they are of.
-    split : bool
-        Whether ID and OOC have values of their own.
-    lines : tuple of Line
-        By name.
-    """
-
-    title: str
-    split: bool
-    lines: tuple[Line, ...]
+    title: str  # what they are of
+    split: bool  # whether ID and OOC have values of their own
+    lines: tuple[Line, ...]  # by name
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Images between two values of a property.
+    """Images between two values of a property."""
 
-    Attributes
-    ----------
-    span : str
-        The two values.
-    inside, outside : str
-        Accuracy in percent, or a dash without images, and the number of images per seed.
-    """
-
-    span: str
-    inside: str
-    outside: str
+    span: str  # the two values
+    inside: str  # accuracy in percent, or a dash without images, and the number of images per seed
+    outside: str  # accuracy in percent, or a dash without images, and the number of images per seed
 
 
 def vouched(result: Result) -> list[tuple[str, str]]:
-    """Group the numbers that no label can check by who vouches for them.
-
-    Parameters
-    ----------
-    result : Result
-        The entry.
-
-    Returns
-    -------
-    list of (str, str)
-        Heading and text; empty for files of a version that did not say.
-    """
+    """Group the numbers that no label can check by who vouches for them."""
     if result.sources is None:
         return []
     named: defaultdict[str, list[str]] = defaultdict(list)
@@ -145,18 +107,7 @@ def vouched(result: Result) -> list[tuple[str, str]]:
 
 
 def parts(result: Result) -> list[Part]:
-    """List the further metrics of a result.
-
-    Parameters
-    ----------
-    result : Result
-        The entry.
-
-    Returns
-    -------
-    list of Part
-        Empty when none was measured.
-    """
+    """List the further metrics of a result."""
     further, found = result.further, []
     for name, title in PARTS.items():
         values = None if further is None else getattr(further, name)
@@ -175,18 +126,7 @@ def parts(result: Result) -> list[Part]:
 
 
 def bins(found: Bins | None) -> list[Bin]:
-    """Print accuracy against a property of the images.
-
-    Parameters
-    ----------
-    found : Bins, optional
-        Counts of every bin.
-
-    Returns
-    -------
-    list of Bin
-        Ascending; those without images are left out.
-    """
+    """Print accuracy against a property of the images."""
     if found is None:
         return []
     return [
@@ -220,30 +160,14 @@ HUB = "recombine.benchmark.submissions.hub:"
 
 @dataclass(frozen=True)
 class Place:
-    """How a result's data are rendered, and where the commands put them.
+    """How a result's data are rendered, and where the commands put them."""
 
-    Attributes
-    ----------
-    preset : str
-        The recipe.
-    resolution : int
-        Image edge in pixels.
-    ooc_val : bool
-        Whether an orbit is held out for validation.
-    rung : int
-        Of the training ladder.
-    values : int
-        Values per recombined factor; 0 for all.
-    scale : str
-        Share of the preset's blocks; empty for all, or where the counts do not tell.
-    """
-
-    preset: str
-    resolution: int
-    ooc_val: bool
-    rung: int
-    values: int = 0
-    scale: str = ""
+    preset: str  # the recipe
+    resolution: int  # image edge in pixels
+    ooc_val: bool  # whether an orbit is held out for validation
+    rung: int  # of the training ladder
+    values: int = 0  # values per recombined factor; 0 for all
+    scale: str = ""  # share of the preset's blocks; empty for all, or where the counts do not tell
 
     @classmethod
     def of(cls, result: Result) -> Place:
@@ -273,34 +197,12 @@ class Place:
 
 
 def is_baseline(result: Result) -> bool:
-    """Tell whether a result is of a baseline of this project, which trains by its short name.
-
-    Parameters
-    ----------
-    result : Result
-        The result.
-
-    Returns
-    -------
-    bool
-        From where its code lives.
-    """
+    """Tell whether a result is of a baseline of this project, which trains by its short name."""
     return result.method.code.startswith(OURS)
 
 
 def reproduce(result: Result) -> list[str]:
-    """Return the shell commands that render the data and make the entry again.
-
-    Parameters
-    ----------
-    result : Result
-        The entry.
-
-    Returns
-    -------
-    list of str
-        One command per line.
-    """
+    """Return the shell commands that render the data and make the entry again."""
     at = Place.of(result)
     size = str(result.data.n_train)
     made = _train(result, size) or f"recombine score {_submission(result)} {_shared(result, size)}"
@@ -309,38 +211,14 @@ def reproduce(result: Result) -> list[str]:
 
 
 def scale(result: Result) -> str:
-    """Return the command that makes the data-scaling curve of a baseline.
-
-    Parameters
-    ----------
-    result : Result
-        The entry.
-
-    Returns
-    -------
-    str
-        At a sixteenth, a quarter and all of its training images; empty for foreign methods.
-    """
+    """Return the command that makes the data-scaling curve of a baseline."""
     n = result.data.n_train
     sizes = sorted({max(1, n // 16), max(1, n // 4), n})
     return _train(result, ",".join(map(str, sizes)))
 
 
 def verify(result: Result, file: str) -> list[str]:
-    """Return the commands that check a downloaded result file.
-
-    Parameters
-    ----------
-    result : Result
-        The entry.
-    file : str
-        Name of the file.
-
-    Returns
-    -------
-    list of str
-        From the file alone; and from the predictions, which FOLDER stands for.
-    """
+    """Return the commands that check a downloaded result file."""
     data = Place.of(result).folder
     return [
         f"recombine board check {file}",
@@ -425,24 +303,12 @@ METRICS = {
 
 @dataclass(frozen=True)
 class CellRow:
-    """One cell of the test data.
+    """One cell of the test data."""
 
-    Attributes
-    ----------
-    names : tuple of str
-        Its values, one per recombined factor.
-    held_out : bool
-        Whether training never showed it.
-    accuracy : float
-        Mean over seeds, in [0, 1].
-    images : int
-        Test images per seed.
-    """
-
-    names: tuple[str, ...]
-    held_out: bool
-    accuracy: float
-    images: int
+    names: tuple[str, ...]  # its values, one per recombined factor
+    held_out: bool  # whether training never showed it
+    accuracy: float  # mean over seeds, in [0, 1]
+    images: int  # test images per seed
 
     @property
     def percent(self) -> str:
@@ -452,23 +318,12 @@ class CellRow:
 
 @dataclass(frozen=True)
 class Detail:
-    """An entry's page.
+    """An entry's page."""
 
-    Attributes
-    ----------
-    row : Row
-        The entry as it stands on its board.
-    board : BoardKey
-        The board.
-    successor : Entry, optional
-        The newer entry that took its row.
-    family : Family
-        The same method on training sets of other sizes; the entry itself is one of them.
-    """
-
-    row: Row
-    board: BoardKey
-    successor: Entry | None = None
+    row: Row  # the entry as it stands on its board
+    board: BoardKey  # the board
+    successor: Entry | None = None  # the newer entry that took its row
+    # the same method on training sets of other sizes; the entry itself is one of them
     family: Family = field(default_factory=Family)
 
     @property
@@ -639,23 +494,7 @@ class Detail:
 
 
 def metric_words(metric: str) -> str:
-    """Return a metric's name for people.
-
-    Parameters
-    ----------
-    metric : str
-        Its name in result files.
-
-    Returns
-    -------
-    str
-        The words used on the site; an unknown name with spaces for underscores.
-
-    Examples
-    --------
-    >>> metric_words("joint_slot_accuracy"), metric_words("my_metric")
-    ('joint slot accuracy', 'my metric')
-    """
+    """Return a metric's name for people."""
     return METRICS.get(metric, metric.replace("_", " "))
 
 

@@ -52,22 +52,7 @@ ICON = (
 def render_site(
     boards: Sequence[RankedBoard], cards: Sequence[Card], earlier: Earlier | None = None
 ) -> dict[str, bytes]:
-    """Make every file of the site in memory.
-
-    Parameters
-    ----------
-    boards : sequence of RankedBoard
-        The boards; may be empty.
-    cards : sequence of Card
-        Data cards; may be empty.
-    earlier : Earlier, optional
-        The last build, whose entry pages are taken over where nothing changed.
-
-    Returns
-    -------
-    dict
-        Path inside the site to content. Equal input gives equal bytes: no clock is read.
-    """
+    """Make every file of the site in memory."""
     pages = _Pages.make(boards, cards)
     files = {
         "index.html": pages.render("index.html", ""),
@@ -88,20 +73,7 @@ def render_site(
 
 
 def site_digest(results: Iterable[str], cards: Sequence[Card]) -> str:
-    """Return the hash of everything that a site is made from, next to the code.
-
-    Parameters
-    ----------
-    results : iterable of str
-        Hash of every result file, in any order.
-    cards : sequence of Card
-        Data cards.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+    """Return the hash of everything that a site is made from, next to the code."""
     parquet = b"parquet" if export.has_parquet() else b""
     return digest(
         parquet, "".join(sorted(results)).encode(), *(repr(card).encode() for card in cards)
@@ -196,18 +168,7 @@ class _Pages:
 
 
 def content_security_policy(css: str, script: str) -> str:
-    """Return the policy of every page: this style, this script, embedded images, nothing else.
-
-    Parameters
-    ----------
-    css, script : str
-        The inline style sheet and script, byte for byte as in the page.
-
-    Returns
-    -------
-    str
-        Value of the ``Content-Security-Policy`` meta element.
-    """
+    """Return the policy of every page: this style, this script, embedded images, nothing else."""
     style, code = (
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
         for text in (css, script)

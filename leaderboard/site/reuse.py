@@ -33,42 +33,19 @@ LIBRARIES = ("jinja2", "markupsafe", "numpy", "pydantic", "scipy")
 
 @dataclass(frozen=True)
 class Earlier:
-    """The last build of a site.
+    """The last build of a site."""
 
-    Attributes
-    ----------
-    folder : Path
-        Where it is.
-    made_from : str
-        Hash of everything that the site was made from; empty when there was none.
-    checked : frozenset of str
-        Hashes of the result files that it checked.
-    files : dict
-        Path inside the site to the hash of its bytes.
-    pages : dict
-        Path of an entry's page to the hash of the file and the code that it was made from.
-    """
-
-    folder: Path
-    made_from: str = ""
-    checked: frozenset[str] = frozenset()
+    folder: Path  # where it is
+    made_from: str = ""  # hash of everything that the site was made from; empty when there was none
+    checked: frozenset[str] = frozenset()  # hashes of the result files that it checked
+    # path inside the site to the hash of its bytes
     files: dict[str, str] = field(default_factory=dict)
+    # path of an entry's page to the hash of the file and the code that it was made from
     pages: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Earlier:
-        """Read what a build left behind.
-
-        Parameters
-        ----------
-        folder : Path
-            The site; it need not exist.
-
-        Returns
-        -------
-        Earlier
-            Empty when there was none, when other code wrote it, or when its list cannot be read.
-        """
+        """Read what a build left behind."""
         try:
             found = json.loads((folder / MARKER).read_bytes())
             if found["code"] != code_digest():
@@ -79,18 +56,7 @@ class Earlier:
             return cls(folder)
 
     def is_whole(self, made_from: str) -> bool:
-        """Tell whether the site is what a build would write now, to the last byte.
-
-        Parameters
-        ----------
-        made_from : str
-            Hash of everything that it would be made from.
-
-        Returns
-        -------
-        bool
-            False as soon as one file was changed, added or removed.
-        """
+        """Tell whether the site is what a build would write now, to the last byte."""
         if not made_from or made_from != self.made_from:
             return False
         there = {
@@ -103,35 +69,11 @@ class Earlier:
         return all(self.take(name) is not None for name in self.files)
 
     def page(self, name: str, made_from: str) -> bytes | None:
-        """Return a page that needs no more than ``fill``.
-
-        Parameters
-        ----------
-        name : str
-            Path inside the site.
-        made_from : str
-            Hash of what it would be made from now.
-
-        Returns
-        -------
-        bytes, optional
-            None when it must be made again.
-        """
+        """Return a page that needs no more than ``fill``."""
         return self.take(name) if self.pages.get(name) == made_from else None
 
     def take(self, name: str) -> bytes | None:
-        """Return a file of the site when its bytes are those that the build wrote.
-
-        Parameters
-        ----------
-        name : str
-            Path inside the site.
-
-        Returns
-        -------
-        bytes, optional
-            None when it is gone or was edited.
-        """
+        """Return a file of the site when its bytes are those that the build wrote."""
         try:
             content = (self.folder / name).read_bytes()
         except OSError:
@@ -140,25 +82,7 @@ class Earlier:
 
 
 def fill(page: bytes, parts: bytes) -> bytes:
-    """Write what other entries decide into a page.
-
-    Parameters
-    ----------
-    page : bytes
-        A page with ``<!--now:name-->...<!--/now-->`` stretches, empty or filled earlier.
-    parts : bytes
-        The same stretches as they are now, in any order; each holds its own comments.
-
-    Returns
-    -------
-    bytes
-        The page with its stretches replaced.
-
-    Examples
-    --------
-    >>> fill(b"rank <!--now:rank-->9<!--/now-->.", b"<!--now:rank-->2<!--/now-->")
-    b'rank <!--now:rank-->2<!--/now-->.'
-    """
+    """Write what other entries decide into a page."""
     found = {match[1]: match[0] for match in NOW.finditer(parts)}
     return NOW.sub(lambda match: found[match[1]], page)
 
@@ -166,20 +90,7 @@ def fill(page: bytes, parts: bytes) -> bytes:
 def marker_text(
     made_from: str, checked: Iterable[str], files: Mapping[str, bytes], pages: Mapping[str, str]
 ) -> bytes:
-    """Write down what a build found out, for the next one.
-
-    Parameters
-    ----------
-    made_from, checked, pages
-        As in ``Earlier``.
-    files : mapping
-        Path inside the site to content.
-
-    Returns
-    -------
-    bytes
-        JSON.
-    """
+    """Write down what a build found out, for the next one."""
     listed = {name: digest(content) for name, content in files.items()}
     found = {
         "about": ABOUT, "code": code_digest(), "made_from": made_from, "checked": sorted(checked),
@@ -189,18 +100,7 @@ def marker_text(
 
 
 def digest(*parts: bytes) -> str:
-    """Return one hash of several byte strings; their lengths count too.
-
-    Parameters
-    ----------
-    *parts : bytes
-        What is hashed.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+    """Return one hash of several byte strings; their lengths count too."""
     found = hashlib.sha256()
     for part in parts:
         found.update(len(part).to_bytes(8, "little"))

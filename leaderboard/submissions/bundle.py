@@ -181,25 +181,7 @@ def write_bundle(
 
 
 def open_bundle(folder: Path) -> Bundle:
-    """Read a bundle and check every byte of it.
-
-    Parameters
-    ----------
-    folder : Path
-        A folder written by ``write_bundle``, perhaps by a stranger.
-
-    Returns
-    -------
-    Bundle
-        Its content.
-
-    Raises
-    ------
-    InvalidInputError
-        When something is missing, too big, unknown, or no regular file.
-    IntegrityError
-        When a file differs from the manifest, or the manifest from its hash.
-    """
+    """Read a bundle and check every byte of it."""
     manifest = read_manifest(folder)
     found = set(_files(folder))
     expected = {one.path for one in manifest.files} | {MANIFEST}
@@ -219,25 +201,7 @@ def open_bundle(folder: Path) -> Bundle:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest of a bundle and check its form and its hash.
-
-    Parameters
-    ----------
-    folder : Path
-        The bundle.
-
-    Returns
-    -------
-    Manifest
-        What the bundle should hold; no other file is read.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is missing, too big, or names files that a bundle does not have.
-    IntegrityError
-        When it was changed.
-    """
+    """Read the manifest of a bundle and check its form and its hash."""
     path = folder / MANIFEST
     if not _regular(path) or path.stat().st_size > MAX_MANIFEST:
         raise InvalidInputError(

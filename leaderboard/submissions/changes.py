@@ -21,26 +21,14 @@ Kind = Literal["added", "superseded", "removed", "rank set"]
 
 @dataclass(frozen=True)
 class EntryChange:
-    """One difference between two states of the boards.
+    """One difference between two states of the boards."""
 
-    Attributes
-    ----------
-    kind : {"added", "superseded", "removed", "rank set"}
-        "superseded": a newer file took the row. "removed" must not happen: files stay.
-    board, entry : str
-        Where.
-    n_train : int
-        Training images of the row.
-    before, after : str
-        OOC score or rank set; empty when there was or is none.
-    """
-
-    kind: Kind
-    board: str
-    entry: str
-    n_train: int
-    before: str
-    after: str
+    kind: Kind  # "superseded": a newer file took the row. "removed" must not happen: files stay
+    board: str  # where
+    entry: str  # where
+    n_train: int  # training images of the row
+    before: str  # OOC score or rank set; empty when there was or is none
+    after: str  # OOC score or rank set; empty when there was or is none
 
     @property
     def plain(self) -> dict[str, Any]:

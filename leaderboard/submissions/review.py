@@ -82,49 +82,15 @@ class FetchRules:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be fetched.
+    """What is to be fetched."""
 
-    Attributes
-    ----------
-    url : str
-        Where; a stranger's text.
-    size : int
-        Bytes.
-    sha256 : str
-        Of the content, hexadecimal.
-    """
-
-    url: str
-    size: int
-    sha256: str
+    url: str  # where; a stranger's text
+    size: int  # bytes
+    sha256: str  # of the content, hexadecimal
 
 
 def fetch(wanted: Wanted, target: Path, rules: FetchRules | None = None) -> Path:
-    """Fetch a file; it is there with the expected content, or not at all.
-
-    Parameters
-    ----------
-    wanted : Wanted
-        Address and content.
-    target : Path
-        Where to; a file with that content is taken as fetched.
-    rules : FetchRules, optional
-        Limits.
-
-    Returns
-    -------
-    Path
-        ``target``.
-
-    Raises
-    ------
-    InvalidInputError
-        When the address, or one that it redirects to, is not allowed, or more bytes come.
-    IntegrityError
-        When other content comes.
-    ResourceError
-        When the file cannot be had: no connection, no answer in time, no such file.
-    """
+    """Fetch a file; it is there with the expected content, or not at all."""
     rules = rules or FetchRules()
     if target.is_file() and file_sha256(target) == wanted.sha256:
         return target
@@ -267,30 +233,7 @@ def _check_public(url: str, parts: SplitResult) -> None:
 
 
 def complete(folder: Path, listed: dict[str, Wanted], into: Path, rules: FetchRules) -> Path:
-    """Return a bundle with the files that it names by URL.
-
-    Parameters
-    ----------
-    folder : Path
-        The bundle; nothing is written into it.
-    listed : dict
-        Path inside the bundle to what the manifest says, for files that have a URL.
-    into : Path
-        Folder for a complete copy, under the bundle's name.
-    rules : FetchRules
-        Limits.
-
-    Returns
-    -------
-    Path
-        ``folder`` itself when nothing is missing. The copy is data as the bundle was: it still
-        has to be opened and checked.
-
-    Raises
-    ------
-    InvalidInputError, IntegrityError, ResourceError
-        As ``fetch``.
-    """
+    """Return a bundle with the files that it names by URL."""
     missing = {name: one for name, one in listed.items() if not (folder / name).exists()}
     if not missing:
         return folder
@@ -316,18 +259,10 @@ OWN = ".git"
 
 @dataclass(frozen=True)
 class Rescored:
-    """A bundle and what its predictions really score.
+    """A bundle and what its predictions really score."""
 
-    Attributes
-    ----------
-    bundle : Bundle
-        As it was sent.
-    results : tuple of Result
-        Recomputed, with trust "rescored".
-    """
-
-    bundle: Bundle
-    results: tuple[Result, ...]
+    bundle: Bundle  # as it was sent
+    results: tuple[Result, ...]  # recomputed, with trust "rescored"
 
 
 def new_bundles(base: Path, head: Path, max_bytes: int = MAX_BYTES) -> list[Path]:
@@ -625,23 +560,7 @@ CLAIMS = (
 
 
 def plain(text: str) -> str:
-    r"""Escape a stranger's text for Markdown.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
-        One line that is shown as it is: no link, no mention, no HTML.
-
-    Examples
-    --------
-    >>> plain("<b>*x*</b>")
-    '\\<b\\>\\*x\\*\\</b\\>'
-    """
+    r"""Escape a stranger's text for Markdown."""
     return SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 

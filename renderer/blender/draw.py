@@ -83,27 +83,7 @@ def _check(scene: Scene) -> None:
 
 
 def render_radiance(scene: Scene, settings: RenderSettings) -> Float[Array, "H W 3"]:
-    """Return the linear radiance of a scene, before any tone mapping.
-
-    Parameters
-    ----------
-    scene : Scene
-        What to draw.
-    settings : RenderSettings
-        How to draw it; without denoising, radiance adds up over lights and objects.
-
-    Returns
-    -------
-    float array of shape (H, W, 3)
-        Rec. 709 primaries, top row first, values >= 0.
-
-    Raises
-    ------
-    InvalidInputError
-        If a name is not in the library.
-    ResourceError
-        If Blender is missing or gives no picture.
-    """
+    """Return the linear radiance of a scene, before any tone mapping."""
     _check(scene)
     stage = _stage()
     from recombine.renderer.blender.session import bpy
@@ -125,30 +105,9 @@ def render_radiance(scene: Scene, settings: RenderSettings) -> Float[Array, "H W
 
 
 def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:
-    """Draw a scene and annotate it.
-
-    The result depends on the arguments alone: not on the process, on what it drew before, or
-    on how many processes draw beside it.
-
-    Parameters
-    ----------
-    scene : Scene
-        What to draw.
-    settings : RenderSettings
-        How to draw it.
-
-    Returns
-    -------
-    Rendered
-        Picture, mask, depth, normals and visible shares.
-
-    Raises
-    ------
-    InvalidInputError
-        If a name is not in the library.
-    ResourceError
-        If Blender is missing or gives no picture.
-    """
+    """Draw a scene and annotate it."""
+    # The result depends on the arguments alone: not on the process, on what it drew before, or on
+    # how many processes draw beside it.
     before = time.process_time()
     radiance = render_radiance(scene, settings)
     from recombine.renderer.blender import labels, tonemap

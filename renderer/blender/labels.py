@@ -31,21 +31,11 @@ class Labels:
 
 @dataclass(frozen=True)
 class Hits:
-    """Where the rays of one image meet one surface.
+    """Where the rays of one image meet one surface."""
 
-    Attributes
-    ----------
-    pixel : int array of shape (M,)
-        Flat index of the pixels that meet it.
-    depth : float array of shape (M,)
-        Distance along the ray, metres.
-    normal : float array of shape (M, 3)
-        Geometric unit normal in the world, towards the camera.
-    """
-
-    pixel: Array
-    depth: Array
-    normal: Array
+    pixel: Array  # flat index of the pixels that meet it
+    depth: Array  # distance along the ray, metres
+    normal: Array  # geometric unit normal in the world, towards the camera
 
 
 NOWHERE = Hits(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 3)))
@@ -63,18 +53,7 @@ def camera_axes() -> Float[Array, "3 3"]:
 
 @cache
 def rays(resolution: int) -> Float[Array, "P 3"]:
-    """Return the unit directions of the rays through the pixel centres.
-
-    Parameters
-    ----------
-    resolution : int
-        Edge of the image, pixels.
-
-    Returns
-    -------
-    float array of shape (resolution ** 2, 3)
-        World coordinates; top row first.
-    """
+    """Return the unit directions of the rays through the pixel centres."""
     slope = CAMERA.sensor / CAMERA.focal / 2
     at = ((np.arange(resolution) + 0.5) / resolution * 2 - 1) * slope
     x, y = np.meshgrid(at, -at)
@@ -84,20 +63,7 @@ def rays(resolution: int) -> Float[Array, "P 3"]:
 
 
 def project(points: Float[Array, "N 3"], resolution: int) -> Float[Array, "N 2"]:
-    """Return where world points appear in the image.
-
-    Parameters
-    ----------
-    points : float array of shape (N, 3)
-        In front of the camera, metres.
-    resolution : int
-        Edge of the image, pixels.
-
-    Returns
-    -------
-    float array of shape (N, 2)
-        Column and row, pixels; (0, 0) is the upper left corner of the image.
-    """
+    """Return where world points appear in the image."""
     local = (points - np.array(CAMERA.position)) @ camera_axes().T
     slope = CAMERA.sensor / CAMERA.focal / 2
     flat = local[:, :2] / local[:, 2:] / slope
@@ -105,22 +71,7 @@ def project(points: Float[Array, "N 3"], resolution: int) -> Float[Array, "N 2"]
 
 
 def label(things: list[Hits], ground: list[Hits], resolution: int) -> Labels:
-    """Merge the hits of objects and surroundings into the annotations of an image.
-
-    Parameters
-    ----------
-    things : list of Hits
-        One per object, in slot order.
-    ground : list of Hits
-        Floor and backdrop.
-    resolution : int
-        Edge of the image, pixels.
-
-    Returns
-    -------
-    Labels
-        The nearest surface decides each pixel.
-    """
+    """Merge the hits of objects and surroundings into the annotations of an image."""
     depth = np.full(resolution**2, np.inf)
     normal = np.zeros((resolution**2, 3))
     mask = np.zeros(resolution**2, np.uint8)
@@ -180,22 +131,7 @@ def _cast(tree: Any, origin: Array, directions: Array, pixel: Array) -> Hits:
 
 
 def object_hits(mesh: Any, spec: ObjectSpec, resolution: int) -> Hits:
-    """Return where the rays meet one object, as if it were alone.
-
-    Parameters
-    ----------
-    mesh : bpy.types.Mesh
-        The object's shape.
-    spec : ObjectSpec
-        Where it stands.
-    resolution : int
-        Edge of the image, pixels.
-
-    Returns
-    -------
-    Hits
-        Of the pixels inside the object's projected box, those that meet it.
-    """
+    """Return where the rays meet one object, as if it were alone."""
     tree, box = _tree(mesh)
     turn = _rotation(spec.yaw)
     base = np.array([spec.x, spec.y, 0.0])
@@ -210,19 +146,6 @@ def object_hits(mesh: Any, spec: ObjectSpec, resolution: int) -> Hits:
 
 
 def surface_hits(mesh: Any, resolution: int) -> Hits:
-    """Return where the rays meet a mesh that stands in world coordinates.
-
-    Parameters
-    ----------
-    mesh : bpy.types.Mesh
-        Floor or backdrop.
-    resolution : int
-        Edge of the image, pixels.
-
-    Returns
-    -------
-    Hits
-        Of all pixels, those that meet it.
-    """
+    """Return where the rays meet a mesh that stands in world coordinates."""
     tree, _ = _tree(mesh)
     return _cast(tree, np.array(CAMERA.position), rays(resolution), np.arange(resolution**2))

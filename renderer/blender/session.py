@@ -35,11 +35,9 @@ _temp_dir: Path | None = None
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Send everything that Python or C code writes to stdout to nowhere, inside the block.
-
-    Blender and BlenderProc report progress on file descriptor 1, where a command line may be
-    writing JSON.
-    """
+    """Send everything that Python or C code writes to stdout to nowhere, inside the block."""
+    # Blender and BlenderProc report progress on file descriptor 1, where a command line may be
+    # writing JSON.
     libc = ctypes.CDLL(None)
     sys.stdout.flush()
     libc.fflush(None)
@@ -73,11 +71,9 @@ def _environment(**values: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _one_core() -> Iterator[None]:
-    """Let libraries that are loaded inside the block see one core.
-
-    Blender's task scheduler starts its threads when it is loaded, and a second one only spins
-    (measured: twice the CPU time for the same pixels).
-    """
+    """Let libraries that are loaded inside the block see one core."""
+    # Blender's task scheduler starts its threads when it is loaded, and a second one only spins
+    # (measured: twice the CPU time for the same pixels).
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -139,13 +135,7 @@ def _initialise(blender: Any, temp_dir: Path) -> None:
 
 
 def start() -> None:
-    """Load Blender and BlenderProc once per process; later calls do nothing.
-
-    Raises
-    ------
-    ResourceError
-        If the wheels are not installed or cannot be loaded.
-    """
+    """Load Blender and BlenderProc once per process; later calls do nothing."""
     global _temp_dir
     if _temp_dir is not None:
         return

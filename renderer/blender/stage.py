@@ -79,91 +79,30 @@ def _meshes(name: str, factor: int) -> tuple[Any, Any]:
 
 
 def floor_mesh(name: str, factor: int) -> Any:
-    """Return the floor of an environment as a mesh with its material.
-
-    Parameters
-    ----------
-    name : str
-        A key of `ENVIRONMENTS`.
-    factor : int
-        Textures are averaged down by it.
-
-    Returns
-    -------
-    bpy.types.Mesh
-        One face in the plane z = 0, up to where the backdrop begins.
-    """
+    """Return the floor of an environment as a mesh with its material."""
     return _meshes(name, factor)[0]
 
 
 def backdrop_mesh(name: str, factor: int) -> Any:
-    """Return the backdrop of an environment as a mesh with its materials.
-
-    Parameters
-    ----------
-    name : str
-        A key of `ENVIRONMENTS`.
-    factor : int
-        Textures are averaged down by it.
-
-    Returns
-    -------
-    bpy.types.Mesh
-        All pieces in one mesh.
-    """
+    """Return the backdrop of an environment as a mesh with its materials."""
     return _meshes(name, factor)[1]
 
 
 def painted(name: str) -> bool:
-    """Tell whether the backdrop of an environment is a painted distance, not a thing.
-
-    Parameters
-    ----------
-    name : str
-        A key of `ENVIRONMENTS`.
-
-    Returns
-    -------
-    bool
-        True if rays that reach it count as reaching nothing.
-    """
+    """Tell whether the backdrop of an environment is a painted distance, not a thing."""
     return ENVIRONMENTS[name].backdrop in PAINTED
 
 
 @cache
 def world(environment: str, light: str) -> Any:
-    """Return the surroundings that light a scene.
-
-    Parameters
-    ----------
-    environment : str
-        A key of `ENVIRONMENTS`; its own sky is used where the light is its own.
-    light : str
-        ``"own"``, a key of `RIGS`, or a photograph of a user's ledger.
-
-    Returns
-    -------
-    bpy.types.World
-        With a mapping node "turn" whose rotation turns the light about the vertical.
-    """
+    """Return the surroundings that light a scene."""
     if is_photograph(light):
         return _photographed(light)
     return _drawn(environment if light == OWN else light, own=light == OWN)
 
 
 def is_photograph(light: str) -> bool:
-    """Tell whether a light is a photograph of a user's ledger, as in `assets.hdri`.
-
-    Parameters
-    ----------
-    light : str
-        Light of a scene.
-
-    Returns
-    -------
-    bool
-        Neither ``"own"`` nor a rig, but ``"ledger.toml#name"``.
-    """
+    """Tell whether a light is a photograph of a user's ledger, as in `assets.hdri`."""
     return "#" in light
 
 
@@ -207,20 +146,7 @@ def _world(name: str, panorama: Panorama, strength: float) -> Any:
 
 
 def lamps(environment: str, light: str) -> tuple[Lamp, ...]:
-    """Return the lamps of a scene.
-
-    Parameters
-    ----------
-    environment : str
-        A key of `ENVIRONMENTS`.
-    light : str
-        ``"own"`` or a key of `RIGS`.
-
-    Returns
-    -------
-    tuple of Lamp
-        At most `LAMPS`.
-    """
+    """Return the lamps of a scene."""
     if is_photograph(light):
         return ()
     if light != OWN:
@@ -230,35 +156,13 @@ def lamps(environment: str, light: str) -> tuple[Lamp, ...]:
 
 
 def distance(light: str) -> tuple[float, float, float]:
-    """Return what painted distances are multiplied by under a light.
-
-    Parameters
-    ----------
-    light : str
-        ``"own"`` or a key of `RIGS`.
-
-    Returns
-    -------
-    tuple of float
-        Linear colour; white for an environment's own light.
-    """
+    """Return what painted distances are multiplied by under a light."""
     return (1.0, 1.0, 1.0) if light == OWN or is_photograph(light) else RIGS[light].distance
 
 
 @cache
 def lamp_data(lamp: Lamp) -> Any:
-    """Return the Blender lamp of a recipe.
-
-    Parameters
-    ----------
-    lamp : Lamp
-        What it sends.
-
-    Returns
-    -------
-    bpy.types.Light
-        A sun, or a spot lamp of the same irradiance in the middle of the stage.
-    """
+    """Return the Blender lamp of a recipe."""
     near = math.isfinite(lamp.distance)
     made = bpy.data.lights.new("lamp", "SPOT" if near else "SUN")
     made.color = lamp.colour
@@ -283,39 +187,17 @@ MET_BY: dict[Interaction, tuple[str, ...]] = {
 
 
 def set_rays(target: Any, level: Interaction) -> None:
-    """Let an object be met by the rays of a level, and by the camera's always.
-
-    Parameters
-    ----------
-    target : bpy.types.Object
-        The object.
-    level : {"isolated", "shadows", "full"}
-        Level of the dial.
-    """
+    """Let an object be met by the rays of a level, and by the camera's always."""
     for kind in RAYS:
         setattr(target, f"visible_{kind}", kind in MET_BY[level])
 
 
 @cache
 def worn(name: str, level: Interaction) -> Any:
-    """Return the material that an object wears at a level.
-
-    Light from the sky reaches a surface along shadow rays and along scattered rays alike, so an
-    object that stopped only the former would cast half a shadow. At level "shadows" it therefore
-    stops diffuse rays too, and is black to them: it takes light away and adds none.
-
-    Parameters
-    ----------
-    name : str
-        Name of the material in the library.
-    level : {"isolated", "shadows", "full"}
-        Level of the dial.
-
-    Returns
-    -------
-    bpy.types.Material
-        The library's own, or a copy that is black where diffuse rays meet it.
-    """
+    """Return the material that an object wears at a level."""
+    # Light from the sky reaches a surface along shadow rays and along scattered rays alike, so an
+    # object that stopped only the former would cast half a shadow. At level "shadows" it therefore
+    # stops diffuse rays too, and is black to them: it takes light away and adds none.
     own = material(name)
     if level != "shadows":
         return own
@@ -395,15 +277,7 @@ class Stage:
         return bproc.object.create_from_blender_mesh(mesh, name)
 
     def arrange(self, scene: Scene, resolution: int) -> None:
-        """Dress the stage for a scene.
-
-        Parameters
-        ----------
-        scene : Scene
-            Objects, environment and seed; names must exist in the library.
-        resolution : int
-            Edge of the image, pixels; it decides how fine textures are.
-        """
+        """Dress the stage for a scene."""
         while len(self._slots) < len(scene.objects):
             self._slots.append(self._thing(f"slot {len(self._slots)}"))
         for index, thing in enumerate(self._slots):
@@ -450,28 +324,11 @@ class Stage:
 
     @staticmethod
     def overscan(settings: RenderSettings) -> int:
-        """Return how many pixels are drawn beyond each edge and cut off.
-
-        Parameters
-        ----------
-        settings : RenderSettings
-            Only whether it denoises matters.
-
-        Returns
-        -------
-        int
-            2 with denoising, which tints the pixels in the corners of what it sees.
-        """
+        """Return how many pixels are drawn beyond each edge and cut off."""
         return 2 if settings.denoise else 0
 
     def configure(self, settings: RenderSettings) -> None:
-        """Apply render settings.
-
-        Parameters
-        ----------
-        settings : RenderSettings
-            Resolution, samples, denoising and path length.
-        """
+        """Apply render settings."""
         size = settings.resolution + 2 * self.overscan(settings)
         bproc.camera.set_resolution(size, size)
         lens = bpy.context.scene.camera.data

@@ -16,39 +16,14 @@ DESATURATION = 0.15
 
 
 def srgb(linear: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    """Encode linear values by the sRGB curve (IEC 61966-2-1).
-
-    Parameters
-    ----------
-    linear : float array
-        Values, clipped to [0, 1].
-
-    Returns
-    -------
-    float array
-        Encoded values in [0, 1].
-    """
+    """Encode linear values by the sRGB curve (IEC 61966-2-1)."""
     x = np.clip(linear, 0.0, 1.0)
     return np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.maximum(x, 1e-9) ** (1 / 2.4) - 0.055)
 
 
 def neutral(linear: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
-    """Compress highlights by the Khronos PBR Neutral tone mapper, which keeps base hues true.
-
-    Parameters
-    ----------
-    linear : float array of shape (H, W, 3)
-        Radiance, Rec. 709 primaries, any value >= 0.
-
-    Returns
-    -------
-    float array of shape (H, W, 3)
-        Linear values in [0, 1); equal to the input, less a small toe offset, below the shoulder.
-
-    References
-    ----------
-    Khronos Group, "PBR Neutral Tone Mapper" specification (2024).
-    """
+    """Compress highlights by the Khronos PBR Neutral tone mapper, which keeps base hues true."""
+    # Source: Khronos Group, "PBR Neutral Tone Mapper" specification (2024).
     low = linear.min(-1, keepdims=True)
     colour = linear - np.where(low < 0.08, low - 6.25 * low * low, 0.04)
     peak = colour.max(-1, keepdims=True)
@@ -61,32 +36,10 @@ def neutral(linear: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
 
 
 def display(linear: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
-    """Turn radiance into display units, before rounding.
-
-    Parameters
-    ----------
-    linear : float array of shape (H, W, 3)
-        Radiance, Rec. 709 primaries; negative values count as 0.
-
-    Returns
-    -------
-    float array of shape (H, W, 3)
-        Tone-mapped sRGB values in [0, 255].
-    """
+    """Turn radiance into display units, before rounding."""
     return srgb(neutral(np.maximum(linear, 0.0))) * 255.0
 
 
 def encode(linear: Float[Array, "H W 3"]) -> UInt8[Array, "H W 3"]:
-    """Turn radiance into the stored picture.
-
-    Parameters
-    ----------
-    linear : float array of shape (H, W, 3)
-        Radiance, Rec. 709 primaries.
-
-    Returns
-    -------
-    uint8 array of shape (H, W, 3)
-        sRGB bytes, rounded to nearest.
-    """
+    """Turn radiance into the stored picture."""
     return (display(linear) + 0.5).astype(np.uint8)

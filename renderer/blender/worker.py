@@ -16,57 +16,23 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def start_worker() -> None:
-    """Turn this process into a render worker; the initializer of a process pool.
-
-    Loads Blender, limits every library to one thread and arranges that the process ends
-    without Blender's own clean-up. Use it in spawned processes only.
-
-    Raises
-    ------
-    ResourceError
-        If the wheels of Blender or BlenderProc are missing.
-    """
+    """Turn this process into a render worker; the initializer of a process pool."""
+    # Loads Blender, limits every library to one thread and arranges that the process ends without
+    # Blender's own clean-up. Use it in spawned processes only.
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     atexit.register(leave)  # runs after handlers that are registered later
     session.start()
 
 
 def render_one(scene: Scene, settings: RenderSettings) -> Rendered:
-    """Draw one scene in this worker.
-
-    Parameters
-    ----------
-    scene : Scene
-        What to draw.
-    settings : RenderSettings
-        How to draw it.
-
-    Returns
-    -------
-    Rendered
-        Arrays only, so it can be pickled to another process.
-
-    Raises
-    ------
-    InvalidInputError
-        If a name is not in the library.
-    ResourceError
-        If Blender is missing or gives no picture.
-    """
+    """Draw one scene in this worker."""
     return render_scene(scene, settings)
 
 
 def leave(status: int = 0) -> None:
-    """End this process at once, with everything flushed and the private folder removed.
-
-    Blender's static destructors may fail after all work is done, which would turn a good
-    exit status into a bad one; `os._exit` skips them.
-
-    Parameters
-    ----------
-    status : int
-        Exit status.
-    """
+    """End this process at once, with everything flushed and the private folder removed."""
+    # Blender's static destructors may fail after all work is done, which would turn a good exit
+    # status into a bad one; `os._exit` skips them.
     session.stop()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -77,19 +43,7 @@ def leave(status: int = 0) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Return what decides the pixels of this installation.
-
-    Returns
-    -------
-    dict of str
-        Versions of bpy and BlenderProc, Blender's build hash and date, the device and the
-        processor that Cycles uses, and the denoiser ("OpenImageDenoise" or "none").
-
-    Raises
-    ------
-    ResourceError
-        If a wheel is missing; the message names the command that installs it.
-    """
+    """Return what decides the pixels of this installation."""
     from recombine.renderer.blender.session import bpy
 
     cycles = importlib.import_module("_cycles")  # the compiled part of Blender's add-on
@@ -107,18 +61,7 @@ def versions() -> dict[str, str]:
 
 
 def test_render() -> Rendered:
-    """Draw one small scene that uses every part of the renderer.
-
-    Returns
-    -------
-    Rendered
-        64 x 64 pixels: two objects, denoised.
-
-    Raises
-    ------
-    ResourceError
-        If a wheel is missing or Cycles gives no picture.
-    """
+    """Draw one small scene that uses every part of the renderer."""
     left = ObjectSpec("sphere", "glaze", x=-0.45, y=0.0, yaw=0.0, scale=0.8, hue=0.5)
     right = ObjectSpec("cube", "glaze", x=0.45, y=0.1, yaw=0.6, scale=0.8, hue=4.0)
     return render_scene(Scene((left, right), "parlour", cycles_seed=1), RenderSettings(samples=8))

@@ -29,10 +29,8 @@ from recombine.renderer.splits.splits import SPLITS
 
 
 def no_leak(e: Evidence) -> Check:
-    """1: no image of ID-train, ID-val or ID-test shows a held-out combination.
-
-    Held out is every combination that an image of OOC-test or OOC-val shows.
-    """
+    """1: no image of ID-train, ID-val or ID-test shows a held-out combination."""
+    # Held out is every combination that an image of OOC-test or OOC-val shows.
     claim = "no ID image shows a combination that is held out"
     held_out, cells = cells_of(e, np.isin(e.columns["split"], HELD_OUT)), e.cells
     for row in np.flatnonzero(np.isin(e.columns["split"], ID_PARTS)):
@@ -80,11 +78,9 @@ def coverage(e: Evidence) -> Check:
 
 
 def balance(e: Evidence) -> Check:
-    """4: single-factor marginals are exactly equal in ID-train, ID-test and OOC-test.
-
-    Recombined and crossed factors are compared in all parts; derived ones, which depend on the
-    nuisances of a block, between the two matched parts.
-    """
+    """4: single-factor marginals are exactly equal in ID-train, ID-test and OOC-test."""
+    # Recombined and crossed factors are compared in all parts; derived ones, which depend on the
+    # nuisances of a block, between the two matched parts.
     claim = "every recombined, crossed and derived factor has the same marginal in ID and OOC"
     worst, where = Fraction(0), "all factors"
     parts = {f"id_train rung {r}": rows for r, rows in rungs(e)}
@@ -146,11 +142,9 @@ def additive_rank(e: Evidence) -> Check:
 
 
 def stability(e: Evidence) -> Check:
-    """13: which side a cell is on follows from the names of its values, not from their order.
-
-    The side of every cell is derived again from the labels that the split gives to value names,
-    with the lists of values reversed and extended.
-    """
+    """13: which side a cell is on follows from the names of its values, not from their order."""
+    # The side of every cell is derived again from the labels that the split gives to value names,
+    # with the lists of values reversed and extended.
     claim = "membership is by value names: it outlives another order of the lists, and growth"
     split = e.config["split"]
     rule = RULES.get(str(split["geometry"]))

@@ -12,25 +12,14 @@ Status = Literal["pass", "stated", "fail", "not run"]
 
 @dataclass(frozen=True)
 class Check:
-    """One line of a certificate.
+    """One line of a certificate."""
 
-    Attributes
-    ----------
-    name : str
-        Stable name of the invariant.
-    status : {"pass", "stated", "fail", "not run"}
-        Outcome. "stated" where a declared split does not have the property and does not promise
-        it: a confound that readers must know. "not run" where what it needs is not there.
-    claim : str
-        What the invariant says.
-    found : str
-        What was measured.
-    """
-
-    name: str
+    name: str  # stable name of the invariant
+    # outcome. "stated" where a declared split does not have the property and does not promise it: a
+    # confound that readers must know. "not run" where what it needs is not there
     status: Status
-    claim: str
-    found: str
+    claim: str  # what the invariant says
+    found: str  # what was measured
 
 
 def outcome(name: str, claim: str, passed: bool, found: str) -> Check:

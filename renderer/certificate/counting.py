@@ -42,11 +42,9 @@ def by_cell(e: Evidence, rows: Array) -> dict[tuple[Cell, Cell], Array]:
 
 
 def exchanges(e: Evidence) -> list[Callable[[Cell], Cell]]:
-    """Return the exchanges of two objects that leave a scene the same, as maps of cells.
-
-    Objects are exchangeable when they recombine the same factors with the same values. A factor
-    of the scene for which the split gives an inverse is read from the other object.
-    """
+    """Return the exchanges of two objects that leave a scene the same, as maps of cells."""
+    # Objects are exchangeable when they recombine the same factors with the same values. A factor
+    # of the scene for which the split gives an inverse is read from the other object.
     slots: dict[str, list[tuple[int, tuple[str, ...]]]] = {}
     for position, key in enumerate(e.schema.recombined):
         slot, _, name = key.partition(".")
@@ -124,32 +122,15 @@ def components(codes: Array) -> int:
 
 
 def nuisance_vectors(e: Evidence) -> Array:
-    """Return one number per image that is equal where all nuisances and the seed are.
-
-    An edit may change a nuisance; images of one block and edit still agree.
-    """
+    """Return one number per image that is equal where all nuisances and the seed are."""
+    # An edit may change a nuisance; images of one block and edit still agree.
     keys = [f"latents/{k}" for k in e.schema.nuisances]
     table = np.stack([*(e.columns[k].astype(float) for k in keys), e.columns["cycles_seed"]], 1)
     return np.asarray(np.unique(table, axis=0, return_inverse=True)[1]).reshape(-1)
 
 
 def nearest(e: Evidence, some: Array, others: Array) -> float | None:
-    """Return how close nuisance vectors of two sets of images come.
-
-    Parameters
-    ----------
-    e : Evidence
-        The dataset.
-    some, others : bool arrays of shape (N,)
-        The sets.
-
-    Returns
-    -------
-    float or None
-        Smallest over all pairs of blocks of the largest difference in any continuous or periodic
-        nuisance, in shares of its range; 0 where a vector is shared. None where a set is empty or
-        there is no such nuisance.
-    """
+    """Return how close nuisance vectors of two sets of images come."""
     keys = [k for k in e.schema.nuisances if e.schema.factor(k).kind != "categorical"]
     if not keys or not some.any() or not others.any():
         return None

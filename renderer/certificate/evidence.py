@@ -36,34 +36,21 @@ _HASHES = ("spec_hash", "pixel_hash", "label_hash")
 
 @dataclass
 class Evidence:
-    """All small columns of a dataset and what reading it brought to light.
+    """All small columns of a dataset and what reading it brought to light."""
 
-    Attributes
-    ----------
-    manifest, config : dict
-        The sealed manifest and the plan's configuration.
-    schema : Schema
-        Slots and factors.
-    columns : dict of array
-        Columns over all readable images, latents as ``latents/slot.factor``.
-    leaves : list of bytes
-        Merkle leaves recomputed from what the shards hold.
-    file_faults, spec_faults, pixel_faults, label_faults : list of str
-        One line per fault found while reading.
-    interaction : dict of array
-        ``index`` (n,), ``energy`` (n, 3) and ``floor`` (n, 3) of the measured scenes; empty where
-        interaction was not measured.
-    """
-
-    manifest: dict[str, Any]
-    config: dict[str, Any]
-    schema: Schema
+    manifest: dict[str, Any]  # the sealed manifest and the plan's configuration
+    config: dict[str, Any]  # the sealed manifest and the plan's configuration
+    schema: Schema  # slots and factors
+    # columns over all readable images, latents as ``latents/slot.factor``
     columns: dict[str, Array] = field(default_factory=dict)
+    # merkle leaves recomputed from what the shards hold
     leaves: list[bytes] = field(default_factory=list)
-    file_faults: list[str] = field(default_factory=list)
-    spec_faults: list[str] = field(default_factory=list)
-    pixel_faults: list[str] = field(default_factory=list)
-    label_faults: list[str] = field(default_factory=list)
+    file_faults: list[str] = field(default_factory=list)  # one line per fault found while reading
+    spec_faults: list[str] = field(default_factory=list)  # one line per fault found while reading
+    pixel_faults: list[str] = field(default_factory=list)  # one line per fault found while reading
+    label_faults: list[str] = field(default_factory=list)  # one line per fault found while reading
+    # ``index`` (n,), ``energy`` (n, 3) and ``floor`` (n, 3) of the measured scenes; empty where
+    # interaction was not measured
     interaction: dict[str, Array] = field(default_factory=dict)
 
     def split(self, code: int) -> Array:
@@ -77,18 +64,7 @@ class Evidence:
 
 
 def gather(folder: Path) -> Evidence:
-    """Read and re-hash every shard of a dataset.
-
-    Parameters
-    ----------
-    folder : Path
-        A sealed dataset.
-
-    Returns
-    -------
-    Evidence
-        With a line for every fault; only a missing manifest or plan is an error.
-    """
+    """Read and re-hash every shard of a dataset."""
     manifest = read_json(folder / "manifest.json", MANIFEST_FORMAT)
     with open_checked(folder / "plan.h5") as handle:
         config = json.loads(attribute(handle, "config"))

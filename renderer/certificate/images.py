@@ -33,10 +33,8 @@ TESTS = (ID_TEST, OOC_TEST)
 
 
 def exposure(e: Evidence) -> Check:
-    """7: every value of every recombined factor is seen unoccluded often enough.
-
-    A value of an object needs that object visible, any other value some object.
-    """
+    """7: every value of every recombined factor is seen unoccluded often enough."""
+    # A value of an object needs that object visible, any other value some object.
     claim = f"every value has {EXPOSED_IMAGES} training images with its object {UNOCCLUDED} visible"
     weak, least = [], None
     for rung, rows in rungs(e):
@@ -62,11 +60,9 @@ def _visible(e: Evidence, key: str) -> Array:
 
 
 def separation(e: Evidence) -> Check:
-    """8: equal pixels occur only where one block shows one scene twice, never across training.
-
-    An edit may lead to a scene that the block shows anyway. Training and test images have no
-    nuisance vector in common.
-    """
+    """8: equal pixels occur only where one block shows one scene twice, never across training."""
+    # An edit may lead to a scene that the block shows anyway. Training and test images have no
+    # nuisance vector in common.
     claim = "no two scenes have equal pixels; training and test share no nuisance vector"
     seen: dict[bytes, int] = {}
     equal, twins = [], 0
@@ -90,11 +86,9 @@ def separation(e: Evidence) -> Check:
 
 
 def accounting(e: Evidence) -> Check:
-    """9: every planned image was rendered; every cell of a split has its share of images.
-
-    Cells of a split have equally many images per crossed value, or as many as the split's law
-    gives them; where blocks take some cells only, a cell may be one block ahead.
-    """
+    """9: every planned image was rendered; every cell of a split has its share of images."""
+    # Cells of a split have equally many images per crossed value, or as many as the split's law
+    # gives them; where blocks take some cells only, a cell may be one block ahead.
     claim = "every cell of a split has its share of images; placements are rejected by block only"
     found, uneven = [], []
     slack = 1 if e.config["sizes"].get("cells") else 0
@@ -125,11 +119,9 @@ def accounting(e: Evidence) -> Check:
 
 
 def nuisances(e: Evidence) -> Check:
-    """10: nuisances tell nothing about the cell, and nothing about ID or OOC.
-
-    In every part each recombined factor is exactly independent of the nuisance vector, and the
-    vectors of ID-test and OOC-test are the same, equally often.
-    """
+    """10: nuisances tell nothing about the cell, and nothing about ID or OOC."""
+    # In every part each recombined factor is exactly independent of the nuisance vector, and the
+    # vectors of ID-test and OOC-test are the same, equally often.
     claim = "nuisance vectors are the same in ID-test and OOC-test, and independent of every factor"
     vectors = nuisance_vectors(e)
     shift = total_variation(vectors[e.split(ID_TEST)], vectors[e.split(OOC_TEST)])
@@ -153,12 +145,10 @@ def _independent(a: Array, b: Array) -> bool:
 
 
 def interaction(e: Evidence) -> Check:
-    """11: where interaction was measured, ID-test and OOC-test interact alike.
-
-    The figure is the chance that an OOC scene has more second-order energy than an ID scene: 0.5
-    where both are alike, near 0 or 1 where one side is harder for that reason alone. Where both
-    medians are within the noise there is nothing to compare.
-    """
+    """11: where interaction was measured, ID-test and OOC-test interact alike."""
+    # The figure is the chance that an OOC scene has more second-order energy than an ID scene: 0.5
+    # where both are alike, near 0 or 1 where one side is harder for that reason alone. Where both
+    # medians are within the noise there is nothing to compare.
     claim = "measured interaction between objects overlaps in ID-test and OOC-test"
     if not e.interaction:
         advice = "not measured; run `recombine interaction`"

@@ -12,22 +12,7 @@ Rule = Callable[[Labels, int | str, Mapping[str, Any]], bool]
 def grown(
     names: Sequence[str], keys: Sequence[str], labels: Mapping[str, Mapping[str, int]]
 ) -> list[int] | None:
-    """Return the labels of value names, looked up in lists that were reversed and extended.
-
-    Parameters
-    ----------
-    names : sequence of str
-        One value name per recombined factor.
-    keys : sequence of str
-        The factors.
-    labels : mapping of str to mapping
-        Per factor, the label of every value name.
-
-    Returns
-    -------
-    list of int or None
-        None where a name has no label.
-    """
+    """Return the labels of value names, looked up in lists that were reversed and extended."""
     found = []
     for name, key in zip(names, keys, strict=True):
         known = labels.get(key, {})
@@ -83,11 +68,9 @@ RULES: dict[str, Rule] = {
 
 
 def law(cell: Sequence[int], side: int | str, split: Mapping[str, Any]) -> int:
-    """Return how often a block shows a cell, relative to the other cells of its side.
-
-    1, except in the reflected band: there, as many steps of at most the width as lead from the
-    first value to the second when they fold back at the ends.
-    """
+    """Return how often a block shows a cell, relative to the other cells of its side."""
+    # 1, except in the reflected band: there, as many steps of at most the width as lead from the
+    # first value to the second when they fold back at the ends.
     if split["geometry"] != "reflected-band" or side == "ooc":
         return 1
     first, second = cell

@@ -41,18 +41,7 @@ CHECKS: tuple[Callable[[Evidence], Check], ...] = (
 
 
 def run_checks(e: Evidence) -> list[Check]:
-    """Run every invariant; those whose images are not there are "not run".
-
-    Parameters
-    ----------
-    e : Evidence
-        What was read from the shards.
-
-    Returns
-    -------
-    list of Check
-        Integrity first.
-    """
+    """Run every invariant; those whose images are not there are "not run"."""
     checks = integrity(e)
     if e.file_faults and len(e.leaves) != e.manifest["n_images"]:
         return checks + [_not_run(c, "files are incomplete") for c in CHECKS]

@@ -56,10 +56,8 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def disk_error(path: Path, error: OSError) -> OSError | ResourceError:
-    """Return the typed error for a full or read-only disk, else the error itself.
-
-    h5py reports a full disk by text only, hence the look at the message.
-    """
+    """Return the typed error for a full or read-only disk, else the error itself."""
+    # h5py reports a full disk by text only, hence the look at the message.
     full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
     if full:
         return ResourceError(

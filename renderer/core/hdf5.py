@@ -23,18 +23,10 @@ MAX_BYTES = 16 * 2**30
 
 @dataclass(frozen=True)
 class Column:
-    """What a dataset inside a file must look like.
+    """What a dataset inside a file must look like."""
 
-    Attributes
-    ----------
-    dtype : str
-        NumPy dtype string.
-    tail : tuple of int or None
-        Shape after the first axis; None stands for any size.
-    """
-
-    dtype: str
-    tail: tuple[int | None, ...] = ()
+    dtype: str  # numPy dtype string
+    tail: tuple[int | None, ...] = ()  # shape after the first axis; None stands for any size
 
 
 def open_checked(path: Path) -> h5py.File:
@@ -86,18 +78,7 @@ def column(handle: h5py.File, name: str) -> Array:
 
 
 def mapped(dataset: h5py.Dataset) -> h5py.Dataset | Array:
-    """Return a read-only memory-map of a dataset that lies in its file as one plain block.
-
-    Parameters
-    ----------
-    dataset : h5py.Dataset
-        Of a file that `open_checked` opened.
-
-    Returns
-    -------
-    array or h5py.Dataset
-        The map, some ten times faster per row; the dataset itself where there is no such block.
-    """
+    """Return a read-only memory-map of a dataset that lies in its file as one plain block."""
     offset = dataset.id.get_offset()
     path = Path(dataset.file.filename)
     # Beyond the end of the file a map would kill the process instead of raising.
@@ -113,13 +94,7 @@ def attribute(handle: h5py.File, name: str) -> str:
 
 
 def read_columns(handle: h5py.File, path: Path, columns: Mapping[str, Column], n: int) -> None:
-    """Check that a file holds datasets of the promised type and length.
-
-    Raises
-    ------
-    IntegrityError
-        When one is missing or of another type or shape.
-    """
+    """Check that a file holds datasets of the promised type and length."""
     for name, wanted in columns.items():
         dataset = stored(handle, name)
         fits = len(dataset.shape) == 1 + len(wanted.tail) and all(

@@ -28,13 +28,7 @@ def provenance() -> dict[str, str]:
 
 
 def combined(parts: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Return one record for shards drawn on several machines; differing values are listed.
-
-    Examples
-    --------
-    >>> combined([{"bpy": "4.5", "cpu": "A"}, {"bpy": "4.5", "cpu": "B"}])
-    {'bpy': '4.5', 'cpu': 'A | B'}
-    """
+    """Return one record for shards drawn on several machines; differing values are listed."""
     values: dict[str, set[str]] = {}
     for part in parts:
         for key, value in part.items():
@@ -43,13 +37,7 @@ def combined(parts: Iterable[Mapping[str, str]]) -> dict[str, str]:
 
 
 def other_build(recorded: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
-    """Return how this build differs from the recorded one; empty when it is the same.
-
-    Examples
-    --------
-    >>> other_build({"bpy": "4.5"}, {"bpy": "4.6"})
-    ['bpy 4.5 -> 4.6']
-    """
+    """Return how this build differs from the recorded one; empty when it is the same."""
     return [
         f"{key} {recorded.get(key, 'unknown')} -> {here.get(key, 'unknown')}"
         for key in BUILD

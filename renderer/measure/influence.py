@@ -38,27 +38,7 @@ EDIT = "scene.edit"
 def influence_mask(
     a: Float[Array, "H W C"], b: Float[Array, "H W C"], *, threshold: float = 0.0
 ) -> Bool[Array, "H W"]:
-    """Return the pixels that a change influences.
-
-    Parameters
-    ----------
-    a, b : float array of shape (H, W, C)
-        Linear radiance before and after, from one seed and undenoised; or both in display
-        units, for what can be seen of the influence.
-    threshold : float
-        Least difference that counts, in the arrays' unit; 0 counts every difference, which is
-        exact: equal pixels are equal to the last bit.
-
-    Returns
-    -------
-    bool array of shape (H, W)
-        True where any channel differs by more than the threshold.
-
-    Raises
-    ------
-    InvalidInputError
-        When the shapes differ, or the threshold is negative.
-    """
+    """Return the pixels that a change influences."""
     if a.shape != b.shape or not threshold >= 0:
         raise InvalidInputError(
             f"influence_mask: expected two pictures of one shape and a threshold >= 0; got "
@@ -69,20 +49,7 @@ def influence_mask(
 
 
 def edit_between(a: Scene, b: Scene) -> str | None:
-    """Name the one thing in which two scenes differ.
-
-    Parameters
-    ----------
-    a, b : Scene
-        Two scenes.
-
-    Returns
-    -------
-    str or None
-        ``"objectK"`` (changed in any way), ``"without-objectK"`` (only in one of them),
-        ``"background"``, ``"light"`` or ``"interaction"``; None when nothing differs, several
-        things do, or the seeds do.
-    """
+    """Name the one thing in which two scenes differ."""
     if a.cycles_seed != b.cycles_seed or len(a.objects) != len(b.objects):
         return None
     found = []
@@ -99,22 +66,8 @@ def edit_between(a: Scene, b: Scene) -> str | None:
 
 
 def find_pairs(plan: Plan, indices: Int64[Array, " n"]) -> list[tuple[int, int, str]]:
-    """Pair every image with the nearest image before it that differs in one thing.
-
-    Where the dataset has edits of base scenes, only an unedited scene can come first in a pair.
-
-    Parameters
-    ----------
-    plan : Plan
-        Plan of the dataset.
-    indices : int64 array of shape (n,)
-        Sorted images to pair among one another; pairs never leave a matched block.
-
-    Returns
-    -------
-    list of (int, int, str)
-        First image, second image, and the edit between them; sorted by the second.
-    """
+    """Pair every image with the nearest image before it that differs in one thing."""
+    # Where the dataset has edits of base scenes, only an unedited scene can come first in a pair.
     edits = plan.latents.get(EDIT)
     pairs = []
     for block in np.unique(plan.block[indices]):
@@ -147,42 +100,16 @@ Pair = tuple[int, int, str]
 
 @dataclass(frozen=True)
 class Masks:
-    """What was written.
+    """What was written."""
 
-    Attributes
-    ----------
-    summary : dict
-        The content of ``counterfactual.json``.
-    data, table, picture : Path
-        ``counterfactual.h5``, ``counterfactual.json`` and ``counterfactual.png``.
-    """
-
-    summary: dict[str, Any]
-    data: Path
-    table: Path
-    picture: Path
+    summary: dict[str, Any]  # the content of ``counterfactual.json``
+    data: Path  # ``counterfactual.h5``, ``counterfactual.json`` and ``counterfactual.png``
+    table: Path  # ``counterfactual.h5``, ``counterfactual.json`` and ``counterfactual.png``
+    picture: Path  # ``counterfactual.h5``, ``counterfactual.json`` and ``counterfactual.png``
 
 
 def choose_pairs(plan: Plan, count: int) -> list[Pair]:
-    """Choose test pairs: as many of every kind of edit, ID and OOC, as there are.
-
-    Parameters
-    ----------
-    plan : Plan
-        Plan of the dataset.
-    count : int
-        Pairs wanted; 0 takes all.
-
-    Returns
-    -------
-    list of (int, int, str)
-        First image, second image, edit; sorted.
-
-    Raises
-    ------
-    InvalidInputError
-        When no two test images of a block differ in one thing only.
-    """
+    """Choose test pairs: as many of every kind of edit, ID and OOC, as there are."""
     tested = np.flatnonzero(np.isin(plan.split, [SPLITS.index(p) for p in PARTS]))
     turns: dict[tuple[str, int], int] = {}
     ranked = []
@@ -261,27 +188,7 @@ def mask_dataset(
 
 
 def mask_rows(folder: Path, pairs: list[Pair], samples: int, rows: range) -> Arrays:
-    """Draw some of the chosen pairs in this worker.
-
-    Parameters
-    ----------
-    folder : Path
-        A sealed dataset.
-    pairs : list of (int, int, str)
-        The chosen pairs.
-    samples : int
-        Paths per pixel.
-    rows : range
-        Which of ``pairs``.
-
-    Returns
-    -------
-    dict of str to array
-        ``index_a``, ``index_b`` (int64) and ``edit`` (uint8, position in the attribute
-        ``edits``) of shape (n,); ``mask``, ``visible`` (uint8, 1 where the pixel differs at
-        all, or by more than 4/255 on the display) of shape (n, H, W); ``a``, ``b`` (uint8
-        pictures) of shape (n, H, W, 3).
-    """
+    """Draw some of the chosen pairs in this worker."""
     from recombine.renderer.blender import tonemap
     from recombine.renderer.blender.draw import render_radiance
 

@@ -52,73 +52,29 @@ _LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
 
 @dataclass(frozen=True)
 class Measured:
-    """The interaction of one scene.
-
-    Attributes
-    ----------
-    energy : float64 array of shape (3,)
-        Energy of the terms of order 1, 2, 3: squared radiance, averaged over pixels and colours,
-        summed over the terms of an order. Estimated without bias as the product of two
-        independent estimates, so it may be negative where the truth is 0; exactly 0 where no
-        pixel differs, and for orders above the number of objects.
-    floor : float64 array of shape (3,)
-        What Monte-Carlo noise alone would contribute to the energy of the mean of the two maps.
-    energy_se : float64 array of shape (3,)
-        Standard error of `energy` over Monte-Carlo noise.
-    share : float
-        Share of pixels in which picture and sum of parts differ visibly, by more than 4/255.
-    share_floor : float
-        The same for half the difference of the two estimates, which is noise alone.
-    zero : float
-        Share of pixels in which every term of order 2 and more is 0, to single precision.
-    outside : float
-        Share of the first-order energy that lies outside the objects' masks, grown by one
-        pixel: shadows, light and reflections on the environment.
-    second : float32 array of shape (H, W)
-        Luminance of all second-order terms together, signed, linear radiance.
-    scene, parts : uint8 array of shape (H, W, 3)
-        The picture, and the sum of its parts (terms of order 0 and 1).
-    objects : int
-        Number of objects; there is no term of a higher order.
-    """
+    """The interaction of one scene."""
 
     energy: Float64[Array, " 3"]
+    # what Monte-Carlo noise alone would contribute to the energy of the mean of the two maps
     floor: Float64[Array, " 3"]
-    energy_se: Float64[Array, " 3"]
+    energy_se: Float64[Array, " 3"]  # standard error of `energy` over Monte-Carlo noise
+    # share of pixels in which picture and sum of parts differ visibly, by more than 4/255
     share: float
+    # the same for half the difference of the two estimates, which is noise alone
     share_floor: float
-    zero: float
+    zero: float  # share of pixels in which every term of order 2 and more is 0, to single precision
+    # share of the first-order energy that lies outside the objects' masks, grown by one pixel:
+    # shadows, light and reflections on the environment
     outside: float
+    # luminance of all second-order terms together, signed, linear radiance
     second: Float[Array, "H W"]
-    scene: UInt8[Array, "H W 3"]
-    parts: UInt8[Array, "H W 3"]
-    objects: int
+    scene: UInt8[Array, "H W 3"]  # the picture, and the sum of its parts (terms of order 0 and 1)
+    parts: UInt8[Array, "H W 3"]  # the picture, and the sum of its parts (terms of order 0 and 1)
+    objects: int  # number of objects; there is no term of a higher order
 
 
 def terms(renders: Float[Array, "S ..."]) -> Float64[Array, "S ..."]:
-    """Return the terms of every subset from the pictures of every subset.
-
-    Parameters
-    ----------
-    renders : float array of shape (2 ** K, ...)
-        Entry s holds the picture in which object k is present where bit k of s is set.
-
-    Returns
-    -------
-    float64 array of the same shape
-        Entry s is the term m of that subset; their sum is the picture of all objects. Pixels
-        that an object leaves untouched to the last bit are exactly 0.
-
-    Raises
-    ------
-    InvalidInputError
-        When the first axis is not a power of two.
-
-    Examples
-    --------
-    >>> terms(np.array([1.0, 3.0, 11.0, 13.5]))
-    array([ 1. ,  2. , 10. ,  0.5])
-    """
+    """Return the terms of every subset from the pictures of every subset."""
     out = np.array(renders, np.float64)
     count = len(out).bit_length() - 1
     if len(out) != 2**count:
@@ -141,22 +97,10 @@ def orders(count: int) -> Int64[Array, " S"]:
 def energies(
     first: Float[Array, "S H W C"], second: Float[Array, "S H W C"]
 ) -> tuple[Float64[Array, " 3"], Float64[Array, " 3"], Float64[Array, " 3"]]:
-    """Return energy, Monte-Carlo floor and standard error of every order.
-
-    With independent estimates a and b of a term, E[a . b] is its energy, whatever the noise.
-    For symmetric noise, ((|a|^2 - |b|^2) / 2)^2 estimates the variance of a . b in a pixel, and
-    |a - b|^2 / 4 the energy that noise adds to the mean of both. Pixels count as independent.
-
-    Parameters
-    ----------
-    first, second : float array of shape (2 ** K, H, W, C)
-        Terms from two seeds.
-
-    Returns
-    -------
-    energy, floor, energy_se : float64 arrays of shape (3,)
-        As in `Measured`.
-    """
+    """Return energy, Monte-Carlo floor and standard error of every order."""
+    # With independent estimates a and b of a term, E[a . b] is its energy, whatever the noise. For
+    # symmetric noise, ((|a|^2 - |b|^2) / 2)^2 estimates the variance of a . b in a pixel, and |a -
+    # b|^2 / 4 the energy that noise adds to the mean of both. Pixels count as independent.
     order = orders(len(first).bit_length() - 1)
     values = first[0].size
     energy, floor, error = np.zeros(3), np.zeros(3), np.zeros(3)
@@ -171,23 +115,7 @@ def energies(
 
 
 def subsets(scene: Scene) -> list[Scene]:
-    """Return a scene with its objects removed in every combination.
-
-    Parameters
-    ----------
-    scene : Scene
-        At most `MAX_OBJECTS` present objects.
-
-    Returns
-    -------
-    list of Scene
-        2 ** K scenes; in number s, the k-th present object stays where bit k of s is set.
-
-    Raises
-    ------
-    InvalidInputError
-        When the scene has no object, or too many.
-    """
+    """Return a scene with its objects removed in every combination."""
     present = [i for i, thing in enumerate(scene.objects) if thing is not None]
     if not 1 <= len(present) <= MAX_OBJECTS:
         raise InvalidInputError(
@@ -205,20 +133,7 @@ def subsets(scene: Scene) -> list[Scene]:
 def measure(
     first: Float[Array, "S H W 3"], second: Float[Array, "S H W 3"], mask: UInt8[Array, "H W"]
 ) -> Measured:
-    """Measure the interaction of a scene from the pictures of its subsets.
-
-    Parameters
-    ----------
-    first, second : float array of shape (2 ** K, H, W, 3)
-        Linear radiance of every subset, in the order of `subsets`, from two seeds.
-    mask : uint8 array of shape (H, W)
-        Instance mask of the whole scene, 0 where there is no object.
-
-    Returns
-    -------
-    Measured
-        Energies, shares and maps.
-    """
+    """Measure the interaction of a scene from the pictures of its subsets."""
     from recombine.renderer.blender.tonemap import display, encode
 
     a, b = _settled(first), _settled(second)
@@ -250,29 +165,7 @@ def measure(
 
 
 def measure_scene(scene: Scene, settings: RenderSettings, mask: UInt8[Array, "H W"]) -> Measured:
-    """Draw the subsets of a scene with two seeds and measure its interaction.
-
-    Parameters
-    ----------
-    scene : Scene
-        1 to `MAX_OBJECTS` objects; 2 ** (K + 1) pictures are drawn.
-    settings : RenderSettings
-        Resolution, paths per pixel and path length; it must not denoise.
-    mask : uint8 array of shape (H, W)
-        Instance mask of the whole scene.
-
-    Returns
-    -------
-    Measured
-        Energies, shares and maps.
-
-    Raises
-    ------
-    InvalidInputError
-        When the settings denoise, or the scene has no or too many objects.
-    ResourceError
-        When Blender is missing or gives no picture.
-    """
+    """Draw the subsets of a scene with two seeds and measure its interaction."""
     from recombine.renderer.blender.draw import render_radiance
 
     if settings.denoise:
@@ -312,22 +205,7 @@ CLEAR = 3.0
 
 
 def summary(arrays: Mapping[str, Array], groups: Mapping[str, Bool[Array, " n"]]) -> dict[str, Any]:
-    """Return the interaction of groups of scenes as plain data.
-
-    Parameters
-    ----------
-    arrays : mapping of str to array
-        Rows as in ``interaction.h5``.
-    groups : mapping of str to bool array of shape (n,)
-        Which rows belong to which group; empty groups are left out.
-
-    Returns
-    -------
-    dict
-        ``{"scenes", "all": GROUP, "groups": {name: GROUP}, "contrasts": {name: CONTRAST}}``; see
-        `group`. A contrast is the relative second-order energy of a group less that of the one
-        before it: ``difference``, ``se`` over Monte-Carlo noise, ``spread`` over scenes.
-    """
+    """Return the interaction of groups of scenes as plain data."""
     everything = np.ones(len(arrays["index"]), bool)
     found = {name: group(arrays, rows) for name, rows in groups.items() if rows.any()}
     return {
@@ -348,27 +226,7 @@ def _contrast(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, float]:
 
 
 def group(arrays: Mapping[str, Array], rows: Bool[Array, " n"]) -> dict[str, Any]:
-    """Return the interaction of one group of scenes.
-
-    Parameters
-    ----------
-    arrays : mapping of str to array
-        Rows as in ``interaction.h5``.
-    rows : bool array of shape (n,)
-        The group, not empty.
-
-    Returns
-    -------
-    dict
-        ``energy`` (radiance squared, mean over scenes) of order 1, 2, 3; ``relative``,
-        ``relative_se`` and ``relative_floor``: energies of order 2 and 3 over that of order 1
-        (ratio of means), their standard error over Monte-Carlo noise, and what noise alone
-        would add to the energy of the mean map; ``relative_spread``: the standard error of
-        the ratio over scenes (jackknife), for comparing groups; ``verdict`` on each of the two:
-        "no such order" (too few objects), "zero" (every pixel exactly 0), "at the floor"
-        (within 3 standard errors of 0) or "measured"; means of ``share``, ``share_floor``,
-        ``zero`` and ``outside``.
-    """
+    """Return the interaction of one group of scenes."""
     n = int(rows.sum())
     energy, floor = arrays["energy"][rows], arrays["floor"][rows]
     error = np.sqrt((arrays["energy_se"][rows] ** 2).sum(0)) / n
@@ -436,29 +294,10 @@ class Report:
 
 
 def choose(plan: Plan, scenes: int) -> Int64[Array, " n"]:
-    """Choose test scenes to measure: as many ID as OOC, from matched blocks.
-
-    Pairs of one ID and one OOC image are drawn from every block in turn, and from every level
-    of the dial where the dataset has several, so both sides share their nuisances. Which cells
-    of a block come first follows from a keyed seed, not from anything measured.
-
-    Parameters
-    ----------
-    plan : Plan
-        Plan of the dataset.
-    scenes : int
-        Scenes wanted, both sides together.
-
-    Returns
-    -------
-    int64 array of shape (n,)
-        Sorted image indices; n <= scenes, even.
-
-    Raises
-    ------
-    InvalidInputError
-        When no block holds test images with 1 to `MAX_OBJECTS` objects on both sides.
-    """
+    """Choose test scenes to measure: as many ID as OOC, from matched blocks."""
+    # Pairs of one ID and one OOC image are drawn from every block in turn, and from every level of
+    # the dial where the dataset has several, so both sides share their nuisances. Which cells of a
+    # block come first follows from a keyed seed, not from anything measured.
     tested = np.isin(plan.split, [SPLITS.index(p) for p in PARTS])
     small = tested.copy()
     small[tested] = [_fits(plan, int(i)) for i in np.flatnonzero(tested)]
@@ -541,24 +380,7 @@ def measure_dataset(
 
 
 def measure_rows(folder: Path, indices: Int64[Array, " n"], samples: int, rows: range) -> Arrays:
-    """Measure some of the chosen scenes in this worker.
-
-    Parameters
-    ----------
-    folder : Path
-        A sealed dataset.
-    indices : int64 array of shape (n,)
-        The chosen scenes.
-    samples : int
-        Paths per pixel.
-    rows : range
-        Which of ``indices``.
-
-    Returns
-    -------
-    dict of str to array
-        The datasets of ``interaction.h5``, as named and described in `Measured`.
-    """
+    """Measure some of the chosen scenes in this worker."""
     plan, data = load_plan(folder), Dataset(folder)
     settings = replace(plan.settings, samples=samples, denoise=False)
     picked = indices[rows.start : rows.stop]

@@ -28,20 +28,11 @@ Work = Callable[[range], Arrays]
 
 @dataclass(frozen=True)
 class Job:
-    """One computation over a dataset.
+    """One computation over a dataset."""
 
-    Attributes
-    ----------
-    folder : Path
-        The dataset's folder; ``NAME.h5`` is written into it.
-    name : str
-        Name of the result.
-    about : mapping
-        Plain data that decides the content; all but lists become attributes of the result.
-    """
-
-    folder: Path
-    name: str
+    folder: Path  # the dataset's folder; ``NAME.h5`` is written into it
+    name: str  # name of the result
+    # plain data that decides the content; all but lists become attributes of the result
     about: Mapping[str, Any]
 
     @property
@@ -69,33 +60,7 @@ def compute(
     progress: Callable[[int, int], None],
     make_executor: Callable[[], Executor] | None = None,
 ) -> Arrays:
-    """Compute arrays in pieces, join them and write them beside the data.
-
-    Parameters
-    ----------
-    job : Job
-        What is computed; a finished result of the same job is read, not computed again.
-    work : callable
-        Picklable; returns the rows of a range, equal names for every range.
-    count, step : int
-        Rows in all, and per piece.
-    workers : int
-        Blender processes of the default pool.
-    progress : callable
-        Told (rows done, rows in all).
-    make_executor : callable, optional
-        Any maker of executors whose workers have Blender.
-
-    Returns
-    -------
-    dict of str to array
-        First axis has ``count`` rows.
-
-    Raises
-    ------
-    ResourceError
-        When Blender, disk space or a worker fails.
-    """
+    """Compute arrays in pieces, join them and write them beside the data."""
     if _is_of(job.target, job):
         progress(count, count)
         return _read(job.target)

@@ -22,20 +22,7 @@ COLD, MIDDLE, WARM = (33, 102, 172), (247, 247, 247), (178, 24, 43)  # told apar
 
 
 def picture(arrays: Mapping[str, Array], titles: Sequence[str]) -> bytes:
-    """Draw measured scenes: picture, sum of parts, second-order term.
-
-    Parameters
-    ----------
-    arrays : mapping of str to array
-        Rows ``scene``, ``parts`` and ``second`` as in ``interaction.h5``.
-    titles : sequence of str
-        What to write beside each row.
-
-    Returns
-    -------
-    bytes
-        PNG; the scale of the signed second-order term is drawn below.
-    """
+    """Draw measured scenes: picture, sum of parts, second-order term."""
     second = arrays["second"].astype(float)
     limit = round_up(float(np.quantile(np.abs(second[spread(len(titles))]), 0.998)))
     coloured = np.stack([colours(values, limit) for values in second])
@@ -51,24 +38,7 @@ def sheet(
     *,
     limit: float = 0.0,
 ) -> bytes:
-    """Draw a sheet of up to `ROWS` rows, spread evenly over those there are.
-
-    Parameters
-    ----------
-    tiles : mapping of str to uint8 array of shape (n, H, W, 3)
-        One column each, under its name.
-    titles : sequence of str
-        n texts, written beside the rows.
-    note : str
-        Written below.
-    limit : float
-        End of the colour scale to draw above the note; 0 draws none.
-
-    Returns
-    -------
-    bytes
-        PNG.
-    """
+    """Draw a sheet of up to `ROWS` rows, spread evenly over those there are."""
     shown = spread(len(titles))
     step = TILE + GAP
     foot = HEAD + len(shown) * step
@@ -93,25 +63,13 @@ def sheet(
 
 
 def spread(count: int) -> list[int]:
-    """Return up to `ROWS` positions spread evenly over ``count``.
-
-    Examples
-    --------
-    >>> spread(3)
-    [0, 1, 2]
-    """
+    """Return up to `ROWS` positions spread evenly over ``count``."""
     places = np.linspace(0, count - 1, min(count, ROWS)).round().astype(int)
     return [int(p) for p in np.unique(places)]
 
 
 def round_up(value: float) -> float:
-    """Return the next number of the form 1, 2 or 5 times a power of ten; 1 for 0.
-
-    Examples
-    --------
-    >>> round_up(0.013)
-    0.02
-    """
+    """Return the next number of the form 1, 2 or 5 times a power of ten; 1 for 0."""
     if not value > 0:
         return 1.0
     power = math.floor(math.log10(value))
@@ -119,20 +77,7 @@ def round_up(value: float) -> float:
 
 
 def colours(values: Float[Array, "H W"], limit: float) -> UInt8[Array, "H W 3"]:
-    """Return signed values as colours: blue below 0, white at 0, red above.
-
-    Parameters
-    ----------
-    values : float array of shape (H, W)
-        Values; beyond plus or minus ``limit`` the colour stays.
-    limit : float
-        End of the scale, above 0.
-
-    Returns
-    -------
-    uint8 array of shape (H, W, 3)
-        sRGB.
-    """
+    """Return signed values as colours: blue below 0, white at 0, red above."""
     at = np.clip(values / limit, -1, 1)[..., None]
     ends = np.where(at < 0, COLD, WARM)
     return np.asarray(np.rint(MIDDLE + (ends - np.array(MIDDLE)) * np.abs(at)).astype(np.uint8))

@@ -94,20 +94,7 @@ def render_tangents(
 
 
 def nudges(plan: Plan, index: int) -> dict[int, Nudge]:
-    """Choose one small change for every slot of an image that has one.
-
-    Parameters
-    ----------
-    plan : Plan
-        Plan of the dataset.
-    index : int
-        A training image.
-
-    Returns
-    -------
-    dict of int to (dict, float)
-        Slot number to latents with one value changed, and by how much in standardised columns.
-    """
+    """Choose one small change for every slot of an image that has one."""
     latents = {key: column[index] for key, column in plan.latents.items()}
     rng = keyed_rng(plan.dataset, "1", "nudge", index)
     found: dict[int, Nudge] = {}

@@ -50,31 +50,16 @@ _TABLES: dict[Kind, tuple[tuple[str, ...], str]] = {
 
 @dataclass(frozen=True)
 class Asset:
-    """One row of the ledger.
+    """One row of the ledger."""
 
-    Attributes
-    ----------
-    name : str
-        Unique among assets of its kind.
-    kind : str
-        "shape", "material", "environment" or "light" of the library, or "hdri", a photograph
-        of surroundings.
-    licence : str
-        SPDX name; that of the code for procedural assets.
-    source : str
-        Module, or address that the user gives.
-    sha256 : str
-        Of the module's text, or of the file.
-    file : Path, optional
-        Where a real asset lies.
-    """
-
-    name: str
+    name: str  # unique among assets of its kind
+    # "shape", "material", "environment" or "light" of the library, or "hdri", a photograph of
+    # surroundings
     kind: Kind
-    licence: str
-    source: str
-    sha256: str
-    file: Path | None = None
+    licence: str  # SPDX name; that of the code for procedural assets
+    source: str  # module, or address that the user gives
+    sha256: str  # of the module's text, or of the file
+    file: Path | None = None  # where a real asset lies
 
 
 def _module(kind: Kind, name: str) -> Path:
@@ -91,18 +76,7 @@ def _module(kind: Kind, name: str) -> Path:
 
 @cache
 def procedural() -> tuple[Asset, ...]:
-    """Return the row of every asset of the library, in the library's order.
-
-    Returns
-    -------
-    tuple of Asset
-        Shapes, materials, environments, lights.
-
-    Raises
-    ------
-    IntegrityError
-        When a module of the package is missing.
-    """
+    """Return the row of every asset of the library, in the library's order."""
     rows = []
     for kind, (names, _) in _TABLES.items():
         for name in names:
@@ -116,26 +90,7 @@ def procedural() -> tuple[Asset, ...]:
 
 
 def load_ledger(path: Path) -> tuple[Asset, ...]:
-    """Return the rows of a user's ledger, after its licences, files and hashes are checked.
-
-    Parameters
-    ----------
-    path : Path
-        TOML file with one table ``[[asset]]`` per asset; file names are relative to it.
-
-    Returns
-    -------
-    tuple of Asset
-        In the file's order.
-
-    Raises
-    ------
-    InvalidInputError
-        When the file is not as described, a licence is not one of `LICENCES`, a name occurs
-        twice or a file is missing; with line and key.
-    IntegrityError
-        When a file is not the one whose hash the ledger states.
-    """
+    """Return the rows of a user's ledger, after its licences, files and hashes are checked."""
     if not path.is_file():
         raise InvalidInputError(
             f"asset ledger: expected a file; got {str(path)!r}. Check the path."
@@ -178,18 +133,7 @@ def _row(node: Node, folder: Path) -> Asset:
 
 
 def check_file(asset: Asset) -> None:
-    """Check that the file of an asset is the one whose hash the ledger states.
-
-    Parameters
-    ----------
-    asset : Asset
-        Procedural assets have no file and pass.
-
-    Raises
-    ------
-    IntegrityError
-        When the hash differs.
-    """
+    """Check that the file of an asset is the one whose hash the ledger states."""
     if asset.file is None:
         return
     with asset.file.open("rb") as handle:
@@ -202,47 +146,13 @@ def check_file(asset: Asset) -> None:
 
 
 def hdri(light: str) -> Asset:
-    """Return the photograph of surroundings that a scene's light names.
-
-    Parameters
-    ----------
-    light : str
-        ``"path/of/ledger.toml#name"``.
-
-    Returns
-    -------
-    Asset
-        Of kind "hdri", with an existing file of the right hash.
-
-    Raises
-    ------
-    InvalidInputError, IntegrityError
-        As `load_ledger` and `find`.
-    """
+    """Return the photograph of surroundings that a scene's light names."""
     path, _, name = light.rpartition("#")
     return find("hdri", name, load_ledger(Path(path)))
 
 
 def find(kind: Kind, name: str, ledger: tuple[Asset, ...] = ()) -> Asset:
-    """Return the row of an asset.
-
-    Parameters
-    ----------
-    kind, name : str
-        What to look up.
-    ledger : tuple of Asset
-        Rows besides the procedural ones.
-
-    Returns
-    -------
-    Asset
-        The first row of that kind and name.
-
-    Raises
-    ------
-    InvalidInputError
-        When there is none, with the nearest name.
-    """
+    """Return the row of an asset."""
     known: Mapping[str, Asset] = {
         row.name: row for row in (*ledger, *procedural()) if row.kind == kind
     }
@@ -264,18 +174,7 @@ LIBRARY = {
 
 
 def check_assets(preset: Preset) -> None:
-    """Check that the library has every asset that a preset names.
-
-    Parameters
-    ----------
-    preset : Preset
-        Its constants and the values of its factors are looked up.
-
-    Raises
-    ------
-    InvalidInputError
-        When a name is unknown, with the key it stands at and the nearest known name.
-    """
+    """Check that the library has every asset that a preset names."""
     values = list(preset.constants)
     values += [(key, v) for key in preset.schema.keys for v in preset.schema.factor(key).values]
     for key, value in values:

@@ -31,20 +31,7 @@ class Block:
     tries: int
 
     def latents(self, codes: Mapping[str, int], variant: int) -> dict[str, Any]:
-        """Return all latents of one image.
-
-        Parameters
-        ----------
-        codes : mapping of str to int
-            Recombined and crossed factors.
-        variant : int
-            Variant of the draw.
-
-        Raises
-        ------
-        InvalidInputError
-            When the arrangement leaves a factor of the schema undecided.
-        """
+        """Return all latents of one image."""
         found = arranged(self.preset, self.nuisances, codes, variant)
         keys = self.preset.schema.keys
         missing = [k for k in keys if not isinstance(found, str) and k not in found]
@@ -57,25 +44,9 @@ class Block:
 
 
 def block_of(preset: Preset, stream: str, number: int) -> Block:
-    """Draw the nuisances of a block until every cell of the preset could stand with them.
-
-    Whether a vector is kept depends on no single cell, so that rejecting cannot tilt any cell
-    against another.
-
-    Parameters
-    ----------
-    preset : Preset
-        The recipe.
-    stream : str
-        Which part draws: ``"train"``, ``"val"``, ``"test"``, or that of a hidden test set.
-    number : int
-        Position of the block in its stream.
-
-    Raises
-    ------
-    InvalidInputError
-        When none stands; names the constraint.
-    """
+    """Draw the nuisances of a block until every cell of the preset could stand with them."""
+    # Whether a vector is kept depends on no single cell, so that rejecting cannot tilt any cell
+    # against another.
     rng = keyed_rng(*preset.identity, f"nuisance/{stream}", number)
     schema = preset.schema
 
@@ -94,10 +65,8 @@ def block_of(preset: Preset, stream: str, number: int) -> Block:
 
 
 def _spread(preset: Preset, drawn: dict[str, float], rng: np.random.Generator) -> dict[str, float]:
-    """Return nuisances in which each object was drawn anew until it keeps clear of those before.
-
-    Many objects at once would almost never be allowed. No cell is asked here either.
-    """
+    """Return nuisances in which each object was drawn anew until it keeps clear of those before."""
+    # Many objects at once would almost never be allowed. No cell is asked here either.
     placed: dict[str, Stand] = {}
     for slot in preset.schema.objects:
         x, y = f"{slot}.x", f"{slot}.y"

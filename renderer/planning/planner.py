@@ -60,18 +60,7 @@ def make_plan(preset: Preset) -> Plan:
 
 
 def image_counts(preset: Preset) -> dict[str, int]:
-    """Return how many images every split of a preset has, without drawing any latent.
-
-    Parameters
-    ----------
-    preset : Preset
-        The recipe.
-
-    Returns
-    -------
-    dict of str to int
-        In the order of the plan; splits that are off are missing.
-    """
+    """Return how many images every split of a preset has, without drawing any latent."""
     crossed = math.prod(preset.schema.factor(k).size for k in preset.schema.crossed)
     return {p.split: crossed * sum(map(len, p.blocks)) for p in _parts(preset)}
 
@@ -96,13 +85,7 @@ class _Row:
 
 
 def config_of(preset: Preset) -> dict[str, Any]:
-    """Return a preset as plain data: the configuration of its plan.
-
-    Parameters
-    ----------
-    preset : Preset
-        The recipe.
-    """
+    """Return a preset as plain data: the configuration of its plan."""
     schema = preset.schema
     labels = {k: {v: n for n, v in enumerate(schema.factor(k).values)} for k in schema.recombined}
     config = {

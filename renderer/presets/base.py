@@ -22,49 +22,25 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Preset:
-    """A dataset recipe: slots, split, sizes and how it is drawn.
+    """A dataset recipe: slots, split, sizes and how it is drawn."""
 
-    Attributes
-    ----------
-    name, version : str
-        Identity; every seed depends on both.
-    summary : str
-        One line for `recombine render --help` and the data card.
-    schema : Schema
-        Slots and factors.
-    constants : tuple of (str, str)
-        Keys of the scene that this preset does not vary, for example the material.
-    split : Split
-        ID and OOC cells.
-    sizes : Sizes
-        Blocks per part.
-    settings : RenderSettings
-        Resolution and quality.
-    separation : {"apart", "unoccluded"}, optional
-        How objects must stand to one another; None where there is one.
-    arrangement : str
-        Key of `ARRANGEMENTS` that computes the derived factors; empty where there are none.
-    commitment : str
-        sha256 (hex) of the key of a hidden test set, published before the key is; empty for none.
-    secret : str
-        The key itself (hex): the plan is that of the hidden test set. Never stored.
-    season : bool
-        With a secret: training images are part of the plan, and keyed as well.
-    """
-
-    name: str
-    version: str
-    summary: str
-    schema: Schema
+    name: str  # identity; every seed depends on both
+    version: str  # identity; every seed depends on both
+    summary: str  # one line for `recombine render --help` and the data card
+    schema: Schema  # slots and factors
+    # keys of the scene that this preset does not vary, for example the material
     constants: tuple[tuple[str, str], ...]
-    split: Split
-    sizes: Sizes
-    settings: RenderSettings
+    split: Split  # ID and OOC cells
+    sizes: Sizes  # blocks per part
+    settings: RenderSettings  # resolution and quality
+    # how objects must stand to one another; None where there is one
     separation: Separation | None = None
+    # key of `ARRANGEMENTS` that computes the derived factors; empty where there are none
     arrangement: str = ""
+    # sha256 (hex) of the key of a hidden test set, published before the key is; empty for none
     commitment: str = ""
-    secret: str = ""
-    season: bool = False
+    secret: str = ""  # the key itself (hex): the plan is that of the hidden test set. Never stored
+    season: bool = False  # with a secret: training images are part of the plan, and keyed as well
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -84,17 +60,7 @@ def object_slot(
     y: Range = PLACEMENT["y"],
     scale: Range = PLACEMENT["scale"],
 ) -> Slot:
-    """Return an object that stands anywhere in `library.PLACEMENT`, at any yaw and hue.
-
-    Parameters
-    ----------
-    name : str
-        Name of the slot, starting with ``"object"``.
-    named : Factor
-        Further factors, first in order: shape, material.
-    x, y, scale : tuple of float
-        Ranges of place and scale, metres. Small objects have more room than large ones.
-    """
+    """Return an object that stands anywhere in `library.PLACEMENT`, at any yaw and hue."""
     pose = (
         metres("x", x),
         metres("y", y),
@@ -116,24 +82,7 @@ def background_slot(values: int = len(ENVIRONMENTS)) -> Slot:
 
 
 def orbit_ladder(modulus: int) -> OrbitSplit:
-    """Return nested rungs of an eighth to three quarters of the residues; the rest is OOC.
-
-    Parameters
-    ----------
-    modulus : int
-        Greatest common divisor of the sizes, a multiple of 4. A rung has two residues at least,
-        because one alone leaves the ID cells unconnected.
-
-    Raises
-    ------
-    UsageError
-        When it is no multiple of 4.
-
-    Examples
-    --------
-    >>> orbit_ladder(16).to_dict()["ooc"]
-    (12, 13, 14, 15)
-    """
+    """Return nested rungs of an eighth to three quarters of the residues; the rest is OOC."""
     check_modulus(modulus)
     widths = sorted({max(2, modulus // 8), max(2, modulus // 4), modulus // 2, 3 * modulus // 4})
     return OrbitSplit(
@@ -144,25 +93,8 @@ def orbit_ladder(modulus: int) -> OrbitSplit:
 
 
 def symmetric_ladder(modulus: int) -> OrbitSplit:
-    """Return the ladder of two exchangeable objects: a residue comes with its negative.
-
-    Where slots are exchangeable, (A, B) and (B, A) are one scene, and must lie on one side.
-
-    Parameters
-    ----------
-    modulus : int
-        Number of values, a multiple of 4.
-
-    Raises
-    ------
-    UsageError
-        When it is no multiple of 4.
-
-    Examples
-    --------
-    >>> symmetric_ladder(8).to_dict()["ladder"]
-    ((1, 2, 6, 7), (0, 1, 2, 4, 6, 7))
-    """
+    """Return the ladder of two exchangeable objects: a residue comes with its negative."""
+    # Where slots are exchangeable, (A, B) and (B, A) are one scene, and must lie on one side.
     check_modulus(modulus)
     half = modulus // 2
 
@@ -181,13 +113,7 @@ def symmetric_ladder(modulus: int) -> OrbitSplit:
 
 
 def check_modulus(modulus: int, least: int = 4) -> None:
-    """Check that a number of values allows the usual shares.
-
-    Raises
-    ------
-    UsageError
-        When it is no multiple of 4 or too small.
-    """
+    """Check that a number of values allows the usual shares."""
     if modulus < least or modulus % 4:
         raise UsageError(
             f"--values: expected a multiple of 4 from {least} on; got {modulus}. Use 8 or 16."

@@ -14,16 +14,9 @@ KEY_BYTES = (16, 4096)
 
 
 def with_ooc_val(preset: Preset) -> Preset:
-    """Return a preset with OOC-val: residues of their own, held out of every rung.
-
-    They are those that only the widest rung has; that rung is left out. OOC-test stays the same.
-    Choosing a method on OOC-val is a track of its own: results must say so.
-
-    Raises
-    ------
-    UsageError
-        When the split has no rung to spare.
-    """
+    """Return a preset with OOC-val: residues of their own, held out of every rung."""
+    # They are those that only the widest rung has; that rung is left out. OOC-test stays the same.
+    # Choosing a method on OOC-val is a track of its own: results must say so.
     split = preset.split
     if not isinstance(split, OrbitSplit) or len(split.ladder) < 2:
         raise UsageError(
@@ -37,13 +30,7 @@ def with_ooc_val(preset: Preset) -> Preset:
 
 
 def read_key(path: Path) -> bytes:
-    """Return the key of a hidden test set: the bytes of a file, without white space at the ends.
-
-    Raises
-    ------
-    UsageError
-        When there is no such file, or the key is shorter than 16 bytes or longer than 4096.
-    """
+    """Return the key of a hidden test set: the bytes of a file, without white space at the ends."""
     if not path.is_file():
         raise UsageError(f"--hidden-key: expected a file; got {str(path)!r}. Check the path.")
     with path.open("rb") as handle:
@@ -57,29 +44,12 @@ def read_key(path: Path) -> bytes:
 
 
 def committed(preset: Preset, key: bytes) -> Preset:
-    """Return the public preset, bound to a hidden test set by the sha256 of its key.
-
-    Parameters
-    ----------
-    preset : Preset
-        The recipe; its images stay the same.
-    key : bytes
-        The secret. When it is published later, anyone can draw the hidden test set again and
-        see that it was fixed beforehand.
-    """
+    """Return the public preset, bound to a hidden test set by the sha256 of its key."""
     return replace(preset, commitment=hashlib.sha256(key).hexdigest())
 
 
 def hidden_test(preset: Preset, key: bytes) -> Preset:
-    """Return the hidden test set of a preset: the design of its test parts under secret seeds.
-
-    Parameters
-    ----------
-    preset : Preset
-        The public recipe.
-    key : bytes
-        The secret that decides nuisances and path tracer's seeds. The plan holds its hash only.
-    """
+    """Return the hidden test set of a preset: the design of its test parts under secret seeds."""
     named = replace(committed(preset, key), name=f"{preset.name}--hidden")
     return replace(named, secret=key.hex())
 

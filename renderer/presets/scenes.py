@@ -20,11 +20,9 @@ MOST, OBJECTS = 4, 8
 
 
 def count(values: int = OBJECTS) -> Preset:
-    """Return scenes of 1 to 4 objects for training and of 5 to 8 for testing.
-
-    A block shows the first n of the same eight objects, for every n: what is added never moves
-    what was there. The count itself is extrapolated, so coverage and marginals differ by design.
-    """
+    """Return scenes of 1 to 4 objects for training and of 5 to 8 for testing."""
+    # A block shows the first n of the same eight objects, for every n: what is added never moves
+    # what was there. The count itself is extrapolated, so coverage and marginals differ by design.
     del values  # eight counts are few already
     presence = categorical("present", ("absent", "present"))
     named = categorical("shape", SHAPES), categorical("material", MATERIALS), presence

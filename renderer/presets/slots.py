@@ -21,16 +21,7 @@ SMALL = (0.38, 0.42)
 
 
 def four_slot(values: int = 16, order: int = 4) -> Preset:
-    """Return object x material x background x light, novel at one order exactly.
-
-    Parameters
-    ----------
-    values : int
-        Largest number of values per factor.
-    order : int
-        2, 3 or 4: ID and OOC agree in all marginals of fewer factors. All orders re-index the
-        same images.
-    """
+    """Return object x material x background x light, novel at one order exactly."""
     n = min(values, 16)
     check_modulus(n)
     if n == 12:  # three steps at a time would not reach every value

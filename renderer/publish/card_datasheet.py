@@ -153,13 +153,7 @@ QUESTIONS: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def datasheet(facts: Facts) -> str:
-    """Return the datasheet as Markdown.
-
-    Parameters
-    ----------
-    facts : Facts
-        What the card says.
-    """
+    """Return the datasheet as Markdown."""
     answers = _answers(facts)
     lines = [
         f"# Datasheet of `{facts.data.name}`\n",

@@ -26,24 +26,7 @@ LARGEST_SHEET = 300_000
 
 
 def add_card(data: Dataset, out: Path, publication: Publication, *, block: int = 0) -> None:
-    """Write `CARD_FILES` into the folder of a Parquet export, which is then fit to be uploaded.
-
-    Parameters
-    ----------
-    data : Dataset
-        The source of the export; sealed, its certificate passed.
-    out : Path
-        Folder with ``data/SPLIT-NUMBER.parquet``.
-    publication : Publication
-        Day and address.
-    block : int
-        Which matched test block the contact sheet shows.
-
-    Raises
-    ------
-    InvalidInputError
-        When the dataset has no test images.
-    """
+    """Write `CARD_FILES` into the folder of a Parquet export, which is then fit to be uploaded."""
     facts = Facts(data, publication)
     write_json(out / "certificate.json", data.certificate)
     files = [File.of(out, path) for path in sorted((out / "data").glob("*.parquet"))]

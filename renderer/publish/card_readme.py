@@ -18,15 +18,7 @@ TASKS = ("image-classification", "image-segmentation", "unconditional-image-gene
 
 
 def readme(facts: Facts, files: Sequence[File]) -> str:
-    """Return the text of the card.
-
-    Parameters
-    ----------
-    facts : Facts
-        What the card says.
-    files : sequence of File
-        The Parquet files beside it.
-    """
+    """Return the text of the card."""
     return "\n".join(
         [
             *_front(facts),

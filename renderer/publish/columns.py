@@ -13,24 +13,12 @@ Type = Literal["image", "int64", "bool", "string", "float64"]
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
+    """One column."""
 
-    Attributes
-    ----------
-    name : str
-        As in the files; factors are ``slot.factor``.
-    type : {"image", "int64", "bool", "string", "float64"}
-        Images are PNG, lossless.
-    meaning : str
-        One line for people.
-    label : bool
-        Whether it is one of the recombined factors, which a model is asked for.
-    """
-
-    name: str
-    type: Type
-    meaning: str
-    label: bool = False
+    name: str  # as in the files; factors are ``slot.factor``
+    type: Type  # images are PNG, lossless
+    meaning: str  # one line for people
+    label: bool = False  # whether it is one of the recombined factors, which a model is asked for
 
     @property
     def feature(self) -> dict[str, Any]:
@@ -41,13 +29,7 @@ class Column:
 
 
 def columns(data: Dataset) -> tuple[Column, ...]:
-    """Return the columns of a dataset, in the order of the files.
-
-    Parameters
-    ----------
-    data : Dataset
-        A sealed dataset.
-    """
+    """Return the columns of a dataset, in the order of the files."""
     schema = data.schema
     ladder = range(len(data.config["split"]["ladder"]))
     edge = data.resolution

@@ -60,21 +60,11 @@ CONTEXT: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class File:
-    """One file of an export.
+    """One file of an export."""
 
-    Attributes
-    ----------
-    path : str
-        Relative to the folder of the export.
-    size : int
-        Bytes.
-    sha256 : str
-        Of its content, hex.
-    """
-
-    path: str
-    size: int
-    sha256: str
+    path: str  # relative to the folder of the export
+    size: int  # bytes
+    sha256: str  # of its content, hex
 
     @classmethod
     def of(cls, folder: Path, path: Path) -> File:
@@ -83,22 +73,7 @@ class File:
 
 
 def croissant(facts: Facts, files: Sequence[File], certificate: File) -> dict[str, Any]:
-    """Return the metadata as plain JSON-LD.
-
-    Parameters
-    ----------
-    facts : Facts
-        What the card says.
-    files : sequence of File
-        The Parquet files, named ``data/SPLIT-NUMBER.parquet``.
-    certificate : File
-        The certificate beside them.
-
-    Returns
-    -------
-    dict
-        JSON-LD; addresses of files are relative to the file it is written to.
-    """
+    """Return the metadata as plain JSON-LD."""
     parts = {s: [f for f in files if _split_of(f) == s] for s in facts.counts}
     published = facts.publication
     return {

@@ -123,17 +123,8 @@ def _told(records: Iterator[Record], tell: Callable[[], None]) -> Iterator[Recor
 
 
 def rows(data: Dataset, indices: list[int]) -> Iterator[Record]:
-    """Yield one plain record per image, with the keys of `columns.columns`.
-
-    Images and masks are PNG bytes; values of categorical factors are their names.
-
-    Parameters
-    ----------
-    data : Dataset
-        The source.
-    indices : list of int
-        Images.
-    """
+    """Yield one plain record per image, with the keys of `columns.columns`."""
+    # Images and masks are PNG bytes; values of categorical factors are their names.
     rungs = range(len(data.config["split"]["ladder"]))
     ladder = [set(data.indices("id_train", rung=r).tolist()) for r in rungs]
     latents = data.latents

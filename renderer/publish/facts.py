@@ -36,68 +36,37 @@ SAMPLE = 512
 
 @dataclass(frozen=True)
 class PartStatistics:
-    """One split in numbers.
+    """One split in numbers."""
 
-    Attributes
-    ----------
-    name : str
-        Split.
-    images, cells : int
-        How many it has.
-    least, most : int
-        Images of the rarest and of the commonest cell.
-    visible, least_visible : float
-        Mean and least visible share of the objects that are present, 0 to 1.
-    area : float
-        Mean share of the frame that such an object covers if nothing stands before it, 0 to 1.
-    """
-
-    name: str
-    images: int
-    cells: int
-    least: int
-    most: int
-    visible: float
-    least_visible: float
+    name: str  # split
+    images: int  # how many it has
+    cells: int  # how many it has
+    least: int  # images of the rarest and of the commonest cell
+    most: int  # images of the rarest and of the commonest cell
+    visible: float  # mean and least visible share of the objects that are present, 0 to 1
+    least_visible: float  # mean and least visible share of the objects that are present, 0 to 1
+    # mean share of the frame that such an object covers if nothing stands before it, 0 to 1
     area: float
 
 
 @dataclass(frozen=True)
 class FactorStatistics:
-    """One factor, over all objects that have it, in numbers.
+    """One factor, over all objects that have it, in numbers."""
 
-    Attributes
-    ----------
-    keys : tuple of str
-        ``slot.factor`` keys of equal definition and role.
-    role : str
-        "recombined", "crossed", "derived" or "nuisance".
-    found : str
-        How often its values occur, or its range and mean.
-    """
-
-    keys: tuple[str, ...]
-    role: str
-    found: str
+    keys: tuple[str, ...]  # ``slot.factor`` keys of equal definition and role
+    role: str  # "recombined", "crossed", "derived" or "nuisance"
+    found: str  # how often its values occur, or its range and mean
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """All numbers of a card.
+    """All numbers of a card."""
 
-    Attributes
-    ----------
-    parts : tuple of PartStatistics
-        In the order of `SPLITS`; only those that have images.
-    factors : tuple of FactorStatistics
-        In the order of the schema.
-    mean, deviation : tuple of float
-        Of red, green and blue, sRGB values from 0 to 1, over `SAMPLE` images at most.
-    """
-
-    parts: tuple[PartStatistics, ...]
-    factors: tuple[FactorStatistics, ...]
+    parts: tuple[PartStatistics, ...]  # in the order of `SPLITS`; only those that have images
+    factors: tuple[FactorStatistics, ...]  # in the order of the schema
+    # of red, green and blue, sRGB values from 0 to 1, over `SAMPLE` images at most
     mean: tuple[float, ...]
+    # of red, green and blue, sRGB values from 0 to 1, over `SAMPLE` images at most
     deviation: tuple[float, ...]
 
     @property
@@ -107,13 +76,7 @@ class Statistics:
 
 
 def measure(data: Dataset) -> Statistics:
-    """Measure a dataset.
-
-    Parameters
-    ----------
-    data : Dataset
-        A sealed dataset.
-    """
+    """Measure a dataset."""
     amodal = data.annotation("amodal", range(len(data))).astype(float)
     present = amodal > 0
     parts = []
@@ -166,13 +129,7 @@ def _shown(data: Dataset, key: str, present: Bool[Array, "N K"]) -> Bool[Array, 
 
 
 def between(least: int, most: int) -> str:
-    """Return a range in words.
-
-    Examples
-    --------
-    >>> between(2, 6), between(8, 8)
-    ('2 to 6', '8')
-    """
+    """Return a range in words."""
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
@@ -221,18 +178,10 @@ class Publication:
 
 @dataclass(frozen=True)
 class Facts:
-    """A dataset as its card sees it.
+    """A dataset as its card sees it."""
 
-    Attributes
-    ----------
-    data : Dataset
-        What the card describes: sealed, its certificate passed.
-    publication : Publication
-        Day and address.
-    """
-
-    data: Dataset
-    publication: Publication
+    data: Dataset  # what the card describes: sealed, its certificate passed
+    publication: Publication  # day and address
 
     @cached_property
     def statistics(self) -> Statistics:
@@ -405,18 +354,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Which preset gives some data, with which options.
+    """Which preset gives some data, with which options."""
 
-    Attributes
-    ----------
-    preset : str
-        Key of `PRESETS`.
-    options : str
-        Options of `recombine render` after the name; empty for the preset in full.
-    """
-
-    preset: str
-    options: str
+    preset: str  # key of `PRESETS`
+    options: str  # options of `recombine render` after the name; empty for the preset in full
 
     def command(self, out: str) -> str:
         """Return the command that renders the data into a folder."""

@@ -29,47 +29,17 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Maps:
-    """Signed second-order terms of some images.
+    """Signed second-order terms of some images."""
 
-    Attributes
-    ----------
-    indices : tuple of int
-        Images shown.
-    coloured : tuple of uint8 arrays of shape (H, W, 3)
-        Blue below 0, white at 0, red above.
-    limit : float
-        Linear radiance at the ends of the scale, the same for all.
-    count : int
-        How many images were measured.
-    zero : bool
-        Whether every value of every map is exactly 0.
-    """
-
-    indices: tuple[int, ...]
-    coloured: tuple[Array, ...]
-    limit: float
-    count: int
-    zero: bool
+    indices: tuple[int, ...]  # images shown
+    coloured: tuple[Array, ...]  # blue below 0, white at 0, red above
+    limit: float  # linear radiance at the ends of the scale, the same for all
+    count: int  # how many images were measured
+    zero: bool  # whether every value of every map is exactly 0
 
 
 def load_maps(data: Dataset) -> Maps | None:
-    """Read ``interaction.h5`` beside a dataset and colour some of its maps.
-
-    Parameters
-    ----------
-    data : Dataset
-        A sealed dataset.
-
-    Returns
-    -------
-    Maps or None
-        None when nothing was measured.
-
-    Raises
-    ------
-    IntegrityError
-        When the file does not fit the dataset.
-    """
+    """Read ``interaction.h5`` beside a dataset and colour some of its maps."""
     path = data.path / "interaction.h5"
     if not path.exists():
         return None
@@ -113,21 +83,11 @@ MASK_COLOURS = np.array(
 
 @dataclass(frozen=True)
 class Picture:
-    """One embedded picture.
+    """One embedded picture."""
 
-    Attributes
-    ----------
-    source : str
-        ``data:`` address.
-    caption : str
-        What it shows.
-    held_out : bool
-        Whether its combination is held out (OOC).
-    """
-
-    source: str
-    caption: str
-    held_out: bool = False
+    source: str  # ``data:`` address
+    caption: str  # what it shows
+    held_out: bool = False  # whether its combination is held out (OOC)
 
 
 @dataclass(frozen=True)
@@ -187,15 +147,7 @@ def gallery(folder: Path, out: Path, *, block: int = 0) -> Path:
 
 
 def traversals(data: Dataset, block: int = 0) -> list[Strip]:
-    """Return one strip per recombined factor, in which nothing else changes, and one of nuisances.
-
-    Parameters
-    ----------
-    data : Dataset
-        A sealed dataset.
-    block : int
-        Which matched test block.
-    """
+    """Return one strip per recombined factor, in which nothing else changes, and one of nuisances."""
     test = np.concatenate([data.indices("id_test"), data.indices("ooc_test")])
     shown = sorted(set(data.blocks[test].tolist()))
     members = test[data.blocks[test] == shown[block % len(shown)]]

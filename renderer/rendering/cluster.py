@@ -61,24 +61,7 @@ def cluster_engine(
 
 
 def render_unit_apart(folder: Path, unit: Unit, max_rss: int = MAX_RSS) -> None:
-    """Draw one unit in a Blender process that belongs to this dask worker.
-
-    Parameters
-    ----------
-    folder : Path
-        Dataset folder.
-    unit : Unit
-        Which images.
-    max_rss : int
-        Bytes of resident memory above which the process is not used again.
-
-    Raises
-    ------
-    RecombineError
-        What the process raised.
-    WorkerDiedError
-        When it ended without an answer.
-    """
+    """Draw one unit in a Blender process that belongs to this dask worker."""
     try:
         worker = _idle.pop()
     except IndexError:

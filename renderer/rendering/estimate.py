@@ -73,19 +73,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Trial:
-    """Two renders of one cell: the first meets its values, the second is the usual case.
+    """Two renders of one cell: the first meets its values, the second is the usual case."""
 
-    Attributes
-    ----------
-    first, second : float
-        CPU seconds.
-    size : int
-        Bytes of the second on disk.
-    """
-
-    first: float
-    second: float
-    size: int
+    first: float  # CPU seconds
+    second: float  # CPU seconds
+    size: int  # bytes of the second on disk
 
 
 def estimate(
@@ -128,19 +120,7 @@ def estimate(
 
 
 def predict(plan: Plan, trials: Sequence[Trial], workers: int, loading: float) -> Estimate:
-    """Return the cost of a whole plan from trials.
-
-    Parameters
-    ----------
-    plan : Plan
-        What would be rendered.
-    trials : sequence of Trial
-        At least 2.
-    workers : int
-        Blender processes.
-    loading : float
-        CPU seconds to load Blender.
-    """
+    """Return the cost of a whole plan from trials."""
     per_image = _interval([t.second for t in trials])
     size = _interval([t.size for t in trials])
     # A worker meets each environment, shape and material once; the longest list decides.

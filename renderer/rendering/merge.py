@@ -21,21 +21,11 @@ from recombine.renderer.store.shards import load_plan, shard_path, stored_shard_
 
 @dataclass(frozen=True)
 class Merged:
-    """What `merge` did.
+    """What `merge` did."""
 
-    Attributes
-    ----------
-    certificate : Certificate
-        Of the joined dataset.
-    shards : int
-        In all.
-    twice : int
-        Shards that more than one folder had, with equal content.
-    """
-
-    certificate: Certificate
-    shards: int
-    twice: int
+    certificate: Certificate  # of the joined dataset
+    shards: int  # in all
+    twice: int  # shards that more than one folder had, with equal content
 
 
 def seal_folder(folder: Path) -> Certificate:

@@ -42,40 +42,16 @@ class WorkerDiedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Reply:
-    """What a worker answers.
+    """What a worker answers."""
 
-    Attributes
-    ----------
-    error : BaseException or None
-        What the call raised.
-    value : object
-        What it returned.
-    rss : int
-        Resident memory of the worker afterwards, bytes.
-    broken : bool
-        Whether the worker could not even start properly.
-    """
-
-    error: BaseException | None
-    value: Any
-    rss: int
-    broken: bool
+    error: BaseException | None  # what the call raised
+    value: Any  # what it returned
+    rss: int  # resident memory of the worker afterwards, bytes
+    broken: bool  # whether the worker could not even start properly
 
 
 class WorkerPool(Executor):
-    """An executor of spawned processes, each replaced alone when it is worn out.
-
-    Parameters
-    ----------
-    workers : int
-        Processes.
-    initializer : callable
-        Runs once in every new worker; what it raises fails the unit that asked for the worker.
-    max_rss : int
-        Bytes of resident memory above which a worker is replaced after its unit.
-    units_per_worker : int
-        Units after which a worker is replaced whatever its memory.
-    """
+    """An executor of spawned processes, each replaced alone when it is worn out."""
 
     def __init__(
         self,
@@ -159,13 +135,7 @@ class WorkerPool(Executor):
 
 
 class Worker:
-    """One fresh Python process and the pipe to it; used by one thread at a time.
-
-    Parameters
-    ----------
-    initializer : callable
-        Picklable; runs once in the process.
-    """
+    """One fresh Python process and the pipe to it; used by one thread at a time."""
 
     def __init__(self, initializer: Callable[[], None]) -> None:
         self._pipe, theirs = Pipe()
@@ -181,13 +151,7 @@ class Worker:
         self._pipe.send(initializer)
 
     def run(self, call: Callable[[], Any]) -> Reply:
-        """Make the process call something picklable.
-
-        Raises
-        ------
-        WorkerDiedError
-            When the process ends meanwhile.
-        """
+        """Make the process call something picklable."""
         self.units += 1
         try:
             self._pipe.send(call)
@@ -226,10 +190,8 @@ def local_pool(
 
 
 def resident_memory() -> int:
-    """Return the resident memory of this process, bytes; its peak where the system tells only that.
-
-    Source: `proc(5)`, second field of ``statm``, in pages.
-    """
+    """Return the resident memory of this process, bytes; its peak where the system tells only that."""
+    # Source: `proc(5)`, second field of ``statm``, in pages.
     with contextlib.suppress(OSError):
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * resource.getpagesize()
@@ -314,29 +276,7 @@ def run_units(
     ledger: Path,
     describe: Callable[[Unit], str] = lambda unit: f"images {unit.start}..{unit.stop - 1}",
 ) -> None:
-    """Run every unit, retrying those that fail after all others have had their turn.
-
-    Parameters
-    ----------
-    units : sequence of Unit
-        What is left to do.
-    task : callable
-        Picklable; writes its shard atomically.
-    make_executor : callable
-        Returns a fresh executor; called again for the units that failed.
-    done : callable
-        Told of every finished unit, in the calling thread.
-    ledger : Path
-        ``failures.jsonl``, appended to: time, attempt, unit, inferred reason.
-    describe : callable
-        Names what a hopeless unit holds, for the error message.
-
-    Raises
-    ------
-    RecombineError
-        At once when a unit meets an error that a retry cannot cure (a full disk, Blender
-        missing), or when all is done but units that failed `ATTEMPTS` times.
-    """
+    """Run every unit, retrying those that fail after all others have had their turn."""
     left = list(units)
     failed: list[tuple[Unit, str]] = []
     for attempt in range(1, ATTEMPTS + 1):

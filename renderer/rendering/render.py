@@ -50,26 +50,7 @@ MEASURED = ("interaction", "counterfactual")  # files written beside the data th
 def locked(
     folder: Path, name: str = ".lock", *, shared: bool = False, patient: bool = False
 ) -> Iterator[None]:
-    """Hold a lock file of a dataset folder; it is let go even by a kill.
-
-    Parameters
-    ----------
-    folder : Path
-        Made when it does not exist.
-    name : str
-        Lock file.
-    shared : bool
-        Suffer others that share it too; several tasks may then draw into one folder.
-    patient : bool
-        Wait for the lock instead of refusing.
-
-    Raises
-    ------
-    UsageError
-        When another process holds it and ``patient`` is off.
-    ResourceError
-        When the folder is not writable.
-    """
+    """Hold a lock file of a dataset folder; it is let go even by a kill."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / name, os.O_RDWR | os.O_CREAT)
@@ -91,26 +72,7 @@ def locked(
 
 
 def prepare(folder: Path, plan: Plan, existing: Existing, shard_size: int) -> None:
-    """Make a folder ready for a plan, or check that it holds this very plan.
-
-    Parameters
-    ----------
-    folder : Path
-        Dataset folder.
-    plan : Plan
-        What will be drawn.
-    existing : {"skip", "verify", "overwrite", "error"}
-        What to do with a dataset already there.
-    shard_size : int
-        Images per shard of a new dataset.
-
-    Raises
-    ------
-    UsageError
-        When something is there and ``existing`` is ``error``.
-    IntegrityError
-        When the folder holds another dataset.
-    """
+    """Make a folder ready for a plan, or check that it holds this very plan."""
     present = (folder / "plan.h5").exists() or (folder / "shards").exists()
     if present and existing == "error":
         raise UsageError(
@@ -145,13 +107,7 @@ def open_units(folder: Path, plan: Plan, units: Sequence[Unit]) -> list[Unit]:
 
 
 def finish(folder: Path, plan: Plan) -> Certificate:
-    """Seal, verify and preview a folder that holds every shard.
-
-    Raises
-    ------
-    IntegrityError
-        When the finished data fail a check.
-    """
+    """Seal, verify and preview a folder that holds every shard."""
     from recombine.renderer.store.preview import contact_sheet
 
     for place in (folder, folder / "shards"):
@@ -178,13 +134,7 @@ def unseal(folder: Path) -> None:
 
 
 def require_passed(certificate: Certificate, folder: Path) -> Certificate:
-    """Return a certificate that passes.
-
-    Raises
-    ------
-    IntegrityError
-        When a check failed.
-    """
+    """Return a certificate that passes."""
     if not certificate.passed:
         failed = [f"{c.name} ({c.found})" for c in certificate.checks if c.status == "fail"]
         raise IntegrityError(
@@ -201,17 +151,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Engine:
-    """Where units are drawn.
+    """Where units are drawn."""
 
-    Attributes
-    ----------
-    make_executor : callable
-        Returns a fresh `concurrent.futures.Executor`.
-    task : callable
-        Picklable; draws one unit of a dataset folder in a worker of the executor.
-    """
-
-    make_executor: Callable[[], Executor]
+    make_executor: Callable[[], Executor]  # returns a fresh `concurrent.futures.Executor`
+    # picklable; draws one unit of a dataset folder in a worker of the executor
     task: Callable[[Path, Unit], None]
 
 
@@ -295,21 +238,7 @@ def render_dataset(
 def draw(
     folder: Path, plan: Plan, units: Sequence[Unit], engine: Engine, progress: Progress
 ) -> None:
-    """Draw the units that are not complete yet.
-
-    Parameters
-    ----------
-    folder : Path
-        A prepared dataset folder.
-    plan : Plan
-        Its plan.
-    units : sequence of Unit
-        What must be complete afterwards.
-    engine : Engine
-        Where to draw.
-    progress : callable
-        Told (images done, images in all) at the start and after every unit.
-    """
+    """Draw the units that are not complete yet."""
     left = open_units(folder, plan, units)
     total = sum(map(len, units))
     finished = total - sum(map(len, left))
@@ -333,15 +262,7 @@ def draw(
 
 
 def render_unit(folder: Path, unit: Unit) -> None:
-    """Draw the images of one shard in this process, a started worker, and write it.
-
-    Parameters
-    ----------
-    folder : Path
-        Dataset folder with its plan.
-    unit : Unit
-        Which images.
-    """
+    """Draw the images of one shard in this process, a started worker, and write it."""
     from recombine.renderer.blender import worker
 
     plan = load_plan(folder)
@@ -441,21 +362,11 @@ class Part:
 
 @dataclass(frozen=True)
 class PartOutcome:
-    """What a finished task leaves.
+    """What a finished task leaves."""
 
-    Attributes
-    ----------
-    images : int
-        In this group.
-    missing : int
-        Shards of other groups that do not exist yet; nobody seals while there are any.
-    certificate : Certificate or None
-        Of the dataset, from the task that sealed it.
-    """
-
-    images: int
-    missing: int
-    certificate: Certificate | None
+    images: int  # in this group
+    missing: int  # shards of other groups that do not exist yet; nobody seals while there are any
+    certificate: Certificate | None  # of the dataset, from the task that sealed it
 
 
 def render_part(

@@ -90,11 +90,9 @@ def _behind(x: float, y: float, scale: float, rear_scale: float) -> Stand | None
 
 
 def edit(schema: Schema, latents: Latents) -> dict[str, Any]:
-    """Return what an edit changes: the value of one slot, or the presence of one object.
-
-    The shape of an object is mirrored about the other's, which keeps the difference up to its
-    sign, so that an edit of a cell stays on the cell's side of a symmetric split.
-    """
+    """Return what an edit changes: the value of one slot, or the presence of one object."""
+    # The shape of an object is mirrored about the other's, which keeps the difference up to its
+    # sign, so that an edit of a cell stays on the cell's side of a symmetric split.
     name = EDITS[latents["scene.edit"]]
     shapes = latents["object0.shape"], latents["object1.shape"]
     changed: dict[str, Any] = {"object0.present": 1, "object1.present": 1}

@@ -115,20 +115,14 @@ PLACEMENT: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera with a square sensor, looking from the front (-y) towards +y.
+    """A pinhole camera with a square sensor, looking from the front (-y) towards +y."""
 
-    Attributes
-    ----------
-    position, target : tuple of float
-        Where it stands and the point in the centre of the picture, metres.
-    focal, sensor : float
-        Focal length and edge of the sensor, millimetres.
-    """
-
+    # where it stands and the point in the centre of the picture, metres
     position: tuple[float, float, float]
+    # where it stands and the point in the centre of the picture, metres
     target: tuple[float, float, float]
-    focal: float
-    sensor: float
+    focal: float  # focal length and edge of the sensor, millimetres
+    sensor: float  # focal length and edge of the sensor, millimetres
 
 
 CAMERA = Camera(position=(0.0, -3.68, 1.5), target=(0.0, 0.1, 0.49), focal=50.0, sensor=36.0)

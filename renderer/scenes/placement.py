@@ -48,11 +48,9 @@ class Box:
 
 
 def screen_box(stand: Stand, camera: Camera = CAMERA) -> Box:
-    """Return the box on the picture that holds an object, whatever its shape and yaw.
-
-    It is the bounding box of the projected corners of the object's bounding cylinder's own
-    bounding box, hence never too small.
-    """
+    """Return the box on the picture that holds an object, whatever its shape and yaw."""
+    # It is the bounding box of the projected corners of the object's bounding cylinder's own
+    # bounding box, hence never too small.
     radius = RADIUS * stand.scale
     corners = itertools.product(
         (stand.x - radius, stand.x + radius),
@@ -65,16 +63,7 @@ def screen_box(stand: Stand, camera: Camera = CAMERA) -> Box:
 
 
 def violation(stands: Mapping[str, Stand], separation: Separation) -> str:
-    """Return why objects may not stand together; empty when they may.
-
-    Parameters
-    ----------
-    stands : mapping of str to Stand
-        All objects of a scene by the names of their slots.
-    separation : {"apart", "unoccluded"}
-        Objects do not touch, at any yaw; or their boxes on the picture do not even overlap, so
-        that no object hides any part of another.
-    """
+    """Return why objects may not stand together; empty when they may."""
     for (name_a, a), (name_b, b) in itertools.combinations(stands.items(), 2):
         if math.hypot(a.x - b.x, a.y - b.y) < RADIUS * (a.scale + b.scale):
             return f"{name_a} and {name_b} must not touch"
@@ -102,29 +91,7 @@ def draw_allowed(
     fault: Callable[[Mapping[str, float]], str],
     who: str,
 ) -> tuple[dict[str, float], int]:
-    """Draw nuisance vectors until one is allowed, within a bounded number of tries.
-
-    Parameters
-    ----------
-    draw : callable
-        Returns the next vector of a keyed stream: one value per ``slot.factor``.
-    fault : callable
-        Returns which constraint a vector breaks, for example by `violation`; empty for none.
-    who : str
-        Preset and block, for the error.
-
-    Returns
-    -------
-    dict
-        The allowed vector.
-    int
-        How many were drawn, at least 1; kept for the accounting of rejections.
-
-    Raises
-    ------
-    InvalidInputError
-        When no vector was allowed; names the constraint that failed most and what to relax.
-    """
+    """Draw nuisance vectors until one is allowed, within a bounded number of tries."""
     faults: Counter[str] = Counter()
     for tries in range(1, TRIES + 1):
         vector = dict(draw())
@@ -140,20 +107,7 @@ def draw_allowed(
 
 
 def project(point: tuple[float, float, float], camera: Camera = CAMERA) -> tuple[float, float]:
-    """Return where a point of the world appears on the picture.
-
-    Parameters
-    ----------
-    point : tuple of float
-        x, y, z, metres, in front of the camera.
-    camera : Camera
-        The camera.
-
-    Returns
-    -------
-    tuple of float
-        To the right and up from the centre, in units of the picture's width.
-    """
+    """Return where a point of the world appears on the picture."""
     # The camera looks along +y from the front without roll: right is +x.
     forward = tuple(t - p for t, p in zip(camera.target, camera.position, strict=True))
     length = math.hypot(*forward)
@@ -177,20 +131,7 @@ STEPS = 60  # halvings; far below any pixel
 
 
 def proxy(stand: Stand, camera: Camera = CAMERA) -> Box:
-    """Return the rectangle on the picture that stands for an object of unknown shape.
-
-    Parameters
-    ----------
-    stand : Stand
-        Where the object stands.
-    camera : Camera
-        The camera.
-
-    Returns
-    -------
-    Box
-        Of an upright card through the object's axis, ``WIDTH`` times scale wide, scale high.
-    """
+    """Return the rectangle on the picture that stands for an object of unknown shape."""
     half = WIDTH * stand.scale / 2
     left, right = (
         project((stand.x + dx, stand.y, stand.scale / 2), camera)[0] for dx in (-half, half)
@@ -200,20 +141,7 @@ def proxy(stand: Stand, camera: Camera = CAMERA) -> Box:
 
 
 def occluded_fraction(front: Stand, rear: Stand, camera: Camera = CAMERA) -> float:
-    """Return the share of the rear object's proxy that the front object's proxy covers.
-
-    Parameters
-    ----------
-    front, rear : Stand
-        Where the two stand.
-    camera : Camera
-        The camera.
-
-    Returns
-    -------
-    float
-        0 where they do not meet on the picture, 1 where the rear one is hidden.
-    """
+    """Return the share of the rear object's proxy that the front object's proxy covers."""
     a, b = proxy(front, camera), proxy(rear, camera)
     across = max(0.0, min(a.right, b.right) - max(a.left, b.left))
     up = max(0.0, min(a.top, b.top) - max(a.bottom, b.bottom))
@@ -228,35 +156,9 @@ def occluding_offset(
     side: Literal[-1, 1] = 1,
     camera: Camera = CAMERA,
 ) -> Stand | None:
-    """Return where the rear object must stand to be hidden by a stated share.
-
-    It stands one touching distance behind the front object, so the two never meet whatever
-    their shapes and yaws, and as far to the side as the share asks.
-
-    Parameters
-    ----------
-    front : Stand
-        The object in front.
-    rear_scale : float
-        Scale of the object behind, metres.
-    fraction : float
-        Share of its proxy to hide, in [0, 1]; 0 puts the proxies edge to edge.
-    side : {-1, 1}
-        Whether the rear object looks out on the left (-1) or on the right (1).
-    camera : Camera
-        The camera.
-
-    Returns
-    -------
-    Stand or None
-        The rear object; None when no shift hides as much, because it looks out above. Whether
-        the place lies in `library.PLACEMENT` is for the caller to check.
-
-    Raises
-    ------
-    InvalidInputError
-        When the fraction is outside [0, 1].
-    """
+    """Return where the rear object must stand to be hidden by a stated share."""
+    # It stands one touching distance behind the front object, so the two never meet whatever their
+    # shapes and yaws, and as far to the side as the share asks.
     if not 0.0 <= fraction <= 1.0:
         raise InvalidInputError(
             f"occluding_offset: expected a fraction in [0, 1]; got {fraction}. "

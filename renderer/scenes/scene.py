@@ -28,84 +28,48 @@ Interaction = Literal["isolated", "shadows", "full"]
 
 @dataclass(frozen=True)
 class ObjectSpec:
-    """One object of a scene.
+    """One object of a scene."""
 
-    Attributes
-    ----------
-    shape, material : str
-        Names from `recombine.renderer.scenes.library`.
-    x, y : float
-        Centre on the floor, metres; x to the right, y away from the camera.
-    yaw : float
-        Rotation about the vertical, radians in [0, 2 pi).
-    scale : float
-        Edge of the cube that holds the object, metres.
-    hue : float
-        Base hue of the material, radians in [0, 2 pi) of the OKLCH circle (0 is pink, then
-        orange, green, blue); materials without a hue ignore it.
-    """
-
-    shape: str
-    material: str
-    x: float
-    y: float
-    yaw: float
-    scale: float
+    shape: str  # names from `recombine.renderer.scenes.library`
+    material: str  # names from `recombine.renderer.scenes.library`
+    x: float  # centre on the floor, metres; x to the right, y away from the camera
+    y: float  # centre on the floor, metres; x to the right, y away from the camera
+    yaw: float  # rotation about the vertical, radians in [0, 2 pi)
+    scale: float  # edge of the cube that holds the object, metres
+    # base hue of the material, radians in [0, 2 pi) of the OKLCH circle (0 is pink, then orange,
+    # green, blue); materials without a hue ignore it
     hue: float
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Objects in front of an environment (floor, backdrop and light together).
+    """Objects in front of an environment (floor, backdrop and light together)."""
 
-    Attributes
-    ----------
-    objects : tuple of (ObjectSpec or None)
-        In slot order: object k has instance id k + 1 in the mask. None is an absent object:
-        nothing is drawn, the ids of the others stay.
-    environment : str
-        Name from `recombine.renderer.scenes.library`.
-    cycles_seed : int
-        Seed of the path tracer, in [0, 2**31).
-    sun_azimuth : float
-        Rotation of the light about the vertical, radians, added to the environment's own.
-    light : str
-        Name from `recombine.renderer.scenes.library.LIGHTS`; ``"own"`` is the environment's own;
-        ``"ledger.toml#name"`` is a photograph of a user's ledger, see `assets.hdri`.
-    interaction : {"isolated", "shadows", "full"}
-        Which physics ties the objects to one another and to the environment: none (each
-        object is seen by the camera alone), shadows only, or everything.
-    """
-
+    # in slot order: object k has instance id k + 1 in the mask. None is an absent object: nothing
+    # is drawn, the ids of the others stay
     objects: tuple[ObjectSpec | None, ...]
-    environment: str
-    cycles_seed: int
+    environment: str  # name from `recombine.renderer.scenes.library`
+    cycles_seed: int  # seed of the path tracer, in [0, 2**31)
+    # rotation of the light about the vertical, radians, added to the environment's own
     sun_azimuth: float = 0.0
+    # name from `recombine.renderer.scenes.library.LIGHTS`; ``"own"`` is the environment's own;
+    # ``"ledger.toml#name"`` is a photograph of a user's ledger, see `assets.hdri`
     light: str = "own"
+    # which physics ties the objects to one another and to the environment: none (each object is
+    # seen by the camera alone), shadows only, or everything
     interaction: Interaction = "full"
 
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """How a scene becomes pixels; part of the identity of a dataset.
+    """How a scene becomes pixels; part of the identity of a dataset."""
 
-    Attributes
-    ----------
-    resolution : int
-        Edge of the square image, pixels.
-    samples : int
-        Paths per pixel.
-    denoise : bool
-        OpenImageDenoise with albedo and normal guides. Off for interaction and
-        counterfactual work, where additivity in linear radiance matters.
-    bounces : int
-        Longest light path.
-    """
-
-    resolution: int = 64
-    samples: int = 16
+    resolution: int = 64  # edge of the square image, pixels
+    samples: int = 16  # paths per pixel
+    # openImageDenoise with albedo and normal guides. Off for interaction and counterfactual work,
+    # where additivity in linear radiance matters
     denoise: bool = True
-    bounces: int = 6
+    bounces: int = 6  # longest light path
 
     @property
     def tier(self) -> Literal["train", "exact"]:
@@ -156,21 +120,7 @@ PHYSICS: dict[str, Interaction] = {
 
 
 def scene_hash(scene: Scene, settings: RenderSettings) -> str:
-    """Return the sha256 (hex) of everything that decides the pixels of an image.
-
-    Parameters
-    ----------
-    scene : Scene
-        What is drawn.
-    settings : RenderSettings
-        How it is drawn.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits; equal scenes have equal hashes on every machine, because floats
-        are written by their shortest exact representation.
-    """
+    """Return the sha256 (hex) of everything that decides the pixels of an image."""
     record = {"scene": asdict(scene), "settings": asdict(settings)}
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -179,25 +129,7 @@ def scene_hash(scene: Scene, settings: RenderSettings) -> str:
 def scene_of(
     schema: Schema, constants: Mapping[str, str], latents: Mapping[str, Any], cycles_seed: int
 ) -> Scene:
-    """Build a scene from latents; the single place where slots become objects.
-
-    Parameters
-    ----------
-    schema : Schema
-        Slots; every slot whose name starts with ``"object"`` becomes one object. An object whose
-        factor ``present`` is 0 is absent; its latents stay, so that it can be put back.
-    constants : mapping of str to str
-        Names of what does not vary, for example ``{"object.material": "glaze"}``.
-    latents : mapping of str to number
-        One value per key of the schema.
-    cycles_seed : int
-        Seed of the path tracer.
-
-    Raises
-    ------
-    InvalidInputError
-        When neither a latent nor a constant says what an object needs.
-    """
+    """Build a scene from latents; the single place where slots become objects."""
 
     def value(slot: str, name: str, default: Any = None) -> Any:
         key = f"{slot}.{name}"

@@ -28,23 +28,10 @@ Cell = tuple[int, ...]
 
 @dataclass(frozen=True)
 class CellSet:
-    """A set of cells of a grid.
+    """A set of cells of a grid."""
 
-    Attributes
-    ----------
-    shape : tuple of int
-        Number of values of each recombined factor, each at least 1.
-    cells : frozenset of tuple of int
-        Members.
-
-    Raises
-    ------
-    InvalidInputError
-        When a cell lies outside the grid, or two sets of different grids are combined.
-    """
-
-    shape: tuple[int, ...]
-    cells: frozenset[Cell]
+    shape: tuple[int, ...]  # number of values of each recombined factor, each at least 1
+    cells: frozenset[Cell]  # members
 
     def __post_init__(self) -> None:
         for cell in self.cells:
@@ -114,18 +101,7 @@ class CellSet:
         return CellSet(self.shape + other.shape, cells)
 
     def permutation_closure(self, positions: Iterable[int]) -> CellSet:
-        """Return the smallest superset that is symmetric in exchangeable factors.
-
-        Parameters
-        ----------
-        positions : iterable of int
-            Factors that may swap their values; they must have equally many values.
-
-        Raises
-        ------
-        InvalidInputError
-            When the factors have different numbers of values.
-        """
+        """Return the smallest superset that is symmetric in exchangeable factors."""
         positions = tuple(positions)
         if len({self.shape[p] for p in positions}) > 1:
             raise InvalidInputError(
@@ -142,24 +118,15 @@ class CellSet:
         return CellSet(self.shape, frozenset(closed))
 
     def marginal(self, position: int) -> tuple[Fraction, ...]:
-        """Return the exact share of every value of one factor, uniform over the members.
-
-        An empty set has the marginal of zeros.
-        """
+        """Return the exact share of every value of one factor, uniform over the members."""
+        # An empty set has the marginal of zeros.
         counts = [0] * self.shape[position]
         for cell in self.cells:
             counts[cell[position]] += 1
         return tuple(Fraction(c, max(len(self.cells), 1)) for c in counts)
 
     def total_variation(self, other: CellSet) -> Fraction:
-        """Return the worst single-factor total variation to another set; 0 means no shift.
-
-        Examples
-        --------
-        >>> diagonal = CellSet.of((2, 2), [(0, 0), (1, 1)])
-        >>> diagonal.total_variation(diagonal.complement())
-        Fraction(0, 1)
-        """
+        """Return the worst single-factor total variation to another set; 0 means no shift."""
         self._same_grid(other)
         worst = Fraction(0)
         for p in range(len(self.shape)):
@@ -175,13 +142,11 @@ class CellSet:
         )
 
     def additive_rank(self) -> tuple[int, int]:
-        """Return the rank of the stacked one-hot codes and the rank that identifies additively.
-
-        An additive model extrapolates to a cell exactly when the cell's code lies in the span
-        of the ID codes; all cells do when the rank is ``sum(shape) - len(shape) + 1``
-        (Compositional Risk Minimization, arXiv 2410.06303; for two factors this is
-        connectivity of the bipartite graph of ID cells).
-        """
+        """Return the rank of the stacked one-hot codes and the rank that identifies additively."""
+        # An additive model extrapolates to a cell exactly when the cell's code lies in the span of
+        # the ID codes; all cells do when the rank is ``sum(shape) - len(shape) + 1`` (Compositional
+        # Risk Minimization, arXiv 2410.06303; for two factors this is connectivity of the bipartite
+        # graph of ID cells).
         full = sum(self.shape) - len(self.shape) + 1
         if not self.cells:
             return 0, full
@@ -192,10 +157,8 @@ class CellSet:
         return int(np.linalg.matrix_rank(codes)), full
 
     def novelty_order(self, cell: Iterable[int]) -> int:
-        """Return the smallest number of factors whose joint values no member shows.
-
-        1 is an unseen value, 2 an unseen pair; 0 means the cell is a member's combination.
-        """
+        """Return the smallest number of factors whose joint values no member shows."""
+        # 1 is an unseen value, 2 an unseen pair; 0 means the cell is a member's combination.
         cell = tuple(int(v) for v in cell)
         for order in range(1, len(cell) + 1):
             for positions in itertools.combinations(range(len(cell)), order):
@@ -207,33 +170,11 @@ class CellSet:
 def orbit_cells(
     shape: Iterable[int], residues: Iterable[int], modulus: int | None = None
 ) -> CellSet:
-    """Return the cells whose signed sum (all values but the first, minus the first) is a residue.
-
-    Such a set is a union of orbits of the cyclic shifts that keep the signed sum. They act
-    transitively on every factor, so every single-factor marginal of the set, and of its
-    complement, is exactly uniform: the only shift is the combination. For K factors all
-    marginals below order K are uniform, so what is held out is novel at order exactly K.
-
-    Parameters
-    ----------
-    shape : iterable of int
-        Numbers of values; they need a common divisor above 1.
-    residues : iterable of int
-        Chosen residues.
-    modulus : int, optional
-        A common divisor of the shape, the greatest one by default. A fixed one keeps every cell
-        on its side when values are appended.
-
-    Raises
-    ------
-    InvalidInputError
-        When the modulus does not divide the sizes or is 1, or a residue is out of range.
-
-    Examples
-    --------
-    >>> list(orbit_cells((2, 2), [0]))
-    [(0, 0), (1, 1)]
-    """
+    """Return the cells whose signed sum (all values but the first, minus the first) is a residue."""
+    # Such a set is a union of orbits of the cyclic shifts that keep the signed sum. They act
+    # transitively on every factor, so every single-factor marginal of the set, and of its
+    # complement, is exactly uniform: the only shift is the combination. For K factors all marginals
+    # below order K are uniform, so what is held out is novel at order exactly K.
     shape, residues = tuple(shape), set(residues)
     divisor = math.gcd(*shape)
     modulus = modulus or divisor
@@ -253,48 +194,28 @@ COMPOUND_ALPHA = 0.1
 
 @dataclass(frozen=True)
 class ShiftReport:
-    """The shift from ID to OOC cells, one figure per confound.
+    """The shift from ID to OOC cells, one figure per confound."""
 
-    Attributes
-    ----------
-    id_share, ooc_share : Fraction
-        Share of the grid that is ID, and OOC; what remains to 1 is ignored by the split.
-    coverage : Fraction
-        Share of values seen in ID, of the worst factor; 1 is best.
-    total_variation : Fraction
-        Worst single-factor distance between ID and OOC, in [0, 1]; 0 is best.
-    atom_divergence : float
-        One minus the Chernoff coefficient of single values, in [0, 1]; 0 is best.
-    compound_divergence : float
-        The same of pairs of values; 1 when no pair of OOC occurs in ID.
-    pair_coverage : Fraction
-        Share of all pairs of values of two factors that ID shows.
-    components : int
-        Connected components of the seen values, tied by the ID cells; 1 is best.
-    rank, full_rank : int
-        Additive rank of the ID cells, and the rank that identifies an additive model.
-    novelty : tuple of (int, int)
-        Order of novelty, the smallest number of factors whose joint value ID never shows, and
-        how many OOC cells have it; ascending.
-    hamming_mean : Fraction
-        Mean number of factors in which an OOC cell differs from the nearest ID cell.
-    hamming_max : int
-        The largest of these numbers.
-    """
-
+    # share of the grid that is ID, and OOC; what remains to 1 is ignored by the split
     id_share: Fraction
+    # share of the grid that is ID, and OOC; what remains to 1 is ignored by the split
     ooc_share: Fraction
-    coverage: Fraction
+    coverage: Fraction  # share of values seen in ID, of the worst factor; 1 is best
+    # worst single-factor distance between ID and OOC, in [0, 1]; 0 is best
     total_variation: Fraction
+    # one minus the Chernoff coefficient of single values, in [0, 1]; 0 is best
     atom_divergence: float
-    compound_divergence: float
-    pair_coverage: Fraction
-    components: int
-    rank: int
-    full_rank: int
+    compound_divergence: float  # the same of pairs of values; 1 when no pair of OOC occurs in ID
+    pair_coverage: Fraction  # share of all pairs of values of two factors that ID shows
+    components: int  # connected components of the seen values, tied by the ID cells; 1 is best
+    rank: int  # additive rank of the ID cells, and the rank that identifies an additive model
+    full_rank: int  # additive rank of the ID cells, and the rank that identifies an additive model
+    # order of novelty, the smallest number of factors whose joint value ID never shows, and how
+    # many OOC cells have it; ascending
     novelty: tuple[tuple[int, int], ...]
+    # mean number of factors in which an OOC cell differs from the nearest ID cell
     hamming_mean: Fraction
-    hamming_max: int
+    hamming_max: int  # the largest of these numbers
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data: fractions become text such as ``"2/3"``, orders become keys."""
@@ -366,27 +287,11 @@ def report(id_cells: CellSet, ooc_cells: CellSet) -> ShiftReport:
 
 
 def divergence(id_cells: CellSet, ooc_cells: CellSet, *, order: int, alpha: float) -> float:
-    """Return one minus the Chernoff coefficient of all tuples of ``order`` factors.
-
-    The coefficient ``sum_k p_k**alpha * q_k**(1 - alpha)``, p from ID and q from OOC, is taken
-    per choice of factors and averaged, which equals pooling all tuples with equal weight.
-    Single values with alpha 0.5 are the atom divergence, pairs with alpha 0.1 the compound
-    divergence of Keysers et al. 2020 (arXiv 1912.09713), section 2.
-
-    Parameters
-    ----------
-    id_cells, ooc_cells : CellSet
-        Non-empty sets of one grid.
-    order : int
-        Factors per tuple; clipped to the number of factors.
-    alpha : float
-        Weight of ID, in (0, 1); small values ask whether a tuple occurs, not how often.
-
-    Returns
-    -------
-    float
-        In [0, 1]; 0 for equal frequencies, 1 when no tuple of OOC occurs in ID.
-    """
+    """Return one minus the Chernoff coefficient of all tuples of ``order`` factors."""
+    # The coefficient ``sum_k p_k**alpha * q_k**(1 - alpha)``, p from ID and q from OOC, is taken
+    # per choice of factors and averaged, which equals pooling all tuples with equal weight. Single
+    # values with alpha 0.5 are the atom divergence, pairs with alpha 0.1 the compound divergence of
+    # Keysers et al. 2020 (arXiv 1912.09713), section 2.
     coefficients = []
     for positions in _choices(id_cells.shape, order):
         p, q = (_frequencies(c, positions) for c in (id_cells, ooc_cells))
@@ -418,10 +323,8 @@ def drawn_total_variation(
 
 
 def tuple_coverage(cells: CellSet, *, order: int) -> Fraction:
-    """Return the share of all tuples of ``order`` factors that some member shows.
-
-    With order 2 this is the two-way coverage of combinatorial testing.
-    """
+    """Return the share of all tuples of ``order`` factors that some member shows."""
+    # With order 2 this is the two-way coverage of combinatorial testing.
     seen = total = 0
     for positions in _choices(cells.shape, order):
         counts = _counts(cells, positions)
@@ -431,11 +334,9 @@ def tuple_coverage(cells: CellSet, *, order: int) -> Fraction:
 
 
 def components(cells: CellSet) -> int:
-    """Return the number of connected components of the values that the cells tie together.
-
-    Values are nodes and a cell ties its values; unseen values count for nothing. Two factors
-    identify an additive model exactly when there is one component and no value is unseen.
-    """
+    """Return the number of connected components of the values that the cells tie together."""
+    # Values are nodes and a cell ties its values; unseen values count for nothing. Two factors
+    # identify an additive model exactly when there is one component and no value is unseen.
     offsets = np.cumsum((0, *cells.shape[:-1]))
     parent = list(range(sum(cells.shape)))
 

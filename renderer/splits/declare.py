@@ -43,44 +43,21 @@ ALGEBRA = "algebra"
 
 @dataclass(frozen=True)
 class DeclaredSplit(EveryCellOnce):
-    """ID cells per rung and OOC cells of a declaration; a drop-in for `OrbitSplit`.
+    """ID cells per rung and OOC cells of a declaration; a drop-in for `OrbitSplit`."""
 
-    Attributes
-    ----------
-    geometry : str
-        Key of `GEOMETRIES`, or ``"algebra"``.
-    ladder : tuple of CellSet
-        ID cells of every rung, the narrowest first, strictly nested.
-    held_out : CellSet
-        OOC cells, disjoint from every rung.
-    declaration : mapping
-        What the file says, as plain data; it holds names, not codes, where the file does.
-    """
-
-    geometry: str
-    ladder: tuple[CellSet, ...]
-    held_out: CellSet
+    geometry: str  # key of `GEOMETRIES`, or ``"algebra"``
+    ladder: tuple[CellSet, ...]  # ID cells of every rung, the narrowest first, strictly nested
+    held_out: CellSet  # OOC cells, disjoint from every rung
+    # what the file says, as plain data; it holds names, not codes, where the file does
     declaration: Mapping[str, Any]
 
     def id_cells(self, shape: tuple[int, ...], rung: int = 0) -> CellSet:
-        """Return the ID cells of a rung; rung 0 is the narrowest.
-
-        Raises
-        ------
-        InvalidInputError
-            When the split was declared for another grid.
-        """
+        """Return the ID cells of a rung; rung 0 is the narrowest."""
         self._check_shape(shape)
         return self.ladder[rung]
 
     def ooc_cells(self, shape: tuple[int, ...]) -> CellSet:
-        """Return the held-out cells, the same for every rung.
-
-        Raises
-        ------
-        InvalidInputError
-            When the split was declared for another grid.
-        """
+        """Return the held-out cells, the same for every rung."""
         self._check_shape(shape)
         return self.held_out
 
@@ -108,15 +85,7 @@ class DeclaredSplit(EveryCellOnce):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], schema: Schema) -> DeclaredSplit:
-        """Return the split written by `to_dict`.
-
-        Raises
-        ------
-        InvalidInputError
-            When the declaration is missing or does not hold on the schema.
-        IntegrityError
-            When the declaration now gives other cells than it did.
-        """
+        """Return the split written by `to_dict`."""
         declaration = data.get("declaration")
         if not isinstance(declaration, Mapping):
             raise InvalidInputError(

@@ -172,26 +172,7 @@ DIALS: dict[str, str] = {
 
 
 def read_geometry(node: Node, grid: Grid) -> Geometry:
-    """Return the geometry that a table declares.
-
-    Parameters
-    ----------
-    node : Node
-        Table with ``geometry``, a key of `GEOMETRIES`, and the parameters of that geometry by
-        the names of its function; factors and values are named as in the schema.
-    grid : Grid
-        The recombined factors.
-
-    Returns
-    -------
-    Geometry
-        On the grid.
-
-    Raises
-    ------
-    InvalidInputError
-        When a name, a type or a value is wrong, with file, line and key.
-    """
+    """Return the geometry that a table declares."""
     named = node.entries().get("geometry")
     if named is None:
         raise node.refuse("a table with the key 'geometry'", "Name the geometry.", got="none")

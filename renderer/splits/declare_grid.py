@@ -12,17 +12,10 @@ from recombine.renderer.splits.declare_nodes import Node, distinct
 
 @dataclass(frozen=True)
 class Grid:
-    """The recombined factors of a declaration, with names for their values.
+    """The recombined factors of a declaration, with names for their values."""
 
-    Attributes
-    ----------
-    keys : tuple of str
-        ``"slot.factor"`` keys.
-    values : tuple of tuple of str
-        Names of the values of each factor; codes are their positions.
-    """
-
-    keys: tuple[str, ...]
+    keys: tuple[str, ...]  # ``"slot.factor"`` keys
+    # names of the values of each factor; codes are their positions
     values: tuple[tuple[str, ...], ...]
 
     @classmethod
@@ -77,16 +70,9 @@ class Grid:
         return distinct(node, [self.cell(n) for n in node.items()])
 
     def by_factor(self, node: Node) -> dict[int, Node]:
-        """Return the entries of a table with factor keys.
-
-        ``{object.shape = 1}`` is a table inside a table in TOML and means the same as
-        ``{"object.shape" = 1}``.
-
-        Raises
-        ------
-        InvalidInputError
-            When a key is no factor, a factor occurs twice or there is none.
-        """
+        """Return the entries of a table with factor keys."""
+        # ``{object.shape = 1}`` is a table inside a table in TOML and means the same as
+        # ``{"object.shape" = 1}``.
         found: dict[int, Node] = {}
         for key, entry in node.entries().items():
             slot = key not in self.keys and isinstance(entry.value, Mapping)

@@ -14,17 +14,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a declaration came from.
+    """Where a declaration came from."""
 
-    Attributes
-    ----------
-    name : str
-        File name, or what else to call it.
-    lines : mapping of tuple to int
-        Key path to line; empty for a declaration that is no file.
-    """
-
-    name: str
+    name: str  # file name, or what else to call it
+    # key path to line; empty for a declaration that is no file
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
 
     def place(self, path: KeyPath) -> str:
@@ -37,21 +30,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Node:
-    """A value of a declaration, with its place.
+    """A value of a declaration, with its place."""
 
-    Attributes
-    ----------
-    value : object
-        What `tomllib` read.
-    path : tuple of str or int
-        Keys and list positions from the root.
-    source : Source
-        The declaration.
-    """
-
-    value: object
-    path: KeyPath
-    source: Source
+    value: object  # what `tomllib` read
+    path: KeyPath  # keys and list positions from the root
+    source: Source  # the declaration
 
     def refuse(self, expected: str, advice: str, *, got: str = "") -> InvalidInputError:
         """Return the error of this value in the message form of the project."""
@@ -60,13 +43,7 @@ class Node:
         return InvalidInputError(f"{place}: expected {expected}; got {got}. {advice}")
 
     def call(self, make: Callable[[], T]) -> T:
-        """Return the result of a function that knows no places; its refusal gets this one.
-
-        Raises
-        ------
-        InvalidInputError
-            When the function refuses.
-        """
+        """Return the result of a function that knows no places; its refusal gets this one."""
         try:
             return make()
         except InvalidInputError as error:
@@ -77,13 +54,7 @@ class Node:
         return value if isinstance(value, Node) else Node(value, (*self.path, key), self.source)
 
     def entries(self) -> dict[str, Node]:
-        """Return the entries of a table.
-
-        Raises
-        ------
-        InvalidInputError
-            When this is no table.
-        """
+        """Return the entries of a table."""
         if not isinstance(self.value, Mapping):
             raise self.refuse("a table", "Write {key = value}.")
         return {str(k): self.child(str(k), v) for k, v in self.value.items()}
@@ -91,13 +62,7 @@ class Node:
     def table(
         self, required: Collection[str] = (), optional: Collection[str] = ()
     ) -> dict[str, Node]:
-        """Return the entries of a table with known keys.
-
-        Raises
-        ------
-        InvalidInputError
-            When this is no table, a key is unknown or a required one is missing.
-        """
+        """Return the entries of a table with known keys."""
         found = self.entries()
         known = sorted({*required, *optional})
         for key, node in found.items():
@@ -109,72 +74,36 @@ class Node:
         return found
 
     def items(self) -> list[Node]:
-        """Return the entries of a list.
-
-        Raises
-        ------
-        InvalidInputError
-            When this is no list.
-        """
+        """Return the entries of a list."""
         if not isinstance(self.value, list | tuple):
             raise self.refuse("a list", "Write [first, second].")
         return [self.child(n, v) for n, v in enumerate(self.value)]
 
     def text(self) -> str:
-        """Return text.
-
-        Raises
-        ------
-        InvalidInputError
-            When this is no text.
-        """
+        """Return text."""
         if not isinstance(self.value, str):
             raise self.refuse("text", 'Write it in "quotes".')
         return self.value
 
     def choice(self, known: Collection[str]) -> str:
-        """Return text that is one of the known ones.
-
-        Raises
-        ------
-        InvalidInputError
-            When it is no text or unknown.
-        """
+        """Return text that is one of the known ones."""
         if self.text() not in known:
             raise self.refuse(f"one of {sorted(known)}", "Check the spelling.")
         return self.text()
 
     def integer(self, low: int, high: int) -> int:
-        """Return a whole number within low..high.
-
-        Raises
-        ------
-        InvalidInputError
-            When it is no whole number or out of range.
-        """
+        """Return a whole number within low..high."""
         value = self.value
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise self.refuse(f"a whole number in {low}..{high}", "Choose one in range.")
         return value
 
     def integers(self, low: int, high: int) -> list[int]:
-        """Return distinct whole numbers within low..high, at least one.
-
-        Raises
-        ------
-        InvalidInputError
-            When the list is empty, repeats itself or leaves the range.
-        """
+        """Return distinct whole numbers within low..high, at least one."""
         return distinct(self, [n.integer(low, high) for n in self.items()])
 
     def number(self, low: float, high: float) -> float:
-        """Return a finite number within [low, high].
-
-        Raises
-        ------
-        InvalidInputError
-            When it is no number or out of range.
-        """
+        """Return a finite number within [low, high]."""
         value = self.value
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.refuse("a number", "Write 0.5, for example.")
@@ -183,26 +112,14 @@ class Node:
         return float(value)
 
     def true(self) -> bool:
-        """Return True.
-
-        Raises
-        ------
-        InvalidInputError
-            When this is anything else; to say no, the key is left out.
-        """
+        """Return True."""
         if self.value is not True:
             raise self.refuse("true", "Leave the key out to say no.")
         return True
 
 
 def distinct(node: Node, values: list[T]) -> list[T]:
-    """Return the values of a list, refused when there is none or one occurs twice.
-
-    Raises
-    ------
-    InvalidInputError
-        When the list is empty or repeats itself.
-    """
+    """Return the values of a list, refused when there is none or one occurs twice."""
     if not values or len(set(values)) != len(values):
         raise node.refuse("a list of distinct entries, at least one", "List each entry once.")
     return values

@@ -86,26 +86,7 @@ JUDGES: dict[str, Judge] = {
 
 
 def check_requirements(node: Node, grid: Grid, rungs: Sequence[CellSet], ooc: CellSet) -> None:
-    """Refuse a split that does not keep its declared promises.
-
-    Parameters
-    ----------
-    node : Node
-        Table with keys of `JUDGES`, or ``symmetric``: factors whose exchange must map every
-        rung and the OOC cells to themselves.
-    grid : Grid
-        The recombined factors.
-    rungs : sequence of CellSet
-        ID cells of every rung; all must keep the promises.
-    ooc : CellSet
-        OOC cells.
-
-    Raises
-    ------
-    InvalidInputError
-        When a promise is broken, naming each, its rung and by how much; or when a key or a type
-        is wrong.
-    """
+    """Refuse a split that does not keep its declared promises."""
     fields = node.table(optional=(*JUDGES, "symmetric"))
     broken = []
     if "symmetric" in fields:

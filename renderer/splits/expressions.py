@@ -23,27 +23,7 @@ STEPS = ("where", "minus", "permutation_closure", "shift_closure", "complement")
 
 
 def read_cells(node: Node, grid: Grid, *, ignore: Collection[str] = ()) -> CellSet:
-    """Return the cells that an expression describes.
-
-    Parameters
-    ----------
-    node : Node
-        The table of the expression.
-    grid : Grid
-        The recombined factors.
-    ignore : collection of str
-        Keys of the table that belong to its surroundings.
-
-    Returns
-    -------
-    CellSet
-        On the grid; may be empty.
-
-    Raises
-    ------
-    InvalidInputError
-        When a key, a type, a factor or a value is wrong, with file, line and key.
-    """
+    """Return the cells that an expression describes."""
     fields = node.table(optional=(*BASES, "full", *STEPS, *ignore))
     fields = {k: n for k, n in fields.items() if k not in ignore}
     bases = [k for k in fields if k not in STEPS]

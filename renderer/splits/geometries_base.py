@@ -14,27 +14,12 @@ Shape = Sequence[int]
 
 @dataclass(frozen=True)
 class Geometry:
-    """Which cells of a grid are ID and which are OOC.
+    """Which cells of a grid are ID and which are OOC."""
 
-    Attributes
-    ----------
-    name : str
-        Key of the geometry in the table `GEOMETRIES`.
-    id_cells, ooc_cells : CellSet
-        Non-empty, disjoint sets of one grid.
-    source : str
-        Where the geometry was published.
-
-    Raises
-    ------
-    InvalidInputError
-        When a side is empty, the sides share a cell or the grids differ.
-    """
-
-    name: str
-    id_cells: CellSet
-    ooc_cells: CellSet
-    source: str
+    name: str  # key of the geometry in the table `GEOMETRIES`
+    id_cells: CellSet  # non-empty, disjoint sets of one grid
+    ooc_cells: CellSet  # non-empty, disjoint sets of one grid
+    source: str  # where the geometry was published
 
     def __post_init__(self) -> None:
         shared = self.id_cells & self.ooc_cells
@@ -72,13 +57,7 @@ def rest_is_id(name: str, ooc: CellSet, source: str) -> Geometry:
 
 
 def check_factors(name: str, shape: Shape, factors: Iterable[int]) -> tuple[int, ...]:
-    """Return factor positions, refused unless they are distinct and inside the grid.
-
-    Raises
-    ------
-    InvalidInputError
-        When a position repeats or does not exist.
-    """
+    """Return factor positions, refused unless they are distinct and inside the grid."""
     factors = tuple(factors)
     if len(set(factors)) != len(factors) or not set(factors) <= set(range(len(shape))):
         raise refuse(
@@ -91,13 +70,7 @@ def check_factors(name: str, shape: Shape, factors: Iterable[int]) -> tuple[int,
 
 
 def check_values(name: str, shape: Shape, values: Mapping[int, Collection[int]]) -> None:
-    """Refuse values that a factor does not have, or a factor without any value.
-
-    Raises
-    ------
-    InvalidInputError
-        When a factor does not exist, or its collection is empty or out of range.
-    """
+    """Refuse values that a factor does not have, or a factor without any value."""
     for factor in check_factors(name, shape, values):
         chosen, size = set(values[factor]), shape[factor]
         if not chosen or not chosen <= set(range(size)):
@@ -110,13 +83,7 @@ def check_values(name: str, shape: Shape, values: Mapping[int, Collection[int]])
 
 
 def check_thresholds(name: str, shape: Shape, thresholds: Mapping[int, int]) -> None:
-    """Refuse thresholds that leave a factor no value below or none at and above.
-
-    Raises
-    ------
-    InvalidInputError
-        When there is no threshold, or one is not in 1..n-1.
-    """
+    """Refuse thresholds that leave a factor no value below or none at and above."""
     check_factors(name, shape, thresholds)
     wrong = {f: t for f, t in thresholds.items() if not 1 <= t < shape[f]}
     if wrong or not thresholds:
@@ -129,13 +96,7 @@ def check_thresholds(name: str, shape: Shape, thresholds: Mapping[int, int]) -> 
 
 
 def equal_sizes(name: str, shape: Shape) -> int:
-    """Return the common number of values of all factors.
-
-    Raises
-    ------
-    InvalidInputError
-        When the factors differ in size.
-    """
+    """Return the common number of values of all factors."""
     if len(set(shape)) != 1:
         raise refuse(
             name, "factors with equally many values", tuple(shape), "Recombine equal factors."

@@ -25,102 +25,31 @@ MONTERO = "Montero et al. 2021, The role of disentanglement in generalisation"
 
 
 def leave_one_out(shape: Shape, *, cell: Cell) -> Geometry:
-    """Hold out one cell.
-
-    Guarantees full coverage and connected ID cells. Breaks the OOC marginals, which are
-    degenerate, and rests every figure on one combination.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    cell : tuple of int
-        The held-out cell.
-
-    Returns
-    -------
-    Geometry
-        All other cells are ID.
-    """
+    """Hold out one cell."""
+    # Guarantees full coverage and connected ID cells. Breaks the OOC marginals, which are
+    # degenerate, and rests every figure on one combination.
     return rest_is_id("leave-one-out", CellSet.of(shape, [cell]), "common practice")
 
 
 def corner(shape: Shape, *, thresholds: Mapping[int, int]) -> Geometry:
-    """Hold out the corner block where all listed factors are at or above their threshold.
-
-    Guarantees coverage as long as a value keeps one row or column. Breaks the marginals: OOC
-    shows the upper values only. Schott et al. 2022 call it "composition".
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    thresholds : mapping of int to int
-        Factor position to its first held-out value, 1..n-1.
-
-    Returns
-    -------
-    Geometry
-        All cells outside the block are ID.
-
-    Raises
-    ------
-    InvalidInputError
-        When a threshold is missing or out of range.
-    """
+    """Hold out the corner block where all listed factors are at or above their threshold."""
+    # Guarantees coverage as long as a value keeps one row or column. Breaks the marginals: OOC
+    # shows the upper values only. Schott et al. 2022 call it "composition".
     check_thresholds("corner", shape, thresholds)
     block = CellSet.full(shape).where(lambda c: beyond(c, thresholds) == len(thresholds))
     return rest_is_id("corner", block, SCHOTT)
 
 
 def recombination_to_range(shape: Shape, *, held_out: Mapping[int, Collection[int]]) -> Geometry:
-    """Hold out a box on two factors, for example squares in the right half.
-
-    Guarantees coverage. Breaks the marginals of both factors; pairs inside the box are novel.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    held_out : mapping of int to collection of int
-        Held-out values of exactly two factors.
-
-    Returns
-    -------
-    Geometry
-        All cells outside the box are ID.
-
-    Raises
-    ------
-    InvalidInputError
-        When the box is not on two factors, or a value does not exist.
-    """
+    """Hold out a box on two factors, for example squares in the right half."""
+    # Guarantees coverage. Breaks the marginals of both factors; pairs inside the box are novel.
     return _boxed("recombination-to-range", shape, held_out, 2, 2)
 
 
 def recombination_to_element(shape: Shape, *, held_out: Mapping[int, Collection[int]]) -> Geometry:
-    """Hold out a box on three or more factors.
-
-    Guarantees that every value, and every pair of values, is still seen in ID, as long as each
-    listed factor keeps a value outside the box. Breaks the marginals of the listed factors.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    held_out : mapping of int to collection of int
-        Held-out values of three or more factors; not all values of any.
-
-    Returns
-    -------
-    Geometry
-        All cells outside the box are ID.
-
-    Raises
-    ------
-    InvalidInputError
-        When the box is on fewer factors, or a value does not exist.
-    """
+    """Hold out a box on three or more factors."""
+    # Guarantees that every value, and every pair of values, is still seen in ID, as long as each
+    # listed factor keeps a value outside the box. Breaks the marginals of the listed factors.
     return _boxed("recombination-to-element", shape, held_out, 3, len(shape))
 
 
@@ -142,59 +71,17 @@ def _boxed(
 
 
 def extrapolation(shape: Shape, *, factor: int, threshold: int) -> Geometry:
-    """Hold out the upper range of one factor.
-
-    Guarantees nothing about combinations: the held-out values are never seen, so it measures
-    range and not recombination. Report it apart.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    factor : int
-        Position of the factor.
-    threshold : int
-        First held-out value, 1..n-1.
-
-    Returns
-    -------
-    Geometry
-        OOC cells are novel at order 1.
-
-    Raises
-    ------
-    InvalidInputError
-        When the factor or the threshold is out of range.
-    """
+    """Hold out the upper range of one factor."""
+    # Guarantees nothing about combinations: the held-out values are never seen, so it measures
+    # range and not recombination. Report it apart.
     check_thresholds("extrapolation", shape, {factor: threshold})
     upper = box(shape, {factor: range(threshold, shape[factor])})
     return rest_is_id("extrapolation", upper, MONTERO)
 
 
 def interpolation(shape: Shape, *, factor: int, gap: Collection[int]) -> Geometry:
-    """Hold out interior values of one factor, so that seen values lie on both sides.
-
-    Guarantees the range; breaks coverage, as extrapolation does. Report it apart.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    factor : int
-        Position of the factor.
-    gap : collection of int
-        Held-out values, none of them the first or the last.
-
-    Returns
-    -------
-    Geometry
-        OOC cells are novel at order 1.
-
-    Raises
-    ------
-    InvalidInputError
-        When the gap touches an end of the range.
-    """
+    """Hold out interior values of one factor, so that seen values lie on both sides."""
+    # Guarantees the range; breaks coverage, as extrapolation does. Report it apart.
     check_values("interpolation", shape, {factor: gap})
     if {0, shape[factor] - 1} & set(gap):
         advice = "Use 'extrapolation' for the ends."
@@ -203,30 +90,9 @@ def interpolation(shape: Shape, *, factor: int, gap: Collection[int]) -> Geometr
 
 
 def count(shape: Shape, *, factor: int, threshold: int) -> Geometry:
-    """Train on few objects and test on more: extrapolation in the factor that counts them.
-
-    Guarantees equal laws of every single object. Breaks occlusion and exposure, which change
-    with the count.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    factor : int
-        Position of the counting factor.
-    threshold : int
-        First held-out value (a code, not the count it names).
-
-    Returns
-    -------
-    Geometry
-        OOC cells are novel at order 1.
-
-    Raises
-    ------
-    InvalidInputError
-        When the factor or the threshold is out of range.
-    """
+    """Train on few objects and test on more: extrapolation in the factor that counts them."""
+    # Guarantees equal laws of every single object. Breaks occlusion and exposure, which change with
+    # the count.
     check_thresholds("count", shape, {factor: threshold})
     more = box(shape, {factor: range(threshold, shape[factor])})
     return rest_is_id("count", more, "common practice in object-centric learning")

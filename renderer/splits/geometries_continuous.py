@@ -28,29 +28,15 @@ LATTICE = 2**32
 class Band:
     """Pairs whose second latent is the first plus a uniform step, folded back into range.
 
-    For every first value the steps ``low..high`` are equally likely. Reflection at the ends
-    (steps symmetric about 0) and rotation both leave the uniform law unchanged, so both
-    marginals are exactly uniform on the lattice.
-
-    Attributes
-    ----------
-    lattice : int
-        Number K of lattice cells of each latent.
-    low, high : int
-        Smallest and largest step, in lattice cells; ``high - low < K``.
-    reflects : bool
-        True folds by reflection at the ends, False by rotation (``mod K``).
-
-    Raises
-    ------
-    InvalidInputError
-        When no step remains, steps exceed the range, or reflected steps are not symmetric.
+    For every first value the steps ``low..high`` are equally likely. Reflection at the ends (steps
+    symmetric about 0) and rotation both leave the uniform law unchanged, so both marginals are
+    exactly uniform on the lattice.
     """
 
-    lattice: int
-    low: int
-    high: int
-    reflects: bool
+    lattice: int  # number K of lattice cells of each latent
+    low: int  # smallest and largest step, in lattice cells; ``high - low < K``
+    high: int  # smallest and largest step, in lattice cells; ``high - low < K``
+    reflects: bool  # true folds by reflection at the ends, False by rotation (``mod K``)
 
     def __post_init__(self) -> None:
         fits = 0 <= self.high - self.low < self.lattice and abs(self.high) < self.lattice
@@ -68,38 +54,14 @@ class Band:
         return np.asarray(np.minimum(around, 2 * self.lattice - 1 - around))
 
     def sample(self, rng: np.random.Generator, n: int) -> Float64[Array, "n 2"]:
-        """Draw pairs in [0, 1).
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-            Source of randomness; two whole draws of n integers are taken.
-        n : int
-            Number of pairs.
-
-        Returns
-        -------
-        float64 array of shape (n, 2)
-            Centres of lattice cells; each column is uniform.
-        """
+        """Draw pairs in [0, 1)."""
         first = rng.integers(0, self.lattice, n, dtype=np.int64)
         steps = rng.integers(self.low, self.high, n, dtype=np.int64, endpoint=True)
         pairs = np.stack([first, self.fold(first + steps)], axis=1)
         return np.asarray((pairs + 0.5) / self.lattice)
 
     def contains(self, z1: Float64[Array, " n"], z2: Float64[Array, " n"]) -> Bool[Array, " n"]:
-        """Return which pairs the band can produce, exact on lattice cells.
-
-        Parameters
-        ----------
-        z1, z2 : float64 arrays of shape (n,)
-            Latents; a value outside [0, 1), or not a number, is in no band.
-
-        Returns
-        -------
-        bool array of shape (n,)
-            True where the pair lies in the support.
-        """
+        """Return which pairs the band can produce, exact on lattice cells."""
         z1, z2 = np.asarray(z1, float), np.asarray(z2, float)
         inside = (z1 >= 0) & (z1 < 1) & (z2 >= 0) & (z2 < 1)
         i, j = (np.floor(np.where(inside, z, 0) * self.lattice).astype(np.int64) for z in (z1, z2))
@@ -108,13 +70,7 @@ class Band:
         return np.asarray(inside & ((j - i - self.low) % self.lattice <= self.high - self.low))
 
     def law(self) -> dict[tuple[int, int], Fraction]:
-        """Return the exact probability of every pair of lattice cells; for coarse lattices.
-
-        Raises
-        ------
-        InvalidInputError
-            When the lattice has more than 1024 cells.
-        """
+        """Return the exact probability of every pair of lattice cells; for coarse lattices."""
         if self.lattice > 1024:
             raise InvalidInputError(
                 f"Band.law: expected a lattice of at most 1024 cells; got {self.lattice}. "
@@ -127,55 +83,23 @@ class Band:
 
 @dataclass(frozen=True)
 class ContinuousGeometry:
-    """The ID and the OOC band of two continuous latents.
+    """The ID and the OOC band of two continuous latents."""
 
-    Attributes
-    ----------
-    name : str
-        Key in `CONTINUOUS`.
-    id_band, ooc_band : Band
-        Disjoint supports with uniform marginals.
-    source : str
-        Where the geometry was published.
-    """
-
-    name: str
-    id_band: Band
-    ooc_band: Band
-    source: str
+    name: str  # key in `CONTINUOUS`
+    id_band: Band  # disjoint supports with uniform marginals
+    ooc_band: Band  # disjoint supports with uniform marginals
+    source: str  # where the geometry was published
 
 
 def reflected_band(
     width: float, *, beyond: float | None = None, lattice: int = LATTICE
 ) -> ContinuousGeometry:
-    """Return the band of two non-periodic latents.
-
-    ID is ``z2 = reflect(z1 + u)`` with u uniform in [-width, width], a convex band around the
-    diagonal. OOC is ``z2 = (z1 + s) mod 1`` with s uniform in (beyond, 1 - beyond). Both have
-    exactly uniform marginals and the supports are disjoint. Not tested are the two corners
-    ``|z2 - z1| >= 1 - beyond``. Uniform marginals rest on this law: cells of the ID support
-    taken with equal weight would over-represent the middle.
-
-    Parameters
-    ----------
-    width : float
-        Half-width of the ID band in (0, 1/2), in units of the range.
-    beyond : float, optional
-        Half-width that OOC stays clear of, at least ``width``; give the widest rung of a ladder
-        here so that all rungs share one OOC law.
-    lattice : int
-        Number of lattice cells.
-
-    Returns
-    -------
-    ContinuousGeometry
-        Named "reflected-band".
-
-    Raises
-    ------
-    InvalidInputError
-        When a width is out of range.
-    """
+    """Return the band of two non-periodic latents."""
+    # ID is ``z2 = reflect(z1 + u)`` with u uniform in [-width, width], a convex band around the
+    # diagonal. OOC is ``z2 = (z1 + s) mod 1`` with s uniform in (beyond, 1 - beyond). Both have
+    # exactly uniform marginals and the supports are disjoint. Not tested are the two corners ``|z2
+    # - z1| >= 1 - beyond``. Uniform marginals rest on this law: cells of the ID support taken with
+    # equal weight would over-represent the middle.
     inner, outer = _steps("reflected-band", width, beyond, lattice)
     return ContinuousGeometry(
         "reflected-band",
@@ -188,30 +112,9 @@ def reflected_band(
 def torus_band(
     width: float, *, beyond: float | None = None, lattice: int = LATTICE
 ) -> ContinuousGeometry:
-    """Return the band of two periodic latents.
-
-    ID is ``z2 = (z1 + u) mod 1`` with u uniform in [-width, width], OOC the same with the
-    remaining turns. Both are connected and have exactly uniform marginals.
-
-    Parameters
-    ----------
-    width : float
-        Half-width of the ID band in (0, 1/2), in turns.
-    beyond : float, optional
-        Half-width that OOC stays clear of, at least ``width``.
-    lattice : int
-        Number of lattice cells.
-
-    Returns
-    -------
-    ContinuousGeometry
-        Named "torus-band".
-
-    Raises
-    ------
-    InvalidInputError
-        When a width is out of range.
-    """
+    """Return the band of two periodic latents."""
+    # ID is ``z2 = (z1 + u) mod 1`` with u uniform in [-width, width], OOC the same with the
+    # remaining turns. Both are connected and have exactly uniform marginals.
     inner, outer = _steps("torus-band", width, beyond, lattice)
     return ContinuousGeometry(
         "torus-band",
@@ -225,13 +128,7 @@ CONTINUOUS = {"reflected-band": reflected_band, "torus-band": torus_band}
 
 
 def to_factor(factor: Factor, z: Float64[Array, " n"]) -> Float64[Array, " n"]:
-    """Return latents in [0, 1) in the unit of a continuous or periodic factor.
-
-    Raises
-    ------
-    InvalidInputError
-        When the factor is categorical.
-    """
+    """Return latents in [0, 1) in the unit of a continuous or periodic factor."""
     if factor.kind == "categorical":
         raise InvalidInputError(
             f"continuous band: expected a continuous or periodic factor; got {factor.name!r}, "

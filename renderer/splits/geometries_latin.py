@@ -20,28 +20,9 @@ from recombine.renderer.splits.geometries_base import (
 
 
 def checkerboard(shape: Shape, *, block: int = 1) -> Geometry:
-    """Train on the even fields of a board of blocks; half of each size gives two blocks.
-
-    Guarantees total variation 0 and coverage. Breaks connection for two factors: the ID cells
-    fall into two components, so no additive model is identified across them.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values, each a multiple of two blocks.
-    block : int
-        Edge of a field, 1 or more.
-
-    Returns
-    -------
-    Geometry
-        The odd fields are OOC.
-
-    Raises
-    ------
-    InvalidInputError
-        When a factor is no multiple of two blocks.
-    """
+    """Train on the even fields of a board of blocks; half of each size gives two blocks."""
+    # Guarantees total variation 0 and coverage. Breaks connection for two factors: the ID cells
+    # fall into two components, so no additive model is identified across them.
     if block < 1 or any(n % (2 * block) for n in shape):
         advice = f"The grid is {tuple(shape)}."
         raise refuse("checkerboard", "a block that fits twice into every factor", block, advice)
@@ -50,31 +31,10 @@ def checkerboard(shape: Shape, *, block: int = 1) -> Geometry:
 
 
 def permutation(shape: Shape, *, joined: int, seed: int = 0) -> Geometry:
-    """Train on symbols of a random Latin square: one cell per row and column for each symbol.
-
-    The square (cube for more factors) is a keyed relabelling of the cyclic one. Guarantees
-    total variation 0 and coverage; sets of one seed are nested in ``joined``. One symbol breaks
-    connection: each of its cells is a component of its own.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Equal numbers of values.
-    joined : int
-        Number of symbols in ID, 1 to n-1.
-    seed : int
-        Which square.
-
-    Returns
-    -------
-    Geometry
-        Cells of the other symbols are OOC.
-
-    Raises
-    ------
-    InvalidInputError
-        When the factors differ in size, or a side is empty.
-    """
+    """Train on symbols of a random Latin square: one cell per row and column for each symbol."""
+    # The square (cube for more factors) is a keyed relabelling of the cyclic one. Guarantees total
+    # variation 0 and coverage; sets of one seed are nested in ``joined``. One symbol breaks
+    # connection: each of its cells is a component of its own.
     size = equal_sizes("permutation", shape)
     rng = keyed_rng("permutation", str(seed), "latin-square", 0)
     names = [rng.permutation(size) for _ in shape]

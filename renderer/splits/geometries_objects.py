@@ -20,32 +20,11 @@ from recombine.renderer.splits.geometries_base import (
 def cogent(
     shape: Shape, *, noun: int, colour: int, lists: Mapping[int, Collection[int]]
 ) -> Geometry:
-    """Give some shapes their own list of colours and test them on the other colours.
-
-    Condition A is ID; of condition B only the swapped shapes are OOC, because the others (the
-    spheres of CLEVR, one third of B) show no novel combination. Guarantees coverage when the
-    lists or the free shapes show every colour. Equal marginals hold under the original law
-    (shape first, then a colour of its list), not under the uniform law on cells.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    noun, colour : int
-        Positions of the factor that has lists, and of the listed factor.
-    lists : mapping of int to collection of int
-        Value of ``noun`` to its ID values of ``colour``; other nouns take every colour.
-
-    Returns
-    -------
-    Geometry
-        OOC are the listed nouns in the colours that their list lacks.
-
-    Raises
-    ------
-    InvalidInputError
-        When a factor or a value does not exist.
-    """
+    """Give some shapes their own list of colours and test them on the other colours."""
+    # Condition A is ID; of condition B only the swapped shapes are OOC, because the others (the
+    # spheres of CLEVR, one third of B) show no novel combination. Guarantees coverage when the
+    # lists or the free shapes show every colour. Equal marginals hold under the original law (shape
+    # first, then a colour of its list), not under the uniform law on cells.
     check_factors("cogent", shape, (noun, colour))
     check_values("cogent", shape, {noun: lists})
     for listed in lists.values():
@@ -64,36 +43,10 @@ def relation(
     inverse: Sequence[int],
     held_out: Sequence[tuple[int, int, int]],
 ) -> Geometry:
-    """Hold out relations between pairs of objects, read from either side.
-
-    "A left of B" and "B right of A" are one scene, so both cells are held out. Guarantees that
-    neither reading leaks. Keep the inverse relation of a pair in ID (B left of A) and OOC has
-    the same bag of objects and relations.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    objects : tuple of int
-        Positions of the two factors that name the objects; equal sizes.
-    predicate : int
-        Position of the factor that names the relation.
-    inverse : sequence of int
-        The relation as seen from the other object, per value of ``predicate``; applied twice
-        it gives the value back.
-    held_out : sequence of (int, int, int)
-        Held-out (first object, relation, second object).
-
-    Returns
-    -------
-    Geometry
-        All other cells are ID.
-
-    Raises
-    ------
-    InvalidInputError
-        When a position or a value does not exist or ``inverse`` is no involution.
-    """
+    """Hold out relations between pairs of objects, read from either side."""
+    # "A left of B" and "B right of A" are one scene, so both cells are held out. Guarantees that
+    # neither reading leaks. Keep the inverse relation of a pair in ID (B left of A) and OOC has the
+    # same bag of objects and relations.
     first, second = objects
     check_factors("relation", shape, (first, second, predicate))
     equal_sizes("relation", (shape[first], shape[second]))
@@ -114,31 +67,10 @@ def relation(
 def binding(
     shape: Shape, *, objects: Sequence[tuple[int, int]], held_out: Sequence[tuple[Cell, Cell]]
 ) -> Geometry:
-    """Hold out which attribute belongs to which object, keeping the bag of attributes.
-
-    {A red, B blue} is held out in either order of the objects; {A blue, B red} stays ID. So
-    ID and OOC show the same objects and the same attributes, and the OOC set is closed under
-    exchange of the objects.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    objects : sequence of two (int, int)
-        Positions (noun, attribute) of each of two exchangeable objects.
-    held_out : sequence of ((int, int), (int, int))
-        Held-out bindings (A, red), (B, blue) with two nouns and two attributes.
-
-    Returns
-    -------
-    Geometry
-        All other cells are ID.
-
-    Raises
-    ------
-    InvalidInputError
-        When a value does not exist, a binding has nothing to swap, or its swap is held out too.
-    """
+    """Hold out which attribute belongs to which object, keeping the bag of attributes."""
+    # {A red, B blue} is held out in either order of the objects; {A blue, B red} stays ID. So ID
+    # and OOC show the same objects and the same attributes, and the OOC set is closed under
+    # exchange of the objects.
     (noun, attribute), (noun2, attribute2) = objects
     check_factors("binding", shape, (noun, attribute, noun2, attribute2))
     equal_sizes("binding", (shape[noun], shape[noun2]))

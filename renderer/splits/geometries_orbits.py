@@ -25,31 +25,10 @@ ORBIT = "union of orbits of a transitive group"
 def orbit(
     shape: Shape, *, residues: Collection[int], ooc: Collection[int] | None = None
 ) -> Geometry:
-    """Train on residues of the signed sum of all values: the cyclic band, and its extension.
-
-    For two factors ID is ``(v_1 - v_0) mod g in residues``. Guarantees total variation 0 and
-    coverage; for K factors all marginals of order below K are equal, so OOC is novel at order
-    exactly K. Two residues whose difference generates the group connect the ID cells.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values, with a common divisor g above 1.
-    residues : collection of int
-        ID residues in 0..g-1.
-    ooc : collection of int, optional
-        OOC residues; all others by default.
-
-    Returns
-    -------
-    Geometry
-        Cells of neither are ignored.
-
-    Raises
-    ------
-    InvalidInputError
-        When a residue is out of range, or the sides share one.
-    """
+    """Train on residues of the signed sum of all values: the cyclic band, and its extension."""
+    # For two factors ID is ``(v_1 - v_0) mod g in residues``. Guarantees total variation 0 and
+    # coverage; for K factors all marginals of order below K are equal, so OOC is novel at order
+    # exactly K. Two residues whose difference generates the group connect the ID cells.
     ids = orbit_cells(shape, residues)
     return Geometry(
         "orbit", ids, ids.complement() if ooc is None else orbit_cells(shape, ooc), ORBIT
@@ -59,59 +38,17 @@ def orbit(
 def strength_array(
     shape: Shape, *, residues: Collection[int], factors: Sequence[int] | None = None
 ) -> Geometry:
-    """Train on an array in which all tuples of t factors are equally frequent.
-
-    The listed t+1 factors form an orbit set, the others are free. Guarantees that all t-way
-    marginals, over all factors, are equal in ID and OOC: OOC is novel at order exactly t+1. With
-    all factors listed this is the orbit geometry.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    residues : collection of int
-        ID residues modulo the greatest common divisor of the listed sizes.
-    factors : sequence of int, optional
-        Positions of the t+1 recombined factors; all by default.
-
-    Returns
-    -------
-    Geometry
-        The other residues are OOC.
-
-    Raises
-    ------
-    InvalidInputError
-        When fewer than two factors are listed, or a residue is out of range.
-    """
+    """Train on an array in which all tuples of t factors are equally frequent."""
+    # The listed t+1 factors form an orbit set, the others are free. Guarantees that all t-way
+    # marginals, over all factors, are equal in ID and OOC: OOC is novel at order exactly t+1. With
+    # all factors listed this is the orbit geometry.
     return _orbit_on("strength", shape, range(len(shape)) if factors is None else factors, residues)
 
 
 def pair_cyclic(shape: Shape, *, factors: tuple[int, int], residues: Collection[int]) -> Geometry:
-    """Train on a cyclic band of two factors; all other factors are free.
-
-    Guarantees total variation 0, coverage and, with another free factor, nothing lost by
-    ignoring it: OOC is novel in the one pair only.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    factors : tuple of int
-        Positions of the two factors.
-    residues : collection of int
-        ID residues of the second value minus the first.
-
-    Returns
-    -------
-    Geometry
-        The other residues are OOC.
-
-    Raises
-    ------
-    InvalidInputError
-        When the factors repeat or share no divisor, or a residue is out of range.
-    """
+    """Train on a cyclic band of two factors; all other factors are free."""
+    # Guarantees total variation 0, coverage and, with another free factor, nothing lost by ignoring
+    # it: OOC is novel in the one pair only.
     first, second = factors
     return _orbit_on("pair-cyclic", shape, (first, second), residues)
 
@@ -128,52 +65,15 @@ def _orbit_on(
 
 
 def banded_pairs(shape: Shape, *, bands: Mapping[tuple[int, int], Collection[int]]) -> Geometry:
-    """Train on cells in which every listed pair of factors lies in its cyclic band.
-
-    Simultaneous shifts of all factors keep every difference modulo the common divisor, so total
-    variation is 0 whatever the bands. Breaks the single order of novelty: an OOC cell may be
-    novel in a pair or only in the whole.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values, with a common divisor g above 1.
-    bands : mapping of (int, int) to collection of int
-        Pair (i, j) to the ID residues of ``(v_j - v_i) mod g``.
-
-    Returns
-    -------
-    Geometry
-        All other cells are OOC.
-
-    Raises
-    ------
-    InvalidInputError
-        When the sizes share no divisor, a pair or a residue does not exist, or nothing is left.
-    """
+    """Train on cells in which every listed pair of factors lies in its cyclic band."""
+    # Simultaneous shifts of all factors keep every difference modulo the common divisor, so total
+    # variation is 0 whatever the bands. Breaks the single order of novelty: an OOC cell may be
+    # novel in a pair or only in the whole.
     return _banded("banded-pairs", shape, bands)
 
 
 def all_pairs_banded(shape: Shape, *, residues: Collection[int]) -> Geometry:
-    """Train on cells in which every pair of factors lies in one and the same cyclic band.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values, with a common divisor g above 1.
-    residues : collection of int
-        ID residues of ``(v_j - v_i) mod g`` for all i < j.
-
-    Returns
-    -------
-    Geometry
-        See `banded_pairs`.
-
-    Raises
-    ------
-    InvalidInputError
-        See `banded_pairs`.
-    """
+    """Train on cells in which every pair of factors lies in one and the same cyclic band."""
     pairs = itertools.combinations(range(len(shape)), 2)
     return _banded("all-pairs-banded", shape, dict.fromkeys(pairs, residues))
 
@@ -195,20 +95,8 @@ def _banded(name: str, shape: Shape, bands: Mapping[tuple[int, int], Collection[
 
 
 def shift_closure(cells: CellSet) -> CellSet:
-    """Return the smallest superset that simultaneous shifts of all factors map to itself.
-
-    It is a union of orbits, so its marginals, and those of its complement, are uniform.
-
-    Parameters
-    ----------
-    cells : CellSet
-        Any cells; sizes without a common divisor give the full grid or nothing.
-
-    Examples
-    --------
-    >>> list(shift_closure(CellSet.of((2, 2), [(0, 1)])))
-    [(0, 1), (1, 0)]
-    """
+    """Return the smallest superset that simultaneous shifts of all factors map to itself."""
+    # It is a union of orbits, so its marginals, and those of its complement, are uniform.
     shape = cells.shape
     shifts = range(math.lcm(*shape))
     moved = (

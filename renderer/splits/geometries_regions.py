@@ -24,88 +24,29 @@ WIEDEMER = "Wiedemer et al. 2023, arXiv 2307.05596"
 
 
 def orthotopic(shape: Shape, *, thresholds: Mapping[int, int], at_most: int) -> Geometry:
-    """Train on cells with few factors at or above their threshold.
-
-    A ladder of nested ID sets in ``at_most``, the similarity index. At 0 the upper values are
-    never seen (coverage below 1); at one less than the number of thresholds with three or more
-    factors no pair is novel. Breaks the marginals at every rung.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    thresholds : mapping of int to int
-        Factor position to its first upper value, 1..n-1.
-    at_most : int
-        Largest number of upper values in an ID cell, 0 to one less than the thresholds.
-
-    Returns
-    -------
-    Geometry
-        Cells with more upper values are OOC.
-
-    Raises
-    ------
-    InvalidInputError
-        When a threshold or the index is out of range.
-    """
+    """Train on cells with few factors at or above their threshold."""
+    # A ladder of nested ID sets in ``at_most``, the similarity index. At 0 the upper values are
+    # never seen (coverage below 1); at one less than the number of thresholds with three or more
+    # factors no pair is novel. Breaks the marginals at every rung.
     check_thresholds("orthotopic", shape, thresholds)
     ids = CellSet.full(shape).where(lambda c: beyond(c, thresholds) <= at_most)
     return rest_is_ooc("orthotopic", ids, "Camposampiero et al. 2025, arXiv 2511.02667")
 
 
 def diagonal_band(shape: Shape, *, gap: int) -> Geometry:
-    """Train on cells whose values all lie within ``gap`` of each other.
-
-    The grid version of the band of half-width delta around the diagonal. Guarantees coverage
-    and a convex, for gap 1 and more connected, ID set. Breaks the marginals: middle values are
-    over-represented in ID.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Equal numbers of values.
-    gap : int
-        Largest difference of two values of an ID cell, 0 (the diagonal only) to n-2.
-
-    Returns
-    -------
-    Geometry
-        All cells off the band are OOC.
-
-    Raises
-    ------
-    InvalidInputError
-        When the factors differ in size, or no cell is off the band.
-    """
+    """Train on cells whose values all lie within ``gap`` of each other."""
+    # The grid version of the band of half-width delta around the diagonal. Guarantees coverage and
+    # a convex, for gap 1 and more connected, ID set. Breaks the marginals: middle values are over-
+    # represented in ID.
     equal_sizes("diagonal-band", shape)
     ids = CellSet.full(shape).where(lambda c: max(c) - min(c) <= gap)
     return rest_is_ooc("diagonal-band", ids, WIEDEMER)
 
 
 def orthogonal_cross(shape: Shape, *, anchors: Sequence[Cell]) -> Geometry:
-    """Train on cells that differ from an anchor in at most one factor.
-
-    With one anchor this is the smallest support that identifies an additive generator. Breaks
-    the marginals: the anchors' values are over-represented in ID.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    anchors : sequence of tuple of int
-        Cells of the grid, at least one.
-
-    Returns
-    -------
-    Geometry
-        All cells off the cross are OOC.
-
-    Raises
-    ------
-    InvalidInputError
-        When an anchor lies outside the grid, or nothing is left over.
-    """
+    """Train on cells that differ from an anchor in at most one factor."""
+    # With one anchor this is the smallest support that identifies an additive generator. Breaks the
+    # marginals: the anchors' values are over-represented in ID.
     known = CellSet.of(shape, anchors)
     ids = CellSet.full(shape).where(
         lambda c: any(sum(a != b for a, b in zip(c, k, strict=True)) <= 1 for k in known)
@@ -114,30 +55,9 @@ def orthogonal_cross(shape: Shape, *, anchors: Sequence[Cell]) -> Geometry:
 
 
 def random_hold_out(shape: Shape, *, fraction: float, seed: int) -> Geometry:
-    """Train on each cell with a fixed probability, decided by a keyed hash of the cell.
-
-    Guarantees nothing, coverage included. Sets of one seed are nested in ``fraction``, and the
-    membership of a cell never changes when a factor gains values at its end.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    fraction : float
-        Probability that a cell is ID, in (0, 1); the share found scatters around it.
-    seed : int
-        Which draw.
-
-    Returns
-    -------
-    Geometry
-        All other cells are OOC.
-
-    Raises
-    ------
-    InvalidInputError
-        When the fraction is out of range, or the draw leaves a side empty.
-    """
+    """Train on each cell with a fixed probability, decided by a keyed hash of the cell."""
+    # Guarantees nothing, coverage included. Sets of one seed are nested in ``fraction``, and the
+    # membership of a cell never changes when a factor gains values at its end.
     if not 0 < fraction < 1:
         raise refuse("random", "a fraction between 0 and 1", fraction, "Use 0.5 for one half.")
 

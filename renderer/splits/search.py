@@ -15,29 +15,10 @@ ATOM_LIMIT = 0.02
 
 
 def covering_array(shape: Shape, *, strength: int) -> Geometry:
-    """Train on few cells that together show every tuple of ``strength`` values.
-
-    Greedy: the cell with most unseen tuples comes next, the first of equals. Guarantees full
-    t-way coverage, hence novelty above order t, with close to the fewest ID cells. Gives no
-    balance by itself.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values.
-    strength : int
-        Order t of the tuples, 1 to one less than the number of factors.
-
-    Returns
-    -------
-    Geometry
-        All other cells are OOC.
-
-    Raises
-    ------
-    InvalidInputError
-        When the strength is out of range.
-    """
+    """Train on few cells that together show every tuple of ``strength`` values."""
+    # Greedy: the cell with most unseen tuples comes next, the first of equals. Guarantees full
+    # t-way coverage, hence novelty above order t, with close to the fewest ID cells. Gives no
+    # balance by itself.
     if not 1 <= strength < len(shape):
         expected = f"a strength in 1..{len(shape) - 1}"
         raise refuse("covering-array", expected, strength, "Use fewer factors per tuple.")
@@ -57,33 +38,10 @@ def covering_array(shape: Shape, *, strength: int) -> Geometry:
 def compound_divergence(
     shape: Shape, *, fraction: float, seed: int = 0, steps: int = 4000
 ) -> Geometry:
-    """Train on cells chosen so that pairs of values differ most at nearly equal single values.
-
-    Hill climbing by exchange of one ID and one OOC cell: the compound divergence must not fall
-    while the atom divergence stays at or below 0.02. Guarantees that limit only; there is no
-    statement about support, and another seed finds another split.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Numbers of values of two or more factors.
-    fraction : float
-        Share of ID cells, in (0, 1), rounded to whole cells.
-    seed : int
-        Which search.
-    steps : int
-        Exchanges to try.
-
-    Returns
-    -------
-    Geometry
-        All other cells are OOC.
-
-    Raises
-    ------
-    InvalidInputError
-        When the fraction is out of range, or the atom limit was not reached.
-    """
+    """Train on cells chosen so that pairs of values differ most at nearly equal single values."""
+    # Hill climbing by exchange of one ID and one OOC cell: the compound divergence must not fall
+    # while the atom divergence stays at or below 0.02. Guarantees that limit only; there is no
+    # statement about support, and another seed finds another split.
     if not 0 < fraction < 1:
         raise refuse("compound-divergence", "a fraction between 0 and 1", fraction, "Use 0.5.")
     cells = _grid(shape)

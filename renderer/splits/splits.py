@@ -67,32 +67,16 @@ class EveryCellOnce:
 
 @dataclass(frozen=True)
 class OrbitSplit(EveryCellOnce):
-    """Orbit split with a nested training ladder and one common OOC test set.
+    """Orbit split with a nested training ladder and one common OOC test set."""
 
-    Attributes
-    ----------
-    ladder : tuple of tuple of int
-        Residues that are ID at each rung; every rung contains the one before it.
-    ooc : tuple of int
-        Residues held out of every rung.
-    ooc_val : tuple of int
-        Further residues held out of every rung, for choosing between methods; off when empty.
-    modulus : int
-        What residues are counted by; 0 for the greatest common divisor of the sizes.
-    factors : tuple of int
-        Positions of the factors that recombine, all when empty. With t of them all marginals
-        below order t are equal, so OOC is novel at order exactly t.
-
-    Raises
-    ------
-    InvalidInputError
-        When rungs are not strictly nested or touch the held-out residues.
-    """
-
+    # residues that are ID at each rung; every rung contains the one before it
     ladder: tuple[tuple[int, ...], ...]
-    ooc: tuple[int, ...]
+    ooc: tuple[int, ...]  # residues held out of every rung
+    # further residues held out of every rung, for choosing between methods; off when empty
     ooc_val: tuple[int, ...] = ()
-    modulus: int = 0
+    modulus: int = 0  # what residues are counted by; 0 for the greatest common divisor of the sizes
+    # positions of the factors that recombine, all when empty. With t of them all marginals below
+    # order t are equal, so OOC is novel at order exactly t
     factors: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -111,14 +95,7 @@ class OrbitSplit(EveryCellOnce):
         return [(cell, 0) for cell in self._cells(shape, self.ooc_val)]
 
     def shifts(self, factors: int) -> tuple[Cell, ...]:
-        """Return shifts of all values that keep a cell on its side and reach every value.
-
-        Parameters
-        ----------
-        factors : int
-            Number of recombined factors. An odd number of odd shifts cannot cancel in the signed
-            sum, so for three of them two shifts are needed.
-        """
+        """Return shifts of all values that keep a cell on its side and reach every value."""
         chosen = self.factors or tuple(range(factors))
         first, *rest = chosen
         if len(chosen) % 2 == 0:
@@ -159,22 +136,7 @@ def check_ladder(
     ooc: Sequence[int],
     ooc_val: Sequence[int] = (),
 ) -> None:
-    """Check that rungs are nested and clear of what is held out.
-
-    Parameters
-    ----------
-    who : str
-        Name of the split, for the error.
-    ladder : sequence of sequence of int
-        Residues of every rung.
-    ooc, ooc_val : sequence of int
-        Held-out residues.
-
-    Raises
-    ------
-    InvalidInputError
-        When rungs are not strictly nested or held-out residues are missing or shared.
-    """
+    """Check that rungs are nested and clear of what is held out."""
     rungs = [set(r) for r in ladder]
     nested = all(a < b for a, b in itertools.pairwise(rungs))
     if not rungs or not nested or not all(rungs):
@@ -191,34 +153,23 @@ def check_ladder(
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many matched nuisance blocks each part of a dataset has.
+    """How many matched nuisance blocks each part of a dataset has."""
 
-    Attributes
-    ----------
-    train : int
-        Blocks of the narrowest rung. Wider rungs take the first ``train * |S_0| / |S_r|``
-        blocks, so every rung trains on equally many images.
-    val, test : int
-        Blocks of ID-val, and of the test sets; a test block holds every ID cell of the
-        narrowest rung and every OOC cell under one nuisance vector.
-    cells : int
-        About how many cells of either side a block takes, in whole orbits, where all are too many;
-        0 for all. Blocks go round the orbits, so that none comes twice before all came once.
-    """
-
+    # blocks of the narrowest rung. Wider rungs take the first ``train * |S_0| / |S_r|`` blocks, so
+    # every rung trains on equally many images
     train: int
+    # blocks of ID-val, and of the test sets; a test block holds every ID cell of the narrowest rung
+    # and every OOC cell under one nuisance vector
     val: int
+    # blocks of ID-val, and of the test sets; a test block holds every ID cell of the narrowest rung
+    # and every OOC cell under one nuisance vector
     test: int
+    # about how many cells of either side a block takes, in whole orbits, where all are too many; 0
+    # for all. Blocks go round the orbits, so that none comes twice before all came once
     cells: int = 0
 
     def rung_blocks(self, split: Split, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the number of training blocks of every rung.
-
-        Raises
-        ------
-        InvalidInputError
-            When the images of a rung do not fill whole blocks.
-        """
+        """Return the number of training blocks of every rung."""
         images = self.train * len(split.id_draws(shape))
         blocks = []
         for rung in range(len(split.ladder)):

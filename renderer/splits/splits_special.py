@@ -25,22 +25,10 @@ class BandSplit:
     either factor is exactly uniform on both sides, although cells at the ends count twice. Every
     draw is made at the offset inside its value and at the mirrored one, and a reflected step
     mirrors the second offset: so offsets, too, are equally distributed on both sides.
-
-    Attributes
-    ----------
-    values : int
-        Number n of values of either factor.
-    ladder : tuple of int
-        Width of every rung, in values, ascending.
-
-    Raises
-    ------
-    InvalidInputError
-        When widths do not ascend or leave no OOC step.
     """
 
-    values: int
-    ladder: tuple[int, ...]
+    values: int  # number n of values of either factor
+    ladder: tuple[int, ...]  # width of every rung, in values, ascending
 
     def __post_init__(self) -> None:
         ascending = all(a < b for a, b in itertools.pairwise((0, *self.ladder)))
@@ -102,20 +90,11 @@ class BindingSplit(EveryCellOnce):
     A cell is (shape, attribute, shape, attribute). A binding's residue is the attribute minus the
     shape; a scene with one binding of either side is in neither set. Exchange of the objects
     exchanges the bindings, so both sides are closed under it.
-
-    Attributes
-    ----------
-    values : int
-        Number of shapes and of attributes.
-    ladder : tuple of tuple of int
-        Residues that are ID at each rung.
-    ooc : tuple of int
-        Residues held out.
     """
 
-    values: int
-    ladder: tuple[tuple[int, ...], ...]
-    ooc: tuple[int, ...]
+    values: int  # number of shapes and of attributes
+    ladder: tuple[tuple[int, ...], ...]  # residues that are ID at each rung
+    ooc: tuple[int, ...]  # residues held out
 
     def __post_init__(self) -> None:
         check_ladder("BindingSplit", self.ladder, self.ooc)
@@ -148,23 +127,14 @@ class RelationSplit(EveryCellOnce):
     """Held-out pairs per relation, closed under reading a scene from the other object.
 
     A cell is (object, relation, object). Along either axis a scene has one difference d, of the
-    right object minus the left one or of the rear one minus the front one; the axis from front
-    to rear is shifted by half the values, so that a pair held out on one axis is seen on the other.
+    right object minus the left one or of the rear one minus the front one; the axis from front to
+    rear is shifted by half the values, so that a pair held out on one axis is seen on the other.
     Both readings of a scene have the same d, hence lie on the same side.
-
-    Attributes
-    ----------
-    values : int
-        Number of objects, a multiple of 4.
-    ladder : tuple of tuple of int
-        Residues of d that are ID at each rung.
-    ooc : tuple of int
-        Residues held out.
     """
 
-    values: int
-    ladder: tuple[tuple[int, ...], ...]
-    ooc: tuple[int, ...]
+    values: int  # number of objects, a multiple of 4
+    ladder: tuple[tuple[int, ...], ...]  # residues of d that are ID at each rung
+    ooc: tuple[int, ...]  # residues held out
 
     def __post_init__(self) -> None:
         check_ladder("RelationSplit", self.ladder, self.ooc)
@@ -191,18 +161,10 @@ class RelationSplit(EveryCellOnce):
 
 @dataclass(frozen=True)
 class CountSplit(EveryCellOnce):
-    """Few objects in training, more in testing: extrapolation, reported apart.
+    """Few objects in training, more in testing: extrapolation, reported apart."""
 
-    Attributes
-    ----------
-    most : int
-        Largest count of training; the factor's value k stands for k + 1 objects.
-    values : int
-        Largest count.
-    """
-
-    most: int
-    values: int
+    most: int  # largest count of training; the factor's value k stands for k + 1 objects
+    values: int  # largest count
 
     @property
     def ladder(self) -> tuple[int, ...]:

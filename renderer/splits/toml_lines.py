@@ -25,23 +25,7 @@ _SCALAR = re.compile(r"[^,\]}\n#]*")
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:
-    r"""Return the line, counted from 1, on which every key and list entry of a TOML text starts.
-
-    Parameters
-    ----------
-    text : str
-        Text that `tomllib.loads` accepts. On any other text the lines found before the fault.
-
-    Returns
-    -------
-    dict of tuple to int
-        Path of keys and list positions to line.
-
-    Examples
-    --------
-    >>> key_lines('a = 1\n[b]\nc = [2,\n3]')
-    {('a',): 1, ('b',): 2, ('b', 'c'): 3, ('b', 'c', 0): 3, ('b', 'c', 1): 4}
-    """
+    r"""Return the line, counted from 1, on which every key and list entry of a TOML text starts."""
     scanner = _Scanner(text.replace("\r\n", "\n"))
     # A malformed escape in a key is a ValueError of tomllib.
     with contextlib.suppress(ValueError, RecursionError):

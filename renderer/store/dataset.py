@@ -279,22 +279,7 @@ class Dataset:
 
 
 class TorchDataset(data.Dataset[dict[str, torch.Tensor]]):
-    """Images of one split with masks and latents.
-
-    Parameters
-    ----------
-    path : str or Path
-        Dataset folder.
-    split : str
-        Part of the dataset.
-    rung : int
-        Rung of the training ladder.
-
-    Notes
-    -----
-    Items are ``image`` (3, H, W) float32 in [0, 1], ``mask`` (H, W) int64, and one 0-d tensor
-    per ``slot.factor``.
-    """
+    """Images of one split with masks and latents."""
 
     def __init__(self, path: str | Path, split: str, *, rung: int = 0) -> None:
         self.source = Dataset(path)

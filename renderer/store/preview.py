@@ -25,47 +25,21 @@ EDIT = "scene.edit"
 
 @dataclass(frozen=True)
 class Panel:
-    """A grid of images under one nuisance vector.
+    """A grid of images under one nuisance vector."""
 
-    Attributes
-    ----------
-    title : str
-        What is equal in the whole panel; empty where there is only one.
-    row_name, column_name : str
-        Factors along the sides.
-    rows, columns : tuple of str
-        Their values.
-    images : mapping of (row, column) to int
-        Index of the image there; a place may be empty.
-    """
-
-    title: str
-    row_name: str
-    column_name: str
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    images: dict[tuple[int, int], int]
+    title: str  # what is equal in the whole panel; empty where there is only one
+    row_name: str  # factors along the sides
+    column_name: str  # factors along the sides
+    rows: tuple[str, ...]  # their values
+    columns: tuple[str, ...]  # their values
+    images: dict[tuple[int, int], int]  # index of the image there; a place may be empty
 
 
 def panels(data: Dataset, block: int = 0) -> list[Panel]:
-    """Arrange the test cells of one matched block.
-
-    The recombined factor with most values runs down, the next across; combinations of further
-    ones make a panel each, four at most, where that fills half of it; else they vary inside. A
-    single recombined factor runs across, and blocks run down. Edits run across from their scenes.
-
-    Parameters
-    ----------
-    data : Dataset
-        A sealed dataset.
-    block : int
-        Which test block, counted from 0; it wraps around.
-
-    Raises
-    ------
-    InvalidInputError
-        When the dataset has no test images.
-    """
+    """Arrange the test cells of one matched block."""
+    # The recombined factor with most values runs down, the next across; combinations of further
+    # ones make a panel each, four at most, where that fills half of it; else they vary inside. A
+    # single recombined factor runs across, and blocks run down. Edits run across from their scenes.
     test = np.concatenate([data.indices("id_test"), data.indices("ooc_test")])
     if not len(test):
         raise InvalidInputError(f"preview: {data.path} must have test images; it has none.")
@@ -165,24 +139,14 @@ LETTER = 7.6  # width of a letter of a label, pixels, on the safe side
 
 @dataclass(frozen=True)
 class Measures:
-    """Sizes of a panel in pixels; large grids have small tiles.
+    """Sizes of a panel in pixels; large grids have small tiles."""
 
-    Attributes
-    ----------
-    tile, gap, frame : int
-        Edge of a framed image, space between two, width of the frame.
-    left, head : int
-        Room for the names of rows and columns.
-    upright : bool
-        Whether the names of columns are turned by 90 degrees.
-    """
-
-    tile: int
-    gap: int
-    frame: int
-    left: int
-    head: int
-    upright: bool
+    tile: int  # edge of a framed image, space between two, width of the frame
+    gap: int  # edge of a framed image, space between two, width of the frame
+    frame: int  # edge of a framed image, space between two, width of the frame
+    left: int  # room for the names of rows and columns
+    head: int  # room for the names of rows and columns
+    upright: bool  # whether the names of columns are turned by 90 degrees
 
     @classmethod
     def of(cls, panel: Panel) -> Measures:

@@ -29,13 +29,7 @@ def file_sha256(path: Path) -> str:
 
 
 def image_leaf(record: Mapping[str, Any]) -> bytes:
-    """Return the Merkle leaf of one image.
-
-    Parameters
-    ----------
-    record : mapping
-        The `LEAF_COLUMNS` of the image, as NumPy scalars or rows.
-    """
+    """Return the Merkle leaf of one image."""
     digest = hashlib.sha256(b"\x00")
     for name in LEAF_COLUMNS:
         digest.update(np.ascontiguousarray(record[name]).tobytes())
@@ -43,15 +37,8 @@ def image_leaf(record: Mapping[str, Any]) -> bytes:
 
 
 def merkle_root(leaves: Sequence[bytes]) -> str:
-    """Return the Merkle root (hex) of leaves; an odd one out is carried up unchanged.
-
-    Leaves and inner nodes are hashed with different prefixes, so neither can pose as the other.
-
-    Raises
-    ------
-    InvalidInputError
-        When there are no leaves.
-    """
+    """Return the Merkle root (hex) of leaves; an odd one out is carried up unchanged."""
+    # Leaves and inner nodes are hashed with different prefixes, so neither can pose as the other.
     if not leaves:
         raise InvalidInputError("merkle_root: expected at least one image; got none.")
     level = list(leaves)
@@ -78,26 +65,7 @@ def write_manifest(
     shards: Iterable[tuple[Path, range]],
     provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Seal a complete set of shards.
-
-    Parameters
-    ----------
-    folder : Path
-        Dataset folder.
-    dataset : str
-        ``name/version``.
-    plan_sha256 : str
-        Digest of the plan that the shards follow.
-    shards : iterable of (Path, range)
-        Every shard and its images, in order.
-    provenance : mapping
-        Versions and machine, kept for readers; not part of the root.
-
-    Returns
-    -------
-    dict
-        The manifest as written.
-    """
+    """Seal a complete set of shards."""
     leaves: list[bytes] = []
     rows = []
     for path, indices in shards:
@@ -126,15 +94,7 @@ def write_manifest(
 
 
 def read_json(path: Path, form: str) -> dict[str, Any]:
-    """Read one of the dataset's JSON files.
-
-    Raises
-    ------
-    InvalidInputError
-        When it does not exist.
-    IntegrityError
-        When it is not JSON or has another format.
-    """
+    """Read one of the dataset's JSON files."""
     if not path.is_file():
         raise InvalidInputError(
             f"{path}: expected a sealed dataset; this file is missing. "

@@ -41,13 +41,7 @@ def shard_path(folder: Path, number: int) -> Path:
 
 
 def shard_ranges(n_images: int, size: int = SHARD_SIZE) -> list[range]:
-    """Return the contiguous image ranges of the shards.
-
-    Examples
-    --------
-    >>> shard_ranges(100, 64)
-    [range(0, 64), range(64, 100)]
-    """
+    """Return the contiguous image ranges of the shards."""
     return [range(a, min(a + size, n_images)) for a in range(0, n_images, size)]
 
 
@@ -65,15 +59,7 @@ def save_plan(folder: Path, plan: Plan, shard_size: int = SHARD_SIZE) -> None:
 
 
 def load_plan(folder: Path) -> Plan:
-    """Read ``plan.h5``.
-
-    Raises
-    ------
-    InvalidInputError
-        When the folder holds no plan.
-    IntegrityError
-        When the plan does not match its own digest.
-    """
+    """Read ``plan.h5``."""
     path = folder / "plan.h5"
     with open_checked(path) as handle:
         config = _config(handle, path, PLAN_FORMAT)
@@ -158,23 +144,7 @@ def save_shard(
     rendered: Sequence[Rendered],
     provenance: Mapping[str, str] | None = None,
 ) -> None:
-    """Write one finished shard atomically, with a digest of its content.
-
-    Parameters
-    ----------
-    folder : Path
-        Dataset folder.
-    number : int
-        Position of the shard.
-    plan : Plan
-        The dataset's plan.
-    indices : range
-        Images in the shard, n of them.
-    rendered : sequence of Rendered
-        Their pixels and annotations, in the same order.
-    provenance : mapping, optional
-        Versions and machine that drew them; kept beside the content, not part of its digest.
-    """
+    """Write one finished shard atomically, with a digest of its content."""
     arrays = _shard_arrays(plan, indices, rendered)
     target = shard_path(folder, number)
     with replacing(target) as path, h5py.File(path, "w", libver="latest") as handle:

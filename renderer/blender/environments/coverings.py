@@ -20,23 +20,7 @@ if TYPE_CHECKING:
 
 
 def image(name: str, pixels: Float[Array, "H W 3"], kind: str) -> Any:
-    """Return a new Blender image that lives in memory.
-
-    Parameters
-    ----------
-    name : str
-        Name of the image.
-    pixels : float array of shape (H, W, 3)
-        First row at the bottom.
-    kind : str
-        "colour" (linear values in [0, 1], stored as 8-bit sRGB), "data" (values in [0, 1],
-        stored as 8 bits untouched) or "light" (linear values >= 0, stored as floats).
-
-    Returns
-    -------
-    bpy.types.Image
-        Packed, so that Blender never looks for a file.
-    """
+    """Return a new Blender image that lives in memory."""
     height, width = pixels.shape[:2]
     light = kind == "light"
     made = bpy.data.images.new(name, width, height, alpha=False, float_buffer=light)
@@ -57,23 +41,7 @@ def _texture(tree: Tree, made: Any, vector: Any) -> Any:
 
 
 def photograph(asset: Asset) -> Float[Array, "H W 3"]:
-    """Return the panorama in a file, averaged down to at most 512 columns.
-
-    Parameters
-    ----------
-    asset : Asset
-        An HDR or EXR file, twice as wide as high.
-
-    Returns
-    -------
-    float array of shape (H, W, 3)
-        Linear radiance, lowest row first.
-
-    Raises
-    ------
-    InvalidInputError
-        When Blender cannot read the file or it is no panorama.
-    """
+    """Return the panorama in a file, averaged down to at most 512 columns."""
     loaded = bpy.data.images.load(str(asset.file))
     width, height = loaded.size
     if width == 0 or width != 2 * height:
@@ -91,40 +59,14 @@ def photograph(asset: Asset) -> Float[Array, "H W 3"]:
 
 
 def shrink(resolution: int) -> int:
-    """Return by how much textures are averaged down for an image of this size.
-
-    Cycles reads textures without prefiltering, so detail far below a pixel is only noise
-    (measured at 64 px: 33.2 dB instead of 36.6 dB on the lawn, from as many paths).
-
-    Parameters
-    ----------
-    resolution : int
-        Edge of the image, pixels.
-
-    Returns
-    -------
-    int
-        1 from 512 px, 2 from 256 px, 4 from 128 px, else 8: the nearest texels stay under half
-        a pixel.
-    """
+    """Return by how much textures are averaged down for an image of this size."""
+    # Cycles reads textures without prefiltering, so detail far below a pixel is only noise
+    # (measured at 64 px: 33.2 dB instead of 36.6 dB on the lawn, from as many paths).
     return 1 if resolution >= 512 else 2 if resolution >= 256 else 4 if resolution >= 128 else 8
 
 
 def averaged(pixels: Float[Array, "H W 3"], factor: int) -> Float[Array, "H W 3"]:
-    """Average an image over squares; images smaller than 64 pixels stay as they are.
-
-    Parameters
-    ----------
-    pixels : float array of shape (H, W, 3)
-        Edges divisible by `factor`.
-    factor : int
-        Edge of a square.
-
-    Returns
-    -------
-    float array of shape (H / factor, W / factor, 3)
-        Means.
-    """
+    """Average an image over squares; images smaller than 64 pixels stay as they are."""
     height, width, _ = pixels.shape
     if min(height, width) < 64:
         return pixels
@@ -133,24 +75,7 @@ def averaged(pixels: Float[Array, "H W 3"], factor: int) -> Float[Array, "H W 3"
 
 
 def covering(name: str, floor: Floor, factor: int, *, painted: bool = False) -> Any:
-    """Return a material that shows a covering at the surface's UV coordinates (metres).
-
-    Parameters
-    ----------
-    name : str
-        Name of the material and of its images.
-    floor : Floor
-        Albedo, relief and gloss.
-    factor : int
-        Textures are averaged down by it.
-    painted : bool
-        Show the albedo unlit.
-
-    Returns
-    -------
-    bpy.types.Material
-        A new material.
-    """
+    """Return a material that shows a covering at the surface's UV coordinates (metres)."""
     tree = Tree(name)
     uv = tree.node("ShaderNodeUVMap").outputs["UV"]
     rows, columns = floor.albedo.shape[:2]

@@ -12,50 +12,30 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Lamp:
-    """A lamp that points at the middle of the stage.
+    """A lamp that points at the middle of the stage."""
 
-    Attributes
-    ----------
-    azimuth, elevation : float
-        Where it stands, degrees; azimuth counter-clockwise from +x, -90 is behind the camera.
-    strength : float
-        Irradiance on a facing surface in the middle of the stage, radiance scale times steradian.
-    colour : tuple of float
-        Linear colour.
-    angle : float
-        Angular diameter seen from the middle, degrees; larger is softer.
-    distance : float
-        Metres from the middle; infinite is a sun.
-    cone : float
-        Full opening angle of a near lamp's light, degrees.
-    """
-
+    # where it stands, degrees; azimuth counter-clockwise from +x, -90 is behind the camera
     azimuth: float
+    # where it stands, degrees; azimuth counter-clockwise from +x, -90 is behind the camera
     elevation: float
+    # irradiance on a facing surface in the middle of the stage, radiance scale times steradian
     strength: float
-    colour: Colour
-    angle: float
-    distance: float = float("inf")
-    cone: float = 90.0
+    colour: Colour  # linear colour
+    angle: float  # angular diameter seen from the middle, degrees; larger is softer
+    distance: float = float("inf")  # metres from the middle; infinite is a sun
+    cone: float = 90.0  # full opening angle of a near lamp's light, degrees
 
 
 @dataclass(frozen=True)
 class Rig:
-    """Everything that lights a scene in place of the environment's own light.
+    """Everything that lights a scene in place of the environment's own light."""
 
-    Attributes
-    ----------
-    zenith, horizon : tuple of float
-        Linear radiance of the dome above and at eye level; below it is half the latter.
-    lamps : tuple of Lamp
-        At most two.
-    distance : tuple of float
-        What a painted distance (trees, sky) is multiplied by, so that it fits the light.
-    """
-
+    # linear radiance of the dome above and at eye level; below it is half the latter
     zenith: Colour
+    # linear radiance of the dome above and at eye level; below it is half the latter
     horizon: Colour
-    lamps: tuple[Lamp, ...]
+    lamps: tuple[Lamp, ...]  # at most two
+    # what a painted distance (trees, sky) is multiplied by, so that it fits the light
     distance: Colour
 
 

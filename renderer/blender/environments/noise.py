@@ -17,42 +17,14 @@ if TYPE_CHECKING:
 
 
 def generator(seed: int) -> np.random.Generator:
-    """Return a counter-based generator.
-
-    Parameters
-    ----------
-    seed : int
-        Key of the stream.
-
-    Returns
-    -------
-    numpy.random.Generator
-        Independent of every other seed.
-    """
+    """Return a counter-based generator."""
     return np.random.Generator(np.random.Philox(seed))
 
 
 def fractal(
     size: int, seed: int, slope: float = 2.0, stretch: tuple[float, float] = (1.0, 1.0)
 ) -> Float[Array, "size size"]:
-    """Return periodic Gaussian noise with a power-law spectrum, mapped to [0, 1].
-
-    Parameters
-    ----------
-    size : int
-        Edge in pixels.
-    seed : int
-        Stream of the noise.
-    slope : float
-        Power falls with frequency to the minus `slope`; 0 is white noise, 3 is cloudy.
-    stretch : tuple of float
-        Lengthening along rows and columns.
-
-    Returns
-    -------
-    float array of shape (size, size)
-        Mean 0.5; two standard deviations span [0, 1], values outside are clipped.
-    """
+    """Return periodic Gaussian noise with a power-law spectrum, mapped to [0, 1]."""
     white = generator(seed).normal(size=(size, size))
     fy = np.fft.fftfreq(size, 1 / size)[:, None] * stretch[0]
     fx = np.fft.rfftfreq(size, 1 / size)[None] * stretch[1]
@@ -63,20 +35,7 @@ def fractal(
 
 
 def normals(height: Float[Array, "H W"], metres: float) -> Float[Array, "H W 3"]:
-    """Return the tangent-space normal map of a periodic height field.
-
-    Parameters
-    ----------
-    height : float array of shape (H, W)
-        Metres; first row at the bottom.
-    metres : float
-        Edge of the field.
-
-    Returns
-    -------
-    float array of shape (H, W, 3)
-        Unit normals mapped from [-1, 1] to [0, 1].
-    """
+    """Return the tangent-space normal map of a periodic height field."""
     step = 2 * metres / height.shape[0]
     dx = (np.roll(height, -1, 1) - np.roll(height, 1, 1)) / step
     dy = (np.roll(height, -1, 0) - np.roll(height, 1, 0)) / step
@@ -87,19 +46,6 @@ def normals(height: Float[Array, "H W"], metres: float) -> Float[Array, "H W 3"]
 def mix(
     a: tuple[float, float, float], b: tuple[float, float, float], t: Float[Array, "H W"]
 ) -> Float[Array, "H W 3"]:
-    """Blend two colours by a field.
-
-    Parameters
-    ----------
-    a, b : tuple of float
-        Linear colours at t = 0 and t = 1.
-    t : float array of shape (H, W)
-        Blend, clipped to [0, 1].
-
-    Returns
-    -------
-    float array of shape (H, W, 3)
-        Linear colours.
-    """
+    """Blend two colours by a field."""
     share = np.clip(t, 0, 1)[..., None]
     return np.asarray(np.array(a) * (1 - share) + np.array(b) * share)

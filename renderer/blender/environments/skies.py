@@ -26,13 +26,7 @@ Colour = tuple[float, float, float]
 
 
 def sphere_angles() -> tuple[Float[Array, "H W"], Float[Array, "H W"]]:
-    """Return azimuth and elevation (radians) of every pixel of a panorama.
-
-    Returns
-    -------
-    tuple of float arrays of shape (H, W)
-        Azimuth in (-pi, pi], elevation in (-pi / 2, pi / 2).
-    """
+    """Return azimuth and elevation (radians) of every pixel of a panorama."""
     v = (np.arange(HEIGHT) + 0.5) / HEIGHT
     u = (np.arange(WIDTH) + 0.5) / WIDTH
     azimuth, elevation = np.meshgrid((0.5 - u) * 2 * np.pi, (v - 0.5) * np.pi)
@@ -46,20 +40,7 @@ def _ramp(x: Float[Array, "H W"], low: float, high: float) -> Float[Array, "H W 
 
 
 def softbox(azimuth: float, elevation: float, width: float, height: float) -> Float[Array, "H W 1"]:
-    """Return the picture of a rectangular lamp, degrees, with edges a little soft.
-
-    Parameters
-    ----------
-    azimuth, elevation : float
-        Where its centre is, degrees.
-    width, height : float
-        Its angular size, degrees.
-
-    Returns
-    -------
-    float array of shape (H, W, 1)
-        1 inside, 0 outside.
-    """
+    """Return the picture of a rectangular lamp, degrees, with edges a little soft."""
     a, e = sphere_angles()
     off = np.degrees(np.angle(np.exp(1j * (a - np.radians(azimuth)))))
     side = np.abs(off) - width / 2
@@ -111,20 +92,7 @@ def studio() -> Panorama:
 
 
 def dome(zenith: Colour, horizon: Colour, ground: Colour | None = None) -> Panorama:
-    """Return a plain dome that fades from one radiance overhead to another at eye level.
-
-    Parameters
-    ----------
-    zenith, horizon : tuple of float
-        Linear radiance.
-    ground : tuple of float, optional
-        Below the horizon; by default half of that at the horizon.
-
-    Returns
-    -------
-    float array of shape (H, W, 3)
-        The same all around.
-    """
+    """Return a plain dome that fades from one radiance overhead to another at eye level."""
     _, e = sphere_angles()
     rise = np.clip(np.sin(e), 0, 1)[..., None]
     sky = np.array(horizon) * (1 - rise) + np.array(zenith) * rise

@@ -13,27 +13,13 @@ from recombine.renderer.blender.environments.lights import Lamp
 
 @dataclass(frozen=True)
 class Environment:
-    """Floor, backdrop and light of a scene.
+    """Floor, backdrop and light of a scene."""
 
-    Attributes
-    ----------
-    floor : str
-        Key of `floors.FLOORS`.
-    backdrop : str
-        Key of `backdrops.BACKDROPS`.
-    sky : str
-        Key of `skies.SKIES`.
-    strength : float
-        Multiplier of the sky's radiance.
-    sun : Lamp or None
-        The lamp beside the sky.
-    """
-
-    floor: str
-    backdrop: str
-    sky: str
-    strength: float = 1.0
-    sun: Lamp | None = None
+    floor: str  # key of `floors.FLOORS`
+    backdrop: str  # key of `backdrops.BACKDROPS`
+    sky: str  # key of `skies.SKIES`
+    strength: float = 1.0  # multiplier of the sky's radiance
+    sun: Lamp | None = None  # the lamp beside the sky
 
 
 ENVIRONMENTS: dict[str, Environment] = {

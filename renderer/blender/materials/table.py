@@ -22,22 +22,8 @@ LIGHTNESS, CHROMA = 0.66, 0.11
 
 
 def hue_colour(hue: float) -> tuple[float, float, float]:
-    """Return the linear Rec. 709 colour of a hue at constant lightness and chroma.
-
-    Parameters
-    ----------
-    hue : float
-        Radians in the OKLCH space (0 is pink-red, growing through yellow and green to blue).
-
-    Returns
-    -------
-    tuple of float
-        Inside [0, 1] for every hue, so a change of hue changes nothing else.
-
-    References
-    ----------
-    B. Ottosson, "A perceptual color space for image processing" (2020), inverse of OKLab.
-    """
+    """Return the linear Rec. 709 colour of a hue at constant lightness and chroma."""
+    # Source: B. Ottosson, "A perceptual color space for image processing" (2020), inverse of OKLab.
     a, b = CHROMA * np.cos(hue), CHROMA * np.sin(hue)
     cone = LIGHTNESS + np.array([[0.3963377774, 0.2158037573], [-0.1055613458, -0.0638541728],
                                  [-0.0894841775, -1.2914855480]]) @ np.array([a, b])  # fmt: skip
@@ -70,18 +56,7 @@ MATERIALS: dict[str, Callable[[Tree], None]] = {
 
 @cache
 def material(name: str) -> Any:
-    """Return a material.
-
-    Parameters
-    ----------
-    name : str
-        A key of `MATERIALS`.
-
-    Returns
-    -------
-    bpy.types.Material
-        Shared by every object that wears it.
-    """
+    """Return a material."""
     tree = Tree(name)
     MATERIALS[name](tree)
     return tree.material.blender_obj

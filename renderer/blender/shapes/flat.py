@@ -18,20 +18,7 @@ GOLDEN = (1 + 5**0.5) / 2
 
 
 def convex(points: Float[Array, "V 3"], bevel: float) -> Solid:
-    """Return the convex hull of points, with coplanar triangles merged into faces.
-
-    Parameters
-    ----------
-    points : float array of shape (V, 3)
-        The corners; every one lies on the hull.
-    bevel : float
-        Width of the rounded edges.
-
-    Returns
-    -------
-    Solid
-        One polygon per flat side.
-    """
+    """Return the convex hull of points, with coplanar triangles merged into faces."""
     planes: dict[tuple[float, ...], set[int]] = {}
     hull = ConvexHull(points)
     for plane, corners in zip(hull.equations, hull.simplices, strict=True):
@@ -47,20 +34,7 @@ def convex(points: Float[Array, "V 3"], bevel: float) -> Solid:
 
 
 def on_face(solid: Solid, face: int = 0) -> Solid:
-    """Turn a solid so that one of its faces lies on the floor.
-
-    Parameters
-    ----------
-    solid : Solid
-        A polyhedron.
-    face : int
-        Index of the face that shall look down.
-
-    Returns
-    -------
-    Solid
-        The same body, rotated.
-    """
+    """Turn a solid so that one of its faces lies on the floor."""
     a, b, c = (solid.vertices[i] for i in solid.faces[face][:3])
     down = np.cross(b - a, c - b)
     down /= np.linalg.norm(down)
@@ -70,22 +44,7 @@ def on_face(solid: Solid, face: int = 0) -> Solid:
 
 
 def extruded(outline: Float[Array, "P 2"], height: float, bevel: float, hole: float = 0.0) -> Solid:
-    """Give a closed outline a constant thickness.
-
-    Parameters
-    ----------
-    outline : float array of shape (P, 2)
-        Counter-clockwise corners.
-    height, bevel : float
-        Thickness, and width of the rounded edges.
-    hole : float
-        Radius of a round hole through the centre; 0 for none.
-
-    Returns
-    -------
-    Solid
-        A plate lying on the floor.
-    """
+    """Give a closed outline a constant thickness."""
     n = len(outline)
     inner = outline / np.linalg.norm(outline, axis=1, keepdims=True) * hole
     rings = [outline, outline, *([inner, inner] if hole else [])]

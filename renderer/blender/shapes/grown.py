@@ -25,20 +25,7 @@ CELLS = 72  # along the longest side of a blended body
 
 
 def ellipsoid(centre: Point, radii: Point, tilt: float = 0.0) -> Field:
-    """Return the approximate distance to an ellipsoid, negative inside.
-
-    Parameters
-    ----------
-    centre, radii : tuple of float
-        Middle and half axes.
-    tilt : float
-        Turn about y, radians; it lifts the end at -x.
-
-    Returns
-    -------
-    callable
-        From points of shape (N, 3) to distances of shape (N,).
-    """
+    """Return the approximate distance to an ellipsoid, negative inside."""
     turn = np.array([[np.cos(tilt), 0, np.sin(tilt)], [0, 1, 0], [-np.sin(tilt), 0, np.cos(tilt)]])
 
     def distance(points: Float[Array, "N 3"]) -> Float[Array, " N"]:
@@ -51,22 +38,7 @@ def ellipsoid(centre: Point, radii: Point, tilt: float = 0.0) -> Field:
 
 
 def limb(start: Point, end: Point, thick: float, thin: float, ribs: float = 0.0) -> Field:
-    """Return the distance to a round limb between two points, negative inside.
-
-    Parameters
-    ----------
-    start, end : tuple of float
-        Centres of its round ends.
-    thick, thin : float
-        Radius at either end.
-    ribs : float
-        Depth of ten grooves along it.
-
-    Returns
-    -------
-    callable
-        From points of shape (N, 3) to distances of shape (N,).
-    """
+    """Return the distance to a round limb between two points, negative inside."""
     a, along = np.array(start), np.subtract(end, start)
     side = np.cross(along, [0.3, 0.8, 0.1])
     side /= np.linalg.norm(side)
@@ -91,22 +63,7 @@ def _smooth_min(a: Array, b: Array, soft: float) -> Array:
 
 
 def blended(parts: list[Field], low: Point, high: Point, soft: float) -> Solid:
-    """Melt soft parts into one body.
-
-    Parameters
-    ----------
-    parts : list of callable
-        Distances, as from `ellipsoid` and `limb`.
-    low, high : tuple of float
-        Corners of a box that holds the body with room to spare.
-    soft : float
-        Width of the blends.
-
-    Returns
-    -------
-    Solid
-        The surface of distance 0, in triangles.
-    """
+    """Melt soft parts into one body."""
 
     def field(points: Array) -> Array:
         return reduce(lambda a, b: _smooth_min(a, b, soft), (part(points) for part in parts))

@@ -21,21 +21,7 @@ SEGMENTS = 80
 
 
 def turned(profile: Float[Array, "P 2"], segments: int = SEGMENTS) -> Solid:
-    """Turn a profile about the vertical axis.
-
-    Parameters
-    ----------
-    profile : float array of shape (P, 2)
-        Radius and height from the bottom pole (radius 0) along the outside to the top pole
-        (radius 0); for a hollow body the top pole is the bottom of the hollow.
-    segments : int
-        Number of steps around.
-
-    Returns
-    -------
-    Solid
-        A closed surface.
-    """
+    """Turn a profile about the vertical axis."""
     angle = np.arange(segments) * (2 * np.pi / segments)
     inner = profile[1:-1]
     ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -57,20 +43,7 @@ def turned(profile: Float[Array, "P 2"], segments: int = SEGMENTS) -> Solid:
 
 
 def rounded(points: Sequence[tuple[float, float, float]], steps: int = 6) -> Float[Array, "P 2"]:
-    """Replace the corners of a polyline by arcs (quadratic Bezier curves).
-
-    Parameters
-    ----------
-    points : sequence of (radius, height, rounding)
-        `rounding` is how far from the corner the arc begins; 0 keeps the corner.
-    steps : int
-        Points per arc.
-
-    Returns
-    -------
-    float array of shape (P, 2)
-        The polyline with arcs.
-    """
+    """Replace the corners of a polyline by arcs (quadratic Bezier curves)."""
     corners = np.array([p[:2] for p in points])
     out = [corners[0]]
     for i in range(1, len(points) - 1):
@@ -88,20 +61,7 @@ def rounded(points: Sequence[tuple[float, float, float]], steps: int = 6) -> Flo
 
 
 def flowing(points: Sequence[tuple[float, float]], steps: int = 48) -> Float[Array, "P 2"]:
-    """Draw a smooth curve through points, by a cubic spline over the chord length.
-
-    Parameters
-    ----------
-    points : sequence of (radius, height)
-        At least three.
-    steps : int
-        Points of the result.
-
-    Returns
-    -------
-    float array of shape (steps, 2)
-        Evenly spaced over the chord length; radii are never negative.
-    """
+    """Draw a smooth curve through points, by a cubic spline over the chord length."""
     knots = np.array(points, dtype=float)
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
     curve = np.asarray(CubicSpline(length, knots)(np.linspace(0, length[-1], steps)))

@@ -18,39 +18,17 @@ Faces = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Solid:
-    """A closed surface as plain arrays, of any size and position.
+    """A closed surface as plain arrays, of any size and position."""
 
-    Attributes
-    ----------
-    vertices : float array of shape (V, 3)
-        Positions; z is up.
-    faces : tuple of tuples of int
-        Vertex indices, counter-clockwise seen from outside.
-    bevel : float
-        Width of rounded edges in the units of `vertices`; 0 leaves edges as they are.
-    subdivide : int
-        Catmull-Clark levels, which turn a cage into a smooth body.
-    """
-
-    vertices: Float[Array, "V 3"]
-    faces: Faces
+    vertices: Float[Array, "V 3"]  # positions; z is up
+    faces: Faces  # vertex indices, counter-clockwise seen from outside
+    # width of rounded edges in the units of `vertices`; 0 leaves edges as they are
     bevel: float = 0.0
-    subdivide: int = 0
+    subdivide: int = 0  # catmull-Clark levels, which turn a cage into a smooth body
 
 
 def joined(*parts: Solid) -> Solid:
-    """Put several bodies into one; where they overlap they look grown together.
-
-    Parameters
-    ----------
-    *parts : Solid
-        At least one; the widest bevel and the highest subdivision hold for all.
-
-    Returns
-    -------
-    Solid
-        All vertices and faces, each part still closed in itself.
-    """
+    """Put several bodies into one; where they overlap they look grown together."""
     faces: list[tuple[int, ...]] = []
     start = 0
     for part in parts:
@@ -70,24 +48,7 @@ def placed(
     turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
     size: float | tuple[float, float, float] = 1.0,
 ) -> Solid:
-    """Scale a body, turn it about x, then y, then z, and move it.
-
-    Parameters
-    ----------
-    solid : Solid
-        Any body.
-    move : tuple of float
-        Shift after everything else.
-    turn : tuple of float
-        Angles about the axes, radians.
-    size : float or tuple of float
-        Positive factors along the axes.
-
-    Returns
-    -------
-    Solid
-        The same faces elsewhere.
-    """
+    """Scale a body, turn it about x, then y, then z, and move it."""
     a, b, c = turn
     about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
     about_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
@@ -97,20 +58,7 @@ def placed(
 
 
 def normalised(vertices: Float[Array, "V 3"]) -> Float[Array, "V 3"]:
-    """Scale and move vertices so that they stand on z = 0 inside the unit cube.
-
-    Parameters
-    ----------
-    vertices : float array of shape (V, 3)
-        Positions, not all equal.
-
-    Returns
-    -------
-    float array of shape (V, 3)
-        Uniformly scaled: the longest extent is 1, unless a point would then lie farther than
-        `RADIUS` from the vertical axis through the centre of the box; then that distance is
-        `RADIUS`.
-    """
+    """Scale and move vertices so that they stand on z = 0 inside the unit cube."""
     low, high = vertices.min(0), vertices.max(0)
     base = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
     moved = vertices - base

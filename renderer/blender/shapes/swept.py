@@ -40,24 +40,7 @@ def tube(
     closed: bool,
     sides: int = 24,
 ) -> Solid:
-    """Sweep a circle along a curve.
-
-    Parameters
-    ----------
-    curve : float array of shape (N, 3)
-        Points of the centre line.
-    radius : float or float array of shape (N,)
-        Radius of the tube, or its radius at each point.
-    closed : bool
-        Whether the last point joins the first; an open tube gets round caps.
-    sides : int
-        Points around the tube.
-
-    Returns
-    -------
-    Solid
-        A closed surface.
-    """
+    """Sweep a circle along a curve."""
     width = np.broadcast_to(np.asarray(radius, dtype=float), len(curve))
     if not closed:  # half a sphere at each end
         t = np.linspace(0, np.pi / 2, 7)[1:]
@@ -76,20 +59,7 @@ def tube(
 
 
 def lofted(rings: Float[Array, "N M 3"], *, closed: bool = False) -> Solid:
-    """Span a skin over rings of equally many points.
-
-    Parameters
-    ----------
-    rings : float array of shape (N, M, 3)
-        Each ring turns counter-clockwise seen from the one after it.
-    closed : bool
-        Whether the last ring joins the first; otherwise both ends get flat lids.
-
-    Returns
-    -------
-    Solid
-        A closed surface.
-    """
+    """Span a skin over rings of equally many points."""
     n, sides, _ = rings.shape
     faces: list[tuple[int, ...]] = [
         (i * sides + j, i * sides + k, (i + 1) % n * sides + k, (i + 1) % n * sides + j)

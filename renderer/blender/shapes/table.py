@@ -78,20 +78,7 @@ def _modify(target: Any, solid: Solid) -> None:
 
 
 def to_mesh(solid: Solid, name: str) -> Any:
-    """Return a new Blender mesh of a solid: modifiers applied, normalised, smooth where smooth.
-
-    Parameters
-    ----------
-    solid : Solid
-        What to build.
-    name : str
-        Name of the mesh.
-
-    Returns
-    -------
-    bpy.types.Mesh
-        Without materials; its extent is that of `normalised`.
-    """
+    """Return a new Blender mesh of a solid: modifiers applied, normalised, smooth where smooth."""
     cage = bpy.data.meshes.new(f"{name} cage")
     cage.from_pydata(solid.vertices.tolist(), [], solid.faces)
     cage.shade_smooth()
@@ -115,16 +102,5 @@ def to_mesh(solid: Solid, name: str) -> Any:
 
 @cache
 def mesh(name: str) -> Any:
-    """Return the mesh of a shape.
-
-    Parameters
-    ----------
-    name : str
-        A key of `SHAPES`.
-
-    Returns
-    -------
-    bpy.types.Mesh
-        Shared by every object of that shape.
-    """
+    """Return the mesh of a shape."""
     return to_mesh(SHAPES[name](), name)
