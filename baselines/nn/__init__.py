@@ -1,1 +1,1 @@
-"""..."""
+"""Networks and losses that several methods share."""

@@ -1,1 +1,1 @@
-"""..."""
+"""Asking a submission about images, and metering what that costs."""

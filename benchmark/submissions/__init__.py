@@ -1,1 +1,5 @@
-"""..."""
+"""Finding and loading a submission, and telling what code it is."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,1 +1,1 @@
-"""..."""
+"""Number formatting and charts."""

@@ -1,1 +1,5 @@
-"""..."""
+"""What a dataset proves about itself, derived again from its latents, masks and pixels."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

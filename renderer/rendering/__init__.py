@@ -1,1 +1,5 @@
-"""..."""
+"""Drawing every shard of a plan: pools, clusters, merging, drawing one image again."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
-"""..."""
+"""Slots and factors, one scene as plain data, and where its objects may stand."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

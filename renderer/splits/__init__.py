@@ -1,1 +1,5 @@
-"""..."""
+"""Which combinations are in-combination and which out of it: cells, geometries, declared splits."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

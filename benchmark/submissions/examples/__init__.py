@@ -1,1 +1,1 @@
-"""..."""
+"""What `submission new` copies."""

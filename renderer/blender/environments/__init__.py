@@ -1,1 +1,1 @@
-"""..."""
+"""Floors, backdrops, skies and lights."""

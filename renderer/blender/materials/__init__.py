@@ -1,1 +1,1 @@
-"""..."""
+"""Shader graphs of the procedural materials."""

@@ -1,1 +1,1 @@
-"""..."""
+"""Meshes of the procedural shapes."""

@@ -1,0 +1,5 @@
+from .oracle import AllCombinations as AllCombinations
+
+__all__ = [
+    "AllCombinations",
+]

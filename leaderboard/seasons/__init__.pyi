@@ -1,0 +1,17 @@
+from .season import Season as Season
+from .season import commit_data as commit_data
+from .season import open_season as open_season
+from .season import reveal as reveal
+from .season import score_privately as score_privately
+from .season import write_revealed as write_revealed
+from .terms import Recipe as Recipe
+
+__all__ = [
+    "Recipe",
+    "Season",
+    "commit_data",
+    "open_season",
+    "reveal",
+    "score_privately",
+    "write_revealed",
+]

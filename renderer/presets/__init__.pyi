@@ -1,0 +1,9 @@
+from .keys import season as season
+from .table import load_preset as load_preset
+from .table import with_split as with_split
+
+__all__ = [
+    "load_preset",
+    "season",
+    "with_split",
+]
