@@ -147,7 +147,7 @@ class Tutorial:
 
     def __init__(self, settings: RenderSettings) -> None:
         from recombine.renderer.blender import draw
-        from recombine.renderer.blender.session import bproc, bpy
+        from recombine.renderer.blender.api import bproc, bpy
 
         self.bproc, self.bpy = bproc, bpy
         bproc.writer = importlib.import_module("blenderproc.api.writer")

@@ -86,7 +86,7 @@ def render_radiance(scene: Scene, settings: RenderSettings) -> Float[Array, "H W
     """Return the linear radiance of a scene, before any tone mapping."""
     _check(scene)
     stage = _stage()
-    from recombine.renderer.blender.session import bpy
+    from recombine.renderer.blender.api import bpy
 
     _passes.clear()
     with session.quiet():

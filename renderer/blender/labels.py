@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.renderer.blender.session import BVHTree, mathutils
+from recombine.renderer.blender.api import BVHTree, mathutils
 from recombine.renderer.core.types import Array
 from recombine.renderer.scenes.library import CAMERA
 

@@ -161,12 +161,3 @@ def stop() -> None:
     if _temp_dir is not None:
         shutil.rmtree(_temp_dir, ignore_errors=True)
         _temp_dir = None
-
-
-# Blender, BlenderProc and Blender's vector library, loaded in the one order that works.
-
-start()
-bpy: Any = importlib.import_module("bpy")
-bproc: Any = importlib.import_module("blenderproc")
-mathutils: Any = importlib.import_module("mathutils")
-BVHTree: Any = importlib.import_module("mathutils.bvhtree").BVHTree

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recombine.renderer.blender.api import bproc, bpy, mathutils
 from recombine.renderer.blender.environments import coverings
 from recombine.renderer.blender.environments.backdrops import BACKDROPS, PAINTED
 from recombine.renderer.blender.environments.coverings import covering, image, photograph
@@ -22,7 +23,6 @@ from recombine.renderer.blender.environments.surfaces import Piece
 from recombine.renderer.blender.environments.table import ENVIRONMENTS
 from recombine.renderer.blender.labels import camera_axes
 from recombine.renderer.blender.materials.table import hue_colour, material
-from recombine.renderer.blender.session import bproc, bpy, mathutils
 from recombine.renderer.blender.shapes import table as shapes
 from recombine.renderer.planning.assets import hdri
 from recombine.renderer.scenes.library import CAMERA

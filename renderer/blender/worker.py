@@ -44,7 +44,7 @@ def leave(status: int = 0) -> None:
 
 def versions() -> dict[str, str]:
     """Return what decides the pixels of this installation."""
-    from recombine.renderer.blender.session import bpy
+    from recombine.renderer.blender.api import bpy
 
     cycles = importlib.import_module("_cycles")  # the compiled part of Blender's add-on
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recombine.renderer.blender.api import bpy
 from recombine.renderer.blender.materials.nodes import Tree
-from recombine.renderer.blender.session import bpy
 from recombine.renderer.blender.tonemap import srgb
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.types import Array

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from recombine.renderer.blender.session import bproc
+from recombine.renderer.blender.api import bproc
 
 
 class Tree:

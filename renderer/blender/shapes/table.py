@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.renderer.blender.session import bpy
+from recombine.renderer.blender.api import bpy
 from recombine.renderer.blender.shapes import built as shapes_built
 from recombine.renderer.blender.shapes import flat as shapes_flat
 from recombine.renderer.blender.shapes import grown as shapes_grown

@@ -61,7 +61,7 @@ def index_pass(scene, settings):
     import cycles
 
     from recombine.renderer.blender import draw
-    from recombine.renderer.blender.session import bpy
+    from recombine.renderer.blender.api import bpy
 
     draw.render_radiance(scene, settings)  # sets everything up
     layer, found = bpy.context.view_layer, {}
@@ -88,7 +88,7 @@ def view_coordinates(points):
     """Return where Blender itself says that world points appear, in [0, 1] from the lower left."""
     from bpy_extras.object_utils import world_to_camera_view
 
-    from recombine.renderer.blender.session import bpy, mathutils
+    from recombine.renderer.blender.api import bpy, mathutils
 
     scene = bpy.context.scene
     seen = (world_to_camera_view(scene, scene.camera, mathutils.Vector(p)) for p in points)
