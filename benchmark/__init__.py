@@ -1,10 +1,5 @@
-"""Scoring: a dataset and a submission go in, a measured result with honest error bars comes out.
+"""Scoring: what a submission is, how it is run and asked, and what its answers are worth."""
 
-Where to look first:
+import lazy_loader as _lazy
 
-* ``protocol``  what a submission has to implement (``Encoder``, ``Inverter`` or ``Learner``);
-* ``score``     ``score_submission`` trains, predicts and scores a submission;
-* ``result``    the result file that the leaderboard reads.
-
-Nothing is imported here, so that reading a result file never loads a deep-learning library.
-"""
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

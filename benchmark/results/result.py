@@ -29,6 +29,7 @@ from recombine.benchmark.results.parts import (
     NonNegative,
     PairedGap,
     Readout,
+    Score,
     Scores,
     Sha256,
     Sources,
@@ -91,6 +92,32 @@ class Result(Strict):
         if abs(expected - self.gap.estimate) > 1e-9:
             raise ValueError("gap must be the ID score minus the OOC score")
         return self
+
+    @property
+    def id(self) -> Score:
+        """Return the score on in-combination images."""
+        return self.scores.id_test
+
+    @property
+    def ooc(self) -> Score:
+        """Return the score on out-of-combination images."""
+        return self.scores.ooc_test
+
+    @property
+    def cost(self) -> Compute:
+        """Return what answering takes: operations, seconds, memory, parameters."""
+        return self.compute
+
+    def __repr__(self) -> str:
+        from recombine.benchmark.results.table import Results
+
+        return repr(Results([self]))
+
+    def _repr_html_(self) -> str:
+        """Show one row in a notebook."""
+        from recombine.benchmark.results.table import Results
+
+        return Results([self])._repr_html_()
 
     @property
     def file_name(self) -> str:

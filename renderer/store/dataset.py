@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import html
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-import torch
-from torch.utils import data
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 from recombine.renderer.core.hdf5 import column, mapped, open_checked, read_columns, stored
@@ -24,8 +25,67 @@ from recombine.renderer.store.shards import load_plan, shard_columns
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64, UInt8
 
+    from recombine.renderer.store.torch_dataset import TorchDataset
+
 
 CERTIFICATE_FORMAT = "recombine.certificate/1"
+
+
+@dataclass(frozen=True)
+class SplitView:
+    """Images of one split, read when they are asked for; slices and index arrays give parts.
+
+    Attributes
+    ----------
+    data : Dataset
+        Where they lie.
+    index : array of int
+        ``(n,)`` their places in the dataset, ascending.
+    """
+
+    data: Dataset
+    index: Array
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, part: slice | Array | list[int]) -> SplitView:
+        """Return some of the images."""
+        if not isinstance(part, slice | np.ndarray | list):
+            raise UsageError(
+                f"split view: expected a slice or an array of indices; got {part!r}. "
+                "For one image write view[i : i + 1]."
+            )
+        return SplitView(self.data, self.index[part])
+
+    def __repr__(self) -> str:
+        return f"SplitView({self.data.name}, {len(self)} images)"
+
+    @property
+    def images(self) -> UInt8[Array, "n H W 3"]:
+        """Return the images, sRGB uint8; a copy in memory."""
+        return self.data.images(self.index)
+
+    @property
+    def masks(self) -> UInt8[Array, "n H W"]:
+        """Return instance masks: 0 background, k + 1 object k."""
+        return self.data.masks(self.index)
+
+    @property
+    def factors(self) -> dict[str, Array]:
+        """Return one array of shape (n,) per ``slot.factor``: value names, radians or units."""
+        schema = self.data.schema
+        found = {}
+        for key, values in self.data.latents.items():
+            names = getattr(schema.factor(key), "values", None)
+            part = values[self.index]
+            found[key] = np.array(names)[part.astype(int)] if names else part
+        return found
+
+    @property
+    def cells(self) -> Int64[Array, "n F"]:
+        """Return the value codes of the recombined factors, (n, F)."""
+        return self.data.cells[self.index]
 
 
 class Dataset:
@@ -49,8 +109,10 @@ class Dataset:
     Examples
     --------
     >>> data = Dataset("runs/smoke")  # doctest: +SKIP
-    >>> data.images(data.indices("id_train")[:8]).shape  # doctest: +SKIP
+    >>> data["id_train"][:8].images.shape  # doctest: +SKIP
     (8, 64, 64, 3)
+    >>> data.torch("id_train")[0]["image"].shape  # doctest: +SKIP
+    torch.Size([3, 64, 64])
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -69,6 +131,45 @@ class Dataset:
 
     def __repr__(self) -> str:
         return f"Dataset({self.name}, {len(self)} images, root {self.root[:12]})"
+
+    def _repr_html_(self) -> str:
+        """Show the contact sheet in a notebook, where there is one."""
+        words = f"<p>{html.escape(self.name)}: {len(self):,} images, root {self.root[:12]}</p>"
+        sheet = self.path / "preview.png"
+        if not sheet.is_file():
+            return words
+        picture = base64.b64encode(sheet.read_bytes()).decode()
+        return f'{words}<img src="data:image/png;base64,{picture}" style="max-width:100%">'
+
+    def __getitem__(self, split: str) -> SplitView:
+        """Return a split: ``data["ooc_test"].images``; only rung 0 of ``id_train``."""
+        return SplitView(self, self.indices(split))
+
+    def torch(self, split: str, *, rung: int = 0) -> TorchDataset:
+        """Return a split as a map-style torch dataset, for a `DataLoader` of any workers.
+
+        Parameters
+        ----------
+        split : {"id_train", "id_val", "id_test", "ooc_test"}
+            Part of the dataset.
+        rung : int
+            Rung of the training ladder; only ``id_train`` has rungs.
+
+        Returns
+        -------
+        TorchDataset
+            Of dicts: ``image`` (3, H, W) float32 in [0, 1], ``mask`` (H, W) int64 with 0 for the
+            background and k + 1 for object k, and every ``slot.factor``: int64 codes of
+            categorical factors, float64 radians or scene units of the others.
+
+        Raises
+        ------
+        UsageError
+            When the split or rung does not exist.
+        """
+        from recombine.renderer.store.torch_dataset import TorchDataset
+
+        return TorchDataset(self, split, rung=rung)
 
     @cached_property
     def _plan(self) -> Plan:
@@ -273,31 +374,3 @@ class Dataset:
             # Looking a dataset up by name costs more than reading an image from it.
             values = self._columns[number, name] = mapped(stored(self._shard(number), name))
         return values
-
-
-# A map-style torch dataset on top of `Dataset`, for training loops with several workers.
-
-
-class TorchDataset(data.Dataset[dict[str, torch.Tensor]]):
-    """Images of one split with masks and latents."""
-
-    def __init__(self, path: str | Path, split: str, *, rung: int = 0) -> None:
-        self.source = Dataset(path)
-        self.index = self.source.indices(split, rung=rung)
-        self.latents = {k: torch.as_tensor(v[self.index]) for k, v in self.source.latents.items()}
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
-        return self.__getitems__([item])[0]
-
-    def __getitems__(self, items: list[int]) -> list[dict[str, torch.Tensor]]:
-        """Return a batch; `DataLoader` asks for one, and one read is faster than many."""
-        index = self.index[items]
-        pixels = torch.from_numpy(self.source.images(index)).permute(0, 3, 1, 2).float() / 255
-        masks = torch.from_numpy(self.source.masks(index)).long()
-        return [
-            {"image": image, "mask": mask} | {k: v[item] for k, v in self.latents.items()}
-            for item, image, mask in zip(items, pixels, masks, strict=True)
-        ]

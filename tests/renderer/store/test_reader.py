@@ -13,7 +13,7 @@ from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import load_preset
-from recombine.renderer.store.dataset import Dataset, TorchDataset
+from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_fixture
 
 
@@ -53,7 +53,7 @@ def test_pickles_without_open_files(sealed: Path) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_torch_loader_with_workers_reads_the_same(sealed: Path, workers: int) -> None:
-    dataset = TorchDataset(sealed, "id_val")
+    dataset = Dataset(sealed).torch("id_val")
     # spawn: forking a process that has torch threads running is not safe
     context = "spawn" if workers else None
     loader = DataLoader(dataset, 4, num_workers=workers, multiprocessing_context=context)
@@ -115,7 +115,7 @@ def test_batches_across_shards_keep_the_order_of_the_indices(sealed_once: Path) 
 
 
 def test_a_loader_gets_the_same_items_in_batches(sealed_once: Path) -> None:
-    dataset = TorchDataset(sealed_once, "id_train")
+    dataset = Dataset(sealed_once).torch("id_train")
     loader = DataLoader(dataset, batch_size=5, sampler=[7, 3, 3, 60, 0])
     (batch,) = loader
     for place, item in enumerate([7, 3, 3, 60, 0]):

@@ -1,0 +1,1 @@
+../../recombine/__init__.py

@@ -1,0 +1,1 @@
+../../recombine/api.py

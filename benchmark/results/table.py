@@ -1,0 +1,174 @@
+"""How results show themselves: one row per entry, in a terminal, a notebook or a data frame."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from recombine.benchmark.results.result import Result
+from recombine.renderer.core.errors import InvalidInputError, ResourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+COLUMNS = ("method", "inference", "ID %", "OOC %", "gap", "GFLOP/image", "images seen", "seeds")
+UNMARKED_SEEDS = 5
+
+
+class Results(Sequence[Result]):
+    """Results side by side; a sequence that prints itself as a table.
+
+    Parameters
+    ----------
+    results : iterable of Result
+        In the order in which they are shown.
+
+    Examples
+    --------
+    >>> Results([])
+    no results
+    """
+
+    def __init__(self, results: Iterable[Result]) -> None:
+        self._results = tuple(results)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Results:
+        """Read every result file of a folder.
+
+        Parameters
+        ----------
+        folder : Path or str
+            Holds ``*.json`` files as `score` writes them.
+
+        Raises
+        ------
+        InvalidInputError
+            When there is none, or one is not a valid result.
+        IntegrityError
+            When one was edited.
+        """
+        files = sorted(Path(folder).glob("*.json"))
+        if not files:
+            raise InvalidInputError(
+                f"Results.load: expected result files (*.json) in {folder}; found none. "
+                "Make some with `recombine score` or `recombine.score`."
+            )
+        return cls(Result.load(path) for path in files)
+
+    @overload
+    def __getitem__(self, index: int) -> Result: ...
+    @overload
+    def __getitem__(self, index: slice) -> Results: ...
+    def __getitem__(self, index: int | slice) -> Result | Results:
+        found = self._results[index]
+        return found if isinstance(found, Result) else Results(found)
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    def __add__(self, other: Iterable[Result]) -> Results:
+        return Results([*self, *other])
+
+    def __repr__(self) -> str:
+        if not self._results:
+            return "no results"
+        rows = [COLUMNS, *map(row, self._results)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(c.ljust(w) for c, w in zip(one, widths, strict=True)) for one in rows]
+        lines.insert(1, "  ".join("-" * width for width in widths))
+        return "\n".join([*(line.rstrip() for line in lines), *caption(self._results)])
+
+    def _repr_html_(self) -> str:
+        """Show a table in a notebook; every text is escaped."""
+        if not self._results:
+            return "<p>no results</p>"
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in COLUMNS)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row(one)) + "</tr>"
+            for one in self._results
+        )
+        said = "<br>".join(map(html.escape, caption(self._results)))
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{said}</p>"
+
+    def to_frame(self) -> Any:
+        """Return a pandas data frame: one row per entry, numbers as numbers.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Accuracies and the gap in [0, 1] with the ends of their 95 % intervals (NaN where
+            there is none), cost in GFLOP per image.
+
+        Raises
+        ------
+        ResourceError
+            When pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ModuleNotFoundError as error:
+            raise ResourceError(
+                "Results.to_frame: expected pandas; it is not installed. Run: pip install pandas"
+            ) from error
+        return pd.DataFrame([_numbers(one) for one in self._results])
+
+
+def row(result: Result) -> tuple[str, ...]:
+    """Return the cells of a result under `COLUMNS`."""
+    gflop, training = result.compute.gflop_per_image, result.training
+    seen = f"{training.real_images_seen:,}"
+    if training.generated_images_seen:
+        seen += f" + {training.generated_images_seen:,} generated"
+    return (
+        result.method.name,
+        result.method.inference,
+        percent(result.scores.id_test),
+        percent(result.scores.ooc_test),
+        percent(result.gap),
+        "unknown" if gflop is None else f"{gflop:.3g}",
+        seen,
+        str(len(result.seeds)),
+    )
+
+
+def percent(part: Any) -> str:
+    """Return an estimate with its 95 % interval, where it has one, in per cent."""
+    if part.ci95 is None:
+        return f"{100 * part.estimate:.1f}"
+    low, high = part.ci95
+    return f"{100 * part.estimate:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def caption(results: Sequence[Result]) -> list[str]:
+    """Return what a reader needs to doubt a table."""
+    data = sorted({f"{r.data.dataset} {r.data.version}, {r.data.resolution} px" for r in results})
+    chance = sorted({f"{100 * r.scores.ooc_test.chance:.2f}" for r in results})
+    few = min(len(r.seeds) for r in results)
+    lines = [
+        f"{'; '.join(data)}: joint slot accuracy (all recombined factors right), "
+        + f"95 % intervals over seeds x cells; chance {' or '.join(chance)} %."
+    ]
+    if few < UNMARKED_SEEDS:
+        seeds = "1 seed" if few == 1 else f"{few} seeds"
+        lines.append(f"{seeds}: a sketch; use {UNMARKED_SEEDS} for a claim.")
+    return lines
+
+
+def _numbers(result: Result) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "entry": result.method.entry,
+        "method": result.method.name,
+        "inference": result.method.inference,
+        "dataset": result.data.dataset,
+        "n_train": result.data.n_train,
+        "seeds": len(result.seeds),
+    }
+    parts = {"id": result.id, "ooc": result.ooc, "gap": result.gap}
+    for name, part in parts.items():
+        low, high = part.ci95 or (float("nan"), float("nan"))
+        found |= {name: part.estimate, f"{name}_low": low, f"{name}_high": high}
+    gflop = result.compute.gflop_per_image
+    return found | {"gflop_per_image": float("nan") if gflop is None else gflop}

@@ -1,0 +1,35 @@
+from .api import baseline as baseline
+from .api import baselines as baselines
+from .api import board as board
+from .api import compare as compare
+from .api import export as export
+from .api import load as load
+from .api import presets as presets
+from .api import render as render
+from .api import rescore as rescore
+from .api import score as score
+from .api import verify as verify
+from .benchmark import metrics as metrics
+from .benchmark import statistics as statistics
+from .benchmark.protocol.contract import Encoder as Encoder
+from .benchmark.protocol.contract import Inverter as Inverter
+from .benchmark.protocol.contract import Learner as Learner
+from .benchmark.protocol.contract import MethodCard as MethodCard
+from .benchmark.protocol.contract import RunLog as RunLog
+from .benchmark.protocol.contract import SlotOutput as SlotOutput
+from .benchmark.protocol.contract import SplitSpec as SplitSpec
+from .benchmark.protocol.contract import TrainBudget as TrainBudget
+from .benchmark.results.result import Result as Result
+from .benchmark.results.table import Results as Results
+from .benchmark.running.harness import RunOptions as RunOptions
+from .benchmark.serving.toy_data import ToyDataset as ToyDataset
+from .renderer.certificate.verify import Certificate as Certificate
+from .renderer.core.errors import IntegrityError as IntegrityError
+from .renderer.core.errors import InvalidInputError as InvalidInputError
+from .renderer.core.errors import RecombineError as RecombineError
+from .renderer.core.errors import ResourceError as ResourceError
+from .renderer.core.errors import UsageError as UsageError
+from .renderer.presets.base import Preset as Preset
+from .renderer.store.dataset import Dataset as Dataset
+
+__version__: str

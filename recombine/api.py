@@ -1,0 +1,506 @@
+"""The front door: what `import recombine` offers, on top of all rooms."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import torch
+
+    from recombine.benchmark.protocol.contract import Encoder, Inverter, Learner
+    from recombine.benchmark.results.result import Result
+    from recombine.benchmark.results.table import Results
+    from recombine.benchmark.running.harness import RunOptions
+    from recombine.benchmark.sandbox.isolate import AnySubmission
+    from recombine.benchmark.statistics.compare import Comparison
+    from recombine.cli.say import Progress
+    from recombine.renderer.certificate.verify import Certificate
+    from recombine.renderer.presets.base import Preset
+    from recombine.renderer.store.dataset import Dataset
+
+RESULTS = Path("runs/results")
+
+
+def render(
+    preset: str | Preset,
+    out: Path | str,
+    *,
+    scale: float = 1.0,
+    values: int | None = None,
+    resolution: int | None = None,
+    split: Path | str | None = None,
+    workers: int | None = None,
+    existing: Literal["skip", "verify", "overwrite", "error"] = "skip",
+    progress: bool = True,
+) -> Dataset:
+    """Render a preset with Blender Cycles, seal it and verify it; resumes where it stopped.
+
+    Parameters
+    ----------
+    preset : str or Preset
+        One of `presets`, or a recipe of your own.
+    out : Path or str
+        Dataset folder. A finished one is only verified.
+    scale : float
+        Share of the matched blocks to render, above 0; whole blocks stay whole.
+    values : int, optional
+        Values per recombined factor to keep, a multiple of 4, for a sketch.
+    resolution : int, optional
+        Image edge in pixels; the latents stay the same.
+    split : Path or str, optional
+        TOML file that declares another split of the same images.
+    workers : int, optional
+        Blender processes, one thread each; the number of cores by default.
+    existing : {"skip", "verify", "overwrite", "error"}
+        What to do with shards that are already there.
+    progress : bool
+        Show progress and the time left.
+
+    Returns
+    -------
+    Dataset
+        Sealed, its certificate passed.
+
+    Raises
+    ------
+    UsageError
+        When the preset or an option is unknown or out of range.
+    ResourceError
+        When Python is not 3.11, Blender is missing or the disk is full.
+    IntegrityError
+        When the folder holds another dataset, or a check of the certificate fails.
+    """
+    from recombine.renderer.presets.table import load_preset, with_split
+    from recombine.renderer.rendering.render import render_dataset
+
+    if isinstance(preset, str):
+        preset = load_preset(preset, scale=scale, values=values, resolution=resolution)
+    elif (scale, values, resolution) != (1.0, None, None):
+        raise UsageError(
+            "render: expected the name of a preset with scale, values or resolution; got a "
+            "Preset object. Change the object, or give the name."
+        )
+    if split is not None:
+        from recombine.renderer.splits.declare import load_split
+
+        preset = with_split(preset, load_split(Path(split), preset.schema))
+    workers = workers or len(os.sched_getaffinity(0))
+    with _progress(f"render {preset.name}", shown=progress) as report:
+        render_dataset(preset, Path(out), workers=workers, existing=existing, progress=report)
+    return load(out)
+
+
+def load(folder: Path | str) -> Dataset:
+    """Open a sealed dataset.
+
+    Parameters
+    ----------
+    folder : Path or str
+        As `render` wrote it.
+
+    Returns
+    -------
+    Dataset
+        Images are read when they are asked for.
+
+    Raises
+    ------
+    InvalidInputError
+        When the folder holds no sealed dataset.
+    """
+    from recombine.renderer.store.dataset import Dataset
+
+    return Dataset(folder)
+
+
+def verify(data: Dataset | Path | str) -> Certificate:
+    """Derive every claim about a dataset again from its latents, masks and pixels, and seal it.
+
+    Parameters
+    ----------
+    data : Dataset, Path or str
+        A sealed dataset or its folder.
+
+    Returns
+    -------
+    Certificate
+        ``passed``, and one line per check.
+
+    Raises
+    ------
+    InvalidInputError
+        When the folder holds no sealed dataset.
+    """
+    from recombine.renderer.certificate.verify import verify as decide
+
+    return decide(_folder(data))
+
+
+def export(
+    data: Dataset | Path | str,
+    out: Path | str,
+    form: Literal["parquet", "webdataset", "folder"] = "parquet",
+    *,
+    progress: bool = True,
+) -> Path:
+    """Write a dataset in another format; Parquet carries a data card.
+
+    Parameters
+    ----------
+    data : Dataset, Path or str
+        A sealed dataset or its folder.
+    out : Path or str
+        New folder.
+    form : {"parquet", "webdataset", "folder"}
+        Parquet with PNG bytes, tar files, or an image folder.
+    progress : bool
+        Show progress and the time left.
+
+    Returns
+    -------
+    Path
+        ``out``.
+
+    Raises
+    ------
+    UsageError
+        When ``out`` exists.
+    IntegrityError
+        When the dataset is not what was certified.
+    ResourceError
+        When the disk is full, or pyarrow is missing for Parquet.
+    """
+    from recombine.renderer.publish.export import export as write
+
+    with _progress(f"export {form}", shown=progress) as report:
+        return write(_folder(data), Path(out), form, progress=report)
+
+
+def presets() -> tuple[str, ...]:
+    """Return the names of the presets.
+
+    Returns
+    -------
+    tuple of str
+        What `render` takes; docs/presets.md tells what each holds.
+    """
+    from recombine.renderer.presets.table import PRESETS
+
+    return tuple(PRESETS)
+
+
+def baselines() -> tuple[str, ...]:
+    """Return the names of the baselines.
+
+    Returns
+    -------
+    tuple of str
+        What `score` and `baseline` take.
+    """
+    from recombine.baselines.registry import BASELINES
+
+    return tuple(BASELINES)
+
+
+def baseline(
+    name: str, size: Literal["tiny", "cpu", "gpu"] = "cpu", *, cache: Path | str | None = None
+) -> Learner:
+    """Return a baseline as an object, to look at its settings or change them.
+
+    Parameters
+    ----------
+    name : str
+        One of `baselines`.
+    size : {"tiny", "cpu", "gpu"}
+        Seconds, minutes on two cores, or hours of one GPU.
+    cache : Path or str, optional
+        Folder of training stages that several baselines share.
+
+    Returns
+    -------
+    Learner
+        A frozen dataclass; ``dataclasses.replace`` gives a changed copy for `score`.
+
+    Raises
+    ------
+    UsageError
+        When the name or the size is unknown.
+    """
+    from recombine.baselines.registry import load_baseline
+
+    found: Learner = load_baseline(name, size, cache_dir=None if cache is None else Path(cache))
+    return found
+
+
+def score(
+    method: str | torch.nn.Module | Encoder | Inverter | Learner,
+    data: Dataset | Path | str,
+    *,
+    seeds: int = 5,
+    size: Literal["tiny", "cpu", "gpu"] = "cpu",
+    out: Path | str = RESULTS,
+    options: RunOptions | None = None,
+    workers: int | None = None,
+    trust_local: bool = False,
+    progress: bool = True,
+) -> Results:
+    """Train a method with several seeds, ask it blindly, and score it in and out of combination.
+
+    Parameters
+    ----------
+    method : str, torch.nn.Module, Encoder, Inverter or Learner
+        An object runs in this process. A module maps images (B, 3, H, W), float32 in [0, 1], to
+        one vector per image (B, D) or to slots (B, S, D); it is asked as it is, never trained.
+        A text is a baseline of ours, a model of a public library (``timm:resnet18``), or
+        ``file.py:Class``, which always runs shut in by bubblewrap.
+    data : Dataset, Path or str
+        A sealed dataset or its folder; its certificate must pass.
+    seeds : int
+        Training seeds, 1 to 100; 5 for a claim.
+    size : {"tiny", "cpu", "gpu"}
+        Size of a baseline.
+    out : Path or str
+        Folder for result files; predictions go to its subfolder ``runs`` and are found again.
+    options : RunOptions, optional
+        How runs are made: search steps, readout labels, training-set size, device.
+    workers : int, optional
+        Parallel processes for a text; the number of cores by default. Objects run here.
+    trust_local : bool
+        Run a text without bubblewrap: only code that you trust like your own.
+    progress : bool
+        Show progress and the time left.
+
+    Returns
+    -------
+    Results
+        One per entry: an encoder gives one, a method that searches two (without and with search).
+
+    Raises
+    ------
+    UsageError, InvalidInputError, ResourceError
+        When the method does not exist, fails, or exceeds its budget.
+    IntegrityError
+        When the dataset's certificate fails or does not match.
+    """
+    from recombine.benchmark.results.table import Results
+    from recombine.benchmark.scoring.score import score_submission
+    from recombine.benchmark.submissions.loading import card_of
+
+    if not 1 <= seeds <= 100:
+        raise UsageError(f"score: expected 1 to 100 seeds; got {seeds}. 5 make an unmarked entry.")
+    out, dataset = Path(out), load(_folder(data))
+    submission = submission_of(
+        method, size=size, out=out, trust_local=trust_local, avoid=(dataset.path, out)
+    )
+    name = card_of(submission).id
+    if not isinstance(method, str):
+        workers = 1  # an object of a notebook cannot be sent to another process
+    with _progress(f"score {name}, runs", shown=progress) as report:
+        report(0, seeds)
+        found = score_submission(
+            submission,
+            dataset,
+            seeds=range(seeds),
+            out_dir=out / "runs" / name,
+            options=options,
+            workers=workers or len(os.sched_getaffinity(0)),
+            progress=lambda event: report(event.done, event.total),
+            examples=out,
+        )
+    for result in found:
+        result.save(out)
+    return Results(found)
+
+
+def submission_of(
+    method: object,
+    *,
+    size: str = "cpu",
+    out: Path = RESULTS,
+    trust_local: bool = False,
+    avoid: Sequence[Path] = (),
+) -> AnySubmission:
+    """Return what the harness runs: a text of strangers is always shut in, an object never."""
+    from recombine.baselines.registry import BASELINES, load_baseline
+    from recombine.benchmark.sandbox.isolate import isolate
+    from recombine.benchmark.submissions.hub import hub_method, is_hub
+    from recombine.benchmark.submissions.loading import check_submission
+    from recombine.benchmark.submissions.modules import encoder_of
+
+    if isinstance(method, str):
+        if method in BASELINES:
+            found: AnySubmission = load_baseline(method, size, cache_dir=out / "runs" / "cache")
+            return found
+        if is_hub(method):
+            return hub_method(method)
+        return isolate(method, trust_local=trust_local, names=BASELINES, avoid=avoid)
+    torch = sys.modules.get("torch")  # whoever has a module has imported it
+    if torch is not None and isinstance(method, torch.nn.Module):
+        return encoder_of(method)
+    return check_submission(method() if isinstance(method, type) else method, repr(method))
+
+
+def rescore(
+    results: Results | Result | Iterable[Result], data: Dataset | Path | str, runs: Path | str
+) -> Results:
+    """Compute results anew from their stored predictions, with the metrics of this version.
+
+    Parameters
+    ----------
+    results : Results, Result or iterable of Result
+        What to compute again.
+    data : Dataset, Path or str
+        The dataset that they were scored on.
+    runs : Path or str
+        Folder that holds their predictions, found by content.
+
+    Returns
+    -------
+    Results
+        Equal to the old ones where no metric changed.
+
+    Raises
+    ------
+    InvalidInputError
+        When predictions are missing, or the data are others.
+    IntegrityError
+        When the same metric version now gives other numbers.
+    """
+    from recombine.benchmark.results.result import Result
+    from recombine.benchmark.results.table import Results
+    from recombine.benchmark.scoring.rescore import PredictionStore
+    from recombine.benchmark.scoring.rescore import rescore as again
+
+    many = [results] if isinstance(results, Result) else list(results)
+    found = list(again(many, PredictionStore([Path(runs)]), [load(_folder(data))]))
+    wrong = [one for one in found if one.verdict == "contradiction"]
+    if wrong:
+        raise IntegrityError(
+            f"rescore: {wrong[0].old.method.entry} gives other numbers under the same metric "
+            f"version (first: {wrong[0].changes[0].path}); its file or predictions were changed"
+        )
+    return Results(one.new for one in found)
+
+
+def compare(first: Results | Result, second: Results | Result) -> Comparison:
+    """Say whether two entries really differ.
+
+    Parameters
+    ----------
+    first, second : Results or Result
+        Of the same images and metric. Of several results, choose one: ``results[1]``.
+
+    Returns
+    -------
+    Comparison
+        Paired difference, interval and verdict for OOC, ID, the gap and every factor; prints
+        itself as a table.
+
+    Raises
+    ------
+    InvalidInputError
+        When the two answered other images or were measured by another metric.
+    UsageError
+        When one holds several results.
+    """
+    from recombine.benchmark.statistics.compare import compare as contrast
+
+    return contrast(_one(first, "first"), _one(second, "second"))
+
+
+def board(
+    results: Results | Result | Iterable[Results | Result] | Path | str,
+    out: Path | str = "runs/site",
+    *,
+    data: Dataset | Path | str | None = None,
+) -> Path:
+    """Build the static leaderboard page.
+
+    Parameters
+    ----------
+    results : Results, Result, iterable of these, Path or str
+        Results, or a folder of result files.
+    out : Path or str
+        Folder of the site; an old site stays until the new one is complete.
+    data : Dataset, Path or str, optional
+        Dataset whose contact sheet and certificate the page shows.
+
+    Returns
+    -------
+    Path
+        ``out/index.html``; it opens from disk.
+
+    Raises
+    ------
+    InvalidInputError, IntegrityError
+        When a result does not hold; nothing is written.
+    UsageError
+        When there is no result, or ``out`` holds something that no build wrote.
+    """
+    import tempfile
+
+    from recombine.leaderboard.site.build import build_site
+
+    cards = [] if data is None else [_folder(data)]
+    if isinstance(results, str | Path):
+        files = sorted(Path(results).glob("*.json"))
+        if not files:
+            raise UsageError(f"board: expected result files (*.json) in {results}; found none.")
+        return build_site(files, Path(out), cards)
+    with tempfile.TemporaryDirectory() as folder:
+        files = sorted({one.save(Path(folder)) for one in _flat(results)})
+        if not files:
+            raise UsageError("board: expected at least one result; got none. See `score`.")
+        return build_site(files, Path(out), cards)
+
+
+def _flat(results: Any) -> Iterable[Result]:
+    from recombine.benchmark.results.result import Result
+
+    if isinstance(results, Result):
+        yield results
+        return
+    for one in results:
+        yield from _flat(one)
+
+
+def _one(results: Results | Result, which: str) -> Result:
+    from recombine.benchmark.results.result import Result
+
+    if isinstance(results, Result):
+        return results
+    if len(results) != 1:
+        raise UsageError(
+            f"compare: expected one result as {which}; got {len(results)}. Choose one: results[0]."
+        )
+    return results[0]
+
+
+def _folder(data: Any) -> Path:
+    """Return the folder of a dataset."""
+    if isinstance(data, str | os.PathLike):
+        return Path(data)
+    path = getattr(data, "path", None)
+    if not isinstance(path, Path):
+        raise InvalidInputError(
+            f"recombine: expected a Dataset or its folder; got {type(data).__name__}. "
+            "Open one with recombine.load(folder)."
+        )
+    return path
+
+
+def _progress(label: str, *, shown: bool) -> AbstractContextManager[Progress]:
+    if not shown:
+        return nullcontext(lambda _done, _total: None)
+    from recombine.cli.say import progress
+
+    return progress(label)
