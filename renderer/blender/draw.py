@@ -55,7 +55,7 @@ def _stage() -> Stage:
 @cache
 def _ground(environment: str, resolution: int) -> list[Hits]:
     """Return where the rays meet floor and backdrop: the same in every image."""
-    from recombine.renderer.blender import labels as casting
+    from recombine.renderer.blender import casting
     from recombine.renderer.blender import stage as setting
     from recombine.renderer.blender.environments import coverings
 
@@ -110,8 +110,7 @@ def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:
     # how many processes draw beside it.
     before = time.process_time()
     radiance = render_radiance(scene, settings)
-    from recombine.renderer.blender import labels, tonemap
-    from recombine.renderer.blender import labels as casting
+    from recombine.renderer.blender import casting, labels, tonemap
     from recombine.renderer.blender.shapes import table as shapes
 
     size = settings.resolution

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recombine.renderer.blender.api import BVHTree, mathutils
 from recombine.renderer.core.types import Array
 from recombine.renderer.scenes.library import CAMERA
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float16, Int8, UInt8
-
-    from recombine.renderer.scenes.scene import ObjectSpec
 
 
 @dataclass(frozen=True)
@@ -92,60 +89,3 @@ def label(things: list[Hits], ground: list[Hits], resolution: int) -> Labels:
         visible=(modal / np.maximum(total, 1)).astype(np.float16),
         amodal=(total / resolution**2).astype(np.float16),
     )
-
-
-# Exact visibility: one ray through the centre of each pixel, against the meshes themselves.
-
-
-def _rotation(yaw: float) -> Float[Array, "3 3"]:
-    """Return the rotation about the vertical."""
-    c, s = np.cos(yaw), np.sin(yaw)
-    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-
-
-@cache
-def _tree(mesh: Any) -> tuple[Any, Float[Array, "8 3"]]:
-    """Return the ray-casting tree of a mesh and the corners of its box."""
-    flat = np.empty(len(mesh.vertices) * 3, np.float32)
-    mesh.vertices.foreach_get("co", flat)
-    xyz = flat.reshape(-1, 3)
-    low, high = xyz.min(0), xyz.max(0)
-    box = np.array([[(low, high)[i][0], (low, high)[j][1], (low, high)[k][2]]
-                    for i in (0, 1) for j in (0, 1) for k in (0, 1)])  # fmt: skip
-    faces = [tuple(polygon.vertices) for polygon in mesh.polygons]
-    return BVHTree.FromPolygons(xyz.tolist(), faces), box
-
-
-def _cast(tree: Any, origin: Array, directions: Array, pixel: Array) -> Hits:
-    """Cast one ray per pixel and keep those that hit."""
-    start = mathutils.Vector(origin)
-    cast = tree.ray_cast
-    found = [
-        (p, *cast(start, d)[1::2]) for p, d in zip(pixel.tolist(), directions.tolist(), strict=True)
-    ]
-    hits = [row for row in found if row[1] is not None]
-    index = np.array([row[0] for row in hits], dtype=np.intp)
-    normal = np.array([row[1] for row in hits], dtype=float).reshape(-1, 3)
-    depth = np.array([row[2] for row in hits], dtype=float)
-    return Hits(index, depth, normal)
-
-
-def object_hits(mesh: Any, spec: ObjectSpec, resolution: int) -> Hits:
-    """Return where the rays meet one object, as if it were alone."""
-    tree, box = _tree(mesh)
-    turn = _rotation(spec.yaw)
-    base = np.array([spec.x, spec.y, 0.0])
-    seen = project(box * spec.scale @ turn.T + base, resolution)
-    low = np.clip(np.floor(seen.min(0)).astype(int), 0, resolution)
-    high = np.clip(np.ceil(seen.max(0)).astype(int), 0, resolution)
-    rows, columns = np.arange(low[1], high[1]), np.arange(low[0], high[0])
-    pixel = (rows[:, None] * resolution + columns[None]).ravel()
-    origin = (np.array(CAMERA.position) - base) @ turn / spec.scale
-    found = _cast(tree, origin, rays(resolution)[pixel] @ turn, pixel)
-    return Hits(found.pixel, found.depth * spec.scale, found.normal @ turn.T)
-
-
-def surface_hits(mesh: Any, resolution: int) -> Hits:
-    """Return where the rays meet a mesh that stands in world coordinates."""
-    tree, _ = _tree(mesh)
-    return _cast(tree, np.array(CAMERA.position), rays(resolution), np.arange(resolution**2))

@@ -158,8 +158,7 @@ def averaged(pixels, factor):
 
 def mask(scene, size):
     """Return the instance mask of a scene, without drawing it."""
-    from recombine.renderer.blender import labels
-    from recombine.renderer.blender import labels as casting
+    from recombine.renderer.blender import casting, labels
     from recombine.renderer.blender.shapes import table as shapes
 
     things = [casting.object_hits(shapes.mesh(o.shape), o, size) for o in scene.objects]
