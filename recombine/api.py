@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -297,9 +296,10 @@ def score(
 
     if not 1 <= seeds <= 100:
         raise UsageError(f"score: expected 1 to 100 seeds; got {seeds}. 5 make an unmarked entry.")
-    out, dataset = Path(out), load(_folder(data))
+    out = Path(out)
+    dataset: Any = load(data) if isinstance(data, str | os.PathLike) else data
     submission = submission_of(
-        method, size=size, out=out, trust_local=trust_local, avoid=(dataset.path, out)
+        method, size=size, out=out, trust_local=trust_local, avoid=(_folder(dataset), out)
     )
     name = card_of(submission).id
     if not isinstance(method, str):
@@ -333,8 +333,7 @@ def submission_of(
     from recombine.baselines.registry import BASELINES, load_baseline
     from recombine.benchmark.sandbox.isolate import isolate
     from recombine.benchmark.submissions.hub import hub_method, is_hub
-    from recombine.benchmark.submissions.loading import check_submission
-    from recombine.benchmark.submissions.modules import encoder_of
+    from recombine.benchmark.submissions.modules import submission_of as object_as_submission
 
     if isinstance(method, str):
         if method in BASELINES:
@@ -343,10 +342,7 @@ def submission_of(
         if is_hub(method):
             return hub_method(method)
         return isolate(method, trust_local=trust_local, names=BASELINES, avoid=avoid)
-    torch = sys.modules.get("torch")  # whoever has a module has imported it
-    if torch is not None and isinstance(method, torch.nn.Module):
-        return encoder_of(method)
-    return check_submission(method() if isinstance(method, type) else method, repr(method))
+    return object_as_submission(method)
 
 
 def rescore(

@@ -1,0 +1,130 @@
+"""The front door, on drawn images: the names, a module of one's own, comparison, the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import recombine as rc
+from tests.renderer.drawn_fixture import drawn_dataset
+
+NAMES = """
+render load verify export presets Preset Dataset Certificate score compare rescore Result Results
+RunOptions Encoder Inverter Learner SlotOutput MethodCard SplitSpec TrainBudget RunLog ToyDataset
+metrics statistics baselines baseline board RecombineError UsageError InvalidInputError
+ResourceError IntegrityError __version__
+""".split()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> rc.Dataset:
+    folder = tmp_path_factory.mktemp("drawn") / "data"
+    drawn_dataset(folder)
+    rc.verify(folder)
+    return rc.load(folder)
+
+
+@pytest.fixture(scope="module")
+def scored(data: rc.Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, rc.Results]:
+    out = tmp_path_factory.mktemp("results")
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.LazyLinear(24))
+    net(torch.zeros(2, 3, data.resolution, data.resolution))
+    return {
+        "mine": rc.score(net, data, seeds=2, out=out, progress=False),
+        "pixels": rc.score("pixels", data, seeds=2, size="tiny", out=out, progress=False),
+    }
+
+
+def test_the_door_lists_its_names() -> None:
+    assert sorted(dir(rc)) == sorted(NAMES)
+    for name in NAMES:
+        assert getattr(rc, name) is not None
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError):
+        _ = rc.nothing  # type: ignore[attr-defined]
+
+
+def test_baselines_is_a_list_however_the_package_was_imported() -> None:
+    import recombine.baselines
+
+    assert rc.baselines() == recombine.baselines()
+    assert "supervised" in rc.baselines()
+    assert rc.baseline("supervised", "tiny").card.id == "supervised"
+
+
+def test_a_split_is_a_view(data: rc.Dataset) -> None:
+    view = data["ooc_test"]
+    assert len(view) == len(data.indices("ooc_test"))
+    part = view[:3]
+    assert part.images.shape == (3, data.resolution, data.resolution, 3)
+    assert part.masks.shape == (3, data.resolution, data.resolution)
+    for row, cell in zip(zip(*(part.factors[k] for k in data.schema.recombined)), part.cells):
+        assert tuple(map(str, row)) == data.schema.cell_names(cell)
+    with pytest.raises(rc.UsageError, match="slice"):
+        view[0]
+
+
+def test_a_module_gives_one_result(scored: dict[str, rc.Results]) -> None:
+    (result,) = scored["mine"]
+    assert result.method.id == "sequential"
+    assert result.seeds == (0, 1)
+    assert 0 <= result.ooc.estimate <= 1
+    assert result.id is result.scores.id_test
+    assert result.cost is result.compute
+
+
+def test_results_show_themselves(scored: dict[str, rc.Results]) -> None:
+    both = scored["mine"] + scored["pixels"]
+    text = repr(both)
+    assert "OOC %" in text
+    assert "Sequential" in text
+    assert "2 seeds: a sketch" in text
+    assert repr(both[0]) in repr(scored["mine"])
+    assert both[0]._repr_html_().startswith("<table>")
+    frame = both.to_frame()
+    assert list(frame["entry"]) == ["sequential", "pixels"]
+    assert frame["ooc"][0] == both[0].ooc.estimate
+
+
+def test_two_entries_are_compared(scored: dict[str, rc.Results]) -> None:
+    found = rc.compare(scored["mine"], scored["pixels"])
+    assert found.headline[0].name == "OOC"
+    assert "OOC" in repr(found)
+    assert "<table>" in found._repr_html_()
+    with pytest.raises(rc.UsageError, match="Choose one"):
+        rc.compare(scored["mine"] + scored["pixels"], scored["pixels"])
+
+
+def test_the_page_is_built(scored: dict[str, rc.Results], data: rc.Dataset, tmp_path: Path) -> None:
+    index = rc.board(list(scored.values()), tmp_path / "site", data=data)
+    assert "Sequential" in index.read_text()
+    with pytest.raises(rc.UsageError, match="result"):
+        rc.board(tmp_path, tmp_path / "other")
+
+
+def test_scores_computed_again_are_the_same(data: rc.Dataset, tmp_path: Path) -> None:
+    first = rc.score("constant", data, seeds=1, size="tiny", out=tmp_path, progress=False)
+    again = rc.rescore(first, data, tmp_path / "runs")
+    assert again[0].ooc == first[0].ooc
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda data: rc.score("supervised", data, seeds=0), rc.UsageError),
+        (lambda data: rc.score("supervisd", data, seeds=1, progress=False), rc.UsageError),
+        (lambda data: rc.score(3, data, seeds=1, progress=False), rc.InvalidInputError),
+        (lambda data: rc.score("pixels", 3, seeds=1, progress=False), rc.InvalidInputError),
+        (lambda data: rc.render("smok", "nowhere"), rc.UsageError),
+        (lambda data: rc.load("nowhere"), rc.InvalidInputError),
+    ],
+)
+def test_bad_input_is_a_typed_error(call, error, data: rc.Dataset) -> None:  # noqa: ANN001
+    with pytest.raises(error):
+        call(data)
