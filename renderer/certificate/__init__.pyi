@@ -1,5 +1,5 @@
-from .verify import Certificate as Certificate
 from .verify import PROVES as PROVES
+from .verify import Certificate as Certificate
 
 __all__ = [
     "Certificate",

@@ -25,7 +25,7 @@ from recombine.renderer.certificate.counting import (
 )
 from recombine.renderer.certificate.evidence import Evidence
 from recombine.renderer.certificate.membership import RULES, grown
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 
 
 def no_leak(e: Evidence) -> Check:

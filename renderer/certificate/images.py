@@ -24,7 +24,7 @@ from recombine.renderer.certificate.counting import (
 from recombine.renderer.certificate.evidence import Evidence
 from recombine.renderer.certificate.membership import law
 from recombine.renderer.core.types import Array
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 
 UNOCCLUDED = 0.95
 EXPOSED_IMAGES = 8

@@ -27,8 +27,7 @@ from typing import Literal
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.presets.base import Preset
 from recombine.renderer.scenes.library import ENVIRONMENTS, LIGHTS, MATERIALS, SHAPES
-from recombine.renderer.splits.declare_nodes import Node, Source
-from recombine.renderer.splits.toml_lines import key_lines
+from recombine.renderer.splits.parameters import Node
 
 Kind = Literal["shape", "material", "environment", "light", "hdri"]
 
@@ -96,13 +95,12 @@ def load_ledger(path: Path) -> tuple[Asset, ...]:
             f"asset ledger: expected a file; got {str(path)!r}. Check the path."
         )
     try:
-        text = path.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidInputError(
-            f"{path.name}: expected TOML in UTF-8; got something else ({error}). Mend it there."
+            f"{path.name}: expected TOML in UTF-8; got something else ({error}). Correct it there."
         ) from error
-    root = Node(data, (), Source(path.name, key_lines(text)))
+    root = Node(data, (), path.name)
     rows: dict[str, Asset] = {}
     for node in root.table(required=("asset",))["asset"].items():
         row = _row(node, path.parent)

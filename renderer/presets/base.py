@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recombine.renderer.core.errors import UsageError
@@ -9,7 +10,8 @@ from recombine.renderer.scenes.factors import Factor, Schema, Slot
 from recombine.renderer.scenes.library import ENVIRONMENTS, PLACEMENT
 from recombine.renderer.scenes.placement import Separation
 from recombine.renderer.scenes.scene import RenderSettings
-from recombine.renderer.splits.splits import OrbitSplit, Sizes, Split
+from recombine.renderer.splits.geometry import Draw, Geometry, Sizes
+from recombine.renderer.splits.orbit import OrbitSplit, subsample_orbits
 
 TRAIN_TIER = RenderSettings(resolution=128, samples=16, denoise=True)
 """Denoised and fast: for training and scoring."""
@@ -30,7 +32,7 @@ class Preset:
     schema: Schema  # slots and factors
     # keys of the scene that this preset does not vary, for example the material
     constants: tuple[tuple[str, str], ...]
-    split: Split  # ID and OOC cells
+    split: Geometry  # ID and OOC cells
     sizes: Sizes  # blocks per part
     settings: RenderSettings  # resolution and quality
     # how objects must stand to one another; None where there is one
@@ -46,6 +48,13 @@ class Preset:
     def identity(self) -> tuple[str, str]:
         """Return what seeds depend on: a re-indexed preset keeps those of its original."""
         return self.name.partition("--")[0], self.version
+
+    def block_draws(self, draws: Sequence[Draw], block: int) -> Sequence[Draw]:
+        """Return the draws of one block of a side: all, or about `Sizes.cells` in whole orbits."""
+        shape, cells = self.schema.cell_shape, self.sizes.cells
+        return subsample_orbits(
+            self.split, shape, draws, block, cells=cells, identity=self.identity
+        )
 
 
 def categorical(name: str, values: tuple[str, ...]) -> Factor:

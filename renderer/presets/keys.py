@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recombine.renderer.core.errors import UsageError
 from recombine.renderer.presets.base import Preset
-from recombine.renderer.splits.splits import OrbitSplit
+from recombine.renderer.splits.orbit import OrbitSplit
 
 KEY_BYTES = (16, 4096)
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recombine.renderer.core.errors import UsageError
-from recombine.renderer.planning.blocks import thinned
 from recombine.renderer.presets.base import Preset
 from recombine.renderer.presets.keys import with_ooc_val
 from recombine.renderer.presets.levels import counterfactual, interaction_ladder
@@ -23,10 +22,10 @@ from recombine.renderer.presets.pairs import (
 )
 from recombine.renderer.presets.scenes import count, relation
 from recombine.renderer.presets.slots import four_slot, object_light, position_band
-from recombine.renderer.splits.splits import Sizes
+from recombine.renderer.splits.geometry import Sizes
 
 if TYPE_CHECKING:
-    from recombine.renderer.splits.declare import DeclaredSplit
+    from recombine.renderer.splits.declaration import DeclaredSplit
 
 
 PRESETS: dict[str, Callable[..., Preset]] = {
@@ -139,7 +138,7 @@ def _shrunk(preset: Preset, scale: float) -> Sizes:
     per_block = narrow
     if sizes.cells:
         # A block has some orbits only; all of them must come equally often.
-        per_block = len(thinned(preset, preset.split.id_draws(shape), 0))
+        per_block = len(preset.block_draws(preset.split.id_draws(shape), 0))
         step = narrow // per_block
     least = math.ceil(LEAST * max(shape) / (per_block * math.prod(_crossings(preset))))
     train = max(step, math.ceil(least / step) * step, round(sizes.train * scale / step) * step)

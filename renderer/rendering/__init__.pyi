@@ -10,8 +10,8 @@ from .render import render_dataset as render_dataset
 from .render import render_part as render_part
 from .render import require_blender as require_blender
 from .render import start_worker as start_worker
-from .rerender import Comparison as Comparison
 from .rerender import TOLERANCE_DB as TOLERANCE_DB
+from .rerender import Comparison as Comparison
 from .rerender import compare as compare
 
 __all__ = [

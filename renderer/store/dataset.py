@@ -17,7 +17,7 @@ from recombine.renderer.core.hdf5 import column, mapped, open_checked, read_colu
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.seal import MANIFEST_FORMAT, file_sha256, read_json
 from recombine.renderer.store.shards import load_plan, shard_columns
 

@@ -18,7 +18,7 @@ from recombine.renderer.presets.keys import committed, hidden_test, read_key, se
 from recombine.renderer.presets.table import PRESETS, load_preset
 from recombine.renderer.scenes.library import SHAPES
 from recombine.renderer.scenes.placement import Stand, outside, violation
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 from tests.renderer.evidence_fixture import SMALL, evidence_of, failing, outcomes, small
 
 KEY = b"0123456789abcdef-secret"

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recombine.renderer.core.errors import InvalidInputError
-from recombine.renderer.splits.cells import CellSet, orbit_cells
+from recombine.renderer.splits.cells import CellSet
+from recombine.renderer.splits.orbit import orbit_cells
 
 SHAPES = st.sampled_from([(4, 4), (2, 4), (8, 8), (4, 8), (3, 3, 3), (6, 4, 2), (2, 2, 2, 2)])
 

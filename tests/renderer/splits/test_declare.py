@@ -14,12 +14,17 @@ from recombine.renderer.core.errors import IntegrityError, InvalidInputError, Us
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import load_preset
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.splits.declare import LARGEST_FILE, DeclaredSplit, declare, load_split
-from recombine.renderer.splits.declare_geometry import DIALS, PARAMETERS
-from recombine.renderer.splits.declare_require import JUDGES
+from recombine.renderer.splits.declaration import (
+    JUDGES,
+    LARGEST_FILE,
+    DeclaredSplit,
+    declare,
+    dump,
+    load_split,
+)
 from recombine.renderer.splits.expressions import BASES, STEPS
-from recombine.renderer.splits.splits import SPLITS, OrbitSplit, Sizes
-from recombine.renderer.splits.toml_lines import dump
+from recombine.renderer.splits.geometry import GEOMETRIES, SPLITS, Sizes
+from recombine.renderer.splits.orbit import OrbitSplit
 from tests.renderer.grid_schema import grid_schema
 
 SMOKE = load_preset("smoke").schema
@@ -135,48 +140,48 @@ def test_another_grid_is_refused() -> None:
 
 
 WRONG: list[tuple[str, str]] = [
-    ("x = 1\ngeometry = 'orbit'\nresidues = [0]", r"split.toml, line 1, key 'x': .*'x'"),
-    ("\ngeometry = 'orbits'", r"line 2, key 'geometry': expected one of \[.*got 'orbits'"),
-    ("geometry = 3", "line 1, key 'geometry': expected text; got 3"),
+    ("x = 1\ngeometry = 'orbit'\nresidues = [0]", r"split.toml, key 'x': .*'x'"),
+    ("\ngeometry = 'orbits'", r"key 'geometry': expected one of \[.*got 'orbits'"),
+    ("geometry = 3", "key 'geometry': expected text; got 3"),
     ("geometry = 'orbit'", r"split.toml: expected the keys \['geometry', 'residues'\]"),
     ("", r"split.toml: expected the keys \['id'\]"),
-    ("geometry = 'orbit'\nresidues = 1", "line 2, key 'residues': expected a list; got 1"),
+    ("geometry = 'orbit'\nresidues = 1", "key 'residues': expected a list; got 1"),
     (
         "geometry = 'orbit'\nresidues = [0,\n 'x']",
-        r"line 3, key 'residues.1': expected a whole number in 0..3; got 'x'",
+        r"key 'residues.1': expected a whole number in 0..3; got 'x'",
     ),
-    ("geometry = 'orbit'\nresidues = [true]", "line 2, key 'residues.0': .*got True"),
-    ("geometry = 'orbit'\nresidues = [0, 0]", "line 2, key 'residues': .*distinct"),
+    ("geometry = 'orbit'\nresidues = [true]", "key 'residues.0': .*got True"),
+    ("geometry = 'orbit'\nresidues = [0, 0]", "key 'residues': .*distinct"),
     ("geometry = 'orbit'\nresidues = [0]\nooc = [0]", "split.toml: geometry 'orbit'.*disjoint"),
-    ("geometry = 'orbit'\nresidues = [0]\nladder = [[0]]", "line 2, key 'residues': .*both"),
-    ("geometry = 'orbit'\nladder = []", "line 2, key 'ladder': expected at least one rung"),
+    ("geometry = 'orbit'\nresidues = [0]\nladder = [[0]]", "key 'residues': .*both"),
+    ("geometry = 'orbit'\nladder = []", "key 'ladder': expected at least one rung"),
     (
         "geometry = 'orbit'\nladder = [\n [0],\n [1],\n]",
-        r"line 2, key 'ladder': expected strictly nested ID cells; got \[4, 4\] cells",
+        r"key 'ladder': expected strictly nested ID cells; got \[4, 4\] cells",
     ),
     (
         "geometry = 'orbit'\nladder = [\n [0],\n [0, 3],\n]\nooc = [3]",
-        "line 4, key 'ladder.1': geometry 'orbit'.*share 4",
+        "key 'ladder.1': geometry 'orbit'.*share 4",
     ),
     (
         "geometry = 'corner'\nthresholds = {object.shape = 'cube'}",
-        "line 2, key 'thresholds.object.shape': expected a value of 'object.shape'; got 'cube'",
+        "key 'thresholds.object.shape': expected a value of 'object.shape'; got 'cube'",
     ),
     (
         "geometry = 'corner'\nthresholds = {object.hue = 1}",
-        "line 2, key 'thresholds.object.hue': .*got 'object.hue'",
+        "key 'thresholds.object.hue': .*got 'object.hue'",
     ),
-    ("geometry = 'corner'\nthresholds = 4", "line 2, key 'thresholds': expected a table; got 4"),
-    ("geometry = 'random'\nfraction = 2\nseed = 0", "line 2, key 'fraction': .*in .0, 1.; got 2"),
-    ("geometry = 'random'\nfraction = nan\nseed = 0", "line 2, key 'fraction': .*got nan"),
-    ("geometry = 'random'\nfraction = 1979-05-27\nseed = 0", "line 2, key 'fraction'.*a number"),
+    ("geometry = 'corner'\nthresholds = 4", "key 'thresholds': expected a table; got 4"),
+    ("geometry = 'random'\nfraction = 2\nseed = 0", "key 'fraction': .*in .0, 1.; got 2"),
+    ("geometry = 'random'\nfraction = nan\nseed = 0", "key 'fraction': .*got nan"),
+    ("geometry = 'random'\nfraction = 1979-05-27\nseed = 0", "key 'fraction'.*a number"),
     (
         f"geometry = 'random'\nfraction = 0.5\nseed = 0x{'f' * 5000}",
-        "line 3, key 'seed': .*very many digits",
+        "key 'seed': .*very many digits",
     ),
-    ("factors = ['object.shape']\nid = {full = true}", "line 1, key 'factors': .*in this order"),
-    ("id = {full = true}", "line 1, key 'id': geometry 'algebra'.*0 OOC"),
-    ("id = {full = false}", "line 1, key 'id.full': expected true"),
+    ("factors = ['object.shape']\nid = {full = true}", "key 'factors': .*in this order"),
+    ("id = {full = true}", "key 'id': geometry 'algebra'.*0 OOC"),
+    ("id = {full = false}", "key 'id.full': expected true"),
     ("a = [", "split.toml: expected a TOML file; got one that is not"),
     ("a = 1\na = 2", "split.toml: expected a TOML file"),
     ("a = " + "[" * 5000 + "]" * 5000, "split.toml: expected a TOML file"),
@@ -185,7 +190,7 @@ WRONG: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize(("text", "message"), WRONG)
-def test_mistakes_are_named_with_file_line_and_key(tmp_path: Path, text: str, message: str) -> None:
+def test_mistakes_are_named_with_file_and_key_path(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         load_split(written(tmp_path, text), SMOKE)
 
@@ -214,8 +219,19 @@ def never_more_than_refused(folder: Path, text: bytes, schema: Schema = THREE) -
 
 
 WORDS = sorted(
-    {k for fields in PARAMETERS.values() for k in fields}
-    | {*BASES, *STEPS, *JUDGES, *DIALS, "full", "geometry", "ladder", "require", "at_most", "not"}
+    {k for entry in GEOMETRIES.values() for k in entry.readers}
+    | {
+        *BASES,
+        *STEPS,
+        *JUDGES,
+        *GEOMETRIES,
+        "full",
+        "geometry",
+        "ladder",
+        "require",
+        "at_most",
+        "not",
+    }
     | {"algebra", "symmetric", "a.f", "b.f", "a", "f", "a0", "b1", "c3", "id", "ooc", "factors"}
 )
 LEAVES = st.one_of(

@@ -7,107 +7,113 @@ from collections.abc import Callable
 import pytest
 
 from recombine.renderer.core.errors import InvalidInputError
-from recombine.renderer.splits import geometries as g
-from recombine.renderer.splits.declare_geometry import DIALS, PARAMETERS, read_geometry
-from recombine.renderer.splits.declare_grid import Grid
-from recombine.renderer.splits.declare_nodes import Node, Source
+from recombine.renderer.splits import orbit as orbits
+from recombine.renderer.splits import regions, search, special
+from recombine.renderer.splits.geometry import GEOMETRIES, Sides, read_geometry
+from recombine.renderer.splits.parameters import Grid, Node
 from tests.renderer.grid_schema import grid_schema
 
 CUBE = Grid.of(grid_schema(4, 4, 4))
 FOUR = Grid.of(grid_schema(3, 2, 3, 2))
 
 
-def read(text: str, grid: Grid = CUBE) -> g.Geometry:
-    return read_geometry(Node(tomllib.loads(text), (), Source("split.toml")), grid)
+def read(text: str, grid: Grid = CUBE) -> Sides:
+    return read_geometry(Node(tomllib.loads(text), (), "split.toml"), grid)
 
 
 # The parameters of every geometry as TOML, next to the call they stand for.
-SAME: dict[str, tuple[str, Callable[[tuple[int, ...]], g.Geometry]]] = {
-    "orbit": ("residues = [0, 1]\nooc = [3]", lambda s: g.orbit(s, residues=[0, 1], ooc=[3])),
+SAME: dict[str, tuple[str, Callable[[tuple[int, ...]], Sides]]] = {
+    "orbit": ("residues = [0, 1]\nooc = [3]", lambda s: orbits.orbit(s, residues=[0, 1], ooc=[3])),
     "strength": (
         "residues = [0]\nfactors = ['a.f', 'c.f']",
-        lambda s: g.strength_array(s, residues=[0], factors=[0, 2]),
+        lambda s: orbits.strength_array(s, residues=[0], factors=[0, 2]),
     ),
     "pair-cyclic": (
         "factors = ['c.f', 'a.f']\nresidues = [0, 1]",
-        lambda s: g.pair_cyclic(s, factors=(2, 0), residues=[0, 1]),
+        lambda s: orbits.pair_cyclic(s, factors=(2, 0), residues=[0, 1]),
     ),
     "banded-pairs": (
         "bands = [{factors = ['a.f', 'b.f'], residues = [0, 1]}]",
-        lambda s: g.banded_pairs(s, bands={(0, 1): [0, 1]}),
+        lambda s: orbits.banded_pairs(s, bands={(0, 1): [0, 1]}),
     ),
-    "all-pairs-banded": ("residues = [0, 1]", lambda s: g.all_pairs_banded(s, residues=[0, 1])),
-    "permutation": ("joined = 2", lambda s: g.permutation(s, joined=2, seed=0)),
-    "checkerboard": ("", lambda s: g.checkerboard(s, block=1)),
+    "all-pairs-banded": (
+        "residues = [0, 1]",
+        lambda s: orbits.all_pairs_banded(s, residues=[0, 1]),
+    ),
+    "permutation": ("joined = 2", lambda s: regions.permutation(s, joined=2, seed=0)),
+    "checkerboard": ("", lambda s: regions.checkerboard(s, block=1)),
     "leave-one-out": (
         "cell = ['a1', 'b2', 3]",
-        lambda s: g.leave_one_out(s, cell=(1, 2, 3)),
+        lambda s: regions.leave_one_out(s, cell=(1, 2, 3)),
     ),
     "corner": (
         "thresholds = {'a.f' = 'a2', b.f = 3}",
-        lambda s: g.corner(s, thresholds={0: 2, 1: 3}),
+        lambda s: regions.corner(s, thresholds={0: 2, 1: 3}),
     ),
     "orthotopic": (
         "at_most = 1\nthresholds = {'a.f' = 2, b.f = 'b2', c.f = 2}",
-        lambda s: g.orthotopic(s, thresholds={0: 2, 1: 2, 2: 2}, at_most=1),
+        lambda s: regions.orthotopic(s, thresholds={0: 2, 1: 2, 2: 2}, at_most=1),
     ),
     "recombination-to-range": (
         "held_out = {a.f = ['a1'], b.f = ['b2', 3]}",
-        lambda s: g.recombination_to_range(s, held_out={0: [1], 1: [2, 3]}),
+        lambda s: regions.recombination_to_range(s, held_out={0: [1], 1: [2, 3]}),
     ),
     "recombination-to-element": (
         "held_out = {a.f = ['a1'], b.f = ['b2', 3], c.f = [0]}",
-        lambda s: g.recombination_to_element(s, held_out={0: [1], 1: [2, 3], 2: [0]}),
+        lambda s: regions.recombination_to_element(s, held_out={0: [1], 1: [2, 3], 2: [0]}),
     ),
     "extrapolation": (
         "threshold = 'b2'\nfactor = 'b.f'",
-        lambda s: g.extrapolation(s, factor=1, threshold=2),
+        lambda s: regions.extrapolation(s, factor=1, threshold=2),
     ),
     "interpolation": (
         "factor = 'b.f'\ngap = ['b1']",
-        lambda s: g.interpolation(s, factor=1, gap=[1]),
+        lambda s: regions.interpolation(s, factor=1, gap=[1]),
     ),
-    "count": ("factor = 'c.f'\nthreshold = 'c3'", lambda s: g.count(s, factor=2, threshold=3)),
+    "count": (
+        "factor = 'c.f'\nthreshold = 'c3'",
+        lambda s: regions.count(s, factor=2, threshold=3),
+    ),
     "cogent": (
         "noun = 'a.f'\ncolour = 'c.f'\nlists = {a0 = ['c0', 1], a1 = ['c2', 'c3']}",
-        lambda s: g.cogent(s, noun=0, colour=2, lists={0: [0, 1], 1: [2, 3]}),
+        lambda s: special.cogent(s, noun=0, colour=2, lists={0: [0, 1], 1: [2, 3]}),
     ),
     "relation": (
         (
             "objects = ['a.f', 'b.f']\npredicate = 'c.f'\ninverse = ['c1', 'c0', 'c2', 'c3']\n"
             "held_out = [['a0', 'c0', 'b1']]"
         ),
-        lambda s: g.relation(
+        lambda s: special.relation(
             s, objects=(0, 1), predicate=2, inverse=(1, 0, 2, 3), held_out=[(0, 0, 1)]
         ),
     ),
     "binding": (
         "objects = [['a.f', 'b.f'], ['c.f', 'd.f']]\nheld_out = [[['a0', 'b0'], ['c1', 'd1']]]",
-        lambda s: g.binding(s, objects=((0, 1), (2, 3)), held_out=[((0, 0), (1, 1))]),
+        lambda s: special.binding(s, objects=((0, 1), (2, 3)), held_out=[((0, 0), (1, 1))]),
     ),
-    "diagonal-band": ("gap = 1", lambda s: g.diagonal_band(s, gap=1)),
+    "diagonal-band": ("gap = 1", lambda s: regions.diagonal_band(s, gap=1)),
     "orthogonal-cross": (
         "anchors = [['a0', 'b0', 'c0'], [1, 1, 1]]",
-        lambda s: g.orthogonal_cross(s, anchors=[(0, 0, 0), (1, 1, 1)]),
+        lambda s: regions.orthogonal_cross(s, anchors=[(0, 0, 0), (1, 1, 1)]),
     ),
     "random": (
         "fraction = 0.5\nseed = 1",
-        lambda s: g.random_hold_out(s, fraction=0.5, seed=1),
+        lambda s: regions.random_hold_out(s, fraction=0.5, seed=1),
     ),
-    "covering-array": ("strength = 2", lambda s: g.covering_array(s, strength=2)),
+    "covering-array": ("strength = 2", lambda s: search.covering_array(s, strength=2)),
     "compound-divergence": (
         "fraction = 0.5\nsteps = 50",
-        lambda s: g.compound_divergence(s, fraction=0.5, seed=0, steps=50),
+        lambda s: search.compound_divergence(s, fraction=0.5, seed=0, steps=50),
     ),
 }
 
 
 def test_every_geometry_can_be_declared_with_all_its_parameters() -> None:
-    assert PARAMETERS.keys() == DIALS.keys() == g.GEOMETRIES.keys() == SAME.keys()
-    for name, make in g.GEOMETRIES.items():
-        keywords = set(inspect.signature(make).parameters) - {"shape"}
-        assert set(PARAMETERS[name]) == keywords
-        assert DIALS[name] in keywords
+    assert GEOMETRIES.keys() == SAME.keys()
+    for entry in GEOMETRIES.values():
+        keywords = set(inspect.signature(entry.make).parameters) - {"shape"}
+        assert set(entry.readers) == keywords
+        assert entry.dial in keywords
 
 
 @pytest.mark.parametrize("name", SAME)

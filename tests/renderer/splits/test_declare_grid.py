@@ -4,15 +4,14 @@ import pytest
 
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.presets.table import load_preset
-from recombine.renderer.splits.declare_grid import Grid
-from recombine.renderer.splits.declare_nodes import Node, Source
+from recombine.renderer.splits.parameters import Grid, Node
 from tests.renderer.grid_schema import grid_schema
 
 GRID = Grid.of(grid_schema(2, 3, 4))
 
 
 def node(value: object) -> Node:
-    return Node(value, (), Source("split.toml"))
+    return Node(value, (), "split.toml")
 
 
 def test_a_grid_is_the_recombined_part_of_a_schema() -> None:

@@ -6,18 +6,17 @@ import pytest
 
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.splits.cells import CellSet
-from recombine.renderer.splits.declare_grid import Grid
-from recombine.renderer.splits.declare_nodes import Node, Source
-from recombine.renderer.splits.declare_require import JUDGES, check_requirements
-from recombine.renderer.splits.geometries import corner, diagonal_band, orbit, orthotopic
+from recombine.renderer.splits.declaration import JUDGES, check_requirements
+from recombine.renderer.splits.orbit import orbit
+from recombine.renderer.splits.parameters import Grid, Node
+from recombine.renderer.splits.regions import corner, diagonal_band, orthotopic
 from tests.renderer.grid_schema import grid_schema
 
-SOURCE = Source("split.toml", {("require",): 4, ("require", "novelty"): 6})
 GRID = Grid.of(grid_schema(4, 4))
 
 
 def check(promise: dict[str, Any], *rungs: CellSet, grid: Grid = GRID) -> None:
-    node = Node(promise, ("require",), SOURCE)
+    node = Node(promise, ("require",), "split.toml")
     check_requirements(node, grid, rungs, rungs[-1].complement())
 
 
@@ -58,7 +57,11 @@ def test_promises_that_hold(promise: dict[str, Any]) -> None:
         (DIAGONAL, {"rank": "full"}, "additive rank 7; got 4, 3 too little"),
         (DIAGONAL, {"rank": 5}, "additive rank 5; got 4, 1 too little"),
         (DIAGONAL, {"connected": True}, "one component; got 4 components"),
-        (UPPER, {"novelty": 2}, "line 6, .* novel at order 2; got 12 of order 1, at rung 0"),
+        (
+            UPPER,
+            {"novelty": 2},
+            "key 'require.novelty': .* novel at order 2; got 12 of order 1, at rung 0",
+        ),
         (UPPER, {"hamming": 1}, "within 1 factors .* a distance of 2, 1 too much"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import Preset, load_preset, with_split
-from recombine.renderer.splits.declare import declare
+from recombine.renderer.splits.declaration import declare
 from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.splits.cells import CellSet
-from recombine.renderer.splits.geometries_base import (
-    Geometry,
+from recombine.renderer.splits.geometry import (
+    Sides,
     beyond,
     box,
     check_factors,
@@ -31,7 +31,7 @@ def test_the_rest_is_the_other_side() -> None:
 
 def test_what_is_on_neither_side_is_ignored() -> None:
     ids, ooc = CellSet.of((2, 2), [(0, 0)]), CellSet.of((2, 2), [(0, 1)])
-    split = Geometry("x", ids, ooc, "")
+    split = Sides("x", ids, ooc, "")
     assert split.shape == (2, 2)
     assert split.ignored.cells == {(1, 0), (1, 1)}
 
@@ -47,7 +47,7 @@ def test_what_is_on_neither_side_is_ignored() -> None:
 )
 def test_impossible_sides_are_refused(ids: CellSet, ooc: CellSet, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
-        Geometry("x", ids, ooc, "")
+        Sides("x", ids, ooc, "")
 
 
 @settings(deadline=None)

@@ -10,8 +10,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from recombine.renderer.core.errors import InvalidInputError
-from recombine.renderer.splits import geometries as g
+from recombine.renderer.splits import orbit as orbits
+from recombine.renderer.splits import regions
 from recombine.renderer.splits.cells import CellSet, components, divergence, report, tuple_coverage
+from recombine.renderer.splits.geometry import Sides
 
 SQUARE, CUBE, SPRITES = (10, 10), (8, 8, 8), (3, 6, 8, 8)
 HALF, RIGHT = range(4, 8), range(4, 8)
@@ -19,82 +21,84 @@ LOW_HALF = {0: 4, 1: 4, 2: 4}
 
 # Columns: ID %, coverage, total variation, atom divergence, two-way coverage, components, rank,
 # mean and largest Hamming distance, as printed digits.
-TABLE: dict[str, tuple[Callable[[], g.Geometry], str]] = {
+TABLE: dict[str, tuple[Callable[[], Sides], str]] = {
     "leave one out": (
-        lambda: g.leave_one_out(SQUARE, cell=(3, 7)),
+        lambda: regions.leave_one_out(SQUARE, cell=(3, 7)),
         "99.0 1.00 0.909 0.698 0.99 1 19/19 1.00/1",
     ),
     "corner block 50 %": (
-        lambda: g.corner(SQUARE, thresholds={0: 5, 1: 5}),
+        lambda: regions.corner(SQUARE, thresholds={0: 5, 1: 5}),
         "75.0 1.00 0.667 0.423 0.75 1 19/19 1.00/1",
     ),
     "orthogonal cross": (
-        lambda: g.orthogonal_cross(SQUARE, anchors=[(0, 0)]),
+        lambda: regions.orthogonal_cross(SQUARE, anchors=[(0, 0)]),
         "19.0 1.00 0.526 0.312 0.19 1 19/19 1.00/1",
     ),
     "diagonal band, gap <= 1": (
-        lambda: g.diagonal_band(SQUARE, gap=1),
+        lambda: regions.diagonal_band(SQUARE, gap=1),
         "28.0 1.00 0.079 0.005 0.28 1 19/19 1.00/1",
     ),
     "diagonal band, gap <= 2": (
-        lambda: g.diagonal_band(SQUARE, gap=2),
+        lambda: regions.diagonal_band(SQUARE, gap=2),
         "44.0 1.00 0.146 0.014 0.44 1 19/19 1.00/1",
     ),
     "diagonal only": (
-        lambda: g.diagonal_band(SQUARE, gap=0),
+        lambda: regions.diagonal_band(SQUARE, gap=0),
         "10.0 1.00 0.000 0.000 0.10 10 10/19 1.00/1",
     ),
     "checkerboard": (
-        lambda: g.checkerboard(SQUARE),
+        lambda: regions.checkerboard(SQUARE),
         "50.0 1.00 0.000 0.000 0.50 2 18/19 1.00/1",
     ),
     "two blocks": (
-        lambda: g.checkerboard(SQUARE, block=5),
+        lambda: regions.checkerboard(SQUARE, block=5),
         "50.0 1.00 0.000 0.000 0.50 2 18/19 1.00/1",
     ),
     "permutation": (
-        lambda: g.permutation(SQUARE, joined=1),
+        lambda: regions.permutation(SQUARE, joined=1),
         "10.0 1.00 0.000 0.000 0.10 10 10/19 1.00/1",
     ),
     "cyclic, 2 of 10": (
-        lambda: g.orbit(SQUARE, residues=[0, 1]),
+        lambda: orbits.orbit(SQUARE, residues=[0, 1]),
         "20.0 1.00 0.000 0.000 0.20 1 19/19 1.00/1",
     ),
     "cyclic, 5 of 10": (
-        lambda: g.orbit(SQUARE, residues=range(5)),
+        lambda: orbits.orbit(SQUARE, residues=range(5)),
         "50.0 1.00 0.000 0.000 0.50 1 19/19 1.00/1",
     ),
     "recombination to range": (
-        lambda: g.recombination_to_range(SPRITES, held_out={0: [1], 2: RIGHT}),
+        lambda: regions.recombination_to_range(SPRITES, held_out={0: [1], 2: RIGHT}),
         "83.3 1.00 0.800 0.230 0.98 1 22/22 1.00/1",
     ),
     "recombination to element": (
-        lambda: g.recombination_to_element(SPRITES, held_out={0: [1], 2: RIGHT, 3: HALF}),
+        lambda: regions.recombination_to_element(SPRITES, held_out={0: [1], 2: RIGHT, 3: HALF}),
         "91.7 1.00 0.727 0.282 1.00 1 22/22 1.00/1",
     ),
     "orthotopic c = 0": (
-        lambda: g.orthotopic(CUBE, thresholds=LOW_HALF, at_most=0),
+        lambda: regions.orthotopic(CUBE, thresholds=LOW_HALF, at_most=0),
         "12.5 0.50 0.571 0.345 0.25 1 10/22 1.71/3",
     ),
     "orthotopic c = 1": (
-        lambda: g.orthotopic(CUBE, thresholds=LOW_HALF, at_most=1),
+        lambda: regions.orthotopic(CUBE, thresholds=LOW_HALF, at_most=1),
         "50.0 1.00 0.500 0.134 0.75 1 22/22 1.25/2",
     ),
     "orthotopic c = 2": (
-        lambda: g.orthotopic(CUBE, thresholds=LOW_HALF, at_most=2),
+        lambda: regions.orthotopic(CUBE, thresholds=LOW_HALF, at_most=2),
         "87.5 1.00 0.571 0.345 1.00 1 22/22 1.00/1",
     ),
     "sum mod 8 < 4": (
-        lambda: g.strength_array(CUBE, residues=range(4)),
+        lambda: orbits.strength_array(CUBE, residues=range(4)),
         "50.0 1.00 0.000 0.000 1.00 1 22/22 1.00/1",
     ),
     "pair cyclic, third free": (
-        lambda: g.pair_cyclic(CUBE, factors=(0, 1), residues=range(4)),
+        lambda: orbits.pair_cyclic(CUBE, factors=(0, 1), residues=range(4)),
         "50.0 1.00 0.000 0.000 0.83 1 22/22 1.00/1",
     ),
     # Widths 4, 4 and 6: one width for all pairs gives 15.6 % and 0.50 instead.
     "all pairs banded": (
-        lambda: g.banded_pairs(CUBE, bands={(0, 1): range(4), (1, 2): range(4), (0, 2): range(6)}),
+        lambda: orbits.banded_pairs(
+            CUBE, bands={(0, 1): range(4), (1, 2): range(4), (0, 2): range(6)}
+        ),
         "23.4 1.00 0.000 0.000 0.58 1 22/22 1.02/2",
     ),
 }
@@ -184,7 +188,7 @@ def test_compounds_are_all_new_when_no_pair_is_shared() -> None:
 
 
 def test_report_is_plain_and_readable() -> None:
-    split = g.corner((4, 4), thresholds={0: 2, 1: 2})
+    split = regions.corner((4, 4), thresholds={0: 2, 1: 2})
     found = report(split.id_cells, split.ooc_cells)
     assert found.to_dict()["total_variation"] == "2/3"
     assert found.to_dict()["novelty"] == {"2": 4}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recombine.renderer.certificate.membership import RULES, grown, law
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.splits.cells import drawn_total_variation
-from recombine.renderer.splits.splits_special import (
+from recombine.renderer.splits.special import (
     INVERSE,
     BandSplit,
     BindingSplit,
