@@ -56,6 +56,7 @@ def make_plan(preset: Preset) -> Plan:
         block=np.array([r.block for r in rows], np.int64),
         cycles_seed=np.array([r.cycles_seed for r in rows], np.int64),
         tries=np.array([r.tries for r in rows], np.int64),
+        recipe=preset.recipe,
     )
 
 

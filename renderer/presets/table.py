@@ -58,6 +58,11 @@ def load_preset(
 ) -> Preset:
     """Return a preset, optionally shrunk to whole blocks, fewer values or another resolution.
 
+    What was asked becomes the preset's ``recipe``, a mapping with the keys ``preset``, ``scale``,
+    ``resolution`` (never None), ``values``, ``ooc_val``, ``split`` (the declaration of
+    `with_split`, or None), ``hidden_test`` (None, "public" or "hidden") and ``rung`` (0: the whole
+    ladder is rendered; who trains on a wider rung writes it there).
+
     Parameters
     ----------
     name : str
@@ -99,7 +104,18 @@ def load_preset(
         preset = replace(preset, sizes=_shrunk(preset, scale))
     if resolution is not None:
         preset = replace(preset, settings=replace(preset.settings, resolution=resolution))
-    return preset
+    return preset.with_recipe(
+        {
+            "preset": name,
+            "scale": scale,
+            "resolution": preset.settings.resolution,
+            "values": values,
+            "ooc_val": ooc_val,
+            "rung": 0,
+            "split": None,
+            "hidden_test": None,
+        }
+    )
 
 
 def with_split(preset: Preset, declared: DeclaredSplit) -> Preset:
@@ -120,7 +136,9 @@ def with_split(preset: Preset, declared: DeclaredSplit) -> Preset:
     """
     name = f"{preset.name}--{declared.geometry}-{declared.digest()[:8]}"
     changed = replace(preset, name=name, split=declared)
-    return replace(changed, sizes=_shrunk(changed, 1.0))
+    changed = replace(changed, sizes=_shrunk(changed, 1.0))
+    recipe = preset.recipe and {**preset.recipe, "split": dict(declared.declaration)}
+    return changed.with_recipe(recipe)
 
 
 LEAST = 12

@@ -98,8 +98,8 @@ def edit(schema: Schema, latents: Latents) -> dict[str, Any]:
     changed: dict[str, Any] = {"object0.present": 1, "object1.present": 1}
     if name.startswith("without-"):
         changed[f"{name.removeprefix('without-')}.present"] = 0
-    elif name.startswith("object"):
-        own = int(name[-1])
+    elif name in schema.objects:
+        own = schema.objects.index(name)
         changed[f"{name}.shape"] = (2 * shapes[1 - own] - shapes[own]) % schema.factor(
             "object0.shape"
         ).size

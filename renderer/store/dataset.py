@@ -116,6 +116,11 @@ class Dataset:
         return dict(self._plan.config)
 
     @property
+    def recipe(self) -> dict[str, Any] | None:
+        """Return what `render` was asked for; None where no file records it (see `Plan`)."""
+        return None if self._plan.recipe is None else dict(self._plan.recipe)
+
+    @property
     def rungs(self) -> int:
         """Return how many rungs the training ladder has."""
         return len(self._plan.config["split"]["ladder"])
