@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +25,14 @@ from typing import Literal
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.presets.base import Preset
-from recombine.renderer.scenes.library import ENVIRONMENTS, LIGHTS, MATERIALS, SHAPES
+from recombine.renderer.scenes.library import (
+    ENVIRONMENTS,
+    LIGHTS,
+    MATERIAL_MODULES,
+    MATERIALS,
+    SHAPE_MODULES,
+    SHAPES,
+)
 from recombine.renderer.splits.parameters import Node
 
 Kind = Literal["shape", "material", "environment", "light", "hdri"]
@@ -39,11 +45,11 @@ FIELDS = ("name", "kind", "file", "licence", "source", "sha256")
 ENDINGS = (".hdr", ".exr")
 
 _FOLDER = Path(__file__).parents[1] / "blender"
-_TABLES: dict[Kind, tuple[tuple[str, ...], str]] = {
-    "shape": (SHAPES, "shapes/[!_t]*.py"),
-    "material": (MATERIALS, "materials/[!_tn]*.py"),
-    "environment": (ENVIRONMENTS, "environments/table.py"),
-    "light": (LIGHTS, "environments/lights.py"),
+_MODULES: dict[Kind, Mapping[str, str]] = {
+    "shape": SHAPE_MODULES,
+    "material": MATERIAL_MODULES,
+    "environment": dict.fromkeys(ENVIRONMENTS, "environments.table"),
+    "light": dict.fromkeys(LIGHTS, "environments.lights"),
 }
 
 
@@ -61,29 +67,15 @@ class Asset:
     file: Path | None = None  # where a real asset lies
 
 
-def _module(kind: Kind, name: str) -> Path:
-    """Return the module that defines a procedural asset: a function, or a line of a table."""
-    pattern = re.compile(rf'^def {re.escape(name)}\(|^    "{re.escape(name)}": ', re.MULTILINE)
-    for path in sorted(_FOLDER.rglob(_TABLES[kind][1])):
-        if pattern.search(path.read_text(encoding="utf-8")):
-            return path
-    raise IntegrityError(
-        f"asset ledger: expected the {kind} {name!r} to be defined in {_TABLES[kind][1]}; "
-        f"found it nowhere. Reinstall the package."
-    )
-
-
 @cache
 def procedural() -> tuple[Asset, ...]:
     """Return the row of every asset of the library, in the library's order."""
     rows = []
-    for kind, (names, _) in _TABLES.items():
-        for name in names:
-            path = _module(kind, name)
-            text = path.read_text(encoding="utf-8")
-            digest = hashlib.sha256(text.encode()).hexdigest()
-            inner = path.relative_to(_FOLDER).with_suffix("")
-            source = ".".join(("recombine.renderer.blender", *inner.parts))
+    for kind, modules in _MODULES.items():
+        for name, module in modules.items():
+            text = _FOLDER.joinpath(*module.split(".")).with_suffix(".py").read_bytes()
+            source = f"recombine.renderer.blender.{module}"
+            digest = hashlib.sha256(text).hexdigest()
             rows.append(Asset(name, kind, CODE_LICENCE, source, digest))
     return tuple(rows)
 

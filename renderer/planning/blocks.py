@@ -13,7 +13,7 @@ import numpy as np
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.seeds import keyed_rng
 from recombine.renderer.presets.base import Preset
-from recombine.renderer.scenes.arrangements import ARRANGEMENTS
+from recombine.renderer.scenes.arrangements import ARRANGEMENTS, Rejection
 from recombine.renderer.scenes.factors import Factor
 from recombine.renderer.scenes.placement import TRIES, Stand, draw_allowed, outside, violation
 
@@ -28,13 +28,17 @@ class Block:
 
     def latents(self, codes: Mapping[str, int], variant: int) -> dict[str, Any]:
         """Return all latents of one image."""
-        found = arranged(self.preset, self.nuisances, codes, variant)
         keys = self.preset.schema.keys
-        missing = [k for k in keys if not isinstance(found, str) and k not in found]
-        if isinstance(found, str) or missing:
+        fault: object = None
+        try:
+            found = arranged(self.preset, self.nuisances, codes, variant)
+            fault = [k for k in keys if k not in found]
+        except Rejection as rejection:
+            fault = rejection
+        if fault:
             raise InvalidInputError(
                 f"{self.preset.name}: expected the arrangement {self.preset.arrangement!r} to "
-                f"decide every derived factor; it leaves {missing or found}. Mend it."
+                f"decide every derived factor; it leaves {fault}. Correct the arrangement."
             )
         return {k: found[k] for k in keys}
 
@@ -76,13 +80,14 @@ def _spread(preset: Preset, drawn: dict[str, float], rng: np.random.Generator) -
 
 def arranged(
     preset: Preset, nuisances: Mapping[str, float], codes: Mapping[str, int], variant: int
-) -> dict[str, Any] | str:
-    """Return nuisances, codes and what the preset's arrangement makes of them, or its complaint."""
+) -> dict[str, Any]:
+    """Return nuisances, codes and what the preset's arrangement makes of them."""
     latents = {**nuisances, **codes}
     if not preset.arrangement:
         return latents
-    decided = ARRANGEMENTS[preset.arrangement](preset.schema, {**latents, "variant": variant})
-    return decided if isinstance(decided, str) else latents | decided
+    return latents | ARRANGEMENTS[preset.arrangement](
+        preset.schema, {**latents, "variant": variant}
+    )
 
 
 def _faults(preset: Preset, nuisances: Mapping[str, float]) -> Iterator[str]:
@@ -90,9 +95,10 @@ def _faults(preset: Preset, nuisances: Mapping[str, float]) -> Iterator[str]:
     if preset.separation is None:
         return
     for codes in _placings(preset):
-        latents = arranged(preset, nuisances, codes, codes.get("variant", 0))
-        if isinstance(latents, str):
-            yield latents
+        try:
+            latents = arranged(preset, nuisances, codes, codes.get("variant", 0))
+        except Rejection as rejection:
+            yield str(rejection)
             continue
         stands = {
             slot: Stand(*(latents[f"{slot}.{f}"] for f in ("x", "y", "scale")))

@@ -64,7 +64,8 @@ def season(preset: Preset, key: bytes) -> Preset:
     preset : Preset
         The recipe, under the season's own split.
     key : bytes
-        The secret that decides nuisances and path tracer's seeds. The plan holds its hash only, and no recipe.
+        The secret that decides nuisances and path tracer's seeds. The plan holds its hash only,
+        and no recipe.
     """
     named = replace(committed(preset, key), name=f"{preset.name}--season")
     return replace(named, secret=key.hex(), season=True)

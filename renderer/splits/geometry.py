@@ -62,7 +62,7 @@ class Geometry(ABC):
         return []
 
     def shifts(self, factors: int) -> tuple[Cell, ...]:
-        """Return shifts of all values that keep a cell on its side and reach every value, if any."""
+        """Return shifts of all values that keep a cell's side and reach every value, if any."""
         del factors
         return ()
 

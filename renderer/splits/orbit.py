@@ -232,11 +232,11 @@ def _banded(name: str, shape: Shape, bands: Mapping[tuple[int, int], Collection[
     if modulus == 1:
         advice = "Choose 16 and 32, for example."
         raise refuse(name, "sizes with a common divisor", tuple(shape), advice)
-    for pair, residues in bands.items():
+    for pair, band in bands.items():
         check_factors(name, shape, pair)
-        if not set(residues) <= set(range(modulus)):
+        if not set(band) <= set(range(modulus)):
             expected = f"residues in 0..{modulus - 1} of the pair {pair}"
-            raise refuse(name, expected, sorted(residues), f"The grid is {tuple(shape)}.")
+            raise refuse(name, expected, sorted(band), f"The grid is {tuple(shape)}.")
     ids = CellSet.full(shape).where(
         lambda c: all((c[j] - c[i]) % modulus in r for (i, j), r in bands.items())
     )
