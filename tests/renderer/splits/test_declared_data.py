@@ -40,6 +40,21 @@ def test_unpromised_shift_is_stated_and_the_data_can_be_scored(tmp_path: Path) -
     assert "2/3" in balance.found  # the exact marginal shift of a corner block on a 4 x 4 grid
 
 
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        {"geometry": "orbit", "residues": [0, 1]},
+        {"geometry": "count", "factor": "object.shape", "threshold": 2},
+    ],
+)
+def test_declared_geometry_with_the_name_of_a_rule_is_stated(
+    tmp_path: Path, declaration: dict[str, object]
+) -> None:
+    base = load_preset("smoke", scale=0.07, resolution=16)
+    drawn_dataset(tmp_path / "data", preset=with_split(base, declare(declaration, base.schema)))
+    assert outcome(tmp_path / "data")["stability"] == "stated"
+
+
 def test_promise_that_the_images_break_fails(tmp_path: Path) -> None:
     kept = preset({"marginal_tv": 1})
     drawn_dataset(tmp_path / "data", preset=kept)
