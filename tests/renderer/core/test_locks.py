@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from recombine.renderer.core.errors import ResourceError, UsageError
 from recombine.renderer.core.files import locked, settled
 
 HOLDER = """
@@ -58,6 +61,27 @@ def test_many_holders_lose_no_update_although_the_lock_file_comes_and_goes(tmp_p
     assert [adder.wait() for adder in adders] == [0, 0, 0, 0]
     assert path.read_text() == "1200"
     assert [p.name for p in tmp_path.iterdir()] == ["count"]
+
+
+def test_a_lock_is_shared_or_had_alone_and_need_not_be_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    for held, wanted in ((False, False), (False, True), (True, False)):
+        with (
+            locked(path, shared=held),
+            pytest.raises(UsageError, match="another process"),
+            locked(path, shared=wanted, wait=False),
+        ):
+            pass
+    with locked(path, shared=True), locked(path, shared=True, wait=False):
+        pass
+    with locked(path, wait=False):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_a_typed_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ResourceError, match="must be writable"), locked(tmp_path / "file" / "x"):
+        pass
 
 
 def test_it_is_settled_only_when_nobody_holds_it_or_died_holding_it(tmp_path: Path) -> None:
