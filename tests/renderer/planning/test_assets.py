@@ -76,7 +76,13 @@ def test_anything_else_is_refused(tmp_path_factory, licence):
 def test_the_refusal_names_asset_licence_and_key(tmp_path, licence):
     with pytest.raises(InvalidInputError) as caught:
         load_ledger(write(tmp_path, licence=licence))
-    for part in ("ledger.toml, key 'asset.0.licence'", "'hall'", licence, "CC-BY-4.0", "BSD-3-Clause"):
+    for part in (
+        "ledger.toml, key 'asset.0.licence'",
+        "'hall'",
+        licence,
+        "CC-BY-4.0",
+        "BSD-3-Clause",
+    ):
         assert part in str(caught.value)
 
 
