@@ -74,7 +74,7 @@ class Plan:
     def _counts(self) -> int:
         from recombine.renderer.planning.planner import make_plan
         from recombine.renderer.splits.cells import drawn_total_variation, report
-        from recombine.renderer.splits.splits import SPLITS
+        from recombine.renderer.splits.geometry import SPLITS
 
         preset = chosen_preset(self.preset, self.scale, self.resolution, self.split, self.values)
         plan = make_plan(preset)
@@ -264,7 +264,7 @@ def chosen_preset(
 
     preset = load_preset(name, scale=scale, resolution=resolution, values=values, ooc_val=ooc_val)
     if split is not None:
-        from recombine.renderer.splits.declare import load_split
+        from recombine.renderer.splits.declaration import load_split
 
         preset = with_split(preset, load_split(split, preset.schema))
     return _keyed(preset, hidden_key, hidden, season_key)

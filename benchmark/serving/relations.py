@@ -5,7 +5,7 @@ is a choice of words that no image shows. Whoever names objects by what can be s
 in half of the images only. So such data are read with every scene told from the object on the left,
 or in front: the objects of the other scenes are exchanged, together with all their factors and
 masks, and the relation is turned round. The exchange is its own inverse and leaves the image as it
-is; a split that is closed under it (`renderer.splits_special.RelationSplit`) keeps its sides.
+is; a split that is closed under it (`renderer.splits.RelationSplit`) keeps its sides.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from recombine.renderer.splits.splits_special import INVERSE, RELATIONS
+from recombine.renderer.splits.special import INVERSE, RELATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

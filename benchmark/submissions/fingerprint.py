@@ -16,6 +16,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
+from recombine.renderer.core.provenance import cpu_name
+
 Scalar: TypeAlias = str | int | float | bool | None
 
 
@@ -121,19 +123,10 @@ def environment(device: str) -> dict[str, Any]:
         "torch": str(torch.__version__),
         "numpy": np.__version__,
         "threads": torch.get_num_threads(),
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "gpu": gpu,
         "platform": f"{platform.system()} {platform.machine()}",
     }
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
 
 
 def _plain(value: Any) -> Any:

@@ -13,8 +13,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from recombine.renderer.core.errors import InvalidInputError
-from recombine.renderer.splits.declare import declare
-from recombine.renderer.splits.toml_lines import dump
+from recombine.renderer.splits.declaration import declare, dump
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

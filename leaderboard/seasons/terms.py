@@ -18,7 +18,7 @@ from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.keys import season as keyed
 from recombine.renderer.presets.table import load_preset, with_split
-from recombine.renderer.splits.declare import declare
+from recombine.renderer.splits.declaration import declare
 
 if TYPE_CHECKING:
     from recombine.renderer.planning.plan import Plan

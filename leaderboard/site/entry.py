@@ -12,7 +12,6 @@ import shlex
 from functools import cache
 from functools import partial
 from recombine.renderer.core.errors import UsageError
-from recombine.renderer.planning.blocks import thinned
 from recombine.renderer.presets.table import load_preset
 import re
 from dataclasses import field
@@ -292,7 +291,7 @@ def _draws(preset: Preset) -> int:
     """Return how many images of the narrowest rung a block gives."""
     schema, split = preset.schema, preset.split
     crossed = math.prod(schema.factor(key).size for key in schema.crossed)
-    return crossed * len(thinned(preset, split.id_draws(schema.cell_shape), 0))
+    return crossed * len(preset.block_draws(split.id_draws(schema.cell_shape), 0))
 
 VARIANCE_TERMS = ("training runs", "combinations", "both together")
 METRICS = {

@@ -2,6 +2,6 @@ from .verify import PROVES as PROVES
 from .verify import Certificate as Certificate
 
 __all__ = [
-    "Certificate",
     "PROVES",
+    "Certificate",
 ]

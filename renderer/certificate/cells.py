@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from recombine.renderer.certificate.check import Check, judged, listed, outcome, promise
+from recombine.renderer.certificate.check import Check, listed, required
 from recombine.renderer.certificate.counting import (
     HELD_OUT,
     ID_PARTS,
@@ -24,8 +24,8 @@ from recombine.renderer.certificate.counting import (
     total_variation,
 )
 from recombine.renderer.certificate.evidence import Evidence
-from recombine.renderer.certificate.membership import RULES, grown
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.certificate.membership import RULES, combinations
+from recombine.renderer.splits.geometry import SPLITS
 
 
 def no_leak(e: Evidence) -> Check:
@@ -39,9 +39,9 @@ def no_leak(e: Evidence) -> Check:
             names = " x ".join(e.schema.cell_names(cell))
             split = SPLITS[int(e.columns["split"][row])]
             found = f"image {e.columns['index'][row]} of {split} shows the held-out {names}"
-            return outcome("no-leak", claim, False, found)
+            return Check.from_claim("no-leak", claim, False, found)
     found = f"{len(held_out)} held-out combinations, none in ID splits"
-    return outcome("no-leak", claim, bool(held_out), found)
+    return Check.from_claim("no-leak", claim, bool(held_out), found)
 
 
 def closure(e: Evidence) -> Check:
@@ -49,7 +49,7 @@ def closure(e: Evidence) -> Check:
     claim = "no ID image shows a held-out combination with its objects exchanged"
     swaps = exchanges(e)
     if not swaps:
-        return outcome("closure", claim, True, "no exchangeable objects")
+        return Check.from_claim("closure", claim, True, "no exchangeable objects")
     seen = cells_of(e, np.isin(e.columns["split"], ID_PARTS))
     held_out = cells_of(e, np.isin(e.columns["split"], HELD_OUT))
     leaks = [
@@ -58,9 +58,9 @@ def closure(e: Evidence) -> Check:
         for cell in sorted(held_out)
         if swap(cell) in seen
     ]
-    promised = bool(promise(e, "symmetric", True))
+    promised = bool(required(e, "symmetric", True))
     found = listed(leaks) or f"{len(held_out)} combinations closed under {len(swaps)} exchange(s)"
-    return judged("closure", claim, met=not leaks, promised=promised, found=found)
+    return Check.from_claim("closure", claim, not leaks, found, promised=promised)
 
 
 def coverage(e: Evidence) -> Check:
@@ -72,9 +72,9 @@ def coverage(e: Evidence) -> Check:
             unseen = set(range(size)) - set(e.cells[rows, f].tolist())
             names = [e.schema.factor(key).values[v] for v in sorted(unseen)]
             missing += [f"rung {rung}: {key}={n} never seen" for n in names]
-    promised = promise(e, "coverage", 1) is not None
+    promised = required(e, "coverage", 1) is not None
     found = listed(missing) or "coverage 1"
-    return judged("coverage", claim, met=not missing, promised=promised, found=found)
+    return Check.from_claim("coverage", claim, not missing, found, promised=promised)
 
 
 def balance(e: Evidence) -> Check:
@@ -95,16 +95,16 @@ def balance(e: Evidence) -> Check:
             shift = total_variation(column[rows], column[reference])
             if shift > worst:
                 worst, where = shift, f"{key}, {name} against ooc_test"
-    limit = promise(e, "marginal_tv", 0)
+    limit = required(e, "marginal_tv", 0)
     met = worst <= (Fraction(0) if limit is None else Fraction(str(limit)))
     found = f"worst total variation {worst} ({where})"
-    return judged("balance", claim, met=met, promised=limit is not None, found=found)
+    return Check.from_claim("balance", claim, met, found, promised=limit is not None)
 
 
 def novelty(e: Evidence) -> Check:
     """5: every OOC image is novel at the declared order, and exactly there."""
     strict = len(e.config["split"].get("factors") or e.schema.recombined)
-    promised = promise(e, "novelty", strict)
+    promised = required(e, "novelty", strict)
     order = promised or strict
     claim = f"every OOC cell is novel at order {order}, all smaller tuples are seen in training"
     orders: Counter[int] = Counter()
@@ -119,7 +119,7 @@ def novelty(e: Evidence) -> Check:
     found += "; " + ", ".join(f"{v} at {k} from ID" for k, v in sorted(distances.items()))
     met = set(orders) == {order}
     known = 0 in orders  # an OOC cell that training shows is never a matter of declaration
-    return judged("novelty", claim, met=met, promised=known or promised is not None, found=found)
+    return Check.from_claim("novelty", claim, met, found, promised=known or promised is not None)
 
 
 def additive_rank(e: Evidence) -> Check:
@@ -135,34 +135,40 @@ def additive_rank(e: Evidence) -> Check:
         rank, parts = int(np.linalg.matrix_rank(codes)), components(codes)
         passed &= rank == full and parts == 1
         found.append(f"rung {rung}: rank {rank}/{full}, {parts} component(s), {len(cells)} cells")
-    promised = promise(e, "rank", "full") or promise(e, "connected", True)
+    promised = required(e, "rank", "full") or required(e, "connected", True)
     met = passed and bool(found)
     line = "; ".join(found)
-    return judged("additive-rank", claim, met=met, promised=bool(promised), found=line)
+    return Check.from_claim("additive-rank", claim, met, line, promised=bool(promised))
 
 
 def stability(e: Evidence) -> Check:
     """13: which side a cell is on follows from the names of its values, not from their order."""
-    # The side of every cell is derived again from the labels that the split gives to value names,
-    # with the lists of values reversed and extended.
     claim = "membership is by value names: it outlives another order of the lists, and growth"
-    split = e.config["split"]
-    rule = RULES.get(str(split["geometry"]))
-    if rule is None or "labels" not in split:
+    split, keys = e.config["split"], e.schema.recombined
+    if split["geometry"] not in RULES or "digest" in split:
         found = f"geometry {split['geometry']!r} is declared on the order of its lists"
         return Check("stability", "stated", claim, found)
-    if split["geometry"] == "orbit" and not split["modulus"]:
-        return outcome("stability", claim, False, "residues are modulo the length of the lists")
+    lists = [e.schema.factor(key).values for key in keys]
+    # Each list grows by another number, or differences of places could stay what they were.
+    changed = [
+        (*(f"newcomer {n}" for n in range(2 * k + 1)), *reversed(v)) for k, v in enumerate(lists)
+    ]
     sides: dict[int, int | str] = {ID_VAL: 0, ID_TEST: 0, OOC_TEST: "ooc"}
     parts = [(SPLITS[s], side, np.flatnonzero(e.split(s))) for s, side in sides.items()]
     parts += [("id_train", r, rows) for r, rows in rungs(e)]
-    strays, count = [], 0
+    members: dict[int | str, set[tuple[str, ...]]] = {}
+    faults, count = [], 0
+    for side in dict.fromkeys(side for _, side, _ in parts):
+        members[side] = combinations(split, keys, lists, side)
+        again = combinations(split, keys, changed, side)
+        old = {c for c in again if all(v in known for v, known in zip(c, lists, strict=True))}
+        moved = sorted(members[side] ^ old)
+        faults += [f"{' x '.join(names)} changes side when the lists do" for names in moved]
     for name, side, rows in parts:
         for cell in sorted(cells_of(e, rows)):
             names = e.schema.cell_names(cell)
-            labels = grown(names, e.schema.recombined, split["labels"])
             count += 1
-            if labels is None or not rule(labels, side, split):
-                strays.append(f"{name} shows {' x '.join(names)}, which its labels put elsewhere")
-    found = listed(strays) or f"{count} memberships derived again under reversed, longer lists"
-    return outcome("stability", claim, not strays, found)
+            if names not in members[side]:
+                faults.append(f"{name} shows {' x '.join(names)}, which its labels put elsewhere")
+    found = listed(faults) or f"{count} memberships, derived again under reversed, longer lists"
+    return Check.from_claim("stability", claim, not faults, found)

@@ -21,19 +21,16 @@ class Check:
     claim: str  # what the invariant says
     found: str  # what was measured
 
-
-def outcome(name: str, claim: str, passed: bool, found: str) -> Check:
-    """Return a check that passes or fails."""
-    return Check(name, "pass" if passed else "fail", claim, found)
-
-
-def judged(name: str, claim: str, *, met: bool, promised: bool, found: str) -> Check:
-    """Return a check that fails only where the split promised what is not met."""
-    return Check(name, "pass" if met else "fail" if promised else "stated", claim, found)
+    @classmethod
+    def from_claim(
+        cls, name: str, claim: str, met: bool, found: str, *, promised: bool = True
+    ) -> Check:
+        """Return a check that fails only where the split promised what is not met."""
+        return cls(name, "pass" if met else "fail" if promised else "stated", claim, found)
 
 
-def promise(e: Evidence, key: str, strict: Any) -> Any:
-    """Return what the split promises: all of it, unless its declaration says what."""
+def required(e: Evidence, key: str, strict: Any) -> Any:
+    """Return what the split must keep: all of it, unless its declaration says what."""
     declaration = e.config["split"].get("declaration")
     return strict if declaration is None else declaration.get("require", {}).get(key)
 

@@ -54,7 +54,9 @@ def exchanges(e: Evidence) -> list[Callable[[Cell], Cell]]:
     free = [
         p
         for p, key in enumerate(e.schema.recombined)
-        if inverse and e.schema.factor(key).size == len(inverse) and "object" not in key
+        if inverse
+        and e.schema.factor(key).size == len(inverse)
+        and key.partition(".")[0] not in e.schema.objects
     ]
 
     def exchange(a: str, b: str) -> Callable[[Cell], Cell]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from recombine.renderer.certificate.check import Check, listed, outcome
+from recombine.renderer.certificate.check import Check, listed
 from recombine.renderer.certificate.evidence import Evidence
 from recombine.renderer.store.seal import merkle_root
 
@@ -12,25 +12,25 @@ from recombine.renderer.store.seal import merkle_root
 def integrity(e: Evidence) -> list[Check]:
     """12: files, pixels, annotations, latents and the Merkle root are what was sealed."""
     checks = [
-        outcome(
+        Check.from_claim(
             "files",
             "every shard is present, whole and of this dataset",
             not e.file_faults,
             listed(e.file_faults) or f"{len(e.manifest['shards'])} shards",
         ),
-        outcome(
+        Check.from_claim(
             "pixels",
             "every image matches its pixel hash",
             not e.pixel_faults,
             listed(e.pixel_faults) or f"{len(e.leaves)} images",
         ),
-        outcome(
+        Check.from_claim(
             "annotations",
             "masks, depth, normals and visibility match their hash",
             not e.label_faults,
             listed(e.label_faults) or f"{len(e.leaves)} images",
         ),
-        outcome(
+        Check.from_claim(
             "latents",
             "every image's latents match the spec hash it was rendered from",
             not e.spec_faults,
@@ -42,7 +42,9 @@ def integrity(e: Evidence) -> list[Check]:
     found = (
         f"root {root[:16]}" if same else f"root is {root[:16]}, sealed {e.manifest['root'][:16]}"
     )
-    checks.append(outcome("seal", "the Merkle root over all images is the sealed one", same, found))
+    checks.append(
+        Check.from_claim("seal", "the Merkle root over all images is the sealed one", same, found)
+    )
     if "hidden_test" in e.config:
         checks.append(_commitment(e.config["hidden_test"]))
     return checks
@@ -52,6 +54,6 @@ def _commitment(hidden: dict[str, str]) -> Check:
     digest = str(hidden.get("key_sha256", ""))
     sound = re.fullmatch("[0-9a-f]{64}", digest) is not None
     found = f"{hidden.get('part')} part, key sha256 {digest[:16]}" if sound else "no sha256"
-    return outcome(
+    return Check.from_claim(
         "commitment", "the hidden test set is bound by the hash of its key", sound, found
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recombine.renderer.certificate.check import Check, listed, outcome
+from recombine.renderer.certificate.check import Check, listed
 from recombine.renderer.certificate.counting import (
     ID_TEST,
     ID_TRAIN,
@@ -24,7 +24,7 @@ from recombine.renderer.certificate.counting import (
 from recombine.renderer.certificate.evidence import Evidence
 from recombine.renderer.certificate.membership import law
 from recombine.renderer.core.types import Array
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 
 UNOCCLUDED = 0.95
 EXPOSED_IMAGES = 8
@@ -48,7 +48,7 @@ def exposure(e: Evidence) -> Check:
                 f"rung {rung}: {key}={names[v]} unoccluded in {counts[v]} images"
                 for v in np.flatnonzero((counts < EXPOSED_IMAGES) & np.isin(range(size), seen))
             ]
-    return outcome("exposure", claim, not weak, listed(weak) or f"least: {least} images")
+    return Check.from_claim("exposure", claim, not weak, listed(weak) or f"least: {least} images")
 
 
 def _visible(e: Evidence, key: str) -> Array:
@@ -82,7 +82,7 @@ def separation(e: Evidence) -> Check:
         equal.append("training and test share a nuisance vector")
     found = f"{len(seen)} distinct images" + (f", {twins} shown twice by edits" if twins else "")
     found += "" if gap is None else f"; nearest nuisances of train and test {gap:.3f} of the range"
-    return outcome("separation", claim, not equal, listed(equal) or found)
+    return Check.from_claim("separation", claim, not equal, listed(equal) or found)
 
 
 def accounting(e: Evidence) -> Check:
@@ -115,7 +115,7 @@ def accounting(e: Evidence) -> Check:
     first = np.unique(e.columns["block"], return_index=True)[1]
     drawn = int(e.columns["tries"][first].sum())
     found.append(f"{len(first)} of {drawn} placements kept")
-    return outcome("accounting", claim, not uneven, listed(uneven) or ", ".join(found))
+    return Check.from_claim("accounting", claim, not uneven, listed(uneven) or ", ".join(found))
 
 
 def nuisances(e: Evidence) -> Check:
@@ -134,7 +134,7 @@ def nuisances(e: Evidence) -> Check:
                 found.append(f"{name}: nuisances depend on {key}")
     n = len(set(e.columns["block"][np.isin(e.columns["split"], TESTS)].tolist()))
     sound = f"total variation 0 over {n} matched test blocks"
-    return outcome("nuisances", claim, not found, listed(found) or sound)
+    return Check.from_claim("nuisances", claim, not found, listed(found) or sound)
 
 
 def _independent(a: Array, b: Array) -> bool:
@@ -155,7 +155,9 @@ def interaction(e: Evidence) -> Check:
         return Check("interaction", "not run", claim, advice)
     rows = e.interaction["index"].astype(np.int64)
     if rows.max(initial=0) >= len(e.columns["split"]):
-        return outcome("interaction", claim, False, "measures images that the dataset lacks")
+        return Check.from_claim(
+            "interaction", claim, False, "measures images that the dataset lacks"
+        )
     energy, splits = e.interaction["energy"][:, 1], e.columns["split"][rows]
     inside, outside = energy[splits == ID_TEST], energy[splits == OOC_TEST]
     if not len(inside) or not len(outside):
@@ -166,7 +168,7 @@ def interaction(e: Evidence) -> Check:
     found = f"second order: median {middle[0]:.2e} ID, {middle[1]:.2e} OOC, noise {floor:.2e}; "
     found += f"OOC above ID in {above:.0%} of {len(inside)} x {len(outside)} pairs"
     alike = OVERLAP[0] <= above <= OVERLAP[1] or max(middle) <= floor
-    return outcome("interaction", claim, alike, found)
+    return Check.from_claim("interaction", claim, alike, found)
 
 
 def _above(a: Array, b: Array) -> float:

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Labels = Sequence[int]
 Rule = Callable[[Labels, int | str, Mapping[str, Any]], bool]
-
-
-def grown(
-    names: Sequence[str], keys: Sequence[str], labels: Mapping[str, Mapping[str, int]]
-) -> list[int] | None:
-    """Return the labels of value names, looked up in lists that were reversed and extended."""
-    found = []
-    for name, key in zip(names, keys, strict=True):
-        known = labels.get(key, {})
-        later = [f"newcomer {n}" for n in range(3)] + sorted(known, reverse=True)
-        table = {later.index(value): label for value, label in known.items()}
-        if name not in known:
-            return None
-        found.append(int(table[later.index(name)]))
-    return found
 
 
 def _orbit(labels: Labels, side: int | str, split: Mapping[str, Any]) -> bool:
@@ -65,6 +52,30 @@ RULES: dict[str, Rule] = {
     "binding": _binding,
     "count": _count,
 }
+
+
+def combinations(
+    split: Mapping[str, Any], keys: Sequence[str], lists: Sequence[Sequence[str]], side: int | str
+) -> set[tuple[str, ...]]:
+    """Return the value names of all cells of a side, when the factors have these lists of values.
+
+    Where the split labels value names, what has no label is on no side. Without labels a value
+    counts by its place in its list, and without a modulus residues are counted by the lists'
+    lengths: then other lists give other sides.
+    """
+    labels = split.get("labels")
+    tables = []
+    for key, values in zip(keys, lists, strict=True):
+        own = labels.get(key, {}) if labels else {name: n for n, name in enumerate(values)}
+        tables.append([(name, int(own[name])) for name in values if name in own])
+    if split["geometry"] == "orbit" and not split["modulus"]:
+        split = {**split, "modulus": math.gcd(*map(len, lists))}
+    rule = RULES[split["geometry"]]
+    return {
+        tuple(name for name, _ in cell)
+        for cell in itertools.product(*tables)
+        if rule([label for _, label in cell], side, split)
+    }
 
 
 def law(cell: Sequence[int], side: int | str, split: Mapping[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""Errors, atomic files and locks, guarded HDF5, keyed seeds, build facts: what all else stands on."""
+"""Errors, atomic files and locks, guarded HDF5, keyed seeds, build facts: what all stands on."""
 
 import lazy_loader as _lazy
 

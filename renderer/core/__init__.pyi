@@ -12,6 +12,7 @@ from .files import write_json as write_json
 from .hdf5 import column as column
 from .hdf5 import open_checked as open_checked
 from .hdf5 import stored as stored
+from .provenance import cpu_name as cpu_name
 from .types import Array as Array
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ResourceError",
     "UsageError",
     "column",
+    "cpu_name",
     "locked",
     "open_checked",
     "replacing",

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from recombine.renderer.core.errors import ResourceError
+from recombine.renderer.core.errors import ResourceError, UsageError
 
 
 @contextmanager
@@ -113,31 +113,53 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file; a second process waits. A killed process holds nothing.
+def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a file or folder. A killed process holds nothing.
 
     Parameters
     ----------
     path : Path
-        The file, which need not exist; the lock is a hidden file beside it,
-        there only while it is held.
+        What is locked; it need not exist. The lock is a hidden file beside it, which goes when
+        its one holder lets go of it.
+    shared : bool
+        Let others share it, but nobody have it alone.
+    wait : bool
+        Wait for whoever holds it.
 
     Yields
     ------
     None
         While the lock is held.
+
+    Raises
+    ------
+    UsageError
+        When another process holds it and ``wait`` is off.
+    ResourceError
+        When the folder is not writable.
     """
-    lock = _beside(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    lock, kind = _beside(path), fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
-        with lock.open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = lock.open("w")
+        except OSError as error:
+            raise disk_error(path.parent, error) from error
+        with handle:
+            try:
+                fcntl.flock(handle, kind if wait else kind | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(
+                    f"{path.parent}: expected nobody else to work there; another process does. "
+                    "Wait for it, or choose another folder."
+                ) from error
             if not _is(handle.fileno(), lock):
                 continue  # its last holder removed it while this process waited
             try:
                 yield
             finally:
-                lock.unlink(missing_ok=True)
+                if not shared:  # another may share it still
+                    lock.unlink(missing_ok=True)
             return
 
 

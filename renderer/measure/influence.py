@@ -24,7 +24,7 @@ from recombine.renderer.measure.job import Arrays, Job, compute
 from recombine.renderer.measure.pictures import MIDDLE, WARM, sheet
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.scene import Scene
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.shards import load_plan
 
 if TYPE_CHECKING:

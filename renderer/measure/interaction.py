@@ -32,7 +32,7 @@ from recombine.renderer.core.types import Array
 from recombine.renderer.measure.job import Arrays, Job, compute
 from recombine.renderer.measure.pictures import picture
 from recombine.renderer.planning.plan import Plan
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.dataset import Dataset
 from recombine.renderer.store.shards import load_plan
 

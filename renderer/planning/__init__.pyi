@@ -1,9 +1,7 @@
-from .blocks import thinned as thinned
 from .plan import Plan as Plan
 from .planner import make_plan as make_plan
 
 __all__ = [
     "Plan",
     "make_plan",
-    "thinned",
 ]

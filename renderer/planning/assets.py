@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,9 +25,15 @@ from typing import Literal
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.presets.base import Preset
-from recombine.renderer.scenes.library import ENVIRONMENTS, LIGHTS, MATERIALS, SHAPES
-from recombine.renderer.splits.declare_nodes import Node, Source
-from recombine.renderer.splits.toml_lines import key_lines
+from recombine.renderer.scenes.library import (
+    ENVIRONMENTS,
+    LIGHTS,
+    MATERIAL_MODULES,
+    MATERIALS,
+    SHAPE_MODULES,
+    SHAPES,
+)
+from recombine.renderer.splits.parameters import Node
 
 Kind = Literal["shape", "material", "environment", "light", "hdri"]
 
@@ -40,11 +45,11 @@ FIELDS = ("name", "kind", "file", "licence", "source", "sha256")
 ENDINGS = (".hdr", ".exr")
 
 _FOLDER = Path(__file__).parents[1] / "blender"
-_TABLES: dict[Kind, tuple[tuple[str, ...], str]] = {
-    "shape": (SHAPES, "shapes/[!_t]*.py"),
-    "material": (MATERIALS, "materials/[!_tn]*.py"),
-    "environment": (ENVIRONMENTS, "environments/table.py"),
-    "light": (LIGHTS, "environments/lights.py"),
+_MODULES: dict[Kind, Mapping[str, str]] = {
+    "shape": SHAPE_MODULES,
+    "material": MATERIAL_MODULES,
+    "environment": dict.fromkeys(ENVIRONMENTS, "environments.table"),
+    "light": dict.fromkeys(LIGHTS, "environments.lights"),
 }
 
 
@@ -62,29 +67,15 @@ class Asset:
     file: Path | None = None  # where a real asset lies
 
 
-def _module(kind: Kind, name: str) -> Path:
-    """Return the module that defines a procedural asset: a function, or a line of a table."""
-    pattern = re.compile(rf'^def {re.escape(name)}\(|^    "{re.escape(name)}": ', re.MULTILINE)
-    for path in sorted(_FOLDER.rglob(_TABLES[kind][1])):
-        if pattern.search(path.read_text(encoding="utf-8")):
-            return path
-    raise IntegrityError(
-        f"asset ledger: expected the {kind} {name!r} to be defined in {_TABLES[kind][1]}; "
-        f"found it nowhere. Reinstall the package."
-    )
-
-
 @cache
 def procedural() -> tuple[Asset, ...]:
     """Return the row of every asset of the library, in the library's order."""
     rows = []
-    for kind, (names, _) in _TABLES.items():
-        for name in names:
-            path = _module(kind, name)
-            text = path.read_text(encoding="utf-8")
-            digest = hashlib.sha256(text.encode()).hexdigest()
-            inner = path.relative_to(_FOLDER).with_suffix("")
-            source = ".".join(("recombine.renderer.blender", *inner.parts))
+    for kind, modules in _MODULES.items():
+        for name, module in modules.items():
+            text = _FOLDER.joinpath(*module.split(".")).with_suffix(".py").read_bytes()
+            source = f"recombine.renderer.blender.{module}"
+            digest = hashlib.sha256(text).hexdigest()
             rows.append(Asset(name, kind, CODE_LICENCE, source, digest))
     return tuple(rows)
 
@@ -96,13 +87,12 @@ def load_ledger(path: Path) -> tuple[Asset, ...]:
             f"asset ledger: expected a file; got {str(path)!r}. Check the path."
         )
     try:
-        text = path.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidInputError(
-            f"{path.name}: expected TOML in UTF-8; got something else ({error}). Mend it there."
+            f"{path.name}: expected TOML in UTF-8; got something else ({error}). Correct it there."
         ) from error
-    root = Node(data, (), Source(path.name, key_lines(text)))
+    root = Node(data, (), path.name)
     rows: dict[str, Asset] = {}
     for node in root.table(required=("asset",))["asset"].items():
         row = _row(node, path.parent)

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,9 @@ import numpy as np
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.seeds import keyed_rng
 from recombine.renderer.presets.base import Preset
-from recombine.renderer.scenes.arrangements import ARRANGEMENTS
+from recombine.renderer.scenes.arrangements import ARRANGEMENTS, Rejection
 from recombine.renderer.scenes.factors import Factor
 from recombine.renderer.scenes.placement import TRIES, Stand, draw_allowed, outside, violation
-from recombine.renderer.splits.cells import Cell
-from recombine.renderer.splits.splits import Draw, OrbitSplit
-from recombine.renderer.splits.splits_special import BindingSplit
 
 
 @dataclass(frozen=True)
@@ -32,13 +28,17 @@ class Block:
 
     def latents(self, codes: Mapping[str, int], variant: int) -> dict[str, Any]:
         """Return all latents of one image."""
-        found = arranged(self.preset, self.nuisances, codes, variant)
         keys = self.preset.schema.keys
-        missing = [k for k in keys if not isinstance(found, str) and k not in found]
-        if isinstance(found, str) or missing:
+        fault: object = None
+        try:
+            found = arranged(self.preset, self.nuisances, codes, variant)
+            fault = [k for k in keys if k not in found]
+        except Rejection as rejection:
+            fault = rejection
+        if fault:
             raise InvalidInputError(
                 f"{self.preset.name}: expected the arrangement {self.preset.arrangement!r} to "
-                f"decide every derived factor; it leaves {missing or found}. Mend it."
+                f"decide every derived factor; it leaves {fault}. Correct the arrangement."
             )
         return {k: found[k] for k in keys}
 
@@ -80,13 +80,14 @@ def _spread(preset: Preset, drawn: dict[str, float], rng: np.random.Generator) -
 
 def arranged(
     preset: Preset, nuisances: Mapping[str, float], codes: Mapping[str, int], variant: int
-) -> dict[str, Any] | str:
-    """Return nuisances, codes and what the preset's arrangement makes of them, or its complaint."""
+) -> dict[str, Any]:
+    """Return nuisances, codes and what the preset's arrangement makes of them."""
     latents = {**nuisances, **codes}
     if not preset.arrangement:
         return latents
-    decided = ARRANGEMENTS[preset.arrangement](preset.schema, {**latents, "variant": variant})
-    return decided if isinstance(decided, str) else latents | decided
+    return latents | ARRANGEMENTS[preset.arrangement](
+        preset.schema, {**latents, "variant": variant}
+    )
 
 
 def _faults(preset: Preset, nuisances: Mapping[str, float]) -> Iterator[str]:
@@ -94,9 +95,10 @@ def _faults(preset: Preset, nuisances: Mapping[str, float]) -> Iterator[str]:
     if preset.separation is None:
         return
     for codes in _placings(preset):
-        latents = arranged(preset, nuisances, codes, codes.get("variant", 0))
-        if isinstance(latents, str):
-            yield latents
+        try:
+            latents = arranged(preset, nuisances, codes, codes.get("variant", 0))
+        except Rejection as rejection:
+            yield str(rejection)
             continue
         stands = {
             slot: Stand(*(latents[f"{slot}.{f}"] for f in ("x", "y", "scale")))
@@ -124,57 +126,6 @@ def _placings(preset: Preset) -> Sequence[dict[str, int]]:
     ranges = [range(schema.factor(k).size) for k in movers]
     rest = dict.fromkeys(decided, 0)
     return [rest | dict(zip(movers, v, strict=True)) for v in itertools.product(*ranges)]
-
-
-def thinned(preset: Preset, draws: Sequence[Draw], block: int) -> Sequence[Draw]:
-    """Return the draws of a block, which takes some orbits of cells only where they are many.
-
-    Parameters
-    ----------
-    preset : Preset
-        Its `Sizes.cells` says about how many cells; all when 0, or more than there are. Splits
-        other than orbit and binding splits are never thinned.
-    draws : sequence of Draw
-        All draws of one side.
-    block : int
-        Position; blocks go round a keyed order of the orbits, so that none comes twice before
-        all came once.
-
-    Returns
-    -------
-    sequence of Draw
-        Whole orbits, so every value is as frequent as every other.
-    """
-    cells, shape = preset.sizes.cells, preset.schema.cell_shape
-    if not cells or not isinstance(preset.split, OrbitSplit | BindingSplit):
-        return draws
-    groups = _orbits(tuple(draws), shape, preset.split.shifts(len(shape)))
-    orbits = max(1, cells // len(groups[0]))
-    if orbits >= len(groups):
-        return draws
-    order = keyed_rng(*preset.identity, "orbits", 0).permutation(len(groups))
-    chosen = {int(order[(block * orbits + k) % len(groups)]) for k in range(orbits)}
-    return [draw for g in sorted(chosen) for draw in groups[g]]
-
-
-@lru_cache(maxsize=8)
-def _orbits(
-    draws: tuple[Draw, ...], shape: tuple[int, ...], shifts: tuple[Cell, ...]
-) -> list[list[Draw]]:
-    groups: dict[Cell, list[Draw]] = {}
-    times = list(itertools.product(range(math.lcm(*shape)), repeat=len(shifts)))
-    seen: dict[Cell, Cell] = {}
-    for draw in draws:
-        cell = draw[0]
-        if cell not in seen:
-            for n in times:
-                moves = [
-                    sum(t * s[k] for t, s in zip(n, shifts, strict=True)) for k in range(len(shape))
-                ]
-                moved = zip(cell, moves, shape, strict=True)
-                seen[tuple((v + m) % size for v, m, size in moved)] = cell
-        groups.setdefault(seen[cell], []).append(draw)
-    return list(groups.values())
 
 
 def _draw(factor: Factor, rng: np.random.Generator) -> float:

@@ -45,6 +45,9 @@ class Plan:
     block, cycles_seed, tries : int64 arrays of shape (N,)
         Matched block; seed of the path tracer; how many nuisance vectors were drawn until one
         could stand.
+    recipe : mapping, optional
+        What `render` was asked for (see `load_preset`); no part of the digest. None where no
+        preset with options gives the plan, and for data that were made before it was stored.
     """
 
     config: Mapping[str, Any]
@@ -56,6 +59,7 @@ class Plan:
     block: Int64[Array, " N"]
     cycles_seed: Int64[Array, " N"]
     tries: Int64[Array, " N"]
+    recipe: Mapping[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.split)

@@ -15,11 +15,11 @@ from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.seeds import keyed_seed
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.assets import check_assets
-from recombine.renderer.planning.blocks import block_of, thinned
+from recombine.renderer.planning.blocks import block_of
 from recombine.renderer.planning.plan import CYCLES_SEED_BITS, PLAN_FORMAT, Plan
 from recombine.renderer.presets.base import Preset
 from recombine.renderer.splits.cells import Cell
-from recombine.renderer.splits.splits import SPLITS, Draw
+from recombine.renderer.splits.geometry import SPLITS, Draw
 
 
 def make_plan(preset: Preset) -> Plan:
@@ -56,6 +56,7 @@ def make_plan(preset: Preset) -> Plan:
         block=np.array([r.block for r in rows], np.int64),
         cycles_seed=np.array([r.cycles_seed for r in rows], np.int64),
         tries=np.array([r.tries for r in rows], np.int64),
+        recipe=preset.recipe,
     )
 
 
@@ -113,7 +114,7 @@ def _parts(preset: Preset) -> Iterator[_Part]:
     shape, split, sizes = preset.schema.cell_shape, preset.split, preset.sizes
 
     def part(name: str, stream: str, draws: list[Draw], blocks: int) -> _Part:
-        taken = [thinned(preset, draws, b) for b in range(blocks)]
+        taken = [preset.block_draws(draws, b) for b in range(blocks)]
         return _Part(name, stream, [[(d, 0) for d in block] for block in taken])
 
     narrow, ooc = split.id_draws(shape), split.ooc_draws(shape)
@@ -144,7 +145,7 @@ def _train_blocks(preset: Preset) -> list[list[tuple[Draw, int]]]:
     for b in range(sizes.train):
         # A wider rung has more cells and, at constant N, fewer blocks.
         open_rungs = [r for r, n in enumerate(counts) if b < n]
-        draws = thinned(preset, ladder[open_rungs[-1]], b)
+        draws = preset.block_draws(ladder[open_rungs[-1]], b)
         blocks.append([(d, sum(1 << r for r in open_rungs if d in members[r])) for d in draws])
     return blocks
 

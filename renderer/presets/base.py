@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from recombine.renderer.core.errors import UsageError
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
 from recombine.renderer.scenes.library import ENVIRONMENTS, PLACEMENT
 from recombine.renderer.scenes.placement import Separation
 from recombine.renderer.scenes.scene import RenderSettings
-from recombine.renderer.splits.splits import OrbitSplit, Sizes, Split
+from recombine.renderer.splits.geometry import Draw, Geometry, Sizes
+from recombine.renderer.splits.orbit import OrbitSplit, subsample_orbits
 
 TRAIN_TIER = RenderSettings(resolution=128, samples=16, denoise=True)
 """Denoised and fast: for training and scoring."""
@@ -24,13 +27,13 @@ Range = tuple[float, float]
 class Preset:
     """A dataset recipe: slots, split, sizes and how it is drawn."""
 
-    name: str  # identity; every seed depends on both
-    version: str  # identity; every seed depends on both
+    name: str  # identity, with the version: every seed depends on both
+    version: str
     summary: str  # one line for `recombine render --help` and the data card
     schema: Schema  # slots and factors
     # keys of the scene that this preset does not vary, for example the material
     constants: tuple[tuple[str, str], ...]
-    split: Split  # ID and OOC cells
+    split: Geometry  # ID and OOC cells
     sizes: Sizes  # blocks per part
     settings: RenderSettings  # resolution and quality
     # how objects must stand to one another; None where there is one
@@ -41,11 +44,27 @@ class Preset:
     commitment: str = ""
     secret: str = ""  # the key itself (hex): the plan is that of the hidden test set. Never stored
     season: bool = False  # with a secret: training images are part of the plan, and keyed as well
+    # what `render` was asked for, as plain data (see `load_preset`). None where that gives another
+    # preset: `dataclasses.replace` leaves it out
+    recipe: Mapping[str, Any] | None = field(default=None, init=False, compare=False)
 
     @property
     def identity(self) -> tuple[str, str]:
         """Return what seeds depend on: a re-indexed preset keeps those of its original."""
         return self.name.partition("--")[0], self.version
+
+    def with_recipe(self, recipe: Mapping[str, Any] | None) -> Preset:
+        """Return the preset with the recipe that gives it."""
+        made = replace(self)
+        object.__setattr__(made, "recipe", recipe)
+        return made
+
+    def block_draws(self, draws: Sequence[Draw], block: int) -> Sequence[Draw]:
+        """Return the draws of one block of a side: all, or about `Sizes.cells` in whole orbits."""
+        shape, cells = self.schema.cell_shape, self.sizes.cells
+        return subsample_orbits(
+            self.split, shape, draws, block, cells=cells, identity=self.identity
+        )
 
 
 def categorical(name: str, values: tuple[str, ...]) -> Factor:

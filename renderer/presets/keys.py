@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recombine.renderer.core.errors import UsageError
 from recombine.renderer.presets.base import Preset
-from recombine.renderer.splits.splits import OrbitSplit
+from recombine.renderer.splits.orbit import OrbitSplit
 
 KEY_BYTES = (16, 4096)
 
@@ -45,13 +45,15 @@ def read_key(path: Path) -> bytes:
 
 def committed(preset: Preset, key: bytes) -> Preset:
     """Return the public preset, bound to a hidden test set by the sha256 of its key."""
-    return replace(preset, commitment=hashlib.sha256(key).hexdigest())
+    bound = replace(preset, commitment=hashlib.sha256(key).hexdigest())
+    return bound.with_recipe(preset.recipe and {**preset.recipe, "hidden_test": "public"})
 
 
 def hidden_test(preset: Preset, key: bytes) -> Preset:
     """Return the hidden test set of a preset: the design of its test parts under secret seeds."""
     named = replace(committed(preset, key), name=f"{preset.name}--hidden")
-    return replace(named, secret=key.hex())
+    secret = replace(named, secret=key.hex())
+    return secret.with_recipe(preset.recipe and {**preset.recipe, "hidden_test": "hidden"})
 
 
 def season(preset: Preset, key: bytes) -> Preset:
@@ -62,7 +64,8 @@ def season(preset: Preset, key: bytes) -> Preset:
     preset : Preset
         The recipe, under the season's own split.
     key : bytes
-        The secret that decides nuisances and path tracer's seeds. The plan holds its hash only.
+        The secret that decides nuisances and path tracer's seeds. The plan holds its hash only,
+        and no recipe.
     """
     named = replace(committed(preset, key), name=f"{preset.name}--season")
     return replace(named, secret=key.hex(), season=True)

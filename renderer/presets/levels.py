@@ -21,7 +21,8 @@ from recombine.renderer.presets.pairs import partner
 from recombine.renderer.scenes.arrangements import EDITS
 from recombine.renderer.scenes.factors import Schema, Slot
 from recombine.renderer.scenes.library import LIGHTS, PLACEMENT, SHAPES
-from recombine.renderer.splits.splits import OrbitSplit, Sizes
+from recombine.renderer.splits.geometry import Sizes
+from recombine.renderer.splits.orbit import OrbitSplit
 
 LEVELS = ("isolated", "shadows", "full", "occlusion")
 ANYWHERE = {"x": (-0.9, 0.9), "y": (-0.4, 0.9)}

@@ -21,8 +21,9 @@ from recombine.renderer.presets.base import (
 from recombine.renderer.scenes.factors import Schema, Slot
 from recombine.renderer.scenes.library import ENVIRONMENTS, MATERIALS, SHAPES
 from recombine.renderer.scenes.scene import RenderSettings
-from recombine.renderer.splits.splits import OrbitSplit, Sizes
-from recombine.renderer.splits.splits_special import BindingSplit
+from recombine.renderer.splits.geometry import Sizes
+from recombine.renderer.splits.orbit import OrbitSplit
+from recombine.renderer.splits.special import BindingSplit
 
 PAIR_SCALE = (0.55, 0.75)
 

@@ -13,8 +13,8 @@ from recombine.renderer.presets.base import (
 )
 from recombine.renderer.scenes.factors import Schema, Slot
 from recombine.renderer.scenes.library import MATERIALS, SHAPES
-from recombine.renderer.splits.splits import Sizes
-from recombine.renderer.splits.splits_special import RELATIONS, CountSplit, RelationSplit
+from recombine.renderer.splits.geometry import Sizes
+from recombine.renderer.splits.special import RELATIONS, CountSplit, RelationSplit
 
 MOST, OBJECTS = 4, 8
 

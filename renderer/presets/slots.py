@@ -12,8 +12,9 @@ from recombine.renderer.presets.base import (
 )
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
 from recombine.renderer.scenes.library import LIGHTS, MATERIALS, SHAPES
-from recombine.renderer.splits.splits import OrbitSplit, Sizes
-from recombine.renderer.splits.splits_special import BandSplit
+from recombine.renderer.splits.geometry import Sizes
+from recombine.renderer.splits.orbit import OrbitSplit
+from recombine.renderer.splits.special import BandSplit
 
 FRONT, REAR = (-1.25, -1.15), (0.5, 0.6)
 """Rows so far apart that a small object in front hides nothing of one in the rear."""

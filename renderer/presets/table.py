@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recombine.renderer.core.errors import UsageError
-from recombine.renderer.planning.blocks import thinned
 from recombine.renderer.presets.base import Preset
 from recombine.renderer.presets.keys import with_ooc_val
 from recombine.renderer.presets.levels import counterfactual, interaction_ladder
@@ -23,10 +22,10 @@ from recombine.renderer.presets.pairs import (
 )
 from recombine.renderer.presets.scenes import count, relation
 from recombine.renderer.presets.slots import four_slot, object_light, position_band
-from recombine.renderer.splits.splits import Sizes
+from recombine.renderer.splits.geometry import Sizes
 
 if TYPE_CHECKING:
-    from recombine.renderer.splits.declare import DeclaredSplit
+    from recombine.renderer.splits.declaration import DeclaredSplit
 
 
 PRESETS: dict[str, Callable[..., Preset]] = {
@@ -58,6 +57,11 @@ def load_preset(
     ooc_val: bool = False,
 ) -> Preset:
     """Return a preset, optionally shrunk to whole blocks, fewer values or another resolution.
+
+    What was asked becomes the preset's ``recipe``, a mapping with the keys ``preset``, ``scale``,
+    ``resolution`` (never None), ``values``, ``ooc_val``, ``split`` (the declaration of
+    `with_split`, or None), ``hidden_test`` (None, "public" or "hidden") and ``rung`` (0: the whole
+    ladder is rendered; who trains on a wider rung writes it there).
 
     Parameters
     ----------
@@ -100,7 +104,18 @@ def load_preset(
         preset = replace(preset, sizes=_shrunk(preset, scale))
     if resolution is not None:
         preset = replace(preset, settings=replace(preset.settings, resolution=resolution))
-    return preset
+    return preset.with_recipe(
+        {
+            "preset": name,
+            "scale": scale,
+            "resolution": preset.settings.resolution,
+            "values": values,
+            "ooc_val": ooc_val,
+            "rung": 0,
+            "split": None,
+            "hidden_test": None,
+        }
+    )
 
 
 def with_split(preset: Preset, declared: DeclaredSplit) -> Preset:
@@ -121,7 +136,9 @@ def with_split(preset: Preset, declared: DeclaredSplit) -> Preset:
     """
     name = f"{preset.name}--{declared.geometry}-{declared.digest()[:8]}"
     changed = replace(preset, name=name, split=declared)
-    return replace(changed, sizes=_shrunk(changed, 1.0))
+    changed = replace(changed, sizes=_shrunk(changed, 1.0))
+    recipe = preset.recipe and {**preset.recipe, "split": dict(declared.declaration)}
+    return changed.with_recipe(recipe)
 
 
 LEAST = 12
@@ -139,7 +156,7 @@ def _shrunk(preset: Preset, scale: float) -> Sizes:
     per_block = narrow
     if sizes.cells:
         # A block has some orbits only; all of them must come equally often.
-        per_block = len(thinned(preset, preset.split.id_draws(shape), 0))
+        per_block = len(preset.block_draws(preset.split.id_draws(shape), 0))
         step = narrow // per_block
     least = math.ceil(LEAST * max(shape) / (per_block * math.prod(_crossings(preset))))
     train = max(step, math.ceil(least / step) * step, round(sizes.train * scale / step) * step)

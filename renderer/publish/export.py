@@ -26,7 +26,7 @@ from recombine.renderer.core.types import Array
 from recombine.renderer.publish.card_files import add_card
 from recombine.renderer.publish.columns import Column, columns
 from recombine.renderer.publish.facts import Publication
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.dataset import Dataset
 
 Form = Literal["parquet", "webdataset", "folder"]

@@ -21,7 +21,7 @@ from recombine.renderer.presets.base import Preset
 from recombine.renderer.presets.table import PRESETS, load_preset
 from recombine.renderer.scenes.factors import Factor
 from recombine.renderer.scenes.library import CAMERA
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.dataset import Dataset
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from recombine.renderer.core.files import write_bytes
 from recombine.renderer.core.hdf5 import column, open_checked
 from recombine.renderer.core.types import Array
 from recombine.renderer.measure.pictures import colours, round_up
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.dataset import Dataset
 from recombine.renderer.store.preview import panels, value_name
 

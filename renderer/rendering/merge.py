@@ -11,11 +11,11 @@ from pathlib import Path
 
 from recombine.renderer.certificate.verify import Certificate
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
-from recombine.renderer.core.files import replacing, require_space
+from recombine.renderer.core.files import locked, replacing, require_space
 from recombine.renderer.core.hdf5 import attribute, open_checked
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.rendering.pool import Unit
-from recombine.renderer.rendering.render import finish, locked, open_units, prepare, units_of
+from recombine.renderer.rendering.render import LOCK, finish, open_units, prepare, units_of
 from recombine.renderer.store.shards import load_plan, shard_path, stored_shard_size
 
 
@@ -43,7 +43,7 @@ def seal_folder(folder: Path) -> Certificate:
     UsageError
         When a process is still rendering into it.
     """
-    with locked(_existing(folder)):
+    with locked(_existing(folder) / LOCK, wait=False):
         plan = load_plan(folder)
         _require_none(open_units(folder, plan, units_of(folder, plan)), plan, [folder])
         return finish(folder, plan)
@@ -87,7 +87,7 @@ def merge(
     units = units_of(sources[0], plan)
     found, twice = _find(sources, plan, units)
     require_space(out, sum(p.stat().st_size for p in found.values() if not _linkable(p, out)))
-    with locked(out):
+    with locked(out / LOCK, wait=False):
         prepare(out, plan, "skip", size)
         for n, unit in enumerate(open_units(out, plan, units)):
             progress(n, len(units))

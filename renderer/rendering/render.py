@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import importlib.util
-import os
 import platform
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from recombine.renderer.certificate.verify import Certificate, verify
 from recombine.renderer.core.errors import IntegrityError, ResourceError, UsageError
-from recombine.renderer.core.files import clear_leftovers, disk_error, require_space
+from recombine.renderer.core.files import clear_leftovers, locked, require_space
 from recombine.renderer.core.provenance import combined, provenance
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.planning.planner import make_plan
@@ -43,32 +40,8 @@ from recombine.renderer.store.shards import (
 
 Existing = Literal["skip", "verify", "overwrite", "error"]
 SEALS = ("manifest.json", "certificate.json")
+LOCK = "render"  # held by whoever renders into the folder, by all tasks of a job array together
 MEASURED = ("interaction", "counterfactual")  # files written beside the data they describe
-
-
-@contextmanager
-def locked(
-    folder: Path, name: str = ".lock", *, shared: bool = False, patient: bool = False
-) -> Iterator[None]:
-    """Hold a lock file of a dataset folder; it is let go even by a kill."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / name, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise disk_error(folder, error) from error
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    try:
-        fcntl.flock(handle, kind if patient else kind | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise UsageError(
-            f"render: {folder} must be free; another process is rendering into it. "
-            "Wait for it, or choose another --out."
-        ) from error
-    try:
-        yield
-    finally:
-        os.close(handle)
 
 
 def prepare(folder: Path, plan: Plan, existing: Existing, shard_size: int) -> None:
@@ -226,7 +199,7 @@ def render_dataset(
     engine = engine or local_engine(workers)
     plan = make_plan(preset)
     require_space(folder, space_for(plan, len(plan)))
-    with locked(folder):
+    with locked(folder / LOCK, wait=False):
         for place in (folder, folder / "shards"):
             if place.exists():
                 clear_leftovers(place)
@@ -323,7 +296,7 @@ def cells_of(plan: Plan, unit: Unit) -> str:
 
 # `render --shard i/n`: one task of a job array draws one group of shards; the last one seals.
 
-DOOR = ".lock-folder"  # held for moments by whoever changes what all tasks share
+DOOR = "folder"  # held for moments by whoever changes what all tasks share
 
 
 @dataclass(frozen=True)
@@ -407,16 +380,16 @@ def render_part(
     engine = engine or local_engine(workers)
     plan = make_plan(preset)
     require_space(folder, space_for(plan, -(-len(plan) // part.of)))
-    own = f".lock-shard-{part.number}-of-{part.of}"
-    with locked(folder, shared=True), locked(folder, own):
-        with locked(folder, DOOR, patient=True):
+    own = f"shard-{part.number}-of-{part.of}"
+    with locked(folder / LOCK, shared=True, wait=False), locked(folder / own, wait=False):
+        with locked(folder / DOOR):
             prepare(folder, plan, "skip", shard_size)
         units = units_of(folder, plan)
         mine = part.pick(units)
         for unit in mine:
             clear_leftovers(folder / "shards", shard_path(folder, unit.number).name)
         draw(folder, plan, mine, engine, progress)
-        with locked(folder, DOOR, patient=True):
+        with locked(folder / DOOR):
             missing, certificate = _seal_if_last(folder, plan, units)
     return PartOutcome(sum(map(len, mine)), missing, certificate)
 

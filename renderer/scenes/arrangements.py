@@ -3,7 +3,7 @@
 Where a preset's positions depend on its cell (a relation, a count, a zone, a level of occlusion),
 the planner draws the nuisances once per block and lets one of these functions compute the rest. A
 function gets the schema and all latents drawn so far plus ``variant``, the variant of the draw, and
-returns what it decides, or the constraint that cannot be met.
+returns what it decides, or raises `Rejection` where a constraint cannot be met.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.placement import Stand, occluding_offset
 
 Latents = Mapping[str, Any]
-Arrangement = Callable[[Schema, Latents], dict[str, Any] | str]
+Arrangement = Callable[[Schema, Latents], dict[str, Any]]
 
 OCCLUDED = 3  # code of the level "occlusion"
 OCCLUSION_SHARE = 0.3
 """Share of the rear object's bounding proxy that the front one hides at that level."""
 EDITS = ("base", "object0", "object1", "background", "light", "without-object0", "without-object1")
+
+
+class Rejection(Exception):  # noqa: N818 - the planner draws again, nothing failed
+    """These nuisances do not allow the arrangement; the message is what cannot be met."""
 
 
 def zones(schema: Schema, latents: Latents) -> dict[str, Any]:
@@ -70,7 +74,7 @@ def relation(schema: Schema, latents: Latents) -> dict[str, Any]:
     }
 
 
-def ladder(schema: Schema, latents: Latents) -> dict[str, Any] | str:
+def ladder(schema: Schema, latents: Latents) -> dict[str, Any]:
     """Return the place of the rear object: its own, or behind the front one by a stated share."""
     del schema
     if latents["scene.interaction"] != OCCLUDED:
@@ -79,7 +83,7 @@ def ladder(schema: Schema, latents: Latents) -> dict[str, Any] | str:
         *(latents[f"object0.{f}"] for f in ("x", "y", "scale")), latents["object1.scale"]
     )
     if rear is None:
-        return f"object0 must hide {OCCLUSION_SHARE:.0%} of object1"
+        raise Rejection(f"object0 must hide {OCCLUSION_SHARE:.0%} of object1")
     return {"object1.x": rear.x, "object1.y": rear.y}
 
 
@@ -98,8 +102,8 @@ def edit(schema: Schema, latents: Latents) -> dict[str, Any]:
     changed: dict[str, Any] = {"object0.present": 1, "object1.present": 1}
     if name.startswith("without-"):
         changed[f"{name.removeprefix('without-')}.present"] = 0
-    elif name.startswith("object"):
-        own = int(name[-1])
+    elif name in schema.objects:
+        own = schema.objects.index(name)
         changed[f"{name}.shape"] = (2 * shapes[1 - own] - shapes[own]) % schema.factor(
             "object0.shape"
         ).size

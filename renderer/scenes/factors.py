@@ -10,6 +10,7 @@ from typing import Any, Literal
 from recombine.renderer.core.errors import InvalidInputError
 
 Kind = Literal["categorical", "periodic", "continuous"]
+SlotKind = Literal["object", "setting"]
 PLACES = frozenset({"x", "y", "zone"})
 
 
@@ -88,10 +89,29 @@ class Factor:
 
 @dataclass(frozen=True)
 class Slot:
-    """One concept of a scene, an object or the background, with its factors."""
+    """One concept of a scene, an object or the background, with its factors.
+
+    Attributes
+    ----------
+    name : str
+        Unique in its schema.
+    factors : tuple of Factor
+        What varies in it.
+    kind : {"object", "setting"}
+        Objects have masks and are counted; background, light and scene are the setting. By
+        default the name tells, as in data that were stored before slots had a kind.
+    """
 
     name: str
     factors: tuple[Factor, ...]
+    kind: SlotKind = ""  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", self.kind or _kind_by_name(self.name))
+
+
+def _kind_by_name(name: str) -> SlotKind:
+    return "object" if name.startswith("object") else "setting"
 
 
 @dataclass(frozen=True)
@@ -146,7 +166,7 @@ class Schema:
     @property
     def objects(self) -> tuple[str, ...]:
         """Return the names of the object slots, in instance order."""
-        return tuple(s.name for s in self.slots if s.name.startswith("object"))
+        return tuple(s.name for s in self.slots if s.kind == "object")
 
     @property
     def interchangeable(self) -> bool:
@@ -194,8 +214,13 @@ class Schema:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the schema as plain data."""
-        return asdict(self)
+        """Return the schema as plain data; kinds that names tell are left out of it."""
+        data = asdict(self)
+        for slot in data["slots"]:
+            # Digests of plans are over these data, and older ones have no kinds.
+            if slot["kind"] == _kind_by_name(slot["name"]):
+                del slot["kind"]
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Schema:
@@ -211,6 +236,7 @@ class Schema:
                 Slot(
                     s["name"],
                     tuple(Factor(**{**f, "values": tuple(f["values"])}) for f in s["factors"]),
+                    s.get("kind", ""),
                 )
                 for s in data["slots"]
             )

@@ -1,6 +1,6 @@
 """Names, camera and usable space of the procedural assets, readable without Blender.
 
-The order of each tuple is part of the data format: a planner may store indices into it, so
+The order of the names is part of the data format: a planner may store indices into it, so
 new names are appended and old ones never move.
 """
 
@@ -8,58 +8,61 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SHAPES: tuple[str, ...] = (
-    "sphere",
-    "cube",
-    "vase",
-    "torus",
-    "pawn",
-    "star",
-    "spring",
-    "pumpkin",
-    "cylinder",
-    "cone",
-    "bowl",
-    "hourglass",
-    "mushroom",
-    "octahedron",
-    "gear",
-    "knot",
-    "goblet",
-    "rook",
-    "shell",
-    "rock",
-    "pear",
-    "crescent",
-    "chair",
-    "table",
-    "lamp",
-    "duck",
-    "fish",
-    "cactus",
-    "crystal",
-    "teapot",
-    "barrel",
-    "propeller",
-)
-MATERIALS: tuple[str, ...] = (
-    "glaze",
-    "brushed",
-    "wood",
-    "marble",
-    "rubber",
-    "velvet",
-    "carpaint",
-    "glass",
-    "leather",
-    "bark",
-    "terrazzo",
-    "checker",
-    "stripes",
-    "knit",
-    "gold",
-    "verdigris",
-)
+# Name of every shape and material, and the module under `renderer/blender` with its function.
+SHAPE_MODULES: dict[str, str] = {
+    "sphere": "shapes.lathe",
+    "cube": "shapes.flat",
+    "vase": "shapes.lathe",
+    "torus": "shapes.swept",
+    "pawn": "shapes.lathe",
+    "star": "shapes.flat",
+    "spring": "shapes.swept",
+    "pumpkin": "shapes.lathe",
+    "cylinder": "shapes.lathe",
+    "cone": "shapes.lathe",
+    "bowl": "shapes.lathe",
+    "hourglass": "shapes.lathe",
+    "mushroom": "shapes.lathe",
+    "octahedron": "shapes.flat",
+    "gear": "shapes.flat",
+    "knot": "shapes.swept",
+    "goblet": "shapes.lathe",
+    "rook": "shapes.lathe",
+    "shell": "shapes.built",
+    "rock": "shapes.grown",
+    "pear": "shapes.lathe",
+    "crescent": "shapes.built",
+    "chair": "shapes.built",
+    "table": "shapes.built",
+    "lamp": "shapes.lathe",
+    "duck": "shapes.grown",
+    "fish": "shapes.grown",
+    "cactus": "shapes.grown",
+    "crystal": "shapes.built",
+    "teapot": "shapes.lathe",
+    "barrel": "shapes.lathe",
+    "propeller": "shapes.built",
+}
+SHAPES = tuple(SHAPE_MODULES)
+MATERIAL_MODULES: dict[str, str] = {
+    "glaze": "materials.plain",
+    "brushed": "materials.plain",
+    "wood": "materials.plain",
+    "marble": "materials.plain",
+    "rubber": "materials.plain",
+    "velvet": "materials.plain",
+    "carpaint": "materials.plain",
+    "glass": "materials.plain",
+    "leather": "materials.patterned",
+    "bark": "materials.plain",
+    "terrazzo": "materials.patterned",
+    "checker": "materials.patterned",
+    "stripes": "materials.patterned",
+    "knit": "materials.patterned",
+    "gold": "materials.plain",
+    "verdigris": "materials.plain",
+}
+MATERIALS = tuple(MATERIAL_MODULES)
 ENVIRONMENTS: tuple[str, ...] = (
     "meadow",
     "parlour",
@@ -117,12 +120,10 @@ PLACEMENT: dict[str, tuple[float, float]] = {
 class Camera:
     """A pinhole camera with a square sensor, looking from the front (-y) towards +y."""
 
-    # where it stands and the point in the centre of the picture, metres
-    position: tuple[float, float, float]
-    # where it stands and the point in the centre of the picture, metres
-    target: tuple[float, float, float]
-    focal: float  # focal length and edge of the sensor, millimetres
-    sensor: float  # focal length and edge of the sensor, millimetres
+    position: tuple[float, float, float]  # metres
+    target: tuple[float, float, float]  # the point in the centre of the picture, metres
+    focal: float  # millimetres
+    sensor: float  # edge, millimetres
 
 
 CAMERA = Camera(position=(0.0, -3.68, 1.5), target=(0.0, 0.1, 0.49), focal=50.0, sensor=36.0)

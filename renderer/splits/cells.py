@@ -7,7 +7,6 @@ marginals read as exact fractions, so no claim about a split rests on sampling.
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -167,25 +166,6 @@ class CellSet:
         return 0
 
 
-def orbit_cells(
-    shape: Iterable[int], residues: Iterable[int], modulus: int | None = None
-) -> CellSet:
-    """Return the cells whose signed sum (all values but the first, minus the first) is a residue."""
-    # Such a set is a union of orbits of the cyclic shifts that keep the signed sum. They act
-    # transitively on every factor, so every single-factor marginal of the set, and of its
-    # complement, is exactly uniform: the only shift is the combination. For K factors all marginals
-    # below order K are uniform, so what is held out is novel at order exactly K.
-    shape, residues = tuple(shape), set(residues)
-    divisor = math.gcd(*shape)
-    modulus = modulus or divisor
-    if modulus == 1 or divisor % modulus or not residues <= set(range(modulus)):
-        raise InvalidInputError(
-            f"orbit split: residues must lie in 0..{modulus - 1}, the greatest common divisor of "
-            f"{shape} being {divisor}; got {sorted(residues)}. Choose sizes with a common divisor."
-        )
-    return CellSet.full(shape).where(lambda c: (sum(c[1:]) - c[0]) % modulus in residues)
-
-
 # What changes between the ID and the OOC cells of a split, besides the combination.
 
 ATOM_ALPHA = 0.5
@@ -196,9 +176,7 @@ COMPOUND_ALPHA = 0.1
 class ShiftReport:
     """The shift from ID to OOC cells, one figure per confound."""
 
-    # share of the grid that is ID, and OOC; what remains to 1 is ignored by the split
-    id_share: Fraction
-    # share of the grid that is ID, and OOC; what remains to 1 is ignored by the split
+    id_share: Fraction  # of the grid; what remains of both to 1 is ignored by the split
     ooc_share: Fraction
     coverage: Fraction  # share of values seen in ID, of the worst factor; 1 is best
     # worst single-factor distance between ID and OOC, in [0, 1]; 0 is best
@@ -208,8 +186,8 @@ class ShiftReport:
     compound_divergence: float  # the same of pairs of values; 1 when no pair of OOC occurs in ID
     pair_coverage: Fraction  # share of all pairs of values of two factors that ID shows
     components: int  # connected components of the seen values, tied by the ID cells; 1 is best
-    rank: int  # additive rank of the ID cells, and the rank that identifies an additive model
-    full_rank: int  # additive rank of the ID cells, and the rank that identifies an additive model
+    rank: int  # additive rank of the ID cells
+    full_rank: int  # the rank that identifies an additive model
     # order of novelty, the smallest number of factors whose joint value ID never shows, and how
     # many OOC cells have it; ascending
     novelty: tuple[tuple[int, int], ...]

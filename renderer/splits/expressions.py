@@ -12,12 +12,12 @@ import functools
 import operator
 from collections.abc import Callable, Collection, Mapping
 
+# Importing these modules registers their geometries.
+from recombine.renderer.splits import orbit, regions, search, special  # noqa: F401
 from recombine.renderer.splits.cells import CellSet
-from recombine.renderer.splits.declare_geometry import read_geometry
-from recombine.renderer.splits.declare_grid import Grid
-from recombine.renderer.splits.declare_nodes import Node
-from recombine.renderer.splits.geometries import shift_closure
-from recombine.renderer.splits.geometries_base import box
+from recombine.renderer.splits.geometry import box, read_geometry
+from recombine.renderer.splits.orbit import shift_closure
+from recombine.renderer.splits.parameters import Grid, Node
 
 STEPS = ("where", "minus", "permutation_closure", "shift_closure", "complement")
 

@@ -9,12 +9,14 @@ import numpy as np
 from recombine.renderer.core.seeds import keyed_rng
 from recombine.renderer.core.types import Array
 from recombine.renderer.splits.cells import ATOM_ALPHA, COMPOUND_ALPHA, CellSet
-from recombine.renderer.splits.geometries_base import Geometry, Shape, refuse, rest_is_ooc
+from recombine.renderer.splits.geometry import Shape, Sides, geometry, refuse, rest_is_ooc
+from recombine.renderer.splits.parameters import seed, share, whole
 
 ATOM_LIMIT = 0.02
 
 
-def covering_array(shape: Shape, *, strength: int) -> Geometry:
+@geometry("covering-array", dial="strength", strength=whole())
+def covering_array(shape: Shape, *, strength: int) -> Sides:
     """Train on few cells that together show every tuple of ``strength`` values."""
     # Greedy: the cell with most unseen tuples comes next, the first of equals. Guarantees full
     # t-way coverage, hence novelty above order t, with close to the fewest ID cells. Gives no
@@ -35,9 +37,10 @@ def covering_array(shape: Shape, *, strength: int) -> Geometry:
     return rest_is_ooc("covering-array", CellSet.of(shape, chosen), "combinatorial testing, NIST")
 
 
+@geometry("compound-divergence", dial="fraction", fraction=share, seed=seed, steps=whole(20_000))
 def compound_divergence(
     shape: Shape, *, fraction: float, seed: int = 0, steps: int = 4000
-) -> Geometry:
+) -> Sides:
     """Train on cells chosen so that pairs of values differ most at nearly equal single values."""
     # Hill climbing by exchange of one ID and one OOC cell: the compound divergence must not fall
     # while the atom divergence stays at or below 0.02. Guarantees that limit only; there is no

@@ -18,7 +18,7 @@ from recombine.renderer.core.hdf5 import column, mapped, open_checked, read_colu
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.seal import MANIFEST_FORMAT, file_sha256, read_json
 from recombine.renderer.store.shards import load_plan, shard_columns
 
@@ -215,6 +215,11 @@ class Dataset:
     def config(self) -> dict[str, Any]:
         """Return the plan's configuration as plain data."""
         return dict(self._plan.config)
+
+    @property
+    def recipe(self) -> dict[str, Any] | None:
+        """Return what `render` was asked for; None where no file records it (see `Plan`)."""
+        return None if self._plan.recipe is None else dict(self._plan.recipe)
 
     @property
     def rungs(self) -> int:

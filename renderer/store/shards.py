@@ -52,6 +52,8 @@ def save_plan(folder: Path, plan: Plan, shard_size: int = SHARD_SIZE) -> None:
         handle.attrs["config"] = json.dumps(plan.config, sort_keys=True)
         handle.attrs["plan_sha256"] = plan.digest()
         handle.attrs["shard_size"] = shard_size
+        if plan.recipe is not None:
+            handle.attrs["recipe"] = json.dumps(dict(plan.recipe), sort_keys=True)
         for name in _PER_IMAGE:
             handle.create_dataset(name, data=getattr(plan, name))
         for key, values in plan.latents.items():
@@ -75,6 +77,7 @@ def load_plan(folder: Path) -> Plan:
             block=column(handle, "block"),
             cycles_seed=column(handle, "cycles_seed"),
             tries=column(handle, "tries"),
+            recipe=json.loads(attribute(handle, "recipe") or "null"),
         )
         if plan.digest() != attribute(handle, "plan_sha256"):
             raise IntegrityError(
@@ -107,7 +110,7 @@ def plan_columns(schema: Schema) -> dict[str, Column]:
 
 def shard_columns(schema: Schema, resolution: int) -> dict[str, Column]:
     """Return every dataset of a shard."""
-    n_objects = sum(s.name.startswith("object") for s in schema.slots)
+    n_objects = len(schema.objects)
     hw = (resolution, resolution)
     return plan_columns(schema) | {
         "index": Column("i8"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from recombine.renderer.presets.table import Preset
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
 from recombine.renderer.scenes.scene import RenderSettings
-from recombine.renderer.splits.splits import OrbitSplit, Sizes
+from recombine.renderer.splits.geometry import Sizes
+from recombine.renderer.splits.orbit import OrbitSplit
 
 
 def _object(name: str, low: float, high: float) -> Slot:

@@ -1,7 +1,7 @@
 """The table of environments: which floor, backdrop, surroundings and sun belong together.
 
-A new environment is one entry in `ENVIRONMENTS`, its name in `recombine.renderer.scenes.library`, and
-one function for each part that is new.
+A new environment is one entry in `ENVIRONMENTS`, its name in
+`recombine.renderer.scenes.library`, and one function for each part that is new.
 """
 
 from __future__ import annotations

@@ -1,19 +1,20 @@
 """The table of materials, and their Blender node trees, each built once per process.
 
 A material that has a hue reads it from the colour of the object it is on, so one material
-serves objects of every hue. A new material is one function in a `materials_*`
-module, one line in `MATERIALS` and its name in `recombine.renderer.scenes.library`.
+serves objects of every hue. A new material is one function of its name in a module of this
+folder, and one line in `recombine.renderer.scenes.library`.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.renderer.blender.materials import patterned, plain
 from recombine.renderer.blender.materials.nodes import Tree
+from recombine.renderer.scenes.library import MATERIAL_MODULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,22 +36,8 @@ def hue_colour(hue: float) -> tuple[float, float, float]:
 
 
 MATERIALS: dict[str, Callable[[Tree], None]] = {
-    "glaze": plain.glaze,
-    "brushed": plain.brushed,
-    "wood": plain.wood,
-    "marble": plain.marble,
-    "rubber": plain.rubber,
-    "velvet": plain.velvet,
-    "carpaint": plain.carpaint,
-    "glass": plain.glass,
-    "leather": patterned.leather,
-    "bark": plain.bark,
-    "terrazzo": patterned.terrazzo,
-    "checker": patterned.checker,
-    "stripes": patterned.stripes,
-    "knit": patterned.knit,
-    "gold": plain.gold,
-    "verdigris": plain.verdigris,
+    name: getattr(import_module(f"recombine.renderer.blender.{module}"), name)
+    for name, module in MATERIAL_MODULES.items()
 }
 
 

@@ -1,6 +1,6 @@
 """The table of shapes, and their Blender meshes, each built once per process.
 
-A new shape is one function in a `shapes_*` module, one line in `SHAPES` and its name in
+A new shape is one function of its name in a module of this folder, and one line in
 `recombine.renderer.scenes.library`.
 """
 
@@ -8,55 +8,21 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recombine.renderer.blender.api import bpy
-from recombine.renderer.blender.shapes import built as shapes_built
-from recombine.renderer.blender.shapes import flat as shapes_flat
-from recombine.renderer.blender.shapes import grown as shapes_grown
-from recombine.renderer.blender.shapes import lathe as shapes_turned
-from recombine.renderer.blender.shapes import lathe as shapes_vessels
-from recombine.renderer.blender.shapes import swept as shapes_curved
 from recombine.renderer.blender.shapes.solid import Solid, normalised
+from recombine.renderer.scenes.library import SHAPE_MODULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SHAPES: dict[str, Callable[[], Solid]] = {
-    "sphere": shapes_turned.sphere,
-    "cube": shapes_flat.cube,
-    "vase": shapes_turned.vase,
-    "torus": shapes_curved.torus,
-    "pawn": shapes_turned.pawn,
-    "star": shapes_flat.star,
-    "spring": shapes_curved.spring,
-    "pumpkin": shapes_turned.pumpkin,
-    "cylinder": shapes_turned.cylinder,
-    "cone": shapes_turned.cone,
-    "bowl": shapes_turned.bowl,
-    "hourglass": shapes_turned.hourglass,
-    "mushroom": shapes_turned.mushroom,
-    "octahedron": shapes_flat.octahedron,
-    "gear": shapes_flat.gear,
-    "knot": shapes_curved.knot,
-    "goblet": shapes_vessels.goblet,
-    "rook": shapes_vessels.rook,
-    "shell": shapes_built.shell,
-    "rock": shapes_grown.rock,
-    "pear": shapes_vessels.pear,
-    "crescent": shapes_built.crescent,
-    "chair": shapes_built.chair,
-    "table": shapes_built.table,
-    "lamp": shapes_vessels.lamp,
-    "duck": shapes_grown.duck,
-    "fish": shapes_grown.fish,
-    "cactus": shapes_grown.cactus,
-    "crystal": shapes_built.crystal,
-    "teapot": shapes_vessels.teapot,
-    "barrel": shapes_vessels.barrel,
-    "propeller": shapes_built.propeller,
+    name: getattr(import_module(f"recombine.renderer.blender.{module}"), name)
+    for name, module in SHAPE_MODULES.items()
 }
 
 

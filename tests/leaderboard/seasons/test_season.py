@@ -30,7 +30,7 @@ from recombine.renderer.planning.plan import Plan
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.keys import season as keyed
 from recombine.renderer.presets.table import with_split
-from recombine.renderer.splits.declare import declare, load_split
+from recombine.renderer.splits.declaration import declare, load_split
 
 KEY = bytes(range(32))
 RECIPE = Recipe(preset="smoke", scale=0.1, resolution=16)

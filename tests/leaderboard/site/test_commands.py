@@ -12,7 +12,7 @@ from recombine.cli.render import Render
 from recombine.leaderboard.site.entry import Place, reproduce, scale, verify
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import load_preset
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 
 RESULT = sample(0)
 

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from recombine.renderer.certificate.cells import stability
 from recombine.renderer.certificate.evidence import Evidence
 from recombine.renderer.presets.base import orbit_ladder
 from tests.renderer.evidence_fixture import SMALL, evidence_of, failing, outcomes, small
@@ -137,6 +138,16 @@ def reordered(e: Evidence) -> None:
     e.config["split"] = {**e.config["split"], "labels": labels}
 
 
+def by_position(e: Evidence) -> None:
+    e.config["split"] = {k: v for k, v in e.config["split"].items() if k != "labels"}
+
+
+def by_length(e: Evidence) -> None:
+    # Residues modulo the length of the lists: right today, another split once a list grows.
+    assert set(e.schema.cell_shape) == {e.config["split"]["modulus"]}
+    e.config["split"] = {**e.config["split"], "modulus": 0}
+
+
 def broken_seal(e: Evidence) -> None:
     e.manifest = {**e.manifest, "root": "0" * 64}
 
@@ -157,6 +168,8 @@ FAULTS: list[tuple[Callable[[Evidence], None], str]] = [
     (more_interaction, "interaction"),
     (broken_seal, "seal"),
     (reordered, "stability"),
+    (by_position, "stability"),
+    (by_length, "stability"),
 ]
 
 
@@ -180,6 +193,8 @@ def test_planted_fault_is_caught_by_its_invariant(
         (more_interaction, "interaction"),
         (broken_seal, "seal"),
         (reordered, "stability"),
+        (by_position, "stability"),
+        (by_length, "stability"),
     ],
 )
 def test_these_faults_are_caught_by_nothing_else(
@@ -188,6 +203,14 @@ def test_these_faults_are_caught_by_nothing_else(
     evidence = sound("object-object")
     fault(evidence)
     assert failing(evidence) == {check}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_no_split_may_depend_on_the_order_of_its_lists(name: str) -> None:
+    evidence = sound(name)
+    assert stability(evidence).status == "pass"
+    by_position(evidence)
+    assert stability(evidence).status == "fail"
 
 
 def test_every_invariant_has_a_planted_fault() -> None:

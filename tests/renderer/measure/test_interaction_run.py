@@ -16,7 +16,7 @@ from recombine.renderer.planning.plan import Plan
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
 from recombine.renderer.scenes.scene import RenderSettings, Scene
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 from tests.renderer.drawn_fixture import drawn_dataset
 from tests.renderer.two_objects import two_objects
 

@@ -15,7 +15,7 @@ from recombine.renderer.measure.tangents import STEP, nudges, render_tangents
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import load_preset
 from recombine.renderer.scenes.scene import RenderSettings, Scene, scene_of
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.dataset import Dataset
 from recombine.renderer.store.shards import pixel_hash
 from tests.renderer.drawn_fixture import drawn_dataset

@@ -73,10 +73,16 @@ def test_anything_else_is_refused(tmp_path_factory, licence):
 
 
 @pytest.mark.parametrize("licence", ["CC-BY-NC-4.0", "CC-BY-SA-4.0", "CC-BY-ND-4.0", "GPL-3.0"])
-def test_the_refusal_names_asset_licence_and_line(tmp_path, licence):
+def test_the_refusal_names_asset_licence_and_key(tmp_path, licence):
     with pytest.raises(InvalidInputError) as caught:
         load_ledger(write(tmp_path, licence=licence))
-    for part in ("ledger.toml, line 5", "'hall'", licence, "CC-BY-4.0", "BSD-3-Clause"):
+    for part in (
+        "ledger.toml, key 'asset.0.licence'",
+        "'hall'",
+        licence,
+        "CC-BY-4.0",
+        "BSD-3-Clause",
+    ):
         assert part in str(caught.value)
 
 
@@ -93,7 +99,7 @@ def test_the_refusal_names_asset_licence_and_line(tmp_path, licence):
 def test_faults_are_located(tmp_path, changes, message):
     with pytest.raises(InvalidInputError, match=message) as caught:
         load_ledger(write(tmp_path, **changes))
-    assert "ledger.toml, line" in str(caught.value)
+    assert "ledger.toml, key 'asset.0" in str(caught.value)
 
 
 def test_a_changed_file_is_an_integrity_error(tmp_path):

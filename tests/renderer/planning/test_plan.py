@@ -13,7 +13,8 @@ from recombine.renderer.presets.table import load_preset
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.library import RADIUS
 from recombine.renderer.scenes.scene import scene_hash, scene_of
-from recombine.renderer.splits.splits import SPLITS, OrbitSplit, Sizes
+from recombine.renderer.splits.geometry import SPLITS, Sizes
+from recombine.renderer.splits.orbit import OrbitSplit
 
 SMALL = load_preset("smoke", scale=0.05)
 

@@ -15,10 +15,11 @@ from recombine.renderer.planning.plan import Plan
 from recombine.renderer.planning.planner import image_counts, make_plan
 from recombine.renderer.presets.base import Preset, symmetric_ladder
 from recombine.renderer.presets.keys import committed, hidden_test, read_key, season
-from recombine.renderer.presets.table import PRESETS, load_preset
+from recombine.renderer.presets.table import PRESETS, load_preset, with_split
 from recombine.renderer.scenes.library import SHAPES
 from recombine.renderer.scenes.placement import Stand, outside, violation
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.declaration import declare
+from recombine.renderer.splits.geometry import SPLITS
 from tests.renderer.evidence_fixture import SMALL, evidence_of, failing, outcomes, small
 
 KEY = b"0123456789abcdef-secret"
@@ -323,3 +324,34 @@ def test_page_on_presets_has_their_true_numbers() -> None:
     quick = {n for n in told if not n.startswith("four-slot")}  # 65,536 cells take seconds
     for name in quick:
         assert told[name] == sum(image_counts(load_preset(name)).values())
+
+
+def test_recipe_is_what_was_asked_and_gives_the_preset_again() -> None:
+    asked = {"scale": 0.05, "resolution": 32, "values": 8, "ooc_val": True}
+    preset = load_preset("object-background", **asked)  # type: ignore[arg-type]
+    assert preset.recipe == {
+        "preset": "object-background",
+        **asked,
+        "rung": 0,
+        "split": None,
+        "hidden_test": None,
+    }
+    assert (
+        make_plan(load_preset("smoke", scale=0.05)).recipe
+        == load_preset("smoke", scale=0.05).recipe
+    )
+    assert load_preset("smoke").recipe["resolution"] == 64  # type: ignore[index]
+
+
+def test_recipe_follows_the_split_and_the_key_and_no_change_by_hand() -> None:
+    base = load_preset("smoke")
+    declared = declare({"geometry": "orbit", "residues": [0, 1]}, base.schema)
+    recipe = with_split(base, declared).recipe
+    assert recipe is not None
+    assert recipe["split"] == {"geometry": "orbit", "residues": [0, 1]}
+    key = b"k" * 32
+    asked = {**base.recipe, "hidden_test": "public"}  # type: ignore[dict-item]
+    assert committed(base, key).recipe == asked
+    assert hidden_test(base, key).recipe == {**asked, "hidden_test": "hidden"}
+    assert season(base, key).recipe is None
+    assert replace(base, version="2.0").recipe is None

@@ -16,7 +16,7 @@ from recombine.renderer.publish.card import write_card
 from recombine.renderer.publish.card_files import CARD_FILES, LARGEST_SHEET, _squeeze, add_card
 from recombine.renderer.publish.export import export
 from recombine.renderer.publish.facts import Publication
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 from tests.renderer.evidence_fixture import SMALL, small

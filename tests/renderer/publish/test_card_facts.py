@@ -14,7 +14,7 @@ from recombine.renderer.planning.planner import config_of, image_counts
 from recombine.renderer.presets.table import Preset, load_preset, with_split
 from recombine.renderer.publish.facts import Facts, Publication, Recipe
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.splits.declare import load_split
+from recombine.renderer.splits.declaration import load_split
 from recombine.renderer.store.dataset import Dataset
 from tests.renderer.evidence_fixture import SMALL, small
 

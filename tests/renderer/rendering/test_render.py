@@ -18,9 +18,9 @@ import pytest
 from PIL import Image
 
 from recombine.renderer.core.errors import IntegrityError, ResourceError, UsageError
+from recombine.renderer.core.files import locked
 from recombine.renderer.presets.table import load_preset
 from recombine.renderer.rendering import render
-from recombine.renderer.rendering import render as render_folder
 from recombine.renderer.rendering.merge import merge
 from recombine.renderer.store.dataset import Dataset
 from recombine.renderer.store.shards import load_plan, save_plan
@@ -205,7 +205,7 @@ def test_verify_only_touches_nothing(whole: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_two_renders_into_one_folder_are_refused(tmp_path: Path) -> None:
-    with render_folder.locked(tmp_path), pytest.raises(UsageError, match="another process"):
+    with locked(tmp_path / render.LOCK), pytest.raises(UsageError, match="another process"):
         tiny(tmp_path)
 
 

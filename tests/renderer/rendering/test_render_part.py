@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recombine.renderer.core.errors import UsageError
+from recombine.renderer.core.files import locked
 from recombine.renderer.presets.table import load_preset
 from recombine.renderer.rendering.pool import Unit
 from recombine.renderer.rendering.render import (
+    LOCK,
     Part,
     PartOutcome,
-    locked,
     render_dataset,
     render_part,
 )
@@ -99,9 +100,9 @@ def test_leftovers_of_others_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_one_group_is_drawn_by_one_process_at_a_time(tmp_path: Path) -> None:
-    with locked(tmp_path, ".lock-shard-1-of-2"), pytest.raises(UsageError, match="another process"):
+    with locked(tmp_path / "shard-1-of-2"), pytest.raises(UsageError, match="another process"):
         draw(tmp_path, "1/2")
-    with locked(tmp_path), pytest.raises(UsageError, match="another process"):
+    with locked(tmp_path / LOCK), pytest.raises(UsageError, match="another process"):
         draw(tmp_path, "1/2")
-    with locked(tmp_path, shared=True), pytest.raises(UsageError, match="another process"):
+    with locked(tmp_path / LOCK, shared=True), pytest.raises(UsageError, match="another process"):
         render_dataset(PRESET, tmp_path, engine=DRAWN)

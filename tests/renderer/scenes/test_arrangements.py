@@ -9,6 +9,7 @@ from recombine.renderer.scenes.arrangements import (
     EDITS,
     OCCLUDED,
     OCCLUSION_SHARE,
+    Rejection,
     edit,
     ladder,
     sun,
@@ -36,15 +37,14 @@ def test_rear_object_is_hidden_by_the_stated_share() -> None:
     open_place = ladder(schema, {**PLACED, "scene.interaction": 2})
     assert open_place == {"object1.x": 0.5, "object1.y": 0.1}
     behind = ladder(schema, {**PLACED, "scene.interaction": OCCLUDED})
-    assert isinstance(behind, dict)
     rear = Stand(behind["object1.x"], behind["object1.y"], 0.55)
     assert math.isclose(occluded_fraction(Stand(-0.1, -0.3, 0.55), rear), OCCLUSION_SHARE)
 
 
 def test_share_that_cannot_be_reached_is_named() -> None:
     tiny = {**PLACED, "object0.scale": 0.05, "scene.interaction": OCCLUDED}
-    found = ladder(small("interaction-ladder").schema, tiny)
-    assert found == "object0 must hide 30% of object1"
+    with pytest.raises(Rejection, match="object0 must hide 30% of object1"):
+        ladder(small("interaction-ladder").schema, tiny)
 
 
 @pytest.mark.parametrize(

@@ -66,3 +66,14 @@ def test_bounds_by_kind() -> None:
 def test_contradictions_are_typed_errors(make: object) -> None:
     with pytest.raises(InvalidInputError):
         make()  # type: ignore[operator]
+
+
+def test_slots_have_a_kind_that_stored_schemas_may_leave_to_the_name() -> None:
+    named = Factor("shape", "categorical", values=("cone", "star"))
+    slots = (Slot("object0", (named,)), Slot("thing", (named,), "object"), Slot("light", ()))
+    schema = Schema(slots, ("object0.shape", "thing.shape"))
+    assert schema.objects == ("object0", "thing")
+    assert slots[2].kind == "setting"
+    stored = json.loads(json.dumps(schema.to_dict()))
+    assert [s.get("kind") for s in stored["slots"]] == [None, "object", None]
+    assert Schema.from_dict(stored) == schema

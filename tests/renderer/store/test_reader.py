@@ -4,6 +4,7 @@ import json
 import pickle
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -26,6 +27,16 @@ def test_reads_back_exactly_what_was_drawn(sealed: Path) -> None:
         assert np.array_equal(data.image(i), drawn.image)
         assert np.array_equal(data.masks([i])[0], drawn.mask)
     assert np.array_equal(data.latents["object.x"], plan.latents["object.x"])
+
+
+def test_recipe_is_stored_with_the_plan_and_older_data_have_none(sealed: Path) -> None:
+    asked = load_preset("smoke", scale=0.07, resolution=16).recipe
+    assert asked is not None
+    assert Dataset(sealed).recipe == asked
+    with h5py.File(sealed / "plan.h5", "r+") as handle:
+        del handle.attrs["recipe"]
+    assert Dataset(sealed).recipe is None
+    assert verify(sealed).passed
 
 
 def test_order_of_indices_is_kept(sealed: Path) -> None:

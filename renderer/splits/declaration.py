@@ -2,7 +2,7 @@
 
 A file names a geometry, or writes its ID cells as an expression::
 
-    geometry = "orbit"              # a key of `GEOMETRIES`; or `id = {...}`, see declare_algebra
+    geometry = "orbit"              # a key of `GEOMETRIES`; or `id = {...}`, see `expressions`
     ladder = [[0, 1], [0, 1, 2]]    # one entry per rung: values of the geometry's dial
     ooc = [3]
     require = {coverage = 1, marginal_tv = 0, rank = "full", connected = true, novelty = 2}
@@ -19,30 +19,27 @@ import hashlib
 import itertools
 import json
 import operator
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.splits.cells import CellSet
-from recombine.renderer.splits.declare_geometry import DIALS, read_geometry
-from recombine.renderer.splits.declare_grid import Grid
-from recombine.renderer.splits.declare_nodes import Node, Source
-from recombine.renderer.splits.declare_require import check_requirements
+from recombine.renderer.splits.cells import CellSet, ShiftReport, report
 from recombine.renderer.splits.expressions import read_cells
-from recombine.renderer.splits.geometries_base import Geometry
-from recombine.renderer.splits.splits import EveryCellOnce
-from recombine.renderer.splits.toml_lines import dump, key_lines
+from recombine.renderer.splits.geometry import GEOMETRIES, Geometry, Sides, read_geometry
+from recombine.renderer.splits.parameters import Grid, Node
 
 LARGEST_FILE = 256 * 1024
 ALGEBRA = "algebra"
 
 
 @dataclass(frozen=True)
-class DeclaredSplit(EveryCellOnce):
+class DeclaredSplit(Geometry):
     """ID cells per rung and OOC cells of a declaration; a drop-in for `OrbitSplit`."""
 
     geometry: str  # key of `GEOMETRIES`, or ``"algebra"``
@@ -125,7 +122,7 @@ def load_split(path: str | Path, schema: Schema) -> DeclaredSplit:
     UsageError
         When there is no such file.
     InvalidInputError
-        When anything in the file is wrong, with file, line and key.
+        When anything in the file is wrong, with file and key path.
     """
     path = Path(path)
     text = _text(path)
@@ -133,9 +130,9 @@ def load_split(path: str | Path, schema: Schema) -> DeclaredSplit:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(
-            f"{path.name}: expected a TOML file; got one that is not: {error}. Mend the syntax."
+            f"{path.name}: expected a TOML file; got one that is not: {error}. Correct the syntax."
         ) from error
-    return _declare(Node(data, (), Source(path.name, key_lines(text))), schema)
+    return declare(data, schema, name=path.name)
 
 
 def declare(data: Mapping[str, Any], schema: Schema, *, name: str = "split") -> DeclaredSplit:
@@ -158,9 +155,13 @@ def declare(data: Mapping[str, Any], schema: Schema, *, name: str = "split") -> 
     Raises
     ------
     InvalidInputError
-        When anything in the data is wrong, with its key.
+        When anything in the data is wrong, with its key path.
     """
-    return _declare(Node(data, (), Source(name)), schema)
+    root = Node(data, (), name)
+    try:
+        return _declared(root, Grid.of(schema))
+    except RecursionError as error:
+        raise root.refuse("a few levels of nesting", "Nest less.", got="too many") from error
 
 
 def _text(path: Path) -> str:
@@ -182,19 +183,13 @@ def _text(path: Path) -> str:
     return text
 
 
-def _declare(root: Node, schema: Schema) -> DeclaredSplit:
-    try:
-        return _declared(root, Grid.of(schema))
-    except RecursionError as error:
-        raise root.refuse("a few levels of nesting", "Nest less.", got="too many") from error
-
-
 def _declared(root: Node, grid: Grid) -> DeclaredSplit:
     fields = root.entries()
     _check_schema(root, fields, grid)
-    name = fields["geometry"].choice((*DIALS, ALGEBRA)) if "geometry" in fields else ALGEBRA
+    name = fields["geometry"].choice((*GEOMETRIES, ALGEBRA)) if "geometry" in fields else ALGEBRA
     read = _read_algebra if name == ALGEBRA else read_geometry
-    sides = [read(rung, grid) for rung in _rungs(root, "id" if name == ALGEBRA else DIALS[name])]
+    dial = "id" if name == ALGEBRA else GEOMETRIES[name].dial
+    sides = [read(rung, grid) for rung in _rungs(root, dial)]
     ladder = tuple(side.id_cells for side in sides)
     ooc = functools.reduce(operator.and_, (side.ooc_cells for side in sides))
     if not all(a <= b and a != b for a, b in itertools.pairwise(ladder)):
@@ -224,15 +219,175 @@ def _rungs(root: Node, dial: str) -> list[Node]:
         raise fields[dial].refuse(f"{dial!r} or 'ladder'", advice, got="both")
     shared = {k: n for k, n in fields.items() if k not in ("ladder", "require", "factors")}
     if "ladder" not in fields:
-        return [Node(shared, root.path, root.source)]
+        return [Node(shared, root.path, root.name)]
     steps = fields["ladder"].items()
     if not steps:
         raise fields["ladder"].refuse("at least one rung", f"List values of {dial!r}.")
-    return [Node({**shared, dial: step}, step.path, root.source) for step in steps]
+    return [Node({**shared, dial: step}, step.path, root.name) for step in steps]
 
 
-def _read_algebra(node: Node, grid: Grid) -> Geometry:
+def _read_algebra(node: Node, grid: Grid) -> Sides:
     fields = node.table(("id",), ("ooc", "geometry"))
     ids = read_cells(fields["id"], grid)
     ooc = read_cells(fields["ooc"], grid) if "ooc" in fields else ids.complement()
-    return fields["id"].call(lambda: Geometry(ALGEBRA, ids, ooc, "declared cells"))
+    return fields["id"].call(lambda: Sides(ALGEBRA, ids, ooc, "declared cells"))
+
+
+# What a declared split promises about itself.
+
+# A judge returns what was expected and what came, or nothing when the promise holds.
+Verdict = tuple[str, str] | None
+Judge = Callable[[Node, ShiftReport], Verdict]
+
+
+def _least(figure: str) -> Judge:
+    def judge(node: Node, found: ShiftReport) -> Verdict:
+        wanted, value = _exact(node), Fraction(getattr(found, figure))
+        return _verdict(figure, "at least", wanted, value, wanted - value, "little")
+
+    return judge
+
+
+def _most(figure: str) -> Judge:
+    def judge(node: Node, found: ShiftReport) -> Verdict:
+        wanted, value = _exact(node), Fraction(getattr(found, figure))
+        return _verdict(figure, "at most", wanted, value, value - wanted, "much")
+
+    return judge
+
+
+def _verdict(
+    figure: str, bound: str, wanted: Fraction, value: Fraction, excess: Fraction, word: str
+) -> Verdict:
+    if excess <= 0:
+        return None
+    name = figure.replace("_", " ")
+    return (
+        f"{name} {bound} {_fraction(wanted)}",
+        f"{_fraction(value)}, {_fraction(excess)} too {word}",
+    )
+
+
+def _rank(node: Node, found: ShiftReport) -> Verdict:
+    if isinstance(node.value, str):
+        node.choice(("full",))
+        wanted = found.full_rank
+    else:
+        wanted = node.integer(1, found.full_rank)
+    if found.rank >= wanted:
+        return None
+    return f"additive rank {wanted}", f"{found.rank}, {wanted - found.rank} too little"
+
+
+def _connected(node: Node, found: ShiftReport) -> Verdict:
+    node.true()
+    return None if found.components == 1 else ("one component", f"{found.components} components")
+
+
+def _novelty(node: Node, found: ShiftReport) -> Verdict:
+    # A cell's order cannot exceed the number of factors, which the cells of the grid know.
+    wanted = node.integer(1, 64)
+    others = ", ".join(f"{n} of order {order}" for order, n in found.novelty if order != wanted)
+    return (f"every OOC cell novel at order {wanted}", others) if others else None
+
+
+def _hamming(node: Node, found: ShiftReport) -> Verdict:
+    wanted = node.integer(1, 64)
+    if found.hamming_max <= wanted:
+        return None
+    return (
+        f"an ID cell within {wanted} factors of every OOC cell",
+        f"a distance of {found.hamming_max}, {found.hamming_max - wanted} too much",
+    )
+
+
+JUDGES: dict[str, Judge] = {
+    "coverage": _least("coverage"),
+    "pair_coverage": _least("pair_coverage"),
+    "marginal_tv": _most("total_variation"),
+    "atom_divergence": _most("atom_divergence"),
+    "rank": _rank,
+    "connected": _connected,
+    "novelty": _novelty,
+    "hamming": _hamming,
+}
+
+
+def check_requirements(node: Node, grid: Grid, rungs: Sequence[CellSet], ooc: CellSet) -> None:
+    """Refuse a split that does not keep its declared promises."""
+    fields = node.table(optional=(*JUDGES, "symmetric"))
+    broken = []
+    if "symmetric" in fields:
+        broken += _asymmetric(fields.pop("symmetric"), grid, rungs, ooc)
+    reports = [report(ids, ooc) for ids in rungs] if fields else []
+    for key, promise in fields.items():
+        for rung, found in enumerate(reports):
+            verdict = JUDGES[key](promise, found)
+            if verdict:
+                expected, got = verdict
+                broken.append(promise.refuse(expected, "", got=f"{got}, at rung {rung}"))
+    if broken:
+        faults = " ".join(str(e).strip() for e in broken)
+        raise InvalidInputError(f"{faults} Change the split, or the promise.")
+
+
+def _asymmetric(
+    node: Node, grid: Grid, rungs: Sequence[CellSet], ooc: CellSet
+) -> list[InvalidInputError]:
+    factors = grid.factors(node, 2)
+
+    def lacking(cells: CellSet) -> int:
+        return len(cells.permutation_closure(factors)) - len(cells)
+
+    named = {f"rung {rung}": cells for rung, cells in enumerate(rungs)} | {"OOC": ooc}
+    counts = node.call(lambda: {name: lacking(cells) for name, cells in named.items()})
+    keys = [grid.keys[f] for f in factors]
+    return [
+        node.refuse(f"exchange of {keys} to map {name} to itself", "", got=f"{n} cells missing")
+        for name, n in counts.items()
+        if n
+    ]
+
+
+def _exact(node: Node) -> Fraction:
+    # Through the shortest decimal, so that a promised 0.1 means one tenth.
+    return Fraction(repr(node.number(0, 1)))
+
+
+def _fraction(value: Fraction) -> str:
+    decimal = f"{float(value):.3g}"
+    short = 1 < value.denominator < 1000
+    return f"{value} ({decimal})" if short else decimal
+
+
+# Writing a declaration.
+
+
+def dump(data: Mapping[str, Any]) -> str:
+    r"""Return plain data as TOML, one line per top-level key.
+
+    Parameters
+    ----------
+    data : mapping
+        Text, numbers, booleans, lists and mappings with text keys, nested as you like.
+
+    Examples
+    --------
+    >>> dump({"geometry": "orbit", "ladder": [[0, 1]], "require": {"coverage": 1}})
+    'geometry = "orbit"\nladder = [[0, 1]]\nrequire = {coverage = 1}\n'
+    """
+    return "".join(f"{_key(k)} = {_inline(v)}\n" for k, v in data.items())
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch("[A-Za-z0-9_-]+", key) else _inline(key)
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(k)} = {_inline(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value).lower() if isinstance(value, bool) else repr(value)

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recombine.renderer.core.errors import InvalidInputError
-from recombine.renderer.splits.cells import Cell, CellSet, orbit_cells
-from recombine.renderer.splits.declare_grid import Grid
-from recombine.renderer.splits.declare_nodes import Node, Source
+from recombine.renderer.splits.cells import Cell, CellSet
 from recombine.renderer.splits.expressions import read_cells
+from recombine.renderer.splits.orbit import orbit_cells
+from recombine.renderer.splits.parameters import Grid, Node
 from tests.renderer.grid_schema import grid_schema
 
 GRID = Grid.of(grid_schema(3, 3, 2))
@@ -22,7 +22,7 @@ CELLS = st.sets(
 
 
 def evaluate(expression: dict[str, Any], grid: Grid = GRID) -> CellSet:
-    return read_cells(Node(expression, (), Source("split.toml")), grid)
+    return read_cells(Node(expression, (), "split.toml"), grid)
 
 
 def parse(text: str) -> CellSet:

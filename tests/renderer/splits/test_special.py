@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recombine.renderer.certificate.membership import RULES, grown, law
+from recombine.renderer.certificate.membership import RULES, combinations, law
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.splits.cells import drawn_total_variation
-from recombine.renderer.splits.splits_special import (
+from recombine.renderer.splits.special import (
     INVERSE,
     BandSplit,
     BindingSplit,
@@ -93,10 +93,15 @@ def test_count_promises_novelty_alone() -> None:
     assert not RULES["count"]((4,), 0, split.to_dict())
 
 
-def test_labels_follow_names_and_strangers_have_none() -> None:
-    labels = {"a": {"x": 0, "y": 1}, "b": {"z": 5}}
-    assert grown(("y", "z"), ("a", "b"), labels) == [1, 5]
-    assert grown(("newcomer 0", "z"), ("a", "b"), labels) is None
+def test_combinations_follow_labels_and_strangers_are_on_no_side() -> None:
+    split = {"geometry": "binding", "values": 2, "ladder": [[0]], "ooc": [1]}
+    labels = {"a": {"x": 0, "y": 1}, "b": {"z": 0, "w": 1}}
+    keys, lists = ("a", "b"), (("y", "new", "x"), ("w", "z"))
+    ids = combinations({**split, "labels": labels}, keys, lists, 0)
+    assert ids == {("x", "z"), ("y", "w")}
+    # Without labels a value counts by its place.
+    assert ("y", "w") in combinations(split, keys, lists, 0)
+    assert ("new", "z") in combinations(split, keys, lists, 0)
 
 
 def test_binding_is_closed_under_exchange_and_novel_in_the_pair() -> None:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from recombine.renderer.core.errors import InvalidInputError
-from recombine.renderer.splits.splits import OrbitSplit, Sizes
+from recombine.renderer.splits.geometry import Sizes
+from recombine.renderer.splits.orbit import OrbitSplit
 
 LADDER = OrbitSplit(ladder=((0, 1), (0, 1, 2)), ooc=(3,))
 
@@ -35,7 +36,3 @@ def test_contradictory_splits_are_refused(
 ) -> None:
     with pytest.raises(InvalidInputError, match="OrbitSplit"):
         OrbitSplit(ladder, ooc)
-
-
-def test_round_trip() -> None:
-    assert OrbitSplit.from_dict(LADDER.to_dict()) == LADDER

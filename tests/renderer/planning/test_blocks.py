@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from recombine.renderer.core.errors import InvalidInputError
-from recombine.renderer.planning.blocks import Block, block_of, thinned
+from recombine.renderer.planning.blocks import Block, block_of
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.base import Preset
 from recombine.renderer.presets.table import load_preset
@@ -17,10 +17,10 @@ EIGHT += [load_preset(name, values=8) for name in ("four-slot", "object-texture-
 
 
 @pytest.mark.parametrize("preset", EIGHT, ids=lambda p: p.name)
-def test_thinned_blocks_are_whole_orbits_and_go_round(preset: Preset) -> None:
+def test_subsampled_blocks_are_whole_orbits_and_go_round(preset: Preset) -> None:
     few = replace(preset, sizes=replace(preset.sizes, cells=128))
     draws = few.split.id_draws(few.schema.cell_shape)
-    blocks = [thinned(few, draws, b) for b in range(len(draws) // 128)]
+    blocks = [few.block_draws(draws, b) for b in range(len(draws) // 128)]
     for block in blocks[:3]:
         assert len(block) == 128
         for factor in range(4):
@@ -33,7 +33,7 @@ def test_thinned_blocks_are_whole_orbits_and_go_round(preset: Preset) -> None:
 def test_a_block_without_limit_takes_all_cells() -> None:
     preset = small("object-object")
     draws = preset.split.id_draws((8, 8))
-    assert thinned(preset, draws, 3) is draws
+    assert preset.block_draws(draws, 3) is draws
 
 
 def test_thinning_needs_a_ladder_of_one_rung() -> None:

@@ -1,0 +1,169 @@
+""""""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from recombine.renderer.core import files as atomic
+from recombine.renderer.core.errors import ResourceError, UsageError
+from recombine.renderer.core.files import locked, settled
+
+
+def test_a_failing_writer_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    atomic.write_json(target, {"old": 1})
+
+    def fail() -> None:
+        with atomic.replacing(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert "old" in target.read_text()
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_full_disk_is_a_resource_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ResourceError, match="the disk is full"):
+        atomic.write_bytes(tmp_path / "a", b"x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_file_in_the_way_of_a_folder_is_a_resource_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResourceError, match="must be writable"):
+        atomic.write_bytes(tmp_path / "file" / "below", b"x")
+
+
+def test_space_is_required_before_work(tmp_path: Path) -> None:
+    atomic.require_space(tmp_path / "new" / "folder", 1)
+    with pytest.raises(ResourceError, match="needs about"):
+        atomic.require_space(tmp_path / "new", 10**18)
+
+
+def test_nan_is_never_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        atomic.write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_kill_leaves_old_or_new_never_half(tmp_path: Path) -> None:
+    target = tmp_path / "data"
+    script = (
+        "import sys, itertools; from pathlib import Path\n"
+        "from recombine.renderer.core.files import write_bytes\n"
+        "for i in itertools.count(): write_bytes(Path(sys.argv[1]), bytes([i % 256]) * 300000)\n"
+    )
+    for pause in (0.0, 0.013, 0.031, 0.057):
+        writer = subprocess.Popen([sys.executable, "-c", script, str(target)])
+        deadline = time.monotonic() + 30
+        while not target.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(pause)
+        writer.kill()
+        writer.wait()
+        content = target.read_bytes()
+        assert len(content) == 300000
+        assert len(set(content)) == 1
+    atomic.clear_leftovers(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["data"]
+
+
+# One process at a time.
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from recombine.renderer.core.files import locked, settled
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(3600)
+"""
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "run"
+    argv = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as waiting:
+            try:
+                waiting.wait(1)
+            except subprocess.TimeoutExpired:
+                pass
+            else:
+                raise AssertionError("two processes held one lock")
+            holder.kill()
+            assert waiting.stdout is not None
+            assert waiting.stdout.readline() == "held\n"
+            waiting.kill()
+    with locked(path):
+        assert [p.name for p in path.parent.iterdir()] == [".run.lock"]
+    assert not list(path.parent.iterdir())
+
+
+ADDER = """
+import sys
+from pathlib import Path
+from recombine.renderer.core.files import locked, settled
+path = Path(sys.argv[1])
+for _ in range(300):
+    with locked(path):
+        path.write_text(str(int(path.read_text()) + 1))
+"""
+
+
+def test_many_holders_lose_no_update_although_the_lock_file_comes_and_goes(tmp_path: Path) -> None:
+    path = tmp_path / "count"
+    path.write_text("0")
+    adders = [subprocess.Popen([sys.executable, "-c", ADDER, str(path)]) for _ in range(4)]
+    assert [adder.wait() for adder in adders] == [0, 0, 0, 0]
+    assert path.read_text() == "1200"
+    assert [p.name for p in tmp_path.iterdir()] == ["count"]
+
+
+def test_a_lock_is_shared_or_had_alone_and_need_not_be_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    for held, wanted in ((False, False), (False, True), (True, False)):
+        with (
+            locked(path, shared=held),
+            pytest.raises(UsageError, match="another process"),
+            locked(path, shared=wanted, wait=False),
+        ):
+            pass
+    with locked(path, shared=True), locked(path, shared=True, wait=False):
+        pass
+    with locked(path, wait=False):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_a_typed_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ResourceError, match="must be writable"), locked(tmp_path / "file" / "x"):
+        pass
+
+
+def test_it_is_settled_only_when_nobody_holds_it_or_died_holding_it(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    assert settled(path)
+    with locked(path):
+        assert not settled(path)
+    assert settled(path)
+    (tmp_path / ".x.lock").touch()  # as a killed process leaves it
+    assert not settled(path)
+    with locked(path):
+        pass
+    assert settled(path)
