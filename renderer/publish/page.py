@@ -147,7 +147,7 @@ def gallery(folder: Path, out: Path, *, block: int = 0) -> Path:
 
 
 def traversals(data: Dataset, block: int = 0) -> list[Strip]:
-    """Return one strip per recombined factor, in which nothing else changes, and one of nuisances."""
+    """Return a strip per recombined factor, in which nothing else changes, and one of nuisances."""
     test = np.concatenate([data.indices("id_test"), data.indices("ooc_test")])
     shown = sorted(set(data.blocks[test].tolist()))
     members = test[data.blocks[test] == shown[block % len(shown)]]
