@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 from recombine.renderer.core.errors import ResourceError
 from recombine.renderer.publish.columns import Column, columns
@@ -61,6 +62,18 @@ class File:
         return cls(path.relative_to(folder).as_posix(), path.stat().st_size, file_sha256(path))
 
 
+def library() -> ModuleType:
+    """Return mlcroissant, or say how to install it."""
+    try:
+        import mlcroissant  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise ResourceError(
+            "export: a data card needs mlcroissant, which is not installed. "
+            "Run `pip install 'recombine[export]'`."
+        ) from error
+    return cast("ModuleType", mlcroissant)
+
+
 def croissant(facts: Facts, files: Sequence[File], certificate: File) -> dict[str, Any]:
     """Return the metadata as plain JSON-LD."""
     write = _Nodes(facts)
@@ -99,16 +112,9 @@ class _Nodes:
     """The nodes of one file, which share a context."""
 
     def __init__(self, facts: Facts) -> None:
-        try:
-            import mlcroissant  # type: ignore[import-untyped]
-        except ImportError as error:
-            raise ResourceError(
-                "export: a data card needs mlcroissant, which is not installed. "
-                "Run `pip install 'recombine[export]'`."
-            ) from error
         self.facts = facts
-        self.library = mlcroissant
-        self.context = mlcroissant.Context(conforms_to=CONFORMS_TO)
+        self.library = library()
+        self.context = self.library.Context(conforms_to=CONFORMS_TO)
         self.context.rdf.context.update(TERMS)
 
     def node(self, kind: str, **fields: Any) -> Any:
@@ -204,16 +210,16 @@ def _description(facts: Facts) -> str:
     data, certificate = facts.data, facts.data.certificate
     counts = ", ".join(f"{n:,} {split}" for split, n in facts.counts.items())
     passed = sum(c["status"] == "pass" for c in facts.checks)
-    sentences = [
+    parts = [
         facts.summary,
         facts.about,
         f"A {facts.variant} of the preset." if facts.variant else "",
-        f"Rendered images, {data.resolution} px ({counts}), in which some combinations of factors "
-        "are held out of training.",
-        f"Certificate: {passed} of {len(facts.checks)} checks passed, "
+        f"Rendered images, {data.resolution} px ({counts}),",
+        "in which some combinations of factors are held out of training.",
+        f"Certificate: {passed} of {len(facts.checks)} checks passed,",
         f"{'valid' if certificate['passed'] else 'failed'}, root {data.root}.",
     ]
-    return " ".join(filter(None, sentences))
+    return " ".join(filter(None, parts))
 
 
 def _responsible(facts: Facts) -> dict[str, Any]:

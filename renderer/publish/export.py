@@ -28,6 +28,7 @@ from recombine.renderer.core.types import Array
 from recombine.renderer.presets.table import PRESETS
 from recombine.renderer.publish.card import CARD_FILES, add_card
 from recombine.renderer.publish.columns import Column, columns
+from recombine.renderer.publish.croissant import library
 from recombine.renderer.publish.facts import Publication
 from recombine.renderer.splits.splits import SPLITS
 from recombine.renderer.store.dataset import Dataset
@@ -85,6 +86,8 @@ def export_dataset(
     data.check()
     if out.exists():
         raise UsageError(f"export: {out} must not exist yet; it does. Choose another --out.")
+    if form == "parquet":
+        library()  # the card comes last: say what is missing before hours of writing
     temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         temporary.mkdir(parents=True)

@@ -74,7 +74,8 @@ class Facts:
     @cached_property
     def preset(self) -> Preset | None:
         """Return the full preset that the data are of; None where that is not on record."""
-        return load_preset(self.recipe["preset"]) if self.recipe else None
+        name = self.recipe["preset"] if self.recipe else ""
+        return load_preset(name) if name in PRESETS else None
 
     @cached_property
     def options(self) -> dict[str, Any] | None:

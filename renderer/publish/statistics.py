@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool
 
 
-SAMPLE = 512
-"""Most images that colours are averaged over, evenly spaced."""
+SAMPLE = 512  # most images that colours are averaged over, evenly spaced
 
 
 @dataclass(frozen=True)
@@ -26,12 +25,12 @@ class PartStatistics:
     """One split in numbers."""
 
     name: str  # split
-    images: int  # how many it has
-    cells: int  # how many it has
-    least: int  # images of the rarest and of the commonest cell
-    most: int  # images of the rarest and of the commonest cell
-    visible: float  # mean and least visible share of the objects that are present, 0 to 1
-    least_visible: float  # mean and least visible share of the objects that are present, 0 to 1
+    images: int
+    cells: int
+    least: int  # images of the rarest cell
+    most: int  # images of the commonest cell
+    visible: float  # mean visible share of the objects that are present, 0 to 1
+    least_visible: float  # least such share
     # mean share of the frame that such an object covers if nothing stands before it, 0 to 1
     area: float
 
@@ -51,9 +50,8 @@ class Statistics:
 
     parts: tuple[PartStatistics, ...]  # in the order of `SPLITS`; only those that have images
     factors: tuple[FactorStatistics, ...]  # in the order of the schema
-    # of red, green and blue, sRGB values from 0 to 1, over `SAMPLE` images at most
+    # Of red, green and blue, sRGB values from 0 to 1, over `SAMPLE` images at most.
     mean: tuple[float, ...]
-    # of red, green and blue, sRGB values from 0 to 1, over `SAMPLE` images at most
     deviation: tuple[float, ...]
 
     @property

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import tarfile
 import warnings
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from recombine.renderer.certificate.verify import verify
-from recombine.renderer.core.errors import IntegrityError, UsageError
+from recombine.renderer.core.errors import IntegrityError, ResourceError, UsageError
 from recombine.renderer.publish import export as module
 from recombine.renderer.publish.columns import columns
 from recombine.renderer.publish.export import export_dataset, rows
@@ -105,6 +106,16 @@ def test_existing_folder_and_changed_data_are_refused(certified: Path, tmp_path:
     with pytest.raises(IntegrityError):
         export_dataset(certified, tmp_path / "new", "folder")
     assert not (tmp_path / "new").exists()
+
+
+def test_what_a_card_needs_is_asked_for_before_anything_is_written(
+    certified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlcroissant", None)
+    with pytest.raises(ResourceError, match=r"pip install 'recombine\[export\]'"):
+        export_dataset(certified, tmp_path / "parquet")
+    assert not list(tmp_path.glob("*parquet*"))
+    export_dataset(certified, tmp_path / "tar", "webdataset")
 
 
 def test_interrupted_export_leaves_nothing(
