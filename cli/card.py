@@ -44,7 +44,7 @@ class Card:
 
     def run(self) -> int:
         """Write the card and print its path."""
-        from recombine.renderer.publish.card import write_card
+        from recombine.renderer.publish.export import write_card
 
         chosen = publication(self.published, self.url)
         path = write_card(self.data, self.out, block=self.block, publication=chosen)

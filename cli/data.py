@@ -111,11 +111,13 @@ class Export:
     def run(self) -> int:
         """Export and print the path."""
         from recombine.cli.card import publication
-        from recombine.renderer.publish.export import export
+        from recombine.renderer.publish.export import export_dataset
 
         chosen = publication(self.published, self.url)
         with say.progress(f"export {self.form}", quiet=self.json) as progress:
-            path = export(self.data, self.out, self.form, progress=progress, publication=chosen)
+            path = export_dataset(
+                self.data, self.out, self.form, progress=progress, publication=chosen
+            )
         if self.json:
             say.emit({"export": str(path)})
         else:

@@ -31,7 +31,6 @@ class Column:
 def columns(data: Dataset) -> tuple[Column, ...]:
     """Return the columns of a dataset, in the order of the files."""
     schema = data.schema
-    ladder = range(len(data.config["split"]["ladder"]))
     edge = data.resolution
     return (
         Column("index", "int64", "number of the image in the dataset, from 0"),
@@ -41,7 +40,10 @@ def columns(data: Dataset) -> tuple[Column, ...]:
         Column("part", "string", "ID for a combination used in training, OOC for a held-out one"),
         Column("cell", "string", f"values of {', '.join(schema.recombined)}"),
         Column("block", "int64", "matched block: equal numbers share every nuisance"),
-        *(Column(f"rung_{r}", "bool", f"whether it trains rung {r} of the ladder") for r in ladder),
+        *(
+            Column(f"rung_{r}", "bool", f"whether it trains rung {r} of the ladder")
+            for r in range(data.rungs)
+        ),
         *(
             Column(key, _type(schema.factor(key)), _range(schema.factor(key)), label)
             for key in schema.keys

@@ -11,21 +11,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
+from recombine.renderer.core.errors import ResourceError
 from recombine.renderer.publish.columns import Column, columns
 from recombine.renderer.publish.facts import CREATOR, Facts
 from recombine.renderer.store.seal import file_sha256
 
-CONFORMS_TO = ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"]
+CR, SC = "http://mlcommons.org/croissant/", "https://schema.org/"
+CONFORMS_TO = [f"{CR}1.1", f"{CR}RAI/1.0"]
 LICENCE_URL = "https://creativecommons.org/licenses/by/4.0/"
 KEYWORDS = ["compositional generalization", "object-centric", "synthetic", "Blender"]
 TYPES = {
-    "int64": "sc:Integer",
-    "bool": "sc:Boolean",
-    "string": "sc:Text",
-    "float64": "sc:Float",
-    "image": "sc:ImageObject",
+    "int64": f"{SC}Integer",
+    "bool": f"{SC}Boolean",
+    "string": f"{SC}Text",
+    "float64": f"{SC}Float",
+    "image": f"{SC}ImageObject",
 }
 SPLIT_KINDS = {
     "id_train": "cr:TrainingSplit",
@@ -34,27 +37,14 @@ SPLIT_KINDS = {
     "id_test": "cr:TestSplit",
     "ooc_test": "cr:TestSplit",
 }
-_PREFIXED = (
-    *("arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "extract", "field"),
-    *("fileObject", "fileProperty", "fileSet", "format", "includes", "isArray", "isLiveDataset"),
-    *("jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex"),
-    *("repeated", "replace", "samplingRate", "separator", "source", "subField", "transform"),
-)
-CONTEXT: dict[str, Any] = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "conformsTo": "dct:conformsTo",
-    "cr": "http://mlcommons.org/croissant/",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "dct": "http://purl.org/dc/terms/",
+# Terms that mlcroissant leaves out of the context of metadata it writes, though it reads them.
+TERMS = {
+    "arrayShape": "cr:arrayShape",
+    "containedIn": "cr:containedIn",
     "description": {"@container": "@language"},
-    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "isArray": "cr:isArray",
     "name": {"@container": "@language"},
     "prov": "http://www.w3.org/ns/prov#",
-    "rai": "http://mlcommons.org/croissant/RAI/",
-    "sc": "https://schema.org/",
-    **{term: f"cr:{term}" for term in _PREFIXED},
 }
 
 
@@ -72,35 +62,144 @@ class File:
         return cls(path.relative_to(folder).as_posix(), path.stat().st_size, file_sha256(path))
 
 
+def library() -> ModuleType:
+    """Return mlcroissant, or say how to install it."""
+    try:
+        import mlcroissant  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise ResourceError(
+            "export: a data card needs mlcroissant, which is not installed. "
+            "Run `pip install 'recombine[export]'`."
+        ) from error
+    return cast("ModuleType", mlcroissant)
+
+
 def croissant(facts: Facts, files: Sequence[File], certificate: File) -> dict[str, Any]:
     """Return the metadata as plain JSON-LD."""
+    write = _Nodes(facts)
     parts = {s: [f for f in files if _split_of(f) == s] for s in facts.counts}
     published = facts.publication
-    return {
-        "@context": CONTEXT,
-        "@type": "sc:Dataset",
-        "conformsTo": CONFORMS_TO,
-        "name": facts.data.preset,
-        "description": _description(facts),
-        "version": facts.version,
-        "datePublished": published.published.isoformat(),
-        **({"url": published.url} if published.url else {}),
-        "license": LICENCE_URL,
-        "usageInfo": facts.license,
-        "isAccessibleForFree": True,
-        "isLiveDataset": False,
-        "creator": {"@type": "sc:Organization", "name": CREATOR},
-        "keywords": KEYWORDS,
-        "citeAs": facts.citation,
-        **_responsible(facts),
-        **_provenance(facts),
-        "distribution": [
-            _file_object(certificate, "application/json", "What the verification found."),
-            *(_file_object(f, "application/x-parquet", "Images and latents.") for f in files),
-            *(_file_set(split) for split, members in parts.items() if len(members) > 1),
+    metadata = write.library.Metadata(
+        ctx=write.context,
+        name=facts.data.preset,
+        conforms_to=CONFORMS_TO,
+        description=_description(facts),
+        version=facts.version,
+        date_published=published.published,
+        url=published.url or None,
+        license=[LICENCE_URL],
+        creators=[write.library.Organization(ctx=write.context, name=CREATOR)],
+        keywords=KEYWORDS,
+        cite_as=facts.citation,
+        distribution=[
+            write.file(certificate, "application/json", "What the verification found."),
+            *(write.file(f, "application/x-parquet", "Images and latents.") for f in files),
+            *(write.file_set(split) for split, members in parts.items() if len(members) > 1),
         ],
-        "recordSet": [_splits(facts), *(_record_set(facts, *part) for part in parts.items())],
-    }
+        record_sets=[write.splits(), *(write.record_set(*part) for part in parts.items())],
+        extra_properties={
+            "usageInfo": facts.license,
+            "isAccessibleForFree": True,
+            "isLiveDataset": False,
+            **_responsible(facts),
+            **_provenance(facts),
+        },
+    )
+    return dict(metadata.to_json())
+
+
+class _Nodes:
+    """The nodes of one file, which share a context."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.library = library()
+        self.context = self.library.Context(conforms_to=CONFORMS_TO)
+        self.context.rdf.context.update(TERMS)
+
+    def node(self, kind: str, **fields: Any) -> Any:
+        """Return a node of a class of mlcroissant."""
+        return getattr(self.library, kind)(ctx=self.context, **fields)
+
+    def file(self, file: File, encoding: str, meaning: str) -> Any:
+        """Return one file with its checksum."""
+        return self.node(
+            "FileObject",
+            id=file.path,
+            name=file.path,
+            description=meaning,
+            content_url=file.path,
+            content_size=f"{file.size} B",
+            encoding_formats=[encoding],
+            sha256=file.sha256,
+        )
+
+    def file_set(self, split: str) -> Any:
+        """Return the files of a split that is too large for one."""
+        return self.node(
+            "FileSet",
+            id=f"{split}-files",
+            name=f"{split}-files",
+            description=f"All files of {split}.",
+            encoding_formats=["application/x-parquet"],
+            includes=[f"data/{split}-*.parquet"],
+        )
+
+    def splits(self) -> Any:
+        """Return the table of the splits."""
+        fields = {"name": f"{SC}Text", "url": f"{SC}URL", "images": f"{SC}Integer"}
+        return self.node(
+            "RecordSet",
+            id="splits",
+            name="splits",
+            description="The splits; ID combinations are seen in training, OOC ones never.",
+            data_types=[f"{CR}Split"],
+            key="splits/name",
+            fields=[
+                self.node("Field", id=f"splits/{name}", name=name, data_types=[kind])
+                for name, kind in fields.items()
+            ],
+            data=[
+                {"splits/name": s, "splits/url": SPLIT_KINDS[s], "splits/images": n}
+                for s, n in self.facts.counts.items()
+            ],
+        )
+
+    def record_set(self, split: str, files: Sequence[File]) -> Any:
+        """Return the columns of a split."""
+        one = {"file_object": files[0].path}
+        source = one if len(files) == 1 else {"file_set": f"{split}-files"}
+        return self.node(
+            "RecordSet",
+            id=split,
+            name=split,
+            description=f"The {self.facts.counts[split]:,} images of {split}.",
+            key=f"{split}/index",
+            fields=[self.field(split, column, source) for column in columns(self.facts.data)],
+        )
+
+    def field(self, split: str, column: Column, files: dict[str, str]) -> Any:
+        """Return one column of a split."""
+        kinds = [TYPES[column.type]]
+        if column.name == "mask":
+            kinds.insert(0, f"{CR}SegmentationMask")
+        if column.label:
+            kinds.append(f"{CR}Label")
+        source = {**files, "extract": self.node("Extract", column=column.name)}
+        if column.type == "image":
+            source["transforms"] = [self.node("Transform", json_path="bytes")]
+        foreign = {}
+        if column.name == "split":
+            foreign["references"] = self.node("Source", field="splits/name")
+        return self.node(
+            "Field",
+            id=f"{split}/{column.name}",
+            name=column.name,
+            description=column.meaning,
+            data_types=kinds,
+            source=self.node("Source", **source),
+            **foreign,
+        )
 
 
 def _split_of(file: File) -> str:
@@ -111,16 +210,20 @@ def _description(facts: Facts) -> str:
     data, certificate = facts.data, facts.data.certificate
     counts = ", ".join(f"{n:,} {split}" for split, n in facts.counts.items())
     passed = sum(c["status"] == "pass" for c in facts.checks)
-    variant = f"A {facts.variant} of the preset. " if facts.variant else ""
-    return (
-        f"{facts.summary} {facts.about} {variant}Rendered images, {data.resolution} px ({counts}), "
-        "in which some combinations of factors are held out of training. Certificate: "
-        f"{passed} of {len(facts.checks)} checks passed, "
-        f"{'valid' if certificate['passed'] else 'failed'}, root {data.root}."
-    )
+    parts = [
+        facts.summary,
+        facts.about,
+        f"A {facts.variant} of the preset." if facts.variant else "",
+        f"Rendered images, {data.resolution} px ({counts}),",
+        "in which some combinations of factors are held out of training.",
+        f"Certificate: {passed} of {len(facts.checks)} checks passed,",
+        f"{'valid' if certificate['passed'] else 'failed'}, root {data.root}.",
+    ]
+    return " ".join(filter(None, parts))
 
 
 def _responsible(facts: Facts) -> dict[str, Any]:
+    # Written out: mlcroissant has no field for some, and makes a text of a list of one.
     stated = [f"{c['name']}: {c['found']}" for c in facts.checks if c["status"] == "stated"]
     return {
         "rai:dataCollection": (
@@ -166,80 +269,3 @@ def _provenance(facts: Facts) -> dict[str, Any]:
     if facts.command:
         activity["description"] = facts.command
     return {"prov:wasGeneratedBy": activity | {"prov:wasAssociatedWith": agents}}
-
-
-def _file_object(file: File, encoding: str, meaning: str) -> dict[str, Any]:
-    return {
-        "@type": "cr:FileObject",
-        "@id": file.path,
-        "name": file.path,
-        "description": meaning,
-        "contentUrl": file.path,
-        "contentSize": f"{file.size} B",
-        "encodingFormat": encoding,
-        "sha256": file.sha256,
-    }
-
-
-def _file_set(split: str) -> dict[str, Any]:
-    return {
-        "@type": "cr:FileSet",
-        "@id": f"{split}-files",
-        "name": f"{split}-files",
-        "description": f"All files of {split}.",
-        "encodingFormat": "application/x-parquet",
-        "includes": f"data/{split}-*.parquet",
-    }
-
-
-def _splits(facts: Facts) -> dict[str, Any]:
-    fields = {"name": "sc:Text", "url": "sc:URL", "images": "sc:Integer"}
-    return {
-        "@type": "cr:RecordSet",
-        "@id": "splits",
-        "name": "splits",
-        "description": "The splits; ID combinations are seen in training, OOC ones never.",
-        "dataType": "cr:Split",
-        "key": {"@id": "splits/name"},
-        "field": [
-            {"@type": "cr:Field", "@id": f"splits/{name}", "name": name, "dataType": kind}
-            for name, kind in fields.items()
-        ],
-        "data": [
-            {"splits/name": s, "splits/url": SPLIT_KINDS[s], "splits/images": n}
-            for s, n in facts.counts.items()
-        ],
-    }
-
-
-def _record_set(facts: Facts, split: str, files: Sequence[File]) -> dict[str, Any]:
-    one = {"fileObject": {"@id": files[0].path}}
-    source = one if len(files) == 1 else {"fileSet": {"@id": f"{split}-files"}}
-    return {
-        "@type": "cr:RecordSet",
-        "@id": split,
-        "name": split,
-        "description": f"The {facts.counts[split]:,} images of {split}.",
-        "key": {"@id": f"{split}/index"},
-        "field": [_field(split, column, source) for column in columns(facts.data)],
-    }
-
-
-def _field(split: str, column: Column, files: dict[str, Any]) -> dict[str, Any]:
-    kinds = [TYPES[column.type]]
-    if column.name == "mask":
-        kinds.insert(0, "cr:SegmentationMask")
-    if column.label:
-        kinds.append("cr:Label")
-    source = files | {"extract": {"column": column.name}}
-    if column.type == "image":
-        source["transform"] = {"jsonPath": "bytes"}
-    return {
-        "@type": "cr:Field",
-        "@id": f"{split}/{column.name}",
-        "name": column.name,
-        "description": column.meaning,
-        "dataType": kinds if len(kinds) > 1 else kinds[0],
-        "source": source,
-        **({"references": {"field": {"@id": "splits/name"}}} if column.name == "split" else {}),
-    }

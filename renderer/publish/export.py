@@ -11,6 +11,7 @@ import itertools
 import json
 import shutil
 import tarfile
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -20,11 +21,14 @@ from typing import Any, Literal
 
 from PIL import Image
 
+from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import ResourceError, UsageError
-from recombine.renderer.core.files import disk_error
+from recombine.renderer.core.files import disk_error, write_bytes
 from recombine.renderer.core.types import Array
-from recombine.renderer.publish.card_files import add_card
+from recombine.renderer.presets.table import PRESETS
+from recombine.renderer.publish.card import CARD_FILES, add_card
 from recombine.renderer.publish.columns import Column, columns
+from recombine.renderer.publish.croissant import library
 from recombine.renderer.publish.facts import Publication
 from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.dataset import Dataset
@@ -38,7 +42,7 @@ Record = dict[str, Any]
 Write = Callable[[str, int, Iterator[Record], Path], None]
 
 
-def export(
+def export_dataset(
     folder: Path,
     out: Path,
     form: Form = "parquet",
@@ -76,12 +80,14 @@ def export(
     IntegrityError
         When the dataset is not what was certified.
     ResourceError
-        When the disk is full, or pyarrow is missing for Parquet.
+        When the disk is full, or pyarrow or mlcroissant is missing for Parquet.
     """
     data = Dataset(folder)
     data.check()
     if out.exists():
         raise UsageError(f"export: {out} must not exist yet; it does. Choose another --out.")
+    if form == "parquet":
+        library()  # the card comes last: say what is missing before hours of writing
     temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         temporary.mkdir(parents=True)
@@ -97,10 +103,58 @@ def export(
     return out
 
 
+def write_card(
+    folder: Path, out: Path, *, block: int = 0, publication: Publication | None = None
+) -> Path:
+    """Write the card of a preset: the files that its Parquet export carries beside the data.
+
+    Parameters
+    ----------
+    folder : Path
+        A sealed dataset of the preset, of any size; it is verified first.
+    out : Path
+        Folder of the card; files in it are replaced.
+    block : int
+        Which matched test block the sheet shows.
+    publication : Publication, optional
+        Day and address; today, nowhere.
+
+    Returns
+    -------
+    Path
+        The card's README.md.
+
+    Raises
+    ------
+    UsageError
+        When the dataset is of no preset.
+    IntegrityError
+        When its certificate fails or does not match.
+    ResourceError
+        When the disk is full, or pyarrow or mlcroissant is missing.
+    """
+    verify(folder)
+    name = Dataset(folder).preset.partition("--")[0]
+    if name not in PRESETS:
+        raise UsageError(f"card: expected data of a preset of {sorted(PRESETS)}; got {name!r}.")
+    with tempfile.TemporaryDirectory() as place:
+        made = export_dataset(folder, Path(place) / "export", publication=publication, block=block)
+        for file in CARD_FILES:
+            write_bytes(out / file, (made / file).read_bytes())
+    return out / "README.md"
+
+
 def _write(data: Dataset, out: Path, form: Form, progress: Progress) -> None:
     parquet = partial(_parquet, columns(data))
     writers: dict[Form, Write] = {"parquet": parquet, "webdataset": _tar, "folder": _folder}
-    (out / "metadata.json").write_text(json.dumps(_about(data), indent=1) + "\n")
+    about = {
+        "dataset": data.name,
+        "root": data.root,
+        "license": data.manifest["license"],
+        "config": data.config,
+        "certificate": data.certificate,
+    }
+    (out / "metadata.json").write_text(json.dumps(about, indent=1) + "\n")
     done = itertools.count(1)
     for split, number, part in _files(data, ROWS_PER_FILE[form]):
         records = _told(rows(data, part), lambda: progress(next(done), len(data)))
@@ -110,7 +164,7 @@ def _write(data: Dataset, out: Path, form: Form, progress: Progress) -> None:
 def _files(data: Dataset, most: int) -> Iterator[tuple[str, int, list[int]]]:
     """Yield (split, number of the file, images) for every file of an export."""
     for split in SPLITS:
-        rungs = range(len(data.config["split"]["ladder"])) if split == "id_train" else [0]
+        rungs = range(data.rungs) if split == "id_train" else [0]
         members = sorted({int(i) for r in rungs for i in data.indices(split, rung=r)})
         for number, start in enumerate(range(0, len(members), most)):
             yield split, number, members[start : start + most]
@@ -125,7 +179,7 @@ def _told(records: Iterator[Record], tell: Callable[[], None]) -> Iterator[Recor
 def rows(data: Dataset, indices: list[int]) -> Iterator[Record]:
     """Yield one plain record per image, with the keys of `columns.columns`."""
     # Images and masks are PNG bytes; values of categorical factors are their names.
-    rungs = range(len(data.config["split"]["ladder"]))
+    rungs = range(data.rungs)
     ladder = [set(data.indices("id_train", rung=r).tolist()) for r in rungs]
     latents = data.latents
     for i in indices:
@@ -198,16 +252,6 @@ def _folder(split: str, _number: int, records: Iterator[Record], out: Path) -> N
             (out / f"{split}-masks").mkdir(exist_ok=True)
             (out / f"{split}-masks" / f"{name}.png").write_bytes(record.pop("mask"))
             labels.write(json.dumps({"file_name": f"{name}.png", **record}, sort_keys=True) + "\n")
-
-
-def _about(data: Dataset) -> dict[str, Any]:
-    return {
-        "dataset": data.name,
-        "root": data.root,
-        "license": data.manifest["license"],
-        "config": data.config,
-        "certificate": data.certificate,
-    }
 
 
 def _png(array: Array) -> bytes:

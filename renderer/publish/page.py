@@ -22,49 +22,10 @@ from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.dataset import Dataset
 from recombine.renderer.store.preview import panels, value_name
 
-# The interaction maps of a dataset, if they were measured, as pictures.
-
-SHOWN = 8
-
-
-@dataclass(frozen=True)
-class Maps:
-    """Signed second-order terms of some images."""
-
-    indices: tuple[int, ...]  # images shown
-    coloured: tuple[Array, ...]  # blue below 0, white at 0, red above
-    limit: float  # linear radiance at the ends of the scale, the same for all
-    count: int  # how many images were measured
-    zero: bool  # whether every value of every map is exactly 0
-
-
-def load_maps(data: Dataset) -> Maps | None:
-    """Read ``interaction.h5`` beside a dataset and colour some of its maps."""
-    path = data.path / "interaction.h5"
-    if not path.exists():
-        return None
-    with open_checked(path) as handle:
-        indices, maps = column(handle, "index"), column(handle, "second")
-    if maps.ndim != 3 or len(maps) != len(indices) or not (indices < len(data)).all():
-        raise IntegrityError(
-            f"{path}: expected one map (H, W) per image of {data.name}; got shape {maps.shape} "
-            f"for {len(indices)} images. Measure again with `recombine interaction`."
-        )
-    shown = np.unique(np.linspace(0, len(maps) - 1, min(SHOWN, len(maps))).round().astype(int))
-    values = maps[shown].astype(float)
-    limit = round_up(float(np.quantile(np.abs(values), 0.998)))
-    return Maps(
-        tuple(indices[shown].tolist()),
-        tuple(colours(v, limit) for v in values),
-        limit,
-        len(maps),
-        not maps.any(),
-    )
-
-
 HERE = Path(__file__).parent
 SHEET_EDGE, LARGE_EDGE = 128, 256  # pixels of embedded pictures
-LABELLED = 6
+LABELLED = 6  # images shown with their annotations
+MAPPED = 8  # images shown with their interaction maps
 MASK_COLOURS = np.array(
     [
         (0, 0, 0),
@@ -96,6 +57,17 @@ class Strip:
 
     title: str
     pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Signed second-order terms of some images."""
+
+    indices: tuple[int, ...]  # images shown
+    coloured: tuple[Array, ...]  # blue below 0, white at 0, red above
+    limit: float  # linear radiance at the ends of the scale, the same for all
+    count: int  # how many images were measured
+    zero: bool  # whether every value of every map is exactly 0
 
 
 def gallery(folder: Path, out: Path, *, block: int = 0) -> Path:
@@ -147,7 +119,7 @@ def gallery(folder: Path, out: Path, *, block: int = 0) -> Path:
 
 
 def traversals(data: Dataset, block: int = 0) -> list[Strip]:
-    """Return one strip per recombined factor, in which nothing else changes, and one of nuisances."""
+    """Return a strip per recombined factor, in which nothing else changes, and one of nuisances."""
     test = np.concatenate([data.indices("id_test"), data.indices("ooc_test")])
     shown = sorted(set(data.blocks[test].tolist()))
     members = test[data.blocks[test] == shown[block % len(shown)]]
@@ -220,8 +192,32 @@ def _near(depth: Array) -> Array:
     return np.repeat(grey[..., None], 3, axis=-1).astype(np.uint8)
 
 
+def load_maps(data: Dataset) -> Maps | None:
+    """Read ``interaction.h5`` beside a dataset and colour some of its maps."""
+    path = data.path / "interaction.h5"
+    if not path.exists():
+        return None
+    with open_checked(path) as handle:
+        indices, maps = column(handle, "index"), column(handle, "second")
+    if maps.ndim != 3 or len(maps) != len(indices) or not (indices < len(data)).all():
+        raise IntegrityError(
+            f"{path}: expected one map (H, W) per image of {data.name}; got shape {maps.shape} "
+            f"for {len(indices)} images. Measure again with `recombine interaction`."
+        )
+    shown = np.unique(np.linspace(0, len(maps) - 1, min(MAPPED, len(maps))).round().astype(int))
+    values = maps[shown].astype(float)
+    limit = round_up(float(np.quantile(np.abs(values), 0.998)))
+    return Maps(
+        tuple(indices[shown].tolist()),
+        tuple(colours(v, limit) for v in values),
+        limit,
+        len(maps),
+        not maps.any(),
+    )
+
+
 def _maps(data: Dataset) -> dict[str, Any] | None:
-    found: Maps | None = load_maps(data)
+    found = load_maps(data)
     if found is None:
         return None
     strips = [
@@ -229,10 +225,10 @@ def _maps(data: Dataset) -> dict[str, Any] | None:
             f"image {i}: {_cell(data, i)}",
             (
                 _picture(data, i, "image", LARGE_EDGE),
-                Picture(_source(colours, LARGE_EDGE), "second-order term"),
+                Picture(_source(coloured, LARGE_EDGE), "second-order term"),
             ),
         )
-        for i, colours in zip(found.indices, found.coloured, strict=True)
+        for i, coloured in zip(found.indices, found.coloured, strict=True)
     ]
     return {"limit": found.limit, "zero": found.zero, "strips": strips, "count": found.count}
 
@@ -245,7 +241,7 @@ def _facts(data: Dataset) -> list[tuple[str, str]]:
         ("images", f"{len(data):,} at {data.resolution} px: {', '.join(counts)}"),
         (
             "cells",
-            " x ".join(f"{k} ({data.schema.factor(k).size})" for k in data.schema.recombined),
+            " x ".join(f"{k} ({schema.factor(k).size})" for k in schema.recombined),
         ),
         ("factors", ", ".join(schema.keys)),
         ("root", data.root),

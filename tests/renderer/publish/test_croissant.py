@@ -12,7 +12,7 @@ import pytest
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.publish import export as module
 from recombine.renderer.publish.croissant import File, croissant
-from recombine.renderer.publish.export import export
+from recombine.renderer.publish.export import export_dataset
 from recombine.renderer.publish.facts import Facts, Publication
 from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
@@ -35,7 +35,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(certified: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export(certified, tmp_path_factory.mktemp("exported") / "out", publication=DAY)
+    return export_dataset(certified, tmp_path_factory.mktemp("exported") / "out", publication=DAY)
 
 
 def opened(path: Path) -> Any:
@@ -140,7 +140,7 @@ def test_split_of_several_files_is_streamed_whole(
     certified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(module.ROWS_PER_FILE, "parquet", 30)
-    out = export(certified, tmp_path / "out")
+    out = export_dataset(certified, tmp_path / "out")
     assert len(list((out / "data").glob("id_train-*.parquet"))) > 1
     found = [r["id_train/index"] for r in opened(out / "croissant.json").records("id_train")]
     assert sorted(found) == Dataset(certified).indices("id_train").tolist()

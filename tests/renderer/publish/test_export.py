@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import tarfile
 import warnings
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 from PIL import Image
 
 from recombine.renderer.certificate.verify import verify
-from recombine.renderer.core.errors import IntegrityError, UsageError
+from recombine.renderer.core.errors import IntegrityError, ResourceError, UsageError
 from recombine.renderer.publish import export as module
-from recombine.renderer.publish.export import columns, export, rows
+from recombine.renderer.publish.columns import columns
+from recombine.renderer.publish.export import export_dataset, rows
 from recombine.renderer.store.dataset import Dataset
 
 
@@ -25,7 +27,7 @@ def certified(sealed: Path) -> Path:
 
 def test_tar_holds_the_same_pixels_and_latents(certified: Path, tmp_path: Path) -> None:
     data = Dataset(certified)
-    out = export(certified, tmp_path / "tar", "webdataset")
+    out = export_dataset(certified, tmp_path / "tar", "webdataset")
     with tarfile.open(out / "ooc_test-00000.tar") as archive:
         names = archive.getnames()
         for i in data.indices("ooc_test"):
@@ -40,7 +42,7 @@ def test_tar_holds_the_same_pixels_and_latents(certified: Path, tmp_path: Path) 
 
 def test_folder_lists_every_image_once(certified: Path, tmp_path: Path) -> None:
     data = Dataset(certified)
-    out = export(certified, tmp_path / "folder", "folder")
+    out = export_dataset(certified, tmp_path / "folder", "folder")
     for split in ("id_train", "id_val", "id_test", "ooc_test"):
         lines = (out / split / "metadata.jsonl").read_text().splitlines()
         files = [json.loads(line)["file_name"] for line in lines]
@@ -55,7 +57,7 @@ def test_parquet_loads_with_datasets(
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setitem(module.ROWS_PER_FILE, "parquet", 40)
-    out = export(certified, tmp_path / "parquet", "parquet")
+    out = export_dataset(certified, tmp_path / "parquet", "parquet")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library's own
         datasets = pytest.importorskip("datasets")
@@ -91,19 +93,29 @@ def test_columns_are_those_of_the_records(certified: Path) -> None:
 
 def test_progress_counts_every_image(certified: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    export(certified, tmp_path / "out", "folder", progress=lambda *n: told.append(n))
+    export_dataset(certified, tmp_path / "out", "folder", progress=lambda *n: told.append(n))
     assert told == [(n, 112) for n in range(1, 113)]
 
 
 def test_existing_folder_and_changed_data_are_refused(certified: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(UsageError, match="must not exist"):
-        export(certified, tmp_path / "there", "folder")
+        export_dataset(certified, tmp_path / "there", "folder")
     shard = certified / "shards" / "shard-00000.h5"
     shard.write_bytes(shard.read_bytes() + b"x")
     with pytest.raises(IntegrityError):
-        export(certified, tmp_path / "new", "folder")
+        export_dataset(certified, tmp_path / "new", "folder")
     assert not (tmp_path / "new").exists()
+
+
+def test_what_a_card_needs_is_asked_for_before_anything_is_written(
+    certified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlcroissant", None)
+    with pytest.raises(ResourceError, match=r"pip install 'recombine\[export\]'"):
+        export_dataset(certified, tmp_path / "parquet")
+    assert not list(tmp_path.glob("*parquet*"))
+    export_dataset(certified, tmp_path / "tar", "webdataset")
 
 
 def test_interrupted_export_leaves_nothing(
@@ -113,7 +125,7 @@ def test_interrupted_export_leaves_nothing(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export(certified, tmp_path / "new", "webdataset", progress=interrupt)
+        export_dataset(certified, tmp_path / "new", "webdataset", progress=interrupt)
     assert not list(tmp_path.glob("*new*"))
 
 

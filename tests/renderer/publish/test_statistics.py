@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recombine.renderer.publish.facts import _found, between, measure
+from recombine.renderer.publish.statistics import _found, between, measure
 from recombine.renderer.scenes.factors import Factor
 from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset

@@ -12,7 +12,7 @@ from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import UsageError
 from recombine.renderer.planning.planner import config_of, image_counts
 from recombine.renderer.presets.table import Preset, load_preset, with_split
-from recombine.renderer.publish.facts import Facts, Publication, Recipe
+from recombine.renderer.publish.facts import Facts, Publication
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.splits.declaration import load_split
 from recombine.renderer.store.dataset import Dataset
@@ -27,15 +27,16 @@ class Planned:
     config: dict[str, Any]
     schema: Schema
     images: int
+    recipe: dict[str, Any] | None
 
     def __len__(self) -> int:
         return self.images
 
 
-def facts_of(preset: Preset) -> Facts:
+def facts_of(preset: Preset, recipe: dict[str, Any] | None) -> Facts:
     """Return the facts of data that were planned and never drawn."""
     images = sum(image_counts(preset).values())
-    data = Planned(preset.name, config_of(preset), preset.schema, images)
+    data = Planned(preset.name, config_of(preset), preset.schema, images, recipe)
     return Facts(cast("Dataset", data), DAY)
 
 
@@ -60,16 +61,16 @@ def rendered_by(command: str) -> Preset:
 @pytest.mark.parametrize("resolution", [None, 48])
 def test_command_on_the_card_renders_these_very_data(name: str, resolution: int | None) -> None:
     preset = small(name, resolution=resolution)
-    recipe = facts_of(preset).recipe
-    assert recipe is not None
-    again = rendered_by(recipe.command("runs/x"))
-    assert config_of(again) == config_of(preset)
+    facts = facts_of(preset, {"preset": name, "resolution": resolution, **SMALL[name]})
+    assert facts.preset == load_preset(name)
+    assert config_of(rendered_by(facts.command)) == config_of(preset)
 
 
 def test_full_preset_needs_no_options() -> None:
-    facts = facts_of(load_preset("object-light"))
-    assert facts.recipe == Recipe("object-light", "")
-    assert facts.whole
+    recipe = {"preset": "object-light", "scale": 1.0, "values": None, "ooc_val": False}
+    facts = facts_of(load_preset("object-light"), recipe)
+    assert facts.command == "recombine render object-light --out runs/object-light"
+    assert facts.variant == ""
 
 
 def test_data_of_another_split_have_no_command(tmp_path: Path) -> None:
@@ -77,10 +78,17 @@ def test_data_of_another_split_have_no_command(tmp_path: Path) -> None:
         'geometry = "orbit"\nladder = [[0, 1]]\nooc = [3]\n[require]\ncoverage = 1\n'
     )
     preset = load_preset("smoke")
-    facts = facts_of(with_split(preset, load_split(tmp_path / "split.toml", preset.schema)))
+    declared = with_split(preset, load_split(tmp_path / "split.toml", preset.schema))
+    facts = facts_of(declared, {"preset": "smoke", "scale": 1.0})
     assert facts.preset == preset
-    assert facts.recipe is None
-    assert not facts.whole
+    assert (facts.options, facts.command) == (None, "")
+    assert facts.variant == "variant"
+
+
+def test_what_is_not_on_record_is_not_guessed() -> None:
+    facts = facts_of(small("smoke"), None)
+    assert (facts.preset, facts.options, facts.command, facts.variant) == (None, None, "", "")
+    assert (facts.title, facts.about) == ("smoke", "")
 
 
 @pytest.mark.parametrize(
@@ -97,15 +105,17 @@ def test_only_fewer_images_make_a_small_version(
     options: dict[str, Any], variant: str, folder: str
 ) -> None:
     preset = load_preset("object-background", **options)
-    facts = facts_of(preset)
+    facts = facts_of(preset, {"preset": "object-background", **options})
     assert (facts.variant, facts.folder) == (variant, folder)
     assert config_of(rendered_by(facts.command)) == config_of(preset)
 
 
-def test_facts_of_drawn_data(sealed: Path) -> None:
+def test_facts_of_drawn_data(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = {"preset": "smoke", "scale": 0.07, "resolution": 16}
+    monkeypatch.setattr(Dataset, "recipe", recipe, raising=False)
     verify(sealed)
     facts = Facts(Dataset(sealed), DAY)
-    assert (facts.title, facts.version, facts.whole) == ("smoke", "1.1.0", False)
+    assert (facts.title, facts.version, facts.variant) == ("smoke", "1.1.0", "small version")
     assert facts.about == "The smallest preset, for the quickstart and continuous integration."
     assert facts.ladder == [8]
     assert facts.held_out == 8
