@@ -89,7 +89,7 @@ def render(
             "Preset object. Change the object, or give the name."
         )
     if split is not None:
-        from recombine.renderer.splits.declare import load_split
+        from recombine.renderer.splits.declaration import load_split
 
         preset = with_split(preset, load_split(Path(split), preset.schema))
     workers = workers or len(os.sched_getaffinity(0))
@@ -178,7 +178,7 @@ def export(
     ResourceError
         When the disk is full, or pyarrow is missing for Parquet.
     """
-    from recombine.renderer.publish.export import export as write
+    from recombine.renderer.publish.export import export_dataset as write
 
     with _progress(f"export {form}", shown=progress) as report:
         return write(_folder(data), Path(out), form, progress=report)

@@ -10,7 +10,7 @@ import numpy as np
 
 from recombine.renderer.core.types import Array
 from recombine.renderer.scenes.factors import Factor
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.dataset import Dataset
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from recombine.renderer.publish.card import (
 from recombine.renderer.publish.croissant import File
 from recombine.renderer.publish.export import export_dataset, write_card
 from recombine.renderer.publish.facts import Facts, Publication
-from recombine.renderer.splits.splits import SPLITS
+from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 from tests.renderer.evidence_fixture import SMALL, small
