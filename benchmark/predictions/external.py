@@ -163,6 +163,7 @@ class GivenCard(Strict):
     source: Text = ""
     note: Text = ""
     slots: Literal["fixed", "exchangeable"] = "fixed"
+    role: Literal["method", "control", "floor", "bound"] = "method"
 
 
 class GivenTraining(Strict):

@@ -1,6 +1,6 @@
+from .artifacts import MAX_PICTURE as MAX_PICTURE
 from .artifacts import Example as Example
 from .artifacts import Examples as Examples
-from .artifacts import MAX_PICTURE as MAX_PICTURE
 from .parts import Bins as Bins
 from .parts import FactorScore as FactorScore
 from .parts import Gap as Gap
@@ -16,13 +16,13 @@ from .result import MAX_BYTES as MAX_BYTES
 from .result import Result as Result
 
 __all__ = [
+    "MAX_BYTES",
+    "MAX_PICTURE",
     "Bins",
     "Example",
     "Examples",
     "FactorScore",
     "Gap",
-    "MAX_BYTES",
-    "MAX_PICTURE",
     "Measure",
     "Name",
     "PairedGap",

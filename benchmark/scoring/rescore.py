@@ -186,8 +186,13 @@ def _dataset(result: Result, roots: dict[str, DatasetLike]) -> DatasetLike:
 
 
 def _compared(old: Result, fresh: Result) -> Rescored:
-    # The files are the same by content; their names today do not matter.
-    kept = {"trust": old.trust, "artifacts": old.artifacts}
+    # The files are the same by content; their names today do not matter. Predictions and data from
+    # before schema 2.0 say neither role nor recipe: what the result says then stays.
+    kept: dict[str, Any] = {"trust": old.trust, "artifacts": old.artifacts}
+    if fresh.method.role == "method":
+        kept["method"] = fresh.method.model_copy(update={"role": old.method.role})
+    if fresh.data.recipe is None:
+        kept["data"] = fresh.data.model_copy(update={"recipe": old.data.recipe})
     same_time = _sealed(fresh, created=old.created, **kept)
     if same_time.result_id == old.result_id:
         return Rescored(old, old, "identical", ())

@@ -43,6 +43,16 @@ def test_nothing_changed_nothing_changes(dataset, scored):
     assert all(not one.changes for one in found)
 
 
+def test_role_and_recipe_stay_where_predictions_and_data_do_not_say_them(dataset, scored):
+    results, folder = scored
+    plain = results[0].model_dump(mode="json", exclude={"schema_version", "result_id"})
+    plain["method"]["role"] = "control"
+    plain["data"]["recipe"] = {"preset": "smoke", "rung": 0}
+    old = Result.sealed(**plain)
+    (one,) = rescore([old], PredictionStore([folder]), [dataset])
+    assert (one.verdict, one.new) == ("identical", old)
+
+
 def test_predictions_are_found_under_other_names(dataset, scored, tmp_path):
     results, folder = scored
     for number, path in enumerate(sorted(folder.rglob("*.safetensors"))):
