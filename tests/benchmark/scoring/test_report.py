@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
+from factories import make_facts
 from fakes import FakeDataset
-from test_predictions import make_facts
 
 from recombine.benchmark.scoring import facts as report
 
