@@ -1,6 +1,6 @@
+from .artifacts import MAX_PICTURE as MAX_PICTURE
 from .artifacts import Example as Example
 from .artifacts import Examples as Examples
-from .artifacts import MAX_PICTURE as MAX_PICTURE
 from .parts import Bins as Bins
 from .parts import FactorScore as FactorScore
 from .parts import Gap as Gap

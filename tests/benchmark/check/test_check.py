@@ -11,7 +11,7 @@ from shut_in import need_bwrap
 from recombine.benchmark.check import trial as check_trial
 from recombine.benchmark.check.checker import NAMES, run_checks
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
-from recombine.benchmark.sandbox.isolate import check_isolated
+from recombine.benchmark.sandbox.isolation import check_isolated
 from recombine.benchmark.submissions.examples.encoder import MyEncoder
 from recombine.benchmark.submissions.examples.inverter import MyInverter, State
 

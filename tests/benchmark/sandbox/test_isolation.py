@@ -10,12 +10,12 @@ import pytest
 from fakes import Pixels, Segmenter, Trained
 from shut_in import ATTACKS, FAKES, TIGHT, StoredDataset, need_bwrap
 
-from recombine.benchmark.predictions.predictions import read_predictions
+from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.protocol.contract import MethodCard, TrainBudget
 from recombine.benchmark.running.grid import Job, run_grid
 from recombine.benchmark.running.harness import RunOptions, run_key, run_seed
 from recombine.benchmark.sandbox import bubblewrap as isolation_bwrap
-from recombine.benchmark.sandbox.isolate import check_isolated, isolate, workplace
+from recombine.benchmark.sandbox.isolation import check_isolated, isolate, workplace
 from recombine.benchmark.sandbox.process import GIB
 from recombine.benchmark.scoring.score import score_submission
 from recombine.benchmark.submissions.loading import card_of

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from recombine.benchmark.predictions.tensorfile import Rule, TensorFile, open_tensor_file
+from recombine.benchmark.predictions.safetensors_guard import Rule, TensorFile, open_tensor_file
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.files import replacing
 

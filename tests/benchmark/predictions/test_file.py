@@ -9,7 +9,7 @@ import pytest
 from factories import make_facts
 from safetensors.numpy import save_file
 
-from recombine.benchmark.predictions.predictions import (
+from recombine.benchmark.predictions.file import (
     FORMAT,
     Decoded,
     Predictions,
@@ -174,7 +174,7 @@ def test_wrong_extras_are_refused(predictions, tmp_path, wrong):
 
 def test_files_of_the_first_format_are_still_read(predictions, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "recombine.benchmark.predictions.predictions.FORMAT", "recombine.predictions/1"
+        "recombine.benchmark.predictions.file.FORMAT", "recombine.predictions/1"
     )
     write_predictions(tmp_path / "old.safetensors", predictions)
     monkeypatch.undo()

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from shut_in import ATTACKS, TIGHT, StoredDataset, need_bwrap
 
 from recombine.benchmark.running.harness import ORDER_FILE, RunOptions, run_seed
-from recombine.benchmark.sandbox.isolate import isolate
+from recombine.benchmark.sandbox.isolation import isolate
 from recombine.benchmark.sandbox.process import GIB, MIB, descendants
 from recombine.renderer.core.errors import RecombineError
 from tests.waiting import wait_until
@@ -187,7 +187,7 @@ def _command(process):
 
 def test_killing_the_harness_kills_the_submission(tmp_path):
     call = f"isolate({f'{ATTACKS}:Sleep'!r})"
-    code = f"from recombine.benchmark.sandbox.isolate import isolate\n{call}\n"
+    code = f"from recombine.benchmark.sandbox.isolation import isolate\n{call}\n"
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
     try:
         wait_until(lambda: any(_is_inside(p) for p in descendants(parent.pid)))
