@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recombine.benchmark.metrics.readout import fit_readout
-from recombine.benchmark.predictions.predictions import read_predictions
+from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.running.harness import readout_indices
 from recombine.benchmark.scoring.alignment import view_of
 from recombine.benchmark.scoring.score import options_of
 from recombine.renderer.store.dataset import Dataset
 
 if TYPE_CHECKING:
-    from recombine.benchmark.predictions.predictions import Predictions
+    from recombine.benchmark.predictions.file import Predictions
     from recombine.renderer.core.types import Array
 
 

@@ -88,7 +88,7 @@ def score_given(
 ) -> list[Result]:
     """Check predictions made elsewhere, keep them in our form, and score them."""
     from recombine.benchmark.predictions.external import is_given, load_key, read_given
-    from recombine.benchmark.predictions.predictions import write_predictions
+    from recombine.benchmark.predictions.file import write_predictions
     from recombine.benchmark.running.harness import scored_indices
     from recombine.benchmark.scoring.score import score
 

@@ -24,7 +24,7 @@ from recombine.benchmark.inference.probe import MethodProbe, can_decode
 from recombine.benchmark.inference.query import Answers, ask
 from recombine.benchmark.inference.runlog import FileRunLog, drop_states, states_folder
 from recombine.benchmark.metrics.decoder_report import examine
-from recombine.benchmark.predictions.predictions import (
+from recombine.benchmark.predictions.file import (
     FORMAT,
     Predictions,
     RunFacts,
@@ -39,7 +39,7 @@ from recombine.benchmark.protocol.contract import (
     TrainBudget,
 )
 from recombine.benchmark.sandbox.errors import TODO
-from recombine.benchmark.sandbox.isolate import IsolatedSubmission
+from recombine.benchmark.sandbox.isolation import IsolatedSubmission
 from recombine.benchmark.sandbox.process import refusal
 from recombine.benchmark.sandbox.run import predict_isolated
 from recombine.benchmark.scoring.failures import with_decoded
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
     from recombine.benchmark.inference.probe import Probe
-    from recombine.benchmark.sandbox.isolate import AnySubmission
+    from recombine.benchmark.sandbox.isolation import AnySubmission
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.benchmark.submissions.loading import Submission
     from recombine.renderer.core.types import Array

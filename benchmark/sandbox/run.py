@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recombine.benchmark.inference.query import Answers, gather, questions
-from recombine.benchmark.predictions.predictions import Predictions, RunFacts, segments_fit
-from recombine.benchmark.predictions.tensorfile import Rule, TensorFileError, check_index
+from recombine.benchmark.predictions.file import Predictions, RunFacts, segments_fit
+from recombine.benchmark.predictions.safetensors_guard import Rule, TensorFileError, check_index
 from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
 from recombine.benchmark.sandbox.channel import Interview, check_promises
 from recombine.benchmark.sandbox.data import plain_spec, write_served
 from recombine.benchmark.sandbox.errors import RunReport, SubmissionError, parse
-from recombine.benchmark.sandbox.isolate import Cell, workplace
+from recombine.benchmark.sandbox.isolation import Cell, workplace
 from recombine.benchmark.sandbox.process import RefusedError
 from recombine.benchmark.serving.data import FIELDS_OF_TRACK, served_order
 from recombine.benchmark.submissions.fingerprint import environment, settings_of
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
     from recombine.benchmark.inference.query import Question
-    from recombine.benchmark.predictions.tensorfile import TensorFile
+    from recombine.benchmark.predictions.safetensors_guard import TensorFile
     from recombine.benchmark.protocol.outputs import Output
     from recombine.benchmark.running.harness import RunOptions
     from recombine.benchmark.sandbox.channel import RemoteProbe
-    from recombine.benchmark.sandbox.isolate import IsolatedSubmission
+    from recombine.benchmark.sandbox.isolation import IsolatedSubmission
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
 

@@ -22,7 +22,7 @@ from recombine.renderer.core.errors import InvalidInputError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Shaped
 
-    from recombine.benchmark.predictions.predictions import Predictions
+    from recombine.benchmark.predictions.file import Predictions
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
     from recombine.renderer.scenes.factors import Factor

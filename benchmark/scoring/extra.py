@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
     from recombine.benchmark.metrics.base import Metric
-    from recombine.benchmark.predictions.predictions import RunFacts
+    from recombine.benchmark.predictions.file import RunFacts
     from recombine.benchmark.running.harness import RunOptions
     from recombine.benchmark.scoring.aggregate import Split
     from recombine.benchmark.scoring.alignment import View

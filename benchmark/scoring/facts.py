@@ -28,7 +28,7 @@ from recombine.renderer.store.seal import file_sha256
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from recombine.benchmark.predictions.predictions import RunFacts
+    from recombine.benchmark.predictions.file import RunFacts
     from recombine.benchmark.serving.data import DatasetLike
 
 REFERENCE_GFLOP = 3.64

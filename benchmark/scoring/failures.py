@@ -18,7 +18,7 @@ from PIL import Image
 
 from recombine.benchmark.inference.probe import can_decode
 from recombine.benchmark.metrics.readout import fit_readout
-from recombine.benchmark.predictions.predictions import Decoded, Predictions
+from recombine.benchmark.predictions.file import Decoded, Predictions
 from recombine.benchmark.results.artifacts import (
     MAX_PICTURE,
     MOST_IMAGES,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from recombine.benchmark.metrics.readout import KIND, Readout, fit_readout
-from recombine.benchmark.predictions.predictions import Predictions, read_predictions
+from recombine.benchmark.predictions.file import Predictions, read_predictions
 from recombine.benchmark.protocol.contract import TrainBudget
 from recombine.benchmark.results.parts import ComputeCurve, Further, Score, Scores
 from recombine.benchmark.results.parts import Readout as ReadoutPart
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
     from recombine.benchmark.results.artifacts import Artifacts
-    from recombine.benchmark.sandbox.isolate import AnySubmission
+    from recombine.benchmark.sandbox.isolation import AnySubmission
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
 

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from safetensors.numpy import save_file
 
-from recombine.benchmark.predictions.predictions import FORMAT, Predictions, read_predictions
+from recombine.benchmark.predictions.file import FORMAT, Predictions, read_predictions
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.scoring.score import score
 from recombine.leaderboard.board.entries import load_entry

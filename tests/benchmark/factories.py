@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recombine.benchmark.predictions.predictions import RunFacts
+from recombine.benchmark.predictions.file import RunFacts
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.statistics import intervals as stats
 

@@ -10,9 +10,9 @@ from shut_in import TIGHT, need_bwrap
 
 from recombine.benchmark.inference.probe import MethodProbe, can_decode
 from recombine.benchmark.metrics.decoder_report import examine
-from recombine.benchmark.predictions.predictions import read_predictions
+from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.running.harness import RunOptions, run_seed
-from recombine.benchmark.sandbox.isolate import isolate
+from recombine.benchmark.sandbox.isolation import isolate
 from recombine.benchmark.scoring.score import score
 from recombine.renderer.core.errors import InvalidInputError
 

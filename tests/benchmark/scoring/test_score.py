@@ -6,7 +6,7 @@ import pytest
 from factories import make_result
 from fakes import Constant, FakeDataset, Memoriser, Noisy, Pixels, Trained
 
-from recombine.benchmark.predictions.predictions import read_predictions, write_predictions
+from recombine.benchmark.predictions.file import read_predictions, write_predictions
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.harness import RunOptions, run_seed
 from recombine.benchmark.scoring.aggregate import shares

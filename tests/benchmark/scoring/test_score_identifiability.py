@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fakes import Constant, FakeDataset, Pixels
 
-from recombine.benchmark.predictions.predictions import read_predictions
+from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.running.harness import RunOptions, run_seed
 from recombine.benchmark.scoring.alignment import View, view_of
 from recombine.benchmark.scoring.extra import decoder_part, identifiability_part

@@ -10,7 +10,7 @@ import pytest
 import torch
 from fakes import FakeDataset, Segmenter, halves
 
-from recombine.benchmark.predictions.predictions import read_predictions
+from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
 from recombine.benchmark.running.harness import RunOptions, run_seed
 from recombine.benchmark.scoring.alignment import (

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from recombine.benchmark.predictions.predictions import read_predictions
+from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.harness import RunOptions
 from recombine.benchmark.scoring import failures as worst

@@ -16,8 +16,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from recombine.benchmark.predictions.external import is_given, load_key, read_given, write_questions
-from recombine.benchmark.predictions.predictions import read_predictions, write_predictions
-from recombine.benchmark.predictions.tensorfile import TensorFileError
+from recombine.benchmark.predictions.file import read_predictions, write_predictions
+from recombine.benchmark.predictions.safetensors_guard import TensorFileError
 from recombine.benchmark.running.harness import RunOptions, scored_indices
 from recombine.benchmark.scoring.score import score, score_submission
 from recombine.renderer.core.errors import InvalidInputError
