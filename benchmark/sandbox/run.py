@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from recombine.renderer.core.errors import InvalidInputError, ResourceError
 from recombine.renderer.core.files import require_space, write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from jaxtyping import Int
@@ -54,6 +53,7 @@ def predict_isolated(
     out_dir: Path,
     options: RunOptions,
     key: bytes | None = None,
+    examine: Callable[[RemoteProbe], dict[str, Any]] | None = None,
 ) -> Predictions:
     """Train a submission if it is a learner, and ask it about images, all in isolation."""
     who = f"{submission.card.id}, seed {seed}"
@@ -62,7 +62,7 @@ def predict_isolated(
     report = out_dir / f"seed-{seed}.error.txt"
     with workplace(out_dir, f"seed-{seed}") as folder:
         cell = _cell(order, folder, out_dir)
-        interview = _interview(order, cell.job / "batch.npy")
+        interview = _interview(order, cell.job / "batch.npy", examine)
         job = _write_job(order, cell)
         try:
             with interview:
@@ -112,19 +112,13 @@ def _cell(order: _Order, folder: Path, out_dir: Path) -> Cell:
     )
 
 
-def _interview(order: _Order, path: Path) -> Interview:
+def _interview(
+    order: _Order, path: Path, examine: Callable[[RemoteProbe], dict[str, Any]] | None
+) -> Interview:
     size = order.dataset.resolution
     batches = [order.indices[one.rows] for one in order.asked]
     measured = order.dataset.indices("id_val")[:MEASURED]
-    examine = partial(_examine, order) if order.options.full else None
     return Interview(path, (size, size, 3), batches, measured, order.dataset.images, examine)
-
-
-def _examine(order: _Order, probe: RemoteProbe) -> dict[str, Any]:
-    from recombine.benchmark.running.harness import examine_with
-
-    card = order.submission.card
-    return examine_with(probe, card, order.dataset, order.options, order.seed)
 
 
 def _write_job(order: _Order, cell: Cell) -> dict[str, Any]:
