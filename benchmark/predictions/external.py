@@ -216,7 +216,7 @@ def read_given(
     Returns
     -------
     Predictions
-        Ready for ``predictions.write_predictions`` and ``score.score``.
+        Ready for ``file.write_predictions`` and ``score.score_predictions``.
 
     Raises
     ------

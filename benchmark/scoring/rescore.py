@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from recombine.benchmark.results.result import Result
-from recombine.benchmark.scoring.score import score
+from recombine.benchmark.scoring.score import score_predictions
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.store.seal import file_sha256
 
@@ -119,7 +119,7 @@ class PredictionStore:
         return self._hashes[path]
 
 
-def rescore(
+def rescore_results(
     results: Sequence[Result], store: PredictionStore, datasets: Sequence[DatasetLike]
 ) -> Iterator[Rescored]:
     """Compute results anew from their predictions.
@@ -150,7 +150,7 @@ def rescore(
     for old in results:
         key = tuple(one.sha256 for one in old.artifacts.predictions)
         if key not in done:
-            done[key] = score(store.find(old), _dataset(old, roots))
+            done[key] = score_predictions(store.find(old), _dataset(old, roots))
         fresh = [one for one in done[key] if one.compute.steps == old.compute.steps]
         if len(fresh) != 1:
             steps = sorted(one.compute.steps for one in done[key])

@@ -109,7 +109,7 @@ def score_submission(
     progress : callable, optional
         Called after every run.
     examples : Path, optional
-        As for `score`.
+        As for `score_predictions`.
 
     Returns
     -------
@@ -130,10 +130,12 @@ def score_submission(
     how, where = options or RunOptions(), Path(out_dir)
     jobs = [Job(named, dataset, seed, where, how, settings or {}) for seed in seeds]
     runs = run_grid(jobs, workers=workers, progress=progress)
-    return score([run.path for run in runs], dataset, trust="witnessed", examples=examples)
+    return score_predictions(
+        [run.path for run in runs], dataset, trust="witnessed", examples=examples
+    )
 
 
-def score(
+def score_predictions(
     paths: Sequence[Path],
     dataset: DatasetLike,
     *,

@@ -16,8 +16,8 @@ from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.harness import RunOptions
 from recombine.benchmark.scoring import examples
-from recombine.benchmark.scoring.rescore import PredictionStore, rescore
-from recombine.benchmark.scoring.score import score, score_submission
+from recombine.benchmark.scoring.rescore import PredictionStore, rescore_results
+from recombine.benchmark.scoring.score import score_predictions, score_submission
 
 QUICK = RunOptions(steps=(0, 4), batch_size=32)
 
@@ -135,7 +135,7 @@ def test_what_is_only_scored_again_shows_no_decodings(dataset, scored, tmp_path)
     (direct, _), folder = scored
     files = sorted((folder / "runs").glob("*.safetensors"))
     assert read_predictions(files[0]).decoded is not None
-    again, _ = score(files, dataset, examples=tmp_path)
+    again, _ = score_predictions(files, dataset, examples=tmp_path)
     assert again.artifacts.examples.steps == ()
     assert again.artifacts.examples.images == direct.artifacts.examples.images
     assert look(tmp_path / again.artifacts.examples.file).shape[1] == 8
@@ -143,7 +143,7 @@ def test_what_is_only_scored_again_shows_no_decodings(dataset, scored, tmp_path)
 
 def test_scoring_again_keeps_the_pictures(dataset, scored):
     found, folder = scored
-    again = list(rescore(found, PredictionStore([folder]), [dataset]))
+    again = list(rescore_results(found, PredictionStore([folder]), [dataset]))
     assert [one.verdict for one in again] == ["identical", "identical"]
 
 
@@ -189,7 +189,7 @@ def test_a_picture_that_would_be_too_big_has_fewer_rows(dataset, scored, tmp_pat
     _, folder = scored
     files = sorted((folder / "runs").glob("*.safetensors"))
     monkeypatch.setattr(examples, "MAX_PICTURE", 900)
-    direct, _ = score(files, dataset, examples=tmp_path)
+    direct, _ = score_predictions(files, dataset, examples=tmp_path)
     kept = direct.artifacts.examples
     assert 1 <= len(kept.images) < 8
     assert kept.bytes <= 900
