@@ -77,7 +77,7 @@ class Check:
             report = run_checks(resolve(self.submission, self.size, None))
             checks = [asdict(one) for one in report.checks]
             return report.kind, report.card.id if report.card else None, checks
-        from recombine.benchmark.sandbox.isolate import check_isolated
+        from recombine.benchmark.sandbox.isolation import check_isolated
 
         found = check_isolated(
             self.submission,

@@ -13,7 +13,7 @@ from recombine.cli import say
 if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
     from recombine.benchmark.running.harness import RunOptions
-    from recombine.benchmark.sandbox.isolate import AnySubmission
+    from recombine.benchmark.sandbox.isolation import AnySubmission
     from recombine.renderer.store.dataset import Dataset
 
 
@@ -149,7 +149,7 @@ class Score:
 
         if self.submission in BASELINES or is_hub(self.submission):
             return resolve(self.submission, self.size, self.out / "runs" / "cache")
-        from recombine.benchmark.sandbox.isolate import isolate
+        from recombine.benchmark.sandbox.isolation import isolate
 
         return isolate(
             self.submission,

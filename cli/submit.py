@@ -92,7 +92,7 @@ class Submit:
     def _checked(self) -> str:
         if not self.check:
             return "not run"
-        from recombine.benchmark.sandbox.isolate import check_isolated
+        from recombine.benchmark.sandbox.isolation import check_isolated
         from recombine.renderer.core.errors import InvalidInputError
 
         found = check_isolated(self.check)

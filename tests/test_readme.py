@@ -38,7 +38,6 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
             env={**os.environ, "PATH": path},
             capture_output=True,
             text=True,
-            timeout=900,
         )
         assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
     return folder

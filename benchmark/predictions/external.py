@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field, StringConstraints, ValidationError
 
-from recombine.benchmark.predictions.predictions import Predictions, RunFacts, check_predictions
-from recombine.benchmark.predictions.tensorfile import (
+from recombine.benchmark.predictions.file import Predictions, RunFacts, check_predictions
+from recombine.benchmark.predictions.safetensors_guard import (
     Rule,
     TensorFileError,
     check_index,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Int
 
-    from recombine.benchmark.predictions.tensorfile import TensorFile
+    from recombine.benchmark.predictions.safetensors_guard import TensorFile
     from recombine.benchmark.running.harness import RunOptions
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
@@ -163,6 +163,7 @@ class GivenCard(Strict):
     source: Text = ""
     note: Text = ""
     slots: Literal["fixed", "exchangeable"] = "fixed"
+    role: Literal["method", "control", "floor", "bound"] = "method"
 
 
 class GivenTraining(Strict):
@@ -215,7 +216,7 @@ def read_given(
     Returns
     -------
     Predictions
-        Ready for ``predictions.write_predictions`` and ``score.score``.
+        Ready for ``file.write_predictions`` and ``score.score_predictions``.
 
     Raises
     ------

@@ -18,7 +18,7 @@ from recombine.renderer.rendering.pool import die_with
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from recombine.benchmark.sandbox.isolate import AnySubmission
+    from recombine.benchmark.sandbox.isolation import AnySubmission
     from recombine.benchmark.serving.data import DatasetLike
 
 

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from recombine.benchmark.inference.probe import MethodProbe, can_decode
 from recombine.benchmark.inference.query import Answers, ask
 from recombine.benchmark.inference.runlog import FileRunLog, drop_states, states_folder
 from recombine.benchmark.metrics.decoder_report import examine
-from recombine.benchmark.predictions.predictions import (
+from recombine.benchmark.predictions.failures import with_decoded
+from recombine.benchmark.predictions.file import (
     FORMAT,
     Predictions,
     RunFacts,
@@ -39,10 +41,9 @@ from recombine.benchmark.protocol.contract import (
     TrainBudget,
 )
 from recombine.benchmark.sandbox.errors import TODO
-from recombine.benchmark.sandbox.isolate import IsolatedSubmission
+from recombine.benchmark.sandbox.isolation import IsolatedSubmission
 from recombine.benchmark.sandbox.process import refusal
 from recombine.benchmark.sandbox.run import predict_isolated
-from recombine.benchmark.scoring.failures import with_decoded
 from recombine.benchmark.serving.data import FIELDS_OF_TRACK, TrainData, split_spec, to_images
 from recombine.benchmark.serving.relations import Closed, closed
 from recombine.benchmark.submissions.fingerprint import (
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
     from recombine.benchmark.inference.probe import Probe
-    from recombine.benchmark.sandbox.isolate import AnySubmission
+    from recombine.benchmark.sandbox.isolation import AnySubmission
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.benchmark.submissions.loading import Submission
     from recombine.renderer.core.types import Array
@@ -207,6 +208,7 @@ def _predictions(
 ) -> Predictions:
     if not isinstance(submission, IsolatedSubmission):
         return _run_here(submission, dataset, seed, out_dir, options)
+    examine = partial(_examine, card=submission.card, dataset=dataset, options=options, seed=seed)
     # pyright reads this file under two names, so it sees two classes RunOptions.
     return predict_isolated(
         submission,
@@ -216,6 +218,7 @@ def _predictions(
         out_dir=out_dir,
         options=options,  # pyright: ignore[reportArgumentType]
         key=order_key(out_dir, seed),
+        examine=examine if options.full else None,
     )
 
 
@@ -267,7 +270,7 @@ def scored_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"
     return every.astype(np.int64, copy=False)
 
 
-def examine_with(
+def _examine(
     probe: Probe, card: MethodCard, dataset: DatasetLike, options: RunOptions, seed: int
 ) -> dict[str, Any]:
     """Examine a method's decoder on the images on which readouts are fitted."""
@@ -390,7 +393,7 @@ def _predict(
         found = {}
         probe = MethodProbe(fitted.method, dataset.resolution, device, spec.max_slots)
         if options.full and can_decode(fitted.method):
-            found = examine_with(probe, card, dataset, options, seed)
+            found = _examine(probe, card, dataset, options, seed)
     facts = _facts(submission, card, fitted, dataset, seed, options, answers)
     facts = replace(facts, cost=asdict(cost), peak_rss_bytes=memory, diagnostics=found)
     run = Predictions(facts, answers.image_index, answers.slots, answers.extras)

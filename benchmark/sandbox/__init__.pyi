@@ -1,9 +1,9 @@
 from .bubblewrap import require_bwrap as require_bwrap
-from .isolate import AnySubmission as AnySubmission
-from .isolate import check_isolated as check_isolated
+from .isolation import AnySubmission as AnySubmission
+from .isolation import check_isolated as check_isolated
 from .process import GIB as GIB
-from .process import Limits as Limits
 from .process import MIB as MIB
+from .process import Limits as Limits
 
 __all__ = [
     "AnySubmission",

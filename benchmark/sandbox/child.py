@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.benchmark.predictions.tensorfile import write_tensors
+from recombine.benchmark.predictions.safetensors_guard import write_tensors
 from recombine.benchmark.sandbox.channel import Listener
 from recombine.benchmark.sandbox.data import Served, ServedData, spec_of
 from recombine.benchmark.sandbox.process import Limits

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recombine.benchmark.inference.query import Answers, gather, questions
-from recombine.benchmark.predictions.predictions import Predictions, RunFacts, segments_fit
-from recombine.benchmark.predictions.tensorfile import Rule, TensorFileError, check_index
+from recombine.benchmark.predictions.file import Predictions, RunFacts, segments_fit
+from recombine.benchmark.predictions.safetensors_guard import Rule, TensorFileError, check_index
 from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
 from recombine.benchmark.sandbox.channel import Interview, check_promises
 from recombine.benchmark.sandbox.data import plain_spec, write_served
 from recombine.benchmark.sandbox.errors import RunReport, SubmissionError, parse
-from recombine.benchmark.sandbox.isolate import Cell, workplace
+from recombine.benchmark.sandbox.isolation import Cell, workplace
 from recombine.benchmark.sandbox.process import RefusedError
 from recombine.benchmark.serving.data import FIELDS_OF_TRACK, served_order
 from recombine.benchmark.submissions.fingerprint import environment, settings_of
@@ -24,17 +23,17 @@ from recombine.renderer.core.errors import InvalidInputError, ResourceError
 from recombine.renderer.core.files import require_space, write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from jaxtyping import Int
 
     from recombine.benchmark.inference.query import Question
-    from recombine.benchmark.predictions.tensorfile import TensorFile
+    from recombine.benchmark.predictions.safetensors_guard import TensorFile
     from recombine.benchmark.protocol.outputs import Output
     from recombine.benchmark.running.harness import RunOptions
     from recombine.benchmark.sandbox.channel import RemoteProbe
-    from recombine.benchmark.sandbox.isolate import IsolatedSubmission
+    from recombine.benchmark.sandbox.isolation import IsolatedSubmission
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
 
@@ -54,6 +53,7 @@ def predict_isolated(
     out_dir: Path,
     options: RunOptions,
     key: bytes | None = None,
+    examine: Callable[[RemoteProbe], dict[str, Any]] | None = None,
 ) -> Predictions:
     """Train a submission if it is a learner, and ask it about images, all in isolation."""
     who = f"{submission.card.id}, seed {seed}"
@@ -62,7 +62,7 @@ def predict_isolated(
     report = out_dir / f"seed-{seed}.error.txt"
     with workplace(out_dir, f"seed-{seed}") as folder:
         cell = _cell(order, folder, out_dir)
-        interview = _interview(order, cell.job / "batch.npy")
+        interview = _interview(order, cell.job / "batch.npy", examine)
         job = _write_job(order, cell)
         try:
             with interview:
@@ -112,19 +112,13 @@ def _cell(order: _Order, folder: Path, out_dir: Path) -> Cell:
     )
 
 
-def _interview(order: _Order, path: Path) -> Interview:
+def _interview(
+    order: _Order, path: Path, examine: Callable[[RemoteProbe], dict[str, Any]] | None
+) -> Interview:
     size = order.dataset.resolution
     batches = [order.indices[one.rows] for one in order.asked]
     measured = order.dataset.indices("id_val")[:MEASURED]
-    examine = partial(_examine, order) if order.options.full else None
     return Interview(path, (size, size, 3), batches, measured, order.dataset.images, examine)
-
-
-def _examine(order: _Order, probe: RemoteProbe) -> dict[str, Any]:
-    from recombine.benchmark.running.harness import examine_with
-
-    card = order.submission.card
-    return examine_with(probe, card, order.dataset, order.options, order.seed)
 
 
 def _write_job(order: _Order, cell: Cell) -> dict[str, Any]:

@@ -2,8 +2,8 @@ from .fingerprint import content_key as content_key
 from .fingerprint import environment as environment
 from .fingerprint import settings_of as settings_of
 from .fingerprint import source_sha256 as source_sha256
-from .hub import Backbone as Backbone
 from .hub import RANDOM as RANDOM
+from .hub import Backbone as Backbone
 from .hub import as_map as as_map
 from .hub import is_hub as is_hub
 from .hub import load_backbone as load_backbone

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from recombine.benchmark.sandbox.isolate import check_isolated, isolate
+from recombine.benchmark.sandbox.isolation import check_isolated, isolate
 from recombine.benchmark.sandbox.process import GIB, MIB, Limits
 from recombine.renderer.core.errors import InvalidInputError
 

@@ -1,15 +1,40 @@
-"""Valid results from hits and counts, for tests of everything that reads results."""
+"""Facts of runs, and valid results from hits and counts, for tests of all that reads them."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from recombine.benchmark.predictions.file import RunFacts
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.statistics import intervals as stats
 
 FACTORS = ("object.shape", "background.environment")
 SHAPES = ("teapot", "star", "pawn", "knot")
 ENVIRONMENTS = ("meadow", "parquet", "slate", "studio")
+
+
+def make_facts(**over):
+    """Return the facts of a run; any can be overridden."""
+    fields = {
+        "key": "k",
+        "seed": 3,
+        "steps": (0, 10),
+        "card": {"id": "a"},
+        "kind": "inverter",
+        "trained": True,
+        "code": "m:C",
+        "settings": {"width": 4},
+        "dataset": {"root": "ab"},
+        "options": {},
+        "n_train": 10,
+        "training": {},
+        "cost": {},
+        "peak_rss_bytes": None,
+        "environment": {},
+        "batch_change": (0.0, 0.1),
+        "repeat_change": (0.0, 0.0),
+    }
+    return RunFacts(**{**fields, **over})
 
 
 def cell_names(n, offset):

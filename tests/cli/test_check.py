@@ -144,4 +144,4 @@ def test_a_baseline_is_checked_by_name(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["check", "supervised", "--size", "tiny", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["kind"], report["id"], report["passed"]) == ("Learner", "supervised", True)
-    assert report["seconds"] < 120
+    assert report["seconds"] > 0

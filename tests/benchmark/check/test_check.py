@@ -1,7 +1,6 @@
 """Contract checks: a good submission passes, and each planted fault fails its own check."""
 
 import copy
-import time
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +11,7 @@ from shut_in import need_bwrap
 from recombine.benchmark.check import trial as check_trial
 from recombine.benchmark.check.checker import NAMES, run_checks
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
-from recombine.benchmark.sandbox.isolate import check_isolated
+from recombine.benchmark.sandbox.isolation import check_isolated
 from recombine.benchmark.submissions.examples.encoder import MyEncoder
 from recombine.benchmark.submissions.examples.inverter import MyInverter, State
 
@@ -350,9 +349,7 @@ def test_in_isolation_the_network_is_one_more_check(tmp_path, trusted):
     if not trusted:
         need_bwrap()
     (tmp_path / "planted.py").write_text(PLANTED)
-    begin = time.monotonic()
     fine = check_isolated(f"{tmp_path}/planted.py:Fine", trust_local=trusted)
-    assert time.monotonic() - begin < 120
     assert [c.status for c in fine.checks] == ["pass"] * len(fine.checks)
     assert fine.checks[-1].name == "network"
     assert fine.card.id == "my-encoder"

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from recombine.benchmark.inference import runlog
 from recombine.benchmark.inference.runlog import FileRunLog, drop_states, states_folder
 from recombine.benchmark.protocol.contract import TrainBudget
 from recombine.renderer.core.errors import UsageError
@@ -48,7 +49,9 @@ def test_negative_counts_are_refused(tmp_path):
         log.count_generated(-1)
 
 
-def test_a_resumed_log_goes_on_from_the_state(tmp_path):
+def test_a_resumed_log_goes_on_from_the_state(tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(runlog.time, "monotonic", lambda: now[0])
     path, states = tmp_path / "log.jsonl", tmp_path / "states"
     with FileRunLog(path, states) as log:
         log.count_generated(3)
@@ -60,7 +63,8 @@ def test_a_resumed_log_goes_on_from_the_state(tmp_path):
         log.scalar("before the state is found", 1.0, 0)
         log.restore({**state, "seconds": 50.0})
         log.count_generated(1)
-        assert 50 <= log.seconds < 60
+        now[0] += 2.0
+        assert log.seconds == 52.0
     assert (log.generated, log.configs) == (4, 1)
     assert [event["event"] for event in events(path)] == ["config", "end"]
     assert events(path)[-1]["generated"] == 4

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from simulate import another_image
 
 from recombine.benchmark.metrics import matching as m
-from recombine.benchmark.scoring.alignment import another_image, matching_floor
+from recombine.benchmark.predictions.alignment import matching_floor
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.scenes.factors import Factor
 
@@ -173,15 +174,3 @@ def test_absent_objects_have_no_part_in_the_floor():
     match = m.Matching(index, index >= 0, "masks")
     values = np.array([[0.2, 9.0], [0.2, -9.0]])
     assert matching_floor(match, SIZE, values) == pytest.approx(1.0)
-
-
-@given(st.integers(2, 50), st.integers(0, 5))
-def test_another_image_is_never_the_same(images, seed):
-    other = another_image(images, seed)
-    assert sorted(other.tolist()) == list(range(images))
-    assert np.all(other != np.arange(images))
-
-
-def test_one_image_has_no_other():
-    with pytest.raises(InvalidInputError, match="two images"):
-        another_image(1, 0)

@@ -95,14 +95,14 @@ class Fork(Attack):
     def attack(self):
         for _ in range(1000):
             if os.fork() == 0:
-                time.sleep(30)
+                time.sleep(3600)
                 os._exit(0)
 
 
 class Threads(Attack):
     def attack(self):
         for _ in range(1000):
-            threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
+            threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
 
 
 class Allocate(Attack):
@@ -119,15 +119,15 @@ class AllocateTogether(Attack):
                 block = bytearray(150 * 2**20)
                 for at in range(0, len(block), 4096):
                     block[at] = 1
-                time.sleep(60)
+                time.sleep(3600)
                 os._exit(0)
-        time.sleep(60)
+        time.sleep(3600)
 
 
 class Sleep(Attack):
     def attack(self):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        time.sleep(600)
+        time.sleep(3600)
 
 
 class Burn(Attack):

@@ -13,7 +13,9 @@ from fakes import FakeDataset, Pixels, Trained
 from recombine.benchmark.running.grid import Job, run_grid
 from recombine.benchmark.running.harness import RunOptions
 from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
+from tests.waiting import wait_until
 
+HELPERS = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 QUICK = RunOptions(steps=(0, 1), readout_labels=20)
 
 
@@ -57,9 +59,7 @@ def jobs(tmp_path):
 @pytest.fixture
 def importable(monkeypatch):
     """Let spawned workers import the helpers beside this file."""
-    here = str(Path(__file__).parents[1])
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([here, os.environ.get("PYTHONPATH", "")]))
-    assert here in sys.path
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*HELPERS, os.environ.get("PYTHONPATH", "")]))
 
 
 def test_runs_come_back_in_the_order_of_jobs(jobs):
@@ -118,18 +118,18 @@ if __name__ == "__main__":
 """
 
 
-def wait_until(condition):
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "timed out"
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def command(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(KILLED)
-    return lambda workers: [sys.executable, str(script), str(tmp_path), str(workers), *sys.path]
+    return lambda workers: [
+        sys.executable,
+        str(script),
+        str(tmp_path),
+        str(workers),
+        *HELPERS,
+        *sys.path,
+    ]
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 9)])
@@ -138,8 +138,7 @@ def test_workers_end_with_a_stopped_parent_and_the_next_one_resumes(command, sen
     parent = subprocess.Popen(command(2))
     wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
     parent.send_signal(sent)
-    wait_until(lambda: parent.poll() is not None)
-    assert parent.returncode == code
+    assert parent.wait() == code
     workers = [path.stem for path in tmp_path.glob("*.pid")]
     wait_until(lambda: not any(Path("/proc", pid).exists() for pid in workers))
     (tmp_path / "go").touch()
@@ -154,6 +153,6 @@ def test_a_run_that_another_process_makes_is_waited_for(command, tmp_path):
     time.sleep(1)  # the second one could begin the same run meanwhile
     assert len(list(tmp_path.glob("*.pid"))) == 1
     (tmp_path / "go").touch()
-    told = [process.communicate(timeout=120)[0].decode() for process in (first, second)]
+    told = [process.communicate()[0].decode() for process in (first, second)]
     made = [[word == "False" for word in line.strip("[]\n").split(", ")] for line in told]
     assert [sum(both) for both in zip(*made, strict=True)] == [1, 1, 1, 1]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from fakes import Approach, FakeDataset, Pixels, Trained
 
-from recombine.benchmark.predictions.predictions import read_predictions
+from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.protocol.contract import MethodCard, TrainBudget
 from recombine.benchmark.running.harness import (
     DEFAULT_STEPS,

@@ -14,7 +14,7 @@ from recombine.benchmark.running.harness import RunOptions, run_seed
 
 ROUNDS = 3
 SCRIPT = """
-import json, os, random, signal, sys, time
+import json, os, random, signal, sys
 from pathlib import Path
 
 sys.path.insert(0, sys.argv[1])
@@ -37,21 +37,37 @@ def score():
 whole = score()
 for path in out.glob("seed-*"):
     path.unlink()
-begin = time.monotonic()
-assert score() == whole
-took = time.monotonic() - begin
+
+
+def calls(limit=None):
+    # Counts Python functions that are called while scoring; killed -9 at the given one.
+    count = 0
+
+    def count_call(frame, event, argument):
+        nonlocal count
+        count += event == "call"
+        if count == limit:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(count_call)
+    found = score()
+    sys.setprofile(None)
+    assert found == whole
+    return count
+
+
+total = calls()  # a moment is a number of calls, so no clock decides where a run is killed
 moments = random.Random(7)
 killed = 0
 for _ in range(int(sys.argv[3])):
     for path in out.glob("*seed-*"):
         path.unlink()
     for _ in range(2):  # killed, run again, killed
+        limit = moments.randrange(1, int(0.9 * total))
         child = os.fork()
         if child == 0:
-            score()
+            calls(limit)
             os._exit(0)
-        time.sleep(moments.uniform(0, 0.9 * took))
-        os.kill(child, signal.SIGKILL)
         killed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert score() == whole, "another result after a kill"
 left = sorted(path.name for path in out.iterdir())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from recombine.benchmark.inference.runlog import FileRunLog
 from recombine.benchmark.running.tensorboard import TensorBoard
 from recombine.renderer.core.errors import ResourceError
+from tests.waiting import wait_until
 
 
 def _read(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -29,10 +29,7 @@ def test_curves_arrive_while_a_run_goes_on_and_are_whole_at_its_end(tmp_path: Pa
     for _ in range(2):  # the second time what the first wrote is replaced
         with TensorBoard({"a/seed-0": path}, board, every_s=0.02), FileRunLog(path) as log:
             log.scalar("encoder", 2.0, 0)
-            deadline = time.monotonic() + 60
-            while not list((board / "a" / "seed-0").glob("events.*")):
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+            wait_until(lambda: list((board / "a" / "seed-0").glob("events.*")))
             log.scalar("encoder", float("inf"), 20)
             log.scalar("encoder", 0.5, 40)
             log.scalar("decoder", 0.25, 0)

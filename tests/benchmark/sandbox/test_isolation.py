@@ -10,12 +10,13 @@ import pytest
 from fakes import Pixels, Segmenter, Trained
 from shut_in import ATTACKS, FAKES, TIGHT, StoredDataset, need_bwrap
 
-from recombine.benchmark.predictions.predictions import read_predictions
+from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.protocol.contract import MethodCard, TrainBudget
 from recombine.benchmark.running.grid import Job, run_grid
 from recombine.benchmark.running.harness import RunOptions, run_key, run_seed
 from recombine.benchmark.sandbox import bubblewrap as isolation_bwrap
-from recombine.benchmark.sandbox.isolate import check_isolated, isolate, workplace
+from recombine.benchmark.sandbox.isolation import check_isolated, isolate, workplace
+from recombine.benchmark.sandbox.process import GIB
 from recombine.benchmark.scoring.score import score_submission
 from recombine.benchmark.submissions.loading import card_of
 from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
@@ -230,23 +231,23 @@ def test_trusted_code_runs_without_bubblewrap_but_apart(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"),
+    ("name", "reason", "limits"),  # all other limits are out of reach, however long it takes
     [
-        ("Sleep", "time-limit"),
-        ("Allocate", "memory-limit"),
-        ("AllocateTogether", "memory-limit"),
-        ("Fork", "process-limit"),
-        ("Connect", "network"),
+        ("Sleep", "time-limit", {"seconds": 2}),
+        ("Allocate", "memory-limit", {}),
+        ("AllocateTogether", "memory-limit", {}),
+        ("Fork", "process-limit", {"memory_bytes": 64 * GIB}),
+        ("Connect", "network", {}),
     ],
 )
-def test_trusted_code_has_limits_too(name, reason):
+def test_trusted_code_has_limits_too(name, reason, limits):
     settings = {"host": "127.0.0.1", "port": 1} if name == "Connect" else {}
     with pytest.raises((InvalidInputError, ResourceError)) as caught:
         isolate(
             f"{ATTACKS}:{name}",
             settings=settings,
             trust_local=True,
-            limits=replace(TIGHT, seconds=5),
+            limits=replace(TIGHT, **limits),
         )
     assert caught.value.reason == reason
 

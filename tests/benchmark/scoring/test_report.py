@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
+from factories import make_facts
 from fakes import FakeDataset
-from test_predictions import make_facts
 
 from recombine.benchmark.scoring import facts as report
 
@@ -50,6 +50,20 @@ def facts(**over):
 def test_entry_and_inference(inference, steps, entry, shown):
     method = report.method_of(facts(card={"inference": inference}), steps)
     assert (method.entry, method.inference) == (entry, shown)
+
+
+def test_the_role_is_what_the_card_says():
+    assert report.method_of(facts(card={"role": "floor"}), 0).role == "floor"
+    assert report.method_of(facts(), 0).role == "method"
+
+
+def test_the_recipe_is_that_of_the_data_and_the_rung():
+    dataset = FakeDataset()
+    recorded = facts(dataset={"resolution": 64}, options={"rung": 2})
+    assert report.data_of(dataset, recorded).recipe is None
+    dataset.recipe = {"preset": "smoke", "scale": 0.08, "values": None}
+    recipe = report.data_of(dataset, recorded).recipe
+    assert recipe == {"preset": "smoke", "scale": 0.08, "values": None, "rung": 2}
 
 
 @pytest.mark.parametrize(

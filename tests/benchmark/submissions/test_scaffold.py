@@ -8,7 +8,7 @@ from fakes import FakeDataset
 from shut_in import need_bwrap
 
 from recombine.benchmark.running.harness import RunOptions
-from recombine.benchmark.sandbox.isolate import check_isolated, isolate
+from recombine.benchmark.sandbox.isolation import check_isolated, isolate
 from recombine.benchmark.scoring.score import score_submission
 from recombine.benchmark.submissions.scaffold import CLASSES, write_scaffold
 from recombine.renderer.core.errors import UsageError

@@ -3,7 +3,6 @@
 import hashlib
 import socket
 import threading
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -54,7 +53,7 @@ class Server(BaseHTTPRequestHandler):
 
     def do_stalls(self, _):
         self.send(CONTENT[:1000], len(CONTENT))
-        time.sleep(0.5)
+        self.server.go_on.wait()  # until nobody listens any more
 
     def do_none(self, _):
         self.send_error(404)
@@ -68,12 +67,13 @@ class Server(BaseHTTPRequestHandler):
 @contextmanager
 def serving():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    server.asked = []
+    server.asked, server.go_on = [], threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield server
     finally:
+        server.go_on.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -88,7 +88,8 @@ def server():
 @pytest.fixture
 def get(server, tmp_path):
     def one(path, **over):
-        rules = FetchRules(**{"stall": 0.2, "local_http": True, **over})
+        stall = 0.2 if path == "stalls" else 600.0
+        rules = FetchRules(**{"stall": stall, "local_http": True, **over})
         url = f"http://127.0.0.1:{server.server_port}/{path}"
         return fetch(Wanted(url, **WANTED), tmp_path / "got", rules)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from world import bundle_in, dataset, score_once
 
-from recombine.benchmark.predictions.predictions import read_predictions, write_predictions
+from recombine.benchmark.predictions.file import read_predictions, write_predictions
 from recombine.benchmark.results.result import Result
 from recombine.leaderboard.site.build import build_site
 from recombine.leaderboard.submissions import review as pull_request

@@ -14,6 +14,7 @@ import pytest
 from recombine.renderer.core import files as atomic
 from recombine.renderer.core.errors import ResourceError, UsageError
 from recombine.renderer.core.files import locked, settled
+from tests.waiting import wait_until
 
 
 def test_a_failing_writer_leaves_the_old_file(tmp_path: Path) -> None:
@@ -68,9 +69,7 @@ def test_kill_leaves_old_or_new_never_half(tmp_path: Path) -> None:
     )
     for pause in (0.0, 0.013, 0.031, 0.057):
         writer = subprocess.Popen([sys.executable, "-c", script, str(target)])
-        deadline = time.monotonic() + 30
-        while not target.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(target.exists)
         time.sleep(pause)
         writer.kill()
         writer.wait()

@@ -17,6 +17,7 @@ from recombine.renderer.rendering.pool import (
     local_pool,
     resident_memory,
 )
+from tests.waiting import wait_until
 
 
 def nothing() -> None:
@@ -43,15 +44,15 @@ def odd() -> None:
 
 def test_a_worker_is_replaced_after_its_units() -> None:
     with WorkerPool(1, nothing, units_per_worker=2) as pool:
-        pids = [pool.submit(os.getpid).result(60) for _ in range(5)]
+        pids = [pool.submit(os.getpid).result() for _ in range(5)]
     assert [pids.count(p) for p in dict.fromkeys(pids)] == [2, 2, 1]
 
 
 def test_only_a_worker_above_its_memory_is_replaced() -> None:
     with WorkerPool(1, nothing) as pool:
-        fresh = pool.submit(resident_memory).result(60)
+        fresh = pool.submit(resident_memory).result()
     with WorkerPool(1, nothing, max_rss=fresh + 150 * 2**20) as pool:
-        pids = [pool.submit(hold, size).result(60) for size in (1, 1, 300, 1)]
+        pids = [pool.submit(hold, size).result() for size in (1, 1, 300, 1)]
     assert pids[0] == pids[1] == pids[2] != pids[3]
 
 
@@ -60,28 +61,27 @@ def test_a_death_fails_one_call_and_no_other() -> None:
         dying = pool.submit(os._exit, 7)
         calm = [pool.submit(abs, -n) for n in range(5)]
         with pytest.raises(WorkerDiedError, match="exit code 7"):
-            dying.result(60)
-        assert [c.result(60) for c in calm] == [0, 1, 2, 3, 4]
+            dying.result()
+        assert [c.result() for c in calm] == [0, 1, 2, 3, 4]
 
 
 def test_errors_arrive_even_if_they_cannot_be_pickled() -> None:
     with local_pool(1, nothing)() as pool:
         with pytest.raises(RuntimeError, match="OddError: 1 and 2"):
-            pool.submit(odd).result(60)
+            pool.submit(odd).result()
         with pytest.raises(ZeroDivisionError):
-            pool.submit(divmod, 1, 0).result(60)
+            pool.submit(divmod, 1, 0).result()
     with WorkerPool(1, no_blender) as pool, pytest.raises(ResourceError, match="Blender is needed"):
-        pool.submit(abs, 1).result(60)
+        pool.submit(abs, 1).result()
 
 
 def test_stopping_does_not_wait() -> None:
     pool = WorkerPool(1, nothing)
-    running, queued = pool.submit(time.sleep, 600), pool.submit(abs, 1)
-    while not pool._hired:
-        time.sleep(0.01)
+    running, queued = pool.submit(time.sleep, 3600), pool.submit(abs, 1)
+    wait_until(lambda: pool._hired)
     pool.stop_now()
     assert queued.cancelled()
-    assert isinstance(running.exception(60), WorkerDiedError)
+    assert isinstance(running.exception(), WorkerDiedError)
     with pytest.raises(RuntimeError, match="shut down"):
         pool.submit(abs, 1)
 
@@ -96,7 +96,7 @@ def test_reasons_are_inferred_from_exit_codes() -> None:
 
 def sleep_long(pid: Path) -> None:
     pid.write_text(str(os.getpid()))
-    time.sleep(600)
+    time.sleep(3600)
 
 
 def test_workers_die_with_their_parent(tmp_path: Path) -> None:
@@ -106,17 +106,10 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
         f"sys.path[:] = {sys.path!r}\n"
         "from recombine.renderer.rendering.pool import local_pool\n"
         f"from {__name__} import nothing, sleep_long\n"
-        f"local_pool(1, nothing)().submit(sleep_long, Path({str(pid)!r}))\ntime.sleep(600)\n"
+        f"local_pool(1, nothing)().submit(sleep_long, Path({str(pid)!r}))\ntime.sleep(3600)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
     wait_until(lambda: pid.exists() and pid.read_text() != "")
     parent.kill()
     parent.wait()
     wait_until(lambda: not Path(f"/proc/{pid.read_text()}").exists())
-
-
-def wait_until(condition: object) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "timed out"
-        time.sleep(0.05)

@@ -24,6 +24,7 @@ from recombine.renderer.rendering import render
 from recombine.renderer.rendering.merge import merge
 from recombine.renderer.store.dataset import Dataset
 from recombine.renderer.store.shards import load_plan, save_plan
+from tests.waiting import wait_until
 
 TINY = ("smoke", "--scale", "0.03", "--resolution", "32", "--shard-size", "7")
 N_IMAGES = len(render.make_plan(load_preset("smoke", scale=0.03, resolution=32)))
@@ -39,7 +40,7 @@ def command(out: Path, workers: int) -> list[str]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One uninterrupted render with two workers."""
     out = tmp_path_factory.mktemp("whole") / "data"
-    subprocess.run(command(out, 2), check=True, timeout=300)
+    subprocess.run(command(out, 2), check=True)
     return out
 
 
@@ -70,24 +71,24 @@ def test_pictures_show_objects_on_lit_ground(whole: Path) -> None:
 
 
 def test_one_worker_draws_the_same_pixels(whole: Path, tmp_path: Path) -> None:
-    subprocess.run(command(tmp_path / "one", 1), check=True, timeout=300)
+    subprocess.run(command(tmp_path / "one", 1), check=True)
     assert np.array_equal(hashes(tmp_path / "one"), hashes(whole))
     assert Dataset(tmp_path / "one").root == Dataset(whole).root
 
 
 def test_killed_render_resumes_to_the_same_pixels(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
-    process = subprocess.Popen(command(out, 2), start_new_session=True)
-    deadline = time.monotonic() + 240
-    while len(list(out.glob("shards/shard-*.h5"))) < 3:
-        assert process.poll() is None, "the render ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (out / "manifest.json").exists()
+    while not out.exists():
+        process = subprocess.Popen(command(out, 2), start_new_session=True)
+        while process.poll() is None and len(list(out.glob("shards/shard-*.h5"))) < 3:
+            time.sleep(0.02)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait() in (0, -signal.SIGKILL)
+        if (out / "manifest.json").exists():  # it was done before it could be killed: once more
+            shutil.rmtree(out)
     left = {p.name: p.stat().st_mtime_ns for p in out.glob("shards/shard-*.h5")}
-    subprocess.run(command(out, 2), check=True, timeout=300)
+    subprocess.run(command(out, 2), check=True)
     kept = {p.name: p.stat().st_mtime_ns for p in out.glob("shards/shard-*.h5")}
     assert left.items() <= kept.items()  # finished shards are kept, not drawn again
     assert np.array_equal(hashes(out), hashes(whole))
@@ -96,7 +97,7 @@ def test_killed_render_resumes_to_the_same_pixels(whole: Path, tmp_path: Path) -
 
 def test_two_tasks_apart_and_merged_draw_the_same_pixels(whole: Path, tmp_path: Path) -> None:
     for k in ("1", "2"):
-        subprocess.run([*command(tmp_path / k, 1), "--shard", f"{k}/2"], check=True, timeout=300)
+        subprocess.run([*command(tmp_path / k, 1), "--shard", f"{k}/2"], check=True)
     merged = merge([tmp_path / "1", tmp_path / "2"], tmp_path / "merged")
     assert merged.certificate.root == Dataset(whole).root
     assert np.array_equal(hashes(tmp_path / "merged"), hashes(whole))
@@ -108,22 +109,16 @@ def test_a_cluster_that_loses_a_worker_draws_the_same_pixels(whole: Path, tmp_pa
         file = tmp_path / "scheduler.json"
         places = ["--scheduler-file", str(file)]
         start("scheduler", "--port", "0", "--no-dashboard", *places)
-        deadline = time.monotonic() + 120
-        while not file.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(file.exists)
         worker = ("worker", *places, "--nthreads", "1", "--no-nanny", "--no-dashboard")
         workers = [start(*worker), start(*worker)]
         address = json.loads(file.read_text())["address"]
         render_run = subprocess.Popen(
             [*command(out, 1), "--shard-size", "19", "--cluster", address]
         )
-        while not list(out.glob("shards/shard-*.h5")):
-            assert render_run.poll() is None, "the render ended before a worker could be killed"
-            assert time.monotonic() < deadline + 240
-            time.sleep(0.05)
+        wait_until(lambda: list(out.glob("shards/shard-*.h5")) or render_run.poll() is not None)
         workers[0].kill()  # -9; the other worker must draw what it had
-        assert render_run.wait(300) == 0
+        assert render_run.wait() == 0
     assert Dataset(out).root == Dataset(whole).root
 
 
@@ -150,13 +145,13 @@ def test_one_image_drawn_again_has_the_same_bits(whole: Path, tmp_path: Path) ->
     words = [sys.executable, "-m", "recombine.cli.main", "rerender", str(whole), "--index", "5"]
     large = tmp_path / "large.png"
     found = subprocess.run(
-        [*words, "--check", "--json"], check=True, timeout=300, capture_output=True, text=True
+        [*words, "--check", "--json"], check=True, capture_output=True, text=True
     )
     reply = json.loads(found.stdout)
     assert reply["pixels_equal"]
     assert reply["labels_equal"]
     assert reply["build"] == []
-    subprocess.run([*words, "--out", str(large), "--resolution", "64"], check=True, timeout=300)
+    subprocess.run([*words, "--out", str(large), "--resolution", "64"], check=True)
     with Image.open(large) as picture:
         assert picture.size == (64, 64)
         small = np.asarray(picture.resize((32, 32), Image.Resampling.BOX)).astype(float)
@@ -167,7 +162,7 @@ def test_an_estimate_comes_from_real_renders(whole: Path) -> None:
     words = ["plan", "smoke", "--estimate", "--scale", "0.03", "--resolution", "32", "--json"]
     ran = subprocess.run(
         [sys.executable, "-m", "recombine.cli.main", *words, "--workers", "3"],
-        check=True, timeout=300, capture_output=True, text=True,
+        check=True, capture_output=True, text=True,
     )  # fmt: skip
     found = json.loads(ran.stdout)
     assert (found["images"], found["workers"], found["resolution"]) == (N_IMAGES, 3, 32)
@@ -180,7 +175,7 @@ def test_damaged_shard_is_drawn_again(whole: Path, tmp_path: Path) -> None:
     out = Path(shutil.copytree(whole, tmp_path / "damaged"))
     shard = out / "shards" / "shard-00002.h5"
     shard.write_bytes(shard.read_bytes()[:-100])
-    subprocess.run(command(out, 1), check=True, timeout=300)
+    subprocess.run(command(out, 1), check=True)
     assert Dataset(out).root == Dataset(whole).root
 
 

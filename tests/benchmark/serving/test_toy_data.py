@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from recombine.benchmark.scoring.score import score
+from recombine.benchmark.scoring.score import score_predictions
 from recombine.benchmark.serving.data import TrainData, split_spec
 from recombine.benchmark.serving.toy_data import ID_CELLS, SCHEMA, BuiltinImages
 from recombine.renderer.core.errors import InvalidInputError
@@ -60,4 +60,4 @@ def test_a_learner_can_be_served():
 
 def test_they_are_never_scored():
     with pytest.raises(InvalidInputError, match="never scored"):
-        score([], BuiltinImages())
+        score_predictions([], BuiltinImages())

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from test_predictions import make_facts
+from factories import make_facts
 
 from recombine.benchmark.sandbox.run import STARTING_SECONDS, bounded
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from recombine.benchmark.predictions.tensorfile import Rule, TensorFile, open_tensor_file
+from recombine.benchmark.predictions.safetensors_guard import Rule, TensorFile, open_tensor_file
+from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.files import replacing
 
@@ -34,10 +35,7 @@ FORMAT = "recombine.predictions/2"
 READABLE = (FORMAT, "recombine.predictions/1")  # 1 had slots only
 MAX_BYTES = 16 * 2**30
 MAX_IMAGES = 2**32
-MAX_SLOTS = 64
-MAX_DIM = 512
 MAX_SIDE = 4096
-MAX_ABS = 1e6
 MAX_DECODED, MAX_EDGE = 64, 64
 
 

@@ -6,41 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from factories import make_facts
 from safetensors.numpy import save_file
 
-from recombine.benchmark.predictions.predictions import (
+from recombine.benchmark.predictions.file import (
     FORMAT,
     Decoded,
     Predictions,
-    RunFacts,
     read_facts,
     read_predictions,
     write_predictions,
 )
 from recombine.renderer.core.errors import InvalidInputError
-
-
-def make_facts(**over):
-    fields = {
-        "key": "k",
-        "seed": 3,
-        "steps": (0, 10),
-        "card": {"id": "a"},
-        "kind": "inverter",
-        "trained": True,
-        "code": "m:C",
-        "settings": {"width": 4},
-        "dataset": {"root": "ab"},
-        "options": {},
-        "n_train": 10,
-        "training": {},
-        "cost": {},
-        "peak_rss_bytes": None,
-        "environment": {},
-        "batch_change": (0.0, 0.1),
-        "repeat_change": (0.0, 0.0),
-    }
-    return RunFacts(**{**fields, **over})
 
 
 @pytest.fixture
@@ -197,7 +174,7 @@ def test_wrong_extras_are_refused(predictions, tmp_path, wrong):
 
 def test_files_of_the_first_format_are_still_read(predictions, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "recombine.benchmark.predictions.predictions.FORMAT", "recombine.predictions/1"
+        "recombine.benchmark.predictions.file.FORMAT", "recombine.predictions/1"
     )
     write_predictions(tmp_path / "old.safetensors", predictions)
     monkeypatch.undo()

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from recombine.benchmark.predictions.tensorfile import (
+from recombine.benchmark.predictions.safetensors_guard import (
     Reason,
     Rule,
     TensorFileError,

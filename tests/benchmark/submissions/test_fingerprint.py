@@ -96,7 +96,7 @@ def test_source_changes_with_the_file(tmp_path, monkeypatch):
 
 
 def test_a_class_of_a_package_stands_for_its_folder():
-    from recombine.benchmark.predictions.predictions import RunFacts
+    from recombine.benchmark.predictions.file import RunFacts
 
     class Local:
         pass

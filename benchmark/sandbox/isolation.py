@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from recombine.benchmark.predictions.tensorfile import TensorFile, open_tensor_file
+from recombine.benchmark.predictions.safetensors_guard import TensorFile, open_tensor_file
 from recombine.benchmark.protocol.contract import MethodCard
 from recombine.benchmark.sandbox import bubblewrap as bwrap
 from recombine.benchmark.sandbox.bubblewrap import DecoyWatch, seccomp_program, write_decoys

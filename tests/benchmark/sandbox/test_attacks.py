@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +15,10 @@ from safetensors.numpy import save
 from shut_in import ATTACKS, TIGHT, StoredDataset, need_bwrap
 
 from recombine.benchmark.running.harness import ORDER_FILE, RunOptions, run_seed
-from recombine.benchmark.sandbox.isolate import isolate
-from recombine.benchmark.sandbox.process import MIB, descendants
+from recombine.benchmark.sandbox.isolation import isolate
+from recombine.benchmark.sandbox.process import GIB, MIB, descendants
 from recombine.renderer.core.errors import RecombineError
+from tests.waiting import wait_until
 
 QUICK = RunOptions(batch_size=32, readout_labels=20)
 
@@ -32,9 +32,14 @@ def attack(name, limits=TIGHT, **settings):
     return isolate(f"{ATTACKS}:{name}", settings=settings, limits=limits)
 
 
-def refused(name, limits=TIGHT, **settings):
+# The limit under test is the only one that an attack can meet, however slow the machine is.
+ROOMY = replace(TIGHT, memory_bytes=64 * GIB)
+LIMITS = {"Fork": ROOMY, "Threads": ROOMY}
+
+
+def refused(name, limits=None, **settings):
     with pytest.raises(RecombineError) as caught:
-        attack(name, limits, **settings)
+        attack(name, limits or LIMITS.get(name, TIGHT), **settings)
     return caught.value
 
 
@@ -96,11 +101,9 @@ def test_calls_into_the_kernel_are_blocked(x86, arm, argument):
 
 
 def test_sleeping_past_the_limit_and_ignoring_the_signal():
-    begin = time.monotonic()
     error = refused("Sleep", replace(TIGHT, seconds=2))
     assert error.reason == "time-limit"
     assert error.exit_code == 4
-    assert time.monotonic() - begin < 30
 
 
 def test_burning_processor_time():
@@ -151,10 +154,10 @@ def test_limits_cannot_be_raised():
 
 def test_the_machine_itself_cannot_be_reached():
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0.2)
+        server.setblocking(False)
         error = refused("Connect", host="127.0.0.1", port=server.getsockname()[1])
         assert error.reason == "network"
-        with pytest.raises(TimeoutError):
+        with pytest.raises(BlockingIOError):  # nobody waits in the queue
             server.accept()
 
 
@@ -167,9 +170,12 @@ def test_printing_without_end_blocks_nothing():
 def test_nothing_survives():
     marker = f"survivor-{os.getpid()}"
     attack("Daemon", marker=marker)
-    time.sleep(0.2)
-    lines = [_command(p) for p in Path("/proc").glob("[0-9]*")]
-    assert not [line for line in lines if marker in line and "time.sleep" in line]
+    wait_until(lambda: not any(marker in _command(p) for p in Path("/proc").glob("[0-9]*")))
+
+
+def _is_inside(pid):
+    command = _command(Path(f"/proc/{pid}"))
+    return "job.json" in command and "bwrap" not in command
 
 
 def _command(process):
@@ -180,26 +186,18 @@ def _command(process):
 
 
 def test_killing_the_harness_kills_the_submission(tmp_path):
-    code = f"from recombine.benchmark.sandbox.isolate import isolate\nisolate({f'{ATTACKS}:Sleep'!r})\n"
+    call = f"isolate({f'{ATTACKS}:Sleep'!r})"
+    code = f"from recombine.benchmark.sandbox.isolation import isolate\n{call}\n"
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
     try:
-        inside = _wait(lambda: (d := set(descendants(parent.pid))) and len(d) >= 4 and d)
-        time.sleep(0.5)
-        inside |= set(descendants(parent.pid))
+        wait_until(lambda: any(_is_inside(p) for p in descendants(parent.pid)))
+        inside = set(descendants(parent.pid))
+        assert len(inside) >= 4
         parent.send_signal(signal.SIGKILL)
-        parent.wait(10)
-        assert _wait(lambda: not [p for p in inside if _alive(p)])
+        parent.wait()
+        wait_until(lambda: not any(_alive(p) for p in inside))
     finally:
         parent.kill()
-
-
-def _wait(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")
 
 
 def _alive(pid):
