@@ -16,13 +16,13 @@ from .result import MAX_BYTES as MAX_BYTES
 from .result import Result as Result
 
 __all__ = [
+    "MAX_BYTES",
+    "MAX_PICTURE",
     "Bins",
     "Example",
     "Examples",
     "FactorScore",
     "Gap",
-    "MAX_BYTES",
-    "MAX_PICTURE",
     "Measure",
     "Name",
     "PairedGap",

@@ -59,7 +59,7 @@ def load_learner(
     --------
     >>> load_learner("autoencodr", names={"autoencoder": "x:Y"})
     Traceback (most recent call last):
-    recombine.renderer.core.errors.UsageError: submission 'autoencodr': ... Did you mean 'autoencoder'?
+    recombine.renderer.core.errors.UsageError: ... Did you mean 'autoencoder'?
     """
     if is_hub(spec):
         from recombine.benchmark.submissions.hub import hub_method
