@@ -1,4 +1,4 @@
-"""What makes a run this run: code, settings, data, seed. Equal identity, equal run."""
+"""What makes a run this run: code, settings, data, seed. Equal fingerprint, equal run."""
 
 from __future__ import annotations
 
@@ -53,9 +53,7 @@ def settings_of(submission: object) -> dict[str, Any]:
     return {name: _plain(value) for name, value in pairs.items() if name != "card"}
 
 
-def flat(
-    settings: Mapping[str, Any], prefix: str = ""
-) -> dict[str, str | int | float | bool | None]:
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
     """Return nested settings one level deep, with dotted names."""
     out: dict[str, Scalar] = {}
     for name, value in settings.items():

@@ -46,7 +46,7 @@ def other_build(recorded: Mapping[str, str], here: Mapping[str, str]) -> list[st
 
 
 def cpu_name() -> str:
-    """Return the model of the processor."""
+    """Return the processor's name."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
