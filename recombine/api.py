@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
     from recombine.benchmark.results.table import Results
     from recombine.benchmark.running.harness import RunOptions
-    from recombine.benchmark.sandbox.isolate import AnySubmission
+    from recombine.benchmark.sandbox.isolation import AnySubmission
     from recombine.benchmark.statistics.compare import Comparison
     from recombine.cli.say import Progress
     from recombine.renderer.certificate.verify import Certificate
@@ -331,7 +331,7 @@ def submission_of(
 ) -> AnySubmission:
     """Return what the harness runs: a text of strangers is always shut in, an object never."""
     from recombine.baselines.registry import BASELINES, load_baseline
-    from recombine.benchmark.sandbox.isolate import isolate
+    from recombine.benchmark.sandbox.isolation import isolate
     from recombine.benchmark.submissions.hub import hub_method, is_hub
     from recombine.benchmark.submissions.modules import submission_of as object_as_submission
 
@@ -374,7 +374,7 @@ def rescore(
     from recombine.benchmark.results.result import Result
     from recombine.benchmark.results.table import Results
     from recombine.benchmark.scoring.rescore import PredictionStore
-    from recombine.benchmark.scoring.rescore import rescore as again
+    from recombine.benchmark.scoring.rescore import rescore_results as again
 
     many = [results] if isinstance(results, Result) else list(results)
     found = list(again(many, PredictionStore([Path(runs)]), [load(_folder(data))]))
@@ -408,7 +408,7 @@ def compare(first: Results | Result, second: Results | Result) -> Comparison:
     UsageError
         When one holds several results.
     """
-    from recombine.benchmark.statistics.compare import compare as contrast
+    from recombine.benchmark.statistics.compare import compare_results as contrast
 
     return contrast(_one(first, "first"), _one(second, "second"))
 
