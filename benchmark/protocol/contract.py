@@ -360,3 +360,4 @@ class MethodCard:
     source: str = ""
     note: str = ""
     slots: Literal["fixed", "exchangeable"] = "fixed"
+    role: Literal["method", "control", "floor", "bound"] = "method"
