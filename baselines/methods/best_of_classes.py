@@ -21,7 +21,7 @@ from recombine.baselines.methods.slotwise import (
     stage_sizes,
 )
 from recombine.baselines.nn.compositing import squared_error
-from recombine.baselines.training.device import placed
+from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import budget_share, seeded
 from recombine.baselines.training.search import Inversion
 from recombine.benchmark.protocol.contract import MethodCard
@@ -57,7 +57,7 @@ class BestOfClasses:
     base: SlotAutoencoder = _BASE
     size: str = "cpu"  # named size that these settings came from
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> ClassSearch:

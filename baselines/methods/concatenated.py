@@ -14,7 +14,7 @@ import torch
 from recombine.baselines.methods.supervision import SlotSupervision, supervised_sizes
 from recombine.baselines.nn.object_masks import aligned
 from recombine.baselines.nn.slots import activate
-from recombine.baselines.training.device import placed
+from recombine.baselines.training.device import on_device
 from recombine.baselines.training.slot_encoder import RecognitionEncoder
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput, TrainBudget
 
@@ -44,7 +44,7 @@ class Concatenated(SlotSupervision):
 
     width: int = 16
 
-    @placed
+    @on_device
     def fit(  # type: ignore[override]
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> ConcatenatedEncoder:

@@ -18,7 +18,7 @@ from recombine.baselines.methods.slotmodel import first_count
 from recombine.baselines.methods.slotwise import deadline_of
 from recombine.baselines.nn.decoders import Compositor, initialise
 from recombine.baselines.nn.slots import layout_of
-from recombine.baselines.training.device import placed
+from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import Precision, Schedule, budget_share, seeded
 from recombine.baselines.training.slot_encoder import (
     Recognition,
@@ -67,7 +67,7 @@ class CutAndPaste:
     precision: Precision = "bf16"  # arithmetic of the networks
     size: str = "cpu"  # named size that these settings came from
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> RecognitionEncoder:

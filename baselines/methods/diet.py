@@ -25,7 +25,7 @@ from recombine.baselines.methods.unlabelled import (
     fit_unlabelled,
     sizes_of,
 )
-from recombine.baselines.training.device import placed
+from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import seeded
 from recombine.benchmark.protocol.contract import MethodCard
 
@@ -51,7 +51,7 @@ class Diet(Unlabelled):
 
     smoothing: float = 0.8  # eps in [0, 1)
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> VectorEncoder:

@@ -15,7 +15,7 @@ import torch
 
 from recombine.baselines.methods.supervision import SlotSupervision, supervised_sizes
 from recombine.baselines.nn.object_masks import aligned
-from recombine.baselines.training.device import placed
+from recombine.baselines.training.device import on_device
 from recombine.baselines.training.slot_encoder import RecognitionEncoder, check_spec
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput, TrainBudget
 
@@ -44,7 +44,7 @@ class Ensemble(SlotSupervision):
     members: int = 3  # encoders
     views: int = 9  # views of an image per encoder; the first is the image itself
 
-    @placed
+    @on_device
     def fit(  # type: ignore[override]
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> EnsembleEncoder:

@@ -20,7 +20,7 @@ from recombine.baselines.methods.unlabelled import (
     fit_unlabelled,
     sizes_of,
 )
-from recombine.baselines.training.device import placed
+from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import seeded
 from recombine.benchmark.protocol.contract import MethodCard
 
@@ -46,7 +46,7 @@ class Mae(Unlabelled):
     hidden: float = 0.75  # share of hidden patches
     layers: int = 4  # depth of the encoder; the decoder has one layer
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> VectorEncoder:

@@ -25,7 +25,7 @@ from recombine.baselines.methods.unlabelled import (
     projector,
     sizes_of,
 )
-from recombine.baselines.training.device import placed
+from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import seeded
 from recombine.benchmark.protocol.contract import MethodCard
 
@@ -53,7 +53,7 @@ class MoCo(Unlabelled):
     queue: int = 2048  # keys kept
     momentum: float = 0.99  # share of the old weights in the moving average, in [0, 1)
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> VectorEncoder:

@@ -11,7 +11,7 @@ from torch import Tensor
 from recombine.baselines.methods.slotmodel import first_count
 from recombine.baselines.methods.slotwise import SlotAutoencoder, deadline_of, stage_sizes
 from recombine.baselines.nn.losses import recombine, recombine_factors
-from recombine.baselines.training.device import placed
+from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import (
     Schedule,
     autocast,
@@ -56,7 +56,7 @@ class SlotReplay:
     within: bool = False  # recombine factors inside slots too, not only whole slots
     size: str = "cpu"  # named size that these settings came from
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> Inversion:

@@ -23,7 +23,7 @@ from recombine.baselines.methods.unlabelled import (
     projector,
     sizes_of,
 )
-from recombine.baselines.training.device import placed
+from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import seeded
 from recombine.benchmark.protocol.contract import MethodCard
 
@@ -47,7 +47,7 @@ class SimClr(Unlabelled):
 
     temperature: float = 0.2  # t in the loss
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> VectorEncoder:

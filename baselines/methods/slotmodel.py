@@ -36,7 +36,7 @@ def build_decoder(
     objects: tuple[int, ...] | None = None,
 ) -> nn.Module:
     """Return an untrained decoder of slots to `recombine.baselines.nn.decoders.Layers`."""
-    from recombine.baselines.nn import conv_decoders as grown
+    from recombine.baselines.nn import conv_decoders
     from recombine.baselines.nn.attention_decoder import CrossAttention
     from recombine.baselines.nn.decoders import FactoredPatch
 
@@ -48,10 +48,10 @@ def build_decoder(
         "factored": lambda: Compositor(
             layout, image_hw, width, light=light, patch=FactoredPatch(layout, width)
         ),
-        "unstructured": lambda: grown.Unstructured(layout.count, dim, image_hw, width),
-        "broadcast": lambda: grown.BroadcastMixture(groups, dim, image_hw, width, things),
-        "additive": lambda: grown.Additive(groups, dim, image_hw, width),
-        "bilinear": lambda: grown.Bilinear(groups, dim, image_hw, width),
+        "unstructured": lambda: conv_decoders.Unstructured(layout.count, dim, image_hw, width),
+        "broadcast": lambda: conv_decoders.BroadcastMixture(groups, dim, image_hw, width, things),
+        "additive": lambda: conv_decoders.Additive(groups, dim, image_hw, width),
+        "bilinear": lambda: conv_decoders.Bilinear(groups, dim, image_hw, width),
         "attention": lambda: CrossAttention(dim, image_hw, 2 * width, layout.count),
     }
     return makers[kind]()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recombine.baselines.methods.slotmodel import DecoderKind, SlotModel, first_count
-from recombine.baselines.training.device import placed
+from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import (
     Precision,
     Schedule,
@@ -70,7 +70,7 @@ class SlotAutoencoder:
     # where the trained stage is stored and found again. Not part of the method's identity
     cache_dir: Path | None = field(default=None, compare=False)
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> Inversion:

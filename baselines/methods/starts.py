@@ -23,7 +23,7 @@ from recombine.baselines.methods.slotwise import (
     stage_sizes,
 )
 from recombine.baselines.nn.slots import activate
-from recombine.baselines.training.device import placed
+from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import budget_share, seeded
 from recombine.baselines.training.search import Inversion
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
@@ -62,7 +62,7 @@ class MultiStart:
     random: bool = False  # start anywhere, not at the encoder's guess
     size: str = "cpu"  # named size that these settings came from
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> ManyStarts:

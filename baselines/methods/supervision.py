@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recombine.baselines.nn.slots import layout_of
-from recombine.baselines.training.device import placed
+from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import EarlyStop, Precision, Schedule, seeded
 from recombine.baselines.training.slot_encoder import (
     Recognition,
@@ -41,7 +41,7 @@ class SlotSupervision:
     precision: Precision = "bf16"  # arithmetic of the networks
     size: str = "cpu"  # named size that these settings came from; set by `load_baseline`
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> RecognitionEncoder:

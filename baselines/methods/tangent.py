@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from recombine.baselines.methods.slotwise import SlotAutoencoder, deadline_of, stage_sizes
-from recombine.baselines.training.device import placed
+from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import Schedule, budget_share, endless, seeded, train
 from recombine.baselines.training.slot_encoder import RecognitionEncoder
 from recombine.benchmark.protocol.contract import MethodCard
@@ -67,7 +67,7 @@ class TangentPenalty:
     reach: float = 0.5  # length of a step along a tangent, as a change of the slot's columns
     size: str = "cpu"  # named size that these settings came from
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> RecognitionEncoder:

@@ -38,7 +38,7 @@ from recombine.baselines.methods.slotwise import deadline_of
 from recombine.baselines.nn.compositing import squared_error
 from recombine.baselines.nn.losses import mask_loss, matched_masks, recombine
 from recombine.baselines.nn.slots import layout_of
-from recombine.baselines.training.device import placed
+from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import (
     Precision,
     Schedule,
@@ -83,7 +83,7 @@ class Vae:
     precision: Precision = "bf16"  # arithmetic of the networks
     size: str = "cpu"  # named size that these settings came from
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> LatentInversion:

@@ -23,7 +23,7 @@ from recombine.baselines.methods.unlabelled import (
     projector,
     sizes_of,
 )
-from recombine.baselines.training.device import placed
+from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import seeded
 from recombine.benchmark.protocol.contract import MethodCard
 
@@ -49,7 +49,7 @@ class VicReg(Unlabelled):
     vary: float = 25.0  # weights of invariance, variance and covariance
     apart: float = 1.0  # weights of invariance, variance and covariance
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> VectorEncoder:

@@ -168,7 +168,7 @@ def _activated(columns: Columns, values: Tensor) -> Tensor:
     return values
 
 
-def soften(
+def smooth(
     layout: SlotLayout, slots: Float[Tensor, "images slots dim"], mix: float
 ) -> Float[Tensor, "images slots dim"]:
     """Turn slot vectors into search variables whose softmax is not saturated."""
