@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from recombine.baselines.nn.compositing import squared_error
-from recombine.baselines.nn.slots import activate, smooth
+from recombine.baselines.nn.slots import activate, check_spec, smooth
 from recombine.baselines.training.device import generator_of
 from recombine.baselines.training.loop import Precision, autocast
-from recombine.baselines.training.slot_encoder import check_spec
 from recombine.benchmark.protocol.contract import SlotOutput
 
 if TYPE_CHECKING:
