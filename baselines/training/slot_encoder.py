@@ -86,7 +86,7 @@ class Recognition(nn.Module):
     def run(
         self, images: Float[Tensor, "images 3 height width"]
     ) -> tuple[Float[Tensor, "images slots width"], Float[Tensor, "images slots dim"]]:
-        """Return slots and head outputs; answers are float32, whatever the precision of training."""
+        """Return slots and head outputs; answers are always float32."""
         # In bfloat16 the answer to one image depends a little on how many others come with it.
         packed = images.contiguous(memory_format=torch.channels_last)
         precision: Precision = self.precision if self.training else "float32"

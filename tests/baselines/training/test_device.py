@@ -8,7 +8,13 @@ import torch
 
 from recombine.baselines.registry import load_baseline
 from recombine.baselines.training import device
-from recombine.baselines.training.device import OnDevice, compiled, device_of, generator_of, on_device
+from recombine.baselines.training.device import (
+    OnDevice,
+    compiled,
+    device_of,
+    generator_of,
+    on_device,
+)
 from recombine.baselines.training.loop import Schedule
 from recombine.benchmark.protocol.contract import TrainBudget
 from recombine.renderer.core.errors import ResourceError
