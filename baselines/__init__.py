@@ -1,17 +1,19 @@
-"""Baselines, one subject per file; nothing here imports torch until one is loaded by name."""
+"""Reference submissions: methods, the networks and the training they share, and two studies."""
 
 import sys
 from types import ModuleType
 
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+
 
 class _Baselines(ModuleType):
-    """The package itself; `recombine.baselines()` lists the names, imported or not."""
-
     def __call__(self) -> tuple[str, ...]:
         from recombine.baselines.registry import BASELINES
 
         return tuple(BASELINES)
 
 
-# Importing a subpackage replaces the function of that name in `recombine`, so it must be callable.
+# Importing this package replaces the function `recombine.baselines`, so it must be callable, too.
 sys.modules[__name__].__class__ = _Baselines

@@ -26,7 +26,6 @@ from recombine.benchmark.results.result import EARLIER, Result
 from recombine.leaderboard.ledger.records import SELF_REPORTED, Tier, read_tiers, vouch
 from recombine.leaderboard.ledger.signing import Signer, read_key
 from recombine.renderer.core.errors import IntegrityError, RecombineError, UsageError
-from recombine.renderer.planning.blocks import thinned
 from recombine.renderer.presets.table import load_preset
 
 # Until 2.0 a sentence of the card's note that began so declared the role.
@@ -130,7 +129,7 @@ def scale_of(
         schema, split = whole.schema, whole.split
         # Images of the narrowest rung per block.
         draws = math.prod(schema.factor(key).size for key in schema.crossed) * len(
-            thinned(whole, split.id_draws(schema.cell_shape), 0)
+            whole.block_draws(split.id_draws(schema.cell_shape), 0)
         )
         near = blocks / whole.sizes.test, images / (whole.sizes.train * draws)
         shares = [part + step / 10**d for part in near for d in (1, 2, 3) for step in (0, -1, 1)]

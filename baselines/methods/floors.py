@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from recombine.baselines.nn.encoders import SlotEncoder
-from recombine.baselines.training.loop import seeded
+from recombine.baselines.training.loop import Sizes, seeded
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
 
 if TYPE_CHECKING:
@@ -53,8 +53,12 @@ class Pixels:
     """Pixels, averaged to 12 x 12, as one vector that every slot repeats."""
 
     card: ClassVar[MethodCard] = MethodCard(
-        id="pixels", name="Pixels", note="Floor: the image at 12 x 12 pixels, as it is."
+        id="pixels",
+        name="Pixels",
+        note="Floor: the image at 12 x 12 pixels, as it is.",
+        role="floor",
     )
+    SIZES: ClassVar[Sizes] = {"tiny": {}, "cpu": {}, "gpu": {}}
     size: str = "cpu"
 
     def fit(
@@ -79,7 +83,9 @@ class RandomNetwork:
         id="random-network",
         name="Random network",
         note="Floor: the slot encoder of the supervised row, never trained.",
+        role="floor",
     )
+    SIZES: ClassVar[Sizes] = {"tiny": {}, "cpu": {}, "gpu": {}}
     width: int = 64
     layers: int = 2
     size: str = "cpu"
@@ -105,8 +111,9 @@ class Constant:
     """The same vector for every slot of every image."""
 
     card: ClassVar[MethodCard] = MethodCard(
-        id="constant", name="Constant", note="Floor: knows nothing; every slot is 0."
+        id="constant", name="Constant", note="Floor: knows nothing; every slot is 0.", role="floor"
     )
+    SIZES: ClassVar[Sizes] = {"tiny": {}, "cpu": {}, "gpu": {}}
     size: str = "cpu"
 
     def fit(
@@ -123,8 +130,12 @@ class ConstantSet:
     """The same set of slots for every image, each slot another vector."""
 
     card: ClassVar[MethodCard] = MethodCard(
-        id="constant-set", name="Constant set", note="Floor: slots name themselves, nothing else."
+        id="constant-set",
+        name="Constant set",
+        note="Floor: slots name themselves, nothing else.",
+        role="floor",
     )
+    SIZES: ClassVar[Sizes] = {"tiny": {}, "cpu": {}, "gpu": {}}
     size: str = "cpu"
 
     def fit(
@@ -134,9 +145,3 @@ class ConstantSet:
         del val, seed, budget, log
         names = torch.eye(data.spec.max_slots)
         return Fixed(lambda images: names.to(images.device).repeat(len(images), 1, 1), len(names))
-
-
-SIZES: dict[str, dict[str, object]] = {
-    row.__name__: {size: row() for size in ("tiny", "cpu", "gpu")}
-    for row in (Pixels, RandomNetwork, Constant, ConstantSet)
-}

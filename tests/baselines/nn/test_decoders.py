@@ -12,6 +12,7 @@ from recombine.baselines.nn.decoders import (
     BOUND,
     MARGIN,
     Compositor,
+    FactoredPatch,
     Frame,
     Patch,
     Placement,
@@ -21,7 +22,13 @@ from recombine.baselines.nn.decoders import (
 )
 from recombine.baselines.nn.slots import slot_vectors, standard
 from tests.baselines.drawn_fixture import DrawnData
+from tests.baselines.networks import (
+    first_vectors,
+    untrained_decoder,
+)
 from tests.baselines.nn.test_slots import LAYOUT, TWO_OBJECTS
+
+Data = tuple[DrawnData, DrawnData]
 
 
 def _disc(px: int, x: float, y: float, radius: float) -> torch.Tensor:
@@ -182,3 +189,49 @@ def test_initialise_puts_objects_where_they_are(
         hidden = (batch.masks > 0)[:, None]
         error = ((background - batch.images).abs() * ~hidden).mean()
         assert error < 0.06
+
+
+def test_branches_see_their_slot_only_unless_they_leak(drawn_fixture: Data) -> None:
+    """Another background must not change an object's outline, and does when branches leak."""
+    slots = first_vectors(drawn_fixture[0], 2)
+    other = slots.clone()
+    other[:, 1] = other[:, 1].roll(1, dims=1)
+    for leak in (False, True):
+        decoder = untrained_decoder(leak=leak)
+        same = torch.equal(decoder(slots).opacity, decoder(other).opacity)
+        assert same != leak
+
+
+def test_outlines_never_see_the_surface(drawn_fixture: Data) -> None:
+    torch.manual_seed(0)
+    patch = FactoredPatch(LAYOUT, 4)
+    slots = first_vectors(drawn_fixture[0], 3)[:, 0]
+    (hue,) = (c for c in LAYOUT.slots[0] if c.factor == "hue")
+    other = slots.clone()
+    other[:, hue.span] = -other[:, hue.span]
+    before, after = patch(slots), patch(other)
+    assert torch.equal(before[:, 3:], after[:, 3:])
+    assert not torch.allclose(before[:, :3], after[:, :3])
+    ratio = after[:, :3] / before[:, :3]  # colour times shading: shading cancels
+    reshaped = slots.clone()
+    reshaped[:, :4] = reshaped[:, :4].roll(1, dims=1)
+    turned = reshaped.clone()
+    turned[:, hue.span] = -turned[:, hue.span]
+    other_ratio = patch(turned)[:, :3] / patch(reshaped)[:, :3]
+    both = torch.isfinite(ratio) & torch.isfinite(other_ratio)
+    assert both.float().mean() > 0.9
+    assert torch.allclose(ratio[both], other_ratio[both], rtol=1e-3, atol=1e-3)
+
+
+def test_a_learned_background_starts_where_chance_put_it(drawn_fixture: Data) -> None:
+    images = drawn_fixture[0]
+    batch = next(iter(images.batches(64, seed=0)))
+    slots = first_vectors(images, 64)
+    model = Compositor(LAYOUT, (32, 32), 8, light=True)
+    start = {k: v.clone() for k, v in model.state_dict().items()}
+    initialise(model, slots, batch.images, batch.masks, background=False)
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, start[k])}
+    assert changed == {"placement.weight"}
+    initialise(model, slots, batch.images, batch.masks)
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, start[k])}
+    assert "frame.0.basis" in changed

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recombine.baselines.nn import conv_decoders as grown
+from recombine.baselines.nn import conv_decoders
 from recombine.baselines.nn.attention_decoder import CrossAttention, fourier, interaction
 
 HW = (12, 20)
@@ -14,10 +14,10 @@ GROUPS = ((0, 1), (2,))
 def _make(name: str, hw: tuple[int, int] = HW) -> nn.Module:
     torch.manual_seed(0)
     makers = {
-        "additive": lambda: grown.Additive(GROUPS, 5, hw, 4),
-        "bilinear": lambda: grown.Bilinear(GROUPS, 5, hw, 4, rank=3),
-        "broadcast": lambda: grown.BroadcastMixture(GROUPS, 5, hw, 4, (0, 1)),
-        "unstructured": lambda: grown.Unstructured(3, 5, hw, 4),
+        "additive": lambda: conv_decoders.Additive(GROUPS, 5, hw, 4),
+        "bilinear": lambda: conv_decoders.Bilinear(GROUPS, 5, hw, 4, rank=3),
+        "broadcast": lambda: conv_decoders.BroadcastMixture(GROUPS, 5, hw, 4, (0, 1)),
+        "unstructured": lambda: conv_decoders.Unstructured(3, 5, hw, 4),
         "attention": lambda: CrossAttention(5, hw, 8, 3, layers=2, heads=2),
     }
     return makers[name]().double()

@@ -11,6 +11,7 @@ from recombine.baselines.nn.slots import activate
 from recombine.baselines.training.search import (
     Inversion,
     SearchSettings,
+    class_entropy,
     id_recovery,
     select_search,
     wrong_start,
@@ -19,7 +20,13 @@ from recombine.baselines.training.slot_encoder import Recognition
 from recombine.benchmark.protocol.contract import Inverter, SplitSpec
 from recombine.renderer.core.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog
+from tests.baselines.networks import (
+    untrained_decoder,
+    untrained_encoder,
+)
 from tests.baselines.nn.test_slots import LAYOUT
+
+Data = tuple[DrawnData, DrawnData]
 
 SPEC = SplitSpec((32, 32), 2, FACTORS)
 
@@ -181,3 +188,24 @@ def test_selection_takes_the_best_and_reports_all(
     )
     assert found.rate == 0.2
     assert [(c["rate"], s) for c, s in run_log.tried] == list(scores.items())
+
+
+def test_the_label_prior_is_off_and_pushes_towards_certainty(drawn_fixture: Data) -> None:
+    assert SearchSettings().entropy == 0
+    slots = torch.zeros(2, 2, LAYOUT.dim)
+    slots[0, :, :4] = 0.25
+    slots[1, :, 0] = 1
+    found = class_entropy(LAYOUT, slots)
+    assert found[0].item() == pytest.approx(2 * torch.tensor(4.0).log().item(), rel=1e-4)
+    assert abs(found[1].item()) < 1e-6
+    images = drawn_fixture[0].images[:4]
+
+    def entropy_after(weight: float) -> float:
+        settings = SearchSettings(steps=8, entropy=weight)
+        search = Inversion(untrained_encoder(), untrained_decoder(), settings, "float32")
+        state = search.init(images)
+        for _ in range(8):
+            state = search.step(images, state)
+        return class_entropy(LAYOUT, state.best).mean().item()
+
+    assert entropy_after(10.0) < entropy_after(0.0)

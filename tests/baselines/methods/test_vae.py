@@ -6,16 +6,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recombine.baselines.methods.latents import (
+from recombine.baselines.methods.vae import (
+    CodeEncoder,
+    CodeInversion,
     Labels,
-    LatentEncoder,
-    LatentInversion,
+    Vae,
+    VaeModel,
+    code_layout,
+    code_recovery,
     divergence,
-    latent_layout,
-    latent_recovery,
-    select_latent_search,
+    select_code_search,
 )
-from recombine.baselines.methods.variational import Vae, VaeModel
 from recombine.baselines.nn.decoders import Layers
 from recombine.baselines.registry import load_baseline
 from recombine.baselines.training.loop import Schedule
@@ -41,7 +42,7 @@ class Misled(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layout, self.image_hw, self.precision = latent_layout(2, 8), (32, 32), "float32"
+        self.layout, self.image_hw, self.precision = code_layout(2, 8), (32, 32), "float32"
 
     def guess(self, images: Tensor) -> Tensor:
         squares = images.mean(1).unflatten(2, (4, 8)).unflatten(1, (4, 8)).mean((2, 4))
@@ -66,7 +67,7 @@ def test_divergence_is_that_of_gaussians() -> None:
 
 def test_search_repairs_what_the_encoder_misread() -> None:
     slots, images = _scenes(6)
-    search = LatentInversion(Misled(), Blobs(), SearchSettings(pose_rate=0.1, steps=80), "float32")
+    search = CodeInversion(Misled(), Blobs(), SearchSettings(pose_rate=0.1, steps=80), "float32")
     state = search.init(images)
     before = (search.read(state).slots - slots).square().mean()
     for _ in range(80):
@@ -86,9 +87,7 @@ def test_recovery_rewards_search_that_finds_the_way_back() -> None:
 
     def recovery(rate: float) -> float:
         settings = SearchSettings(pose_rate=rate, steps=40)
-        return latent_recovery(
-            LatentInversion(Exact(), Blobs(), settings, "float32"), images, seed=0
-        )
+        return code_recovery(CodeInversion(Exact(), Blobs(), settings, "float32"), images, seed=0)
 
     assert recovery(0.0) == 0
     assert recovery(0.1) == 1
@@ -105,14 +104,14 @@ def test_settings_are_chosen_by_recovery_and_logged() -> None:
 
     log = ListLog()
     candidates = (SearchSettings(pose_rate=0.001), SearchSettings(pose_rate=0.1))
-    chosen = select_latent_search(Exact(), Blobs(), data, seed=0, log=log, candidates=candidates)
+    chosen = select_code_search(Exact(), Blobs(), data, seed=0, log=log, candidates=candidates)
     assert chosen.settings == candidates[1]
     assert [config["pose_rate"] for config, _ in log.tried] == [0.001, 0.1]
     assert log.tried[0][1] < log.tried[1][1]
 
 
 def test_the_posterior_is_bounded() -> None:
-    encoder = LatentEncoder(2, 4, (32, 32), width=16, layers=1, precision="float32").eval()
+    encoder = CodeEncoder(2, 4, (32, 32), width=16, layers=1, precision="float32").eval()
     mean, log_variance = encoder.posterior(1e3 * torch.rand(3, 3, 32, 32))
     assert mean.shape == log_variance.shape == (3, 2, 4)
     assert log_variance.abs().max() <= 8
@@ -146,13 +145,13 @@ def test_masks_are_the_mixing_weights_of_the_slots(drawn_fixture: Data) -> None:
     model = VaeModel(
         Vae(kind="broadcast", dim=4, width=16, layers=1, decoder_width=4), drawn_fixture[0]
     )
-    search = LatentInversion(model.encoder, model.decoder, SearchSettings(), "float32")
+    search = CodeInversion(model.encoder, model.decoder, SearchSettings(), "float32")
     slots = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0))
     masks = search.masks(slots)
     logits = 12 * torch.tanh(model.decoder.pictures(slots)[:, :, 3] / 12)
     assert torch.allclose(masks, logits.softmax(1), atol=1e-5)
     assert (
-        LatentInversion(Misled(), Blobs(), SearchSettings(), "float32").masks(_scenes(2)[0]) is None
+        CodeInversion(Misled(), Blobs(), SearchSettings(), "float32").masks(_scenes(2)[0]) is None
     )
 
 
@@ -211,6 +210,6 @@ def test_it_learns_to_draw_and_replay_keeps_the_encoder_anchored(drawn_fixture: 
 
 
 def test_other_images_are_refused() -> None:
-    search = LatentInversion(Misled(), Blobs(), SearchSettings(), "float32")
+    search = CodeInversion(Misled(), Blobs(), SearchSettings(), "float32")
     with pytest.raises(InvalidInputError, match=r"\(32, 32\)"):
         search.setup(SplitSpec((16, 16), 2, FACTORS), torch.device("cpu"))

@@ -1,5 +1,9 @@
-"""Controls of search: where it starts.
+"""Controls of search on the slot autoencoder: what it moves, and where it starts.
 
+* `BestOfClasses` uses no gradients: a step takes one categorical factor, decodes the guess with
+  each of its values and keeps the lowest pixel error; the next step takes the next factor
+  (coordinate descent). With one recombined factor per slot two steps are the whole search. It tells
+  how much of gradient search is the choice of a class and how much the repair of the pose.
 * `RandomStart` ignores the encoder: what the decoder alone can do. From a random start search
   almost never finds the scene, so most of search's success is the encoder's good start.
 * `MultiStart` searches from the encoder's guess and from altered copies of it, and keeps the one
@@ -10,27 +14,20 @@ Starts are the same for every image (or made from its guess), so that images sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from recombine.baselines.methods.slotwise import (
-    NOTE,
-    SOURCE,
-    SlotAutoencoder,
-    deadline_of,
-    stage_sizes,
-)
+from recombine.baselines.methods.slot_autoencoder import NOTE, SOURCE, SlotAutoencoder
+from recombine.baselines.nn.compositing import squared_error
 from recombine.baselines.nn.slots import activate
-from recombine.baselines.training.device import placed
-from recombine.baselines.training.loop import budget_share, seeded
+from recombine.baselines.training.device import on_device
+from recombine.baselines.training.loop import Sizes, budget_share, deadline_of, seeded
 from recombine.baselines.training.search import Inversion
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from jaxtyping import Float
     from torch import Tensor
 
@@ -42,19 +39,87 @@ _BASE = SlotAutoencoder()
 JITTER = 0.5  # Standard deviations of a start's continuous factors around the guess.
 
 
+def _card(slug: str, name: str, what: str) -> MethodCard:
+    return MethodCard(
+        id=slug,
+        name=f"Slot autoencoder, {name}",
+        inference="direct",
+        supervision="supervised",
+        source=SOURCE,
+        note=f"{NOTE}Control: posed-patch decoder{what}",
+        role="control",
+    )
+
+
+@dataclass(frozen=True)
+class BestOfClasses:
+    """Settings of the search over classes; ``fit`` trains the slot autoencoder."""
+
+    card: ClassVar[MethodCard] = _card(
+        "best-of-classes",
+        "best of classes",
+        "; a step decodes every value of one categorical factor at the encoder's pose and keeps "
+        "the lowest pixel error, without gradients.",
+    )
+    SIZES: ClassVar[Sizes] = {"tiny": {}, "cpu": {}, "gpu": {}}
+
+    # training. Its gradient search settings are not used, so none are compared
+    base: SlotAutoencoder = _BASE
+    size: str = "cpu"  # named size that these settings came from
+
+    @on_device
+    def fit(
+        self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
+    ) -> ClassSearch:
+        """Train stage 1 as `SlotAutoencoder.fit` does; nothing is selected on ``val``."""
+        del val
+        base, deadline = self.base, deadline_of(budget)
+        share = budget_share(budget, base.images(data))
+        with seeded(seed):
+            model = base.stage(data, seed=seed, share=share, log=log, deadline=deadline)
+        return ClassSearch(model.recognition, model.decoder, base.candidates[0], base.precision)
+
+
+class ClassSearch(Inversion):
+    """Coordinate descent over categorical factors; see the module."""
+
+    @torch.no_grad()
+    def step(
+        self, images: Float[Tensor, "images 3 height width"], state: SearchState
+    ) -> SearchState:
+        """Take the best value of the next categorical factor, every image on its own."""
+        factors = [
+            (k, c)
+            for k, slot in enumerate(self.layout.slots)
+            for c in slot
+            if c.kind == "categorical"
+        ]
+        if not factors:
+            return state
+        k, columns = factors[state.done % len(factors)]
+        best, error = state.best, state.error
+        for value in range(columns.width):
+            tried: Tensor = state.best.clone()
+            tried[:, k, columns.span] = 0
+            tried[:, k, columns.start + value] = 1
+            errors = squared_error(self._image(tried), images)
+            better = errors < error
+            best = torch.where(better[:, None, None], tried, best)
+            error = torch.minimum(errors, error)
+        return replace(state, best=best, error=error, done=state.done + 1)
+
+
 @dataclass(frozen=True)
 class MultiStart:
     """Settings of search from several starts; ``fit`` trains the slot autoencoder."""
 
-    card: ClassVar[MethodCard] = MethodCard(
-        id="multi-start",
-        name="Slot autoencoder, several starts",
-        inference="direct",
-        supervision="supervised",
-        source=SOURCE,
-        note=NOTE + "Control: posed-patch decoder, search from the guess and from altered copies; "
-        "every step counts all starts, and the lowest pixel error is kept.",
+    card: ClassVar[MethodCard] = _card(
+        "multi-start",
+        "several starts",
+        ", search from the guess and from altered copies; every step counts all starts, and the "
+        "lowest pixel error is kept.",
     )
+    SIZES: ClassVar[Sizes] = {"tiny": {}, "cpu": {}, "gpu": {}}
 
     # training, and the choice of search settings (made with one start)
     base: SlotAutoencoder = _BASE
@@ -62,17 +127,16 @@ class MultiStart:
     random: bool = False  # start anywhere, not at the encoder's guess
     size: str = "cpu"  # named size that these settings came from
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> ManyStarts:
         """Train as `SlotAutoencoder.fit` does and return the inverter with other starts."""
-        share = budget_share(budget, self.base.images(data))
+        base, deadline = self.base, deadline_of(budget)
+        share = budget_share(budget, base.images(data))
         with seeded(seed) as generator:
-            model = self.base.stage(
-                data, seed=seed, share=share, log=log, deadline=deadline_of(budget)
-            )
-            inversion = self.base.inversion(model, val, seed=seed, log=log)
+            model = base.stage(data, seed=seed, share=share, log=log, deadline=deadline)
+            inversion = base.inversion(model, val, seed=seed, log=log)
             layout = model.recognition.layout
             noise = torch.randn(self.starts, layout.count, layout.dim, generator=generator)
         return ManyStarts(inversion, noise, random=self.random)
@@ -82,14 +146,11 @@ class MultiStart:
 class RandomStart(MultiStart):
     """The same from one random start."""
 
-    card: ClassVar[MethodCard] = MethodCard(
-        id="random-start",
-        name="Slot autoencoder, random start",
-        inference="direct",
-        supervision="supervised",
-        source=SOURCE,
-        note=NOTE + "Control: posed-patch decoder, search from a random scene in place of the "
-        "encoder's guess; before any step it answers that scene.",
+    card: ClassVar[MethodCard] = _card(
+        "random-start",
+        "random start",
+        ", search from a random scene in place of the encoder's guess; before any step it answers "
+        "that scene.",
     )
 
     starts: int = 1
@@ -148,13 +209,3 @@ class ManyStarts(Inversion):
         chosen = errors.argmin(dim=0)
         slots = best[chosen, torch.arange(best.shape[1], device=best.device)]
         return SlotOutput(slots=slots, masks=self.masks(slots))
-
-
-def _sizes(row: type[MultiStart]) -> dict[str, MultiStart]:
-    return {size: row(base=base) for size, base in stage_sizes(SlotAutoencoder).items()}
-
-
-SIZES: dict[str, Mapping[str, MultiStart]] = {
-    "MultiStart": _sizes(MultiStart),
-    "RandomStart": _sizes(RandomStart),
-}

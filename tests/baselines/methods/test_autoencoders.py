@@ -1,20 +1,31 @@
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from recombine.baselines.methods import slotwise
-from recombine.baselines.methods.autoencoder import Autoencoder, AutoencoderReplay
-from recombine.baselines.methods.slotmodel import decoder_loss
-from recombine.baselines.nn.losses import mask_loss, object_weights
-from recombine.baselines.training.loop import Schedule
+from recombine.baselines.methods import slot_autoencoder
+from recombine.baselines.methods.autoencoders import Autoencoder, Replay
+from recombine.baselines.methods.slot_autoencoder import SlotModel
+from recombine.baselines.nn.losses import (
+    mask_loss,
+    object_weights,
+    slot_loss,
+)
+from recombine.baselines.registry import load_baseline
+from recombine.baselines.training.loop import Schedule, endless, seeded
 from recombine.baselines.training.search import Inversion, SearchSettings
+from recombine.baselines.training.slot_encoder import (
+    Recognition,
+    train_anchored,
+)
 from recombine.benchmark.protocol.contract import Inverter, Learner, SplitSpec, TrainBudget
 from recombine.benchmark.serving.data import Batch
 from tests.baselines.drawn_fixture import DrawnData, ListLog, drawn
+from tests.baselines.nn.test_slots import LAYOUT
 
 Data = tuple[DrawnData, DrawnData]
 TINY = Autoencoder(  # just enough to learn the drawn fixture
@@ -26,7 +37,7 @@ TINY = Autoencoder(  # just enough to learn the drawn fixture
     candidates=(SearchSettings(steps=20), SearchSettings(pose_rate=0.12, steps=20)),
     selection_images=32,
 )
-REPLAY = AutoencoderReplay(base=TINY, replay=Schedule(steps=150, batch_size=8), replayed=24)
+REPLAY = Replay(base=TINY, replay=Schedule(steps=150, batch_size=8), replayed=24)
 SHORT = replace(
     TINY,
     encoder=Schedule(steps=5, batch_size=16),
@@ -36,7 +47,7 @@ SHORT = replace(
 )
 
 
-def _fit(learner: Autoencoder | AutoencoderReplay, data: Data, seed: int = 0) -> Inversion:
+def _fit(learner: Autoencoder | Replay, data: Data, seed: int = 0) -> Inversion:
     train, val = data
     inversion = learner.fit(train, val, seed=seed, budget=TrainBudget(), log=ListLog())
     inversion.setup(train.spec, torch.device("cpu"))
@@ -73,11 +84,11 @@ def _search(inversion: Inversion, images: torch.Tensor, steps: int) -> torch.Ten
 
 def test_they_fit_the_protocol(fitted: Inversion) -> None:
     assert isinstance(Autoencoder(), Learner)
-    assert isinstance(AutoencoderReplay(), Learner)
+    assert isinstance(Replay(), Learner)
     assert isinstance(fitted, Inverter)
-    assert Autoencoder.card.inference == "direct"
-    assert AutoencoderReplay.card.inference == "replay"
-    for card in (Autoencoder.card, AutoencoderReplay.card):
+    assert Autoencoder().card.inference == "direct"
+    assert Replay().card.inference == "replay"
+    for card in (Autoencoder().card, Replay().card):
         assert "unseen" in card.note
 
 
@@ -165,14 +176,14 @@ def test_a_stage_of_other_code_is_not_taken(
 ) -> None:
     learner = replace(SHORT, cache_dir=tmp_path)
     _fit(learner, drawn_fixture)
-    monkeypatch.setattr(slotwise, "source_sha256", lambda _learner: "changed")
+    monkeypatch.setattr(slot_autoencoder, "source_sha256", lambda _learner: "changed")
     _fit(learner, drawn_fixture)
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_the_cache_does_not_change_the_answer(drawn_fixture: Data, tmp_path: Path) -> None:
     images = drawn_fixture[1].arrays().images[:4]
-    replay = AutoencoderReplay(base=SHORT, replay=Schedule(steps=4, batch_size=4), replayed=8)
+    replay = Replay(base=SHORT, replay=Schedule(steps=4, batch_size=4), replayed=8)
     cached = replace(replay, base=replace(SHORT, cache_dir=tmp_path))
     answers = [
         _search(_fit(learner, drawn_fixture), images, 2) for learner in (replay, cached, cached)
@@ -232,10 +243,12 @@ def test_decoder_loss_by_its_parts(fitted: Inversion, drawn_fixture: Data) -> No
     squared = (layers.image - batch.images).square() * weights
     expected = 100 * (squared.mean((1, 2, 3)) / weights.mean((1, 2, 3))).mean()
     expected = expected + 0.7 * mask_loss(layers.opacity, batch.masks)
-    found = decoder_loss(fitted.decoder, fitted.recognition, batch, settings)
+    model = SlotModel(settings, drawn_fixture[0])
+    model.recognition, model.decoder = fitted.recognition, fitted.decoder
+    found = model.decoder_loss(batch)
     assert torch.allclose(found, expected, rtol=1e-4)
     bare = Batch(batch.images, batch.factors)
-    plain = decoder_loss(fitted.decoder, fitted.recognition, bare, settings)
+    plain = model.decoder_loss(bare)
     assert torch.allclose(plain, 100 * (layers.image - batch.images).square().mean(), rtol=1e-4)
 
 
@@ -243,7 +256,7 @@ def test_decoder_loss_by_its_parts(fitted: Inversion, drawn_fixture: Data) -> No
 def test_a_handful_of_images_is_enough_to_run(n: int) -> None:
     """Nobody learns from three images; nothing may turn into NaN either."""
     data = drawn(n, px=32, seed=0), drawn(1, px=32, seed=1)
-    replay = AutoencoderReplay(base=SHORT, replay=Schedule(steps=3, batch_size=4), replayed=6)
+    replay = Replay(base=SHORT, replay=Schedule(steps=3, batch_size=4), replayed=6)
     slots = _search(_fit(replay, data), data[1].images, 2)
     assert torch.isfinite(slots).all()
 
@@ -270,8 +283,64 @@ def test_two_exchangeable_objects(run_log: ListLog) -> None:
     data = DrawnData(
         torch.rand(24, 3, 32, 32, generator=g), factors, masks, SplitSpec((32, 32), 3, kinds)
     )
-    replay = AutoencoderReplay(base=SHORT, replay=Schedule(steps=3, batch_size=4), replayed=6)
+    replay = Replay(base=SHORT, replay=Schedule(steps=3, batch_size=4), replayed=6)
     inversion = replay.fit(data, data, seed=0, budget=TrainBudget(), log=run_log)
     slots = _search(inversion, data.images[:5], 3)
     assert slots.shape == (5, 3, 5)
     assert torch.isfinite(slots).all()
+
+
+def test_the_learned_pair_differs_from_the_usual_one_in_its_start_only() -> None:
+    for name in ("autoencoder", "leak"):
+        usual, learned = (load_baseline(n, "cpu") for n in (name, f"{name}-learned"))
+        assert usual.closed_form
+        assert not learned.closed_form
+        own = {**vars(learned), "closed_form": True}
+        assert own == vars(usual)
+
+
+def test_real_and_made_images_weigh_alike(drawn_fixture: Data) -> None:
+    train, val = drawn_fixture
+    torch.manual_seed(0)
+    model = Recognition(
+        LAYOUT, (32, 32), width=16, layers=1, pose_weight=0.5, precision="float32"
+    ).train()
+    made = val.images[:6], model.targets({k: v[:6] for k, v in val.factors.items()})
+    before, log = copy.deepcopy(model), ListLog()
+    train_anchored(model, lambda: made, train, Schedule(1, batch_size=3), seed=2, log=log)  # type: ignore[arg-type]
+    (real,) = endless(train, 3, 1, 2 + 10_000)  # type: ignore[arg-type]
+    outputs = before.run(torch.cat([real.images, made[0]]))[1]  # one batch: its norm is shared
+    targets = torch.cat([before.targets(real.factors), made[1]])
+    slow = sum(
+        slot_loss(LAYOUT, outputs[i : i + 1], targets[i : i + 1], 0.5).item() for i in range(9)
+    )
+    assert log.scalars == [("replay", pytest.approx(slow / 9, rel=1e-4), 0)]
+    assert log.generated == 6
+
+
+@pytest.mark.parametrize("name", ["autoencoder-replay", "factor-replay"])
+def test_replayed_images_are_decoded_recombinations_of_training_slots(
+    name: str, drawn_fixture: Data
+) -> None:
+    train = drawn_fixture[0]
+    row = load_baseline(name, "tiny")
+    torch.manual_seed(0)
+    model = SlotModel(row.base, train)  # type: ignore[arg-type]
+    model.recognition.standardise(train.arrays())
+    with seeded(1) as generator:
+        draw = row._draw(model, train, generator, share=1.0, seed=0)
+        images, slots = draw()
+        noise_free = model.decoder(slots).image
+    bank = model.recognition.targets(train.factors)
+    assert len(images) == row.replayed
+    assert images.min() >= 0
+    assert images.max() <= 1
+    assert (images - noise_free.clamp(0, 1)).abs().mean() < 2 * row.noise
+    whole = [
+        [(bank[:, k] - slots[i, k]).abs().sum(1).min().item() < 1e-5 for k in range(2)]
+        for i in range(row.replayed)
+    ]
+    own = [(bank - slots[i]).abs().sum((1, 2)).min().item() < 1e-5 for i in range(row.replayed)]
+    assert all(background for _, background in whole)
+    assert all(thing for thing, _ in whole) == (not row.within)  # factors are torn apart, or not
+    assert sum(own) < row.replayed / 2  # most are new

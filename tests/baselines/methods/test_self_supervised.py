@@ -8,12 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from recombine.baselines.methods.diet import ImageNumbers, instance_loss
-from recombine.baselines.methods.mae import Mae, MaskedAutoencoder, hide, patches_of
-from recombine.baselines.methods.moco import follow, queue_loss
-from recombine.baselines.methods.simclr import contrast
-from recombine.baselines.methods.unlabelled import Trunk, VectorEncoder, altered
-from recombine.baselines.methods.vicreg import vicreg_loss
+from recombine.baselines.methods.mae import Mae, MaskedAutoencoder, patches_of, random_mask
+from recombine.baselines.methods.self_supervised import (
+    ImageNumbers,
+    Trunk,
+    VectorEncoder,
+    augment,
+    contrast,
+    ema_update,
+    instance_loss,
+    queue_loss,
+    vicreg_loss,
+)
 from recombine.benchmark.protocol.contract import SplitSpec
 from recombine.renderer.core.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS, DrawnData
@@ -75,7 +81,7 @@ def test_the_slow_network_follows() -> None:
         slow.weight.fill_(0)
         fast.weight.fill_(1)
     for _ in range(2):
-        follow(slow, fast, 0.9)
+        ema_update(slow, fast, 0.9)
     assert torch.allclose(slow.weight, torch.full((1, 2), 1 - 0.9**2))
 
 
@@ -104,17 +110,17 @@ def test_patches_are_cut_row_by_row() -> None:
 
 
 def test_seen_and_hidden_patches_share_out_the_image() -> None:
-    seen, hidden = hide(5, 16, 0.75, torch.zeros(1))
+    seen, hidden = random_mask(5, 16, 0.75, torch.zeros(1))
     assert seen.shape == (5, 4)
     both = torch.cat([seen, hidden], dim=1).sort(dim=1).values
     assert torch.equal(both, torch.arange(16).expand(5, -1))
-    assert [part.shape[1] for part in hide(1, 2, 0.99, torch.zeros(1))] == [1, 1]
+    assert [part.shape[1] for part in random_mask(1, 2, 0.99, torch.zeros(1))] == [1, 1]
 
 
 def test_every_patch_and_every_pair_is_hidden_equally_often() -> None:
     torch.manual_seed(0)
     n, patches, once = 20_000, 8, 6 / 8
-    _, hidden = hide(n, patches, 0.75, torch.zeros(1))
+    _, hidden = random_mask(n, patches, 0.75, torch.zeros(1))
     gone = nn.functional.one_hot(hidden, patches).sum(1).double()
     both = gone.T @ gone / n
     twice = once * 5 / 7  # without replacement
@@ -151,12 +157,12 @@ def test_views_differ_but_keep_handedness() -> None:
     torch.manual_seed(0)
     images = torch.zeros(64, 3, 16, 16)
     images[:, :, :, :8] = 1  # the left half is bright
-    views = altered(images)
+    views = augment(images)
     assert views.shape == images.shape
     assert 0 <= views.min() <= views.max() <= 1
     assert not torch.allclose(views[0], views[1])
     assert (views[..., 0].mean((1, 2)) > views[..., -1].mean((1, 2))).all()
-    assert torch.allclose(altered(images, strength=0), images, atol=1e-5)
+    assert torch.allclose(augment(images, strength=0), images, atol=1e-5)
 
 
 def test_a_vector_is_repeated_for_every_slot_of_the_right_images() -> None:

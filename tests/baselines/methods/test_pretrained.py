@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from recombine.baselines.methods.backbones import (
+from recombine.baselines.nn.backbones import (
     BackboneTokens,
     LowRank,
     adapt,

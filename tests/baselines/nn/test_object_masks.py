@@ -4,10 +4,7 @@ from itertools import permutations
 
 import torch
 
-from recombine.baselines.methods.concatenated import ConcatenatedEncoder
-from recombine.baselines.methods.ensemble import EnsembleEncoder
 from recombine.baselines.nn.object_masks import Outlines, aligned
-from recombine.baselines.training.slot_encoder import Recognition, RecognitionEncoder
 from tests.baselines.nn.test_slots import LAYOUT, TWO_OBJECTS
 
 PX = 32
@@ -65,28 +62,3 @@ def test_alignment_is_the_cheapest_order() -> None:
     assert torch.equal(
         aligned(LAYOUT, guess[:, :2], reference[:, :2]), torch.arange(2).expand(20, -1)
     )
-
-
-def test_members_that_swap_exchangeable_slots_change_nothing() -> None:
-    torch.manual_seed(0)
-    settings = {"width": 16, "layers": 1, "pose_weight": 1.0, "precision": "float32"}
-    first = Recognition(TWO_OBJECTS, (PX, PX), **settings).eval()
-    swapped = Recognition(TWO_OBJECTS, (PX, PX), **settings).eval()
-    swapped.load_state_dict(first.state_dict())
-    turn = [1, 0, 2]
-    with torch.no_grad():
-        for tensor in (swapped.encoder.heads.weight, swapped.encoder.heads.bias):
-            tensor.copy_(tensor[turn])
-        swapped.encoder.queries.copy_(swapped.encoder.queries[:, turn])
-    images = torch.rand(3, 3, PX, PX, generator=torch.Generator().manual_seed(2))
-    assert torch.allclose(swapped.guess(images), first.guess(images)[:, turn], atol=1e-5)
-    plain, mixed = (
-        EnsembleEncoder([RecognitionEncoder(m) for m in members], views=1).encode(images).slots
-        for members in ((first, first), (first, swapped))
-    )
-    assert torch.allclose(plain, mixed, atol=1e-5)
-    plain, mixed = (
-        ConcatenatedEncoder([RecognitionEncoder(m) for m in members]).encode(images).slots
-        for members in ((first, first), (first, swapped))
-    )
-    assert torch.allclose(plain, mixed, atol=1e-5)
