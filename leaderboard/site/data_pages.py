@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
-from typing import Annotated
-from typing import Literal
-from pydantic import BaseModel
-from pydantic import ConfigDict
-from pydantic import Field
-from pydantic import ValidationError
-from recombine.leaderboard.drawing import formatting as numbers
-from recombine.leaderboard.drawing.charts import figure
-from recombine.leaderboard.drawing.charts import node
-from recombine.leaderboard.drawing.charts import percent
-from recombine.renderer.core.errors import InvalidInputError
-from recombine.renderer.core.hdf5 import column
-from recombine.renderer.core.hdf5 import open_checked
 import base64
+import math
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recombine.leaderboard.drawing import formatting as numbers
+from recombine.leaderboard.drawing.charts import figure, node, percent
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.hdf5 import column, open_checked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-    from markupsafe import Markup
 
+    from markupsafe import Markup
 
 
 # The measured interaction of a dataset, for its data page.
@@ -106,6 +100,7 @@ def _scenes(path: Path) -> Markup | None:
         energy = column(handle, "energy")
     first, second = energy[:, 0].tolist(), energy[:, 1].tolist()
     return histogram([two / one for one, two in zip(first, second, strict=True) if one > 0])
+
 
 MAX_CERTIFICATE = 4 * 2**20
 MAX_IMAGE = 32 * 2**20

@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from recombine.leaderboard.drawing import formatting as numbers
-from recombine.leaderboard.drawing.formatting import DASH
 import math
+import re
 import shlex
-from functools import cache
-from functools import partial
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recombine.benchmark.statistics import intervals as stats
+from recombine.leaderboard.board.entries import cell_scores, gallery
+from recombine.leaderboard.board.sizes import Family
+from recombine.leaderboard.drawing import formatting as numbers
+from recombine.leaderboard.drawing.charts import Mark, heat_map, search_figure, shares, strip
+from recombine.leaderboard.drawing.formatting import DASH, TIMES
 from recombine.renderer.core.errors import UsageError
 from recombine.renderer.planning.blocks import thinned
 from recombine.renderer.presets.table import load_preset
-import re
-from dataclasses import field
-from functools import cached_property
-from typing import Any
-import numpy as np
-from recombine.benchmark.statistics import intervals as stats
-from recombine.leaderboard.drawing.charts import Mark
-from recombine.leaderboard.drawing.charts import heat_map
-from recombine.leaderboard.drawing.charts import shares
-from recombine.leaderboard.drawing.charts import strip
-from recombine.leaderboard.drawing.charts import search_figure
-from recombine.leaderboard.board.entries import cell_scores
-from recombine.leaderboard.drawing.formatting import TIMES
-from recombine.leaderboard.board.entries import gallery
-from recombine.leaderboard.board.sizes import Family
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from recombine.benchmark.results.result import Result
-    from recombine.benchmark.results.parts import Bins
-    from recombine.benchmark.results.parts import Measure
-    from recombine.renderer.presets.table import Preset
-    from markupsafe import Markup
-    from recombine.leaderboard.board.board import Row
-    from recombine.leaderboard.board.entries import BoardKey
-    from recombine.leaderboard.board.entries import Entry
-    from recombine.leaderboard.board.entries import Shown
 
+    from markupsafe import Markup
+
+    from recombine.benchmark.results.parts import Bins, Measure
+    from recombine.benchmark.results.result import Result
+    from recombine.leaderboard.board.board import Row
+    from recombine.leaderboard.board.entries import BoardKey, Entry, Shown
+    from recombine.renderer.presets.table import Preset
 
 
 # What an entry measured beside its headline, and who vouches for which number.
@@ -293,6 +283,7 @@ def _draws(preset: Preset) -> int:
     schema, split = preset.schema, preset.split
     crossed = math.prod(schema.factor(key).size for key in schema.crossed)
     return crossed * len(thinned(preset, split.id_draws(schema.cell_shape), 0))
+
 
 VARIANCE_TERMS = ("training runs", "combinations", "both together")
 METRICS = {

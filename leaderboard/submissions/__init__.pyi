@@ -1,5 +1,5 @@
-from .bundle import Bundle as Bundle
 from .bundle import MANIFEST as MANIFEST
+from .bundle import Bundle as Bundle
 from .bundle import MethodFile as MethodFile
 from .bundle import write_bundle as write_bundle
 from .changes import diff as diff
@@ -14,9 +14,9 @@ from .review import review_text as review_text
 from .review import save_rescored as save_rescored
 
 __all__ = [
+    "MANIFEST",
     "Bundle",
     "FetchRules",
-    "MANIFEST",
     "MethodFile",
     "diff",
     "fetched",

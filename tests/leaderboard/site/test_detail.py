@@ -7,8 +7,8 @@ import pytest
 from sample_board import sample
 
 from recombine.leaderboard.board.board import rank_board
-from recombine.leaderboard.site.entry import Detail
 from recombine.leaderboard.board.entries import load_boards
+from recombine.leaderboard.site.entry import Detail
 
 ESTIMATE = {"estimate": 0.5, "ci95": None, "per_seed": [0.5] * 5}
 FURTHER = {

@@ -7,9 +7,9 @@ from factories import make_result
 from sample_board import sample
 
 from recombine.benchmark.results.parts import Bins
-from recombine.leaderboard.site.entry import bins, parts, vouched
 from recombine.leaderboard.drawing.formatting import DASH, lookup
 from recombine.leaderboard.site.build import build_site
+from recombine.leaderboard.site.entry import bins, parts, vouched
 
 ESTIMATE = {"estimate": 0.5, "ci95": [0.4, 0.6], "per_seed": [0.5] * 5}
 

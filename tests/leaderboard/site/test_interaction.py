@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from sample_board import PNG, write_card
 
-from recombine.leaderboard.site.data_pages import load_card
-from recombine.leaderboard.site.data_pages import histogram, load_interaction
+from recombine.leaderboard.site.data_pages import histogram, load_card, load_interaction
 from recombine.renderer.core.errors import InvalidInputError
 
 GROUP = {"scenes": 8, "relative": [1e-3, 0.0], "relative_se": [1e-4, 0.0]}
