@@ -14,7 +14,7 @@ from recombine.benchmark.predictions.predictions import FORMAT, Predictions, rea
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.scoring.score import score
 from recombine.leaderboard.board.entries import load_entry
-from recombine.leaderboard.redteam.attack_world import World, resealed
+from attack_world import World, resealed
 from recombine.renderer.core.hdf5 import open_checked
 
 if TYPE_CHECKING:

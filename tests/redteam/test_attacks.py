@@ -7,9 +7,9 @@ import pytest
 from recombine.benchmark.sandbox.bubblewrap import require_bwrap
 from recombine.cli.main import main
 from recombine.leaderboard.redteam import attack
-from recombine.leaderboard.redteam.attack import run_attacks
-from recombine.leaderboard.redteam.attack_corpus import CORPUS, Attack
-from recombine.leaderboard.redteam.attack_world import DrawnData, make_world
+from attack import run_attacks
+from attack_corpus import CORPUS, Attack
+from attack_world import DrawnData, make_world
 from recombine.leaderboard.submissions.bundle import open_bundle
 from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from recombine.leaderboard.redteam.attack_world import World
+    from attack_world import World
 
 TIGHT = Limits(
     memory_bytes=GIB, processes=64, seconds=20, scratch_bytes=64 * MIB, answer_bytes=16 * MIB

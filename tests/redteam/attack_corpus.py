@@ -10,15 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from recombine.leaderboard.redteam import attack_code as code
-from recombine.leaderboard.redteam import attack_files as files
-from recombine.leaderboard.redteam import attack_flow as flow
+import attack_code as code
+import attack_files as files
+import attack_flow as flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from recombine.leaderboard.redteam.attack_world import World
+    from attack_world import World
     from recombine.renderer.core.types import Array
 
 Kind = Literal["predictions", "result", "data", "bundle", "proposal", "code"]
