@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from attack_world import World
+
     from recombine.renderer.core.types import Array
 
 Kind = Literal["predictions", "result", "data", "bundle", "proposal", "code"]
@@ -363,7 +364,7 @@ CORPUS: tuple[Attack, ...] = (
         "sleeps",
         "a job that never ends",
         "[time-limit]",
-        code.starts("import time", "time.sleep(600)"),
+        code.starts("import time", "time.sleep(600)", limits=code.SHORT),
     ),
     Attack(
         "code",

@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attack_world import METHOD, World, resealed
+
 from recombine.leaderboard.board.entries import load_entry
 from recombine.leaderboard.ledger.records import LEDGER, SELF_REPORTED, vouch
-from attack_world import METHOD, World, resealed
 from recombine.leaderboard.submissions.bundle import open_bundle, write_bundle
 from recombine.leaderboard.submissions.review import new_bundles, rescore
 from recombine.renderer.core.errors import IntegrityError
