@@ -30,7 +30,7 @@ from recombine.leaderboard.board.pareto import fronts
 from recombine.leaderboard.board.roles import ROLES
 from recombine.leaderboard.board.sizes import Family, families
 from recombine.leaderboard.drawing.formatting import FORMATS
-from recombine.leaderboard.exports import export
+from recombine.leaderboard.exports import tables
 from recombine.leaderboard.exports.badges import badge
 from recombine.leaderboard.site.changelog import feed, news
 from recombine.leaderboard.site.data_pages import Card
@@ -56,8 +56,8 @@ def render_site(boards: Sequence[RankedBoard], cards: Sequence[Card]) -> dict[st
     files = {
         MARKER: b"Written by recombine board build. A new build replaces this folder.\n",
         "index.html": pages.render("index.html", ""),
-        "results.csv": export.to_csv(boards).encode(),
-        "results.json": export.to_json(boards).encode(),
+        "results.csv": tables.to_csv(boards).encode(),
+        "results.json": tables.to_json(boards).encode(),
     }
     files |= _entry_files(pages, boards) | _board_files(pages, boards)
     for card in cards:
@@ -84,7 +84,7 @@ def _board_files(pages: _Pages, boards: Sequence[RankedBoard]) -> dict[str, byte
         about = {"data": data, "pairs": static_pairs(ranked), "picked": PICKED}
         page = pages.with_script(script).render("compare.html", "../", ranked=ranked, **about)
         files[f"compare/{ranked.slug}.html"] = page
-    table = export.to_parquet(boards)
+    table = tables.to_parquet(boards)
     return files if table is None else files | {"results.parquet": table}
 
 
@@ -124,7 +124,7 @@ class _Pages:
         shared = {
             "boards": boards,
             "cards": cards,
-            "parquet": export.has_parquet(),
+            "parquet": tables.has_parquet(),
             "card_of": {card.certificate.root: card for card in cards},
             "css": Markup(css),  # noqa: S704 - our own file
             "icon": Markup(ICON),  # noqa: S704 - a constant

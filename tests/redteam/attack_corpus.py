@@ -341,7 +341,7 @@ CORPUS: tuple[Attack, ...] = (
         "disk",
         "no disk left for others",
         "[output-limit]",
-        code.starts("open('/tmp/big', 'wb').write(bytes(2**30 // 2))"),
+        code.starts("open('/tmp/big', 'wb').write(bytes(2**27))"),
     ),
     Attack(
         "code",
