@@ -321,6 +321,31 @@ def board_key(result: Result) -> BoardKey:
     )
 
 
+@dataclass(frozen=True)
+class CellRow:
+    """One cell of the test data."""
+
+    names: tuple[str, ...]  # its values, one per recombined factor
+    held_out: bool  # whether training never showed it
+    accuracy: float  # mean over seeds, in [0, 1]
+    images: int  # test images per seed
+
+
+def cells(result: Result) -> list[CellRow]:
+    """Return every tested cell, those in combination first."""
+    rows = []
+    for score, held_out in ((result.scores.id_test, False), (result.scores.ooc_test, True)):
+        accuracy = (np.asarray(score.hits) / np.asarray(score.counts)).mean(axis=0).tolist()
+        for names, value, images in zip(score.cells, accuracy, score.counts[0], strict=True):
+            rows.append(CellRow(tuple(names), held_out, value, images))
+    return rows
+
+
+def is_baseline(result: Result) -> bool:
+    """Tell whether a result is of a baseline of this project."""
+    return result.method.code.startswith("recombine.baselines.")
+
+
 def cell_scores(score: Score) -> Float[Array, "seeds cells"]:
     """Return the accuracy of every seed on every cell."""
     order = sorted(range(score.n_cells), key=score.cells.__getitem__)

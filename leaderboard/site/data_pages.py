@@ -120,7 +120,7 @@ class Line(BaseModel):
 
 
 class Certificate(BaseModel):
-    """What ``recombine verify`` sealed with the data; newer keys are ignored."""
+    """What ``recombine dataset verify`` sealed with the data; newer keys are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
@@ -173,7 +173,7 @@ def load_card(folder: Path) -> Card:
     if not path.is_file() or path.stat().st_size > MAX_CERTIFICATE:
         raise InvalidInputError(
             f"load_card: expected a certificate of at most {MAX_CERTIFICATE} bytes at {path}, found none "
-            "or a bigger one; run `recombine verify` on the dataset"
+            "or a bigger one; run `recombine dataset verify` on the dataset"
         )
     content = path.read_bytes()
     try:
@@ -183,7 +183,7 @@ def load_card(folder: Path) -> Card:
         where = ".".join(map(str, first["loc"])) or "file"
         raise InvalidInputError(
             f"load_card: {path} is no certificate of a dataset, {where}: {first['msg']}; "
-            "run `recombine verify` on the dataset"
+            "run `recombine dataset verify` on the dataset"
         ) from None
     sheet = _sheet(folder / "preview.png")
     return Card(certificate, content, sheet, *load_interaction(folder))
@@ -196,6 +196,6 @@ def _sheet(path: Path) -> bytes | None:
     if not content.startswith(PNG_MAGIC) or len(content) < 24:
         raise InvalidInputError(
             f"load_card: expected a PNG of at most {MAX_IMAGE} bytes at {path}, got something "
-            "else; run `recombine preview` on the dataset"
+            "else; run `recombine dataset preview` on the dataset"
         )
     return content
