@@ -410,7 +410,7 @@ def _cells(entry: Entry) -> tuple[object, ...]:
 # Entries that are one answer under several names.
 
 
-def groups(entries: Sequence[Entry]) -> list[tuple[int, ...]]:
+def duplicate_groups(entries: Sequence[Entry]) -> list[tuple[int, ...]]:
     """Put together the entries that read the same answers at the start of their searches."""
     found: dict[object, list[int]] = defaultdict(list)
     for i, entry in enumerate(entries):

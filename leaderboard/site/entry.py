@@ -146,7 +146,7 @@ def recipe_of(result: Result) -> Mapping[str, Any] | None:
 def data_folder(result: Result) -> str:
     """Return where the commands put the data, or a word for it when they cannot render them."""
     recipe = recipe_of(result)
-    return f"runs/{recipe['preset']}-{recipe['resolution']}" if recipe else "FOLDER"
+    return shlex.quote(f"runs/{recipe['preset']}-{recipe['resolution']}") if recipe else "DATA"
 
 
 def render_command(result: Result) -> str:
@@ -155,9 +155,9 @@ def render_command(result: Result) -> str:
     if recipe is None:
         return ""
     options = [
-        f"recombine render {recipe['preset']}",
+        f"recombine render {shlex.quote(recipe['preset'])}",
         f"--values {recipe['values']}" if recipe.get("values") else "",
-        f"--scale {recipe['scale']:g}" if recipe.get("scale", 1) != 1 else "",
+        f"--scale {recipe['scale']}" if recipe.get("scale", 1) != 1 else "",
         f"--resolution {recipe['resolution']} --out {data_folder(result)}",
         "--ooc-val" if recipe.get("ooc_val") else "",
     ]

@@ -27,7 +27,7 @@ from recombine.leaderboard.exports.tables import (
     to_json,
     to_parquet,
 )
-from recombine.leaderboard.ledger.records import vouch
+from recombine.leaderboard.ledger.records import record_tier
 from recombine.renderer.core.errors import InvalidInputError
 
 
@@ -204,7 +204,7 @@ def test_what_nobody_checked_is_marked(tmp_path):
     results = [sample(1), sample(4)]
     for result in results:
         result.save(tmp_path)
-    vouch(tmp_path, results[:1], "rescored", "2026-01-01T00:00:00Z")
+    record_tier(tmp_path, results[:1], "rescored", "2026-01-01T00:00:00Z")
     (board,) = load_boards(sorted(tmp_path.glob("*.json")))
     text = latex_table([rank_board(board)])
     assert r"Autoencoder with replay$^{\ast}$ &" in text
