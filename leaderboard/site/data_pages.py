@@ -172,8 +172,8 @@ def load_card(folder: Path) -> Card:
     path = folder / "certificate.json"
     if not path.is_file() or path.stat().st_size > MAX_CERTIFICATE:
         raise InvalidInputError(
-            f"load_card: expected a certificate of at most {MAX_CERTIFICATE} bytes at {path}, found "
-            "none or a bigger one; run `recombine dataset verify` on the dataset"
+            f"load_card: expected a certificate of at most {MAX_CERTIFICATE} bytes at {path}, "
+            "found none or a bigger one; run `recombine dataset verify` on the dataset"
         )
     content = path.read_bytes()
     try:

@@ -345,7 +345,8 @@ def _parse(model: type[Model], content: bytes, path: Path) -> Model:
         where = ".".join(map(str, item["loc"])) or "file"
         raise InvalidInputError(
             f"{path}: expected a {model.__name__.lower()} of this version, got {where}: "
-            f"{re.sub(r'[^ -~]', '?', str(item['msg']))}; write the bundle with `recombine submission bundle`"
+            f"{re.sub(r'[^ -~]', '?', str(item['msg']))}; write the bundle with "
+            "`recombine submission bundle`"
         ) from None
 
 

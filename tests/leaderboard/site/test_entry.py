@@ -202,10 +202,9 @@ def recorded(monkeypatch):
         ({}, "smoke --resolution 64 --out runs/smoke-64", ""),
         ({"rung": 2}, "smoke --resolution 64 --out runs/smoke-64", " --rung 2 "),
         (
-            {"preset": "object-background", "values": 8, "scale": 1.34, "resolution": 128},
-            "object-background --values 8 --scale 1.34 --resolution 128 --out "
-            "runs/object-background-128",
-            " --data runs/object-background-128 ",
+            {"preset": "object-object", "values": 8, "scale": 1.34, "resolution": 128},
+            "object-object --values 8 --scale 1.34 --resolution 128 --out runs/object-object-128",
+            " --data runs/object-object-128 ",
         ),
         ({"ooc_val": True}, "smoke --resolution 64 --out runs/smoke-64 --ooc-val", ""),
         (
