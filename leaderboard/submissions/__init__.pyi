@@ -3,7 +3,7 @@ from .bundle import Bundle as Bundle
 from .bundle import MethodFile as MethodFile
 from .bundle import write_bundle as write_bundle
 from .changes import diff as diff
-from .review import FetchRules as FetchRules
+from .fetching import FetchRules as FetchRules
 from .review import fetched as fetched
 from .review import keep as keep
 from .review import new_bundles as new_bundles
@@ -14,9 +14,9 @@ from .review import review_text as review_text
 from .review import save_rescored as save_rescored
 
 __all__ = [
+    "MANIFEST",
     "Bundle",
     "FetchRules",
-    "MANIFEST",
     "MethodFile",
     "diff",
     "fetched",

@@ -5,11 +5,14 @@ import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
-from recombine.leaderboard.submissions import review as module
-from recombine.leaderboard.submissions.review import FetchRules, Wanted, complete, fetch
+from recombine.leaderboard.submissions import review
+from recombine.leaderboard.submissions import fetching as module
+from recombine.leaderboard.submissions.fetching import FetchRules, Wanted, fetch
+from recombine.leaderboard.submissions.review import fetched
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, ResourceError
 
 CONTENT = bytes(range(256)) * 2000
@@ -182,20 +185,22 @@ def test_files_are_read_below_the_named_folder_only(tmp_path):
         fetch(Wanted((tmp_path / "root").as_uri(), **WANTED), tmp_path / "new", rules)
 
 
-def test_a_bundle_is_completed_in_a_copy(tmp_path):
+def test_a_bundle_is_completed_in_a_copy(tmp_path, monkeypatch):
     source = tmp_path / "files" / "p"
     bundle = tmp_path / "bundle"
-    for path in (source, bundle / "sub" / "here"):
+    for path in (source, bundle / "predictions" / "here"):
         path.parent.mkdir(parents=True)
         path.write_bytes(CONTENT)
     (bundle / "link").symlink_to(source)
     rules = FetchRules(file_root=tmp_path / "files")
-    listed = {"sub/here": Wanted("https://x", **WANTED)}
-    assert complete(bundle, listed, tmp_path / "full", rules) == bundle
-    listed["sub/there"] = Wanted(source.as_uri(), **WANTED)
+    about = {"bytes": len(CONTENT), "sha256": WANTED["sha256"]}
+    files = [SimpleNamespace(path="predictions/here", url="https://x", **about)]
+    monkeypatch.setattr(review, "read_manifest", lambda folder: SimpleNamespace(files=files))
+    assert fetched(bundle, tmp_path / "full", rules) == bundle
+    files.append(SimpleNamespace(path="predictions/there", url=source.as_uri(), **about))
     for _ in range(2):
-        full = complete(bundle, listed, tmp_path / "full", rules)
+        full = fetched(bundle, tmp_path / "full", rules)
     assert full == tmp_path / "full" / "bundle"
-    assert (full / "sub" / "there").read_bytes() == CONTENT
+    assert (full / "predictions" / "there").read_bytes() == CONTENT
     assert (full / "link").is_symlink()
-    assert not (bundle / "sub" / "there").exists()
+    assert not (bundle / "predictions" / "there").exists()

@@ -5,8 +5,8 @@ import sample_board
 from sample_board import sample
 
 from recombine.leaderboard.board.board import rank_board
-from recombine.leaderboard.board.entries import groups, load_boards
-from recombine.leaderboard.exports import markdown
+from recombine.leaderboard.board.entries import duplicate_groups, load_boards
+from recombine.leaderboard.exports.tables import markdown_table
 from recombine.leaderboard.site.build import build_site
 
 METHOD = {"inference": "direct", "kind": "inverter", "source": "", "note": ""}
@@ -28,7 +28,7 @@ def found(folder, *results):
     board, _ = load(folder, *results)
     return {
         frozenset(board.entries[i].result.method.id for i in group)
-        for group in groups(board.entries)
+        for group in duplicate_groups(board.entries)
         if len(group) > 1
     }
 
@@ -92,14 +92,14 @@ def test_they_share_a_line_and_a_rank_and_keep_their_pages(tmp_path):
     assert f'<tr role="row" data-entry="{hidden.result.result_id}"' not in page
     assert f'<li><a href="entries/{hidden.slug}.html">' in page
     assert (index.parent / "entries" / f"{hidden.slug}.html").is_file()
-    text = markdown.table([ranked])
+    text = markdown_table([ranked])
     assert text.count("\n| ") == 4  # the heading and three lines
     assert "autoencoder, twin, direct" in text or "twin, autoencoder, direct" in text
 
 
 def test_every_position_is_in_one_group(tmp_path):
     board, _ = load(tmp_path, *(sample(i) for i in range(6)), twin(), twin("triplet"))
-    positions = [i for group in groups(board.entries) for i in group]
+    positions = [i for group in duplicate_groups(board.entries) for i in group]
     assert sorted(positions) == list(range(8))
-    firsts = [group[0] for group in groups(board.entries)]
+    firsts = [group[0] for group in duplicate_groups(board.entries)]
     assert firsts == sorted(firsts)

@@ -1,4 +1,4 @@
-"""Attacks on this installation."""
+"""The static site: pages, downloads, changelog."""
 
 import lazy_loader as _lazy
 

@@ -8,7 +8,7 @@ from sample_board import sample
 
 from recombine.leaderboard.board.entries import load_boards
 from recombine.leaderboard.ledger import chain
-from recombine.leaderboard.ledger.records import KEY, LEDGER, TIERS, Tiers, read_tiers, vouch
+from recombine.leaderboard.ledger.records import KEY, LEDGER, TIERS, Tiers, read_tiers, record_tier
 from recombine.leaderboard.site.build import build_site
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 
@@ -43,14 +43,14 @@ def tier(folder, result):
 def test_without_a_line_a_result_is_self_reported(tmp_path):
     assert sample(0).trust == "retrained"
     assert tier(tmp_path, sample(0)) == "self-reported"
-    vouch(tmp_path, [sample(1)], "rescored", NOW)
+    record_tier(tmp_path, [sample(1)], "rescored", NOW)
     assert tier(tmp_path, sample(0)) == "self-reported"
     assert Tiers().of(tmp_path / "x.json", b"no result") == "self-reported"
 
 
 def test_a_line_lifts_exactly_one_content(tmp_path):
     result = sample(0)
-    vouch(tmp_path, [result], "rescored", NOW)
+    record_tier(tmp_path, [result], "rescored", NOW)
     assert tier(tmp_path, result) == "rescored"
     edited = sample(0, method={"note": "another"})
     assert tier(tmp_path, edited) == "self-reported"
@@ -58,10 +58,10 @@ def test_a_line_lifts_exactly_one_content(tmp_path):
 
 def test_a_second_review_adds_only_what_is_new(tmp_path):
     results = [sample(0), sample(1)]
-    assert len(vouch(tmp_path, results, "rescored", NOW)) == 2
-    assert vouch(tmp_path, results, "rescored", NOW) == []
-    assert [line.index for line in vouch(tmp_path, results[:1], "retrained", NOW)] == [2]
-    assert vouch(tmp_path, results[:1], "rescored", NOW) == []
+    assert len(record_tier(tmp_path, results, "rescored", NOW)) == 2
+    assert record_tier(tmp_path, results, "rescored", NOW) == []
+    assert [line.index for line in record_tier(tmp_path, results[:1], "retrained", NOW)] == [2]
+    assert record_tier(tmp_path, results[:1], "rescored", NOW) == []
     found = read_tiers(tmp_path)
     assert [found[one.result_id] for one in results] == ["retrained", "rescored"]
 
@@ -70,7 +70,7 @@ def test_a_second_review_adds_only_what_is_new(tmp_path):
                                             ("retrained", "self-reported")])  # fmt: skip
 def test_no_tier_beyond_what_the_harness_did(tmp_path, own, asked):
     with pytest.raises(InvalidInputError, match=f"to {own}"):
-        vouch(tmp_path, [sample(0, trust=own)], asked, NOW)
+        record_tier(tmp_path, [sample(0, trust=own)], asked, NOW)
     assert not (tmp_path / LEDGER).exists()
     assert TIERS.index(own) > 0
 
@@ -92,7 +92,7 @@ def test_pages_and_downloads_show_the_tier_and_follow_the_ledger(tmp_path):
         return row["trust"]
 
     assert shown() == "self-reported"
-    vouch(results, [result], "rescored", NOW)
+    record_tier(results, [result], "rescored", NOW)
     assert shown() == "rescored"
 
 
@@ -111,11 +111,11 @@ def lines(folder):
     ],
 )
 def test_a_changed_ledger_stops_every_reader(tmp_path, change):
-    vouch(tmp_path, [sample(0), sample(1)], "rescored", NOW)
+    record_tier(tmp_path, [sample(0), sample(1)], "rescored", NOW)
     before = lines(tmp_path)
     (tmp_path / LEDGER).write_bytes(b"".join(change(before)))
     for use in (lambda: read_tiers(tmp_path), lambda: tier(tmp_path, sample(0)),
-                lambda: vouch(tmp_path, [sample(2)], "rescored", NOW)):  # fmt: skip
+                lambda: record_tier(tmp_path, [sample(2)], "rescored", NOW)):  # fmt: skip
         with pytest.raises(IntegrityError):
             use()
 
@@ -130,18 +130,18 @@ def test_a_broken_ledger_is_said_once(tmp_path):
 
 def test_other_logs_are_no_ledger(tmp_path):
     chain.append(tmp_path / LEDGER, "verified", {"result_id": "0" * 64, "tier": "x"}, NOW, None)
-    with pytest.raises(IntegrityError, match="recombine review"):
+    with pytest.raises(IntegrityError, match="recombine submission review"):
         read_tiers(tmp_path)
 
 
 def test_a_signed_ledger_takes_lines_of_its_key_only(tmp_path):
-    vouch(tmp_path, [sample(0)], "rescored", NOW, Signer())
+    record_tier(tmp_path, [sample(0)], "rescored", NOW, Signer())
     assert (tmp_path / KEY).read_text().strip() == (b"k" * 32).hex()
     assert json.loads(lines(tmp_path)[0])["signature"]
     for other in (None, Signer(b"x")):
         with pytest.raises(UsageError, match="--key"):
-            vouch(tmp_path, [sample(1)], "rescored", NOW, other)
-    vouch(tmp_path, [sample(1)], "rescored", NOW, Signer())
+            record_tier(tmp_path, [sample(1)], "rescored", NOW, other)
+    record_tier(tmp_path, [sample(1)], "rescored", NOW, Signer())
     assert len(read_tiers(tmp_path)) == 2
     (tmp_path / KEY).write_text((b"x" * 32).hex())
     with pytest.raises(IntegrityError, match="by this key"):
@@ -152,11 +152,11 @@ def test_a_signed_ledger_takes_lines_of_its_key_only(tmp_path):
 
 
 def test_taking_the_key_away_does_not_take_signatures_away(tmp_path):
-    vouch(tmp_path, [sample(0)], "rescored", NOW, Signer())
+    record_tier(tmp_path, [sample(0)], "rescored", NOW, Signer())
     (tmp_path / KEY).unlink()
     with pytest.raises(IntegrityError, match="without a key"):
         read_tiers(tmp_path)
     (tmp_path / LEDGER).unlink()
-    vouch(tmp_path, [sample(0)], "rescored", NOW)
+    record_tier(tmp_path, [sample(0)], "rescored", NOW)
     with pytest.raises(UsageError, match="without signatures"):
-        vouch(tmp_path, [sample(1)], "rescored", NOW, Signer())
+        record_tier(tmp_path, [sample(1)], "rescored", NOW, Signer())

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from recombine.leaderboard.redteam.attack_world import World
+    from attack_world import World
 
-TIGHT = Limits(
-    memory_bytes=GIB, processes=64, seconds=20, scratch_bytes=64 * MIB, answer_bytes=16 * MIB
+PATIENT = Limits(
+    memory_bytes=GIB, processes=64, seconds=180, scratch_bytes=64 * MIB, answer_bytes=16 * MIB
 )
-PATIENT = replace(TIGHT, seconds=180)
-"""For attacks that show once torch is loaded and images are answered, on a busy machine too."""
+"""Time enough on a busy machine: only a submission that never ends meets the time limit."""
+SHORT = replace(PATIENT, seconds=10)
 FRAME = '''\
 """A submission that attacks."""
 
@@ -42,12 +42,12 @@ class Bad:
 HONEST = "slots = images.mean(dim=(2, 3))[:, :2]"
 
 
-def starts(*lines: str) -> Callable[[World, Path], None]:
+def starts(*lines: str, limits: Limits = PATIENT) -> Callable[[World, Path], None]:
     """Return an attack by code that runs when the submission is made."""
 
     def attack(world: World, folder: Path) -> None:
         del world
-        isolate(f"{_write(folder, lines, (HONEST,))}:Bad", limits=TIGHT)
+        isolate(f"{_write(folder, lines, (HONEST,))}:Bad", limits=limits)
 
     return attack
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
+from attack_world import World, resealed
 from safetensors.numpy import save_file
 
 from recombine.benchmark.predictions.file import FORMAT, Predictions, read_predictions
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.scoring.score import score_predictions
 from recombine.leaderboard.board.entries import load_entry
-from recombine.leaderboard.redteam.attack_world import World, resealed
 from recombine.renderer.core.hdf5 import open_checked
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attack_world import METHOD, World, resealed
+
 from recombine.leaderboard.board.entries import load_entry
-from recombine.leaderboard.ledger.records import LEDGER, SELF_REPORTED, vouch
-from recombine.leaderboard.redteam.attack_world import METHOD, World, resealed
+from recombine.leaderboard.ledger.records import LEDGER, SELF_REPORTED, record_tier
 from recombine.leaderboard.submissions.bundle import open_bundle, write_bundle
 from recombine.leaderboard.submissions.review import new_bundles, rescore
 from recombine.renderer.core.errors import IntegrityError
@@ -105,7 +106,7 @@ def tier_by_hand(world: World, folder: Path) -> None:
 def tier_by_ledger(world: World, folder: Path) -> None:
     """Lift a rescored result by changing its line."""
     path = resealed(world.result, folder / "result.json", trust="retrained")
-    vouch(folder, [load_entry(path).result], "rescored", "2026-01-01T00:00:00Z")
+    record_tier(folder, [load_entry(path).result], "rescored", "2026-01-01T00:00:00Z")
     ledger = folder / LEDGER
     ledger.write_text(ledger.read_text().replace('"rescored"', '"retrained"'))
     load_entry(path)

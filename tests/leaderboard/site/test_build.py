@@ -1,6 +1,5 @@
 """The build: complete or absent, deterministic, self-contained, and safe with hostile names."""
 
-import gc
 import json
 import os
 import re
@@ -10,12 +9,12 @@ from html.parser import HTMLParser
 import pytest
 from sample_board import PNG, sample, write_card, write_results
 
-from recombine.leaderboard.drawing import formatting as numbers
-from recombine.leaderboard.site import build as site
 from recombine.leaderboard.board.board import rank_board
 from recombine.leaderboard.board.entries import load_boards
-from recombine.leaderboard.site.pages import HERE, content_security_policy, render_site
+from recombine.leaderboard.drawing import formatting as numbers
+from recombine.leaderboard.site import build as site
 from recombine.leaderboard.site.build import build_site
+from recombine.leaderboard.site.pages import HERE, content_security_policy, render_site
 from recombine.renderer.core.errors import (
     IntegrityError,
     InvalidInputError,
@@ -302,22 +301,6 @@ def test_the_new_site_replaces_the_old_one_in_one_step_where_that_is_possible(
     assert "No entries yet" in (built / "index.html").read_text()
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
     assert len(seen) == (0 if can and sys.platform == "linux" else 2)
-
-
-def test_a_build_leaves_the_garbage_collector_as_it_was(tmp_path):
-    assert gc.isenabled()
-    build_site(write_results(tmp_path / "r", indices=[0]), tmp_path / "site")
-    assert gc.isenabled()
-    (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(InvalidInputError):
-        build_site([tmp_path / "bad.json"], tmp_path / "site")
-    assert gc.isenabled()
-    gc.disable()
-    try:
-        build_site([], tmp_path / "empty")
-        assert not gc.isenabled()
-    finally:
-        gc.enable()
 
 
 def test_what_killed_builds_left_is_removed_after_a_while(tmp_path, built):

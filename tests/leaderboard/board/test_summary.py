@@ -14,9 +14,9 @@ from recombine.renderer.core.errors import InvalidInputError
 CAMPAIGN = ("superior", "better", "beats", "outperform", "fails", "solves", "proves", "wins")
 
 
-def story_of(tmp_path, seeds=5, indices=None):
+def summary_of(tmp_path, seeds=5, indices=None):
     (board,) = load_boards(write_results(tmp_path, seeds, indices))
-    return rank_board(board).story
+    return rank_board(board).summary
 
 
 def plain(text):
@@ -24,7 +24,7 @@ def plain(text):
 
 
 def test_the_headline_gives_estimate_interval_chance_and_verdict(tmp_path):
-    told = story_of(tmp_path)
+    told = summary_of(tmp_path)
     best = sample(4).scores.ooc_test
     text = plain(told.headline)
     assert f"is {100 * best.estimate:.1f} %" in text
@@ -34,7 +34,7 @@ def test_the_headline_gives_estimate_interval_chance_and_verdict(tmp_path):
 
 
 def test_the_kinds_are_set_against_each_other_with_an_interval(tmp_path):
-    told = story_of(tmp_path)
+    told = summary_of(tmp_path)
     (text,) = [plain(t) for t in told.shows if "highest generative" in t]
     first, second = (sample(i).scores.ooc_test for i in (4, 0))
     share = [np.asarray(s.hits) / np.asarray(s.counts) for s in (first, second)]
@@ -43,7 +43,7 @@ def test_the_kinds_are_set_against_each_other_with_an_interval(tmp_path):
     assert "Autoencoder (replay+search)" in text
     assert "Supervised slot encoder (direct)" in text
     assert f"{points(found.value)} points OOC (95 % interval {low} to {high})" in text
-    few = story_of(tmp_path / "few", seeds=2)
+    few = summary_of(tmp_path / "few", seeds=2)
     assert any("that difference is not tested" in t for t in few.shows)
 
 
@@ -54,7 +54,7 @@ def test_an_upper_bound_is_never_the_headline(tmp_path):
         sample(0).save(tmp_path / "a.json"),
     ]
     (board,) = load_boards(files)
-    told = rank_board(board).story
+    told = rank_board(board).summary
     assert "by Supervised slot encoder (direct)" in plain(told.headline)
     assert not any("highest generative" in t for t in told.shows)
 
@@ -64,17 +64,17 @@ def test_the_number_of_pairs_is_counted(tmp_path):
     ranked = rank_board(board)
     apart = sum(track.compared.n_separated for track in ranked.tracks)
     assert 0 < apart < 10
-    assert f"{apart} of 10 pairs" in ranked.story.headline
+    assert f"{apart} of 10 pairs" in ranked.summary.headline
 
 
 def test_one_entry_has_nothing_to_be_compared_with(tmp_path):
-    told = story_of(tmp_path, indices=[0])
+    told = summary_of(tmp_path, indices=[0])
     assert "only entry" in told.headline
     assert not any("Not told apart" in text for text in told.limits)
 
 
 def test_few_seeds_are_said(tmp_path):
-    told = story_of(tmp_path, seeds=2)
+    told = summary_of(tmp_path, seeds=2)
     assert "No two entries were tested" in told.headline
     assert any(
         text.startswith("All 6 entries have fewer than 5 training seeds") for text in told.limits
@@ -83,14 +83,14 @@ def test_few_seeds_are_said(tmp_path):
 
 
 def test_three_seeds_are_a_sketch_that_is_tested(tmp_path):
-    told = story_of(tmp_path, seeds=3)
+    told = summary_of(tmp_path, seeds=3)
     assert "were tested" not in told.headline
     assert any("marked as a sketch." in text for text in told.limits)
     assert not any("no test" in text for text in told.limits)
 
 
 def test_one_seed_gives_no_interval(tmp_path):
-    told = story_of(tmp_path, seeds=1)
+    told = summary_of(tmp_path, seeds=1)
     assert "interval" not in told.headline
     assert any("no interval could be computed" in text for text in told.limits)
 
@@ -101,19 +101,19 @@ def test_equal_entries_cannot_be_told_apart(tmp_path):
         method = {**base["method"], "entry": entry, "id": entry}
         sample(0, method=method).save(tmp_path / f"{i}.json")
     (board,) = load_boards(sorted(tmp_path.glob("*.json")))
-    told = rank_board(board).story
+    told = rank_board(board).summary
     assert "No two entries of one track can be told apart" in told.headline
     assert any("Not told apart does not mean equal" in text for text in told.limits)
 
 
 def test_differences_between_entries_are_listed(tmp_path):
-    told = story_of(tmp_path)
+    told = summary_of(tmp_path)
     (text,) = [t for t in told.limits if t.startswith("Entries differ in")]
     assert "supervision, generated images seen and compute per image" in text
 
 
 def test_the_design_and_the_smallest_difference_are_said(tmp_path):
-    told = story_of(tmp_path)
+    told = summary_of(tmp_path)
     assert any(
         text.startswith("16 combinations of object shape and background") for text in told.shows
     )
@@ -123,7 +123,7 @@ def test_the_design_and_the_smallest_difference_are_said(tmp_path):
 
 
 def test_gaps_and_costs_are_ranges_over_the_entries(tmp_path):
-    told = story_of(tmp_path)
+    told = summary_of(tmp_path)
     gaps = [sample(i).gap.estimate for i in range(6)]
     span = f"+{100 * min(gaps):.1f} to +{100 * max(gaps):.1f} points"
     (text,) = [text for text in told.shows if span in text]
@@ -135,7 +135,7 @@ def test_gaps_and_costs_are_ranges_over_the_entries(tmp_path):
 
 @pytest.mark.parametrize("seeds", [1, 2, 3, 5])
 def test_the_wording_is_neutral(tmp_path, seeds):
-    told = story_of(tmp_path, seeds=seeds)
+    told = summary_of(tmp_path, seeds=seeds)
     text = " ".join((told.headline, *told.shows, *told.limits)).lower()
     assert not [word for word in CAMPAIGN if word in text]
 
@@ -148,12 +148,12 @@ def test_gaps_that_may_be_zero_are_counted(tmp_path):
     paths += write_results(tmp_path / "other", indices=[0])
     with pytest.raises(InvalidInputError, match="other cells"):
         load_boards(paths)
-    told = rank_board(load_boards(paths[:1])[0]).story
+    told = rank_board(load_boards(paths[:1])[0]).summary
     assert any("above zero for 0 of 1 entry" in text for text in told.shows)
 
 
 def test_one_sketch_is_spoken_of_as_one(tmp_path):
-    told = story_of(tmp_path, seeds=2, indices=[0])
+    told = summary_of(tmp_path, seeds=2, indices=[0])
     (text,) = [text for text in told.limits if "sketch" in text]
     assert text.startswith("The entry has fewer than 5 training seeds and is marked as a sketch.")
     assert "It has fewer than 3 and takes part in no test." in text

@@ -10,15 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from recombine.leaderboard.redteam import attack_code as code
-from recombine.leaderboard.redteam import attack_files as files
-from recombine.leaderboard.redteam import attack_flow as flow
+import attack_code as code
+import attack_files as files
+import attack_flow as flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from recombine.leaderboard.redteam.attack_world import World
+    from attack_world import World
+
     from recombine.renderer.core.types import Array
 
 Kind = Literal["predictions", "result", "data", "bundle", "proposal", "code"]
@@ -340,7 +341,7 @@ CORPUS: tuple[Attack, ...] = (
         "disk",
         "no disk left for others",
         "[output-limit]",
-        code.starts("open('/tmp/big', 'wb').write(bytes(2**30 // 2))"),
+        code.starts("open('/tmp/big', 'wb').write(bytes(2**27))"),
     ),
     Attack(
         "code",
@@ -363,7 +364,7 @@ CORPUS: tuple[Attack, ...] = (
         "sleeps",
         "a job that never ends",
         "[time-limit]",
-        code.starts("import time", "time.sleep(600)"),
+        code.starts("import time", "time.sleep(600)", limits=code.SHORT),
     ),
     Attack(
         "code",

@@ -1,11 +1,15 @@
-"""All roles on local repositories: a stranger proposes, trusted code judges, a hand merges."""
+"""The trusted side: what a stranger changed, what it scores, and texts with a stranger's words."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_board import sample
 from world import bundle_in, dataset, score_once
 
 from recombine.benchmark.predictions.file import read_predictions, write_predictions
@@ -13,8 +17,16 @@ from recombine.benchmark.results.result import Result
 from recombine.leaderboard.site.build import build_site
 from recombine.leaderboard.submissions import review as pull_request
 from recombine.leaderboard.submissions.bundle import open_bundle
-from recombine.leaderboard.submissions.changes import diff
-from recombine.leaderboard.submissions.review import new_bundles, rescore, save_rescored
+from recombine.leaderboard.submissions.changes import EntryChange, diff
+from recombine.leaderboard.submissions.review import (
+    CLAIMS,
+    _link,
+    new_bundles,
+    plain,
+    rescore,
+    review_text,
+    save_rescored,
+)
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 
 NAME = ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
@@ -214,3 +226,37 @@ def test_the_picture_on_the_board_is_drawn_again_not_taken_over(scored, tmp_path
     index = build_site([path], tmp_path / "site")
     pages = list((index.parent / "entries").glob("*.html"))
     assert b"data:image/png;base64," in pages[0].read_bytes()
+
+
+@given(st.text(max_size=60))
+def test_a_strangers_text_is_one_line_without_markup(text):
+    shown = plain(text)
+    assert "\n" not in shown
+    assert not re.search(r"(?<!\\)(?:\\\\)*[<>*_`\[\]@#|]", shown)
+
+
+def test_a_mention_or_link_or_script_stays_text():
+    shown = plain("@all [x](https://e.org) <script> | ~~a~~")
+    for live in (r"(?<!\\)@", r"(?<!\\)\[", r"(?<!\\)<", r"(?<!\\)\|"):
+        assert not re.search(live, shown)
+
+
+def test_the_review_names_scores_and_changes():
+    result = sample(0)
+    text = review_text([result], [EntryChange("added", "smoke", "supervised", 1024, "", "0.5512")])
+    assert f"{100 * result.scores.ooc_test.estimate:.1f}" in text
+    assert "added: supervised" in text
+    assert "Trust tier: rescored." in text
+    assert "Trust tier: rerun." in review_text([result], [], "rerun")
+    assert "0.5512" in text
+    assert "None." in review_text([result], [])
+
+
+def test_only_a_plain_address_is_a_link():
+    assert _link("https://example.org/my-method?a=1") == "<https://example.org/my-method?a=1>"
+    assert "<" not in _link("https://e.org/)[x](y>").replace("\\<", "")
+    assert _link("") == "not given"
+
+
+def test_the_claims_are_sentences():
+    assert all(claim.endswith(".") for claim in CLAIMS)
