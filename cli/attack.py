@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from recombine.leaderboard.redteam.attack import Verdict
@@ -37,13 +37,13 @@ class Attack:
 
         total = len([one for one in CORPUS if not self.only or {one.name, one.kind} & {*self.only}])
         verdicts = []
-        with say.progress("attacks", quiet=self.json) as progress:
+        with console.progress("attacks", quiet=self.json) as progress:
             for verdict in run_attacks(self.only):
                 verdicts.append(verdict)
                 progress(len(verdicts), total)
         faults = [one for one in verdicts if one.outcome in ("NOT REFUSED", "other reason")]
         if self.json:
-            say.emit([_plain(one) for one in verdicts])
+            console.emit([_plain(one) for one in verdicts])
         else:
             _show(verdicts, len(faults))
         return 5 if faults else 0
@@ -57,9 +57,9 @@ def _plain(verdict: Verdict) -> dict[str, str]:
 
 def _show(verdicts: list[Verdict], faults: int) -> None:
     rows = [(v.attack.kind, v.attack.name, v.attack.idea, v.outcome) for v in verdicts]
-    say.table("attacks on this installation", ("kind", "name", "hopes for", "outcome"), rows)
+    console.table("attacks on this installation", ("kind", "name", "hopes for", "outcome"), rows)
     for verdict in verdicts:
         if verdict.outcome != "refused":
-            say.line(f"{verdict.attack.name}: {verdict.outcome}: {verdict.message}")
+            console.line(f"{verdict.attack.name}: {verdict.outcome}: {verdict.message}")
     refused = sum(verdict.outcome == "refused" for verdict in verdicts)
-    say.line(f"{refused} of {len(verdicts)} refused for the documented reason, {faults} faults")
+    console.line(f"{refused} of {len(verdicts)} refused for the documented reason, {faults} faults")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
@@ -67,15 +67,15 @@ class Board:
     def _build(self) -> int:
         index = build(self.results, self.out or SITE, self.data)
         if self.json:
-            say.emit({"index": str(index)})
+            console.emit({"index": str(index)})
         else:
-            say.line(f"open {index.absolute().as_uri()}")
+            console.line(f"open {index.absolute().as_uri()}")
         return 0
 
     def _serve(self) -> int:
         index = build(self.results, self.out or SITE, self.data)
         with server(index.parent, self.port) as running:
-            say.line(f"http://127.0.0.1:{running.server_port}/ until Ctrl-C")
+            console.line(f"http://127.0.0.1:{running.server_port}/ until Ctrl-C")
             running.serve_forever()
         return 0
 
@@ -88,10 +88,10 @@ class Board:
         boards = load_boards(files)
         rows = [(e.path, e.result) for b in boards for e in b.entries]
         if self.json:
-            say.emit([{"file": str(path), "result_id": r.result_id} for path, r in rows])
+            console.emit([{"file": str(path), "result_id": r.result_id} for path, r in rows])
         else:
             for path, result in rows:
-                say.line(f"ok {path}: {result.method.name}, result {result.result_id[:16]}")
+                console.line(f"ok {path}: {result.method.name}, result {result.result_id[:16]}")
         return 0
 
     def _export(self) -> int:
@@ -99,9 +99,9 @@ class Board:
 
         paths = write_export(result_files(self.results), self.out or EXPORT, self.format)
         if self.json:
-            say.emit([str(path) for path in paths])
+            console.emit([str(path) for path in paths])
         else:
-            say.line(f"{self.out or EXPORT}: {len(paths)} files, {self.format}")
+            console.line(f"{self.out or EXPORT}: {len(paths)} files, {self.format}")
         return 0
 
     def _diff(self) -> int:
@@ -111,15 +111,15 @@ class Board:
         changes = diff(*(find_results(folder) for folder in self.paths))
         removed = [one for one in changes if one.kind == "removed"]
         if self.json:
-            say.emit([one.plain for one in changes])
+            console.emit([one.plain for one in changes])
         elif changes:
             rows = [[str(value) for value in one.plain.values()] for one in changes]
             title = f"{len(changes)} changes from {self.paths[0]} to {self.paths[1]}"
-            say.table(title, ("change", "board", "entry", "n_train", "before", "after"), rows)
+            console.table(title, ("change", "board", "entry", "n_train", "before", "after"), rows)
         else:
-            say.line("no change")
+            console.line("no change")
         if removed and not self.json:
-            say.line("entries are superseded by newer files, never removed: put the files back")
+            console.line("entries are superseded by newer files, never removed: put the files back")
         return 3 if removed else 0
 
 

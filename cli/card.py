@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from recombine.renderer.publish.facts import Publication
@@ -49,9 +49,9 @@ class Card:
         chosen = publication(self.published, self.url)
         path = write_card(self.data, self.out, block=self.block, publication=chosen)
         if self.json:
-            say.emit({"card": str(path)})
+            console.emit({"card": str(path)})
         else:
-            say.line(str(path))
+            console.line(str(path))
         return 0
 
 

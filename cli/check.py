@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from recombine.benchmark.sandbox.process import Limits
@@ -50,7 +50,7 @@ class Check:
         failed = [one["name"] for one in checks if one["status"] == "fail"]
         seconds = time.monotonic() - begin
         if self.json:
-            say.emit(
+            console.emit(
                 {
                     "submission": self.submission,
                     "kind": kind,
@@ -91,15 +91,15 @@ class Check:
     def _show(self, checks: list[dict[str, Any]], failed: list[str], seconds: float) -> None:
         rows = [(one["name"], one["status"], one["why"]) for one in checks]
         title = f"{self.submission}, on built-in images (drawn by code, never scored)"
-        say.table(title, ("check", "result", "why"), rows)
+        console.table(title, ("check", "result", "why"), rows)
         for one in checks:
             if one["todo"]:
-                say.line(f"{one['name']}: {one['todo']}")
+                console.line(f"{one['name']}: {one['todo']}")
         if failed:
-            say.line(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
+            console.line(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
             return
-        say.line(f"no check failed, {seconds:.0f} s. Next:")
-        say.line(f"  recombine score {self.submission} --data runs/smoke")
+        console.line(f"no check failed, {seconds:.0f} s. Next:")
+        console.line(f"  recombine score {self.submission} --data runs/smoke")
 
 
 def limits(memory_gb: float, hours: float) -> Limits:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from recombine.benchmark.statistics.compare import Comparison, Contrast
@@ -45,28 +45,28 @@ class Compare:
         found = compare(mine, theirs)
         if self.json:
             ids = {"first": mine.result_id, "second": theirs.result_id}
-            say.emit({**ids, **asdict(found)})
+            console.emit({**ids, **asdict(found)})
             return 0
         for letter, one in (("A", mine), ("B", theirs)):
             n = f"{len(one.seeds)} seeds, {one.data.n_train:,} training images"
-            say.line(f"{letter}: {one.method.name}, {one.method.inference}, {n}")
+            console.line(f"{letter}: {one.method.name}, {one.method.inference}, {n}")
         _show(found)
         return 0
 
 
 def _show(found: Comparison) -> None:
-    say.table("joint slot accuracy, %", COLUMNS, [_row(c, 100) for c in found.headline])
+    console.table("joint slot accuracy, %", COLUMNS, [_row(c, 100) for c in found.headline])
     if found.factors:
-        say.table(
+        console.table(
             "OOC factor scores (1 perfect, 0 chance)", COLUMNS, [_row(c, 1) for c in found.factors]
         )
     if found.detectable is not None and found.power is not None:
-        say.line(
+        console.line(
             f"This pair of designs notices an OOC difference of {100 * found.detectable:.1f} "
             f"points with 80 % power, and one of 5 points {100 * found.power:.0f} % of the time."
         )
     for caveat in found.caveats:
-        say.line(f"note: {caveat}")
+        console.line(f"note: {caveat}")
 
 
 def _row(contrast: Contrast, unit: float) -> tuple[str, ...]:

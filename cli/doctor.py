@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from recombine.cli import say
+from recombine.cli import console
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Doctor:
         found |= _torch()
         found["isolation"] = _isolation()
         if self.json:
-            say.emit(found)
+            console.emit(found)
         else:
-            say.table("", ("what", "found"), list(found.items()))
-            say.line("ready: `recombine quickstart` runs the whole chain")
+            console.table("", ("what", "found"), list(found.items()))
+            console.line("ready: `recombine quickstart` runs the whole chain")
         return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +25,8 @@ def show(name: str, found: Estimate) -> None:
         _row("{} with " + f"{found.workers} workers", found.hours, TIMES),
         _row("{} on disk", found.gigabytes, SIZES),
     ]
-    say.table(f"{name} on this machine", ("", "estimate", "95 % interval"), rows)
-    say.line(
+    console.table(f"{name} on this machine", ("", "estimate", "95 % interval"), rows)
+    console.line(
         f"From {found.samples} renders here; assumes a free core per worker and that other "
         "machines are as fast as this one."
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,15 @@ class Merge:
                 )
             certificate, shards, twice = seal_folder(self.folders[0]), None, None
         else:
-            with say.progress("merge", quiet=self.json) as progress:
+            with console.progress("merge", quiet=self.json) as progress:
                 merged = merge(self.folders, self.out, progress=progress)
             certificate, shards, twice = merged.certificate, merged.shards, merged.twice
         if self.json:
-            say.emit(certificate.to_dict() | {"shards": shards, "shards_found_twice": twice})
+            console.emit(certificate.to_dict() | {"shards": shards, "shards_found_twice": twice})
         else:
             place = self.out or self.folders[0]
             again = f" ({twice} shards were in several folders, equal)" if twice else ""
-            say.line(f"{place}: sealed, root {certificate.root[:16]}, every check passed{again}")
+            console.line(
+                f"{place}: sealed, root {certificate.root[:16]}, every check passed{again}"
+            )
         return 0

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class NewSubmission:
 
         made = write_scaffold(self.folder, self.kind)
         if self.json:
-            say.emit(
+            console.emit(
                 {
                     "submission": made.spec,
                     "method": made.method,
@@ -45,10 +45,12 @@ class NewSubmission:
             )
             return 0
         for path in made.files:
-            say.line(f"wrote {path}")
-        say.line("Next:")
-        say.line(f"  recombine check {made.spec}")
-        say.line("  recombine render smoke --scale 0.08 --out runs/toy")
-        say.line(f"  recombine score {made.spec} --data runs/toy --out runs/toy-results --seeds 2")
-        say.line("From there to the leaderboard: docs/submitting.md")
+            console.line(f"wrote {path}")
+        console.line("Next:")
+        console.line(f"  recombine check {made.spec}")
+        console.line("  recombine render smoke --scale 0.08 --out runs/toy")
+        console.line(
+            f"  recombine score {made.spec} --data runs/toy --out runs/toy-results --seeds 2"
+        )
+        console.line("From there to the leaderboard: docs/submitting.md")
         return 0

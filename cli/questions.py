@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from recombine.cli import say
+from recombine.cli import console
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Questions:
         indices = scored_indices(dataset, options)
         write_questions(self.out, dataset, indices, load_key(self.key, dataset))
         if self.json:
-            say.emit({"questions": str(self.out), "images": len(indices), "root": dataset.root})
+            console.emit({"questions": str(self.out), "images": len(indices), "root": dataset.root})
             return 0
-        say.line(f"wrote {self.out}: {len(indices)} images of {dataset.name}, without labels")
+        console.line(f"wrote {self.out}: {len(indices)} images of {dataset.name}, without labels")
         key = f" --key {self.key}" if self.key else ""
-        say.line(f"then: recombine score ANSWERS.safetensors --data {self.data}{key}")
+        console.line(f"then: recombine score ANSWERS.safetensors --data {self.data}{key}")
         return 0

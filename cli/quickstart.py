@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
@@ -57,15 +57,15 @@ class Quickstart:
         results = self._train_and_score(data, device)
         index = self._board()
         if self.json:
-            say.emit({"index": str(index), "results": [r.file_name for r in results]})
+            console.emit({"index": str(index), "results": [r.file_name for r in results]})
             return 0
         from recombine.cli.submissions import show
 
         show(results, f"{data.name}, {len(data)} images, root {data.root[:16]}")
-        say.line(f"done in {(time.monotonic() - began) / 60:.1f} min")
-        say.line(f"page:          {index.absolute().as_uri()}")
-        say.line(f"contact sheet: {(self._folder('data') / 'preview.png').absolute()}")
-        say.line(f"results:       {self._folder('results').absolute()}")
+        console.line(f"done in {(time.monotonic() - began) / 60:.1f} min")
+        console.line(f"page:          {index.absolute().as_uri()}")
+        console.line(f"contact sheet: {(self._folder('data') / 'preview.png').absolute()}")
+        console.line(f"results:       {self._folder('results').absolute()}")
         return 0
 
     def _render(self) -> Dataset:
@@ -76,7 +76,7 @@ class Quickstart:
         preset = load_preset("smoke", scale=self.scale)
         folder = self._folder("data")
         self._say(1, f"render {preset.name} with Blender Cycles into {folder} (about 2 minutes)")
-        with say.progress("render", quiet=self.json) as progress:
+        with console.progress("render", quiet=self.json) as progress:
             certificate = render_dataset(preset, folder, workers=self.workers, progress=progress)
         run = [c.status for c in certificate.checks if c.status != "not run"]
         self._say(2, f"verify: {run.count('pass')} of {len(run)} checks passed")
@@ -103,7 +103,7 @@ class Quickstart:
             f"train {', '.join(METHODS)} with {self.seeds} seeds and ask them blindly, "
             f"with search up to {self.steps[-1]} steps (about 4 minutes)",
         )
-        with say.progress("runs", quiet=self.json) as progress:
+        with console.progress("runs", quiet=self.json) as progress:
             ended = watch(progress, len(jobs), quiet=self.json)
             finished = run_grid(jobs, workers=self.workers, progress=ended)
         self._say(4, "score: readouts fitted on ID images, joint slot accuracy (seconds)")
@@ -126,4 +126,4 @@ class Quickstart:
 
     def _say(self, step: int, text: str) -> None:
         if not self.json:
-            say.line(f"{step}/5 {text}")
+            console.line(f"{step}/5 {text}")

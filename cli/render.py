@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from recombine.renderer.certificate.verify import Certificate
@@ -63,10 +63,10 @@ class Plan:
         if not 1 <= workers <= 1_000_000:
             raise UsageError(f"--workers: expected 1 to 1000000; got {workers}.")
         preset = chosen_preset(self.preset, self.scale, self.resolution, self.split, self.values)
-        with say.progress(f"try {self.preset}", quiet=self.json) as progress:
+        with console.progress(f"try {self.preset}", quiet=self.json) as progress:
             found = estimate(preset, workers=workers, progress=progress)
         if self.json:
-            say.emit(found.to_dict())
+            console.emit(found.to_dict())
         else:
             show(self.preset, found)
         return 0
@@ -80,27 +80,27 @@ class Plan:
         plan = make_plan(preset)
         counts = {name: int((plan.split == i).sum()) for i, name in enumerate(SPLITS)}
         if self.json:
-            say.emit({"config": plan.config, "images": counts, "plan_sha256": plan.digest()})
+            console.emit({"config": plan.config, "images": counts, "plan_sha256": plan.digest()})
             return 0
         shape = preset.schema.cell_shape
-        say.line(f"{plan.dataset}: {preset.summary}")
-        say.line(f"factors: {', '.join(preset.schema.keys)}")
-        say.line(f"cells recombine {' x '.join(preset.schema.recombined)}")
+        console.line(f"{plan.dataset}: {preset.summary}")
+        console.line(f"factors: {', '.join(preset.schema.keys)}")
+        console.line(f"cells recombine {' x '.join(preset.schema.recombined)}")
         rows = [
             (f"ID, rung {r}", str(len(preset.split.id_cells(shape, r))), "")
             for r in range(len(preset.split.ladder))
         ]
         rows.append(("OOC", str(len(preset.split.ooc_cells(shape))), ""))
         rows += [(name, "", str(n)) for name, n in counts.items()]
-        say.table("", ("part", "cells", "images"), rows)
+        console.table("", ("part", "cells", "images"), rows)
         for rung in range(len(preset.split.ladder)):
-            say.line(f"ID against OOC, rung {rung}:")
+            console.line(f"ID against OOC, rung {rung}:")
             ids, ooc = preset.split.id_cells(shape, rung), preset.split.ooc_cells(shape)
             for text in report(ids, ooc).lines():
-                say.line(f"  {text}")
+                console.line(f"  {text}")
             drawn = preset.split.id_draws(shape, rung), preset.split.ooc_draws(shape)
             if len(drawn[0]) != len(ids):
-                say.line(f"  as often as cells are drawn: TV {drawn_total_variation(*drawn)}")
+                console.line(f"  as often as cells are drawn: TV {drawn_total_variation(*drawn)}")
         return 0
 
 
@@ -170,7 +170,7 @@ class Render:
             season_key=self.season_key,
         )
         label = f"render {self.preset}" + (f", shard {self.shard}" if self.shard else "")
-        with say.progress(label, quiet=self.json) as progress:
+        with console.progress(label, quiet=self.json) as progress:
             if self.shard:
                 return self._part(preset, progress)
             certificate = self._whole(preset, progress)
@@ -194,7 +194,7 @@ class Render:
                 f"--existing {self.existing}. Remove the folder to start over."
             )
 
-    def _whole(self, preset: Preset, progress: say.Progress) -> Certificate:
+    def _whole(self, preset: Preset, progress: console.Progress) -> Certificate:
         from recombine.renderer.rendering.render import local_engine, render_dataset
 
         render = partial(
@@ -215,7 +215,7 @@ class Render:
         with cluster_engine(self.cluster, self.out, max_rss=memory) as engine:
             return render(engine=engine)
 
-    def _part(self, preset: Preset, progress: say.Progress) -> int:
+    def _part(self, preset: Preset, progress: console.Progress) -> int:
         from recombine.renderer.rendering.render import Part, local_engine, render_part
 
         outcome = render_part(
@@ -229,22 +229,24 @@ class Render:
         if outcome.certificate:
             self._say(outcome.certificate)
         elif self.json:
-            say.emit({"shard": self.shard, "images": outcome.images, "missing": outcome.missing})
+            console.emit(
+                {"shard": self.shard, "images": outcome.images, "missing": outcome.missing}
+            )
         elif outcome.missing:
-            say.line(
+            console.line(
                 f"{self.out}: shard {self.shard} is done ({outcome.images} images); "
                 f"{outcome.missing} files of other tasks are open, the last task seals"
             )
         else:
-            say.line(f"{self.out}: shard {self.shard} is done; another task has sealed")
+            console.line(f"{self.out}: shard {self.shard} is done; another task has sealed")
         return 0
 
     def _say(self, certificate: Certificate) -> None:
         if self.json:
-            say.emit(certificate.to_dict())
+            console.emit(certificate.to_dict())
         else:
-            say.line(f"{self.out}: sealed, root {certificate.root[:16]}, every check passed")
-            say.line(f"contact sheet: {self.out / 'preview.png'}")
+            console.line(f"{self.out}: sealed, root {certificate.root[:16]}, every check passed")
+            console.line(f"contact sheet: {self.out / 'preview.png'}")
 
 
 def chosen_preset(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from recombine.renderer.rendering.rerender import Comparison
@@ -57,10 +57,10 @@ class Rerender:
             _write(drawn, self.out)
         found = compare(self.data, self.index, drawn) if self.check else None
         if self.json:
-            say.emit((found.to_dict() if found else {}) | {"out": str(self.out or "")})
+            console.emit((found.to_dict() if found else {}) | {"out": str(self.out or "")})
         else:
             if self.out:
-                say.line(str(self.out))
+                console.line(str(self.out))
             if found:
                 _say(found)
         return 5 if found and not found.passed else 0
@@ -89,7 +89,7 @@ def _say(found: Comparison) -> None:
         ("labels", "equal to the last bit" if found.labels_equal else "differ"),
         ("verdict", "PASS" if found.passed else "FAIL"),
     ]
-    say.table(f"image {found.index} drawn again", ("", "found"), rows)
+    console.table(f"image {found.index} drawn again", ("", "found"), rows)
 
 
 def _difference(found: Comparison) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ class Rescore:
         store = PredictionStore(folders)
         old = [Result.load(path) for path in files]
         found: list[Rescored] = []
-        with say.progress("rescore, entries", quiet=self.json) as progress:
+        with console.progress("rescore, entries", quiet=self.json) as progress:
             progress(0, len(old))
             for one in rescore(old, store, [Dataset(folder) for folder in self.data]):
                 found.append(one)
@@ -66,12 +66,12 @@ class Rescore:
 
     def _print(self, files: list[Path], found: list[Rescored]) -> None:
         if self.json:
-            say.emit([_plain(path, one) for path, one in zip(files, found, strict=True)])
+            console.emit([_plain(path, one) for path, one in zip(files, found, strict=True)])
             return
         for path, one in zip(files, found, strict=True):
-            say.line(f"{path}: {one.verdict}{_scores(one.old, one.new)}")
+            console.line(f"{path}: {one.verdict}{_scores(one.old, one.new)}")
             for line in _lines(one.changes):
-                say.line(f"  {line}")
+                console.line(f"  {line}")
 
 
 def _files(path: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,9 +83,9 @@ class Review:
             with self.summary.open("a", encoding="utf-8") as stream:
                 stream.write(text)
         if self.json:
-            say.emit([str(path) for path in paths])
+            console.emit([str(path) for path in paths])
         else:
-            say.line(text)
+            console.line(text)
         return 0
 
     def _own_files(self) -> list[Path]:

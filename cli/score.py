@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
@@ -86,12 +86,12 @@ class Score:
         results = self._given(dataset, options) or self._run(dataset, options)
         paths = save_results(results, self.out)
         if self.json:
-            say.emit([str(p) for p in paths])
+            console.emit([str(p) for p in paths])
             return 0
         show(results, f"{dataset.name}, {len(dataset)} images, root {dataset.root[:16]}")
         for path in paths:
-            say.line(f"result: {path}")
-        say.line(f"compare: recombine board build --results {self.out} --data {self.data}")
+            console.line(f"result: {path}")
+        console.line(f"compare: recombine board build --results {self.out} --data {self.data}")
         return 0
 
     def _given(self, dataset: Dataset, options: RunOptions) -> list[Result]:
@@ -122,7 +122,7 @@ class Score:
         results: list[Result] = []
         for n in sizes:
             about = f", {n:,} images" if n else ""
-            with say.progress(f"score {name}{about}, runs", quiet=self.json) as progress:
+            with console.progress(f"score {name}{about}, runs", quiet=self.json) as progress:
                 results += score_submission(
                     submission,
                     dataset,

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from recombine.cli import say
+from recombine.cli import console
 from recombine.cli.render import PresetName
 
 RENDER = """\
@@ -132,10 +132,10 @@ class Slurm:
         write_bytes(render, RENDER.format(**words).encode())
         write_bytes(seal, SEAL.format(**words).encode())
         if self.json:
-            say.emit({"render": str(render), "seal": str(seal)})
+            console.emit({"render": str(render), "seal": str(seal)})
         else:
-            say.line(f"job=$(sbatch --parsable {words['render']})")
-            say.line(f"sbatch --dependency=afterany:$job {words['seal']}")
+            console.line(f"job=$(sbatch --parsable {words['render']})")
+            console.line(f"sbatch --dependency=afterany:$job {words['seal']}")
         return 0
 
     def _arguments(self, out: Path) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
@@ -105,14 +105,14 @@ def score_given(
     return score(kept, dataset, examples=out)
 
 
-def watch(progress: say.Progress, total: int, *, quiet: bool) -> Any:
+def watch(progress: console.Progress, total: int, *, quiet: bool) -> Any:
     """Return a callback that reports finished runs."""
     progress(0, total)
 
     def ended(event: GridEvent) -> None:
         progress(event.done, event.total)
         if not quiet and event.run is not None and event.run.skipped:
-            say.note(f"found {event.run.path.name} of an earlier run, kept")
+            console.note(f"found {event.run.path.name} of an earlier run, kept")
 
     return ended
 
@@ -127,10 +127,10 @@ def save_results(results: Sequence[Result], folder: Path) -> list[Path]:
 
 def show(results: Sequence[Result], title: str) -> None:
     """Print one row per result, with what a reader needs to doubt it."""
-    say.table(title, COLUMNS, [_row(r) for r in results])
+    console.table(title, COLUMNS, [_row(r) for r in results])
     chance = {f"{r.scores.ooc_test.chance:.3f}" for r in results}
     few = min(len(r.seeds) for r in results)
-    say.line(
+    console.line(
         "joint slot accuracy (all recombined factors right), 95 % intervals over seeds x cells; "
         f"chance {' or '.join(sorted(chance))}."
         + (f" {few} seeds: a sketch, use 5 for a claim." if few < 5 else "")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -97,7 +97,7 @@ class Train:
 
         if self.names == ("list",):
             for name in BASELINES:
-                say.line(name)
+                console.line(name)
             return 0
         from recombine.benchmark.running.grid import run_grid
         from recombine.renderer.core.errors import RecombineError
@@ -109,7 +109,7 @@ class Train:
         jobs = [job for group in groups for job in group.jobs]
         failure: RecombineError | None = None
         with (
-            say.progress(f"train {len(groups)} settings, runs", quiet=self.json) as progress,
+            console.progress(f"train {len(groups)} settings, runs", quiet=self.json) as progress,
             self._curves(jobs),
         ):
             done = _Done(progress, len(jobs))
@@ -213,15 +213,15 @@ class Train:
         from recombine.cli.submissions import show
 
         if self.json:
-            say.emit([str(self.out / result.file_name) for result in results])
+            console.emit([str(self.out / result.file_name) for result in results])
             return
         for n in sorted({result.data.n_train for result in results}):
             part = [result for result in results if result.data.n_train == n]
             show(part, f"{dataset.name}, {n:,} ID training images, size {self.size}")
             if bound := self._bound(part):
-                say.line(bound)
-        say.line(f"results in {self.out}")
-        say.line(f"compare: recombine board build --results {self.out} --data {self.data}")
+                console.line(bound)
+        console.line(f"results in {self.out}")
+        console.line(f"compare: recombine board build --results {self.out} --data {self.data}")
 
     def _bound(self, results: Sequence[Result]) -> str:
         """Say what an encoder reaches that saw all combinations, in as many images."""

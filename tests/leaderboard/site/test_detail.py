@@ -129,7 +129,7 @@ def test_a_wider_rung_is_an_option_not_a_preset(tmp_path):
 def test_the_commands_are_those_of_the_command_line(tmp_path):
     tyro = pytest.importorskip("tyro")
     from recombine.cli.board import Board
-    from recombine.cli.data import Verify
+    from recombine.cli.dataset import Verify
     from recombine.cli.render import Render
     from recombine.cli.rescore import Rescore
     from recombine.cli.score import Score

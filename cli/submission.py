@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from recombine.leaderboard.submissions.bundle import Bundle, MethodFile
@@ -68,7 +68,7 @@ class Submit:
             left.unlink(missing_ok=True)
         write_bytes(text, request_text(bundle, checked).encode())
         if self.json:
-            say.emit({"bundle": str(bundle.folder), "pull_request": str(text)})
+            console.emit({"bundle": str(bundle.folder), "pull_request": str(text)})
         else:
             self._explain(bundle, text)
         return 0
@@ -106,19 +106,21 @@ class Submit:
 
     def _explain(self, bundle: Bundle, text: Path) -> None:
         name = bundle.folder.name
-        say.line(f"bundle: {bundle.folder}")
-        say.line(f"text of the pull request: {text}")
+        console.line(f"bundle: {bundle.folder}")
+        console.line(f"text of the pull request: {text}")
         if self.url:
-            say.line(f"upload {bundle.folder}/predictions/* to {self.url}, then delete that folder")
-        say.line("Next, in a clone of your fork of the leaderboard:")
-        say.line(f"  git switch --create {name} main")
+            console.line(
+                f"upload {bundle.folder}/predictions/* to {self.url}, then delete that folder"
+            )
+        console.line("Next, in a clone of your fork of the leaderboard:")
+        console.line(f"  git switch --create {name} main")
         if bundle.folder.absolute() != Path.cwd() / "submissions" / name:
             source = shlex.quote(str(bundle.folder.absolute()))
-            say.line(f"  mkdir -p submissions && cp -r {source} submissions/")
-        say.line(f"  git add submissions/{name}")
-        say.line(f"  git commit --message 'Submission: {bundle.manifest.method}'")
-        say.line(f"  git push --set-upstream origin {name}")
-        say.line("then open a pull request with that text.")
+            console.line(f"  mkdir -p submissions && cp -r {source} submissions/")
+        console.line(f"  git add submissions/{name}")
+        console.line(f"  git commit --message 'Submission: {bundle.manifest.method}'")
+        console.line(f"  git push --set-upstream origin {name}")
+        console.line("then open a pull request with that text.")
 
 
 def hashes(folder: Path) -> dict[str, Path]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from recombine.renderer.measure.interaction import Report
@@ -53,7 +53,7 @@ class Interaction:
 
         _require(scenes=(self.scenes, 2, 100_000), samples=(self.samples, 1, 65_536))
         _require(workers=(self.workers, 1, 4096))
-        with say.progress("interaction", quiet=self.json) as progress:
+        with console.progress("interaction", quiet=self.json) as progress:
             report = measure_dataset(
                 self.data,
                 scenes=self.scenes,
@@ -62,7 +62,7 @@ class Interaction:
                 progress=progress,
             )
         if self.json:
-            say.emit(report.summary)
+            console.emit(report.summary)
         else:
             _print(report)
         return 0
@@ -80,12 +80,12 @@ def _print(report: Report) -> None:
     columns = ("scenes", "n", "order 2", "noise", "order 3", "noise", "pixels > 4/255", "outside")
     found = {"all": report.summary["all"], **report.summary["groups"]}
     title = f"{report.summary['dataset']}: interaction at {report.summary['samples']} samples"
-    say.table(title, columns, [_row(name, group) for name, group in found.items()])
+    console.table(title, columns, [_row(name, group) for name, group in found.items()])
     for name, contrast in report.summary["contrasts"].items():
         difference, error, spread = (contrast[k] for k in ("difference", "se", "spread"))
-        say.line(f"{name}: {difference:+.2e} +- {error:.1e} noise, +- {spread:.1e} over scenes")
-    say.line(NOTE)
-    say.line(f"{report.data}\n{report.table}\n{report.picture}")
+        console.line(f"{name}: {difference:+.2e} +- {error:.1e} noise, +- {spread:.1e} over scenes")
+    console.line(NOTE)
+    console.line(f"{report.data}\n{report.table}\n{report.picture}")
 
 
 def _row(name: str, group: dict[str, Any]) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ class Counterfactual:
 
         _require(pairs=(self.pairs, 0, 1_000_000), samples=(self.samples, 0, 65_536))
         _require(workers=(self.workers, 1, 4096))
-        with say.progress("counterfactual", quiet=self.json) as progress:
+        with console.progress("counterfactual", quiet=self.json) as progress:
             masks = mask_dataset(
                 self.data,
                 pairs=self.pairs,
@@ -142,15 +142,15 @@ class Counterfactual:
                 progress=progress,
             )
         if self.json:
-            say.emit(masks.summary)
+            console.emit(masks.summary)
             return 0
         rows = [
             (name, str(kind["pairs"]), *(f"{100 * kind[k]:.2f} %" for k in ("mask", "visible")))
             for name, kind in masks.summary["kinds"].items()
         ]
         title = f"{masks.summary['dataset']}: influence at {masks.summary['samples']} samples"
-        say.table(title, ("edit", "pairs", "pixels that differ", "by more than 4/255"), rows)
-        say.line(f"{masks.data}\n{masks.table}\n{masks.picture}")
+        console.table(title, ("edit", "pairs", "pixels that differ", "by more than 4/255"), rows)
+        console.line(f"{masks.data}\n{masks.table}\n{masks.picture}")
         return 0
 
 
@@ -186,7 +186,7 @@ class Tangents:
 
         _require(images=(self.images, 1, 1_000_000), samples=(self.samples, 1, 65_536))
         _require(workers=(self.workers, 1, 4096))
-        with say.progress("tangents", quiet=self.json) as progress:
+        with console.progress("tangents", quiet=self.json) as progress:
             path = render_tangents(
                 self.data,
                 images=self.images,
@@ -194,5 +194,5 @@ class Tangents:
                 workers=self.workers,
                 progress=progress,
             )
-        say.emit({"out": str(path)}) if self.json else say.line(str(path))
+        console.emit({"out": str(path)}) if self.json else console.line(str(path))
         return 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from recombine.leaderboard.seasons.season import Season
@@ -90,9 +90,9 @@ class Private:
             shlex.join(["recombine", "private", "open", str(self.folder), "--data", data]),
         ]
         if not self.json:
-            say.line("keep the folder `secret` to yourself, and make a copy of it. Next:")
+            console.line("keep the folder `secret` to yourself, and make a copy of it. Next:")
             for command in commands:
-                say.line(f"  {command}")
+                console.line(f"  {command}")
         return self._say_head(season, {"next": commands})
 
     def _score(self) -> int:
@@ -106,8 +106,8 @@ class Private:
         season = Season(self.folder)
         answer = score_privately(season, self.team, result, _now())
         if not self.json:
-            say.line(f"OOC {answer['ooc']} %, ID {answer['id']} %, gap {answer['gap']} points")
-            say.line(f"scorings that {self.team} has left: {answer['left']}")
+            console.line(f"OOC {answer['ooc']} %, ID {answer['id']} %, gap {answer['gap']} points")
+            console.line(f"scorings that {self.team} has left: {answer['left']}")
         return self._say_head(season, {"answer": answer})
 
     def _reveal(self) -> int:
@@ -126,15 +126,15 @@ class Private:
         found = audit(season, dataset, self.head)
         failed = [one.claim for one in found if not one.holds]
         if self.json:
-            say.emit({one.claim: one.holds for one in found})
+            console.emit({one.claim: one.holds for one in found})
         else:
             rows = [(one.claim, "holds" if one.holds else "FAILS") for one in found]
-            say.table(f"season {self.folder}", ("claim", "outcome"), rows)
+            console.table(f"season {self.folder}", ("claim", "outcome"), rows)
         if self.out is not None:
             command = _render_command(write_revealed(season, self.out))
             if not self.json:
-                say.line("the same images again, for `private audit --data`:")
-                say.line(f"  {command}")
+                console.line("the same images again, for `private audit --data`:")
+                console.line(f"  {command}")
         return 5 if failed else 0
 
     def _dataset(self) -> Dataset:
@@ -150,9 +150,9 @@ class Private:
 
         head = head_of(season.lines())
         if self.json:
-            say.emit({"head": head, **more})
+            console.emit({"head": head, **more})
         else:
-            say.line(f"head of the log, to be published: {head}")
+            console.line(f"head of the log, to be published: {head}")
         return 0
 
 

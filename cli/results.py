@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
@@ -60,9 +60,9 @@ class Plot:
         else:
             drawn, what = [result.result_id for result in self._draw_results()], "results"
         if self.json:
-            say.emit({"figure": str(self.out), what: drawn})
+            console.emit({"figure": str(self.out), what: drawn})
         else:
-            say.line(f"{self.out}: {self.kind} of {len(drawn)} {what}")
+            console.line(f"{self.out}: {self.kind} of {len(drawn)} {what}")
         return 0
 
     def _draw_training(self) -> list[str]:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recombine.cli.interaction import Counterfactual, Interaction
 from recombine.cli.main import main
+from recombine.cli.measure import Counterfactual, Interaction
 from recombine.renderer.measure.influence import Masks
 from recombine.renderer.measure.interaction import Report, summary
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 Folder = Annotated[Path, tyro.conf.Positional]
 
@@ -34,12 +34,12 @@ class Verify:
 
         certificate = verify(self.data)
         if self.json:
-            say.emit(certificate.to_dict())
+            console.emit(certificate.to_dict())
         else:
             rows = [(c.name, c.status.upper(), c.claim, c.found) for c in certificate.checks]
             title = f"{certificate.dataset}  root {certificate.root[:16]}"
-            say.table(title, ("check", "", "claim", "found"), rows)
-            say.line(PROVES)
+            console.table(title, ("check", "", "claim", "found"), rows)
+            console.line(PROVES)
         return 0 if certificate.passed else 5
 
 
@@ -76,9 +76,9 @@ class Preview:
 
             path = contact_sheet(self.data, self.out or self.data / "preview.png", block=self.block)
         if self.json:
-            say.emit({"preview": str(path)})
+            console.emit({"preview": str(path)})
         else:
-            say.line(str(path))
+            console.line(str(path))
         return 0
 
 
@@ -114,10 +114,10 @@ class Export:
         from recombine.renderer.publish.export import export
 
         chosen = publication(self.published, self.url)
-        with say.progress(f"export {self.form}", quiet=self.json) as progress:
+        with console.progress(f"export {self.form}", quiet=self.json) as progress:
             path = export(self.data, self.out, self.form, progress=progress, publication=chosen)
         if self.json:
-            say.emit({"export": str(path)})
+            console.emit({"export": str(path)})
         else:
-            say.line(str(path))
+            console.line(str(path))
         return 0

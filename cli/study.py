@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
 
 if TYPE_CHECKING:
     from recombine.baselines.studies.training import Claim
@@ -50,7 +50,7 @@ class Analyse:
 
         module, settings = self._study()
         work = module.work(settings)
-        with say.progress(f"analyse {self.study}, units", quiet=self.json) as progress:
+        with console.progress(f"analyse {self.study}, units", quiet=self.json) as progress:
             rows = analysis.run(work, self.out, workers=self.workers, progress=progress)
         claims = module.claims(rows, settings)
         report = analysis.write_report(self.out, self.study, settings, rows, claims)
@@ -58,11 +58,11 @@ class Analyse:
         plots.save(getattr(plots_analysis, self.study)(rows), picture)
         if self.json:
             held = [{"text": claim.text, "holds": claim.holds} for claim in claims]
-            say.emit({"report": str(report), "picture": str(picture), "claims": held})
+            console.emit({"report": str(report), "picture": str(picture), "claims": held})
             return 0
         _show(claims)
-        say.line(f"report: {report}")
-        say.line(f"picture: {picture}")
+        console.line(f"report: {report}")
+        console.line(f"picture: {picture}")
         return 0
 
     def _study(self) -> tuple[Any, Any]:
@@ -82,5 +82,7 @@ class Analyse:
 
 def _show(claims: list[Claim]) -> None:
     for claim in claims:
-        say.line(f"{'holds' if claim.holds else 'FAILS'}: {claim.text}")
-        say.line("  " + ", ".join(f"{name} {value:.3g}" for name, value in claim.evidence.items()))
+        console.line(f"{'holds' if claim.holds else 'FAILS'}: {claim.text}")
+        console.line(
+            "  " + ", ".join(f"{name} {value:.3g}" for name, value in claim.evidence.items())
+        )
