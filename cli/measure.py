@@ -1,4 +1,4 @@
-"""Commands that draw scenes again with something changed."""
+"""`measure`: draw scenes of a dataset again with something changed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from recombine.cli import console
+from recombine.cli.console import Command
 
 if TYPE_CHECKING:
     from recombine.renderer.measure.interaction import Report
@@ -23,7 +24,7 @@ one object there is no second order, and "outside" alone tells how far it reache
 
 
 @dataclass(frozen=True)
-class Interaction:
+class Interaction(Command):
     """Measure how much the objects of a dataset interact in its pixels.
 
     Takes as many ID as OOC test scenes from matched blocks, removes their objects in every
@@ -33,7 +34,7 @@ class Interaction:
 
     Stop it at any time and run the same command again: it goes on.
 
-    Example: recombine interaction runs/object-object --scenes 64 --samples 64 --workers 2
+    Example: recombine measure interaction runs/object-object --scenes 64 --samples 64 --workers 2
     """
 
     data: Folder
@@ -44,8 +45,6 @@ class Interaction:
     """Paths per pixel and picture; four times as many halve the noise."""
     workers: int = 2
     """Blender processes, one thread each; use the number of cores."""
-    json: bool = False
-    """Print JSON instead of a table."""
 
     def run(self) -> int:
         """Measure and print one line per group."""
@@ -53,7 +52,7 @@ class Interaction:
 
         _require(scenes=(self.scenes, 2, 100_000), samples=(self.samples, 1, 65_536))
         _require(workers=(self.workers, 1, 4096))
-        with console.progress("interaction", quiet=self.json) as progress:
+        with self.progress("interaction") as progress:
             report = measure_dataset(
                 self.data,
                 scenes=self.scenes,
@@ -103,7 +102,7 @@ def _order(value: float, error: float, floor: float, verdict: str) -> tuple[str,
 
 
 @dataclass(frozen=True)
-class Counterfactual:
+class Influence(Command):
     """Write the exact influence masks of a dataset's counterfactual pairs.
 
     A pair is two test images of one matched block that differ in one slot, or by one removed
@@ -113,7 +112,7 @@ class Counterfactual:
 
     Stop it at any time and run the same command again: it goes on.
 
-    Example: recombine counterfactual runs/counterfactual --workers 2
+    Example: recombine measure influence runs/counterfactual --workers 2
     """
 
     data: Folder
@@ -124,8 +123,6 @@ class Counterfactual:
     """Paths per pixel; 0 takes the dataset's own."""
     workers: int = 2
     """Blender processes, one thread each; use the number of cores."""
-    json: bool = False
-    """Print JSON instead of a table."""
 
     def run(self) -> int:
         """Draw the pairs and print one line per kind of edit."""
@@ -133,7 +130,7 @@ class Counterfactual:
 
         _require(pairs=(self.pairs, 0, 1_000_000), samples=(self.samples, 0, 65_536))
         _require(workers=(self.workers, 1, 4096))
-        with console.progress("counterfactual", quiet=self.json) as progress:
+        with self.progress("influence") as progress:
             masks = mask_dataset(
                 self.data,
                 pairs=self.pairs,
@@ -155,7 +152,7 @@ class Counterfactual:
 
 
 @dataclass(frozen=True)
-class Tangents:
+class Tangents(Command):
     """Draw training images of a dataset again, with every slot changed a little.
 
     The differences are the true tangents of the images, for the oracle control
@@ -164,8 +161,9 @@ class Tangents:
 
     Stop it at any time and run the same command again: it goes on.
 
-    Example: recombine tangents runs/object-background --images 256
-    Example: recombine train tangent-penalty-oracle --data runs/object-background \
+    Example: recombine measure tangents runs/object-background --images 256
+
+    Example: recombine score tangent-penalty-oracle --data runs/object-background \
         --tangents runs/object-background/tangents.h5
     """
 
@@ -177,8 +175,6 @@ class Tangents:
     """Paths per pixel."""
     workers: int = 2
     """Blender processes, one thread each; use the number of cores."""
-    json: bool = False
-    """Print JSON instead of a path."""
 
     def run(self) -> int:
         """Draw and write."""
@@ -186,7 +182,7 @@ class Tangents:
 
         _require(images=(self.images, 1, 1_000_000), samples=(self.samples, 1, 65_536))
         _require(workers=(self.workers, 1, 4096))
-        with console.progress("tangents", quiet=self.json) as progress:
+        with self.progress("tangents") as progress:
             path = render_tangents(
                 self.data,
                 images=self.images,
@@ -194,5 +190,5 @@ class Tangents:
                 workers=self.workers,
                 progress=progress,
             )
-        console.emit({"out": str(path)}) if self.json else console.line(str(path))
+        self.reply({"out": str(path)}, str(path))
         return 0
