@@ -63,10 +63,10 @@ def _self_test() -> tuple[dict[str, str], bool]:
         return {}, True
 
     tried = self_test()
-    rows = {
-        f"sandbox: {what}": f"{'held' if held else 'FAILED'}: {said}" for what, held, said in tried
+    said = {
+        f"sandbox: {one.what}": f"{'held' if one.held else 'FAILED'}: {one.said}" for one in tried
     }
-    return rows, all(held for _, held, _ in tried)
+    return said, all(one.held for one in tried)
 
 
 def _renderer() -> dict[str, str]:

@@ -114,8 +114,8 @@ class PresetOptions(Command):
         return preset
 
     def words(self) -> list[str]:
-        """Return the options as words of a command line with absolute paths."""
-        words = [self.preset]
+        """Return all but the preset as words of a command line, with absolute paths."""
+        words = []
         for one in fields(PresetOptions):
             value = getattr(self, one.name)
             if one.name in ("preset", "json") or value == one.default:
@@ -253,8 +253,8 @@ class Render(PresetOptions):
 
     def task_words(self) -> list[str]:
         """Return what every task of the array passes to `recombine render`."""
-        words = [*self.words(), "--out", str(self.out.absolute())]
-        words += ["--shard-size", str(self.shard_size)]
+        words = [self.preset, "--out", str(self.out.absolute())]
+        words += ["--shard-size", str(self.shard_size), *self.words()]
         if self.max_memory != 4.0:
             words += ["--max-memory", str(self.max_memory)]
         return words

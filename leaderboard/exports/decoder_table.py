@@ -46,7 +46,7 @@ def table(results: Sequence[Result]) -> str:
     if not examined:
         raise InvalidInputError(
             "plot decoders: no result holds measurements of a decoder; make some with "
-            "`recombine train NAME --full`"
+            "`recombine score NAME --full`"
         )
     if len({result.data.root for result in results}) > 1:
         raise InvalidInputError("plot decoders: expected results of one dataset, got several")

@@ -42,7 +42,7 @@ def escape(text: str) -> str:
 
 def table(boards: Sequence[RankedBoard]) -> str:
     r"""Write boards as tables."""
-    head = "% needs \\usepackage{booktabs}; written by recombine plot table\n"
+    head = "% needs \\usepackage{booktabs}; written by recombine results table\n"
     return head + "\n".join("\n".join(_lines(ranked)) + "\n" for ranked in boards)
 
 

@@ -180,7 +180,7 @@ def commit_data(season: Season, dataset: SeasonData, time: str) -> Line:
     if dataset.plan.digest() != season_plan(season.terms.recipe, key).digest():
         raise InvalidInputError(
             f"{season.folder}: expected data with the season's combinations, seeds and size, got "
-            f"{dataset.plan.dataset}; render with the command that `private open` printed"
+            f"{dataset.plan.dataset}; render with the command that `recombine season open` printed"
         )
     dataset.check()
     body = {"images": _images(key, dataset.root)}
@@ -340,7 +340,7 @@ def _attempt(season: Season, team: str, result: Result) -> dict[str, Any]:
     """Return the attempt that a result is: an old one with equal predictions, or the next."""
     if _events(season, "reveal") or not _events(season, "data"):
         raise UsageError(
-            f"{season.folder}: expected an open season with data; see `private --help`"
+            f"{season.folder}: expected an open season with data; see `recombine season --help`"
         )
     images = _images(season.key(), result.data.root)
     if [line.body["images"] for line in _events(season, "data")] != [images]:

@@ -298,7 +298,7 @@ def new_bundles(base: Path, head: Path, max_bytes: int = MAX_BYTES) -> list[Path
     if not added:
         raise InvalidInputError(
             f"submission: expected a new folder in {FOLDER}/, got none; "
-            "add the folder that `recombine submit` wrote"
+            "add the folder that `recombine submission bundle` wrote"
         )
     size = sum((head / name).lstat().st_size for name in added)
     if size > max_bytes:
@@ -350,7 +350,7 @@ def rescore(
     if folder.name != expected:
         raise IntegrityError(
             f"{folder}: expected a folder named {expected} after its content, got {folder.name}; "
-            "leave the folder as `recombine submit` wrote it"
+            "leave the folder as `recombine submission bundle` wrote it"
         )
     dataset = datasets.get(bundle.manifest.root)
     if dataset is None:
@@ -441,7 +441,8 @@ def rescore_own(
         if moved is not None:
             raise InvalidInputError(
                 f"{entry.path}: expected {moved.path} {moved.new} as recomputed from the "
-                f"predictions, got {moved.old}; write the file anew with `recombine rescore --out`"
+                f"predictions, got {moved.old}; write the file anew with "
+                "`recombine results rescore --out`"
             )
     return entries
 
@@ -572,7 +573,7 @@ def request_text(bundle: Bundle, checked: str) -> str:
     bundle : Bundle
         What is submitted.
     checked : str
-        What `recombine check` said, in a sentence.
+        What `recombine submission check` said, in a sentence.
 
     Returns
     -------

@@ -227,7 +227,8 @@ def _again(facts: Facts) -> list[str]:
         "## Rendering it again\n",
         "```sh",
         f"{facts.command}  # the same latents, seeds and images",
-        f"recombine rerender {facts.folder} --index 7 --check --out 7.png  # image `index` 7",
+        f"recombine dataset rerender {facts.folder} --index 7 --check --out 7.png"
+        "  # image `index` 7",
         *([full] if facts.variant else []),
         "```\n",
         f"Drawn with {build}. On this build `--check` asks for equal bits, on others for 45 dB.\n",
@@ -243,7 +244,7 @@ def _files(files: Sequence[File]) -> list[str]:
         (
             "\n[croissant.json](croissant.json) describes them for machines, "
             "[datasheet.md](datasheet.md) answers the questions of *Datasheets for Datasets*, "
-            "[certificate.json](certificate.json) is what `recombine verify` found.\n"
+            "[certificate.json](certificate.json) is what `recombine dataset verify` found.\n"
         ),
     ]
 

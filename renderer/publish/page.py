@@ -1,4 +1,4 @@
-"""`preview --html`: a dataset on one self-contained page that opens from a file."""
+"""`dataset preview --html`: a dataset on one self-contained page that opens from a file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def load_maps(data: Dataset) -> Maps | None:
     if maps.ndim != 3 or len(maps) != len(indices) or not (indices < len(data)).all():
         raise IntegrityError(
             f"{path}: expected one map (H, W) per image of {data.name}; got shape {maps.shape} "
-            f"for {len(indices)} images. Measure again with `recombine interaction`."
+            f"for {len(indices)} images. Measure again with `recombine measure interaction`."
         )
     shown = np.unique(np.linspace(0, len(maps) - 1, min(SHOWN, len(maps))).round().astype(int))
     values = maps[shown].astype(float)

@@ -105,7 +105,7 @@ def test_export_and_card_say_the_same(
         assert path.read_bytes() == (out / path.name).read_bytes()
 
 
-@pytest.mark.parametrize("command", ["dataset", "export", "card"])
+@pytest.mark.parametrize("command", ["export", "card"])
 @pytest.mark.parametrize("option", [("--published", "21.11."), ("--url", "ftp://a")])
 def test_wrong_day_or_address_writes_nothing(
     command: str,
@@ -195,6 +195,6 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 
 def test_a_page_is_written_beside_the_data(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dataset", "preview", str(whole), "--html", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["dataset", "preview"] == str(whole / "preview.html")
+    assert json.loads(capsys.readouterr().out)["preview"] == str(whole / "preview.html")
     assert (whole / "preview.html").stat().st_size > 10_000
     assert main(["dataset", "preview", str(whole), "--html", "--out", "/dev/full/page.html"]) == 4

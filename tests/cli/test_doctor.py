@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -32,7 +32,8 @@ def test_an_attempt_that_gets_out_is_an_integrity_failure(
 ) -> None:
     name = "recombine.benchmark.sandbox.self_test"
     tests = ModuleType(name)
-    tests.self_test = lambda: [("read a file", True, "no"), ("network", held, "it said so")]
+    tried = [("read a file", True, "no"), ("network", held, "it said so")]
+    tests.self_test = lambda: [SimpleNamespace(what=a, held=b, said=c) for a, b, c in tried]
     monkeypatch.setitem(sys.modules, name, tests)
     monkeypatch.setattr(doctor, "_isolation", lambda: "ok: bubblewrap")
     monkeypatch.setattr(doctor, "_renderer", lambda: {"renderer": "ok"})

@@ -130,7 +130,7 @@ def test_a_broken_ledger_is_said_once(tmp_path):
 
 def test_other_logs_are_no_ledger(tmp_path):
     chain.append(tmp_path / LEDGER, "verified", {"result_id": "0" * 64, "tier": "x"}, NOW, None)
-    with pytest.raises(IntegrityError, match="recombine review"):
+    with pytest.raises(IntegrityError, match="recombine submission review"):
         read_tiers(tmp_path)
 
 
