@@ -8,129 +8,160 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
+from recombine.cli.console import Command
 
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
 
-SITE, EXPORT = Path("runs/site"), Path("runs/export")
-
 
 @dataclass(frozen=True)
-class Board:
-    """Build the static leaderboard from result files, look at it, or see what a change does.
+class Build(Command):
+    """Build the static leaderboard from result files.
 
-    build: write the site. It needs no server: open it from disk. Entries of different data or
-    metric versions never share a board, ranks hold within a track, and an old site stays until
-    the new one is complete.
-    serve: build, then show the site on this machine only, until Ctrl-C.
-    check FILE...: verify result files, or folders of them: schema, identity, every interval from
-    its counts, and the ledger of trust tiers beside them. `scripts/pre-commit` is a git hook.
-    diff OLD NEW: what the result files of NEW change on the boards of OLD.
-    export: write the entries as data; every-eval-ever is one record per entry in the schema that
-    the EvalEval coalition shares between benchmarks.
+    It needs no server: open OUT/index.html from disk. Entries of different data or metric
+    versions never share a board, ranks hold within a track, and an old site stays until the new
+    one is complete.
 
     Example: recombine board build --results runs/results --data runs/smoke
     """
 
-    action: Annotated[
-        Literal["build", "serve", "check", "diff", "export"], tyro.conf.Positional
-    ] = "build"
-    """What to do."""
-    paths: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """Result files or folders for `check`; two folders for `diff`."""
     results: Path = Path("runs/results")
     """Folder with result files (*.json)."""
     data: tuple[Path, ...] = ()
     """Dataset folders whose contact sheet and certificate the page shows."""
-    out: Path | None = None
-    """Folder of the site (runs/site) or of the export (runs/export)."""
-    format: Literal["every-eval-ever", "csv", "json"] = "every-eval-ever"
-    """What `export` writes."""
-    port: int = 8000
-    """Port of `serve`; 0 takes a free one."""
-    json: bool = False
-    """Print JSON."""
+    out: Path = Path("runs/site")
+    """Folder of the site."""
 
     def run(self) -> int:
-        """Do what was asked."""
-        _check_paths(self.action, len(self.paths))
-        actions = {
-            "build": self._build,
-            "serve": self._serve,
-            "check": self._check,
-            "diff": self._diff,
-            "export": self._export,
-        }
-        return actions[self.action]()
-
-    def _build(self) -> int:
-        index = build(self.results, self.out or SITE, self.data)
-        if self.json:
-            say.emit({"index": str(index)})
-        else:
-            say.line(f"open {index.absolute().as_uri()}")
+        """Build and say where it is."""
+        index = build(self.results, self.out, self.data)
+        self.reply({"index": str(index)}, f"open {index.absolute().as_uri()}")
         return 0
 
-    def _serve(self) -> int:
-        index = build(self.results, self.out or SITE, self.data)
+
+@dataclass(frozen=True)
+class Serve(Build):
+    """Build the site, then show it on this machine only, until Ctrl-C.
+
+    Example: recombine board serve --results runs/results --data runs/smoke
+    """
+
+    port: int = 8000
+    """Port; 0 takes a free one."""
+
+    def run(self) -> int:
+        """Build and serve."""
+        index = build(self.results, self.out, self.data)
         with server(index.parent, self.port) as running:
-            say.line(f"http://127.0.0.1:{running.server_port}/ until Ctrl-C")
+            address = f"http://127.0.0.1:{running.server_port}/"
+            self.reply({"address": address}, f"{address} until Ctrl-C")
             running.serve_forever()
         return 0
 
-    def _check(self) -> int:
-        from recombine.leaderboard.board.entries import find_results, load_boards
 
+@dataclass(frozen=True)
+class Check(Command):
+    """Verify result files: schema, identity, every interval from its counts, and the ledger.
+
+    `scripts/pre-commit` is a git hook that does so. Exit code 5 when a file was changed.
+
+    Example: recombine board check leaderboard/results
+    """
+
+    paths: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Result files, or folders of them."""
+
+    def run(self) -> int:
+        """Verify, one line per file."""
+        from recombine.leaderboard.board.entries import find_results, load_boards
+        from recombine.renderer.core.errors import UsageError
+
+        if not self.paths:
+            raise UsageError("board check: expected result files or folders; got none")
         files = [
             one for path in self.paths for one in (find_results(path) if path.is_dir() else [path])
         ]
-        boards = load_boards(files)
-        rows = [(e.path, e.result) for b in boards for e in b.entries]
-        if self.json:
-            say.emit([{"file": str(path), "result_id": r.result_id} for path, r in rows])
-        else:
-            for path, result in rows:
-                say.line(f"ok {path}: {result.method.name}, result {result.result_id[:16]}")
+        entries = [entry for board in load_boards(files) for entry in board.entries]
+        self.reply(
+            [{"file": str(e.path), "result_id": e.result.result_id} for e in entries],
+            *(
+                f"ok {e.path}: {e.result.method.name}, result {e.result.result_id[:16]}"
+                for e in entries
+            ),
+        )
         return 0
 
-    def _export(self) -> int:
-        from recombine.leaderboard.exports.tables import write_export
 
-        paths = write_export(result_files(self.results), self.out or EXPORT, self.format)
-        if self.json:
-            say.emit([str(path) for path in paths])
-        else:
-            say.line(f"{self.out or EXPORT}: {len(paths)} files, {self.format}")
-        return 0
+@dataclass(frozen=True)
+class Diff(Command):
+    """Say what the result files of NEW change on the boards of OLD.
 
-    def _diff(self) -> int:
+    Exit code 3 when entries were removed: they are superseded by newer files, never removed.
+
+    Example: recombine board diff leaderboard/results runs/reviewed
+    """
+
+    old: Annotated[Path, tyro.conf.Positional]
+    """Folder of result files."""
+    new: Annotated[Path, tyro.conf.Positional]
+    """Folder of result files to compare it with."""
+
+    def run(self) -> int:
+        """Compare, one row per change."""
         from recombine.leaderboard.board.entries import find_results
         from recombine.leaderboard.submissions.changes import diff
 
-        changes = diff(*(find_results(folder) for folder in self.paths))
+        changes = diff(find_results(self.old), find_results(self.new))
         removed = [one for one in changes if one.kind == "removed"]
         if self.json:
-            say.emit([one.plain for one in changes])
+            console.emit([one.plain for one in changes])
         elif changes:
             rows = [[str(value) for value in one.plain.values()] for one in changes]
-            title = f"{len(changes)} changes from {self.paths[0]} to {self.paths[1]}"
-            say.table(title, ("change", "board", "entry", "n_train", "before", "after"), rows)
+            title = f"{len(changes)} changes from {self.old} to {self.new}"
+            console.table(title, ("change", "board", "entry", "n_train", "before", "after"), rows)
         else:
-            say.line("no change")
+            console.line("no change")
         if removed and not self.json:
-            say.line("entries are superseded by newer files, never removed: put the files back")
+            console.line("entries are superseded by newer files, never removed: put the files back")
         return 3 if removed else 0
+
+
+@dataclass(frozen=True)
+class Export(Command):
+    """Write the entries of the board as data.
+
+    every-eval-ever is one record per entry in the schema that the EvalEval coalition shares
+    between benchmarks; csv and json are one file for all.
+
+    Example: recombine board export --results leaderboard/results --format csv
+    """
+
+    results: Path = Path("runs/results")
+    """Folder with result files (*.json)."""
+    out: Path = Path("runs/export")
+    """Folder to write."""
+    format: Literal["every-eval-ever", "csv", "json"] = "every-eval-ever"
+    """What to write."""
+
+    def run(self) -> int:
+        """Write and count the files."""
+        from recombine.leaderboard.exports.export import write_export
+
+        paths = write_export(_result_files(self.results), self.out, self.format)
+        line = f"{self.out}: {len(paths)} files, {self.format}"
+        self.reply([str(path) for path in paths], line)
+        return 0
 
 
 def build(results: Path, out: Path, data: tuple[Path, ...]) -> Path:
     """Build the site from every result file in a folder."""
     from recombine.leaderboard.site.build import build_site
 
-    return build_site(result_files(results), out, data)
+    return build_site(_result_files(results), out, data)
 
 
-def result_files(results: Path) -> list[Path]:
+def _result_files(results: Path) -> list[Path]:
     """Return the result files of a folder."""
     from recombine.renderer.core.errors import UsageError
 
@@ -160,15 +191,3 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
         raise ResourceError(
             f"board serve: expected a free port, got {port} ({error}); choose another with --port"
         ) from error
-
-
-def _check_paths(action: str, given: int) -> None:
-    from recombine.renderer.core.errors import UsageError
-
-    wanted = {"check": given > 0, "diff": given == 2}
-    if not wanted.get(action, given == 0):
-        expected = {"check": "result files or folders", "diff": "two folders, OLD and NEW"}
-        raise UsageError(
-            f"board {action}: expected {expected.get(action, 'no further path')}, got {given}; "
-            "see `recombine board --help`"
-        )

@@ -5,41 +5,82 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from recombine.cli import say
+from recombine.cli import console
+from recombine.cli.console import Command
 
 
 @dataclass(frozen=True)
-class Doctor:
-    """Check Python, the wheels, Blender, the disk, and make one test render.
+class Doctor(Command):
+    """Check Python, the wheels, Blender, the disk and the sandbox, and make one test render.
+
+    The sandbox is tested by ten seconds of code that tries to leave it; the whole corpus of attacks
+    is `pytest tests/redteam`. On Python 3.12 and 3.13 everything but rendering is checked. Exit
+    code 4 when something is missing, 5 when an attempt to leave the sandbox got through.
 
     Example: recombine doctor
     """
 
-    json: bool = False
-    """Print JSON instead of a table."""
-
     def run(self) -> int:
         """Examine the machine and print what was found."""
         from recombine.renderer.core.provenance import provenance
-        from recombine.renderer.rendering.render import require_blender
 
-        require_blender()
         found = {k: str(v) for k, v in provenance().items()}
         found["cores"] = str(len(os.sched_getaffinity(0)))
         found["disk free here"] = f"{shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB"
-        found |= _blender()
+        found |= _renderer()
         found |= _torch()
         found["isolation"] = _isolation()
+        held = True
+        if found["isolation"].startswith("ok"):
+            attempts, held = _self_test()
+            found |= attempts
         if self.json:
-            say.emit(found)
+            console.emit(found)
         else:
-            say.table("", ("what", "found"), list(found.items()))
-            say.line("ready: `recombine quickstart` runs the whole chain")
-        return 0
+            console.table("", ("what", "found"), list(found.items()))
+            console.line(_verdict(found["renderer"] == "ok", held))
+        return 0 if held else 5
+
+
+def _verdict(renders: bool, held: bool) -> str:
+    if not held:
+        return "not ready: code got out of the sandbox, score no foreign code on this machine"
+    if not renders:
+        return "ready for all but rendering"
+    return "ready: `recombine quickstart` runs the whole chain"
+
+
+def _self_test() -> tuple[dict[str, str], bool]:
+    """Return what code that tries to leave the sandbox got, and whether the sandbox held."""
+    try:
+        from recombine.benchmark.sandbox.self_test import self_test
+    except ImportError:
+        return {}, True
+
+    tried = self_test()
+    said = {
+        f"sandbox: {one.what}": f"{'held' if one.held else 'FAILED'}: {one.said}" for one in tried
+    }
+    return said, all(one.held for one in tried)
+
+
+def _renderer() -> dict[str, str]:
+    """Return what `_blender` finds; where no wheel can exist, why there is no renderer."""
+    from recombine.renderer.core.errors import ResourceError
+    from recombine.renderer.rendering.render import require_blender
+
+    try:
+        require_blender()
+    except ResourceError as error:
+        if sys.version_info[:2] != (3, 11):
+            return {"renderer": f"not here: {error}"}
+        raise
+    return _blender()
 
 
 def _blender() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`recombine COMMAND`: finds the command, runs it, turns typed errors into one line.
+"""`recombine NOUN VERB`: finds the command, runs it, turns typed errors into one line.
 
 Only the chosen command is imported, so help answers at once.
 """
@@ -13,77 +13,130 @@ import sys
 from types import FrameType
 from typing import Any
 
-COMMANDS: dict[str, tuple[str, str]] = {
-    "quickstart": ("quickstart:Quickstart", "render, train, score and compare, all in one go"),
-    "doctor": ("doctor:Doctor", "check Python, Blender, disk and make one test render"),
-    "plan": ("render:Plan", "show what a preset holds: cells, splits, images"),
-    "render": ("render:Render", "render a preset into a dataset folder; resumes"),
-    "slurm": ("slurm:Slurm", "write a Slurm job array that renders a preset"),
-    "merge": ("merge:Merge", "join and seal shards that several machines have drawn"),
-    "verify": ("data:Verify", "re-derive every claim about a dataset; seals a certificate"),
-    "preview": ("data:Preview", "draw the contact sheet of a dataset"),
-    "rerender": ("rerender:Rerender", "draw one image again: check its bits or see it larger"),
-    "card": ("card:Card", "write the data card of a preset: README, sheet, certificate"),
-    "export": ("data:Export", "write a dataset as Parquet, WebDataset or image folder"),
-    "interaction": ("interaction:Interaction", "measure how much objects interact in the pixels"),
-    "counterfactual": ("interaction:Counterfactual", "write exact influence masks of edits"),
-    "tangents": ("interaction:Tangents", "draw training images with one slot changed a little"),
-    "new-submission": ("new_submission:NewSubmission", "write a working example to start from"),
-    "check": ("check:Check", "try a submission on built-in images, in seconds"),
-    "train": ("train:Train", "train baselines over seeds and training-set sizes; resumes"),
-    "questions": ("questions:Questions", "write the images to answer, for predictions elsewhere"),
-    "score": ("score:Score", "train and score a submission on a dataset; resumes"),
-    "compare": ("compare:Compare", "say whether two entries really differ"),
-    "rescore": ("rescore:Rescore", "compute result files anew from stored predictions"),
-    "plot": ("plot:Plot", "draw a figure for a paper from result files"),
-    "submit": ("submit:Submit", "bundle results and predictions for a pull request"),
-    "review": ("review:Review", "score results again from predictions, and put it on record"),
-    "analyse": ("analyse:Analyse", "studies: invertibility x encoder size, VAE variance"),
-    "private": ("private:Private", "run or audit a season with secret combinations"),
-    "attack": ("attack:Attack", "run bad submissions against this installation"),
-    "board": ("board:Board", "build the static leaderboard page from result files"),
+NOUNS = {
+    "quickstart": "render, train, score and compare, all in one go",
+    "doctor": "check Python, Blender, disk and sandbox; make one test render",
+    "render": "render a preset into a dataset folder; resumes",
+    "dataset": "plan, verify, preview, card, export, merge, rerender",
+    "measure": "interaction, influence, tangents: scenes drawn again, changed",
+    "score": "train and score methods over seeds and sizes; resumes",
+    "submission": "new, check, inputs, bundle, review",
+    "results": "compare, rescore, plot, table",
+    "board": "build, serve, check, diff, export: the leaderboard, a static site",
+    "season": "open, score, reveal, audit: combinations that nobody knows",
+    "study": "invertibility x encoder size, VAE variance",
+}
+VERBS = {
+    "dataset plan": "show what a preset holds: cells, splits, images",
+    "dataset verify": "re-derive every claim about a dataset; seals a certificate",
+    "dataset preview": "draw the contact sheet of a dataset, or a page",
+    "dataset card": "write the data card: README, sheet, certificate",
+    "dataset export": "write a dataset as Parquet, WebDataset or image folder",
+    "dataset merge": "join and seal shards that several machines have drawn",
+    "dataset rerender": "draw one image again: check its bits or see it larger",
+    "measure interaction": "how much objects interact in the pixels",
+    "measure influence": "exact masks of what an edit changes",
+    "measure tangents": "training images with one slot changed a little",
+    "submission new": "write a working example to start from",
+    "submission check": "try a submission on built-in images, in seconds",
+    "submission inputs": "write the images to answer, for predictions elsewhere",
+    "submission bundle": "bundle results and predictions for a pull request",
+    "submission review": "score results again from predictions; put it on record",
+    "results compare": "say whether two entries really differ",
+    "results rescore": "compute result files anew from stored predictions",
+    "results plot": "draw a figure for a paper",
+    "results table": "write a LaTeX or Markdown table for a paper",
+    "board build": "build the static site from result files",
+    "board serve": "build it and show it on this machine",
+    "board check": "verify result files",
+    "board diff": "show what new result files change on the board",
+    "board export": "write the entries as data",
+    "season open": "draw secret combinations and publish commitments",
+    "season score": "log one attempt of a team and answer it in percent",
+    "season reveal": "end the season and publish its key",
+    "season audit": "check log, signatures, commitments and limits",
+}
+RENAMED = {
+    "plan": "`recombine dataset plan`; its --estimate is now of `recombine render`",
+    "slurm": "`recombine render --slurm`",
+    "merge": "`recombine dataset merge`",
+    "verify": "`recombine dataset verify`",
+    "preview": "`recombine dataset preview`",
+    "rerender": "`recombine dataset rerender`",
+    "card": "`recombine dataset card`",
+    "export": "`recombine dataset export`",
+    "interaction": "`recombine measure interaction`",
+    "counterfactual": "`recombine measure influence`",
+    "tangents": "`recombine measure tangents`",
+    "new-submission": "`recombine submission new`",
+    "check": "`recombine submission check`",
+    "train": "`recombine score`",
+    "questions": "`recombine submission inputs`",
+    "compare": "`recombine results compare`",
+    "rescore": "`recombine results rescore`",
+    "plot": "`recombine results plot`; tables are `recombine results table`",
+    "submit": "`recombine submission bundle`",
+    "review": "`recombine submission review`",
+    "analyse": "`recombine study`",
+    "private": "`recombine season`",
+    "attack": "a part of `recombine doctor`; the whole corpus is `pytest tests/redteam`",
 }
 
-EPILOG = """\
+EPILOG = """
 Three things people do:
   recombine render smoke --out runs/smoke        render dataset splits
   recombine score my_model.py:MyLearner --data runs/smoke
                                                  submit a model for scoring
-  recombine board build --results runs/results
-                                                 compare on the leaderboard
+  recombine board build --results runs/results   compare on the leaderboard
 
-Exit codes: 0 ok, 2 usage, 3 invalid input or submission, 4 resource limit, 5 integrity failure.
-Every command takes --help and --json, and can be run again after an interruption."""
+`recombine NOUN --help` tells more. Every command takes --json, and can be run
+again after an interruption. Exit codes: 0 ok, 2 usage, 3 invalid input or
+submission, 4 resource limit, 5 integrity failure.
+"""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     args = sys.argv[1:] if argv is None else argv
-    if sys.version_info[:2] != (3, 11):
-        return _fail(f"recombine needs Python 3.11; this is {platform.python_version()}.", 4)
-    if not args or args[0] in ("-h", "--help"):
-        sys.stdout.write(_help())
-        return 0
-    if args[0] == "--version":
+    if not (3, 11) <= sys.version_info[:2] < (3, 14):
+        here = platform.python_version()
+        return _fail(f"recombine needs Python 3.11, 3.12 or 3.13; this is {here}.", 4)
+    if args[:1] == ["--version"]:
         from importlib.metadata import version
 
         sys.stdout.write(f"recombine {version('recombine')}\n")
         return 0
-    if args[0] not in COMMANDS:
-        near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        expected = ", ".join(COMMANDS)
-        return _fail(f"command: expected one of {expected}; got {args[0]!r}.{hint}", 2)
-    return _run(args[0], args[1:])
+    text = _help(args)
+    if text:
+        sys.stdout.write(text)
+        return 0
+    return _run(args)
 
 
-def _run(name: str, args: list[str]) -> int:
+def parse(args: list[str]) -> Any:
+    """Return the command that words stand for, with its options, not yet run."""
+    from recombine.renderer.core.errors import UsageError
+
+    noun = args[0]
+    if noun in RENAMED:
+        raise UsageError(f"`{noun}` is now {RENAMED[noun]}")
+    if noun not in NOUNS:
+        raise UsageError(_unknown("command", noun, list(NOUNS)))
+    verbs = _verbs(noun)
+    if not verbs:
+        return _command(noun, noun, args[1:])
+    verb = args[1]
+    if verb not in verbs:
+        raise UsageError(_unknown(noun, verb, verbs))
+    return _command(noun, verb, args[2:])
+
+
+def _run(args: list[str]) -> int:
     from recombine.renderer.core.errors import RecombineError
 
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        command = _parse(name, args)
-        return int(command.run() or 0)
+        return int(parse(args).run() or 0)
     except RecombineError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -92,20 +145,39 @@ def _run(name: str, args: list[str]) -> int:
         return 0
 
 
-def _parse(name: str, args: list[str]) -> Any:
+def _command(noun: str, verb: str, args: list[str]) -> Any:
+    """Parse options with the class of the verb's name in the module of the noun's."""
     import tyro
 
-    module, _, attribute = COMMANDS[name][0].partition(":")
-    command = getattr(importlib.import_module(f"recombine.cli.{module}"), attribute)
-    config = (tyro.conf.FlagCreatePairsOff,)
-    return tyro.cli(command, prog=f"recombine {name}", args=args, config=config)
+    command = getattr(importlib.import_module(f"recombine.cli.{noun}"), verb.capitalize())
+    prog = f"recombine {noun}" if noun == verb else f"recombine {noun} {verb}"
+    return tyro.cli(command, prog=prog, args=args, config=(tyro.conf.FlagCreatePairsOff,))
 
 
-def _help() -> str:
-    lines = ["usage: recombine COMMAND [options]", ""]
-    lines += ["Can a model perceive combinations of concepts that it never saw together?", ""]
-    lines += [f"  {name:<16}{about}" for name, (_, about) in COMMANDS.items()]
-    return "\n".join([*lines, "", EPILOG]) + "\n"
+def _verbs(noun: str) -> list[str]:
+    return [name.split()[1] for name in VERBS if name.split()[0] == noun]
+
+
+def _unknown(what: str, got: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(got, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{what}: expected one of {', '.join(known)}; got {got!r}.{hint}"
+
+
+def _help(args: list[str]) -> str:
+    """Return the list of nouns, or of the verbs of one; nothing where a command was given."""
+    asked = args[-1:] in ([], ["-h"], ["--help"])
+    if args in ([], ["-h"], ["--help"]):
+        lines = ["usage: recombine NOUN [VERB] [options]", ""]
+        lines += ["Can a model perceive combinations of concepts that it never saw together?", ""]
+        lines += [f"  {name:<12}{about}" for name, about in NOUNS.items()]
+        return "\n".join(lines) + "\n" + EPILOG
+    verbs = _verbs(args[0])
+    if verbs and (len(args) == 1 or (len(args) == 2 and asked)):
+        lines = [f"usage: recombine {args[0]} VERB [options]", ""]
+        lines += [f"  {verb:<12}{VERBS[f'{args[0]} {verb}']}" for verb in verbs]
+        return "\n".join([*lines, "", f"`recombine {args[0]} VERB --help` tells more.", ""])
+    return ""
 
 
 def _fail(message: str, code: int) -> int:

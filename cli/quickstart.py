@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recombine.cli import say
+from recombine.cli import console
+from recombine.cli.console import Command
 
 if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
@@ -19,7 +20,7 @@ METHODS = ("supervised", "autoencoder", "autoencoder-replay")
 
 
 @dataclass(frozen=True)
-class Quickstart:
+class Quickstart(Command):
     """Render a small dataset, train two kinds of model, score them and build the page.
 
     Five steps, each says what it does and how long it will take: render the preset with
@@ -44,12 +45,10 @@ class Quickstart:
     """ID training images on which readouts are fitted."""
     workers: int = field(default_factory=lambda: max(1, len(os.sched_getaffinity(0))))
     """Parallel processes, one thread each; the number of cores by default."""
-    json: bool = False
-    """Print JSON instead of a table."""
 
     def run(self) -> int:
         """Run the five steps."""
-        from recombine.cli.submissions import device_name
+        from recombine.cli.score import device_name, show
 
         began = time.monotonic()
         device = device_name(METHODS[0], self.size)  # a missing one is found before rendering
@@ -57,15 +56,13 @@ class Quickstart:
         results = self._train_and_score(data, device)
         index = self._board()
         if self.json:
-            say.emit({"index": str(index), "results": [r.file_name for r in results]})
+            console.emit({"index": str(index), "results": [r.file_name for r in results]})
             return 0
-        from recombine.cli.submissions import show
-
         show(results, f"{data.name}, {len(data)} images, root {data.root[:16]}")
-        say.line(f"done in {(time.monotonic() - began) / 60:.1f} min")
-        say.line(f"page:          {index.absolute().as_uri()}")
-        say.line(f"contact sheet: {(self._folder('data') / 'preview.png').absolute()}")
-        say.line(f"results:       {self._folder('results').absolute()}")
+        console.line(f"done in {(time.monotonic() - began) / 60:.1f} min")
+        console.line(f"page:          {index.absolute().as_uri()}")
+        console.line(f"contact sheet: {(self._folder('data') / 'preview.png').absolute()}")
+        console.line(f"results:       {self._folder('results').absolute()}")
         return 0
 
     def _render(self) -> Dataset:
@@ -76,7 +73,7 @@ class Quickstart:
         preset = load_preset("smoke", scale=self.scale)
         folder = self._folder("data")
         self._say(1, f"render {preset.name} with Blender Cycles into {folder} (about 2 minutes)")
-        with say.progress("render", quiet=self.json) as progress:
+        with self.progress("render") as progress:
             certificate = render_dataset(preset, folder, workers=self.workers, progress=progress)
         run = [c.status for c in certificate.checks if c.status != "not run"]
         self._say(2, f"verify: {run.count('pass')} of {len(run)} checks passed")
@@ -85,8 +82,8 @@ class Quickstart:
     def _train_and_score(self, data: Dataset, device: str) -> list[Result]:
         from recombine.benchmark.running.grid import Job, run_grid
         from recombine.benchmark.running.harness import RunOptions
-        from recombine.benchmark.scoring.score import score_predictions
-        from recombine.cli.submissions import resolve, save_results, seed_list, watch
+        from recombine.benchmark.scoring.score import score
+        from recombine.cli.score import Ended, resolve, save_results, seed_list
 
         options = RunOptions(steps=self.steps, readout_labels=self.readout_labels, device=device)
         runs = self._folder("runs")
@@ -103,9 +100,11 @@ class Quickstart:
             f"train {', '.join(METHODS)} with {self.seeds} seeds and ask them blindly, "
             f"with search up to {self.steps[-1]} steps (about 4 minutes)",
         )
-        with say.progress("runs", quiet=self.json) as progress:
-            ended = watch(progress, len(jobs), quiet=self.json)
+        with self.progress("runs") as progress:
+            ended = Ended(progress, len(jobs))
             finished = run_grid(jobs, workers=self.workers, progress=ended)
+        if not self.json:
+            ended.say_found()
         self._say(4, "score: readouts fitted on ID images, joint slot accuracy (seconds)")
         results: list[Result] = []
         for number in range(len(METHODS)):
@@ -126,4 +125,4 @@ class Quickstart:
 
     def _say(self, step: int, text: str) -> None:
         if not self.json:
-            say.line(f"{step}/5 {text}")
+            console.line(f"{step}/5 {text}")

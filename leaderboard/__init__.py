@@ -7,5 +7,4 @@ Where to look first:
 * ``site``     ``build_site`` writes the pages that ``pages`` makes;
 * ``bundle``   a submission as a sealed folder; ``intake`` scores it again on trusted code;
 * ``season``   private seasons with secret combinations; ``audit`` checks them afterwards;
-* ``attack``   runs the red-team corpus against this installation.
 """

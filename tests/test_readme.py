@@ -44,7 +44,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_readme_has_the_three_things_people_do() -> None:
-    assert [c[1] for c in commands()] == ["render", "verify", "score", "score", "board"]
+    assert [c[1] for c in commands()] == ["render", "dataset", "score", "score", "board"]
 
 
 def test_result_files_hold_what_the_commands_asked_for(ran: Path) -> None:
@@ -80,5 +80,5 @@ def test_scoring_again_finds_the_runs(ran: Path) -> None:
         command, cwd=ran, env={**os.environ, "PATH": path}, capture_output=True, text=True
     )
     assert done.returncode == 0
-    assert "found seed-0.safetensors of an earlier run, kept" in done.stderr
+    assert "2 of 2 runs found of an earlier call, kept" in done.stderr
     assert before == {p: p.stat().st_mtime_ns for p in before}

@@ -58,7 +58,7 @@ class Oracle(Supervised):
             raise InvalidInputError(
                 "oracle: expected training data with all combinations, got those of all other "
                 "rows; it is an upper bound that needs out-of-combination images, run: "
-                "recombine train oracle"
+                "recombine score oracle"
             )
         return super().fit(data, val, seed=seed, budget=budget, log=log)
 

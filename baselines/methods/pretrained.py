@@ -2,7 +2,7 @@
 
 ``W x + B A x`` on the query and value maps, in a convolutional network on the pointwise
 convolutions (LoRA, Hu et al. 2022, arXiv 2106.09685), everything else of the backbone frozen.
-Weights come from the hub or, offline, from a local file: ``recombine train dinov2-lora --weights
+Weights come from the hub or, offline, from a local file: ``recombine score dinov2-lora --weights
 FILE.safetensors``. Frozen backbones need no row here: ``recombine score timm:NAME`` and
 ``hf:NAME`` do that with one fixed slot head.
 

@@ -7,8 +7,9 @@ the tangents of different slots. Ambient second derivatives carry no such constr
 row imposes it there, with tangents from the trained structured decoder at the slots of training
 images; it is the encoder-side counterpart of a structured decoder, without replay or search.
 
-The oracle row takes finite differences of renders (`recombine tangents DATA`) for tangents, which
-nobody but the renderer can provide: it tells a failure of the penalty from one of the decoder.
+The oracle row takes finite differences of renders (`recombine measure tangents DATA`) for tangents,
+which nobody but the renderer can provide: it tells a failure of the penalty from one of the
+decoder.
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ class TangentPenaltyOracle(TangentPenalty):
         if self.tangents is None:
             raise UsageError(
                 "tangent-penalty-oracle: expected rendered tangents; got none. Run "
-                "`recombine tangents DATA`, then train with --tangents DATA/tangents.h5."
+                "`recombine measure tangents DATA`, then train with --tangents DATA/tangents.h5."
             )
         images, found = with_tangents(data, self.tangents)
 
@@ -229,7 +230,7 @@ def with_tangents(
     if not kept:
         raise InvalidInputError(
             f"{path}: expected tangents of some of the {len(images)} training images; got those of "
-            "others. Render them for this dataset: recombine tangents DATA"
+            "others. Render them for this dataset: recombine measure tangents DATA"
         )
     found = rendered[[rows[place] for place in kept]].astype(np.float32)
     return images[kept], torch.from_numpy(found).permute(0, 1, 4, 2, 3).contiguous()

@@ -104,6 +104,6 @@ def _writer() -> Callable[[str], Any]:
     except ImportError as error:
         raise ResourceError(
             "--tensorboard: expected TensorBoard to be installed; it is not. "
-            "Run: pip install tensorboard. Without it: recombine plot training"
+            "Run: pip install tensorboard. Without it: recombine results plot training"
         ) from error
     return SummaryWriter

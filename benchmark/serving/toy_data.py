@@ -115,8 +115,8 @@ class BuiltinImages:
             Always.
         """
         raise InvalidInputError(
-            "built-in images: they are for `recombine check` only and are never scored; render a "
-            "dataset with `recombine render smoke --out runs/smoke`"
+            "built-in images: they are for `recombine submission check` only and are never scored; "
+            "render a dataset with `recombine render smoke --out runs/smoke`"
         )
 
     def _draw(self, i: int) -> tuple[UInt8[Array, "height width 3"], Bool[Array, "height width"]]:

@@ -28,7 +28,7 @@ NOTES = """\
 One submission to `recombine`, of kind {kind}. What it must do is said in the docstrings of
 `method.py`; all the rest is yours.
 
-    recombine check {spec}
+    recombine submission check {spec}
     recombine render smoke --scale 0.08 --out runs/toy       # a small dataset, rendered in seconds
     recombine score {spec} --data runs/toy --out runs/toy-results --seeds 2
 

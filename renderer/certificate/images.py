@@ -151,7 +151,7 @@ def interaction(e: Evidence) -> Check:
     # medians are within the noise there is nothing to compare.
     claim = "measured interaction between objects overlaps in ID-test and OOC-test"
     if not e.interaction:
-        advice = "not measured; run `recombine interaction`"
+        advice = "not measured; run `recombine measure interaction`"
         return Check("interaction", "not run", claim, advice)
     rows = e.interaction["index"].astype(np.int64)
     if rows.max(initial=0) >= len(e.columns["split"]):

@@ -1,4 +1,4 @@
-"""`verify`: decide every invariant of a dataset and seal the outcome as its certificate."""
+"""`dataset verify`: decide every invariant of a dataset and seal the outcome as its certificate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`preview --html`: a dataset on one self-contained page that opens from a file."""
+"""`dataset preview --html`: a dataset on one self-contained page that opens from a file."""
 
 from __future__ import annotations
 

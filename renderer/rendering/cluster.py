@@ -144,7 +144,8 @@ def _check_workers(client: Client, address: str, folder: Path) -> None:
         raise ResourceError(
             f"render: every worker of {address} must see {folder} and may write there; "
             f"{_few(blind)} cannot. Put --out on a shared file system that is mounted at the same "
-            "path everywhere, or use `--shard i/n` with local folders and `recombine merge`."
+            "path everywhere, or use `--shard i/n` with local folders and `recombine dataset "
+            "merge`."
         )
     _check_versions({a["host"]: a["provenance"] for a in answers.values()})
 

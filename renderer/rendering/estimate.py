@@ -1,4 +1,4 @@
-"""`plan --estimate`: what a dataset will cost on this machine, from a few real renders."""
+"""`render --estimate`: what a dataset will cost on this machine, from a few real renders."""
 
 from __future__ import annotations
 

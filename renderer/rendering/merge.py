@@ -1,4 +1,4 @@
-"""`merge`: join the shards of a dataset that was drawn in several folders, and seal it."""
+"""`dataset merge`: join the shards of a dataset that was drawn in several folders, and seal it."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def compare(folder: Path, index: int, drawn: Rendered) -> Comparison:
     if pixel_hash(stored) != hashes["pixel_hash"]:
         raise IntegrityError(
             f"rerender: image {index} of {folder} must match its stored hash; it was changed. "
-            f"See `recombine verify {folder}`."
+            f"See `recombine dataset verify {folder}`."
         )
     return Comparison(
         index=index,

@@ -245,5 +245,5 @@ class Schema:
         except (KeyError, TypeError) as error:
             raise InvalidInputError(
                 f"Schema: expected slots with factors and a list 'recombined'; got an entry "
-                f"that lacks or misnames {error}. Write it again with `recombine plan`."
+                f"that lacks or misnames {error}. Write it again with `recombine dataset plan`."
             ) from error

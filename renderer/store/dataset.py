@@ -265,7 +265,7 @@ class Dataset:
 
     @property
     def certificate(self) -> dict[str, Any]:
-        """Return the certificate that `recombine verify` sealed with the data."""
+        """Return the certificate that `recombine dataset verify` sealed with the data."""
         return self._certificate
 
     @cached_property
@@ -328,7 +328,7 @@ class Dataset:
         if failed:
             raise IntegrityError(
                 f"{self.path}: the certificate fails on {', '.join(failed)}. "
-                f"See `recombine verify {self.path}`; such data are not scored."
+                f"See `recombine dataset verify {self.path}`; such data are not scored."
             )
         changed = [
             s["file"]
@@ -339,7 +339,8 @@ class Dataset:
         if changed or self.certificate["root"] != self.root:
             raise IntegrityError(
                 f"{self.path}: the certificate does not match the files "
-                f"({', '.join(changed) or 'manifest.json'}). Run `recombine verify {self.path}`."
+                f"({', '.join(changed) or 'manifest.json'}). "
+                f"Run `recombine dataset verify {self.path}`."
             )
 
     def _shard(self, number: int) -> h5py.File:

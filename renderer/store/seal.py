@@ -98,7 +98,7 @@ def read_json(path: Path, form: str) -> dict[str, Any]:
     if not path.is_file():
         raise InvalidInputError(
             f"{path}: expected a sealed dataset; this file is missing. "
-            "Finish it with `recombine render`, then `recombine verify`."
+            "Finish it with `recombine render`, then `recombine dataset verify`."
         )
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recombine.cli.board import Board, server
+from recombine.cli.board import server
 from recombine.cli.main import main
 from recombine.renderer.core.errors import ResourceError
 
@@ -59,10 +59,17 @@ def test_entries_are_exported(tmp_path, capsys):
     assert (tmp_path / "e" / "results.csv").read_text().count("\n") == 3
 
 
-@pytest.mark.parametrize("args", [["diff", "a"], ["check"], ["build", "x"], ["export", "x"]])
+@pytest.mark.parametrize("args", [["diff", "a"], ["build", "x"], ["export", "x"]])
 def test_wrong_paths_are_a_usage_error(args, capsys):
-    assert main(["board", *args]) == 2
-    assert "expected" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        main(["board", *args])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err
+
+
+def test_a_check_needs_files(capsys):
+    assert main(["board", "check"]) == 2
+    assert "expected result files or folders" in capsys.readouterr().err
 
 
 def test_the_site_is_served_to_this_machine(tmp_path):
@@ -80,6 +87,5 @@ def test_the_site_is_served_to_this_machine(tmp_path):
 
 
 def test_no_results_say_what_to_do(tmp_path, capsys):
-    assert main(["board", "--results", str(tmp_path)]) == 2
+    assert main(["board", "build", "--results", str(tmp_path)]) == 2
     assert "recombine score" in capsys.readouterr().err
-    assert Board().action == "build"

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
-import json
+import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from recombine.cli.main import COMMANDS, main
-from recombine.renderer.certificate.verify import verify
-from tests.renderer.drawn_fixture import drawn_dataset
+from recombine.cli.console import Command
+from recombine.cli.main import NOUNS, RENAMED, VERBS, main
 
 HEAVY = ("torch", "bpy", "blenderproc", "sklearn", "scipy", "pydantic", "jinja2", "h5py")
 
 
-@pytest.mark.parametrize("argv", [["--help"], *([name, "--help"] for name in COMMANDS)])
+COMMANDS = [name for name in NOUNS if not any(verb.startswith(name + " ") for verb in VERBS)]
+COMMANDS += VERBS
+
+
+@pytest.mark.parametrize("argv", [["--help"], *([*name.split(), "--help"] for name in COMMANDS)])
 def test_help_teaches_and_imports_nothing_heavy(argv: list[str]) -> None:
     code = (
         "import sys\nfrom recombine.cli.main import main\n"
@@ -32,11 +36,11 @@ def test_help_teaches_and_imports_nothing_heavy(argv: list[str]) -> None:
     ("argv", "code", "words"),
     [
         (["rendr"], 2, "Did you mean 'render'?"),
-        (["plan", "smok"], 2, "Did you mean 'smoke'?"),
+        (["dataset", "plan", "smok"], 2, "Did you mean 'smoke'?"),
         (["render", "smoke", "--workers", "0", "--out", "OUT"], 2, "--workers"),
         (["render", "smoke", "--scale", "-1", "--out", "OUT"], 2, "--scale"),
-        (["verify", "OUT/nowhere"], 3, "recombine render"),
-        (["preview", "OUT/nowhere"], 3, "sealed dataset"),
+        (["dataset", "verify", "OUT/nowhere"], 3, "recombine render"),
+        (["dataset", "preview", "OUT/nowhere"], 3, "sealed dataset"),
         (["score", "supervised", "--data", "OUT/nowhere"], 3, "sealed dataset"),
         (["board", "build", "--results", "OUT"], 2, "recombine score"),
     ],
@@ -58,47 +62,62 @@ def test_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> 
     assert "wrokers" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("version", [(3, 10, 9), (3, 14, 0)])
 def test_wrong_python_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    version: tuple[int, int, int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, "version_info", (3, 12, 0))
-    assert main(["doctor"]) == 4
-    assert "needs Python 3.11" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "version_info", version)
+    assert main(["dataset", "plan", "smoke"]) == 4
+    said = capsys.readouterr().err
+    assert "needs Python 3.11, 3.12 or 3.13" in said
+    assert said.count("\n") == 1
 
 
-def test_plan_prints_counts_for_people_and_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "smoke"]) == 0
-    assert "1024" in capsys.readouterr().out
-    assert main(["plan", "smoke", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["images"]["ooc_test"] == 192
+def test_help_is_one_screen_and_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    page = capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out == page
+    lines = page.splitlines()
+    assert len(lines) <= 30
+    assert max(map(len, lines)) <= 80
+    about = {line.split()[0]: line for line in lines if line.startswith("  ") and line.split()}
+    for verb in VERBS:
+        noun, word = verb.split()
+        assert word in about[noun], verb
 
 
-def test_verify_exits_5_on_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    drawn_dataset(tmp_path / "data")
-    assert main(["verify", str(tmp_path / "data")]) == 0
-    (tmp_path / "data" / "shards" / "shard-00000.h5").unlink()
-    assert main(["verify", str(tmp_path / "data"), "--json"]) == 5
-    out = capsys.readouterr().out
-    checks = json.loads(out[out.index("{") :])["checks"]
-    assert next(c for c in checks if c["name"] == "files")["status"] == "fail"
+@pytest.mark.parametrize("noun", sorted({name.split()[0] for name in VERBS}))
+def test_a_noun_lists_its_verbs(noun: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([noun, "--help"]) == 0
+    page = capsys.readouterr().out
+    assert main([noun]) == 0
+    assert capsys.readouterr().out == page
+    assert page.startswith(f"usage: recombine {noun} VERB")
+    listed = [line.split()[0] for line in page.splitlines() if line.startswith("  ")]
+    assert [f"{noun} {verb}" for verb in listed] == [v for v in VERBS if v.split()[0] == noun]
+    assert max(map(len, page.splitlines())) <= 80
+    assert main([noun, "nothing"]) == 2
+    assert "expected one of " + listed[0] in capsys.readouterr().err
 
 
-def test_scoring_refuses_unverified_and_failed_data(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    drawn_dataset(tmp_path / "data")
-    argv = ["score", "supervised", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "r")]
-    assert main(argv) == 3
-    assert "recombine verify" in capsys.readouterr().err
-    shard = tmp_path / "data" / "shards" / "shard-00001.h5"
-    shard.write_bytes(shard.read_bytes()[:-9])
-    assert not verify(tmp_path / "data").passed
-    assert main(argv) == 5
-    assert "certificate fails on files" in capsys.readouterr().err
-    assert not (tmp_path / "r").exists()
+@pytest.mark.parametrize("old", RENAMED)
+def test_an_old_verb_names_the_new_one(old: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([old, "--whatever", "x"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"recombine: `{old}` is now ")
+    assert error.count("\n") == 1
+    for new in re.findall("`recombine ([a-z -]+)`", error):
+        words = new.split()
+        assert words[0] in NOUNS
+        assert len(words) == 1 or words[1].startswith("--") or new in VERBS
+    assert old not in NOUNS
 
 
-def test_full_disk_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    drawn_dataset(tmp_path / "data")
-    assert main(["preview", str(tmp_path / "data"), "--out", "/dev/full/sheet.png"]) == 4
-    assert "must be writable" in capsys.readouterr().err
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_takes_json(name: str) -> None:
+    module, verb = name.split()[0], name.split()[-1]
+    kind = getattr(import_module(f"recombine.cli.{module}"), verb.capitalize())
+    assert issubclass(kind, Command)

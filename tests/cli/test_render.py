@@ -1,25 +1,34 @@
-"""What the options of `render` and `plan` choose; nothing is rendered here."""
+"""`render`: what its options choose, scripts and estimates; nothing is rendered here."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import tyro
 
 from recombine.cli.main import main
-from recombine.cli.render import chosen_preset
+from recombine.cli.render import PresetOptions, Render
 from recombine.renderer.core.errors import UsageError
+from recombine.renderer.presets.table import Preset, load_preset
+from recombine.renderer.rendering.estimate import Estimate, Range
+from tests.renderer.drawn_fixture import drawn_dataset
 
 
 def test_options_choose_values_parts_and_a_commitment(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("a secret of many bytes")
-    preset = chosen_preset("object-texture", 0.01, 64, None, 8, ooc_val=True, hidden_key=key)
+    some = {"preset": "object-texture", "scale": 0.01, "resolution": 64, "values": 8}
+    preset = PresetOptions(**some, ooc_val=True, hidden_key=key).chosen()
     assert preset.name == "object-texture--values-8--ooc-val"
     assert preset.settings.resolution == 64
     assert len(preset.commitment) == 64
     assert not preset.secret
-    hidden = chosen_preset("object-texture", 0.01, 64, None, 8, hidden_key=key, hidden=True)
+    hidden = PresetOptions(**some, hidden_key=key, hidden=True).chosen()
     assert hidden.secret
     assert hidden.commitment == preset.commitment
 
@@ -27,58 +36,125 @@ def test_options_choose_values_parts_and_a_commitment(tmp_path: Path) -> None:
 def test_a_season_key_stands_alone(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("0123456789abcdef")
-    season = chosen_preset("smoke", 1.0, None, None, None, season_key=key)
+    season = PresetOptions(season_key=key).chosen()
     assert season.season
     assert season.name == "smoke--season"
     with pytest.raises(UsageError, match="got both"):
-        chosen_preset("smoke", 1.0, None, None, None, season_key=key, hidden_key=key)
+        PresetOptions(season_key=key, hidden_key=key).chosen()
 
 
 def test_hidden_set_needs_its_key() -> None:
     with pytest.raises(UsageError, match="--hidden-key FILE"):
-        chosen_preset("smoke", 1.0, None, None, None, hidden=True)
+        PresetOptions(hidden=True).chosen()
 
 
-UNCOVERED = """geometry = "orthotopic"
-at_most = 0
-thresholds = {"object.shape" = "star", "background.environment" = "courtyard"}
-require = {coverage = 1}
-"""
+def scripts(out: Path, *more: str) -> tuple[str, str]:
+    assert main(["render", "smoke", "--out", str(out), "--slurm", "8", *more]) == 0
+    return tuple((out / "slurm" / n).read_text() for n in ("render.sh", "seal.sh"))  # type: ignore[return-value]
 
 
-def test_plan_of_a_band_shows_the_law_of_its_draws(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "position-band", "--values", "8", "--scale", "0.01"]) == 0
-    assert "as often as cells are drawn: TV 0\n" in capsys.readouterr().out
+def test_scripts_are_valid_and_say_how_to_submit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "a dataset"
+    render, seal = scripts(out, "--workers", "4", "--hours", "2")
+    printed = capsys.readouterr().out
+    assert "sbatch --dependency=afterany:$job" in printed
+    for line in printed.splitlines():
+        assert line in render
+    for wanted in ("--array=1-8", "--cpus-per-task=4", "--mem=8G", "--time=2:00:00", "--requeue"):
+        assert f"#SBATCH {wanted}\n" in render
+    for name in ("render.sh", "seal.sh"):
+        subprocess.run(["bash", "-n", str(out / "slurm" / name)], check=True)
+    assert "dataset merge" in seal
+
+
+def test_the_array_runs_every_group_once(tmp_path: Path) -> None:
+    out = tmp_path / "data"
+    render, _ = scripts(out, "--scale", "0.5", "--resolution", "32")
+    # The script is run with a stand-in for the program that writes down its arguments.
+    script = tmp_path / "render.sh"
+    recorder = tmp_path / "recorder"
+    recorder.write_text('#!/bin/bash\nprintf "%s\\n" "$@"\n')
+    recorder.chmod(0o755)
+    script.write_text(render.replace(f"{sys.executable} -m recombine.cli.main", str(recorder)))
+    groups = []
+    for task in range(1, 9):
+        environment = {**os.environ, "SLURM_ARRAY_TASK_ID": str(task), "SLURM_CPUS_PER_TASK": "3"}
+        ran = subprocess.run(
+            ["bash", str(script)], env=environment, capture_output=True, text=True, check=True
+        )
+        words = ran.stdout.splitlines()
+        groups.append(words[words.index("--shard") + 1])
+        assert words[:4] == ["render", "smoke", "--out", str(out)]
+        assert words[words.index("--scale") + 1] == "0.5"
+        assert words[words.index("--workers") + 1] == "3"
+    assert groups == [f"{i}/8" for i in range(1, 9)]
+
+
+def test_the_seal_script_seals_what_the_tasks_left(tmp_path: Path) -> None:
+    out = tmp_path / "data"
+    scripts(out)
+    drawn_dataset(out, preset=load_preset("smoke", scale=0.07, resolution=16), shard_size=64)
+    (out / "manifest.json").unlink()
+    subprocess.run(["bash", str(out / "slurm" / "seal.sh")], check=True, capture_output=True)
+    assert (out / "certificate.json").is_file()
+
+
+def test_options_are_passed_on_if_they_are_given() -> None:
+    words = Render("smoke", out=Path("/x"), slurm=3).task_words()
+    assert words == ["smoke", "--out", "/x", "--shard-size", "64"]
+    secret = Render("smoke", out=Path("/x"), slurm=3, season_key=Path("/key"))
+    assert secret.task_words()[5:] == ["--season-key", "/key"]
+    more = Render(hidden=True, ooc_val=True, hidden_key=Path("/key"), max_memory=8)
+    assert more.task_words()[5:-2] == ["--ooc-val", "--hidden-key", "/key", "--hidden"]
+    assert more.task_words()[-2:] == ["--max-memory", "8"]
+
+
+def test_every_option_that_decides_the_images_is_passed_on() -> None:
+    values = {"scale": 0.5, "values": 8, "split": Path("s.toml"), "resolution": 96}
+    values |= {"ooc_val": True, "hidden": True}
+    values |= {name: Path("/key") for name in ("hidden_key", "season_key")}
+    assert {f.name for f in fields(PresetOptions)} == {"preset", "json", *values}
+    there = tyro.cli(Render, args=Render("four-slot", **values, slurm=2).task_words())
+    assert {name: getattr(there, name) for name in values} == {
+        **values, "split": Path("s.toml").absolute(),
+    }  # fmt: skip
+    assert (there.preset, there.slurm) == ("four-slot", None)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "content", "code", "line"),
+    ("words", "message"),
     [
-        (["object-objekt"], None, 2, "Did you mean 'object-object'?"),
-        (["object-object", "--values", "5"], None, 2, "multiple of 4"),
-        (["smoke", "--split"], 'geometry = "orbit"\nresidue = [0]\n', 3, "split.toml, key 'residue'"),
-        (["smoke", "--split"], 'geometry = "orbit\n', 3, "Mend the syntax"),
-        (
-            ["smoke", "--split"],
-            UNCOVERED,
-            3,
-            "coverage at least 1",
-        ),
+        (["smoke", "--slurm", "0"], "--slurm"),
+        (["smok", "--slurm", "2"], "Did you mean 'smoke'?"),
+        (["smoke", "--slurm", "2", "--shard", "1/2"], "got both"),
+        (["smoke", "--slurm", "2", "--existing", "overwrite"], "--slurm: tasks share a folder"),
+        (["smoke", "--estimate", "--cluster", "tcp://x:1"], "--cluster and --estimate"),
     ],
 )
-def test_bad_input_gives_one_clear_line(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    content: str | None,
-    code: int,
-    line: str,
+def test_wrong_options_write_nothing(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if content is not None:
-        (tmp_path / "split.toml").write_text(content)
-        arguments = [*arguments, str(tmp_path / "split.toml")]
-    assert main(["plan", *arguments]) == code
-    error = capsys.readouterr().err
-    assert line in error
-    assert error.startswith("recombine: ")
-    assert error.count("\n") == 1
+    assert main(["render", *words, "--out", str(tmp_path / "d")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
+
+
+def test_an_estimate_is_of_the_same_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked, some = [], Range(2.0, 1.0, 3.0)
+
+    def estimate(preset: Preset, *, workers: int, progress: object) -> Estimate:
+        asked.append((preset.settings.resolution, workers))
+        return Estimate(1024, workers, 128, 12, some, 1.5, some, some)
+
+    monkeypatch.setattr("recombine.renderer.rendering.estimate.estimate", estimate)
+    argv = ["render", "smoke", "--out", str(tmp_path / "d"), "--estimate", "--workers", "5000"]
+    assert main([*argv, "--resolution", "128"]) == 0
+    assert asked == [(128, 5000)]
+    out = capsys.readouterr().out
+    assert "5000 workers" in out
+    assert "1 to 3" in out
+    assert not (tmp_path / "d").exists()

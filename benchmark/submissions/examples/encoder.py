@@ -3,7 +3,7 @@
 It is scored as it is: the harness trains nothing, so a real one loads its weights (see `setup`).
 Needed are `slot_dim`, `setup` and `encode`, nothing else; there is no base class.
 
-Try it with `recombine check`, score it with `recombine score`.
+Try it with `recombine submission check`, score it with `recombine score`.
 """
 
 from __future__ import annotations

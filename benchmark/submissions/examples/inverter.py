@@ -5,9 +5,9 @@ harness owns the loop: it calls `init` once, `step` again and again, and `read` 
 that it wants, so one run gives the whole curve of accuracy against test-time compute.
 
 Needed are `slot_dim`, `setup`, `init`, `step`, `read` and `decode`; there is no base class. To have
-it trained first, return it from the `fit` of a learner (`recombine new-submission --kind learner`).
+it trained first, return it from the `fit` of a learner (`recombine submission new --kind learner`).
 
-Try it with `recombine check`, score it with `recombine score`.
+Try it with `recombine submission check`, score it with `recombine score`.
 """
 
 from __future__ import annotations

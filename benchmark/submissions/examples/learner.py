@@ -4,7 +4,7 @@ Needed is `fit`. It gets in-combination images, with the labels that `card.super
 ("unsupervised": none, "weak": masks, "supervised": masks and factors), and returns a fitted method,
 here with `slot_dim`, `setup` and `encode`. There is no base class.
 
-Try it with `recombine check`, score it with `recombine score`.
+Try it with `recombine submission check`, score it with `recombine score`.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def scored(tmp_path_factory):
     )
     paths = [str(result.save(place / "results")) for result in results]
     options = ["--predictions", str(place / "runs"), "--out", str(place / "submissions")]
-    assert main(["submit", *paths, *options, "--authors", "A", "--licence", "MIT"]) == 0
+    assert main(["submission", "bundle", *paths, *options, "--authors", "A", "--licence", "MIT"]) == 0
     subprocess.run(
         ["tar", "--create", "--file", "smoke.tar", "--directory", "smoke", "."],
         cwd=place, check=True,
@@ -179,7 +179,7 @@ def test_from_a_pull_request_to_the_published_board(place, tmp_path):
     results = place.maintainer / "leaderboard" / "results"
     merged = place.maintainer / "submissions" / place.bundle.name
     data = ("--data", str(place.store / "smoke"), "--results", str(results))
-    assert main(["review", str(merged), *data, "--out", str(results)]) == 0
+    assert main(["submission", "review", str(merged), *data, "--out", str(results)]) == 0
     (new,) = results.glob("*.json")
     result = Result.load(new)
     assert result.trust == "rescored"

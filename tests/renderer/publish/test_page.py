@@ -98,7 +98,7 @@ def test_interaction_maps_are_shown_where_they_were_measured(sealed: Path) -> No
 
 def test_maps_of_other_data_are_refused(sealed: Path) -> None:
     store_maps(sealed, np.zeros((1, 16, 16)), [10**6])
-    with pytest.raises(IntegrityError, match="recombine interaction"):
+    with pytest.raises(IntegrityError, match="recombine measure interaction"):
         page(sealed)
 
 

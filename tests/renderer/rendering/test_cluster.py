@@ -56,7 +56,7 @@ def test_workers_must_see_the_folder(
     write = Path.write_text
     monkeypatch.setattr(Path, "write_text", lambda self, text: write(self, "other"))
     with (
-        pytest.raises(ResourceError, match=r"must see .* cannot.*recombine merge"),
+        pytest.raises(ResourceError, match=r"must see .* cannot.*recombine dataset merge"),
         cluster.cluster_engine(scheduler.scheduler_address, tmp_path),
     ):
         pass

@@ -142,7 +142,8 @@ def processes() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
 
 def test_one_image_drawn_again_has_the_same_bits(whole: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "recombine.cli.main", "rerender", str(whole), "--index", "5"]
+    words = [sys.executable, "-m", "recombine.cli.main", "dataset", "rerender", str(whole)]
+    words += ["--index", "5"]
     large = tmp_path / "large.png"
     found = subprocess.run(
         [*words, "--check", "--json"], check=True, capture_output=True, text=True

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recombine.cli.interaction import Counterfactual, Interaction
 from recombine.cli.main import main
+from recombine.cli.measure import Influence, Interaction
 from recombine.renderer.measure.influence import Masks
 from recombine.renderer.measure.interaction import Report, summary
 
@@ -70,7 +70,7 @@ def test_one_object_has_no_second_order(asked: dict, capsys: pytest.CaptureFixtu
 
 
 def test_json_is_the_summary_alone(asked: dict, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["interaction", "data", "--json"]) == 0
+    assert main(["measure", "interaction", "data", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads(json.dumps(report(2).summary))
     assert asked["scenes"] == 64
@@ -82,29 +82,27 @@ def test_json_is_the_summary_alone(asked: dict, capsys: pytest.CaptureFixture[st
 def test_numbers_out_of_range_are_usage_errors(
     asked: dict, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["interaction", "data", *options]) == 2
+    assert main(["measure", "interaction", "data", *options]) == 2
     assert options[0] in capsys.readouterr().err
     assert "folder" not in asked
 
 
-def test_counterfactual_prints_shares_per_edit(
-    asked: dict, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert Counterfactual(Path("data"), pairs=3).run() == 0
+def test_influence_prints_shares_per_edit(asked: dict, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Influence(Path("data"), pairs=3).run() == 0
     out = capsys.readouterr().out
     assert asked["pairs"] == 3
     assert asked["samples"] == 0
     for text in ("object0", "50.00 %", "12.50 %", "counterfactual.h5"):
         assert text in out
-    assert main(["counterfactual", "data", "--json"]) == 0
+    assert main(["measure", "influence", "data", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["kinds"]["object0"]["pairs"] == 3
 
 
 def test_a_folder_without_data_is_one_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for command in ("interaction", "counterfactual"):
-        assert main([command, str(tmp_path / "nothing")]) == 3
+    for command in ("interaction", "influence"):
+        assert main(["measure", command, str(tmp_path / "nothing")]) == 3
         error = capsys.readouterr().err
         assert error.count("\n") == 1
         assert "nothing" in error

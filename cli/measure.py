@@ -1,4 +1,4 @@
-"""Commands that draw scenes again with something changed."""
+"""`measure`: draw scenes of a dataset again with something changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
+from recombine.cli.console import Command
 
 if TYPE_CHECKING:
     from recombine.renderer.measure.interaction import Report
@@ -23,7 +24,7 @@ one object there is no second order, and "outside" alone tells how far it reache
 
 
 @dataclass(frozen=True)
-class Interaction:
+class Interaction(Command):
     """Measure how much the objects of a dataset interact in its pixels.
 
     Takes as many ID as OOC test scenes from matched blocks, removes their objects in every
@@ -33,7 +34,7 @@ class Interaction:
 
     Stop it at any time and run the same command again: it goes on.
 
-    Example: recombine interaction runs/object-object --scenes 64 --samples 64 --workers 2
+    Example: recombine measure interaction runs/object-object --scenes 64 --samples 64 --workers 2
     """
 
     data: Folder
@@ -44,8 +45,6 @@ class Interaction:
     """Paths per pixel and picture; four times as many halve the noise."""
     workers: int = 2
     """Blender processes, one thread each; use the number of cores."""
-    json: bool = False
-    """Print JSON instead of a table."""
 
     def run(self) -> int:
         """Measure and print one line per group."""
@@ -53,7 +52,7 @@ class Interaction:
 
         _require(scenes=(self.scenes, 2, 100_000), samples=(self.samples, 1, 65_536))
         _require(workers=(self.workers, 1, 4096))
-        with say.progress("interaction", quiet=self.json) as progress:
+        with self.progress("interaction") as progress:
             report = measure_dataset(
                 self.data,
                 scenes=self.scenes,
@@ -62,7 +61,7 @@ class Interaction:
                 progress=progress,
             )
         if self.json:
-            say.emit(report.summary)
+            console.emit(report.summary)
         else:
             _print(report)
         return 0
@@ -80,12 +79,12 @@ def _print(report: Report) -> None:
     columns = ("scenes", "n", "order 2", "noise", "order 3", "noise", "pixels > 4/255", "outside")
     found = {"all": report.summary["all"], **report.summary["groups"]}
     title = f"{report.summary['dataset']}: interaction at {report.summary['samples']} samples"
-    say.table(title, columns, [_row(name, group) for name, group in found.items()])
+    console.table(title, columns, [_row(name, group) for name, group in found.items()])
     for name, contrast in report.summary["contrasts"].items():
         difference, error, spread = (contrast[k] for k in ("difference", "se", "spread"))
-        say.line(f"{name}: {difference:+.2e} +- {error:.1e} noise, +- {spread:.1e} over scenes")
-    say.line(NOTE)
-    say.line(f"{report.data}\n{report.table}\n{report.picture}")
+        console.line(f"{name}: {difference:+.2e} +- {error:.1e} noise, +- {spread:.1e} over scenes")
+    console.line(NOTE)
+    console.line(f"{report.data}\n{report.table}\n{report.picture}")
 
 
 def _row(name: str, group: dict[str, Any]) -> tuple[str, ...]:
@@ -103,7 +102,7 @@ def _order(value: float, error: float, floor: float, verdict: str) -> tuple[str,
 
 
 @dataclass(frozen=True)
-class Counterfactual:
+class Influence(Command):
     """Write the exact influence masks of a dataset's counterfactual pairs.
 
     A pair is two test images of one matched block that differ in one slot, or by one removed
@@ -113,7 +112,7 @@ class Counterfactual:
 
     Stop it at any time and run the same command again: it goes on.
 
-    Example: recombine counterfactual runs/counterfactual --workers 2
+    Example: recombine measure influence runs/counterfactual --workers 2
     """
 
     data: Folder
@@ -124,8 +123,6 @@ class Counterfactual:
     """Paths per pixel; 0 takes the dataset's own."""
     workers: int = 2
     """Blender processes, one thread each; use the number of cores."""
-    json: bool = False
-    """Print JSON instead of a table."""
 
     def run(self) -> int:
         """Draw the pairs and print one line per kind of edit."""
@@ -133,7 +130,7 @@ class Counterfactual:
 
         _require(pairs=(self.pairs, 0, 1_000_000), samples=(self.samples, 0, 65_536))
         _require(workers=(self.workers, 1, 4096))
-        with say.progress("counterfactual", quiet=self.json) as progress:
+        with self.progress("influence") as progress:
             masks = mask_dataset(
                 self.data,
                 pairs=self.pairs,
@@ -142,20 +139,20 @@ class Counterfactual:
                 progress=progress,
             )
         if self.json:
-            say.emit(masks.summary)
+            console.emit(masks.summary)
             return 0
         rows = [
             (name, str(kind["pairs"]), *(f"{100 * kind[k]:.2f} %" for k in ("mask", "visible")))
             for name, kind in masks.summary["kinds"].items()
         ]
         title = f"{masks.summary['dataset']}: influence at {masks.summary['samples']} samples"
-        say.table(title, ("edit", "pairs", "pixels that differ", "by more than 4/255"), rows)
-        say.line(f"{masks.data}\n{masks.table}\n{masks.picture}")
+        console.table(title, ("edit", "pairs", "pixels that differ", "by more than 4/255"), rows)
+        console.line(f"{masks.data}\n{masks.table}\n{masks.picture}")
         return 0
 
 
 @dataclass(frozen=True)
-class Tangents:
+class Tangents(Command):
     """Draw training images of a dataset again, with every slot changed a little.
 
     The differences are the true tangents of the images, for the oracle control
@@ -164,8 +161,9 @@ class Tangents:
 
     Stop it at any time and run the same command again: it goes on.
 
-    Example: recombine tangents runs/object-background --images 256
-    Example: recombine train tangent-penalty-oracle --data runs/object-background \
+    Example: recombine measure tangents runs/object-background --images 256
+
+    Example: recombine score tangent-penalty-oracle --data runs/object-background \
         --tangents runs/object-background/tangents.h5
     """
 
@@ -177,8 +175,6 @@ class Tangents:
     """Paths per pixel."""
     workers: int = 2
     """Blender processes, one thread each; use the number of cores."""
-    json: bool = False
-    """Print JSON instead of a path."""
 
     def run(self) -> int:
         """Draw and write."""
@@ -186,7 +182,7 @@ class Tangents:
 
         _require(images=(self.images, 1, 1_000_000), samples=(self.samples, 1, 65_536))
         _require(workers=(self.workers, 1, 4096))
-        with say.progress("tangents", quiet=self.json) as progress:
+        with self.progress("tangents") as progress:
             path = render_tangents(
                 self.data,
                 images=self.images,
@@ -194,5 +190,5 @@ class Tangents:
                 workers=self.workers,
                 progress=progress,
             )
-        say.emit({"out": str(path)}) if self.json else say.line(str(path))
+        self.reply({"out": str(path)}, str(path))
         return 0

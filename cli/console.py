@@ -1,4 +1,4 @@
-"""What the command line prints: tables for people, JSON for programs, progress with ETA."""
+"""What commands print: tables for people, JSON for programs, progress with time left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 Progress = Callable[[int, int], None]
@@ -92,3 +93,26 @@ class _Log:
         left = f", {spent / fresh * (total - done):.0f} s left" if fresh and done < total else ""
         sys.stderr.write(f"{self.label}: {done}/{total}, {spent:.0f} s{left}\n")
         sys.stderr.flush()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What every command takes and does."""
+
+    json: bool = False
+    """Print JSON, for programs."""
+
+    def run(self) -> int:
+        """Do what was asked and return the exit code."""
+        raise NotImplementedError
+
+    def reply(self, data: Any, *lines: str) -> None:
+        """Write what was found: a JSON document for programs, or lines for people."""
+        if self.json:
+            emit(data)
+        else:
+            line("\n".join(lines))
+
+    def progress(self, label: str) -> AbstractContextManager[Progress]:
+        """Show progress to people; see `progress`."""
+        return progress(label, quiet=self.json)

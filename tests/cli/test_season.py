@@ -1,4 +1,4 @@
-"""`private`: a season by commands alone."""
+"""`season`: a season by commands alone."""
 
 import json
 import shlex
@@ -10,7 +10,7 @@ import pytest
 import tyro
 
 from recombine.cli.main import main
-from recombine.cli.render import Render, chosen_preset
+from recombine.cli.render import Render
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.store import dataset as reader
 
@@ -39,10 +39,7 @@ def _preset_of(command):
     """Read a printed command with the program's own parser."""
     words = shlex.split(command)
     assert words[:2] == ["recombine", "render"]
-    it = tyro.cli(Render, args=words[2:])
-    return chosen_preset(
-        it.preset, it.scale, it.resolution, it.split, it.values, season_key=it.season_key
-    )
+    return tyro.cli(Render, args=words[2:]).chosen()
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +51,7 @@ def library(monkeypatch):
 
 
 def call(capsys, *args):
-    assert main(["private", *map(str, args), "--json"]) == 0
+    assert main(["season", *map(str, args), "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -83,15 +80,17 @@ def test_a_season_from_start_to_audit(tmp_path, capsys, monkeypatch):
 
 def test_an_open_season_reveals_nothing(tmp_path, capsys):
     call(capsys, "open", tmp_path / "s")
-    assert main(["private", "audit", str(tmp_path / "s"), "--out", str(tmp_path / "o")]) == 2
+    assert main(["season", "audit", str(tmp_path / "s"), "--out", str(tmp_path / "o")]) == 2
     assert "wait for its end" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
 
 
 def test_missing_options_are_usage_errors(tmp_path, capsys):
-    assert main(["private", "score", str(tmp_path)]) == 2
-    assert main(["private", "reveal", str(tmp_path)]) in (2, 3)
-    assert "expected" in capsys.readouterr().err
+    for words in (["score"], ["score", "--team", "a"], ["reveal"]):
+        with pytest.raises(SystemExit) as caught:
+            main(["season", *words, str(tmp_path)])
+        assert caught.value.code == 2
+        assert "equired" in capsys.readouterr().err
 
 
 def test_an_edited_log_is_an_integrity_failure(tmp_path, capsys):
@@ -99,5 +98,5 @@ def test_an_edited_log_is_an_integrity_failure(tmp_path, capsys):
     call(capsys, "open", season)
     log = season / "log.jsonl"
     log.write_text(log.read_text().replace('"preset":"smoke"', '"preset":"smokf"'))
-    assert main(["private", "audit", str(season)]) == 5
+    assert main(["season", "audit", str(season)]) == 5
     assert "log" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`analyse`: studies that explain the benchmark's numbers, each with a report and a picture."""
+"""`study`: studies that explain the benchmark's numbers, each with a report and a picture."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from recombine.cli import say
+from recombine.cli import console
+from recombine.cli.console import Command
 
 if TYPE_CHECKING:
     from recombine.baselines.studies.training import Claim
 
 
 @dataclass(frozen=True)
-class Analyse:
+class Study(Command):
     """Run a study on generators of known difficulty; it resumes where it was interrupted.
 
     invertibility: how hard is it to invert a generator, for encoders of growing size trained on
@@ -24,7 +25,7 @@ class Analyse:
     decoder and to the latents it identifies. No dataset is needed. Each writes report.json with
     every number, claims with the numbers that decide them, and a picture.
 
-    Example: recombine analyse invertibility --out runs/analysis/invertibility
+    Example: recombine study invertibility --out runs/analysis/invertibility
     """
 
     study: Annotated[Literal["invertibility", "variance"], tyro.conf.Positional]
@@ -39,8 +40,6 @@ class Analyse:
     """Format of the picture."""
     workers: int = 2
     """Parallel processes, one thread each."""
-    json: bool = False
-    """Print JSON instead of lines."""
 
     def run(self) -> int:
         """Compute what is missing, judge the claims, draw."""
@@ -50,7 +49,7 @@ class Analyse:
 
         module, settings = self._study()
         work = module.work(settings)
-        with say.progress(f"analyse {self.study}, units", quiet=self.json) as progress:
+        with self.progress(f"study {self.study}, units") as progress:
             rows = analysis.run(work, self.out, workers=self.workers, progress=progress)
         claims = module.claims(rows, settings)
         report = analysis.write_report(self.out, self.study, settings, rows, claims)
@@ -58,11 +57,11 @@ class Analyse:
         plots.save(getattr(plots_analysis, self.study)(rows), picture)
         if self.json:
             held = [{"text": claim.text, "holds": claim.holds} for claim in claims]
-            say.emit({"report": str(report), "picture": str(picture), "claims": held})
+            console.emit({"report": str(report), "picture": str(picture), "claims": held})
             return 0
         _show(claims)
-        say.line(f"report: {report}")
-        say.line(f"picture: {picture}")
+        console.line(f"report: {report}")
+        console.line(f"picture: {picture}")
         return 0
 
     def _study(self) -> tuple[Any, Any]:
@@ -82,5 +81,7 @@ class Analyse:
 
 def _show(claims: list[Claim]) -> None:
     for claim in claims:
-        say.line(f"{'holds' if claim.holds else 'FAILS'}: {claim.text}")
-        say.line("  " + ", ".join(f"{name} {value:.3g}" for name, value in claim.evidence.items()))
+        console.line(f"{'holds' if claim.holds else 'FAILS'}: {claim.text}")
+        console.line(
+            "  " + ", ".join(f"{name} {value:.3g}" for name, value in claim.evidence.items())
+        )

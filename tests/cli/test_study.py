@@ -1,4 +1,4 @@
-"""`analyse` at its tiny size: a report, a picture, and nothing computed twice."""
+"""`study` at its tiny size: a report, a picture, and nothing computed twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib")
 def test_a_study_reports_draws_and_resumes(
     study: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ["analyse", study, "--out", str(tmp_path), "--size", "tiny", "--workers", "1"]
+    argv = ["study", study, "--out", str(tmp_path), "--size", "tiny", "--workers", "1"]
     assert main(argv) == 0
     out = capsys.readouterr().out
     assert f"picture: {tmp_path / study}.svg" in out
@@ -33,5 +33,5 @@ def test_a_study_reports_draws_and_resumes(
 
 
 def test_no_seeds_no_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["analyse", "variance", "--out", str(tmp_path), "--seeds", "0"]) == 2
+    assert main(["study", "variance", "--out", str(tmp_path), "--seeds", "0"]) == 2
     assert "--seeds" in capsys.readouterr().err

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from recombine.cli import say
+from recombine.cli import console
 
 
 def test_log_progress_says_each_tenth_once_with_time_left(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with say.progress("render") as report:
+    with console.progress("render") as report:
         for done in range(101):
             report(done, 100)
     lines = capsys.readouterr().err.splitlines()
@@ -19,11 +19,11 @@ def test_log_progress_says_each_tenth_once_with_time_left(
 
 
 def test_quiet_progress_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with say.progress("render", quiet=True) as report:
+    with console.progress("render", quiet=True) as report:
         report(1, 2)
     assert capsys.readouterr().err == ""
 
 
 def test_table_cells_are_text_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    say.table("t", ("a",), [("[red]x[/red]",)])
+    console.table("t", ("a",), [("[red]x[/red]",)])
     assert "[red]x[/red]" in capsys.readouterr().out

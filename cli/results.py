@@ -1,0 +1,333 @@
+"""`results`: compare, score again, draw and tabulate from result files alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from recombine.cli import console
+from recombine.cli.console import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from recombine.benchmark.results.result import Result
+    from recombine.benchmark.scoring.rescore import Change, Rescored
+    from recombine.benchmark.statistics.compare import Comparison, Contrast
+
+COLUMNS = ("score", "A", "B", "A - B", "95 % interval", "p", "verdict")
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Compare(Command):
+    """Say whether two entries really differ, from their result files alone.
+
+    Both must have answered the same images under the same metric version; anything else is
+    refused. Cells (combinations) are paired, training seeds are not. The verdict is Holm's at a
+    family-wise error of 5 %, within the three headline scores and within the factors. Where two
+    entries cannot be told apart, the smallest detectable difference says what could have been
+    seen: "no difference found" is not "no difference".
+
+    Example: recombine results compare runs/results/a.json runs/results/b.json
+    """
+
+    first: Annotated[Path, tyro.conf.Positional]
+    """Result file A."""
+    second: Annotated[Path, tyro.conf.Positional]
+    """Result file B."""
+
+    def run(self) -> int:
+        """Compare and print."""
+        from recombine.benchmark.results.result import Result
+        from recombine.benchmark.statistics.compare import compare
+
+        mine, theirs = Result.load(self.first), Result.load(self.second)
+        found = compare(mine, theirs)
+        if self.json:
+            ids = {"first": mine.result_id, "second": theirs.result_id}
+            console.emit({**ids, **asdict(found)})
+            return 0
+        for letter, one in (("A", mine), ("B", theirs)):
+            n = f"{len(one.seeds)} seeds, {one.data.n_train:,} training images"
+            console.line(f"{letter}: {one.method.name}, {one.method.inference}, {n}")
+        _show_comparison(found)
+        return 0
+
+
+@dataclass(frozen=True)
+class Rescore(Command):
+    """Compute result files anew from their stored predictions and show what changed.
+
+    Nothing is trained and no submitted code runs. Predictions are found by their hash anywhere
+    below `--runs`. When nothing changed, the new file is the old one, byte for byte. Other numbers
+    under the same metric version contradict the file: exit code 5.
+
+    Example: recombine results rescore runs/results --data runs/smoke
+    """
+
+    results: Annotated[Path, tyro.conf.Positional]
+    """One result file, or a folder of them."""
+    data: tuple[Path, ...]
+    """Dataset folders that the entries were scored on."""
+    runs: tuple[Path, ...] = ()
+    """Folders with predictions, searched with subfolders; by default the folder of the results."""
+    out: Path | None = None
+    """Folder for the new files (may be that of the old ones); without it nothing is written."""
+
+    def run(self) -> int:
+        """Score again, print, and write if asked to."""
+        from recombine.benchmark.results.result import Result
+        from recombine.benchmark.scoring.rescore import PredictionStore, rescore
+        from recombine.renderer.store.dataset import Dataset
+
+        files = _files([self.results])
+        folders = self.runs or (files[0].parent,)
+        store = PredictionStore(folders)
+        old = [Result.load(path) for path in files]
+        found: list[Rescored] = []
+        with self.progress("rescore, entries") as progress:
+            progress(0, len(old))
+            for one in rescore(old, store, [Dataset(folder) for folder in self.data]):
+                found.append(one)
+                progress(len(found), len(old))
+        self._print(files, found)
+        if self.out is not None:
+            for path, one in zip(files, found, strict=True):
+                one.new.save(self.out / path.name)
+        return 5 if any(one.verdict == "contradiction" for one in found) else 0
+
+    def _print(self, files: list[Path], found: list[Rescored]) -> None:
+        if self.json:
+            console.emit([_plain(path, one) for path, one in zip(files, found, strict=True)])
+            return
+        for path, one in zip(files, found, strict=True):
+            console.line(f"{path}: {one.verdict}{_scores(one.old, one.new)}")
+            for line in _lines(one.changes):
+                console.line(f"  {line}")
+
+
+@dataclass(frozen=True)
+class Plot(Command):
+    """Draw a figure for a paper from result files alone. Equal files give equal bytes.
+
+    rows: the board as a figure: ID and OOC with intervals, and rank sets.
+    scatter: OOC against ID accuracy with both intervals. compute: OOC accuracy against operations
+    per image, the whole search curve. data: accuracy against training images for entries scored
+    at several sizes, with the area under the curve. cells: heat map of one entry.
+    training: the training curves of runs, from their logs (`recombine score` keeps them in
+    OUT/runs), also of runs that are going on.
+
+    Example: recombine results plot scatter runs/results --out scatter.pdf
+    """
+
+    kind: Annotated[
+        Literal["rows", "scatter", "compute", "data", "cells", "training"], tyro.conf.Positional
+    ]
+    """Which figure."""
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Result files, or folders of them; for training, logs (*.log.jsonl), or folders of runs."""
+    out: Path
+    """File to write; its suffix (.svg, .pdf, .png) is the format."""
+
+    def run(self) -> int:
+        """Draw and write."""
+        from recombine.leaderboard.exports import figures
+
+        _require_suffix(self.out, figures.FORMATS)
+        if self.kind == "training":
+            drawn, what = self._draw_training(), "runs"
+        else:
+            draw = self._draw_rows if self.kind == "rows" else self._draw
+            drawn, what = [result.result_id for result in draw()], "results"
+        line = f"{self.out}: {self.kind} of {len(drawn)} {what}"
+        self.reply({"figure": str(self.out), what: drawn}, line)
+        return 0
+
+    def _draw_training(self) -> list[str]:
+        from recombine.benchmark.running.training_curves import logs, read_curves
+        from recombine.leaderboard.exports import figures
+        from recombine.renderer.core.errors import UsageError
+
+        if not self.results:
+            raise UsageError("plot training: expected logs or folders of runs; got none")
+        for path in self.results:
+            if not path.exists():
+                raise UsageError(f"plot training: no such file or folder: {path}")
+        found = logs(self.results)
+        curves = [curve for name in found for curve in read_curves(name, found[name])]
+        figures.save(figures.training(curves), self.out)
+        return list(found)
+
+    def _draw(self) -> list[Result]:
+        from recombine.benchmark.results.result import Result
+        from recombine.leaderboard.exports import figures
+        from recombine.renderer.core.errors import UsageError
+
+        results = [Result.load(file) for file in _files(self.results)]
+        if self.kind == "cells":
+            if len(results) != 1:
+                raise UsageError(f"plot cells: expected one result file; got {len(results)}")
+            figure = figures.cells(results[0])
+        else:
+            draw = {"scatter": figures.scatter, "compute": figures.compute, "data": figures.data}
+            figure = draw[self.kind](results)
+        figures.save(figure, self.out)
+        return results
+
+    def _draw_rows(self) -> list[Result]:
+        """Draw what needs rank sets; every file is checked as for a build of the site."""
+        from recombine.leaderboard.board.board import rank_board
+        from recombine.leaderboard.board.entries import load_boards
+        from recombine.leaderboard.exports import figures
+        from recombine.renderer.core.errors import UsageError
+
+        boards = [rank_board(board) for board in load_boards(_files(self.results))]
+        if len(boards) > 1:
+            raise UsageError(
+                f"plot rows: expected results of one board, got {len(boards)}; results of other "
+                "data or metric versions need a figure of their own"
+            )
+        figures.save(figures.rows(boards[0]), self.out)
+        return [entry.result for entry in boards[0].board.entries]
+
+
+@dataclass(frozen=True)
+class Table(Command):
+    """Write the table of a paper from result files alone, or print it.
+
+    One LaTeX (booktabs) or Markdown table per board, with ID, OOC, gap, cost and rank sets.
+    --decoders writes what decoders do instead, from results made with --full, beside what their
+    search reaches; in Markdown. Without --out the Markdown is printed.
+
+    Example: recombine results table runs/results --out table.tex
+    """
+
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Result files, or folders of them."""
+    out: Path | None = None
+    """File to write; its suffix (.tex or .md) is the format."""
+    decoders: bool = False
+    """Tabulate decoders in place of boards."""
+
+    def run(self) -> int:
+        """Tabulate, and write or print."""
+        from recombine.benchmark.results.result import Result
+        from recombine.leaderboard.board.board import rank_board
+        from recombine.leaderboard.board.entries import load_boards
+        from recombine.leaderboard.exports import decoder_table, latex, markdown
+        from recombine.renderer.core.files import write_bytes
+
+        if self.out is not None:
+            _require_suffix(self.out, (".md",) if self.decoders else (".tex", ".md"))
+        if self.decoders:
+            results = [Result.load(file) for file in _files(self.results)]
+            text = decoder_table.table(results)
+        else:
+            boards = [rank_board(board) for board in load_boards(_files(self.results))]
+            results = [entry.result for ranked in boards for entry in ranked.board.entries]
+            in_latex = self.out is not None and self.out.suffix == ".tex"
+            text = (latex if in_latex else markdown).table(boards)
+        if self.out is not None:
+            write_bytes(self.out, text.encode())
+        line = text if self.out is None else f"{self.out}: table of {len(results)} results"
+        ids = [result.result_id for result in results]
+        self.reply({"table": self.out and str(self.out), "results": ids}, line)
+        return 0
+
+
+def _require_suffix(out: Path, formats: Sequence[str]) -> None:
+    from recombine.renderer.core.errors import UsageError
+
+    if out.suffix not in formats:
+        raise UsageError(
+            f"--out: expected a file name that ends in {', '.join(formats)}; got {out.name!r}"
+        )
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """Return result files, given as such or by their folder."""
+    from recombine.renderer.core.errors import UsageError
+
+    files = [
+        file
+        for path in paths
+        for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])
+    ]
+    if not files:
+        raise UsageError(
+            f"results: expected result files (*.json), found none in {[*map(str, paths)]}. "
+            "Make some with `recombine score`."
+        )
+    return files
+
+
+def _show_comparison(found: Comparison) -> None:
+    console.table(
+        "joint slot accuracy, %", COLUMNS, [_contrast_row(c, 100) for c in found.headline]
+    )
+    if found.factors:
+        console.table(
+            "OOC factor scores (1 perfect, 0 chance)",
+            COLUMNS,
+            [_contrast_row(c, 1) for c in found.factors],
+        )
+    if found.detectable is not None and found.power is not None:
+        console.line(
+            f"This pair of designs notices an OOC difference of {100 * found.detectable:.1f} "
+            f"points with 80 % power, and one of 5 points {100 * found.power:.0f} % of the time."
+        )
+    for caveat in found.caveats:
+        console.line(f"note: {caveat}")
+
+
+def _contrast_row(contrast: Contrast, unit: float) -> tuple[str, ...]:
+    digits = 1 if unit == 100 else 3
+    difference = contrast.difference
+    interval, p_value, verdict = "none", "none", "no test"
+    if difference.ci95 is not None and difference.p_value is not None:
+        low, high = difference.ci95
+        interval = f"{unit * low:+.{digits}f} to {unit * high:+.{digits}f}"
+        p_value = f"{difference.p_value:.3f}" if difference.p_value >= 0.001 else "< 0.001"
+        better = "A higher" if difference.value > 0 else "B higher"
+        verdict = better if contrast.real else "not told apart"
+    return (
+        contrast.name,
+        f"{unit * contrast.first:.{digits}f}",
+        f"{unit * contrast.second:.{digits}f}",
+        f"{unit * difference.value:+.{digits}f}",
+        interval,
+        p_value,
+        verdict,
+    )
+
+
+def _scores(old: Result, new: Result) -> str:
+    before, after = old.scores.ooc_test.estimate, new.scores.ooc_test.estimate
+    return f", OOC {before:.4f}" + (f" -> {after:.4f}" if before != after else "")
+
+
+def _lines(changes: Sequence[Change]) -> Iterator[str]:
+    """Yield numbers that moved, then how many other fields changed, by name."""
+    moved = [c for c in changes if all(isinstance(v, int | float) for v in (c.old, c.new))]
+    for change in moved[:SHOWN]:
+        yield f"{change.path}: {change.old:.6g} -> {change.new:.6g}"
+    if len(moved) > SHOWN:
+        yield f"and {len(moved) - SHOWN} more numbers (--json shows all)"
+    others = Counter(c.path.split("/")[-1] for c in changes if c not in moved)
+    if others:
+        yield "other fields: " + ", ".join(f"{name} ({n})" for name, n in others.items())
+
+
+def _plain(path: Path, one: Rescored) -> dict[str, object]:
+    return {
+        "file": str(path),
+        "verdict": one.verdict,
+        "old": one.old.result_id,
+        "new": one.new.result_id,
+        "changes": [asdict(change) for change in one.changes],
+    }
