@@ -146,7 +146,7 @@ class Export(Command):
 
     def run(self) -> int:
         """Write and count the files."""
-        from recombine.leaderboard.exports.export import write_export
+        from recombine.leaderboard.exports.tables import write_export
 
         paths = write_export(_result_files(self.results), self.out, self.format)
         line = f"{self.out}: {len(paths)} files, {self.format}"

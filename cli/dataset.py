@@ -34,7 +34,7 @@ class Plan(PresetOptions):
         """Plan the preset and print its counts."""
         from recombine.renderer.planning.planner import make_plan
         from recombine.renderer.splits.cells import drawn_total_variation, report
-        from recombine.renderer.splits.splits import SPLITS
+        from recombine.renderer.splits.geometry import SPLITS
 
         preset = self.chosen()
         plan = make_plan(preset)
@@ -155,7 +155,7 @@ class Card(Command):
 
     def run(self) -> int:
         """Write the card and print its path."""
-        from recombine.renderer.publish.card import write_card
+        from recombine.renderer.publish.export import write_card
 
         chosen = _publication(self.published, self.url)
         path = write_card(self.data, self.out, block=self.block, publication=chosen)
@@ -190,11 +190,11 @@ class Export(Command):
 
     def run(self) -> int:
         """Export and print the path."""
-        from recombine.renderer.publish.export import export
+        from recombine.renderer.publish.export import export_dataset
 
         chosen = _publication(self.published, self.url)
         with self.progress(f"export {self.form}") as progress:
-            path = export(self.data, self.out, self.form, progress=progress, publication=chosen)
+            path = export_dataset(self.data, self.out, self.form, progress=progress, publication=chosen)
         self.reply({"export": str(path)}, str(path))
         return 0
 

@@ -103,7 +103,7 @@ class PresetOptions(Command):
             ooc_val=self.ooc_val,
         )
         if self.split is not None:
-            from recombine.renderer.splits.declare import load_split
+            from recombine.renderer.splits.declaration import load_split
 
             preset = with_split(preset, load_split(self.split, preset.schema))
         if self.season_key:

@@ -44,10 +44,10 @@ class Compare(Command):
     def run(self) -> int:
         """Compare and print."""
         from recombine.benchmark.results.result import Result
-        from recombine.benchmark.statistics.compare import compare
+        from recombine.benchmark.statistics.compare import compare_results
 
         mine, theirs = Result.load(self.first), Result.load(self.second)
-        found = compare(mine, theirs)
+        found = compare_results(mine, theirs)
         if self.json:
             ids = {"first": mine.result_id, "second": theirs.result_id}
             console.emit({**ids, **asdict(found)})
@@ -82,7 +82,7 @@ class Rescore(Command):
     def run(self) -> int:
         """Score again, print, and write if asked to."""
         from recombine.benchmark.results.result import Result
-        from recombine.benchmark.scoring.rescore import PredictionStore, rescore
+        from recombine.benchmark.scoring.rescore import PredictionStore, rescore_results
         from recombine.renderer.store.dataset import Dataset
 
         files = _files([self.results])
@@ -92,7 +92,7 @@ class Rescore(Command):
         found: list[Rescored] = []
         with self.progress("rescore, entries") as progress:
             progress(0, len(old))
-            for one in rescore(old, store, [Dataset(folder) for folder in self.data]):
+            for one in rescore_results(old, store, [Dataset(folder) for folder in self.data]):
                 found.append(one)
                 progress(len(found), len(old))
         self._print(files, found)
@@ -219,19 +219,19 @@ class Table(Command):
         from recombine.benchmark.results.result import Result
         from recombine.leaderboard.board.board import rank_board
         from recombine.leaderboard.board.entries import load_boards
-        from recombine.leaderboard.exports import decoder_table, latex, markdown
+        from recombine.leaderboard.exports.tables import decoder_table, latex_table, markdown_table
         from recombine.renderer.core.files import write_bytes
 
         if self.out is not None:
             _require_suffix(self.out, (".md",) if self.decoders else (".tex", ".md"))
         if self.decoders:
             results = [Result.load(file) for file in _files(self.results)]
-            text = decoder_table.table(results)
+            text = decoder_table(results)
         else:
             boards = [rank_board(board) for board in load_boards(_files(self.results))]
             results = [entry.result for ranked in boards for entry in ranked.board.entries]
             in_latex = self.out is not None and self.out.suffix == ".tex"
-            text = (latex if in_latex else markdown).table(boards)
+            text = (latex_table if in_latex else markdown_table)(boards)
         if self.out is not None:
             write_bytes(self.out, text.encode())
         line = text if self.out is None else f"{self.out}: table of {len(results)} results"

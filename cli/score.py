@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
     from recombine.benchmark.running.grid import GridEvent, Job
     from recombine.benchmark.running.harness import RunOptions
-    from recombine.benchmark.sandbox.isolate import AnySubmission
+    from recombine.benchmark.sandbox.isolation import AnySubmission
     from recombine.benchmark.sandbox.process import Limits
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.benchmark.submissions.loading import Submission
@@ -175,9 +175,9 @@ class Score(Command):
     def _score_given(self, files: Sequence[Path], dataset: Dataset) -> list[Result]:
         """Check predictions made elsewhere, keep them in our form, and score them."""
         from recombine.benchmark.predictions.external import is_given, load_key, read_given
-        from recombine.benchmark.predictions.predictions import write_predictions
+        from recombine.benchmark.predictions.file import write_predictions
         from recombine.benchmark.running.harness import scored_indices
-        from recombine.benchmark.scoring.score import score
+        from recombine.benchmark.scoring.score import score_predictions
 
         options, kept = self._options(), []
         for path in files:
@@ -189,7 +189,7 @@ class Score(Command):
             folder = self.out / "runs" / found.facts.card["id"]
             kept.append(folder / f"seed-{found.facts.seed}.safetensors")
             write_predictions(kept[-1], found)
-        results = score(kept, dataset, examples=self.out)
+        results = score_predictions(kept, dataset, examples=self.out)
         save_results(results, self.out)
         return results
 
@@ -231,7 +231,7 @@ class Score(Command):
     def _submission(self, spec: str) -> AnySubmission:
         """Return a baseline or a model of a library as an object, and anything else shut in."""
         from recombine.baselines.registry import BASELINES, lengthened
-        from recombine.benchmark.sandbox.isolate import isolate
+        from recombine.benchmark.sandbox.isolation import isolate
         from recombine.renderer.core.errors import UsageError
 
         device_name(spec, self.size)  # a missing GPU is found before anything is spent
@@ -280,7 +280,7 @@ class Score(Command):
     ) -> list[Result]:
         """Score every group whose runs have all ended well, and write its results and log."""
         from recombine.baselines.registry import BASELINES
-        from recombine.benchmark.scoring.score import score
+        from recombine.benchmark.scoring.score import score_predictions
         from recombine.renderer.core.files import write_bytes
 
         results: list[Result] = []
@@ -292,7 +292,7 @@ class Score(Command):
                 log = group.jobs[0].out_dir / "configurations.jsonl"
                 write_bytes(log, "".join(lines).encode())
             if len(finished) == len(group.jobs):
-                part = score(finished, group.data, trust="witnessed", examples=self.out)
+                part = score_predictions(finished, group.data, trust="witnessed", examples=self.out)
                 save_results(part, self.out)
                 results += part
         return results

@@ -110,7 +110,7 @@ class Check(Command):
             report = run_checks(resolve(self.submission, self.size, None))
             checks = [asdict(one) for one in report.checks]
             return report.kind, report.card.id if report.card else None, checks
-        from recombine.benchmark.sandbox.isolate import check_isolated
+        from recombine.benchmark.sandbox.isolation import check_isolated
 
         found = check_isolated(
             self.submission,
@@ -260,7 +260,7 @@ class Bundle(Command):
     def _checked(self) -> str:
         if not self.check:
             return "not run"
-        from recombine.benchmark.sandbox.isolate import check_isolated
+        from recombine.benchmark.sandbox.isolation import check_isolated
         from recombine.renderer.core.errors import InvalidInputError
 
         found = check_isolated(self.check)
@@ -338,7 +338,7 @@ class Review(Command):
 
     def run(self) -> int:
         """Score, save, put on record, and say what would change."""
-        from recombine.leaderboard.ledger.records import vouch
+        from recombine.leaderboard.ledger.records import record_tier
         from recombine.leaderboard.submissions.changes import diff
         from recombine.leaderboard.submissions.review import review_text
 
@@ -349,7 +349,7 @@ class Review(Command):
         found, paths = self._own(own, out) if own else self._bundles(out)
         changes = diff(before, [*before, *(path for path in paths if path not in before)])
         if self.record:
-            vouch(out, found, self.tier, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), signer)
+            record_tier(out, found, self.tier, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), signer)
         text = review_text(found, changes, self.tier)
         if self.summary is not None:
             with self.summary.open("a", encoding="utf-8") as stream:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.running.harness import RunOptions
     from recombine.benchmark.sandbox.isolation import AnySubmission
     from recombine.benchmark.statistics.compare import Comparison
-    from recombine.cli.say import Progress
+    from recombine.cli.console import Progress
     from recombine.renderer.certificate.verify import Certificate
     from recombine.renderer.presets.base import Preset
     from recombine.renderer.store.dataset import Dataset
@@ -497,6 +497,6 @@ def _folder(data: Any) -> Path:
 def _progress(label: str, *, shown: bool) -> AbstractContextManager[Progress]:
     if not shown:
         return nullcontext(lambda _done, _total: None)
-    from recombine.cli.say import progress
+    from recombine.cli.console import progress
 
     return progress(label)

@@ -211,7 +211,6 @@ def _predictions(
 ) -> Predictions:
     if not isinstance(submission, IsolatedSubmission):
         return _run_here(submission, dataset, seed, out_dir, options)
-    examine = partial(_examine, card=submission.card, dataset=dataset, options=options, seed=seed)
     # pyright reads this file under two names, so it sees two classes RunOptions.
     return predict_isolated(
         submission,

@@ -6,7 +6,6 @@ card; whether a decoder is inverted is a measured fact, ``method.kind``.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,19 +44,9 @@ ROLES: dict[str, Role] = {
 }
 
 
-def declared_role(result: Result) -> str:
-    """Return what the method card declares: method, control, floor or bound."""
-    role: str | None = getattr(result.method, "role", None)
-    if role is not None:
-        return role
-    # A result of schema 1 declares its role with a sentence of its note.
-    found = re.search(r"(?:^|[.!?]\s+)(Upper bound|Floor|Control)\b(?=[:,])", result.method.note)
-    return found[1].lower().removeprefix("upper ") if found else "method"
-
-
 def role_of(result: Result) -> Role:
     """Return the part that an entry plays; what was selected on the answers is an upper bound."""
-    declared = declared_role(result)
+    declared: str = result.method.role
     if result.training.selection.rule == "oracle":
         declared = "bound"
     if declared == "method":

@@ -137,21 +137,15 @@ SIZES = ("tiny", "cpu", "gpu")
 HUB = "recombine.benchmark.submissions.hub:"
 
 
-def recipe_of(result: Result) -> Mapping[str, Any] | None:
-    """Return how the data were rendered; None when that is not on record."""
-    found: Mapping[str, Any] | None = getattr(result.data, "recipe", None)
-    return found
-
-
 def data_folder(result: Result) -> str:
     """Return where the commands put the data, or a word for it when they cannot render them."""
-    recipe = recipe_of(result)
+    recipe = result.data.recipe
     return shlex.quote(f"runs/{recipe['preset']}-{recipe['resolution']}") if recipe else "DATA"
 
 
 def render_command(result: Result) -> str:
     """Return the command that renders the data; empty when their recipe is not on record."""
-    recipe = recipe_of(result)
+    recipe = result.data.recipe
     if recipe is None:
         return ""
     options = [
@@ -190,7 +184,7 @@ def verify(result: Result, file: str) -> list[str]:
 
 def score_command(result: Result, sizes: str) -> str:
     """Return the command that trains and scores a method on so many images."""
-    method, recipe = result.method, recipe_of(result) or {}
+    method, recipe = result.method, result.data.recipe or {}
     settings, name = method.settings, method.id
     if method.code.startswith(HUB):
         name = shlex.quote(f"{settings.get('model')}?size={settings.get('size')}")

@@ -68,7 +68,7 @@ class Facts:
     @property
     def recipe(self) -> Mapping[str, Any] | None:
         """Return what `recombine render` was asked for; None where that is not on record."""
-        recipe: Mapping[str, Any] | None = getattr(self.data, "recipe", None)
+        recipe: Mapping[str, Any] | None = self.data.recipe
         return recipe
 
     @cached_property

@@ -94,7 +94,9 @@ def scored(tmp_path_factory):
     )
     paths = [str(result.save(place / "results")) for result in results]
     options = ["--predictions", str(place / "runs"), "--out", str(place / "submissions")]
-    assert main(["submission", "bundle", *paths, *options, "--authors", "A", "--licence", "MIT"]) == 0
+    assert (
+        main(["submission", "bundle", *paths, *options, "--authors", "A", "--licence", "MIT"]) == 0
+    )
     subprocess.run(
         ["tar", "--create", "--file", "smoke.tar", "--directory", "smoke", "."],
         cwd=place, check=True,
