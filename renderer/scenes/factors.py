@@ -104,7 +104,7 @@ class Slot:
 
     name: str
     factors: tuple[Factor, ...]
-    kind: SlotKind = ""  # type: ignore[assignment]
+    kind: SlotKind | Literal[""] = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", self.kind or _kind_by_name(self.name))
