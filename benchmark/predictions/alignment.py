@@ -153,7 +153,7 @@ def match_scene(
     objects = dataset.schema.objects  # light and scene have no pixels: they go with the background
     names = [slot.name for slot in dataset.schema.slots]
     column = [1 + objects.index(name) if name in objects else 0 for name in names]
-    return Matching(by_label.index[:, column], by_label.present[:, column], "masks")
+    return Matching(by_label.index[:, column], by_label.present[:, column])
 
 
 def matching_floors(aligned: AlignedPredictions, indices: Int[Array, " n"]) -> dict[str, float]:
@@ -167,7 +167,6 @@ def matching_floors(aligned: AlignedPredictions, indices: Int[Array, " n"]) -> d
         one = Matching(
             aligned.matching.index[rows][:, [number]],
             aligned.matching.present[rows][:, [number]],
-            aligned.matching.on,
         )
         for factor in slot.factors if one.present.any() else ():
             truth = aligned.dataset.latents[f"{slot.name}.{factor.name}"][indices][:, None]

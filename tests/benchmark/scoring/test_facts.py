@@ -6,7 +6,7 @@ import pytest
 from factories import make_facts
 from fakes import FakeDataset
 
-from recombine.benchmark.scoring import facts as report
+from recombine.benchmark.scoring import facts as run_facts
 
 CARD = {
     "id": "ae",
@@ -48,21 +48,21 @@ def facts(**over):
     ],
 )
 def test_entry_and_inference(inference, steps, entry, shown):
-    method = report.method_of(facts(card={"inference": inference}), steps)
+    method = run_facts.method_part(facts(card={"inference": inference}), steps)
     assert (method.entry, method.inference) == (entry, shown)
 
 
 def test_the_role_is_what_the_card_says():
-    assert report.method_of(facts(card={"role": "floor"}), 0).role == "floor"
-    assert report.method_of(facts(), 0).role == "method"
+    assert run_facts.method_part(facts(card={"role": "floor"}), 0).role == "floor"
+    assert run_facts.method_part(facts(), 0).role == "method"
 
 
 def test_the_recipe_is_that_of_the_data_and_the_rung():
     dataset = FakeDataset()
     recorded = facts(dataset={"resolution": 64}, options={"rung": 2})
-    assert report.data_of(dataset, recorded).recipe is None
+    assert run_facts.data_part(dataset, recorded).recipe is None
     dataset.recipe = {"preset": "smoke", "scale": 0.08, "values": None}
-    recipe = report.data_of(dataset, recorded).recipe
+    recipe = run_facts.data_part(dataset, recorded).recipe
     assert recipe == {"preset": "smoke", "scale": 0.08, "values": None, "rung": 2}
 
 
@@ -71,22 +71,22 @@ def test_the_recipe_is_that_of_the_data_and_the_rung():
 )
 @pytest.mark.parametrize("resolution", [64, 128, 224])
 def test_compute_class_scales_with_the_image(multiple, track, resolution):
-    reference = report.REFERENCE_GFLOP * (resolution / 224) ** 2
-    assert report.compute_class(multiple * reference, resolution) == track
+    reference = run_facts.REFERENCE_GFLOP * (resolution / 224) ** 2
+    assert run_facts.compute_class(multiple * reference, resolution) == track
 
 
 def test_compute_class_at_the_ends():
-    assert report.compute_class(1e9, 64) == "unbounded"
-    assert report.compute_class(None, 64) == "unknown"
+    assert run_facts.compute_class(1e9, 64) == "unbounded"
+    assert run_facts.compute_class(None, 64) == "unknown"
 
 
 def test_track():
-    track = report.track_of(facts(), None)
+    track = run_facts.track_part(facts(), None)
     assert (track.data, track.supervision, track.test_compute) == ("scratch", "weak", "unknown")
 
 
 def test_compute_grows_with_steps():
-    compute = report.compute_of([facts(), facts()], 10)
+    compute = run_facts.compute_part([facts(), facts()], 10)
     assert compute.gflop_per_image == pytest.approx(2.0)
     first, second = compute.seconds_per_image
     assert (first.batch, first.median, first.p95) == (1, 6.0, 12.0)
@@ -96,45 +96,45 @@ def test_compute_grows_with_steps():
 
 def test_one_seed_that_cannot_be_counted_leaves_no_number():
     uncounted = facts(cost={"start_gflop": None, "uncounted": {"fft": 2}})
-    compute = report.compute_of([facts(), uncounted], 0)
+    compute = run_facts.compute_part([facts(), uncounted], 0)
     assert compute.gflop_per_image is None
     assert compute.uncounted_ops == {"fft": 2}
 
 
 def test_training_is_a_mean_over_seeds():
-    training = report.training_of([facts(), facts(training={"real": 301, "configs": 4})])
+    training = run_facts.training_part([facts(), facts(training={"real": 301, "configs": 4})])
     assert training.real_images_seen == 200
     assert training.generated_images_seen == 10
     assert (training.configs_tried, training.selection.rule) == (4, "id_val")
-    assert report.training_of([facts()]).selection.rule == "none"
+    assert run_facts.training_part([facts()]).selection.rule == "none"
 
 
 @pytest.mark.parametrize(("changes", "passed"), [((1e-6, 0.5), True), ((0.05, 0.0), False)])
 def test_checks_take_the_worst_seed_at_that_step(changes, passed):
     runs = [facts(), facts(batch_change=changes)]
-    assert report.checks_of(runs, 0).batch_invariance.passed is passed
-    assert report.checks_of(runs, 0).repeatability.passed
+    assert run_facts.checks_part(runs, 0).batch_invariance.passed is passed
+    assert run_facts.checks_part(runs, 0).repeatability.passed
 
 
 def test_data_part():
-    data = report.data_of(FakeDataset(train=1, val=1, test=1), facts())
+    data = run_facts.data_part(FakeDataset(train=1, val=1, test=1), facts())
     assert data.dataset == "smoke"
     assert data.recombined == ("object.shape", "background.environment")
     assert data.renderer == {"blender": "4.5"}
     other = FakeDataset(train=1, val=1, test=1, certificate={"checks": [1]})
-    assert report.data_of(other, facts()).certificate_sha256 != data.certificate_sha256
+    assert run_facts.data_part(other, facts()).certificate_sha256 != data.certificate_sha256
 
 
 def test_wider_rungs_make_boards_of_their_own():
     data = FakeDataset(train=1, val=1, test=1)
-    assert report.data_of(data, facts(options={"rung": 0})).dataset == "smoke"
-    assert report.data_of(data, facts(options={"rung": 2})).dataset == "smoke--rung-2"
+    assert run_facts.data_part(data, facts(options={"rung": 0})).dataset == "smoke"
+    assert run_facts.data_part(data, facts(options={"rung": 2})).dataset == "smoke--rung-2"
 
 
 def test_artifacts_hold_names_and_hashes(tmp_path):
     path = tmp_path / "seed-3.safetensors"
     path.write_bytes(b"abc")
-    (only,) = report.artifacts_of([path], [facts()]).predictions
+    (only,) = run_facts.artifacts_part([path], [facts()]).predictions
     assert only.file == "seed-3.safetensors"
     assert only.bytes == 3
     assert only.sha256.startswith("ba7816bf")
@@ -154,7 +154,7 @@ def test_artifacts_hold_names_and_hashes(tmp_path):
     ],
 )
 def test_every_cost_says_who_vouches(sandbox, figure, source):
-    found = report.sources_of([SimpleNamespace(isolation=sandbox)])
+    found = run_facts.sources_part([SimpleNamespace(isolation=sandbox)])
     assert found.sandbox == sandbox
     assert found.figures[figure] == source
-    assert set(found.figures) == {*report.COSTS, *report.TRAINING}
+    assert set(found.figures) == {*run_facts.COSTS, *run_facts.TRAINING}

@@ -5,7 +5,7 @@ import pytest
 from fakes import ID, SCHEMA, FakeDataset
 
 from recombine.benchmark.metrics import base as metrics
-from recombine.benchmark.scoring import aggregate as tables
+from recombine.benchmark.scoring import aggregate
 from recombine.benchmark.statistics import intervals as stats
 
 
@@ -16,12 +16,12 @@ def dataset():
 
 @pytest.fixture(scope="module")
 def inside(dataset):
-    return tables.split_of(dataset, "id_test")
+    return aggregate.group_by_cell(dataset, "id_test")
 
 
 @pytest.fixture(scope="module")
 def outside(dataset):
-    return tables.split_of(dataset, "ooc_test")
+    return aggregate.group_by_cell(dataset, "ooc_test")
 
 
 def guesses(dataset, split, seeds=3, wrong=0.3):
@@ -62,7 +62,7 @@ def test_sums_match_a_loop(inside):
 
 def test_headline_matches_a_loop(dataset, inside):
     predicted = guesses(dataset, inside)
-    score = tables.score_split(dataset, inside, predicted)
+    score = aggregate.score_split(dataset, inside, predicted)
     for seed, one in enumerate(predicted):
         right = np.ones(len(inside.indices), bool)
         for number, key in enumerate(SCHEMA.recombined):
@@ -76,7 +76,7 @@ def test_headline_matches_a_loop(dataset, inside):
 
 def test_factor_scores_match_the_plain_metrics(dataset, inside):
     predicted = guesses(dataset, inside)
-    score = tables.score_split(dataset, inside, predicted)
+    score = aggregate.score_split(dataset, inside, predicted)
     assert set(score.per_factor) == set(SCHEMA.keys)
     truth = {key: dataset.latents[key][inside.indices] for key in SCHEMA.keys}
     plain = {
@@ -93,7 +93,7 @@ def test_factor_scores_match_the_plain_metrics(dataset, inside):
 
 
 def test_perfect_answers(dataset, inside):
-    score = tables.score_split(dataset, inside, perfect(dataset, inside))
+    score = aggregate.score_split(dataset, inside, perfect(dataset, inside))
     assert score.estimate == 1
     assert score.ci95 is None
     assert score.hits == score.counts
@@ -102,20 +102,20 @@ def test_perfect_answers(dataset, inside):
 
 
 def test_gap_and_its_sign(dataset, inside, outside):
-    good = tables.score_split(dataset, inside, guesses(dataset, inside, wrong=0.1))
-    bad = tables.score_split(dataset, outside, guesses(dataset, outside, wrong=0.6))
-    gap = tables.gap_of(good, bad)
+    good = aggregate.score_split(dataset, inside, guesses(dataset, inside, wrong=0.1))
+    bad = aggregate.score_split(dataset, outside, guesses(dataset, outside, wrong=0.6))
+    gap = aggregate.gap_part(good, bad)
     assert gap.estimate == good.estimate - bad.estimate > 0.2
     assert gap.ci95[0] < gap.estimate < gap.ci95[1]
 
 
 def paired(dataset, inside, outside, first, second):
-    return tables.paired_gap_of(
+    return aggregate.paired_gap_part(
         dataset,
         inside,
         outside,
-        tables.correct_images(dataset, inside, first),
-        tables.correct_images(dataset, outside, second),
+        aggregate.correct_images(dataset, inside, first),
+        aggregate.correct_images(dataset, outside, second),
     )
 
 
@@ -124,11 +124,12 @@ def test_paired_gap_by_block(dataset, inside, outside):
     gap = paired(dataset, inside, outside, first, second)
     assert gap.n_blocks == 5
     assert gap.id_counts == gap.ooc_counts == (8,) * 5
-    plain = tables.gap_of(
-        tables.score_split(dataset, inside, first), tables.score_split(dataset, outside, second)
+    plain = aggregate.gap_part(
+        aggregate.score_split(dataset, inside, first),
+        aggregate.score_split(dataset, outside, second),
     )
     assert gap.estimate == pytest.approx(plain.estimate)
-    assert np.sum(gap.id_hits) == np.sum(tables.score_split(dataset, inside, first).hits)
+    assert np.sum(gap.id_hits) == np.sum(aggregate.score_split(dataset, inside, first).hits)
 
 
 def test_a_hard_block_cancels_in_the_paired_gap(dataset, inside, outside):
@@ -159,16 +160,16 @@ def test_worst_cells(dataset, outside):
     lost = outside.cell_of == 5
     for one in predicted:
         one["background.environment"][lost] = (one["background.environment"][lost] + 1) % 4
-    score = tables.score_split(dataset, outside, predicted)
-    worst = tables.worst_cells_of(score)
+    score = aggregate.score_split(dataset, outside, predicted)
+    worst = aggregate.worst_cells_part(score)
     assert worst.cells == (outside.names[5],)
     assert worst.estimate < 0.8
     assert score.estimate == pytest.approx(7 / 8)
-    assert tables.worst_cells_of(score, 1.0).cells[0] == outside.names[5]
+    assert aggregate.worst_cells_part(score, 1.0).cells[0] == outside.names[5]
 
 
 def test_factor_scores_carry_what_their_interval_needs(dataset, inside):
-    score = tables.score_split(dataset, inside, guesses(dataset, inside))
+    score = aggregate.score_split(dataset, inside, guesses(dataset, inside))
     for factor in score.per_factor.values():
         table = np.array(factor.per_cell)
         assert table.shape == (3, 8)
