@@ -349,7 +349,7 @@ class Detail:
     @property
     def recorded(self) -> bool:
         """Tell whether it is on record how the data were rendered."""
-        return recipe_of(self.row.entry.result) is not None
+        return self.row.entry.result.data.recipe is not None
 
     @property
     def schedules(self) -> str:
