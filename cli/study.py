@@ -12,7 +12,7 @@ from recombine.cli import console
 from recombine.cli.console import Command
 
 if TYPE_CHECKING:
-    from recombine.baselines.studies.training import Claim
+    from recombine.baselines.studies.study import Claim
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Study(Command):
 
     def run(self) -> int:
         """Compute what is missing, judge the claims, draw."""
-        from recombine.baselines.studies import training as analysis
-        from recombine.leaderboard.exports import figures as plots
-        from recombine.leaderboard.exports import study_figures as plots_analysis
+        from recombine.baselines.studies import plots
+        from recombine.baselines.studies import study as analysis
+        from recombine.leaderboard.exports.figures import looks, save, styled
 
         module, settings = self._study()
         work = module.work(settings)
@@ -54,7 +54,9 @@ class Study(Command):
         claims = module.claims(rows, settings)
         report = analysis.write_report(self.out, self.study, settings, rows, claims)
         picture = self.out / f"{self.study}.{self.picture}"
-        plots.save(getattr(plots_analysis, self.study)(rows), picture)
+        with styled(plots.SIZES[self.study]) as figure:
+            getattr(plots, self.study)(rows, figure, looks)
+        save(figure, picture)
         if self.json:
             held = [{"text": claim.text, "holds": claim.holds} for claim in claims]
             console.emit({"report": str(report), "picture": str(picture), "claims": held})

@@ -137,15 +137,20 @@ SIZES = ("tiny", "cpu", "gpu")
 HUB = "recombine.benchmark.submissions.hub:"
 
 
+def recipe_of(result: Result) -> Mapping[str, Any] | None:
+    """Return how the data were rendered; None when that is not on record."""
+    return result.data.recipe
+
+
 def data_folder(result: Result) -> str:
     """Return where the commands put the data, or a word for it when they cannot render them."""
-    recipe = result.data.recipe
+    recipe = recipe_of(result)
     return shlex.quote(f"runs/{recipe['preset']}-{recipe['resolution']}") if recipe else "DATA"
 
 
 def render_command(result: Result) -> str:
     """Return the command that renders the data; empty when their recipe is not on record."""
-    recipe = result.data.recipe
+    recipe = recipe_of(result)
     if recipe is None:
         return ""
     options = [
@@ -184,7 +189,7 @@ def verify(result: Result, file: str) -> list[str]:
 
 def score_command(result: Result, sizes: str) -> str:
     """Return the command that trains and scores a method on so many images."""
-    method, recipe = result.method, result.data.recipe or {}
+    method, recipe = result.method, recipe_of(result) or {}
     settings, name = method.settings, method.id
     if method.code.startswith(HUB):
         name = shlex.quote(f"{settings.get('model')}?size={settings.get('size')}")
@@ -349,7 +354,7 @@ class Detail:
     @property
     def recorded(self) -> bool:
         """Tell whether it is on record how the data were rendered."""
-        return self.row.entry.result.data.recipe is not None
+        return self.row.entry.recipe_of(result) is not None
 
     @property
     def schedules(self) -> str:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recombine.baselines.studies import invertibility as study
-from recombine.baselines.studies import training as analysis
+from recombine.baselines.studies import study as analysis
 from recombine.baselines.studies.invertibility import Generator, Unit
 
 LATENTS = 2 * torch.rand(64, 6, generator=torch.Generator().manual_seed(0)) - 1
@@ -71,7 +71,7 @@ def test_the_tiny_study_runs_resumes_and_repeats(tmp_path):
     assert all(row["condition"] > 1 for row in searches)
     assert sum("encoder_nmse_z" in row for row in rows) == 5
     unit = Unit("cond 10", 0, 8, 1, False, settings)
-    again = study.measure(unit)
+    again = study.compute(unit)
     (first,) = [r for r in rows if (r["family"], r["width"]) == ("cond 10", 8)]
     assert first["nmse_z"] == pytest.approx(again["nmse_z"], rel=1e-4)
     assert len(study.claims(rows, settings)) == 7

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from recombine.baselines.studies import training as analysis
-from recombine.baselines.studies.training import Claim, Work
+from recombine.baselines.studies import study as analysis
+from recombine.baselines.studies.study import Claim, Work
 
 
 @dataclass(frozen=True)

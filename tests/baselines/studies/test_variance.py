@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from recombine.baselines.studies import training as analysis
+from recombine.baselines.studies import study as analysis
 from recombine.baselines.studies import variance as study
-from recombine.baselines.studies.variance import Moebius, Vae
+from recombine.baselines.studies.variance import GaussianVae, Moebius
 from recombine.benchmark.metrics.decoder_jacobian import gram, local_ima
 
 
@@ -30,7 +30,7 @@ def test_moebius_maps_keep_angles():
 
 def test_elbo_is_below_the_likelihood_of_a_solved_case():
     """Decoder 0 and posterior = prior: the ELBO is the likelihood itself, N(0, variance)."""
-    model = Vae(2, 8, 0.5)
+    model = GaussianVae(2, 8, 0.5)
     for parameter in model.parameters():
         parameter.data.zero_()
     seen = torch.randn(16, 2, generator=random())
@@ -48,7 +48,7 @@ def test_the_tiny_sweep_runs_and_repeats(tmp_path):
         assert row["z_cycle"] > 0
         assert row["ima"] is None or row["ima"] >= 0
         assert row["variance_ratio"] > 0
-    again = study.measure(study.Unit(1e-3, 0, settings))
+    again = study.compute(study.Unit(1e-3, 0, settings))
     assert again["elbo"] == pytest.approx(rows[1]["elbo"], rel=1e-3)
     assert len(study.claims(rows, settings)) == 5
 

@@ -61,8 +61,8 @@ class Work(Generic[Unit]):
     name: str  # of the analysis
     units: Sequence[Unit]  # picklable dataclasses, all different
     # module-level function from a unit to plain numbers; all randomness from the unit's seed
-    measure: Callable[[Unit], Row]
-    version: str  # to be raised when ``measure`` changes its meaning
+    compute: Callable[[Unit], Row]
+    version: str  # to be raised when ``compute`` changes its meaning
 
 
 def run(
@@ -148,12 +148,12 @@ def _measured(work: Work[Unit], todo: Sequence[int], workers: int) -> Any:
     """Yield number and row of every unit, as they end."""
     if workers <= 1 or len(todo) <= 1:
         for number in todo:
-            yield number, _one(work.measure, work.units[number])
+            yield number, _one(work.compute, work.units[number])
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         futures: dict[Future[Row], int] = {
-            pool.submit(_one, work.measure, work.units[number]): number for number in todo
+            pool.submit(_one, work.compute, work.units[number]): number for number in todo
         }
         try:
             for future in as_completed(futures):
@@ -167,11 +167,11 @@ def _measured(work: Work[Unit], todo: Sequence[int], workers: int) -> Any:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _one(measure: Callable[[Any], Row], unit: Any) -> Row:
+def _one(compute: Callable[[Any], Row], unit: Any) -> Row:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # these nets are too small for more, and results repeat
     try:
-        return measure(unit)
+        return compute(unit)
     finally:
         torch.set_num_threads(threads)
 
