@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from recombine.leaderboard.submissions import review
 from recombine.leaderboard.submissions import fetching as module
+from recombine.leaderboard.submissions import review
 from recombine.leaderboard.submissions.fetching import FetchRules, Wanted, fetch
 from recombine.leaderboard.submissions.review import fetched
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, ResourceError
