@@ -194,7 +194,9 @@ class Export(Command):
 
         chosen = _publication(self.published, self.url)
         with self.progress(f"export {self.form}") as progress:
-            path = export_dataset(self.data, self.out, self.form, progress=progress, publication=chosen)
+            path = export_dataset(
+                self.data, self.out, self.form, progress=progress, publication=chosen
+            )
         self.reply({"export": str(path)}, str(path))
         return 0
 

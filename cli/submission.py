@@ -349,7 +349,9 @@ class Review(Command):
         found, paths = self._own(own, out) if own else self._bundles(out)
         changes = diff(before, [*before, *(path for path in paths if path not in before)])
         if self.record:
-            record_tier(out, found, self.tier, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), signer)
+            record_tier(
+                out, found, self.tier, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), signer
+            )
         text = review_text(found, changes, self.tier)
         if self.summary is not None:
             with self.summary.open("a", encoding="utf-8") as stream:

@@ -331,7 +331,7 @@ class CellRow:
     images: int  # test images per seed
 
 
-def cells(result: Result) -> list[CellRow]:
+def cell_table(result: Result) -> list[CellRow]:
     """Return every tested cell, those in combination first."""
     rows = []
     for score, held_out in ((result.scores.id_test, False), (result.scores.ooc_test, True)):

@@ -26,7 +26,9 @@ class Finding:
     holds: bool  # whether it does
 
 
-def audit(season: Season, dataset: SeasonData | None = None, head: str = "") -> list[Finding]:
+def audit_season(
+    season: Season, dataset: SeasonData | None = None, head: str = ""
+) -> list[Finding]:
     """Check a season from its public files.
 
     Parameters

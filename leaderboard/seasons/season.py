@@ -51,15 +51,9 @@ class SeasonData(Protocol):
 
 @dataclass(frozen=True)
 class Season:
-    """A season on the organiser's disk.
+    """A season on the organiser's disk."""
 
-    Attributes
-    ----------
-    folder : Path
-        Holds ``season.json``, ``log.jsonl`` and, until the end, ``secret/``.
-    """
-
-    folder: Path
+    folder: Path  # holds ``season.json``, ``log.jsonl`` and, until the end, ``secret/``
 
     @property
     def log(self) -> Path:
@@ -280,25 +274,7 @@ def reveal(season: Season, dataset: SeasonData, time: str) -> Line:
 
 
 def write_revealed(season: Season, out: Path) -> Season:
-    """Write what a revealed season is rendered from, for anyone who wants to render it again.
-
-    Parameters
-    ----------
-    season : Season
-        Revealed; its public files are enough.
-    out : Path
-        Folder that gets a copy of the season with its secrets.
-
-    Returns
-    -------
-    Season
-        The copy; its ``split`` and ``seeds`` are there.
-
-    Raises
-    ------
-    UsageError
-        When the season is not revealed.
-    """
+    """Write a copy of a revealed season with its secrets, to render its data from."""
     found = _events(season, "reveal")
     if not found:
         raise UsageError(

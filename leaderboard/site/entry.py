@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from recombine.benchmark.statistics import intervals as stats
-from recombine.leaderboard.board.entries import cells, gallery, is_baseline
+from recombine.leaderboard.board.entries import cell_table, gallery, is_baseline
 from recombine.leaderboard.board.sizes import Family
 from recombine.leaderboard.drawing import formatting as numbers
 from recombine.leaderboard.drawing.charts import Mark, heat_map, search_figure, shares, strip
@@ -242,7 +242,7 @@ class Detail:
     @cached_property
     def cells(self) -> list[CellRow]:
         """Return every tested cell, in the order of names."""
-        return sorted(cells(self.row.entry.result), key=lambda row: row.names)
+        return sorted(cell_table(self.row.entry.result), key=lambda row: row.names)
 
     @property
     def heat_maps(self) -> list[tuple[str, Markup]]:
@@ -354,7 +354,7 @@ class Detail:
     @property
     def recorded(self) -> bool:
         """Tell whether it is on record how the data were rendered."""
-        return self.row.entry.recipe_of(result) is not None
+        return self.row.entry.recipe_of(self.row.entry.result) is not None
 
     @property
     def schedules(self) -> str:

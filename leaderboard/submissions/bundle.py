@@ -95,24 +95,12 @@ class Manifest(Strict):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that passed every check.
+    """A bundle that passed every check."""
 
-    Attributes
-    ----------
-    folder : Path
-        Where it is.
-    manifest : Manifest
-        What it holds.
-    method : MethodFile
-        Who stands behind it.
-    results : tuple of Result
-        The claimed results; nothing is believed until it is scored again.
-    """
-
-    folder: Path
-    manifest: Manifest
-    method: MethodFile
-    results: tuple[Result, ...]
+    folder: Path  # where it is
+    manifest: Manifest  # what it holds
+    method: MethodFile  # who stands behind it
+    results: tuple[Result, ...]  # as claimed: nothing is believed until it is scored again
 
     @property
     def predictions(self) -> list[Path]:

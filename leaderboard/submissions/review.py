@@ -107,7 +107,7 @@ def new_bundles(base: Path, head: Path, max_bytes: int = MAX_BYTES) -> list[Path
     return [head / FOLDER / name for name in folders]
 
 
-def rescore(
+def rescore_bundle(
     folder: Path, datasets: Mapping[str, DatasetLike], examples: Path | None = None
 ) -> Rescored:
     """Score a bundle's predictions again and compare with what it claims.
@@ -156,33 +156,7 @@ def rescore(
 
 
 def fetched(folder: Path, into: Path, rules: FetchRules, max_bytes: int = MAX_BYTES) -> Path:
-    """Return a bundle with the predictions that it names by URL.
-
-    Parameters
-    ----------
-    folder : Path
-        The bundle; nothing is written into it.
-    into : Path
-        Folder for a complete copy; fetched files are kept there for a second try.
-    rules : FetchRules
-        Limits of the fetch.
-    max_bytes : int
-        Most that is fetched.
-
-    Returns
-    -------
-    Path
-        ``folder`` itself when nothing is missing. What was fetched is still to be checked.
-
-    Raises
-    ------
-    InvalidInputError
-        When the manifest is invalid, an address is not allowed, or there is too much to fetch.
-    IntegrityError
-        When other content comes.
-    ResourceError
-        When a file cannot be had.
-    """
+    """Return a bundle, or a complete copy with the predictions that it names by URL, unchecked."""
     missing = {
         one.path: Wanted(one.url, one.bytes, one.sha256)
         for one in read_manifest(folder).files
@@ -211,31 +185,9 @@ def fetched(folder: Path, into: Path, rules: FetchRules, max_bytes: int = MAX_BY
 def rescore_own(
     files: Sequence[Path], runs: Sequence[Path], datasets: Sequence[DatasetLike]
 ) -> list[Entry]:
-    """Score results of one's own runs again; their numbers must come out.
-
-    Parameters
-    ----------
-    files : sequence of Path
-        Result files.
-    runs : sequence of Path
-        Folders with the predictions, searched with subfolders.
-    datasets : sequence of DatasetLike
-        The data that they were scored on.
-
-    Returns
-    -------
-    list of Entry
-        The results as they are, in the order of ``files``.
-
-    Raises
-    ------
-    InvalidInputError
-        When data or predictions are missing, or anything but rounding comes out differently.
-    IntegrityError
-        When a file was edited.
-    """
+    """Score results of one's own runs again from their predictions; their numbers must come out."""
     entries = [load_entry(path) for path in files]
-    again = rescore_results([entry.result for entry in entries], PredictionStore(runs), datasets)
+    again = rescore([entry.result for entry in entries], PredictionStore(runs), datasets)
     for entry, one in zip(entries, again, strict=True):
         moved = next((change for change in one.changes if not _agrees(change)), None)
         if moved is not None:
@@ -248,20 +200,7 @@ def rescore_own(
 
 
 def keep(entry: Entry, out: Path) -> Path:
-    """Put a checked result and its picture into a folder of result files.
-
-    Parameters
-    ----------
-    entry : Entry
-        A result of one's own.
-    out : Path
-        The folder; older files of the same row stay, and are superseded.
-
-    Returns
-    -------
-    Path
-        Where it is now; nothing is written when it lies there already.
-    """
+    """Put a checked result and its picture into a folder; older files of the row stay."""
     if entry.path.parent.resolve() == out.resolve():
         return entry.path
     kept = entry.result.artifacts.examples
@@ -271,20 +210,7 @@ def keep(entry: Entry, out: Path) -> Path:
 
 
 def save_rescored(found: Sequence[Rescored], out: Path) -> list[Path]:
-    """Write recomputed results; older files of the same row stay, and are superseded.
-
-    Parameters
-    ----------
-    found : sequence of Rescored
-        What was scored.
-    out : Path
-        Folder of result files.
-
-    Returns
-    -------
-    list of Path
-        The new files, named after row and content.
-    """
+    """Write recomputed results; older files of the same row stay, and are superseded."""
     return [_save(result, out) for one in found for result in one.results]
 
 

@@ -15,11 +15,11 @@ from .rerender import Comparison as Comparison
 from .rerender import compare as compare
 
 __all__ = [
+    "TOLERANCE_DB",
     "Comparison",
     "Estimate",
     "Part",
     "Range",
-    "TOLERANCE_DB",
     "cluster_engine",
     "compare",
     "die_with",

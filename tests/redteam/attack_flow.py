@@ -12,7 +12,7 @@ from attack_world import METHOD, World, resealed
 from recombine.leaderboard.board.entries import load_entry
 from recombine.leaderboard.ledger.records import LEDGER, SELF_REPORTED, record_tier
 from recombine.leaderboard.submissions.bundle import open_bundle, write_bundle
-from recombine.leaderboard.submissions.review import new_bundles, rescore
+from recombine.leaderboard.submissions.review import new_bundles, rescore_bundle
 from recombine.renderer.core.errors import IntegrityError
 from recombine.renderer.store.seal import file_sha256
 
@@ -66,7 +66,7 @@ def claim(change: Callable[[dict[str, Any]], None]) -> Callable[[World, Path], N
         forged = resealed(world.result, folder / "result.json", **plain)
         found = {file_sha256(world.predictions): world.predictions}
         made = write_bundle(folder / "submissions", [forged], found, METHOD)
-        for result in rescore(made.folder, {world.data.root: world.data}).results:
+        for result in rescore_bundle(made.folder, {world.data.root: world.data}).results:
             if result.trust != "rescored":
                 return
             raise IntegrityError(

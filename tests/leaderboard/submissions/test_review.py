@@ -23,7 +23,7 @@ from recombine.leaderboard.submissions.review import (
     _link,
     new_bundles,
     plain,
-    rescore,
+    rescore_bundle,
     review_text,
     save_rescored,
 )
@@ -81,7 +81,7 @@ def test_from_a_stranger_to_the_board(repositories, scored, tmp_path):
     head = tmp_path / "head"  # the workflow: two checkouts, only the base's code runs
     git(base, "worktree", "add", "-q", str(head), "proposal")
     (folder,) = new_bundles(base, head)
-    judged = rescore(folder, roots())
+    judged = rescore_bundle(folder, roots())
     results = base / "leaderboard" / "results"
     paths = save_rescored([judged], results)
 
@@ -102,7 +102,7 @@ def test_from_a_stranger_to_the_board(repositories, scored, tmp_path):
 
 def test_a_second_scoring_supersedes_the_first(scored, tmp_path):
     bundle = bundle_in(tmp_path / "submissions", scored)
-    judged = rescore(bundle.folder, roots())
+    judged = rescore_bundle(bundle.folder, roots())
     first = save_rescored([judged], tmp_path / "r")
     later = judged.results[0].model_dump(mode="json") | {"created": "2099-01-01T00:00:00Z"}
     fields = {k: v for k, v in later.items() if k not in ("schema_version", "result_id")}
@@ -171,25 +171,25 @@ def test_a_claim_that_does_not_come_out_is_refused(scored, tmp_path):
             factor["estimate"] = 1.0
 
     with pytest.raises(InvalidInputError, match="as recomputed from the predictions"):
-        rescore(forged(scored, tmp_path, improve), roots())
+        rescore_bundle(forged(scored, tmp_path, improve), roots())
 
 
 def test_a_higher_tier_cannot_be_claimed(scored, tmp_path):
     folder = forged(scored, tmp_path, lambda plain: plain.update(trust="retrained"))
-    assert {r.trust for r in rescore(folder, roots()).results} == {"rescored"}
+    assert {r.trust for r in rescore_bundle(folder, roots()).results} == {"rescored"}
 
 
 def test_other_data_are_refused(scored, tmp_path):
     folder = bundle_in(tmp_path, scored).folder
     with pytest.raises(InvalidInputError, match="expected data with root"):
-        rescore(folder, {"ab" * 32: dataset()})
+        rescore_bundle(folder, {"ab" * 32: dataset()})
 
 
 def test_another_name_is_refused(scored, tmp_path):
     folder = bundle_in(tmp_path, scored).folder
     other = folder.rename(tmp_path / "noisy-0123456789")
     with pytest.raises(IntegrityError, match="named"):
-        rescore(other, roots())
+        rescore_bundle(other, roots())
 
 
 def test_predictions_with_missing_images_are_refused(scored, tmp_path):
@@ -212,12 +212,12 @@ def test_predictions_with_missing_images_are_refused(scored, tmp_path):
     folder = bundle_in(tmp_path / "s", ([claim], short)).folder
     open_bundle(folder)
     with pytest.raises(InvalidInputError, match="must answer exactly"):
-        rescore(folder, roots())
+        rescore_bundle(folder, roots())
 
 
 def test_the_picture_on_the_board_is_drawn_again_not_taken_over(scored, tmp_path):
     folder = bundle_in(tmp_path, scored).folder
-    judged = rescore(folder, roots(), tmp_path / "new")
+    judged = rescore_bundle(folder, roots(), tmp_path / "new")
     (path,) = save_rescored([judged], tmp_path / "new")
     (picture,) = (tmp_path / "new").glob("*.png")
     kept = Result.load(path).artifacts.examples
