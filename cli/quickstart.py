@@ -82,6 +82,7 @@ class Quickstart(Command):
     def _train_and_score(self, data: Dataset, device: str) -> list[Result]:
         from recombine.benchmark.running.grid import Job, run_grid
         from recombine.benchmark.running.harness import RunOptions
+        from recombine.benchmark.scoring.score import score_predictions
         from recombine.cli.score import Ended, resolve, save_results, seed_list
 
         options = RunOptions(steps=self.steps, readout_labels=self.readout_labels, device=device)

@@ -156,12 +156,12 @@ class Audit(OfSeason):
 
     def run(self) -> int:
         """Check every claim."""
-        from recombine.leaderboard.seasons.audit import audit
+        from recombine.leaderboard.seasons.audit import audit_season
         from recombine.leaderboard.seasons.season import Season, write_revealed
         from recombine.renderer.store.dataset import Dataset
 
         season = Season(self.folder)
-        found = audit(season, None if self.data is None else Dataset(self.data), self.head)
+        found = audit_season(season, None if self.data is None else Dataset(self.data), self.head)
         if self.json:
             console.emit({one.claim: one.holds for one in found})
         else:

@@ -378,7 +378,7 @@ class Review(Command):
             FetchRules,
             fetched,
             new_bundles,
-            rescore,
+            rescore_bundle,
             save_rescored,
         )
 
@@ -387,7 +387,7 @@ class Review(Command):
         rules = FetchRules(file_root=self.file_root)
         whole = [fetched(folder, out / ".fetched", rules, most) for folder in folders]
         roots = {dataset.root: dataset for dataset in self._datasets()}
-        found = [rescore(folder, roots, out) for folder in whole]
+        found = [rescore_bundle(folder, roots, out) for folder in whole]
         return [result for one in found for result in one.results], save_rescored(found, out)
 
     def _datasets(self) -> list[Dataset]:

@@ -354,7 +354,7 @@ class Detail:
     @property
     def recorded(self) -> bool:
         """Tell whether it is on record how the data were rendered."""
-        return self.row.entry.recipe_of(self.row.entry.result) is not None
+        return recipe_of(self.row.entry.result) is not None
 
     @property
     def schedules(self) -> str:
