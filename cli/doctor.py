@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from recombine.cli import say
 class Doctor:
     """Check Python, the wheels, Blender, the disk, and make one test render.
 
+    On Python 3.12 and 3.13 everything but rendering is checked.
+
     Example: recombine doctor
     """
 
@@ -25,21 +28,37 @@ class Doctor:
     def run(self) -> int:
         """Examine the machine and print what was found."""
         from recombine.renderer.provenance import provenance
-        from recombine.renderer.render import require_blender
 
-        require_blender()
         found = {k: str(v) for k, v in provenance().items()}
         found["cores"] = str(len(os.sched_getaffinity(0)))
         found["disk free here"] = f"{shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB"
-        found |= _blender()
+        found |= _renderer()
         found |= _torch()
         found["isolation"] = _isolation()
         if self.json:
             say.emit(found)
         else:
             say.table("", ("what", "found"), list(found.items()))
-            say.line("ready: `recombine quickstart` runs the whole chain")
+            say.line(
+                "ready: `recombine quickstart` runs the whole chain"
+                if found["renderer"] == "ok"
+                else "ready for all but rendering"
+            )
         return 0
+
+
+def _renderer() -> dict[str, str]:
+    """Return what `_blender` finds; where no wheel can exist, why there is no renderer."""
+    from recombine.renderer.errors import ResourceError
+    from recombine.renderer.render import require_blender
+
+    try:
+        require_blender()
+    except ResourceError as error:
+        if sys.version_info[:2] == (3, 11):
+            raise
+        return {"renderer": f"not here: {error}"}
+    return _blender()
 
 
 def _blender() -> dict[str, str]:

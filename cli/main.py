@@ -65,8 +65,9 @@ def main(argv: list[str] | None = None) -> int:
         Arguments without the program name; `sys.argv` by default.
     """
     args = sys.argv[1:] if argv is None else argv
-    if sys.version_info[:2] != (3, 11):
-        return _fail(f"recombine needs Python 3.11; this is {platform.python_version()}.", 4)
+    if not (3, 11) <= sys.version_info[:2] < (3, 14):
+        here = platform.python_version()
+        return _fail(f"recombine needs Python 3.11, 3.12 or 3.13; this is {here}.", 4)
     if not args or args[0] in ("-h", "--help"):
         sys.stdout.write(_help())
         return 0

@@ -58,12 +58,45 @@ def test_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> 
     assert "wrokers" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("version", [(3, 10, 9), (3, 14, 0)])
 def test_wrong_python_is_one_line(
+    version: tuple[int, int, int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "version_info", version)
+    assert main(["plan", "smoke"]) == 4
+    said = capsys.readouterr().err
+    assert "needs Python 3.11, 3.12 or 3.13" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("version", [(3, 12, 1), (3, 13, 0)])
+def test_rendering_on_another_python_is_one_line_that_says_what_to_do(
+    version: tuple[int, int, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "version_info", version)
+    assert main(["render", "smoke", "--scale", "0.08", "--out", str(tmp_path / "data")]) == 4
+    said = capsys.readouterr().err
+    assert "rendering needs Python 3.11" in said
+    assert "python3.11 -m venv" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_doctor_on_another_python_is_ready_for_all_but_rendering(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "version_info", (3, 12, 0))
-    assert main(["doctor"]) == 4
-    assert "needs Python 3.11" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "version_info", (3, 13, 0))
+    assert main(["doctor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["renderer"].startswith("not here: render: rendering needs Python 3.11")
+    assert found["torch"]
+    assert main(["doctor"]) == 0
+    assert "ready for all but rendering" in capsys.readouterr().out
 
 
 def test_plan_prints_counts_for_people_and_programs(capsys: pytest.CaptureFixture[str]) -> None:
