@@ -55,9 +55,9 @@ def _renderer() -> dict[str, str]:
     try:
         require_blender()
     except ResourceError as error:
-        if sys.version_info[:2] == (3, 11):
-            raise
-        return {"renderer": f"not here: {error}"}
+        if sys.version_info[:2] != (3, 11):
+            return {"renderer": f"not here: {error}"}
+        raise
     return _blender()
 
 
