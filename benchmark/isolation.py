@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from recombine.benchmark import isolation_bwrap as bwrap
 from recombine.benchmark.isolation_code import Located, locate, stage
 from recombine.benchmark.isolation_decoys import DecoyWatch, write_decoys
-from recombine.benchmark.isolation_limits import Backend, Limits
+from recombine.benchmark.isolation_limits import Backend, Limits, library_bytes
 from recombine.benchmark.isolation_process import run_watched
 from recombine.benchmark.isolation_refusals import (
     NETWORK_TODO,
@@ -307,7 +307,7 @@ class Cell:
             "limits": asdict(self.limits),
             "threads": self.threads,
             "device": self.device,
-            "mapped_bytes": mapped_bytes,
+            "mapped_bytes": mapped_bytes + library_bytes(),
             "count_processes": self.backend == "bubblewrap" and _own_count(),
             "answer": str(self._inside(self.folder / "answer.safetensors", bwrap.ANSWER)),
             "scratch": str(self._inside(self.folder / "scratch", Path("/tmp"))),  # noqa: S108

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import resource
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from recombine.renderer.errors import InvalidInputError, ResourceError, UsageError
@@ -71,7 +74,8 @@ class Limits:
         threads : int
             Threads of the tensor library; CPU seconds are wall-clock seconds times this.
         mapped_bytes : int
-            Size of the files of pixels, which are mapped into memory but belong to the harness.
+            Size of the files of pixels and of torch's libraries, which are mapped into memory but
+            do not belong to the submission.
         gpu : bool
             Leave the address space alone.
         count_processes : bool
@@ -92,6 +96,17 @@ class Limits:
             hard = resource.getrlimit(kind)[1]
             allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
             resource.setrlimit(kind, (allowed, allowed))
+
+
+@functools.cache
+def library_bytes() -> int:
+    """Return the size of torch's shared libraries: 0.4 GiB, or 4 GiB where they bring CUDA."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return 0
+    torch = Path(spec.origin).parent
+    libraries = [*torch.glob("lib/*.so*"), *torch.parent.glob("nvidia/**/lib/*.so*")]
+    return sum(path.stat().st_size for path in libraries)
 
 
 class RefusedError(InvalidInputError):
