@@ -5,7 +5,6 @@
 set -euo pipefail
 venv=$1 extras=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
-torch_version=$(sed -n 's/^torch==//p' "$here/constraints.txt")
 
 need_packages() { # PACKAGE...
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -47,18 +46,7 @@ LIBRARIES
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 pip=("$venv/bin/python" -m pip --disable-pip-version-check)
 
-# torch: the CPU build where there is no GPU, because the other one brings gigabytes of CUDA.
-if ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
-  if command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; then
-    echo "setup: GPU found, installing torch $torch_version with CUDA"
-    "${pip[@]}" install -q "torch==$torch_version"
-  else
-    echo "setup: no GPU, installing the CPU build of torch $torch_version"
-    "${pip[@]}" install -q "torch==$torch_version+cpu" 2>/dev/null ||
-      "${pip[@]}" install -q "torch==$torch_version" --index-url https://download.pytorch.org/whl/cpu ||
-      "${pip[@]}" install -q "torch==$torch_version"
-  fi
-fi
+bash "$here/scripts/install_torch.sh" "$venv/bin/python" "$here/constraints.txt"
 
 echo "setup: installing recombine[$extras] at the locked versions"
 "${pip[@]}" install -q -c "$here/constraints.txt" -e "$here[$extras]"

@@ -166,7 +166,8 @@ def _push_forward(function: Map, tangent: Tensor, point: Tensor) -> Tensor:
 
     with warnings.catch_warnings():
         # torch compiles its own decompositions with a function it deprecates, on first use.
-        warnings.filterwarnings("ignore", message=".*torch.jit.script", category=DeprecationWarning)
+        # The category changed between its versions, so any will do.
+        warnings.filterwarnings("ignore", message=".*torch.jit.script")
         try:
             pushed: Tensor = torch.func.jvp(function, (point,), (tangent,))[1]
         except (NotImplementedError, RuntimeError) as error:

@@ -232,7 +232,8 @@ def _failure(error: BaseException, witness: _Witness) -> dict[str, Any]:
         "message": text[:2000],
         "errors": [abs(int(one.errno or 0)) for one in system][:50] + [101] * unresolved,
         "file": files[0][:200] if files else "",
-        "memory": any(isinstance(one, MemoryError) for one in chain) or "allocate memory" in text,
+        "memory": any(isinstance(one, MemoryError) for one in chain)
+        or any(words in text for words in ("allocate memory", "failed to map segment")),
         "network": witness.network,
         "traceback": "".join(traceback.format_exception(error))[-100_000:],
     }

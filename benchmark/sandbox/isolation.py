@@ -40,7 +40,7 @@ from recombine.benchmark.sandbox.errors import (
     raise_stopped,
     refuse_network,
 )
-from recombine.benchmark.sandbox.process import Backend, Limits, run_watched
+from recombine.benchmark.sandbox.process import Backend, Limits, library_bytes, run_watched
 from recombine.benchmark.submissions.loading import Submission
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 
@@ -244,7 +244,7 @@ class Cell:
             "limits": asdict(self.limits),
             "threads": self.threads,
             "device": self.device,
-            "mapped_bytes": mapped_bytes,
+            "mapped_bytes": mapped_bytes + library_bytes(),
             "count_processes": self.backend == "bubblewrap" and _own_count(),
             "answer": str(self._inside(self.folder / "answer.safetensors", bwrap.ANSWER)),
             "scratch": str(self._inside(self.folder / "scratch", Path("/tmp"))),  # noqa: S108

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+from pathlib import Path
+
 import contextlib
 import os
 import resource
@@ -244,7 +248,8 @@ class Limits:
         threads : int
             Threads of the tensor library; CPU seconds are wall-clock seconds times this.
         mapped_bytes : int
-            Size of the files of pixels, which are mapped into memory but belong to the harness.
+            Size of the files of pixels and of torch's libraries, which are mapped into memory but
+            do not belong to the submission.
         gpu : bool
             Leave the address space alone.
         count_processes : bool
@@ -298,3 +303,14 @@ def refusal(who: str, reason: Reason, got: str, todo: str) -> RefusedError | Lim
     """Return the typed error for a reason."""
     kind = LimitError if reason in RESOURCES else RefusedError
     return kind(reason, f"{who}: refused [{reason}]: {got}; {todo}")
+
+
+@functools.cache
+def library_bytes() -> int:
+    """Return the size of torch's shared libraries: 0.4 GiB, or 4 GiB where they bring CUDA."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return 0
+    torch = Path(spec.origin).parent
+    libraries = [*torch.glob("lib/*.so*"), *torch.parent.glob("nvidia/**/lib/*.so*")]
+    return sum(path.stat().st_size for path in libraries)

@@ -261,8 +261,9 @@ def require_blender() -> None:
     """
     if sys.version_info[:2] != (3, 11):
         raise ResourceError(
-            "render: the Blender wheel needs Python 3.11; this is Python "
-            f"{platform.python_version()}. Make a virtual environment with python3.11."
+            f"render: rendering needs Python 3.11; this is Python {platform.python_version()}, for "
+            "which Blender has no wheel. Run `python3.11 -m venv .venv`, then "
+            "`.venv/bin/pip install 'recombine[render]'`; all else works on this Python."
         )
     for module in ("bpy", "blenderproc"):
         if importlib.util.find_spec(module) is None:

@@ -1,11 +1,13 @@
 """Limits are sane, and the kernel has them."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from recombine.benchmark.sandbox.process import GIB, MIB, Limits
+from recombine.benchmark.sandbox.process import GIB, MIB, Limits, library_bytes
 from recombine.renderer.core.errors import UsageError
 
 ASK = """
@@ -32,6 +34,17 @@ def test_the_kernel_has_them_hard_and_soft():
     assert found["FSIZE"] == [str(2 * MIB)] * 2
     assert found["CORE"] == ["0"] * 2
     assert found["CPU"] == ["260"] * 2
+
+
+def test_torch_itself_does_not_count():
+    """With CUDA its libraries alone are more address space than a small limit."""
+    mapped = subprocess.run(
+        [sys.executable, "-c", "import torch; print(open('/proc/self/maps').read())"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    rows = (line.split() for line in mapped.stdout.splitlines())
+    ours = {row[5] for row in rows if len(row) > 5 and re.search(r"/(torch|nvidia)/.*\.so", row[5])}
+    assert library_bytes() >= 0.9 * sum(Path(path).stat().st_size for path in ours) > 100 * MIB
 
 
 def test_address_space_is_free_with_a_graphics_driver():

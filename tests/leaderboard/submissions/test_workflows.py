@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,7 @@ if not FOLDER.is_dir():
     pytest.skip("workflows are part of a checkout", allow_module_level=True)
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
 IDS = [path.stem for path in WORKFLOWS]
+RELEASE = FOLDER / "release.yml"  # alone in having a right beyond reading
 
 
 def steps(path):
@@ -39,7 +42,8 @@ def test_actions_are_pinned_by_commit_and_say_their_version(path):
     used = re.findall(r"uses: (.*)", path.read_text())
     assert len(used) == sum("uses" in step for step in steps(path)) > 0
     for one in used:
-        assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", one), one
+        known = r"(actions/[a-z-]+|pypa/gh-action-pypi-publish)"
+        assert re.fullmatch(known + r"@[0-9a-f]{40} # v\d+\.\d+\.\d+", one), one
 
 
 def test_one_action_has_one_pin():
@@ -51,8 +55,11 @@ def test_one_action_has_one_pin():
 def test_a_workflow_can_read_and_nothing_else(path):
     plan = load(path)
     assert plan["permissions"] == {"contents": "read"}
-    assert not any("permissions" in job or "environment" in job for job in plan["jobs"].values())
-    for word in ("secrets", "github.token", "id-token", "GITHUB_TOKEN"):
+    if path != RELEASE:
+        jobs = plan["jobs"].values()
+        assert not any("permissions" in job or "environment" in job for job in jobs)
+        assert "id-token" not in path.read_text()
+    for word in ("secrets", "github.token", "GITHUB_TOKEN"):
         assert word not in path.read_text()
     # PyYAML reads the key `on` as true. Runs by a stranger's event have no secrets to begin with;
     # pull_request_target and workflow_run would have some.
@@ -60,6 +67,39 @@ def test_a_workflow_can_read_and_nothing_else(path):
     checkouts = [s for s in steps(path) if "actions/checkout" in s.get("uses", "")]
     assert checkouts
     assert all(one["with"]["persist-credentials"] is False for one in checkouts)
+
+
+def test_a_release_needs_a_tag_and_its_right_is_that_of_a_job_without_scripts():
+    plan = load(RELEASE)
+    assert plan[True] == {"push": {"tags": ["v*"]}}
+    right = {name: job["permissions"] for name, job in plan["jobs"].items() if "permissions" in job}
+    assert right == {"publish": {"id-token": "write"}}
+    publish = plan["jobs"]["publish"]
+    assert publish["environment"] == "pypi"
+    assert set(publish["needs"]) == {"build", "test"}
+    # Only what was built and tried is published: no checkout, no script, no address or password.
+    names = [step.get("uses", "a script").split("@")[0] for step in publish["steps"]]
+    assert names == ["actions/download-artifact", "pypa/gh-action-pypi-publish"]
+    assert "with" not in publish["steps"][1]
+
+
+def test_a_release_is_tried_on_every_python_that_the_package_names():
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    prefix = "Programming Language :: Python :: "
+    named = [c.removeprefix(prefix) for c in project["classifiers"] if c.startswith(prefix)]
+    assert load(RELEASE)["jobs"]["test"]["strategy"]["matrix"]["python"] == named
+
+
+def test_a_tag_that_is_not_the_version_releases_nothing():
+    version = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["version"]
+    (script,) = (s["run"] for s in steps(RELEASE) if s.get("name") == "The tag is the version")
+    for tag, code in ((f"v{version}", 0), ("v99.0", 3), (version, 3)):
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+        environment = {**os.environ, "PATH": path, "GITHUB_REF_NAME": tag}
+        command = ["bash", "-e", "-c", script]
+        ran = subprocess.run(command, cwd=TOP, env=environment, capture_output=True, text=True)
+        assert ran.returncode == code, ran.stderr
+        assert code == 0 or tag in ran.stderr
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=IDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from pathlib import Path
@@ -36,7 +37,11 @@ def refuse(unit: Unit) -> None:
     raise ResourceError("write: the disk is full")
 
 
-def test_units_run_on_the_workers_of_a_scheduler(scheduler: Any, tmp_path: Path) -> None:
+def test_units_run_on_the_workers_of_a_scheduler(
+    scheduler: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sys.version_info[:2] != (3, 11):  # no worker can have Blender, and these units need none
+        monkeypatch.setattr(cluster, "_check_versions", lambda found: None)
     with cluster.cluster_engine(scheduler.scheduler_address, tmp_path) as engine:
         run = functools.partial(
             run_units, [Unit(n, n, n + 1) for n in range(5)], done=lambda u: None,
@@ -64,8 +69,12 @@ def test_workers_must_see_the_folder(
 
 
 def test_workers_must_have_the_same_versions() -> None:
-    here = provenance()
+    blender = {"bpy": "4.5.15", "blenderproc": "2.8.0"}
+    here = blender | provenance()
     cluster._check_versions({"near": here})
+    without = {k: v for k, v in here.items() if k not in blender}
+    with pytest.raises(ResourceError, match="far has"):
+        cluster._check_versions({"far": without})
     with pytest.raises(ResourceError, match=r"far has \{'numpy': '0.1'\}"):
         cluster._check_versions({"near": here, "far": here | {"numpy": "0.1"}})
     with pytest.raises(ResourceError, match="far has"):
