@@ -147,10 +147,8 @@ def caption(results: Sequence[Result]) -> list[str]:
     data = sorted({f"{r.data.dataset} {r.data.version}, {r.data.resolution} px" for r in results})
     chance = sorted({f"{100 * r.scores.ooc_test.chance:.2f}" for r in results})
     few = min(len(r.seeds) for r in results)
-    lines = [
-        f"{'; '.join(data)}: joint slot accuracy (all recombined factors right), "
-        + f"95 % intervals over seeds x cells; chance {' or '.join(chance)} %."
-    ]
+    what = "joint slot accuracy (all recombined factors right), 95 % intervals over seeds x cells"
+    lines = [f"{'; '.join(data)}: {what}; chance {' or '.join(chance)} %."]
     if few < UNMARKED_SEEDS:
         seeds = "1 seed" if few == 1 else f"{few} seeds"
         lines.append(f"{seeds}: a sketch; use {UNMARKED_SEEDS} for a claim.")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
-from pathlib import Path
-
-import contextlib
 import os
 import resource
 import signal

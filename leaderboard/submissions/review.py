@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recombine.benchmark.scoring.rescore import PredictionStore, rescore_results
+from recombine.benchmark.scoring.rescore import PredictionStore
 from recombine.benchmark.scoring.score import score_predictions
 from recombine.leaderboard.board.entries import Entry, load_entry
 from recombine.leaderboard.drawing.formatting import percent
@@ -187,7 +187,7 @@ def rescore_own(
 ) -> list[Entry]:
     """Score results of one's own runs again from their predictions; their numbers must come out."""
     entries = [load_entry(path) for path in files]
-    again = rescore([entry.result for entry in entries], PredictionStore(runs), datasets)
+    again = rescore_results([entry.result for entry in entries], PredictionStore(runs), datasets)
     for entry, one in zip(entries, again, strict=True):
         moved = next((change for change in one.changes if not _agrees(change)), None)
         if moved is not None:

@@ -190,7 +190,7 @@ def local_pool(
 
 
 def resident_memory() -> int:
-    """Return the resident memory of this process, bytes; its peak where the system tells only that."""
+    """Return the resident memory of this process, bytes; its peak where only that is told."""
     # Source: `proc(5)`, second field of ``statm``, in pages.
     with contextlib.suppress(OSError):
         pages = int(Path("/proc/self/statm").read_text().split()[1])

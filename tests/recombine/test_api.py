@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,12 +12,42 @@ from torch import nn
 import recombine as rc
 from tests.renderer.drawn_fixture import drawn_dataset
 
-NAMES = """
-render load verify export presets Preset Dataset Certificate score compare rescore Result Results
-RunOptions Encoder Inverter Learner SlotOutput MethodCard SplitSpec TrainBudget RunLog ToyDataset
-metrics statistics baselines baseline board RecombineError UsageError InvalidInputError
-ResourceError IntegrityError __version__
-""".split()
+NAMES = [
+    "render",
+    "load",
+    "verify",
+    "export",
+    "presets",
+    "Preset",
+    "Dataset",
+    "Certificate",
+    "score",
+    "compare",
+    "rescore",
+    "Result",
+    "Results",
+    "RunOptions",
+    "Encoder",
+    "Inverter",
+    "Learner",
+    "SlotOutput",
+    "MethodCard",
+    "SplitSpec",
+    "TrainBudget",
+    "RunLog",
+    "ToyDataset",
+    "metrics",
+    "statistics",
+    "baselines",
+    "baseline",
+    "board",
+    "RecombineError",
+    "UsageError",
+    "InvalidInputError",
+    "ResourceError",
+    "IntegrityError",
+    "__version__",
+]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +95,8 @@ def test_a_split_is_a_view(data: rc.Dataset) -> None:
     part = view[:3]
     assert part.images.shape == (3, data.resolution, data.resolution, 3)
     assert part.masks.shape == (3, data.resolution, data.resolution)
-    for row, cell in zip(zip(*(part.factors[k] for k in data.schema.recombined)), part.cells):
+    names = np.stack([part.factors[key] for key in data.schema.recombined], axis=1)
+    for row, cell in zip(names, part.cells, strict=True):
         assert tuple(map(str, row)) == data.schema.cell_names(cell)
     with pytest.raises(rc.UsageError, match="slice"):
         view[0]
@@ -125,6 +157,6 @@ def test_scores_computed_again_are_the_same(data: rc.Dataset, tmp_path: Path) ->
         (lambda data: rc.load("nowhere"), rc.InvalidInputError),
     ],
 )
-def test_bad_input_is_a_typed_error(call, error, data: rc.Dataset) -> None:  # noqa: ANN001
+def test_bad_input_is_a_typed_error(call, error, data: rc.Dataset) -> None:
     with pytest.raises(error):
         call(data)
