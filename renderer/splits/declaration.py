@@ -97,10 +97,6 @@ class DeclaredSplit(Geometry):
             )
         return split
 
-    def to_toml(self) -> str:
-        """Return the declaration as the text of a file that `load_split` reads."""
-        return dump(self.declaration)
-
 
 def load_split(path: str | Path, schema: Schema) -> DeclaredSplit:
     """Return the split that a TOML file declares.
