@@ -38,17 +38,18 @@ _HASHES = ("spec_hash", "pixel_hash", "label_hash")
 class Evidence:
     """All small columns of a dataset and what reading it brought to light."""
 
-    manifest: dict[str, Any]  # the sealed manifest and the plan's configuration
-    config: dict[str, Any]  # the sealed manifest and the plan's configuration
+    manifest: dict[str, Any]  # sealed
+    config: dict[str, Any]  # of the plan
     schema: Schema  # slots and factors
     # columns over all readable images, latents as ``latents/slot.factor``
     columns: dict[str, Array] = field(default_factory=dict)
     # merkle leaves recomputed from what the shards hold
     leaves: list[bytes] = field(default_factory=list)
-    file_faults: list[str] = field(default_factory=list)  # one line per fault found while reading
-    spec_faults: list[str] = field(default_factory=list)  # one line per fault found while reading
-    pixel_faults: list[str] = field(default_factory=list)  # one line per fault found while reading
-    label_faults: list[str] = field(default_factory=list)  # one line per fault found while reading
+    # one line per fault found while reading
+    file_faults: list[str] = field(default_factory=list)
+    spec_faults: list[str] = field(default_factory=list)
+    pixel_faults: list[str] = field(default_factory=list)
+    label_faults: list[str] = field(default_factory=list)
     # ``index`` (n,), ``energy`` (n, 3) and ``floor`` (n, 3) of the measured scenes; empty where
     # interaction was not measured
     interaction: dict[str, Array] = field(default_factory=dict)

@@ -13,7 +13,7 @@ import numpy as np
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.seeds import keyed_rng
 from recombine.renderer.presets.base import Preset
-from recombine.renderer.scenes.arrangements import ARRANGEMENTS, Rejection
+from recombine.renderer.scenes.arrangements import ARRANGEMENTS, OCCLUDED, Rejection
 from recombine.renderer.scenes.factors import Factor
 from recombine.renderer.scenes.placement import TRIES, Stand, draw_allowed, outside, violation
 
@@ -104,14 +104,10 @@ def _faults(preset: Preset, nuisances: Mapping[str, float]) -> Iterator[str]:
             slot: Stand(*(latents[f"{slot}.{f}"] for f in ("x", "y", "scale")))
             for slot in preset.schema.objects
         }
-        hiding = "scene.interaction" in codes and _level(preset, codes) == "occlusion"
+        hiding = codes.get("scene.interaction") == OCCLUDED
         yield violation(stands, "apart" if hiding else preset.separation)
         if preset.arrangement:
             yield outside(stands)
-
-
-def _level(preset: Preset, codes: Mapping[str, int]) -> str:
-    return preset.schema.factor("scene.interaction").values[codes["scene.interaction"]]
 
 
 MOVERS = ("scene.relation", "scene.interaction", "object0.zone", "object1.zone")

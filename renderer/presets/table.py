@@ -158,11 +158,8 @@ def _shrunk(preset: Preset, scale: float) -> Sizes:
         # A block has some orbits only; all of them must come equally often.
         per_block = len(preset.block_draws(preset.split.id_draws(shape), 0))
         step = narrow // per_block
-    least = math.ceil(LEAST * max(shape) / (per_block * math.prod(_crossings(preset))))
+    crossed = math.prod(preset.schema.factor(k).size for k in preset.schema.crossed)
+    least = math.ceil(LEAST * max(shape) / (per_block * crossed))
     train = max(step, math.ceil(least / step) * step, round(sizes.train * scale / step) * step)
     val, test = (max(1, round(n * scale)) for n in (sizes.val, sizes.test))
     return replace(sizes, train=train, val=val, test=test)
-
-
-def _crossings(preset: Preset) -> list[int]:
-    return [preset.schema.factor(k).size for k in preset.schema.crossed]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,11 +70,6 @@ def violation(stands: Mapping[str, Stand], separation: Separation) -> str:
         if separation == "unoccluded" and screen_box(a).overlaps(screen_box(b)):
             return f"{name_a} and {name_b} must not overlap on the picture"
     return ""
-
-
-def allowed(stands: Sequence[Stand], separation: Separation) -> bool:
-    """Tell whether objects may stand together; see `violation`."""
-    return not violation({str(k): s for k, s in enumerate(stands)}, separation)
 
 
 def outside(stands: Mapping[str, Stand]) -> str:

@@ -30,10 +30,10 @@ Interaction = Literal["isolated", "shadows", "full"]
 class ObjectSpec:
     """One object of a scene."""
 
-    shape: str  # names from `recombine.renderer.scenes.library`
-    material: str  # names from `recombine.renderer.scenes.library`
-    x: float  # centre on the floor, metres; x to the right, y away from the camera
-    y: float  # centre on the floor, metres; x to the right, y away from the camera
+    shape: str  # like the material a name of `recombine.renderer.scenes.library`
+    material: str
+    x: float  # centre on the floor, metres, to the right
+    y: float  # the same, away from the camera
     yaw: float  # rotation about the vertical, radians in [0, 2 pi)
     scale: float  # edge of the cube that holds the object, metres
     # base hue of the material, radians in [0, 2 pi) of the OKLCH circle (0 is pink, then orange,
@@ -66,7 +66,7 @@ class RenderSettings:
 
     resolution: int = 64  # edge of the square image, pixels
     samples: int = 16  # paths per pixel
-    # openImageDenoise with albedo and normal guides. Off for interaction and counterfactual work,
+    # OpenImageDenoise with albedo and normal guides. Off for interaction and counterfactual work,
     # where additivity in linear radiance matters
     denoise: bool = True
     bounces: int = 6  # longest light path

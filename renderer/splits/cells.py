@@ -155,16 +155,6 @@ class CellSet:
             codes[row, offsets + np.array(cell)] = 1
         return int(np.linalg.matrix_rank(codes)), full
 
-    def novelty_order(self, cell: Iterable[int]) -> int:
-        """Return the smallest number of factors whose joint values no member shows."""
-        # 1 is an unseen value, 2 an unseen pair; 0 means the cell is a member's combination.
-        cell = tuple(int(v) for v in cell)
-        for order in range(1, len(cell) + 1):
-            for positions in itertools.combinations(range(len(cell)), order):
-                if not any(all(c[p] == cell[p] for p in positions) for c in self.cells):
-                    return order
-        return 0
-
 
 # What changes between the ID and the OOC cells of a split, besides the combination.
 

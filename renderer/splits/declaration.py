@@ -9,7 +9,8 @@ A file names a geometry, or writes its ID cells as an expression::
 
 Without a ladder the dial (for the orbit: ``residues``) has one value and there is one rung. All
 rungs share the OOC cells that are OOC at every rung. ``factors`` may list the recombined factors,
-so that the file refuses a schema that it was not written for.
+so that the file refuses a schema that it was not written for; a geometry that has a parameter of
+that name takes it instead.
 """
 
 from __future__ import annotations
@@ -97,10 +98,6 @@ class DeclaredSplit(Geometry):
             )
         return split
 
-    def to_toml(self) -> str:
-        """Return the declaration as the text of a file that `load_split` reads."""
-        return dump(self.declaration)
-
 
 def load_split(path: str | Path, schema: Schema) -> DeclaredSplit:
     """Return the split that a TOML file declares.
@@ -185,11 +182,18 @@ def _text(path: Path) -> str:
 
 def _declared(root: Node, grid: Grid) -> DeclaredSplit:
     fields = root.entries()
-    _check_schema(root, fields, grid)
+    if len(grid.keys) < 2:
+        advice = "Recombine more factors in the schema."
+        raise root.refuse("a schema with two recombined factors", advice, got=str(grid.keys))
     name = fields["geometry"].choice((*GEOMETRIES, ALGEBRA)) if "geometry" in fields else ALGEBRA
-    read = _read_algebra if name == ALGEBRA else read_geometry
-    dial = "id" if name == ALGEBRA else GEOMETRIES[name].dial
-    sides = [read(rung, grid) for rung in _rungs(root, dial)]
+    chosen = GEOMETRIES.get(name)
+    if "factors" in fields and (chosen is None or "factors" not in chosen.readers):
+        named = fields.pop("factors")
+        if named.value != list(grid.keys):
+            expected = f"the recombined factors {list(grid.keys)} of the schema, in this order"
+            raise named.refuse(expected, "This file is for another schema.")
+    read, dial = (read_geometry, chosen.dial) if chosen else (_read_algebra, "id")
+    sides = [read(rung, grid) for rung in _rungs(root, fields, dial)]
     ladder = tuple(side.id_cells for side in sides)
     ooc = functools.reduce(operator.and_, (side.ooc_cells for side in sides))
     if not all(a <= b and a != b for a, b in itertools.pairwise(ladder)):
@@ -202,22 +206,12 @@ def _declared(root: Node, grid: Grid) -> DeclaredSplit:
     return DeclaredSplit(name, ladder, ooc, json.loads(json.dumps(root.value)))
 
 
-def _check_schema(root: Node, fields: Mapping[str, Node], grid: Grid) -> None:
-    if len(grid.keys) < 2:
-        advice = "Recombine more factors in the schema."
-        raise root.refuse("a schema with two recombined factors", advice, got=str(grid.keys))
-    if "factors" in fields and fields["factors"].value != list(grid.keys):
-        expected = f"the recombined factors {list(grid.keys)} of the schema, in this order"
-        raise fields["factors"].refuse(expected, "This file is for another schema.")
-
-
-def _rungs(root: Node, dial: str) -> list[Node]:
+def _rungs(root: Node, fields: Mapping[str, Node], dial: str) -> list[Node]:
     """Return one table per rung, in which the dial has the value of that rung."""
-    fields = root.entries()
     if dial in fields and "ladder" in fields:
         advice = f"Remove {dial!r}."
         raise fields[dial].refuse(f"{dial!r} or 'ladder'", advice, got="both")
-    shared = {k: n for k, n in fields.items() if k not in ("ladder", "require", "factors")}
+    shared = {k: n for k, n in fields.items() if k not in ("ladder", "require")}
     if "ladder" not in fields:
         return [Node(shared, root.path, root.name)]
     steps = fields["ladder"].items()

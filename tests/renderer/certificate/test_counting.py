@@ -21,6 +21,7 @@ from recombine.renderer.certificate.counting import (
 )
 from recombine.renderer.splits.cells import CellSet
 from tests.renderer.evidence_fixture import evidence_of, small
+from tests.renderer.grid_schema import novelty_order
 
 CELLS = st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=12)
 
@@ -30,7 +31,7 @@ def test_novelty_of_the_checker_is_that_of_the_planner(
     members: list[tuple[int, ...]], cell: tuple[int, ...]
 ) -> None:
     seen = seen_tuples(np.array(members))
-    assert smallest_unseen(cell, seen) == CellSet.of((3, 3, 3), members).novelty_order(cell)
+    assert smallest_unseen(cell, seen) == novelty_order(CellSet.of((3, 3, 3), members), cell)
     nearest_member = max(sum(a == b for a, b in zip(m, cell, strict=True)) for m in members)
     assert largest_seen(cell, seen) == nearest_member
 

@@ -1,10 +1,8 @@
-""""""
-
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -15,8 +13,8 @@ from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.scenes.library import CAMERA, PLACEMENT, RADIUS
 from recombine.renderer.scenes.placement import (
     Box,
+    Separation,
     Stand,
-    allowed,
     draw_allowed,
     occluded_fraction,
     occluding_offset,
@@ -29,6 +27,10 @@ from recombine.renderer.scenes.placement import (
 STANDS = st.builds(
     Stand, st.floats(*PLACEMENT["x"]), st.floats(*PLACEMENT["y"]), st.floats(*PLACEMENT["scale"])
 )
+
+
+def allowed(stands: Sequence[Stand], separation: Separation) -> bool:
+    return not violation({str(k): s for k, s in enumerate(stands)}, separation)
 
 
 def through_matrix(point: tuple[float, float, float]) -> tuple[float, float]:

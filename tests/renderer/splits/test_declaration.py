@@ -1,5 +1,3 @@
-""""""
-
 from __future__ import annotations
 
 import json
@@ -93,6 +91,17 @@ def test_a_plan_takes_a_declared_split(tmp_path: Path) -> None:
     assert DeclaredSplit.from_dict(plan.config["split"], plan.schema) == split
 
 
+def test_factors_are_those_of_the_schema_or_of_the_geometry() -> None:
+    pair = {"geometry": "pair-cyclic", "factors": ["c.f", "a.f"], "residues": [0, 1]}
+    found = declare(pair, THREE).ladder[0]
+    assert found.cells == {c for c in CellSet.full((4, 4, 4)) if (c[0] - c[2]) % 4 in (0, 1)}
+    strength = {"geometry": "strength", "residues": [0]}
+    every = declare({**strength, "factors": ["a.f", "b.f", "c.f"]}, THREE)
+    assert every.ladder == declare(strength, THREE).ladder
+    with pytest.raises(InvalidInputError, match=r"key 'factors': .*in this order"):
+        declare({"geometry": "orbit", "residues": [0], "factors": ["a.f", "b.f"]}, THREE)
+
+
 def test_names_and_codes_mean_the_same(tmp_path: Path) -> None:
     by_name = (
         'geometry = "corner"\nthresholds = {object.shape = "star", background.environment = 2}'
@@ -120,7 +129,7 @@ def test_names_and_codes_mean_the_same(tmp_path: Path) -> None:
 )
 def test_round_trips(tmp_path: Path, declaration: dict[str, Any]) -> None:
     split = declare(declaration, TWO)
-    assert load_split(written(tmp_path, split.to_toml()), TWO) == split
+    assert load_split(written(tmp_path, dump(split.declaration)), TWO) == split
     stored = json.loads(json.dumps(split.to_dict()))
     assert DeclaredSplit.from_dict(stored, TWO) == split
     assert [r["cells"] for r in stored["ladder"]] == [len(c) for c in split.ladder]
@@ -340,7 +349,7 @@ def test_random_orbit_declarations_keep_their_promises(
     )
     split = load_split(written(tmp_path, text), THREE)
     assert [len(ids) for ids in split.ladder] == [16 * len(rung) for rung in ladder]
-    assert split.to_toml() == text
+    assert dump(split.declaration) == text
 
 
 GRID = Grid.of(grid_schema(4, 4))
