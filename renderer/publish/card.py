@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from recombine.renderer.core.files import write_bytes, write_json
-from recombine.renderer.planning.planner import config_of, image_counts
+from recombine.renderer.planning.planner import config_of
 from recombine.renderer.publish.croissant import File, croissant
 from recombine.renderer.publish.facts import CREATOR, Facts, Publication
 from recombine.renderer.publish.statistics import between
@@ -68,7 +68,7 @@ def readme(facts: Facts, files: Sequence[File]) -> str:
             preset.schema,
             [len(split.id_cells(shape, r)) for r in range(len(split.ladder))],
             len(split.ooc_cells(shape)),
-            image_counts(preset),
+            facts.full_counts,
             config_of(preset),
         )
     return _render(

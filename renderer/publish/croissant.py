@@ -78,17 +78,16 @@ def croissant(facts: Facts, files: Sequence[File], certificate: File) -> dict[st
     """Return the metadata as plain JSON-LD."""
     write = _Nodes(facts)
     parts = {s: [f for f in files if _split_of(f) == s] for s in facts.counts}
-    published = facts.publication
-    metadata = write.library.Metadata(
-        ctx=write.context,
+    metadata = write.node(
+        "Metadata",
         name=facts.data.preset,
         conforms_to=CONFORMS_TO,
         description=_description(facts),
         version=facts.version,
-        date_published=published.published,
-        url=published.url or None,
+        date_published=facts.publication.published,
+        url=facts.publication.url or None,
         license=[LICENCE_URL],
-        creators=[write.library.Organization(ctx=write.context, name=CREATOR)],
+        creators=[write.node("Organization", name=CREATOR)],
         keywords=KEYWORDS,
         cite_as=facts.citation,
         distribution=[
@@ -118,15 +117,15 @@ class _Nodes:
         self.context.rdf.context.update(TERMS)
 
     def node(self, kind: str, **fields: Any) -> Any:
-        """Return a node of a class of mlcroissant."""
-        return getattr(self.library, kind)(ctx=self.context, **fields)
+        """Return a node of a class of mlcroissant; it is named by its identifier by default."""
+        named = {"name": fields["id"]} if "id" in fields else {}
+        return getattr(self.library, kind)(ctx=self.context, **named | fields)
 
     def file(self, file: File, encoding: str, meaning: str) -> Any:
         """Return one file with its checksum."""
         return self.node(
             "FileObject",
             id=file.path,
-            name=file.path,
             description=meaning,
             content_url=file.path,
             content_size=f"{file.size} B",
@@ -139,7 +138,6 @@ class _Nodes:
         return self.node(
             "FileSet",
             id=f"{split}-files",
-            name=f"{split}-files",
             description=f"All files of {split}.",
             encoding_formats=["application/x-parquet"],
             includes=[f"data/{split}-*.parquet"],
@@ -151,7 +149,6 @@ class _Nodes:
         return self.node(
             "RecordSet",
             id="splits",
-            name="splits",
             description="The splits; ID combinations are seen in training, OOC ones never.",
             data_types=[f"{CR}Split"],
             key="splits/name",
@@ -167,12 +164,11 @@ class _Nodes:
 
     def record_set(self, split: str, files: Sequence[File]) -> Any:
         """Return the columns of a split."""
-        one = {"file_object": files[0].path}
-        source = one if len(files) == 1 else {"file_set": f"{split}-files"}
+        several = {"file_set": f"{split}-files"}
+        source = {"file_object": files[0].path} if len(files) == 1 else several
         return self.node(
             "RecordSet",
             id=split,
-            name=split,
             description=f"The {self.facts.counts[split]:,} images of {split}.",
             key=f"{split}/index",
             fields=[self.field(split, column, source) for column in columns(self.facts.data)],

@@ -88,18 +88,25 @@ class Facts:
             "resolution": (None, self.preset.settings.resolution),
             "ooc_val": (None, False),
         }
-        chosen = {k: self.recipe.get(k) for k in usual if self.recipe.get(k) not in usual[k]}
+        chosen: dict[str, Any] = {
+            k: self.recipe.get(k) for k in usual if self.recipe.get(k) not in usual[k]
+        }
         # A declared split and a secret key are in files of their own: no option gives those.
         again = config_of(load_preset(self.preset.name, **chosen))
         return chosen if again == self.data.config else None
 
-    @property
+    @cached_property
+    def full_counts(self) -> dict[str, int]:
+        """Return the number of images of every split of the full preset."""
+        return image_counts(self.preset) if self.preset else {}
+
+    @cached_property
     def variant(self) -> str:
         """Return what the data are beside a preset in full; empty where they are just that."""
         if self.preset is None or self.options == {}:
             return ""
         shrunk = not {"scale", "values"}.isdisjoint(self.options or {})
-        fewer = len(self.data) < sum(image_counts(self.preset).values())
+        fewer = len(self.data) < sum(self.full_counts.values())
         return "small version" if shrunk and fewer else "variant"
 
     @property
