@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recombine.benchmark.metrics.readout import fit_readout
+from recombine.benchmark.predictions.alignment import align_predictions
 from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.running.harness import readout_indices
-from recombine.benchmark.scoring.alignment import view_of
 from recombine.benchmark.scoring.score import options_of
 from recombine.renderer.store.dataset import Dataset
 
@@ -50,11 +50,11 @@ def main() -> None:
 def shares(run: Predictions, dataset: Dataset, step: int) -> tuple[float, float, float]:
     """Return the shares of right answers, seen combinations and other ones, out of combination."""
     options, keys = options_of(run.facts.options), dataset.schema.recombined
-    view, tests = view_of(run, dataset, step), dataset.indices("ooc_test")
+    aligned, tests = align_predictions(run, dataset, step), dataset.indices("ooc_test")
     fitted, val = readout_indices(dataset, options), dataset.indices("id_val")
-    known = view.known(fitted), view.known(val)
-    readout = fit_readout(*known, dataset.schema, only=keys, match=view.match)
-    answers = readout.predict(view.at(tests))
+    known = aligned.known(fitted), aligned.known(val)
+    readout = fit_readout(*known, dataset.schema, only=keys, match=aligned.match)
+    answers = readout.predict(aligned.at(tests))
     answered = np.stack([np.asarray(answers[key]) for key in keys], axis=1)
     right = (answered == _combinations(dataset, tests)).all(axis=1)
     trained = dataset.indices("id_train", rung=options.rung)

@@ -23,7 +23,7 @@ from recombine.benchmark.inference.query import make_queries, run_inference
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
 from recombine.benchmark.running.harness import RunOptions
 from recombine.benchmark.scoring import aggregate as tables
-from recombine.benchmark.scoring.score import score, score_submission
+from recombine.benchmark.scoring.score import score_predictions, score_submission
 from recombine.benchmark.serving.data import to_images
 from recombine.benchmark.statistics import intervals as stats
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
@@ -210,7 +210,7 @@ def stored(dataset: Memory, seeds: int) -> None:
         )
         paths = sorted(Path(folder).glob("*.safetensors"))
         begin = time.process_time()
-        (result,) = score(paths, dataset)
+        (result,) = score_predictions(paths, dataset)
         spent = time.process_time() - begin
     print(
         f"from stored slots to a sealed result, readouts fitted anew: {spent:.2f} s for {seeds} "

@@ -39,10 +39,10 @@ class Compare:
     def run(self) -> int:
         """Compare and print."""
         from recombine.benchmark.results.result import Result
-        from recombine.benchmark.statistics.compare import compare
+        from recombine.benchmark.statistics.compare import compare_results
 
         mine, theirs = Result.load(self.first), Result.load(self.second)
-        found = compare(mine, theirs)
+        found = compare_results(mine, theirs)
         if self.json:
             ids = {"first": mine.result_id, "second": theirs.result_id}
             say.emit({**ids, **asdict(found)})

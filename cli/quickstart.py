@@ -85,7 +85,7 @@ class Quickstart:
     def _train_and_score(self, data: Dataset, device: str) -> list[Result]:
         from recombine.benchmark.running.grid import Job, run_grid
         from recombine.benchmark.running.harness import RunOptions
-        from recombine.benchmark.scoring.score import score
+        from recombine.benchmark.scoring.score import score_predictions
         from recombine.cli.submissions import resolve, save_results, seed_list, watch
 
         options = RunOptions(steps=self.steps, readout_labels=self.readout_labels, device=device)
@@ -111,7 +111,7 @@ class Quickstart:
         for number in range(len(METHODS)):
             part = finished[number * self.seeds : (number + 1) * self.seeds]
             paths, out = [run.path for run in part], self._folder("results")
-            results += score(paths, data, trust="witnessed", examples=out)
+            results += score_predictions(paths, data, trust="witnessed", examples=out)
         save_results(results, self._folder("results"))
         return results
 

@@ -45,7 +45,7 @@ class Rescore:
     def run(self) -> int:
         """Score again, print, and write if asked to."""
         from recombine.benchmark.results.result import Result
-        from recombine.benchmark.scoring.rescore import PredictionStore, rescore
+        from recombine.benchmark.scoring.rescore import PredictionStore, rescore_results
         from recombine.renderer.store.dataset import Dataset
 
         files = _files(self.results)
@@ -55,7 +55,7 @@ class Rescore:
         found: list[Rescored] = []
         with say.progress("rescore, entries", quiet=self.json) as progress:
             progress(0, len(old))
-            for one in rescore(old, store, [Dataset(folder) for folder in self.data]):
+            for one in rescore_results(old, store, [Dataset(folder) for folder in self.data]):
                 found.append(one)
                 progress(len(found), len(old))
         self._print(files, found)

@@ -90,7 +90,7 @@ def score_given(
     from recombine.benchmark.predictions.external import is_given, load_key, read_given
     from recombine.benchmark.predictions.file import write_predictions
     from recombine.benchmark.running.harness import scored_indices
-    from recombine.benchmark.scoring.score import score
+    from recombine.benchmark.scoring.score import score_predictions
 
     dataset.check()
     kept = []
@@ -102,7 +102,7 @@ def score_given(
         found = read_given(path, dataset, indices, options=options, key=secret)
         kept.append(out / "runs" / found.facts.card["id"] / f"seed-{found.facts.seed}.safetensors")
         write_predictions(kept[-1], found)
-    return score(kept, dataset, examples=out)
+    return score_predictions(kept, dataset, examples=out)
 
 
 def watch(progress: say.Progress, total: int, *, quiet: bool) -> Any:

@@ -192,7 +192,7 @@ class Train:
         self, groups: Sequence[Group], paths: Mapping[tuple[Path, int], Path]
     ) -> list[Result]:
         """Score every group whose runs have all ended well, and write its results and log."""
-        from recombine.benchmark.scoring.score import score
+        from recombine.benchmark.scoring.score import score_predictions
         from recombine.cli.submissions import save_results
         from recombine.renderer.core.files import write_bytes
 
@@ -204,7 +204,7 @@ class Train:
             folder = group.jobs[0].out_dir
             write_bytes(folder / "configurations.jsonl", "".join(lines).encode())
             if len(finished) == len(group.jobs):
-                part = score(finished, group.data, trust="witnessed", examples=self.out)
+                part = score_predictions(finished, group.data, trust="witnessed", examples=self.out)
                 save_results(part, self.out)
                 results += part
         return results

@@ -50,40 +50,16 @@ INTERACTION = Metric(
 def slot_norms(
     jacobian: Float[Array, "points channels pixels dim"], groups: Int[Array, " dim"]
 ) -> Float[Array, "points outputs slots"]:
-    """Return how much each slot moves each output: norms of the slot's partial derivatives.
-
-    Parameters
-    ----------
-    jacobian : array
-        ``(N, C, P, d)``.
-    groups : array
-        ``(d,)`` slot of every latent.
-
-    Returns
-    -------
-    array
-        ``(N, C P, K)``, K the number of different slots.
-    """
+    """Return how much each slot moves each output: norms of the slot's partial derivatives."""
     flat = jacobian.reshape(len(jacobian), -1, jacobian.shape[-1])
     columns = [np.linalg.norm(flat[:, :, groups == k], axis=2) for k in np.unique(groups)]
     return np.stack(columns, axis=2)
 
 
 def raw_contrast(norms: Float[Array, "points outputs slots"]) -> Float[Array, " points"]:
-    """Return the compositional contrast as published, unweighted.
-
-    Parameters
-    ----------
-    norms : array
-        From `slot_norms`.
-
-    Returns
-    -------
-    array
-        ``(N,)`` sum over outputs and slot pairs of |J_nk| |J_nl|: 0 when every output belongs to
-        one slot; grows with resolution, contrast and the scale of latents. Source: Brady et al.
-        2023 (arXiv 2305.14229).
-    """
+    """Return the compositional contrast as published, unweighted."""
+    # Sum over outputs and slot pairs of |J_nk| |J_nl|, Brady et al. 2023 (arXiv 2305.14229): 0 when
+    # every output belongs to one slot; grows with resolution, contrast and the scale of latents.
     return np.asarray(_pairs(norms).sum(axis=1))
 
 
@@ -440,8 +416,7 @@ def z_cycle(
     Parameters
     ----------
     encode, decode : callable
-        Images to slots and back, slots keeping their roles. For exchangeable slots give the
-        re-encoded ones to `metrics_sets.set_r2`, which knows what free pairing earns.
+        Images to slots and back, slots keeping their roles.
     slots : Tensor
         ``(N, S, D)``, one batch: codes of in-combination images, or recombined ones
         (`metrics_fidelity.shuffle_slots`). The second kind is what tells about new combinations.

@@ -41,15 +41,7 @@ BLOCK_IMA = Metric(
 
 @dataclass(frozen=True)
 class LocalSummary:
-    """Local values in three numbers.
-
-    Attributes
-    ----------
-    mean, p95 : float, optional
-        Mean and 95th percentile over the points where the value is finite; None without any.
-    degenerate : int
-        Points where it is not: columns that are zero or depend on each other.
-    """
+    """Local values in three numbers."""
 
     mean: float | None
     p95: float | None
@@ -183,17 +175,7 @@ FIDELITY = Metric(
 
 @dataclass(frozen=True)
 class PixelSums:
-    """Sums over images, from which their spread follows.
-
-    Attributes
-    ----------
-    count : int
-        Images.
-    total : array
-        ``(C, H, W)`` sum of images.
-    squares : float
-        Sum of squared pixel values.
-    """
+    """Sums over images, from which their spread follows."""
 
     count: int
     total: Float[Array, "channels height width"]
@@ -222,20 +204,7 @@ def nmse(
     true: Float[Array, "images channels height width"],
     variance: float,
 ) -> Float[Array, " images"]:
-    """Return the squared error of every image over the spread of all.
-
-    Parameters
-    ----------
-    predicted, true : array
-        ``(N, C, H, W)``.
-    variance : float
-        E|x - E x|^2 of in-combination images, above 0, the same for every split.
-
-    Returns
-    -------
-    array
-        ``(N,)``: 0 perfect, 1 on average for the mean image. 1 - nmse is the fidelity.
-    """
+    """Return the squared error of every image over E|x - E x|^2 of in-combination images."""
     if predicted.shape != true.shape or variance <= 0:
         raise InvalidInputError(
             "nmse: predictions and truth must have one shape and the variance be above 0, got "

@@ -126,22 +126,8 @@ def derivative_mass(
 
 
 def require_derivative(decode: Map, points: Float[Tensor, "points slots dim"]) -> None:
-    """Check forward-mode products against differences of outputs.
-
-    A decoder that detaches its input has zero derivatives and would look free of interaction.
-
-    Parameters
-    ----------
-    decode : callable
-        Slots to images.
-    points : Tensor
-        ``(N, S, D)``.
-
-    Raises
-    ------
-    InvalidInputError
-        When the two differ by more than half, or the decoder does not move at all.
-    """
+    """Check forward-mode products against differences of outputs; raise where they disagree."""
+    # A decoder that detaches its input has zero derivatives and would look free of interaction.
     import torch
 
     tangent = directions(points, torch.Generator().manual_seed(0))
@@ -162,29 +148,7 @@ def along(
     tangents: list[Float[Tensor, "points slots dim"]],
     method: Method,
 ) -> Float[Tensor, "points channels height width"]:
-    """Return the mixed derivative along tangents.
-
-    Parameters
-    ----------
-    decode : callable
-        Slots to images.
-    points : Tensor
-        ``(N, S, D)``.
-    tangents : list of Tensor
-        ``(N, S, D)`` each; their number is the order of the derivative.
-    method : {"forward", "differences"}
-        See the top of this page.
-
-    Returns
-    -------
-    Tensor
-        ``(N, C, H, W)``.
-
-    Raises
-    ------
-    InvalidInputError
-        When the decoder holds gradients that forward mode does not understand.
-    """
+    """Return the mixed derivative along tangents."""
     import torch
 
     # The step that balances rounding and curvature of this order.

@@ -59,13 +59,7 @@ class Codes:
 
 @dataclass(frozen=True)
 class Standardiser:
-    """Mean and spread of a fitting set, frozen.
-
-    Attributes
-    ----------
-    mean, scale : array
-        ``(D,)``; constant dimensions have scale 1.
-    """
+    """Mean and spread of a fitting set, frozen; constant dimensions have scale 1."""
 
     mean: Float[Array, " dim"]
     scale: Float[Array, " dim"]
@@ -188,20 +182,7 @@ def mcc_with_floors(
 
 
 def correlations(data: Codes, kind: Kind = "pearson") -> Float[Array, "factors dim"]:
-    """Return the absolute correlation of every factor with every code.
-
-    Parameters
-    ----------
-    data : Codes
-        At least 2 images.
-    kind : {"pearson", "spearman"}
-        Spearman looks at ranks: any increasing or decreasing map of a factor counts in full.
-
-    Returns
-    -------
-    array
-        ``(F, D)`` in [0, 1]; 0 for a constant.
-    """
+    """Return the absolute correlation of every factor with every code, 0 for a constant one."""
     codes, factors = data.codes, data.factors
     if kind == "spearman":
         codes, factors = rankdata(codes, axis=0), rankdata(factors, axis=0)
@@ -240,22 +221,8 @@ def mcc(
 
 
 def mcc_chance(data: Codes, kind: Kind = "pearson", *, draws: int = 5, seed: int = 0) -> float:
-    """Return the MCC of the same codes handed to other images.
-
-    Parameters
-    ----------
-    data : Codes
-        The images that are scored.
-    kind : {"pearson", "spearman"}
-        As for `mcc`.
-    draws, seed : int
-        Shuffles to average over, and their seed.
-
-    Returns
-    -------
-    float
-        About sqrt(2 log D / N): 0.11 for 5 codes and 200 images, 0.23 for 512 codes.
-    """
+    """Return the MCC of the same codes handed to other images."""
+    # About sqrt(2 log D / N): 0.11 for 5 codes and 200 images, 0.23 for 512 codes.
     rng = np.random.default_rng(seed)
     values = [
         mcc(Codes(data.codes[rng.permutation(len(data.codes))], data.factors), kind).value

@@ -96,20 +96,7 @@ def contingency(
 def visible(
     table: Int[Array, "images labels slots"], share: float = VISIBLE_SHARE
 ) -> Bool[Array, "images objects"]:
-    """Return which objects can be seen.
-
-    Parameters
-    ----------
-    table : array
-        From `contingency`.
-    share : float
-        Visibility threshold: least share of the image that an object covers.
-
-    Returns
-    -------
-    array
-        ``(N, K)``.
-    """
+    """Return which objects can be seen."""
     pixels = table.sum(axis=2)
     seen = (pixels[:, 1:] > 0) & (pixels[:, 1:] >= share * pixels.sum(axis=1, keepdims=True))
     return np.asarray(seen)
@@ -125,18 +112,7 @@ def without_hidden(
 
 
 def overlaps(table: Int[Array, "images labels slots"]) -> Float[Array, "images objects slots"]:
-    """Return the intersection over union of every object with every segment.
-
-    Parameters
-    ----------
-    table : array
-        From `contingency`, hidden objects left out.
-
-    Returns
-    -------
-    array
-        ``(N, K, S)`` in [0, 1]; 0 for absent objects.
-    """
+    """Return the intersection over union of every object with every segment."""
     inside = table[:, 1:]
     union = inside.sum(axis=2, keepdims=True) + table.sum(axis=1, keepdims=True) - inside
     overlap: Array = inside / np.maximum(union, 1)

@@ -1,7 +1,7 @@
 """Which slot of a method stands for which object, where a method's slots have no fixed roles.
 
-Slots are matched to objects image by image, on masks or on positions, and never on a factor that
-is scored: whoever may choose the best of K! pairings per image after seeing the answers gets
+Slots are matched to objects image by image, on masks and never on a factor that is
+scored: whoever may choose the best of K! pairings per image after seeing the answers gets
 an R2 of (K - 1) / (K + 1) per factor without looking at the image (K = 2: 0.33, K = 10: 0.82).
 Even an honest matching gives something away when a factor depends on where objects are: the
 score of constants under the same matching, `matching_floors`, belongs beside every score.
@@ -13,7 +13,7 @@ on in-combination images and freezes it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -21,13 +21,9 @@ from scipy.optimize import linear_sum_assignment
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
     from jaxtyping import Bool, Float, Int, Shaped
 
     from recombine.renderer.core.types import Array
-
-POSITIONS = ("x", "y", "z")
 
 
 @dataclass(frozen=True)
@@ -40,13 +36,10 @@ class Matching:
         ``(N, K)`` slot of every object; -1 where the object is absent or left over.
     present : array
         ``(N, K)`` which objects there are; an absent object has no score.
-    on : {"masks", "positions"}
-        What decided.
     """
 
     index: Int[Array, "images objects"]
     present: Bool[Array, "images objects"]
-    on: Literal["masks", "positions"]
 
 
 def assign(
@@ -102,99 +95,14 @@ def match_on_masks(
     Matching
         The pairing with the largest total overlap in every image.
     """
-    return Matching(assign(-overlap, present), present, "masks")
-
-
-def match_on_positions(
-    predicted: Float[Array, "images slots axes"],
-    true: Float[Array, "images objects axes"],
-    *,
-    keys: Sequence[str],
-    scored: Collection[str],
-    present: Bool[Array, "images objects"] | None = None,
-) -> Matching:
-    """Match slots to objects by squared distance of their positions.
-
-    Parameters
-    ----------
-    predicted, true : array
-        ``(N, S, P)`` and ``(N, K, P)`` positions in one unit.
-    keys : sequence of str
-        Names of the P axes, for example ``("object.x", "object.y")``.
-    scored : collection of str
-        Names of all factors that will be scored with this matching.
-    present : array, optional
-        ``(N, K)``; everything is present without it.
-
-    Returns
-    -------
-    Matching
-        The pairing with the least total squared distance in every image.
-
-    Raises
-    ------
-    InvalidInputError
-        When an axis is no position, or is itself scored.
-    """
-    refuse_scored(keys, scored)
-    if predicted.shape[::2] != true.shape[::2] or true.shape[2] != len(keys):
-        raise InvalidInputError(
-            f"match_on_positions: expected images x slots x {len(keys)} axes for both, got "
-            f"{predicted.shape} and {true.shape}"
-        )
-    there = np.ones(true.shape[:2], dtype=bool) if present is None else present
-    cost = np.sum((true[:, :, None] - predicted[:, None]) ** 2, axis=3)
-    return Matching(assign(cost, there), there, "positions")
-
-
-def refuse_scored(keys: Sequence[str], scored: Collection[str]) -> None:
-    """Refuse to match on anything but positions that are not scored.
-
-    Parameters
-    ----------
-    keys : sequence of str
-        Factors to match on; the part after the last dot is the factor's name.
-    scored : collection of str
-        Factors to score. Two slots' factors of one name count as the same factor.
-
-    Raises
-    ------
-    InvalidInputError
-        Says which factor, and what to do instead.
-    """
-    taken = {name.rsplit(".", 1)[-1] for name in scored}
-    for key in keys:
-        name = key.rsplit(".", 1)[-1]
-        if name not in POSITIONS:
-            raise InvalidInputError(
-                f"matching: slots are matched on masks or positions ({', '.join(POSITIONS)}), got "
-                f"{key!r}; every factor can be scored once the matching does not look at it"
-            )
-        if name in taken:
-            raise InvalidInputError(
-                f"matching: {key!r} is scored and must not decide which slot is scored; match on "
-                "masks, or leave it out of the scored factors"
-            )
+    return Matching(assign(-overlap, present), present)
 
 
 def take(
     matching: Matching, values: Shaped[Array, "images slots *rest"]
 ) -> Shaped[Array, "images objects *rest"]:
-    """Return the values of the slots that stand for the objects.
-
-    Parameters
-    ----------
-    matching : Matching
-        N images, K objects.
-    values : array
-        ``(N, S, ...)``.
-
-    Returns
-    -------
-    array
-        ``(N, K, ...)``; where an object has no slot, the values of slot 0 fill the place and
-        must not be scored as they are (see ``matching.index``).
-    """
+    """Return the values of the slots that stand for the objects."""
+    # Where an object has no slot, slot 0 fills the place and must not be scored (``index`` is -1).
     safe = np.maximum(matching.index, 0)
     taken: Array = values[np.arange(len(values))[:, None], safe]
     return taken

@@ -156,6 +156,7 @@ class GivenCard(Strict):
     source: Text = ""
     note: Text = ""
     slots: Literal["fixed", "exchangeable"] = "fixed"
+    role: Literal["method", "control", "floor", "bound"] = "method"
 
 
 class GivenTraining(Strict):
@@ -208,7 +209,7 @@ def read_given(
     Returns
     -------
     Predictions
-        Ready for ``predictions.write_predictions`` and ``score.score``.
+        Ready for ``file.write_predictions`` and ``score.score_predictions``.
 
     Raises
     ------

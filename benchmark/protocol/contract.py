@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 Inference = Literal["direct", "replay", "search", "replay+search"]
 Supervision = Literal["unsupervised", "weak", "supervised"]
 DataTrack = Literal["scratch", "pretrained", "open"]
+Role = Literal["method", "control", "floor", "bound"]
 
 
 @dataclass(frozen=True)
@@ -350,6 +351,10 @@ class MethodCard:
     slots : {"fixed", "exchangeable"}
         Whether slot j means the same thing in every image. Exchangeable slots are matched to
         objects image by image on masks, never on a scored factor; the method must return masks.
+    role : {"method", "control", "floor", "bound"}
+        What the entry is there for: a method that competes; a control, which differs from another
+        entry in one respect; a floor, which knows nothing or learnt nothing; an upper bound, which
+        saw what others must not and is out of competition.
     """
 
     id: str
@@ -360,3 +365,4 @@ class MethodCard:
     source: str = ""
     note: str = ""
     slots: Literal["fixed", "exchangeable"] = "fixed"
+    role: Role = "method"

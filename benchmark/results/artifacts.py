@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    StringConstraints,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, model_validator
 
 from recombine.benchmark.results.parts import (
     Count,
@@ -98,15 +92,6 @@ class Artifacts(Strict):
     examples: Examples | None = None
     configurations: Annotated[tuple[Tried, ...], Field(max_length=MAX_TRIED)] = ()
     """The first ones that the training logs list; ``Training.configs_tried`` counts them all."""
-
-    @model_serializer(mode="wrap")
-    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what there is not: files without these parts keep their keys and their hash."""
-        plain: dict[str, Any] = handler(self)
-        for name in ("examples", "configurations"):
-            if not plain.get(name):
-                plain.pop(name, None)
-        return plain
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

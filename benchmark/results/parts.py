@@ -37,6 +37,9 @@ class Method(Strict):
     name: Name
     inference: Literal["direct", "replay", "search", "replay+search"]
     kind: Literal["encoder", "inverter"]
+    role: Literal["method", "control", "floor", "bound"] = "method"
+    """What the entry is there for, as its card says: to compete, as a control, as a floor that
+    knows nothing, or as an upper bound that is out of competition."""
     source: Text = ""
     note: Text = ""
     code: Text = ""
@@ -70,6 +73,9 @@ class Data(Strict):
     """The factors whose combinations the split recombines, in the order of ``Score.cells``."""
     renderer: dict[str, str] = {}
     """Versions of the programs that rendered the data."""
+    recipe: dict[str, Scalar | tuple[Scalar, ...]] | None = None
+    """How the dataset was made: preset, resolution, scale, values, ooc_val and what else its plan
+    records, and the rung of the training ladder. None when not on record."""
 
 
 class Selection(Strict):

@@ -40,15 +40,16 @@ from recombine.benchmark.results.parts import (
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.files import write_bytes
 
-SCHEMA_VERSION: Literal["1.1"] = "1.1"
-"""1.1 adds `sources`, `further` and more `artifacts`; files of 1.0 are still read."""
+SCHEMA_VERSION: Literal["2.0"] = "2.0"
+"""2.0 adds `method.role` and `data.recipe`; `scripts/migrate_results.py` brings older files up."""
+EARLIER = ("1.0", "1.1")
 MAX_BYTES = 16 * 2**20
 
 
 class Result(Strict):
     """One entry of the leaderboard. Make it with ``Result.sealed`` or ``Result.load``."""
 
-    schema_version: Literal["1.0", "1.1"]
+    schema_version: Literal["2.0"]
     result_id: Sha256
     """SHA-256 of the canonical JSON of everything else."""
     created: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
@@ -72,14 +73,10 @@ class Result(Strict):
     checks: Checks
     artifacts: Artifacts
     sources: Sources | None = None
-    """Since 1.1."""
     further: Further | None = None
-    """Since 1.1."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.schema_version == "1.0" and {"sources", "further"} & self.model_fields_set:
-            raise ValueError("sources and further exist since schema 1.1")
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise ValueError("seeds must be different and at least one")
         for score in (self.scores.id_test, self.scores.ooc_test):
@@ -120,8 +117,6 @@ class Result(Strict):
         plain = {name: _plain(value) for name, value in fields.items()}
         plain |= {"schema_version": SCHEMA_VERSION, "result_id": "0" * 64}
         draft = cls._parse(_dumps(plain), "Result.sealed")
-        # Defaults are written out, so that every file of one version has the same keys.
-        draft = cls._parse(_dumps(draft.model_dump(mode="json")), "Result.sealed")
         return draft.model_copy(update={"result_id": draft.expected_id()})
 
     @classmethod
@@ -208,7 +203,9 @@ class Result(Strict):
             raise IntegrityError(
                 "Result.save: result_id does not match the content; build it with Result.sealed"
             )
-        text = json.dumps(self._content(), indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(
+            self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False
+        )
         write_bytes(target, (_compact_rows(text) + "\n").encode())
         return target
 
@@ -220,13 +217,9 @@ class Result(Strict):
         str
             64 hexadecimal digits. Canonical: keys sorted, no spaces, UTF-8, shortest floats.
         """
-        content = self._content()
-        del content["result_id"]
-        return hashlib.sha256(_dumps(content)).hexdigest()
-
-    def _content(self) -> dict[str, Any]:
-        """Return what the file holds: a file of an earlier version keeps its keys, and its hash."""
-        return self.model_dump(mode="json", exclude_unset=True)
+        return hashlib.sha256(
+            _dumps(self.model_dump(mode="json", exclude={"result_id"}))
+        ).hexdigest()
 
     def content_id(self) -> str:
         """Return the SHA-256 of what the clock and the machine's load have no part in.
@@ -237,9 +230,9 @@ class Result(Strict):
             Equal for a run that was killed and resumed and for one that was not, on one machine
             and in one folder (`harness.order_key`).
         """
-        content = self._content()
-        for name in ("result_id", "created", "artifacts", "checks"):
-            del content[name]
+        content = self.model_dump(
+            mode="json", exclude={"result_id", "created", "artifacts", "checks"}
+        )
         del content["training"]["wall_s"]
         for name in ("seconds_per_image", "peak_rss_bytes"):
             del content["compute"][name]
@@ -262,6 +255,13 @@ class Result(Strict):
         try:
             return cls.model_validate_json(text)
         except pydantic.ValidationError as error:
+            for item in error.errors():
+                if item["loc"] == ("schema_version",) and item["input"] in EARLIER:
+                    raise InvalidInputError(
+                        f"{where}: a result of schema {item['input']}, expected "
+                        f"{SCHEMA_VERSION}; run `python scripts/migrate_results.py "
+                        f"{Path(where).parent}`"
+                    ) from None
             problems = [
                 f"{'.'.join(map(str, item['loc'])) or 'result'}: {item['msg']}"
                 for item in error.errors()[:5]
@@ -296,7 +296,7 @@ def _dumps(value: Any) -> bytes:
 
 
 def _compact_rows(text: str) -> str:
-    """Put lists of numbers on one line each; a table of counts is then readable in a diff."""
+    # Lists of numbers on one line each: a table of counts is then readable in a diff.
     # Only real line breaks are touched, and JSON strings hold none.
     number = r"(?:-?\d[\d.eE+-]*|null)"
     return re.sub(rf"\[\n\s*({number}(?:,\n\s*{number})*)\n\s*\]", _one_line, text)

@@ -30,6 +30,7 @@ from recombine.benchmark.inference.runlog import (
     states_folder,
 )
 from recombine.benchmark.metrics.decoder_report import examine
+from recombine.benchmark.predictions.failures import with_decoded
 from recombine.benchmark.predictions.file import (
     FORMAT,
     Predictions,
@@ -49,7 +50,6 @@ from recombine.benchmark.sandbox.errors import TODO
 from recombine.benchmark.sandbox.isolation import IsolatedSubmission
 from recombine.benchmark.sandbox.process import refusal
 from recombine.benchmark.sandbox.run import predict_isolated
-from recombine.benchmark.scoring.failures import with_decoded
 from recombine.benchmark.serving.data import FIELDS_OF_TRACK, TrainData, split_spec, to_images
 from recombine.benchmark.serving.relations import CanonicalRelations, canonical_relations
 from recombine.benchmark.submissions.fingerprint import (
@@ -211,6 +211,7 @@ def _predictions(
 ) -> Predictions:
     if not isinstance(submission, IsolatedSubmission):
         return _run_here(submission, dataset, seed, out_dir, options)
+    examine = partial(_examine, card=submission.card, dataset=dataset, options=options, seed=seed)
     # pyright reads this file under two names, so it sees two classes RunOptions.
     return predict_isolated(
         submission,
@@ -220,9 +221,7 @@ def _predictions(
         out_dir=out_dir,
         options=options,  # pyright: ignore[reportArgumentType]
         key=order_key(out_dir, seed),
-        examine=partial(_examine, submission.card, dataset, options, seed)
-        if options.full
-        else None,
+        examine=examine if options.full else None,
     )
 
 
@@ -275,7 +274,7 @@ def scored_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"
 
 
 def _examine(
-    card: MethodCard, dataset: DatasetLike, options: RunOptions, seed: int, probe: Probe
+    probe: Probe, card: MethodCard, dataset: DatasetLike, options: RunOptions, seed: int
 ) -> dict[str, Any]:
     """Examine a method's decoder on the images on which readouts are fitted."""
     fitted = readout_indices(dataset, options)
@@ -378,7 +377,7 @@ def _predict(
         found = {}
         probe = MethodProbe(fitted.method, dataset.resolution, device, spec.max_slots)
         if options.full and can_decode(fitted.method):
-            found = _examine(card, dataset, options, seed, probe)
+            found = _examine(probe, card, dataset, options, seed)
     facts = run_facts(
         dataset,
         options,

@@ -38,6 +38,7 @@ class Card(Strict):
     source: Text
     note: Text
     slots: Literal["fixed", "exchangeable"] = "fixed"
+    role: Literal["method", "control", "floor", "bound"] = "method"
 
 
 class Described(Strict):

@@ -41,6 +41,7 @@ from recombine.benchmark.metrics.identifiability import (
 )
 from recombine.benchmark.metrics.masks import MASK_METRICS, mask_contributions
 from recombine.benchmark.metrics.readout import Kind, Readout, Representation, fit_readout
+from recombine.benchmark.predictions.alignment import matching_floors, scene_tables
 from recombine.benchmark.results.parts import (
     Bins,
     Estimate,
@@ -52,7 +53,6 @@ from recombine.benchmark.results.parts import (
 )
 from recombine.benchmark.running.harness import BUDGETS, readout_indices
 from recombine.benchmark.scoring import aggregate as tables
-from recombine.benchmark.scoring.alignment import floors, scene_tables
 from recombine.benchmark.statistics import intervals as stats
 from recombine.renderer.core.hdf5 import open_checked, stored
 
@@ -62,10 +62,10 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
     from recombine.benchmark.metrics.base import Metric
+    from recombine.benchmark.predictions.alignment import AlignedPredictions
     from recombine.benchmark.predictions.file import RunFacts
     from recombine.benchmark.running.harness import RunOptions
     from recombine.benchmark.scoring.aggregate import Split
-    from recombine.benchmark.scoring.alignment import View
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
     from recombine.renderer.scenes.factors import Factor, Slot
@@ -99,23 +99,23 @@ def measure(
     )
 
 
-def matching_part(views: Sequence[View]) -> MatchingPart | None:
+def matching_part(aligned_runs: Sequence[AlignedPredictions]) -> MatchingPart | None:
     """Return how exchangeable slots were matched, with the floors of that; None for fixed roles."""
-    if views[0].matching is None:
+    if aligned_runs[0].matching is None:
         return None
-    indices = views[0].dataset.indices("ooc_test")
-    found = [floors(view, indices) for view in views]
+    indices = aligned_runs[0].dataset.indices("ooc_test")
+    found = [matching_floors(aligned, indices) for aligned in aligned_runs]
     return MatchingPart(
         on="masks", floors={key: float(np.mean([one[key] for one in found])) for key in found[0]}
     )
 
 
-def mask_part(views: Sequence[View]) -> SplitMeasures | None:
+def mask_part(aligned_runs: Sequence[AlignedPredictions]) -> SplitMeasures | None:
     """Return segmentation scores of both splits."""
-    name = f"segments/{views[0].step}"
-    if any(name not in view.run.extras for view in views):
+    name = f"segments/{aligned_runs[0].step}"
+    if any(name not in aligned.run.extras for aligned in aligned_runs):
         return None
-    dataset = views[0].dataset
+    dataset = aligned_runs[0].dataset
     by_split = {}
     for split_name in SPLITS:
         split = tables.split_of(dataset, split_name)
@@ -124,11 +124,11 @@ def mask_part(views: Sequence[View]) -> SplitMeasures | None:
                 scene_tables(
                     dataset,
                     split.indices,
-                    view.run.extras[name][view.run.rows(split.indices)],
-                    view.run.slots[view.step].shape[1],
+                    aligned.run.extras[name][aligned.run.rows(split.indices)],
+                    aligned.run.slots[aligned.step].shape[1],
                 )
             )
-            for view in views
+            for aligned in aligned_runs
         ]
         by_split[split_name] = {
             key: _mask_measure(metric, split, [one[key] for one in parts])
@@ -150,15 +150,15 @@ def _mask_measure(metric: Metric, split: Split, parts: Sequence[tuple[Array, Arr
 
 
 def set_part(
-    views: Sequence[View],
+    aligned_runs: Sequence[AlignedPredictions],
     matches: Sequence[tuple[int, ...]],
     answers: Mapping[str, Sequence[Mapping[str, Array]]],
 ) -> SplitMeasures | None:
     """Return average precision at distances, of the objects as the readouts see them."""
-    dataset = views[0].dataset
+    dataset = aligned_runs[0].dataset
     keys = _object_keys(dataset)
-    presence = f"presence/{views[0].step}"
-    offered = all(presence in view.run.extras for view in views)
+    presence = f"presence/{aligned_runs[0].step}"
+    offered = all(presence in aligned.run.extras for aligned in aligned_runs)
     if keys is None or not (offered or len(keys) > 1):
         return None
     by_split = {}
@@ -166,8 +166,10 @@ def set_part(
         indices = dataset.indices(name)
         true = _object_set(keys, {k: v[indices] for k, v in dataset.latents.items()}, None)
         found = [
-            _object_set(keys, one, _confidence(view, match, indices, presence) if offered else None)
-            for view, match, one in zip(views, matches, answers[name], strict=True)
+            _object_set(
+                keys, one, _confidence(aligned, match, indices, presence) if offered else None
+            )
+            for aligned, match, one in zip(aligned_runs, matches, answers[name], strict=True)
         ]
         by_split[name] = {
             _at(delta): measure(
@@ -207,15 +209,15 @@ def _object_set(
 
 
 def _confidence(
-    view: View, match: tuple[int, ...], indices: Array, name: str
+    aligned: AlignedPredictions, match: tuple[int, ...], indices: Array, name: str
 ) -> Float[Array, "n objects"]:
     """Return the presence of the slots that stand for the objects."""
-    rows = view.run.rows(indices)
-    presence = view.run.extras[name][rows]
-    schema = view.dataset.schema
+    rows = aligned.run.rows(indices)
+    presence = aligned.run.extras[name][rows]
+    schema = aligned.dataset.schema
     objects = [k for k, slot in enumerate(schema.slots) if slot.name in schema.objects]
-    if view.matching is not None:
-        index = np.maximum(view.matching.index[rows][:, objects], 0)
+    if aligned.matching is not None:
+        index = np.maximum(aligned.matching.index[rows][:, objects], 0)
     else:
         index = np.broadcast_to(np.array(match)[objects], (len(rows), len(objects)))
     chosen: Array = np.take_along_axis(presence, index, axis=1)
@@ -293,7 +295,7 @@ class Variants(NamedTuple):
 
 
 def readout_variants(
-    views: Sequence[View],
+    aligned_runs: Sequence[AlignedPredictions],
     headline: Sequence[Readout],
     options: RunOptions,
     id_share: Float[Array, "seeds id_cells"],
@@ -301,13 +303,13 @@ def readout_variants(
 ) -> Variants:
     """Fit further readouts to the slots of all seeds."""
     matches = [one.slot_match for one in headline]
-    dataset = views[0].dataset
+    dataset = aligned_runs[0].dataset
     pool = len(readout_indices(dataset, options, max(BUDGETS)))
     budgets = sorted({min(n, pool) for n in BUDGETS} - {min(options.readout_labels, pool)})
-    linear = [_scored(views, matches, options, labels=labels) for labels in budgets]
-    network = _scored(views, matches, options, kind="mlp")
-    permuted = _scored(views, matches, options, permuted=True)
-    oracle_share = _oracle(views, matches, options)
+    linear = [_scored(aligned_runs, matches, options, labels=labels) for labels in budgets]
+    network = _scored(aligned_runs, matches, options, kind="mlp")
+    permuted = _scored(aligned_runs, matches, options, permuted=True)
+    oracle_share = _oracle(aligned_runs, matches, options)
     labels = min(options.readout_labels, pool)
     oracle = ReadoutScores(
         kind="linear",
@@ -326,7 +328,7 @@ def readout_variants(
 
 
 def _scored(
-    views: Sequence[View],
+    aligned_runs: Sequence[AlignedPredictions],
     matches: Sequence[tuple[int, ...]],
     options: RunOptions,
     *,
@@ -335,19 +337,21 @@ def _scored(
     permuted: bool = False,
 ) -> tuple[ReadoutScores, Float[Array, "seeds cells"]]:
     """Return the scores of one variant, and its accuracy per seed and ID cell."""
-    dataset = views[0].dataset
+    dataset = aligned_runs[0].dataset
     images = readout_indices(dataset, options, labels)
     shares = []
     splits = [tables.split_of(dataset, name) for name in ("id_test", "ooc_test")]
     readouts = []
-    for view, match in zip(views, matches, strict=True):
-        known = view.known(images)
-        train = _permuted(known, view.run.facts.seed) if permuted else known
-        val = view.known(dataset.indices("id_val"))
+    for aligned, match in zip(aligned_runs, matches, strict=True):
+        known = aligned.known(images)
+        train = _permuted(known, aligned.run.facts.seed) if permuted else known
+        val = aligned.known(dataset.indices("id_val"))
         only = dataset.schema.recombined
         readouts.append(fit_readout(train, val, dataset.schema, only=only, kind=kind, match=match))
     for split in splits:
-        answers = [r.predict(v.at(split.indices)) for r, v in zip(readouts, views, strict=True)]
+        answers = [
+            r.predict(v.at(split.indices)) for r, v in zip(readouts, aligned_runs, strict=True)
+        ]
         shares.append(_shares(split, tables.correct_images(dataset, split, answers)))
     scores = ReadoutScores(
         kind=kind,
@@ -366,32 +370,34 @@ def _permuted(known: Representation, seed: int) -> Representation:
 
 
 def _oracle(
-    views: Sequence[View], matches: Sequence[tuple[int, ...]], options: RunOptions
+    aligned_runs: Sequence[AlignedPredictions],
+    matches: Sequence[tuple[int, ...]],
+    options: RunOptions,
 ) -> Float[Array, "seeds cells"]:
     """Return the OOC accuracy of readouts that saw other OOC images, per seed and cell."""
-    dataset = views[0].dataset
+    dataset = aligned_runs[0].dataset
     split = tables.split_of(dataset, "ooc_test")
     blocks = dataset.blocks[split.indices]
     half = np.searchsorted(np.unique(blocks), blocks) % HALVES
     rows = []
-    for view, match in zip(views, matches, strict=True):
+    for aligned, match in zip(aligned_runs, matches, strict=True):
         correct = np.zeros(len(split.indices), bool)
         for number in range(HALVES):
             scored = half == number
             if scored.any() and not scored.all():
                 seen = split.indices[~scored]
-                readout = _fit_oracle(view, match, options, seen)
-                answers = [readout.predict(view.at(split.indices))]
+                readout = _fit_oracle(aligned, match, options, seen)
+                answers = [readout.predict(aligned.at(split.indices))]
                 correct[scored] = tables.correct_images(dataset, split, answers)[0][scored]
         rows.append(correct)
     return _shares(split, np.stack(rows))
 
 
 def _fit_oracle(
-    view: View, match: tuple[int, ...], options: RunOptions, seen: Int[Array, " n"]
+    aligned: AlignedPredictions, match: tuple[int, ...], options: RunOptions, seen: Int[Array, " n"]
 ) -> Readout:
     """Fit on ID-train and OOC images with equal weight; choose regularisation on others of both."""
-    dataset = view.dataset
+    dataset = aligned.dataset
     inside, val = readout_indices(dataset, options), dataset.indices("id_val")
     held_back = _every_fourth(dataset.cells[seen])
     outside, chosen = (seen[~held_back], seen[held_back]) if held_back.any() else (seen, seen)
@@ -399,8 +405,8 @@ def _fit_oracle(
     outside = np.tile(outside, max(1, round(len(inside) / len(outside))))
     chosen = np.tile(chosen, max(1, round(len(val) / len(chosen))))
     return fit_readout(
-        view.known(np.concatenate([inside, outside])),
-        view.known(np.concatenate([val, chosen])),
+        aligned.known(np.concatenate([inside, outside])),
+        aligned.known(np.concatenate([val, chosen])),
         dataset.schema,
         only=dataset.schema.recombined,
         match=match,
@@ -476,11 +482,13 @@ def decoder_part(facts: Sequence[RunFacts]) -> dict[str, Measure] | None:
     return out
 
 
-def identifiability_part(views: Sequence[View], options: RunOptions) -> dict[str, Measure] | None:
+def identifiability_part(
+    aligned_runs: Sequence[AlignedPredictions], options: RunOptions
+) -> dict[str, Measure] | None:
     """Return whether slots know the true factors, one for one."""
     # Fitted on in-combination training images, scored on both test splits together, which hold all
     # combinations.
-    dataset = views[0].dataset
+    dataset = aligned_runs[0].dataset
     tests = np.concatenate([dataset.indices("id_test"), dataset.indices("ooc_test")])
     fit = readout_indices(dataset, options)
     columns = [c for slot in dataset.schema.slots for c in _columns(slot) if not c[2]]
@@ -488,9 +496,9 @@ def identifiability_part(views: Sequence[View], options: RunOptions) -> dict[str
         return None
     variance = np.concatenate([_variance(factor) for _, factor, _ in columns])
     found = []
-    for view in views:
-        inner, outer = (_codes(view, where, columns) for where in (fit, tests))
-        found.append({**_linear(inner, outer, variance), **_slots(view, fit, tests)})
+    for aligned in aligned_runs:
+        inner, outer = (_codes(aligned, where, columns) for where in (fit, tests))
+        found.append({**_linear(inner, outer, variance), **_slots(aligned, fit, tests)})
         if inner.codes.shape[1] <= MOST_CODES:
             found[-1] |= _forest(inner, outer, variance)
     floor = dependence_floors(_factors(dataset, tests, columns), variance) if _many(columns) else {}
@@ -545,10 +553,12 @@ def _factors(
     return np.concatenate(parts, axis=1)
 
 
-def _codes(view: View, indices: Int[Array, " n"], columns: list[tuple[str, Factor, bool]]) -> Codes:
-    slots = view.at(indices)
+def _codes(
+    aligned: AlignedPredictions, indices: Int[Array, " n"], columns: list[tuple[str, Factor, bool]]
+) -> Codes:
+    slots = aligned.at(indices)
     flat = slots.reshape(len(slots), -1).astype(np.float64)
-    return Codes(flat, _factors(view.dataset, indices, columns))
+    return Codes(flat, _factors(aligned.dataset, indices, columns))
 
 
 def _linear(inner: Codes, outer: Codes, variance: Array) -> dict[str, float | None]:
@@ -560,18 +570,18 @@ def _linear(inner: Codes, outer: Codes, variance: Array) -> dict[str, float | No
     }
 
 
-def _slots(view: View, fit: Array, tests: Array) -> dict[str, float | None]:
+def _slots(aligned: AlignedPredictions, fit: Array, tests: Array) -> dict[str, float | None]:
     """Return the slot identifiability score, of scenes with at least two slots."""
-    schema = view.dataset.schema
-    count = view.slots.shape[1]
+    schema = aligned.dataset.schema
+    count = aligned.slots.shape[1]
     if len(schema.slots) < 2 or count < len(schema.slots):
         return {}
     keyed = [_columns(slot) for slot in schema.slots]
     variance = tuple(np.concatenate([_variance(f) for _, f, _ in one]) for one in keyed)
 
     def known(indices: Array) -> SlotCodes:
-        slots = view.at(indices).astype(np.float64)
-        return SlotCodes(slots, tuple(_factors(view.dataset, indices, one) for one in keyed))
+        slots = aligned.at(indices).astype(np.float64)
+        return SlotCodes(slots, tuple(_factors(aligned.dataset, indices, one) for one in keyed))
 
     found = slot_identifiability(slot_r2(known(fit[:MOST_IMAGES]), known(tests), variance))
     return {SLOT_IDENTIFIABILITY.name: found.value}

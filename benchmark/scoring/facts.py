@@ -62,6 +62,7 @@ def method_of(facts: RunFacts, steps: int) -> Method:
         "name": card["name"],
         "inference": inference,
         "kind": facts.kind,
+        "role": card.get("role", "method"),  # predictions from before it existed lack it
         "source": card["source"],
         "note": card["note"],
         "code": facts.code,
@@ -102,6 +103,7 @@ def data_of(dataset: DatasetLike, facts: RunFacts) -> Data:
     rung = int(str(facts.options.get("rung", 0)))
     certificate = json.dumps(dataset.certificate, sort_keys=True, separators=(",", ":"))
     provenance = dataset.manifest.get("provenance", {})
+    recipe = getattr(dataset, "recipe", None)
     return Data(
         dataset=dataset.preset + (f"--rung-{rung}" if rung else ""),
         version=dataset.version,
@@ -111,6 +113,7 @@ def data_of(dataset: DatasetLike, facts: RunFacts) -> Data:
         n_train=facts.n_train,
         recombined=tuple(dataset.schema.recombined),
         renderer={str(k): str(v) for k, v in provenance.items() if isinstance(v, str | int)},
+        recipe=None if recipe is None else {**recipe, "rung": rung},
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from recombine.benchmark.results.result import Result
-from recombine.benchmark.scoring.score import score
+from recombine.benchmark.scoring.score import score_predictions
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.store.seal import file_sha256
 
@@ -119,7 +119,7 @@ class PredictionStore:
         return self._hashes[path]
 
 
-def rescore(
+def rescore_results(
     results: Sequence[Result], store: PredictionStore, datasets: Sequence[DatasetLike]
 ) -> Iterator[Rescored]:
     """Compute results anew from their predictions.
@@ -150,7 +150,7 @@ def rescore(
     for old in results:
         key = tuple(one.sha256 for one in old.artifacts.predictions)
         if key not in done:
-            done[key] = score(store.find(old), _dataset(old, roots))
+            done[key] = score_predictions(store.find(old), _dataset(old, roots))
         fresh = [one for one in done[key] if one.compute.steps == old.compute.steps]
         if len(fresh) != 1:
             steps = sorted(one.compute.steps for one in done[key])
@@ -186,8 +186,13 @@ def _dataset(result: Result, roots: dict[str, DatasetLike]) -> DatasetLike:
 
 
 def _compared(old: Result, fresh: Result) -> Rescored:
-    # The files are the same by content; their names today do not matter.
-    kept = {"trust": old.trust, "artifacts": old.artifacts}
+    # The files are the same by content; their names today do not matter. Predictions and data from
+    # before schema 2.0 say neither role nor recipe: what the result says then stays.
+    kept: dict[str, Any] = {"trust": old.trust, "artifacts": old.artifacts}
+    if fresh.method.role == "method":
+        kept["method"] = fresh.method.model_copy(update={"role": old.method.role})
+    if fresh.data.recipe is None:
+        kept["data"] = fresh.data.model_copy(update={"recipe": old.data.recipe})
     same_time = _sealed(fresh, created=old.created, **kept)
     if same_time.result_id == old.result_id:
         return Rescored(old, old, "identical", ())

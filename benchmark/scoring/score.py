@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from recombine.benchmark.metrics.readout import KIND, Readout, fit_readout
+from recombine.benchmark.predictions.alignment import (
+    AlignedPredictions,
+    align_predictions,
+    readable_steps,
+)
 from recombine.benchmark.predictions.file import Predictions, read_predictions
 from recombine.benchmark.protocol.contract import TrainBudget
 from recombine.benchmark.results.parts import ComputeCurve, Further, Score, Scores
@@ -24,9 +29,8 @@ from recombine.benchmark.running.harness import RunOptions, readout_indices, sco
 from recombine.benchmark.scoring import aggregate as tables
 from recombine.benchmark.scoring import extra as score_further
 from recombine.benchmark.scoring import facts as report
-from recombine.benchmark.scoring.alignment import View, readable_steps, view_of
+from recombine.benchmark.scoring.examples import keep_examples
 from recombine.benchmark.scoring.extra import decoder_part, identifiability_part, readout_variants
-from recombine.benchmark.scoring.failures import keep_examples
 from recombine.benchmark.serving.relations import canonical_relations
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.submissions.loading import load_learner
@@ -49,7 +53,7 @@ SAME = ("steps", "card", "kind", "trained", "code", "settings", "dataset", "opti
 class _Evidence:
     """All that is known at one step count."""
 
-    views: tuple[View, ...]
+    aligned_runs: tuple[AlignedPredictions, ...]
     readouts: tuple[Readout, ...]
     id_predicted: tuple[Mapping[str, Array], ...]
     ooc_predicted: tuple[Mapping[str, Array], ...]
@@ -105,7 +109,7 @@ def score_submission(
     progress : callable, optional
         Called after every run.
     examples : Path, optional
-        As for `score`.
+        As for `score_predictions`.
 
     Returns
     -------
@@ -126,10 +130,12 @@ def score_submission(
     how, where = options or RunOptions(), Path(out_dir)
     jobs = [Job(named, dataset, seed, where, how, settings or {}) for seed in seeds]
     runs = run_grid(jobs, workers=workers, progress=progress)
-    return score([run.path for run in runs], dataset, trust="witnessed", examples=examples)
+    return score_predictions(
+        [run.path for run in runs], dataset, trust="witnessed", examples=examples
+    )
 
 
-def score(
+def score_predictions(
     paths: Sequence[Path],
     dataset: DatasetLike,
     *,
@@ -237,22 +243,24 @@ def _evidence(
     schema = dataset.schema
     only = None if full else schema.recombined
     val = dataset.indices("id_val")
-    views = tuple(view_of(run, dataset, step) for run in runs)
+    aligned_runs = tuple(align_predictions(run, dataset, step) for run in runs)
     readouts = tuple(
-        fit_readout(view.known(images), view.known(val), schema, only=only, match=view.match)
-        for view in views
+        fit_readout(
+            aligned.known(images), aligned.known(val), schema, only=only, match=aligned.match
+        )
+        for aligned in aligned_runs
     )
     predicted = []
     scores = []
     for name in ("id_test", "ooc_test"):
         split = tables.split_of(dataset, name)
         answers = tuple(
-            readout.predict(view.at(split.indices))
-            for view, readout in zip(views, readouts, strict=True)
+            readout.predict(aligned.at(split.indices))
+            for aligned, readout in zip(aligned_runs, readouts, strict=True)
         )
         predicted.append(answers)
         scores.append(tables.score_split(dataset, split, answers))
-    return _Evidence(views, readouts, predicted[0], predicted[1], scores[0], scores[1])
+    return _Evidence(aligned_runs, readouts, predicted[0], predicted[1], scores[0], scores[1])
 
 
 def _curve(runs: Sequence[Predictions], evidence: Mapping[int, _Evidence]) -> ComputeCurve:
@@ -269,8 +277,8 @@ def _curve(runs: Sequence[Predictions], evidence: Mapping[int, _Evidence]) -> Co
 
 
 def _result(dataset: DatasetLike, evidence: _Evidence, made: _Made) -> Result:
-    facts = [view.run.facts for view in evidence.views]
-    step, options = evidence.views[0].step, made.options
+    facts = [aligned.run.facts for aligned in evidence.aligned_runs]
+    step, options = evidence.aligned_runs[0].step, made.options
     method = report.method_of(facts[0], step)
     inside, outside = (tables.split_of(dataset, name) for name in ("id_test", "ooc_test"))
     correct = {
@@ -309,10 +317,10 @@ def _artifacts(
     evidence: _Evidence, made: _Made, entry: str, right: Bool[Array, "seeds images"]
 ) -> Artifacts:
     """Return the files behind a result, and write the picture of its worst images."""
-    facts = [view.run.facts for view in evidence.views]
+    facts = [aligned.run.facts for aligned in evidence.aligned_runs]
     more: dict[str, Any] = {}
     if made.examples is not None:
-        first, readout = evidence.views[0], evidence.readouts[0]
+        first, readout = evidence.aligned_runs[0], evidence.readouts[0]
         more["examples"] = keep_examples(made.examples, entry, first, readout, right)
     if made.trust == "witnessed":
         more["configurations"] = report.configurations_of(made.files, facts)
@@ -326,24 +334,24 @@ def _further(
     options: RunOptions,
 ) -> Further:
     """Compute what the answers allow; the slower parts only for runs with ``RunOptions.full``."""
-    views, readouts = evidence.views, evidence.readouts
+    aligned_runs, readouts = evidence.aligned_runs, evidence.readouts
     matches = [one.slot_match for one in readouts]
     answers = {"id_test": evidence.id_predicted, "ooc_test": evidence.ooc_predicted}
     slow: dict[str, Any] = {}
     if options.full:
         shares = [tables.shares(one) for one in (evidence.id_test, evidence.ooc_test)]
-        found = readout_variants(views, readouts, options, *shares)
+        found = readout_variants(aligned_runs, readouts, options, *shares)
         slow = {
             "readouts": found.readouts,
             "gap_parts": found.gap_parts,
             "selectivity": found.selectivity,
-            "identifiability": identifiability_part(views, options),
-            "decoder": decoder_part([view.run.facts for view in views]),
+            "identifiability": identifiability_part(aligned_runs, options),
+            "decoder": decoder_part([aligned.run.facts for aligned in aligned_runs]),
         }
     return Further(
-        matching=score_further.matching_part(views),
-        masks=score_further.mask_part(views),
-        sets=score_further.set_part(views, matches, answers),
+        matching=score_further.matching_part(aligned_runs),
+        masks=score_further.mask_part(aligned_runs),
+        sets=score_further.set_part(aligned_runs, matches, answers),
         by_visibility=score_further.visibility_bins(dataset, correct),
         by_interaction=score_further.interaction_bins(dataset, correct),
         **slow,

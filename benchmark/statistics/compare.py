@@ -76,7 +76,7 @@ class Comparison:
     caveats: tuple[str, ...]
 
 
-def compare(first: Result, second: Result) -> Comparison:
+def compare_results(first: Result, second: Result) -> Comparison:
     """Compare two results.
 
     Parameters

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from recombine.benchmark.predictions.file import FORMAT, Predictions, read_predictions
 from recombine.benchmark.results.result import Result
-from recombine.benchmark.scoring.score import score
+from recombine.benchmark.scoring.score import score_predictions
 from recombine.leaderboard.board.entries import load_entry
 from recombine.leaderboard.redteam.attack_world import World, resealed
 from recombine.renderer.core.hdf5 import open_checked
@@ -45,7 +45,7 @@ def slots(
         bad = {step: change(array.copy())[rows] for step, array in honest.slots.items()}
         path = folder / "seed-0.safetensors"
         _write(path, replace(honest, image_index=honest.image_index[rows], slots=bad))
-        score([path], world.data)
+        score_predictions([path], world.data)
 
     return attack
 
@@ -110,7 +110,7 @@ def wrong_images(world: World, folder: Path) -> None:
     index[1] = index[0]
     path = folder / "seed-0.safetensors"
     _write(path, replace(honest, image_index=index))
-    score([path], world.data)
+    score_predictions([path], world.data)
 
 
 def other_data(world: World, folder: Path) -> None:
@@ -119,14 +119,14 @@ def other_data(world: World, folder: Path) -> None:
     dataset = {**honest.facts.dataset, "root": "0" * 64}
     path = folder / "seed-0.safetensors"
     _write(path, replace(honest, facts=replace(honest.facts, dataset=dataset)))
-    score([path], world.data)
+    score_predictions([path], world.data)
 
 
 def same_seed_twice(world: World, folder: Path) -> None:
     """Submit one run as two seeds, for a shorter interval."""
     copy = folder / "seed-1.safetensors"
     copy.write_bytes(world.predictions.read_bytes())
-    score([world.predictions, copy], world.data)
+    score_predictions([world.predictions, copy], world.data)
 
 
 def edited_result(old: str, new: str) -> Callable[[World, Path], None]:

@@ -25,9 +25,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from recombine.benchmark.scoring.rescore import PredictionStore
-from recombine.benchmark.scoring.rescore import rescore as rescore_results
-from recombine.benchmark.scoring.score import score
+from recombine.benchmark.scoring.rescore import PredictionStore, rescore_results
+from recombine.benchmark.scoring.score import score_predictions
 from recombine.leaderboard.board.entries import Entry, load_entry
 from recombine.leaderboard.drawing.formatting import percent
 from recombine.leaderboard.submissions.bundle import (
@@ -358,7 +357,7 @@ def rescore(
             f"{folder}: expected data with root {' or '.join(r[:12] for r in datasets)}, got "
             f"{bundle.manifest.root[:12]}; submit for a dataset of this leaderboard"
         )
-    results = tuple(score(bundle.predictions, dataset, examples=examples))
+    results = tuple(score_predictions(bundle.predictions, dataset, examples=examples))
     recomputed = {result.method.entry: result for result in results}
     for claim in bundle.results:
         _check_claim(folder, claim, recomputed.get(claim.method.entry))

@@ -36,3 +36,11 @@ def draw_counts(rng, seeds, cells, mean, spread, images=25):
         + rng.normal(0, 1, (seeds, cells, images))
     )
     return (latent > 0).sum(axis=2)
+
+
+def another_image(images, seed):
+    """Return for every image a different one, at random: predictions that saw something else."""
+    order = np.random.default_rng(seed).permutation(images)
+    other = np.empty(images, dtype=np.int64)
+    other[order] = np.roll(order, 1)
+    return other

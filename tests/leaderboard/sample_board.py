@@ -10,7 +10,7 @@ import numpy as np
 from factories import FACTORS, make_result
 from PIL import Image
 
-from recombine.benchmark.scoring.failures import png
+from recombine.benchmark.scoring.examples import png
 from recombine.benchmark.statistics import intervals as stats
 
 CHECKS = ["leak", "closure", "marginals", "exposure", "integrity"]

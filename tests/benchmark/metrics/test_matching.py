@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from simulate import another_image
 
 from recombine.benchmark.metrics import matching as m
-from recombine.benchmark.scoring.alignment import another_image, matching_floor
+from recombine.benchmark.predictions.alignment import matching_floor
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.scenes.factors import Factor
 
@@ -63,43 +64,19 @@ def test_the_order_of_slots_does_not_matter(cost, random):
     cost = cost + np.random.default_rng(0).uniform(0, 1e-3, cost.shape)
     order = random.sample(range(cost.shape[2]), cost.shape[2])
     values = np.random.default_rng(1).normal(size=(len(cost), cost.shape[2], 2))
-    first = m.Matching(m.assign(cost), np.ones(cost.shape[:2], dtype=bool), "masks")
-    second = m.Matching(m.assign(cost[:, :, order]), first.present, "masks")
+    first = m.Matching(m.assign(cost), np.ones(cost.shape[:2], dtype=bool))
+    second = m.Matching(m.assign(cost[:, :, order]), first.present)
     matched = first.index >= 0
     assert np.array_equal(second.index >= 0, matched)
     assert np.array_equal(m.take(first, values)[matched], m.take(second, values[:, order])[matched])
 
 
-def test_masks_and_positions_by_hand():
+def test_masks_by_hand():
     overlap = np.array([[[0.9, 0.8, 0.0], [0.7, 0.1, 0.0]]])
     present = np.array([[True, True]])
-    assert m.match_on_masks(overlap, present).index.tolist() == [[1, 0]]
-    true = np.array([[[0.0, 0.0], [1.0, 1.0]]])
-    predicted = np.array([[[1.1, 0.9], [0.2, 0.0], [5.0, 5.0]]])
-    got = m.match_on_positions(predicted, true, keys=XY, scored=["object.shape"])
+    got = m.match_on_masks(overlap, present)
     assert got.index.tolist() == [[1, 0]]
     assert m.take(got, np.array([["a", "b", "c"]])).tolist() == [["b", "a"]]
-
-
-@pytest.mark.parametrize(
-    ("keys", "scored", "words"),
-    [
-        (("object.hue",), (), "masks or positions"),
-        (("object.shape", "object.x"), (), "masks or positions"),
-        (XY, ("object.shape", "object.x"), "is scored and must not decide"),
-        (("object0.x",), ("object1.x",), "is scored and must not decide"),
-    ],
-)
-def test_refuses_to_match_on_what_is_scored(keys, scored, words):
-    positions = np.zeros((2, 3, len(keys)))
-    with pytest.raises(InvalidInputError, match=words):
-        m.match_on_positions(positions, positions, keys=keys, scored=scored)
-
-
-@pytest.mark.parametrize("shape", [(2, 3, 1), (1, 3, 2)])
-def test_refuses_positions_that_do_not_fit(shape):
-    with pytest.raises(InvalidInputError, match="axes for both"):
-        m.match_on_positions(np.zeros(shape), np.zeros((2, 3, 2)), keys=XY, scored=())
 
 
 @pytest.mark.parametrize("cost", [np.zeros((2, 2)), np.full((1, 2, 2), np.nan)])
@@ -117,14 +94,14 @@ def scene(images=2000, objects=4, seed=0):
 def blind(position):
     """Match constants (a coarse grid of places) to true positions."""
     grid = np.array([[0.25, 0.25], [0.25, 0.75], [0.75, 0.25], [0.75, 0.75]])
-    guess = np.broadcast_to(grid, (len(position), 4, 2))
-    return m.match_on_positions(guess, position, keys=XY, scored=["object.scale"])
+    chosen = m.assign(np.sum((position[:, :, None] - grid) ** 2, axis=3))
+    return m.Matching(chosen, np.ones_like(chosen, dtype=bool))
 
 
 def test_matching_on_a_scored_factor_would_be_worth_a_third():
     values = np.random.default_rng(0).uniform(size=(4000, 2))
     chosen = m.assign((values[:, :, None] - np.array([1 / 3, 2 / 3])) ** 2)
-    free = m.Matching(chosen, np.ones_like(chosen, dtype=bool), "positions")
+    free = m.Matching(chosen, np.ones_like(chosen, dtype=bool))
     assert matching_floor(free, SIZE, values) == pytest.approx(1 / 3, abs=0.02)
 
 
@@ -158,7 +135,7 @@ def test_floor_of_other_images_masks():
 def test_floor_of_a_class_is_the_best_of_all_constants(seed):
     rng = np.random.default_rng(seed)
     index, true = rng.integers(0, 2, (2, 12, 1))
-    match = m.Matching(index, np.ones((12, 1), dtype=bool), "masks")
+    match = m.Matching(index, np.ones((12, 1), dtype=bool))
     best = -1.0
     for guess in itertools.product(range(3), repeat=2):
         answer = np.array(guess)[index]
@@ -170,18 +147,6 @@ def test_floor_of_a_class_is_the_best_of_all_constants(seed):
 
 def test_absent_objects_have_no_part_in_the_floor():
     index = np.array([[0, -1], [0, -1]])
-    match = m.Matching(index, index >= 0, "masks")
+    match = m.Matching(index, index >= 0)
     values = np.array([[0.2, 9.0], [0.2, -9.0]])
     assert matching_floor(match, SIZE, values) == pytest.approx(1.0)
-
-
-@given(st.integers(2, 50), st.integers(0, 5))
-def test_another_image_is_never_the_same(images, seed):
-    other = another_image(images, seed)
-    assert sorted(other.tolist()) == list(range(images))
-    assert np.all(other != np.arange(images))
-
-
-def test_one_image_has_no_other():
-    with pytest.raises(InvalidInputError, match="two images"):
-        another_image(1, 0)

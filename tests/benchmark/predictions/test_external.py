@@ -19,7 +19,7 @@ from recombine.benchmark.predictions.external import is_given, load_key, read_gi
 from recombine.benchmark.predictions.file import read_predictions, write_predictions
 from recombine.benchmark.predictions.safetensors_guard import TensorFileError
 from recombine.benchmark.running.harness import RunOptions, scored_indices
-from recombine.benchmark.scoring.score import score, score_submission
+from recombine.benchmark.scoring.score import score_predictions, score_submission
 from recombine.renderer.core.errors import InvalidInputError
 
 OPTIONS = RunOptions(readout_labels=40)
@@ -73,7 +73,7 @@ def test_the_scores_are_those_of_the_same_method_run_here(dataset, questions, tm
     assert is_given(tmp_path / "a.safetensors")
     write_predictions(tmp_path / "seed-4.safetensors", found)
     assert not is_given(tmp_path / "seed-4.safetensors")
-    (theirs,) = score([tmp_path / "seed-4.safetensors"], dataset)
+    (theirs,) = score_predictions([tmp_path / "seed-4.safetensors"], dataset)
     (ours,) = score_submission(method, dataset, seeds=[4], out_dir=tmp_path, options=OPTIONS)
     assert theirs.scores == ours.scores
     assert theirs.further == ours.further

@@ -1,6 +1,5 @@
 """A result file is strict, finite, hashed, complete and survives a round trip."""
 
-import hashlib
 import json
 import math
 
@@ -86,7 +85,7 @@ def put(*path, value):
     [
         (put("surprise", value=1), "surprise"),
         (put("scores", "ooc_test", "extra", value=1), "extra"),
-        (put("schema_version", value="2.0"), "schema_version"),
+        (put("schema_version", value="3.0"), "schema_version"),
         (put("training", "wall_s", value=-1.0), "wall_s"),
         (put("training", "wall_s", value="60"), "wall_s"),
         (put("seeds", value=[0, 0, 1]), "seeds must be different"),
@@ -168,21 +167,28 @@ def test_every_flipped_digit_is_found(saved):
             Result.load(saved)
 
 
-def test_files_of_the_first_schema_keep_their_keys_and_their_hash(tmp_path):
-    data = make_result().model_dump(mode="json", exclude={"result_id", "sources", "further"})
-    data["schema_version"] = "1.0"
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    data["result_id"] = hashlib.sha256(text.encode()).hexdigest()
-    (tmp_path / "old.json").write_text(json.dumps(data))
-    old = Result.load(tmp_path / "old.json")
-    assert (old.schema_version, old.sources, old.further) == ("1.0", None, None)
-    again = Result.load(old.save(tmp_path / "again.json"))
-    assert again.result_id == old.result_id
-    assert "further" not in json.loads((tmp_path / "again.json").read_text())
-    data["further"] = {}
-    (tmp_path / "old.json").write_text(json.dumps(data))
-    with pytest.raises(InvalidInputError, match=r"since schema 1\.1"):
-        Result.load(tmp_path / "old.json")
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_file_of_an_earlier_schema_says_how_to_bring_it_up(saved, version):
+    data = json.loads(saved.read_text())
+    data["schema_version"] = version
+    del data["method"]["role"], data["data"]["recipe"]
+    saved.write_text(json.dumps(data))
+    with pytest.raises(InvalidInputError) as error:
+        Result.load(saved)
+    told = str(error.value)
+    assert str(saved) in told
+    assert f"schema {version}, expected 2.0" in told
+    assert f"python scripts/migrate_results.py {saved.parent}" in told
+
+
+def test_role_and_recipe_are_part_of_what_is_sealed(tmp_path):
+    recipe = {"preset": "smoke", "scale": 0.08, "values": None, "ooc_val": False, "rung": 0}
+    bound = make_result(method={"role": "bound"}, data={"recipe": recipe})
+    again = Result.load(bound.save(tmp_path))
+    assert (again.method.role, again.data.recipe) == ("bound", recipe)
+    assert again.result_id != make_result(data={"recipe": recipe}).result_id
+    with pytest.raises(InvalidInputError, match="role"):
+        make_result(method={"role": "winner"})
 
 
 def test_published_schema_accepts_results_and_refuses_others(saved, tmp_path):

@@ -52,6 +52,20 @@ def test_entry_and_inference(inference, steps, entry, shown):
     assert (method.entry, method.inference) == (entry, shown)
 
 
+def test_the_role_is_what_the_card_says():
+    assert report.method_of(facts(card={"role": "floor"}), 0).role == "floor"
+    assert report.method_of(facts(), 0).role == "method"
+
+
+def test_the_recipe_is_that_of_the_data_and_the_rung():
+    dataset = FakeDataset()
+    recorded = facts(dataset={"resolution": 64}, options={"rung": 2})
+    assert report.data_of(dataset, recorded).recipe is None
+    dataset.recipe = {"preset": "smoke", "scale": 0.08, "values": None}
+    recipe = report.data_of(dataset, recorded).recipe
+    assert recipe == {"preset": "smoke", "scale": 0.08, "values": None, "rung": 2}
+
+
 @pytest.mark.parametrize(
     ("multiple", "track"), [(0, "T1"), (3, "T1"), (3.1, "T10"), (30, "T10"), (299, "T100")]
 )

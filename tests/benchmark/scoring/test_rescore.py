@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.harness import RunOptions
 from recombine.benchmark.scoring import aggregate as tables
-from recombine.benchmark.scoring.rescore import PredictionStore, differences, rescore
+from recombine.benchmark.scoring.rescore import PredictionStore, differences, rescore_results
 from recombine.benchmark.scoring.score import score_submission
 from recombine.renderer.core.errors import InvalidInputError
 
@@ -37,24 +37,34 @@ def scored(dataset, tmp_path_factory):
 
 def test_nothing_changed_nothing_changes(dataset, scored):
     results, folder = scored
-    found = list(rescore(results, PredictionStore([folder]), [dataset]))
+    found = list(rescore_results(results, PredictionStore([folder]), [dataset]))
     assert [one.verdict for one in found] == ["identical"] * 3
     assert [one.new for one in found] == results
     assert all(not one.changes for one in found)
+
+
+def test_role_and_recipe_stay_where_predictions_and_data_do_not_say_them(dataset, scored):
+    results, folder = scored
+    plain = results[0].model_dump(mode="json", exclude={"schema_version", "result_id"})
+    plain["method"]["role"] = "control"
+    plain["data"]["recipe"] = {"preset": "smoke", "rung": 0}
+    old = Result.sealed(**plain)
+    (one,) = rescore_results([old], PredictionStore([folder]), [dataset])
+    assert (one.verdict, one.new) == ("identical", old)
 
 
 def test_predictions_are_found_under_other_names(dataset, scored, tmp_path):
     results, folder = scored
     for number, path in enumerate(sorted(folder.rglob("*.safetensors"))):
         shutil.copy(path, tmp_path / f"{number}.safetensors")
-    (one,) = rescore(results[:1], PredictionStore([tmp_path]), [dataset])
+    (one,) = rescore_results(results[:1], PredictionStore([tmp_path]), [dataset])
     assert one.verdict == "identical"
 
 
 def test_a_new_metric_version_is_an_update(dataset, scored, monkeypatch):
     results, folder = scored
     monkeypatch.setattr(tables, "JOINT", replace(tables.JOINT, version="9.9"))
-    (one,) = rescore(results[:1], PredictionStore([folder]), [dataset])
+    (one,) = rescore_results(results[:1], PredictionStore([folder]), [dataset])
     assert one.verdict == "updated"
     assert {change.path for change in one.changes} == {
         "scores/id_test/metric_version",
@@ -81,7 +91,7 @@ def forged(result):
 
 def test_other_numbers_under_the_same_version_contradict(dataset, scored):
     results, folder = scored
-    (one,) = rescore([forged(results[0])], PredictionStore([folder]), [dataset])
+    (one,) = rescore_results([forged(results[0])], PredictionStore([folder]), [dataset])
     assert one.verdict == "contradiction"
     assert any(change.path.startswith("scores/ooc_test/hits/") for change in one.changes)
     assert one.new.scores == results[0].scores
@@ -90,9 +100,9 @@ def test_other_numbers_under_the_same_version_contradict(dataset, scored):
 def test_missing_predictions_and_data_are_named(dataset, scored, tmp_path):
     results, folder = scored
     with pytest.raises(InvalidInputError, match=r"seed-0\.safetensors of seed 0"):
-        list(rescore(results[:1], PredictionStore([tmp_path]), [dataset]))
+        list(rescore_results(results[:1], PredictionStore([tmp_path]), [dataset]))
     with pytest.raises(InvalidInputError, match="Merkle root 5eed"):
-        list(rescore(results[:1], PredictionStore([folder]), []))
+        list(rescore_results(results[:1], PredictionStore([folder]), []))
 
 
 def test_a_file_of_the_same_size_is_not_taken_for_the_predictions(dataset, scored, tmp_path):
@@ -102,7 +112,7 @@ def test_a_file_of_the_same_size_is_not_taken_for_the_predictions(dataset, score
         damaged[-1] ^= 1
         (tmp_path / path.name).write_bytes(bytes(damaged))
     with pytest.raises(InvalidInputError, match="found none"):
-        list(rescore(results[:1], PredictionStore([tmp_path]), [dataset]))
+        list(rescore_results(results[:1], PredictionStore([tmp_path]), [dataset]))
 
 
 plain_json = st.recursive(

@@ -10,7 +10,7 @@ from recombine.benchmark.predictions.file import read_predictions, write_predict
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.harness import RunOptions, run_seed
 from recombine.benchmark.scoring.aggregate import shares
-from recombine.benchmark.scoring.score import options_of, score, score_submission
+from recombine.benchmark.scoring.score import options_of, score_predictions, score_submission
 from recombine.benchmark.statistics.intervals import paired_difference
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 
@@ -97,14 +97,14 @@ def test_one_seed_is_scored_without_intervals(dataset, tmp_path):
 def test_scoring_again_gives_the_same_numbers(dataset, tmp_path):
     (first,) = run(Noisy(), dataset, tmp_path)
     paths = sorted(tmp_path.glob("*.safetensors"), reverse=True)
-    (again,) = score(paths, dataset, trust="witnessed")
+    (again,) = score_predictions(paths, dataset, trust="witnessed")
     assert again.model_copy(update={"created": first.created}).expected_id() == first.result_id
 
 
 def test_trust_is_earned(dataset, tmp_path):
     (trained,) = run(Noisy(), dataset, tmp_path / "a", seeds=[0])
     (fitted,) = run(Pixels(), dataset, tmp_path / "b", seeds=[0])
-    (foreign,) = score([tmp_path / "a" / "seed-0.safetensors"], dataset)
+    (foreign,) = score_predictions([tmp_path / "a" / "seed-0.safetensors"], dataset)
     assert (trained.trust, fitted.trust, foreign.trust) == ("retrained", "rerun", "rescored")
     assert foreign.scores == trained.scores
 
@@ -153,12 +153,12 @@ def tampered(path, out, **facts):
 def test_files_that_do_not_belong_together(dataset, files, tmp_path, facts, message):
     other = tampered(files[1], tmp_path / "t.safetensors", **facts)
     with pytest.raises(InvalidInputError, match=message):
-        score([files[0], other], dataset)
+        score_predictions([files[0], other], dataset)
 
 
 def test_predictions_of_other_data(files):
     with pytest.raises(InvalidInputError, match="the predictions are for data"):
-        score(files, FakeDataset(root="feed" * 16))
+        score_predictions(files, FakeDataset(root="feed" * 16))
 
 
 def test_missing_images(dataset, files, tmp_path):
@@ -166,12 +166,12 @@ def test_missing_images(dataset, files, tmp_path):
     short = replace(read, image_index=read.image_index[:-1], slots={0: read.slots[0][:-1]})
     write_predictions(tmp_path / "short.safetensors", short)
     with pytest.raises(InvalidInputError, match="must answer exactly"):
-        score([tmp_path / "short.safetensors"], dataset)
+        score_predictions([tmp_path / "short.safetensors"], dataset)
 
 
 def test_no_files(dataset):
     with pytest.raises(InvalidInputError, match="got none"):
-        score([], dataset)
+        score_predictions([], dataset)
 
 
 def test_options_survive_storage_and_others_are_refused(files):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from fakes import Constant, FakeDataset, Pixels
 
+from recombine.benchmark.predictions.alignment import AlignedPredictions, align_predictions
 from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.running.harness import RunOptions, run_seed
-from recombine.benchmark.scoring.alignment import View, view_of
 from recombine.benchmark.scoring.extra import decoder_part, identifiability_part
 
 OPTIONS = RunOptions(readout_labels=200)
@@ -23,7 +23,7 @@ def dataset():
 
 def part(method, dataset, tmp_path):
     path = run_seed(method, dataset, seed=0, out_dir=tmp_path, options=OPTIONS).path
-    return identifiability_part([view_of(read_predictions(path), dataset, 0)], OPTIONS)
+    return identifiability_part([align_predictions(read_predictions(path), dataset, 0)], OPTIONS)
 
 
 def test_pixels_know_the_factors_linearly_and_constants_nothing(dataset, tmp_path):
@@ -51,7 +51,7 @@ def test_true_factors_as_slots_are_identified(dataset):
     slots = (slots + 0.001 * rng.normal(size=slots.shape)).astype(np.float32)
     facts = SimpleNamespace(seed=0, card={})
     run = SimpleNamespace(rows=lambda indices: indices, facts=facts)
-    found = identifiability_part([View(run, dataset, 0, slots)], OPTIONS)
+    found = identifiability_part([AlignedPredictions(run, dataset, 0, slots)], OPTIONS)
     assert found["linear_r2"].estimate > 0.99
     assert found["slot_identifiability_score"].estimate > 0.8
     assert found["dci_disentanglement"].estimate > 0.9

@@ -5,7 +5,7 @@ import pytest
 from factories import make_result
 
 from recombine.benchmark.statistics import intervals as stats
-from recombine.benchmark.statistics.compare import compare, gap_difference
+from recombine.benchmark.statistics.compare import compare_results, gap_difference
 from recombine.renderer.core.errors import InvalidInputError
 
 COUNTS = np.full((5, 8), 24)
@@ -30,7 +30,7 @@ def by_name(contrasts):
 
 def test_headline_is_that_of_the_statistics():
     a, b = entry(0.8), entry(0.5, seed=1, seeds=3)
-    found = by_name(compare(a, b).headline)
+    found = by_name(compare_results(a, b).headline)
     share = [np.array(r.scores.ooc_test.hits) / 24 for r in (a, b)]
     expected = stats.paired_difference(*share)
     assert found["OOC"].difference.value == pytest.approx(expected.value)
@@ -43,7 +43,7 @@ def test_headline_is_that_of_the_statistics():
 
 
 def test_an_entry_against_itself_is_not_told_apart():
-    found = compare(entry(0.7), entry(0.7))
+    found = compare_results(entry(0.7), entry(0.7))
     for contrast in (*found.headline, *found.factors):
         assert contrast.difference.value == pytest.approx(0)
         assert not contrast.real
@@ -62,13 +62,15 @@ def test_order_of_cells_in_the_file_does_not_matter():
             factor["per_cell"] = [[row[i] for i in order] for row in factor["per_cell"]]
     del plain["schema_version"], plain["result_id"]
     moved = type(b).sealed(**plain)
-    for one, other in zip(compare(a, b).headline, compare(a, moved).headline, strict=True):
+    for one, other in zip(
+        compare_results(a, b).headline, compare_results(a, moved).headline, strict=True
+    ):
         assert one.difference.value == pytest.approx(other.difference.value)
         assert one.difference.p_value == pytest.approx(other.difference.p_value)
 
 
 def test_factors_have_intervals_and_the_recombined_come_first():
-    found = compare(entry(0.8), entry(0.5, seed=1))
+    found = compare_results(entry(0.8), entry(0.5, seed=1))
     assert [c.name for c in found.factors] == ["background.environment", "object.shape"]
     for contrast in found.factors:
         assert contrast.difference.value == pytest.approx(contrast.first - contrast.second)
@@ -83,7 +85,7 @@ def test_a_file_without_factor_tables_still_gives_differences():
     for factor in plain["scores"]["ooc_test"]["per_factor"].values():
         factor["per_cell"] = []
     del plain["schema_version"], plain["result_id"]
-    for contrast in compare(a, type(b).sealed(**plain)).factors:
+    for contrast in compare_results(a, type(b).sealed(**plain)).factors:
         assert contrast.difference.value == pytest.approx(contrast.first - contrast.second)
         assert contrast.difference.ci95 is None
         assert not contrast.real
@@ -91,8 +93,8 @@ def test_a_file_without_factor_tables_still_gives_differences():
 
 def test_power_belongs_to_the_pair():
     weak, strong = (
-        compare(entry(0.8, seeds=2), entry(0.5, 1, seeds=2)),
-        compare(entry(0.8, seeds=10), entry(0.5, 1, seeds=10)),
+        compare_results(entry(0.8, seeds=2), entry(0.5, 1, seeds=2)),
+        compare_results(entry(0.8, seeds=10), entry(0.5, 1, seeds=10)),
     )
     assert strong.detectable < weak.detectable
     assert strong.power > weak.power
@@ -108,7 +110,7 @@ def test_power_belongs_to_the_pair():
 )
 def test_other_data_are_refused(over, words):
     with pytest.raises(InvalidInputError, match=words):
-        compare(entry(0.8), entry(0.8, **over))
+        compare_results(entry(0.8), entry(0.8, **over))
 
 
 @pytest.mark.parametrize("field", ["metric", "metric_version", "cells"])
@@ -119,11 +121,11 @@ def test_other_metrics_and_cells_are_refused(field):
         split[field] = [["x", str(i)] for i in range(8)] if field == "cells" else "other"
     del plain["schema_version"], plain["result_id"]
     with pytest.raises(InvalidInputError, match=field.replace("_", " ")):
-        compare(a, type(a).sealed(**plain))
+        compare_results(a, type(a).sealed(**plain))
 
 
 def test_caveats_name_what_else_differs():
-    found = compare(
+    found = compare_results(
         entry(0.8, seeds=3, data={"n_train": 256}),
         entry(0.5, track={"supervision": "supervised"}),
     )
@@ -136,7 +138,7 @@ def test_caveats_name_what_else_differs():
 
 def test_a_flat_entry_is_pointed_out():
     right = make_result(id_hits=COUNTS, id_counts=COUNTS, ooc_hits=COUNTS, ooc_counts=COUNTS)
-    found = compare(right, entry(0.5))
+    found = compare_results(right, entry(0.5))
     assert "the first is equally right everywhere" in "; ".join(found.caveats)
     assert by_name(found.headline)["OOC"].real
 

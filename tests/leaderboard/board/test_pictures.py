@@ -9,7 +9,7 @@ from PIL import Image
 from sample_board import PICTURED, picture_of, sample, save_with_picture, tiles
 
 from recombine.benchmark.results.artifacts import Examples
-from recombine.benchmark.scoring.failures import png
+from recombine.benchmark.scoring.examples import png
 from recombine.leaderboard.board.entries import decoded, find_picture, gallery, load_entry
 from recombine.leaderboard.site.build import build_site
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError

@@ -8,7 +8,7 @@ import pytest
 from browsing import HOSTILE, entry_of, page_names
 
 from recombine.benchmark.results.result import Result
-from recombine.benchmark.statistics.compare import compare
+from recombine.benchmark.statistics.compare import compare_results
 
 pytestmark = pytest.mark.browser
 
@@ -262,7 +262,7 @@ def test_the_compare_page_prints_what_the_statistics_say(visit, folder):
     for first, second in permutations(results, 2):
         for select, result in (("#first", first), ("#second", second)):
             one.page.locator(select).select_option(slugs[result.result_id])
-        expected = compare(first, second)
+        expected = compare_results(first, second)
         check_contrasts(shown_rows(one.page, "scores"), expected.headline, "percent")
         check_contrasts(shown_rows(one.page, "factors"), expected.factors, "ratio")
     assert one.complaints == []

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from recombine.benchmark.predictions.failures import RULE, shrink, spread, worst_images
 from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.harness import RunOptions
-from recombine.benchmark.scoring import failures as worst
-from recombine.benchmark.scoring.failures import shrink, spread, worst_images
-from recombine.benchmark.scoring.rescore import PredictionStore, rescore
-from recombine.benchmark.scoring.score import score, score_submission
+from recombine.benchmark.scoring import examples
+from recombine.benchmark.scoring.rescore import PredictionStore, rescore_results
+from recombine.benchmark.scoring.score import score_predictions, score_submission
 
 QUICK = RunOptions(steps=(0, 4), batch_size=32)
 
@@ -135,7 +135,7 @@ def test_what_is_only_scored_again_shows_no_decodings(dataset, scored, tmp_path)
     (direct, _), folder = scored
     files = sorted((folder / "runs").glob("*.safetensors"))
     assert read_predictions(files[0]).decoded is not None
-    again, _ = score(files, dataset, examples=tmp_path)
+    again, _ = score_predictions(files, dataset, examples=tmp_path)
     assert again.artifacts.examples.steps == ()
     assert again.artifacts.examples.images == direct.artifacts.examples.images
     assert look(tmp_path / again.artifacts.examples.file).shape[1] == 8
@@ -143,14 +143,13 @@ def test_what_is_only_scored_again_shows_no_decodings(dataset, scored, tmp_path)
 
 def test_scoring_again_keeps_the_pictures(dataset, scored):
     found, folder = scored
-    again = list(rescore(found, PredictionStore([folder]), [dataset]))
+    again = list(rescore_results(found, PredictionStore([folder]), [dataset]))
     assert [one.verdict for one in again] == ["identical", "identical"]
 
 
-def test_results_without_pictures_have_no_such_key(dataset, tmp_path):
+def test_results_without_pictures_have_none(dataset, tmp_path):
     (result,) = score_submission(Noisy(), dataset, seeds=[0], out_dir=tmp_path, options=QUICK)
-    assert "examples" not in result.save(tmp_path).read_text()
-    assert Result.load(tmp_path / result.file_name).artifacts.examples is None
+    assert Result.load(result.save(tmp_path)).artifacts.examples is None
     assert not list(tmp_path.glob("*.png"))
 
 
@@ -189,8 +188,8 @@ def test_a_decoder_that_fails_costs_the_decodings_only(dataset, tmp_path):
 def test_a_picture_that_would_be_too_big_has_fewer_rows(dataset, scored, tmp_path, monkeypatch):
     _, folder = scored
     files = sorted((folder / "runs").glob("*.safetensors"))
-    monkeypatch.setattr(worst, "MAX_PICTURE", 900)
-    direct, _ = score(files, dataset, examples=tmp_path)
+    monkeypatch.setattr(examples, "MAX_PICTURE", 900)
+    direct, _ = score_predictions(files, dataset, examples=tmp_path)
     kept = direct.artifacts.examples
     assert 1 <= len(kept.images) < 8
     assert kept.bytes <= 900
@@ -208,4 +207,4 @@ def test_big_images_are_averaged_down_to_64_pixels():
 
 def test_the_rule_is_stated_in_the_result(scored):
     (direct, _), _ = scored
-    assert direct.artifacts.examples.rule == worst.RULE
+    assert direct.artifacts.examples.rule == RULE

@@ -10,16 +10,16 @@ import pytest
 import torch
 from fakes import FakeDataset, Segmenter, halves
 
+from recombine.benchmark.predictions.alignment import (
+    align_predictions,
+    exchangeable,
+    matching_floors,
+    on_masks,
+    readable_steps,
+)
 from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
 from recombine.benchmark.running.harness import RunOptions, run_seed
-from recombine.benchmark.scoring.alignment import (
-    exchangeable,
-    floors,
-    on_masks,
-    readable_steps,
-    view_of,
-)
 from recombine.benchmark.scoring.score import score_submission
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.presets.table import load_preset
@@ -88,14 +88,14 @@ def test_constants_score_chance_after_matching(dataset, tmp_path):
 
 def test_the_floor_sees_what_a_matching_gives_away(dataset, tmp_path):
     path = run_seed(Shuffled(), dataset, seed=0, out_dir=tmp_path, options=OPTIONS).path
-    view = view_of(read_predictions(path), dataset, 0)
+    view = align_predictions(read_predictions(path), dataset, 0)
     tests = dataset.indices("ooc_test")
-    honest = floors(view, tests)
+    honest = matching_floors(view, tests)
     assert honest["object.shape"] < 0.35
     # A matching that follows the shape gives it away.
     rows = view.run.rows(tests)
     view.matching.index[rows, 0] = dataset.cells[tests, 0]
-    assert floors(view, tests)["object.shape"] == 1.0
+    assert matching_floors(view, tests)["object.shape"] == 1.0
 
 
 def test_without_masks_there_is_nothing_to_match_on(dataset, tmp_path):
@@ -104,7 +104,7 @@ def test_without_masks_there_is_nothing_to_match_on(dataset, tmp_path):
     assert exchangeable(run)
     assert readable_steps(run, dataset) == (0,)
     with pytest.raises(InvalidInputError, match=r"return SlotOutput\.masks"):
-        view_of(run, dataset, 0)
+        align_predictions(run, dataset, 0)
 
 
 def test_factors_play_no_part(dataset, tmp_path):
@@ -112,7 +112,7 @@ def test_factors_play_no_part(dataset, tmp_path):
     run = read_predictions(path)
     other = FakeDataset(train=10, val=3, test=4)
     other.latents = {k: np.zeros_like(v) for k, v in other.latents.items()}
-    one, two = (view_of(run, d, 0).matching.index for d in (dataset, other))
+    one, two = (align_predictions(run, d, 0).matching.index for d in (dataset, other))
     assert np.array_equal(one, two)
 
 
@@ -137,6 +137,6 @@ def test_light_and_scene_are_read_with_the_background(dataset, tmp_path):
     path = run_seed(Shuffled(), dataset, seed=0, out_dir=tmp_path, options=OPTIONS).path
     lit = replace(dataset.schema, slots=(*dataset.schema.slots, Slot("light", LIGHT)))
     with_light = FakeDataset(train=10, val=3, test=4, schema=lit)
-    index = view_of(read_predictions(path), with_light, 0).matching.index
+    index = align_predictions(read_predictions(path), with_light, 0).matching.index
     assert np.array_equal(index[:, 2], index[:, 1])
     assert not np.array_equal(index[:, 2], index[:, 0])

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from simulate import another_image
 
 from recombine.benchmark.metrics import detection as det
-from recombine.benchmark.scoring.alignment import another_image
 from recombine.renderer.core.errors import InvalidInputError
 
 

@@ -1,15 +1,13 @@
-"""The worst images of a run: chosen by a stated rule, kept in one small picture.
+"""The worst images of a run, chosen by a stated rule, and what the method decodes for them.
 
-A number says how often a method is wrong, a picture shows where. Both the choice and the picture
-follow from the predictions and the data alone, except for decodings, which only the living method
-can make: the harness asks for them when the run ends (`with_decoded`), and they are kept with the
+A number says how often a method is wrong, a picture shows where. Choice and picture follow from
+the predictions and the data alone, except for decodings, which only the living method can make:
+the harness asks for them when the run ends (`with_decoded`), and they are kept with the
 predictions. Images of data that are bound to a hidden test set are never kept.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,25 +16,16 @@ from PIL import Image
 
 from recombine.benchmark.inference.probe import can_decode
 from recombine.benchmark.metrics.readout import fit_readout
+from recombine.benchmark.predictions.alignment import align_predictions, readable_steps
 from recombine.benchmark.predictions.file import Decoded, Predictions
-from recombine.benchmark.results.artifacts import (
-    MAX_PICTURE,
-    MOST_IMAGES,
-    Example,
-    Examples,
-    Reading,
-)
-from recombine.benchmark.scoring.alignment import readable_steps, view_of
-from recombine.renderer.core.files import write_bytes
+from recombine.benchmark.results.artifacts import MOST_IMAGES
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from jaxtyping import Bool, Float, Int, UInt8
 
     from recombine.benchmark.inference.probe import MethodProbe
     from recombine.benchmark.metrics.readout import Readout
-    from recombine.benchmark.scoring.alignment import View
+    from recombine.benchmark.predictions.alignment import AlignedPredictions
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
 
@@ -61,11 +50,11 @@ class Worst:
     probability: Float[Array, "n factors"]  # ``(n, F)`` that the readout gives to them
 
 
-def worst_images(view: View, readout: Readout, most: int = MOST_IMAGES) -> Worst:
+def worst_images(aligned: AlignedPredictions, readout: Readout, most: int = MOST_IMAGES) -> Worst:
     """Choose the worst out-of-combination images of a run; see `RULE`."""
-    dataset = view.dataset
+    dataset = aligned.dataset
     images = dataset.indices("ooc_test")
-    slots = view.at(images)
+    slots = aligned.at(images)
     fitted = [readout.factors[key] for key in dataset.schema.recombined]
     read = np.stack([one.predict(slots) for one in fitted], axis=1)
     sure = np.stack([one.confidence(slots) for one in fitted], axis=1)
@@ -103,38 +92,8 @@ def with_decoded(
         return run
 
 
-def keep_examples(
-    folder: Path, name: str, view: View, readout: Readout, right: Bool[Array, "seeds images"]
-) -> Examples | None:
-    """Write the picture of a run's worst images."""
-    dataset, facts = view.dataset, view.run.facts
-    if hidden(dataset):
-        return None
-    worst = worst_images(view, readout)
-    columns = _columns(view.run.decoded, worst.index)
-    pictures = [shrink(dataset.images(worst.index)), *columns.values()]
-    tiles = np.stack(pictures, axis=1)
-    content = _small_enough(tiles)
-    sha256 = hashlib.sha256(content).hexdigest()
-    file = f"{name}-{sha256[:10]}.examples.png"
-    write_bytes(folder / file, content)
-    edge = tiles.shape[2]
-    wrong = (~right).sum(axis=0)[np.searchsorted(dataset.indices("ooc_test"), worst.index)]
-    rows = Image.open(io.BytesIO(content)).height // edge
-    return Examples(
-        file=file,
-        sha256=sha256,
-        bytes=len(content),
-        rule=RULE,
-        seed=facts.seed,
-        edge=edge,
-        steps=tuple(columns),
-        images=tuple(_example(dataset, worst, i, int(wrong[i])) for i in range(rows)),
-    )
-
-
 def hidden(dataset: DatasetLike) -> bool:
-    """Return whether a dataset's plan binds it to a hidden test set; its images stay unpublished."""
+    """Return whether a dataset is bound to a hidden test set; its images stay unpublished."""
     config: Any = getattr(dataset, "config", {})
     return "hidden_test" in config
 
@@ -145,15 +104,6 @@ def shrink(images: UInt8[Array, "n height width 3"]) -> UInt8[Array, "n edge edg
         return images
     size, box = (EDGE, EDGE), Image.Resampling.BOX
     return np.stack([np.asarray(Image.fromarray(one).resize(size, box)) for one in images])
-
-
-def png(tiles: UInt8[Array, "rows columns edge edge 3"]) -> bytes:
-    """Return tiles as one PNG file, row by row."""
-    rows, columns, edge = tiles.shape[:3]
-    sheet = tiles.transpose(0, 2, 1, 3, 4).reshape(rows * edge, columns * edge, 3)
-    buffer = io.BytesIO()
-    Image.fromarray(sheet).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def _order(wrong: Bool[Array, "n f"], sure: Float[Array, "n f"]) -> Int[Array, " n"]:
@@ -182,43 +132,13 @@ def _decode_worst(
 
 
 def _worst_at(run: Predictions, dataset: DatasetLike, step: int, labelled: Array) -> Worst:
-    view = view_of(run, dataset, step)
-    known = view.known(labelled), view.known(dataset.indices("id_val"))
+    aligned = align_predictions(run, dataset, step)
+    known = aligned.known(labelled), aligned.known(dataset.indices("id_val"))
     schema = dataset.schema
-    readout = fit_readout(*known, schema, only=schema.recombined, match=view.match)
-    return worst_images(view, readout)
+    readout = fit_readout(*known, schema, only=schema.recombined, match=aligned.match)
+    return worst_images(aligned, readout)
 
 
 def _pixels(images: Float[Array, "n 3 height width"]) -> UInt8[Array, "n edge edge 3"]:
     sheets = np.rint(255 * images.clip(0, 1)).astype(np.uint8)
     return shrink(np.ascontiguousarray(sheets.transpose(0, 2, 3, 1)))
-
-
-def _columns(decoded: Decoded | None, wanted: Int[Array, " n"]) -> dict[int, Array]:
-    """Return the decodings of some images per step count; nothing unless all of them are there."""
-    if decoded is None or not np.isin(wanted, decoded.index).all():
-        return {}
-    rows = np.searchsorted(decoded.index, wanted)
-    return {step: images[rows] for step, images in sorted(decoded.images.items())}
-
-
-def _small_enough(tiles: UInt8[Array, "rows columns edge edge 3"]) -> bytes:
-    """Draw as many rows as the limit on the file leaves room for, at least one."""
-    for rows in range(len(tiles), 1, -1):
-        content = png(tiles[:rows])
-        if len(content) <= MAX_PICTURE:
-            return content
-    return png(tiles[:1])  # at most 3 tiles of 64 x 64 x 3 bytes: always small enough
-
-
-def _example(dataset: DatasetLike, worst: Worst, row: int, wrong_seeds: int) -> Example:
-    schema = dataset.schema
-    true = schema.cell_names(dataset.cells[worst.index[row]])
-    read = schema.cell_names(worst.read[row])
-    readings = tuple(
-        Reading(factor=key, true=t, read=r, probability=float(p))
-        for key, t, r, p in zip(
-            schema.recombined, true, read, worst.probability[row].clip(0, 1), strict=True
-        )
-    )
-    return Example(index=int(worst.index[row]), readings=readings, wrong_seeds=wrong_seeds)

@@ -31,16 +31,6 @@ if TYPE_CHECKING:
 # What a readout of matched slots scores without looking at the image.
 
 
-def another_image(images: int, seed: int) -> Int[Array, " images"]:
-    """Return for every image a different one, at random: predictions that saw something else."""
-    if images < 2:
-        raise InvalidInputError("another_image: at least two images are needed; score more")
-    order = np.random.default_rng(seed).permutation(images)
-    other = np.empty(images, dtype=np.int64)
-    other[order] = np.roll(order, 1)
-    return other
-
-
 def matching_floor(
     matching: Matching, factor: Factor, true: Shaped[Array, "images objects"]
 ) -> float:
@@ -72,7 +62,7 @@ CHUNK = 512
 
 
 @dataclass(frozen=True)
-class View:
+class AlignedPredictions:
     """One run at one step count, ready for readouts."""
 
     run: Predictions  # where it comes from
@@ -96,11 +86,11 @@ class View:
         return Representation(self.at(indices), {key: latents[key][indices] for key in keys})
 
 
-def view_of(run: Predictions, dataset: DatasetLike, step: int) -> View:
+def align_predictions(run: Predictions, dataset: DatasetLike, step: int) -> AlignedPredictions:
     """Return a run's slots at one step count, matched to objects where roles mean nothing."""
     slots = run.slots[step]
     if not on_masks(run, dataset, step):
-        return View(run, dataset, step, slots)
+        return AlignedPredictions(run, dataset, step, slots)
     segments = run.extras.get(f"segments/{step}")
     if segments is None:
         raise InvalidInputError(
@@ -112,7 +102,7 @@ def view_of(run: Predictions, dataset: DatasetLike, step: int) -> View:
     aligned[matching.index < 0] = np.broadcast_to(slots.mean(axis=1, keepdims=True), aligned.shape)[
         matching.index < 0
     ]
-    return View(run, dataset, step, aligned, tuple(range(aligned.shape[1])), matching)
+    return AlignedPredictions(run, dataset, step, aligned, tuple(range(aligned.shape[1])), matching)
 
 
 def exchangeable(run: Predictions) -> bool:
@@ -163,23 +153,22 @@ def match_scene(
     objects = dataset.schema.objects  # light and scene have no pixels: they go with the background
     names = [slot.name for slot in dataset.schema.slots]
     column = [1 + objects.index(name) if name in objects else 0 for name in names]
-    return Matching(by_label.index[:, column], by_label.present[:, column], "masks")
+    return Matching(by_label.index[:, column], by_label.present[:, column])
 
 
-def floors(view: View, indices: Int[Array, " n"]) -> dict[str, float]:
+def matching_floors(aligned: AlignedPredictions, indices: Int[Array, " n"]) -> dict[str, float]:
     """Return what every factor scores for whoever knows only which slot was matched."""
-    if view.matching is None:
+    if aligned.matching is None:
         return {}
-    rows = view.run.rows(indices)
-    schema = view.dataset.schema
+    rows = aligned.run.rows(indices)
+    schema = aligned.dataset.schema
     out = {}
     for number, slot in enumerate(schema.slots):
         one = Matching(
-            view.matching.index[rows][:, [number]],
-            view.matching.present[rows][:, [number]],
-            view.matching.on,
+            aligned.matching.index[rows][:, [number]],
+            aligned.matching.present[rows][:, [number]],
         )
         for factor in slot.factors if one.present.any() else ():
-            truth = view.dataset.latents[f"{slot.name}.{factor.name}"][indices][:, None]
+            truth = aligned.dataset.latents[f"{slot.name}.{factor.name}"][indices][:, None]
             out[f"{slot.name}.{factor.name}"] = matching_floor(one, factor, truth)
     return out

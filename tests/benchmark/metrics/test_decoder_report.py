@@ -13,7 +13,7 @@ from recombine.benchmark.metrics.decoder_report import examine
 from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.running.harness import RunOptions, run_seed
 from recombine.benchmark.sandbox.isolation import isolate
-from recombine.benchmark.scoring.score import score
+from recombine.benchmark.scoring.score import score_predictions
 from recombine.renderer.core.errors import InvalidInputError
 
 CPU = torch.device("cpu")
@@ -129,7 +129,7 @@ def test_through_the_sandbox_it_is_the_same(file, classes, dataset, tmp_path):
     for name in inside:
         if inside[name] is not None:
             assert np.isclose(inside[name], outside[name], rtol=0.02, atol=1e-4), name
-    (result,) = score([path], dataset, trust="witnessed")
+    (result,) = score_predictions([path], dataset, trust="witnessed")
     assert result.sources.sandbox == "bubblewrap"
     assert result.sources.figures["gflop_per_image"] == "self-reported"
     assert result.sources.figures["seconds_per_image"] == "bounded"

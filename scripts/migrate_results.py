@@ -1,0 +1,163 @@
+"""Bring result files of schema 1.0 and 1.1 up to 2.0, in place.
+
+    python scripts/migrate_results.py FOLDER [--key FILE]
+
+Scores, intervals and counts stay as they are. Two facts that used to be read out of prose and names
+become fields: `method.role` and `data.recipe`. A result's id is the hash of its content, so every
+id is new; the ledger `verified.jsonl` beside the files gets one more line for every result that has
+one, with the tier that was reached, and is otherwise left alone. File names stay. A second run
+changes nothing. A signed ledger needs its key.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import re
+import sys
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from recombine.benchmark.results.result import EARLIER, Result
+from recombine.leaderboard.ledger.records import SELF_REPORTED, Tier, read_tiers, vouch
+from recombine.leaderboard.ledger.signing import Signer, read_key
+from recombine.renderer.core.errors import IntegrityError, RecombineError, UsageError
+from recombine.renderer.planning.blocks import thinned
+from recombine.renderer.presets.table import load_preset
+
+# Until 2.0 a sentence of the card's note that began so declared the role.
+DECLARED = {"Upper bound": "bound", "Floor": "floor", "Control": "control"}
+DECLARATION = re.compile(rf"(?:^|[.!?]\s+)({'|'.join(DECLARED)})\b(?=[:,])")
+
+
+def migrate(folder: Path, signer: Signer | None = None) -> int:
+    """Migrate the result files of a folder and return how many there were."""
+    old = {path: plain for path in sorted(folder.glob("*.json")) if (plain := read_old(path))}
+    recipes = {}
+    for plain in old.values():  # two results of the same root are of the same images
+        recipes[plain["data"]["root"]] = recipes.get(plain["data"]["root"]) or recipe_of(plain)
+    tiers, new = read_tiers(folder), {}
+    for path, plain in old.items():
+        method, data = plain["method"], plain["data"]
+        recipe = recipes[data["root"]]
+        fields = {
+            **plain,
+            "method": {**method, "role": role_of(plain)},
+            "data": {**data, "recipe": recipe and {**recipe, "rung": rung_of(plain)}},
+        }
+        tier = tiers.get(fields.pop("result_id"), SELF_REPORTED)
+        del fields["schema_version"]
+        new[path] = Result.sealed(**fields), tier
+    by_tier: dict[Tier, list[Result]] = {}
+    for result, tier in new.values():
+        by_tier.setdefault(tier, []).append(result)
+    # The ledger first: after a crash between the two, a second run finds every tier again.
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for tier, results in by_tier.items():
+        if tier != SELF_REPORTED:
+            vouch(folder, results, tier, now, signer)
+    for path, (result, _) in new.items():
+        result.save(path)
+    return len(new)
+
+
+def read_old(path: Path) -> dict[str, Any] | None:
+    """Return an older result as plain values, its hash checked; None for anything else."""
+    try:
+        plain = json.loads(path.read_bytes())
+        if plain["schema_version"] not in EARLIER:
+            return None
+        content = {key: value for key, value in plain.items() if key != "result_id"}
+    except (ValueError, KeyError, TypeError):
+        return None
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    if hashlib.sha256(text.encode()).hexdigest() != plain["result_id"]:
+        raise IntegrityError(
+            f"{path}: expected content that matches its result_id, got other content; the file "
+            "was edited, score the entry again"
+        )
+    return dict(plain)
+
+
+def role_of(plain: dict[str, Any]) -> str:
+    """Return the role that an older result declares in prose."""
+    if plain["training"]["selection"]["rule"] == "oracle":
+        return "bound"
+    declared = DECLARATION.search(plain["method"].get("note", ""))
+    return DECLARED[declared[1]] if declared else "method"
+
+
+def rung_of(plain: dict[str, Any]) -> int:
+    """Return the rung of the training ladder that a dataset's name ends with."""
+    return number(plain["data"]["dataset"].split("--"), "rung")
+
+
+def recipe_of(plain: dict[str, Any]) -> dict[str, Any] | None:
+    """Return how the data were made, from their name and counts; None where no scale fits."""
+    preset, *parts = plain["data"]["dataset"].split("--")
+    values, ooc_val = number(parts, "values") or None, "ooc-val" in parts
+    blocks = plain["paired_gap"]["n_blocks"] if plain["paired_gap"] else 0
+    scale = blocks and scale_of(preset, values, ooc_val, blocks, plain["data"]["n_train"])
+    if not scale:
+        return None
+    return {
+        "preset": preset,
+        "resolution": plain["data"]["resolution"],
+        "scale": scale,
+        "values": values,
+        "ooc_val": ooc_val,
+    }
+
+
+def number(parts: list[str], name: str) -> int:
+    """Return the number of a part such as ``rung-2``; 0 without one."""
+    found = [part.removeprefix(f"{name}-") for part in parts if part.startswith(f"{name}-")]
+    return int(found[0]) if found and found[0].isdecimal() else 0
+
+
+@cache
+def scale_of(
+    preset: str, values: int | None, ooc_val: bool, blocks: int, images: int
+) -> float | None:
+    """Return the shortest scale that gives as many test blocks and training images."""
+    load = partial(load_preset, preset, values=values, ooc_val=ooc_val)
+    try:
+        whole = load()
+        schema, split = whole.schema, whole.split
+        # Images of the narrowest rung per block.
+        draws = math.prod(schema.factor(key).size for key in schema.crossed) * len(
+            thinned(whole, split.id_draws(schema.cell_shape), 0)
+        )
+        near = blocks / whole.sizes.test, images / (whole.sizes.train * draws)
+        shares = [part + step / 10**d for part in near for d in (1, 2, 3) for step in (0, -1, 1)]
+        words = {f"{share:.{d}g}" for share in shares if share > 0 for d in (1, 2, 3)}
+        for word in ["1", *sorted(words - {"1"}, key=lambda word: (len(word), word))]:
+            sizes = load(scale=float(word)).sizes
+            if (sizes.test, sizes.train * draws) == (blocks, images):
+                return float(word)
+    except UsageError:  # a preset of another version
+        return None
+    return None
+
+
+def main() -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="folder of result files")
+    parser.add_argument("--key", type=Path, help="private key of a signed ledger")
+    options = parser.parse_args()
+    try:
+        count = migrate(options.folder, read_key(options.key) if options.key else None)
+    except RecombineError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(f"{options.folder}: {count} result files brought to schema 2.0\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

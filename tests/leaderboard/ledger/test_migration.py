@@ -1,0 +1,134 @@
+"""Result files of schema 1.x become 2.0 with the same numbers and the same tiers."""
+
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from factories import make_result
+
+from recombine.benchmark.results.result import Result
+from recombine.leaderboard.ledger.chain import append
+from recombine.leaderboard.ledger.records import read_tiers
+from recombine.renderer.core.errors import IntegrityError
+
+SCRIPT = Path(__file__).parents[3] / "scripts" / "migrate_results.py"
+spec = importlib.util.spec_from_file_location("migrate_results", SCRIPT)
+script = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(script)
+
+BLOCKS = {
+    "estimate": 0.0, "ci95": None, "ci_method": "", "n_blocks": 43,
+    "id_hits": [[1] * 43] * 3, "ooc_hits": [[1] * 43] * 3,
+    "id_counts": [1] * 43, "ooc_counts": [1] * 43,
+}  # fmt: skip
+DATA = {"dataset": "object-background--values-8", "n_train": 8256}
+RECIPE = {
+    "preset": "object-background", "resolution": 64, "scale": 1.34, "values": 8,
+    "ooc_val": False, "rung": 0,
+}  # fmt: skip
+
+
+def write_old(path, version="1.1", **over):
+    """Write a result as 1.x wrote it, and return its id."""
+    plain = make_result(**over).model_dump(mode="json")
+    del plain["method"]["role"], plain["data"]["recipe"], plain["result_id"]
+    for name in ("examples", "configurations"):
+        plain["artifacts"].pop(name)
+    for name in ("sources", "further") if version == "1.0" else ():
+        plain.pop(name)
+    plain["schema_version"] = version
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    named = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text(json.dumps({**plain, "result_id": named}))
+    return named
+
+
+def put_on_record(folder, named, tier):
+    data = {"entry": "a", "dataset": "b", "version": "1.0", "root": "ab" * 32, "n_train": 1}
+    body = {"result_id": named, "tier": tier, **data}
+    append(folder / "verified.jsonl", "verified", body, "2026-01-01T00:00:00Z", None)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_numbers_stay_and_the_facts_become_fields(tmp_path, version):
+    path = tmp_path / "a.json"
+    note = {"note": "As in the paper. Control: without replay."}
+    write_old(path, version, method=note, data=DATA, paired_gap=BLOCKS)
+    before = json.loads(path.read_text())
+    assert script.migrate(tmp_path) == 1
+    after = json.loads(path.read_text())
+    assert after["schema_version"] == "2.0"
+    assert after["method"].pop("role") == "control"
+    assert after["data"].pop("recipe") == RECIPE
+    for name in before.keys() - {"schema_version", "result_id", "artifacts"}:
+        assert after[name] == before[name], name
+    Result.load(path)
+    assert script.migrate(tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("note", "role"),
+    [
+        ("", "method"),
+        ("Floor: the image as it is.", "floor"),
+        ("Upper bound, not an entry: trained on all.", "bound"),
+        ("Seen. Control, without a decoder", "control"),
+        ("It is a Control: no, in the middle of a sentence.", "method"),
+        ("Controls: several", "method"),
+    ],
+)
+def test_the_role_is_what_the_note_declared(tmp_path, note, role):
+    write_old(tmp_path / "a.json", method={"note": note})
+    script.migrate(tmp_path)
+    assert Result.load(tmp_path / "a.json").method.role == role
+
+
+def test_an_oracle_selection_is_an_upper_bound(tmp_path):
+    selection = {"rule": "oracle", "n_candidates": 3}
+    write_old(tmp_path / "a.json", training={"selection": selection})
+    script.migrate(tmp_path)
+    assert Result.load(tmp_path / "a.json").method.role == "bound"
+
+
+def test_where_counts_do_not_tell_a_result_of_the_same_data_does(tmp_path):
+    write_old(tmp_path / "full.json", data={**DATA, "root": "aa" * 32}, paired_gap=BLOCKS)
+    fewer = {**DATA, "root": "aa" * 32, "n_train": 100, "dataset": f"{DATA['dataset']}--rung-2"}
+    write_old(tmp_path / "fewer.json", data=fewer, paired_gap=BLOCKS)
+    write_old(tmp_path / "other.json", data={**DATA, "root": "bb" * 32, "n_train": 100})
+    script.migrate(tmp_path)
+    found = {p.stem: Result.load(p).data.recipe for p in tmp_path.glob("*.json")}
+    assert found == {"full": RECIPE, "fewer": {**RECIPE, "rung": 2}, "other": None}
+
+
+def test_tiers_are_kept_and_the_ledger_only_grows(tmp_path):
+    for name, tier in (("a", "retrained"), ("b", "rescored"), ("c", None)):
+        named = write_old(tmp_path / f"{name}.json", entry=f"method-{name}")
+        if tier:
+            put_on_record(tmp_path, named, tier)
+    before = (tmp_path / "verified.jsonl").read_bytes()
+    run = [sys.executable, str(SCRIPT), str(tmp_path)]
+    assert (
+        "3 result files" in subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    )
+    ledger = (tmp_path / "verified.jsonl").read_bytes()
+    assert ledger.startswith(before)
+    tiers = read_tiers(tmp_path)
+    found = {p.stem: tiers.get(Result.load(p).result_id) for p in tmp_path.glob("*.json")}
+    assert found == {"a": "retrained", "b": "rescored", "c": None}
+    subprocess.run(run, check=True, capture_output=True)
+    assert (tmp_path / "verified.jsonl").read_bytes() == ledger
+
+
+def test_an_edited_file_is_refused_and_nothing_is_written(tmp_path):
+    write_old(tmp_path / "a.json")
+    write_old(tmp_path / "b.json")
+    edited = (tmp_path / "b.json").read_text().replace('"n_train": 1024', '"n_train": 1025')
+    (tmp_path / "b.json").write_text(edited)
+    before = (tmp_path / "a.json").read_bytes()
+    with pytest.raises(IntegrityError, match="edited"):
+        script.migrate(tmp_path)
+    assert (tmp_path / "a.json").read_bytes() == before
