@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from recombine.benchmark.inference.query import ask, questions
+from recombine.benchmark.inference.query import make_queries, run_inference
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
 from recombine.benchmark.running.harness import RunOptions
 from recombine.benchmark.scoring import aggregate
@@ -223,7 +223,7 @@ def overhead(px: int, images: int, repeats: int, batch: int = 64) -> None:
     """Time the blind harness against a bare loop over the same images; medians of pairs."""
     dataset = Memory(images, px, train=0, val=0)
     method, indices = ResNet18(), np.arange(images)
-    asked = sum(len(question.rows) for question in questions(images, batch))
+    asked = sum(len(question.rows) for question in make_queries(images, batch))
 
     def bare() -> None:
         with torch.inference_mode():
@@ -231,7 +231,7 @@ def overhead(px: int, images: int, repeats: int, batch: int = 64) -> None:
                 method.encode(to_images(dataset.images(indices[start : start + batch])))
 
     def blind() -> None:
-        ask(method, dataset, indices, steps=(0,), batch_size=batch, device=torch.device("cpu"),
+        run_inference(method, dataset, indices, steps=(0,), batch_size=batch, device=torch.device("cpu"),
             min_slots=2)  # fmt: skip
 
     bare()
@@ -251,7 +251,7 @@ def overhead(px: int, images: int, repeats: int, batch: int = 64) -> None:
         f"for {images} images (measured)"
     )
     for many in (5000, 20_000):
-        share = sum(len(question.rows) for question in questions(many, batch)) / many
+        share = sum(len(question.rows) for question in make_queries(many, batch)) / many
         print(f"  and {100 * (each * share - 1):+.1f} % for {many:,} images (computed)")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from recombine.benchmark.protocol.contract import Inverter, Learner
-from recombine.benchmark.serving.toy_data import BuiltinImages
+from recombine.benchmark.serving.toy_data import ToyDataset
 from recombine.benchmark.submissions.loading import card_of, kind_of, load_learner
 from recombine.renderer.core.errors import RecombineError
 
@@ -58,7 +58,7 @@ def run_checks(
     memory_bytes: int = 16 * 2**30,
     resolution: int = 64,
 ) -> CheckReport:
-    """Try a submission on built-in images, in this process.
+    """Try a submission on toy images, in this process.
 
     Foreign code belongs into isolation: see ``isolation.check_isolated``.
 
@@ -86,13 +86,13 @@ def run_checks(
     torch.set_num_threads(1)  # as in a scored run
     try:
         loader = partial(_load, submission, names, settings)
-        return _all_checks(loader, BuiltinImages(resolution), memory_bytes)
+        return _all_checks(loader, ToyDataset(resolution, train=8, val=4, test=0), memory_bytes)
     finally:
         torch.set_num_threads(threads)
 
 
 def _all_checks(
-    loader: Callable[[], tuple[Submission, str]], data: BuiltinImages, memory_bytes: int
+    loader: Callable[[], tuple[Submission, str]], data: ToyDataset, memory_bytes: int
 ) -> CheckReport:
     work = _Work()
     loaded = work.do("load", loader)
@@ -177,7 +177,7 @@ def _card(submission: Submission) -> tuple[MethodCard, str]:
     return card, f"{card.id}, {card.inference}, {card.supervision}, {card.data}{own}"
 
 
-def _method(work: _Work, loaded: Submission, card: MethodCard, data: BuiltinImages) -> Any:
+def _method(work: _Work, loaded: Submission, card: MethodCard, data: ToyDataset) -> Any:
     from recombine.benchmark.check.trial import fit
 
     if not isinstance(loaded, Learner):
@@ -185,7 +185,7 @@ def _method(work: _Work, loaded: Submission, card: MethodCard, data: BuiltinImag
     return work.do("fit", lambda: fit(loaded, card, data))
 
 
-def _set_up(method: Any, data: BuiltinImages) -> tuple[Any, str]:
+def _set_up(method: Any, data: ToyDataset) -> tuple[Any, str]:
     from recombine.benchmark.check.trial import setup
 
     size = data.resolution

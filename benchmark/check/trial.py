@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from recombine.benchmark.protocol.contract import Learner, MethodCard
-    from recombine.benchmark.serving.toy_data import BuiltinImages
+    from recombine.benchmark.serving.toy_data import ToyDataset
 
 THRESHOLD = 1e-3
 FIT_SECONDS = 20.0
@@ -97,7 +97,7 @@ def detached(output: Any) -> Any:
     return SlotOutput(copy(output.slots), copy(output.presence), copy(output.masks), output.factors)
 
 
-def fit(submission: Learner, card: MethodCard, data: BuiltinImages) -> tuple[Any, str]:
+def fit(submission: Learner, card: MethodCard, data: ToyDataset) -> tuple[Any, str]:
     """Train for a moment; return what came out, and what it took."""
     fields = FIELDS_OF_TRACK[card.supervision]
     served, val = (TrainData(data, name, fields=fields) for name in ("id_train", "id_val"))
@@ -118,7 +118,7 @@ def fit(submission: Learner, card: MethodCard, data: BuiltinImages) -> tuple[Any
     return method, f"{text}; labels served: {', '.join(fields) or 'none'}"
 
 
-def setup(method: Encoder | Inverter, data: BuiltinImages) -> Trial:
+def setup(method: Encoder | Inverter, data: ToyDataset) -> Trial:
     """Set a method up on the CPU."""
     spec = split_spec(data)
     torch.manual_seed(0)

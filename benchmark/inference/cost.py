@@ -62,7 +62,7 @@ class Cost:
         return self.start_gflop + steps * self.step_gflop
 
 
-def measure(
+def measure_cost(
     method: Encoder | Inverter,
     images: Float[Tensor, "images 3 height width"],
     batches: Sequence[int] = (1, 32),
@@ -77,7 +77,7 @@ def measure(
 
 
 def peak_rss() -> int | None:
-    """Return this process's peak resident memory in bytes (VmHWM), None where there is no procfs."""
+    """Return this process's peak resident bytes (VmHWM), None where there is no procfs."""
     # ``getrusage`` would report the peak of the process that started this one.
     if not STATUS.is_file():
         return None

@@ -51,7 +51,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Question:
+class Query:
     """A batch: rows of the image list, and what its answer is for."""
 
     rows: Int[Array, " rows"]  # rows of the sorted image list
@@ -59,7 +59,7 @@ class Question:
     compared: int = 0  # how many of the first rows are compared
 
 
-def ask(
+def run_inference(
     method: Encoder | Inverter,
     dataset: DatasetLike,
     indices: Int[Array, " images"],
@@ -75,13 +75,13 @@ def ask(
     # All images are shuffled together. 2 % are asked again among other images, and one batch is
     # asked again unchanged.
     indices = np.sort(indices)
-    asked = questions(len(indices), batch_size, key)
+    asked = make_queries(len(indices), batch_size, key)
     batches = (to_images(dataset.images(indices[one.rows])).to(device) for one in asked)
-    answers = answer(method, batches, steps=steps, min_slots=min_slots, who=who)
+    answers = answer_batches(method, batches, steps=steps, min_slots=min_slots, who=who)
     return gather(indices, steps, zip(asked, answers, strict=True))
 
 
-def answer(
+def answer_batches(
     method: Encoder | Inverter,
     batches: Iterable[Float[Tensor, "images 3 height width"]],
     *,
@@ -107,17 +107,17 @@ def answer(
 def gather(
     indices: Int[Array, " images"],
     steps: tuple[int, ...],
-    answered: Iterable[tuple[Question, list[Output]]],
+    answered: Iterable[tuple[Query, list[Output]]],
 ) -> Answers:
     """Put answers back into the order of the images, and compare the repeated ones."""
     first: dict[str, Array] = {}
-    again: list[tuple[Question, list[Output]]] = []
-    for question, answers in answered:
-        if question.purpose == "score":
+    again: list[tuple[Query, list[Output]]] = []
+    for query, answers in answered:
+        if query.purpose == "score":
             for step, output in zip(steps, answers, strict=True):
-                _store(first, step, question.rows, output, len(indices))
+                _store(first, step, query.rows, output, len(indices))
         else:
-            again.append((question, answers))
+            again.append((query, answers))
     slots = {step: first.pop(f"slots/{step}") for step in steps}
     return Answers(
         indices,
@@ -128,20 +128,20 @@ def gather(
     )
 
 
-def questions(n: int, batch_size: int, key: bytes | None = None) -> list[Question]:
+def make_queries(n: int, batch_size: int, key: bytes | None = None) -> list[Query]:
     """Return batches that ask for every image once, and for some of them again."""
     # Every row is asked once to score, 2 % in other company and one batch twice, in secret order.
     rng = np.random.default_rng(int.from_bytes(key or secrets.token_bytes(16), "big"))
     order = rng.permutation(n)
     scored = [order[i : i + batch_size] for i in range(0, n, batch_size)]
-    asked = [Question(rows, "score") for rows in scored]
+    asked = [Query(rows, "score") for rows in scored]
     repeated = rng.permutation(n)[: min(n, max(MIN_REPEATED, round(REPEATED_SHARE * n)))]
     share = max(1, batch_size // 2)
     for start in range(0, len(repeated), share):
         rows = repeated[start : start + share]
         others = rng.permutation(np.setdiff1d(order, rows))[: max(1, len(rows) // 2)]
-        asked.append(Question(np.concatenate([rows, others]), "batch", len(rows)))
-    asked.append(Question(scored[0], "repeat", len(scored[0])))
+        asked.append(Query(np.concatenate([rows, others]), "batch", len(rows)))
+    asked.append(Query(scored[0], "repeat", len(scored[0])))
     return [asked[i] for i in rng.permutation(len(asked))]
 
 
@@ -176,16 +176,16 @@ def _store(into: dict[str, Array], step: int, rows: Array, output: Output, n: in
 
 def _change(
     first: Mapping[int, Array],
-    again: list[tuple[Question, list[Output]]],
+    again: list[tuple[Query, list[Output]]],
     steps: tuple[int, ...],
     purpose: str,
 ) -> tuple[float, ...]:
     out = []
     for number, step in enumerate(steps):
         changes = [
-            _relative(first[step][question.rows], answers[number]["slots"])[: question.compared]
-            for question, answers in again
-            if question.purpose == purpose
+            _relative(first[step][query.rows], answers[number]["slots"])[: query.compared]
+            for query, answers in again
+            if query.purpose == purpose
         ]
         out.append(float(np.quantile(np.concatenate(changes), 0.95)))
     return tuple(out)

@@ -1,4 +1,4 @@
-"""The log of one training run: what was tried and generated, and the training curves."""
+"""One training run and its log: what was tried and generated, and the training curves."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from recombine.renderer.core.errors import UsageError
+import torch
+
+from recombine.benchmark.inference.flops import training_counter
+from recombine.renderer.core.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
 
-    from recombine.benchmark.protocol.contract import TrainBudget
+    from recombine.benchmark.protocol.contract import Learner, TrainBudget
+    from recombine.benchmark.serving.data import TrainData
 
 
 class FileRunLog:
@@ -79,6 +84,50 @@ class FileRunLog:
     def _write(self, event: dict[str, Any]) -> None:
         event["t"] = round(self.seconds, 3)
         self._stream.write((json.dumps(event, default=str) + "\n").encode())
+
+
+# What a training run took, in the form of ``RunFacts.training``, when there was none.
+NOT_TRAINED = {"real": 0, "generated": 0, "wall_s": 0.0, "configs": 0}
+
+
+def fit_learner(
+    learner: Learner,
+    data: TrainData,
+    val: TrainData,
+    *,
+    seed: int,
+    budget: TrainBudget,
+    path: Path,
+    during: AbstractContextManager[None],
+    states: Path | None = None,
+) -> tuple[object, dict[str, Any]]:
+    """Return what a learner's ``fit`` returns, entered into ``during``, and what it took."""
+    torch.manual_seed(seed)
+    with FileRunLog(path, states) as log, training_counter(budget.max_gflop) as flops:
+        with during:
+            method = learner.fit(data, val, seed=seed, budget=budget, log=log)
+        wall = log.seconds
+    return method, {
+        "real": data.images_served,
+        "generated": log.generated,
+        "wall_s": wall,
+        "configs": log.configs,
+        "gflop": None if flops is None else 1e-9 * flops.report.flops,
+    }
+
+
+def took_too_long(seconds: float, limit: float | None) -> bool:
+    """Return whether training exceeded its limit; a learner can only stop between steps."""
+    return limit is not None and seconds > 1.1 * limit + 5
+
+
+def check_training_time(who: str, seconds: float, limit: float | None) -> None:
+    """Refuse a training run that exceeded its limit."""
+    if limit is not None and took_too_long(seconds, limit):
+        raise ResourceError(
+            f"{who}: training may take {limit:g} s and took {seconds:.0f} s; train less, or raise "
+            "TrainBudget.max_seconds"
+        )
 
 
 def _finite(value: float) -> float | None:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field, StringConstraints, ValidationError
 
-from recombine.benchmark.predictions.file import Predictions, RunFacts, check_predictions
+from recombine.benchmark.predictions.file import Predictions, RunFacts, check_predictions, run_facts
 from recombine.benchmark.predictions.safetensors_guard import (
     Rule,
     TensorFileError,
@@ -38,8 +38,8 @@ from recombine.benchmark.predictions.safetensors_guard import (
 )
 from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
 from recombine.benchmark.results.parts import Count, NonNegative, Positive, Slug, Strict, Text
-from recombine.benchmark.serving.data import split_spec
-from recombine.benchmark.submissions.fingerprint import environment, settings_of
+from recombine.benchmark.serving.data import plain_spec
+from recombine.benchmark.submissions.fingerprint import environment
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.files import replacing
 
@@ -131,17 +131,10 @@ def write_questions(
     """
     ids = image_ids(dataset, indices, key)
     order = np.argsort(ids)
-    spec = split_spec(dataset)
     metadata = {
         "format": FORMAT,
         "root": dataset.root,
-        "spec": json.dumps(
-            {
-                "image_hw": list(spec.image_hw),
-                "max_slots": spec.max_slots,
-                "factors": dict(spec.factors),
-            }
-        ),
+        "spec": json.dumps(plain_spec(dataset)),
     }
     images = dataset.images(indices[order])
     with replacing(path) as temporary:
@@ -291,7 +284,9 @@ def _rules(opened: TensorFile, dataset: DatasetLike, images: int) -> dict[str, R
 def _facts(run: GivenRun, dataset: DatasetLike, options: RunOptions, digest: str) -> RunFacts:
     training = run.training
     served = len(dataset.indices("id_train", rung=options.rung))
-    return RunFacts(
+    return run_facts(
+        dataset,
+        options,
         key=digest,
         seed=run.seed,
         steps=(0,),
@@ -300,13 +295,6 @@ def _facts(run: GivenRun, dataset: DatasetLike, options: RunOptions, digest: str
         trained=False,
         code="predictions made elsewhere",
         settings={},
-        dataset={
-            "preset": dataset.preset,
-            "version": dataset.version,
-            "root": dataset.root,
-            "resolution": dataset.resolution,
-        },
-        options=settings_of(options),
         n_train=training.n_train or served,
         training={
             "real": training.real_images_seen,

@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 
 from recombine.benchmark.predictions.safetensors_guard import Rule, TensorFile, open_tensor_file
 from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
+from recombine.benchmark.submissions.fingerprint import settings_of
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.files import replacing
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Int, UInt8
 
+    from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
 
 FORMAT = "recombine.predictions/2"
@@ -65,7 +67,7 @@ class RunFacts:
     n_train: int  # different training images served
     # ``real_images_seen``, ``generated_images_seen``, ``wall_s``, ``configs``
     training: Mapping[str, Any]
-    cost: Mapping[str, Any]  # fields of ``meter.Cost``
+    cost: Mapping[str, Any]  # fields of ``cost.Cost``
     peak_rss_bytes: int | None  # peak resident memory while answering
     environment: Mapping[str, Any]  # versions and machine
     # per step count: 95th percentile of the relative change of an image's slots among other images,
@@ -79,6 +81,12 @@ class RunFacts:
     isolation: str = "none"
     # what was measured on the living method, beside its answers; empty when not asked for
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run_facts(dataset: DatasetLike, options: object, **facts: Any) -> RunFacts:
+    """Return the facts of a run on a dataset; ``facts`` are the other fields."""
+    where = {name: getattr(dataset, name) for name in ("preset", "version", "root", "resolution")}
+    return RunFacts(dataset=where, options=settings_of(options), **{"key": "", **facts})
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from .training_curves import logs as logs
 from .training_curves import read_curves as read_curves
 
 __all__ = [
-    "Curve",
     "DEFAULT_STEPS",
+    "Curve",
     "GridEvent",
     "Job",
     "RunOptions",

@@ -19,11 +19,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from recombine.benchmark.inference.cost import measure, peak_rss, reset_peak_rss
-from recombine.benchmark.inference.flops import training_counter
+from recombine.benchmark.inference.cost import measure_cost, peak_rss, reset_peak_rss
 from recombine.benchmark.inference.probe import MethodProbe, can_decode
-from recombine.benchmark.inference.query import Answers, ask
-from recombine.benchmark.inference.runlog import FileRunLog, drop_states, states_folder
+from recombine.benchmark.inference.query import run_inference
+from recombine.benchmark.inference.runlog import (
+    NOT_TRAINED,
+    check_training_time,
+    drop_states,
+    fit_learner,
+    states_folder,
+)
 from recombine.benchmark.metrics.decoder_report import examine
 from recombine.benchmark.predictions.failures import with_decoded
 from recombine.benchmark.predictions.file import (
@@ -31,6 +36,7 @@ from recombine.benchmark.predictions.file import (
     Predictions,
     RunFacts,
     read_predictions,
+    run_facts,
     write_predictions,
 )
 from recombine.benchmark.protocol.contract import (
@@ -45,7 +51,7 @@ from recombine.benchmark.sandbox.isolation import IsolatedSubmission
 from recombine.benchmark.sandbox.process import refusal
 from recombine.benchmark.sandbox.run import predict_isolated
 from recombine.benchmark.serving.data import FIELDS_OF_TRACK, TrainData, split_spec, to_images
-from recombine.benchmark.serving.relations import Closed, closed
+from recombine.benchmark.serving.relations import CanonicalRelations, canonical_relations
 from recombine.benchmark.submissions.fingerprint import (
     code_name,
     content_key,
@@ -54,11 +60,10 @@ from recombine.benchmark.submissions.fingerprint import (
     settings_of,
     source_sha256,
 )
-from recombine.benchmark.submissions.loading import card_of, check_submission
+from recombine.benchmark.submissions.loading import card_of, check_fitted
 from recombine.renderer.core.errors import (
     InvalidInputError,
     RecombineError,
-    ResourceError,
     UsageError,
 )
 from recombine.renderer.core.files import locked, settled, write_bytes
@@ -74,8 +79,6 @@ if TYPE_CHECKING:
     from recombine.benchmark.submissions.loading import Submission
     from recombine.renderer.core.types import Array
 
-
-# What makes answers worth trusting: a secret order that can be kept, and refusal of dependence.
 
 ORDER_FILE = ".order-key"
 REFUSED_CHANGE = 0.02
@@ -93,8 +96,8 @@ def order_key(out_dir: Path, seed: int) -> bytes:
     return hashlib.sha256(path.read_bytes() + str(seed).encode()).digest()
 
 
-def refuse_dependence(facts: RunFacts) -> None:
-    """Refuse answers that depend on other images, or on nothing that can be repeated."""
+def check_determinism(facts: RunFacts) -> None:
+    """Refuse answers that change when asked again, or with the other images of a batch."""
     who = f"{facts.card['id']}, seed {facts.seed}"
     again, among = (
         max(values, default=0.0) for values in (facts.repeat_change, facts.batch_change)
@@ -184,7 +187,7 @@ def run_seed(
     options: RunOptions | None = None,
 ) -> SeedRun:
     """Train a submission with one seed and keep its predictions."""
-    options, dataset = options or RunOptions(), closed(dataset)
+    options, dataset = options or RunOptions(), canonical_relations(dataset)
     begin = time.monotonic()
     path = out_dir / f"seed-{seed}.safetensors"
     key = run_key(submission, dataset, seed=seed, options=options)
@@ -197,7 +200,7 @@ def run_seed(
                 leftover.unlink(missing_ok=True)
             predictions = _predictions(submission, dataset, seed, out_dir, options)
             predictions = replace(predictions, facts=replace(predictions.facts, key=key))
-            refuse_dependence(predictions.facts)
+            check_determinism(predictions.facts)
             write_predictions(path, predictions)
         drop_states(out_dir, seed)
     return SeedRun(path, seed, found, time.monotonic() - begin)
@@ -228,13 +231,13 @@ def run_key(
     """Return the identity of a run."""
     return content_key(
         {
-            **_identity(submission),
+            **_fingerprint(submission),
             "format": FORMAT,
             "root": dataset.root,
             "seed": seed,
             "options": settings_of(options),
             "torch": str(torch.__version__),
-            **({"closed": True} if isinstance(dataset, Closed) else {}),
+            **({"closed": True} if isinstance(dataset, CanonicalRelations) else {}),
         }
     )
 
@@ -278,9 +281,9 @@ def _examine(
     return examine(probe, dataset, fitted, fixed=card.slots == "fixed", seed=seed)
 
 
-def _identity(submission: AnySubmission) -> dict[str, Any]:
+def _fingerprint(submission: AnySubmission) -> dict[str, Any]:
     if isinstance(submission, IsolatedSubmission):
-        return submission.identity()
+        return submission.fingerprint()
     return {
         "code": code_name(submission),
         "source": source_sha256(submission),
@@ -324,40 +327,20 @@ def _fit(
         max_images=options.budget.max_images_seen,
     )
     if not isinstance(submission, Learner):
-        counted: dict[str, Any] = {"real": 0, "generated": 0, "wall_s": 0.0, "configs": 0}
-        return _Fitted(submission, False, len(served), counted)
-    val = TrainData(dataset, "id_val", fields=fields)
-    torch.manual_seed(seed)
-    max_gflop = options.budget.max_gflop
+        return _Fitted(submission, False, len(served), NOT_TRAINED)
     key = run_key(submission, dataset, seed=seed, options=options)
-    states = states_folder(out_dir, seed, key, options.budget)
-    with (
-        FileRunLog(out_dir / f"seed-{seed}.log.jsonl", states) as log,
-        training_counter(max_gflop) as flops,
-    ):
-        with _guarded("fit", card, seed, out_dir):
-            method = submission.fit(served, val, seed=seed, budget=options.budget, log=log)
-        wall = log.seconds
-        counted = {
-            "real": served.images_served,
-            "generated": log.generated,
-            "wall_s": wall,
-            "configs": log.configs,
-            "gflop": None if flops is None else 1e-9 * flops.report.flops,
-        }
-    limit = options.budget.max_seconds
-    if limit is not None and wall > 1.1 * limit + 5:  # a learner can only stop between steps
-        raise ResourceError(
-            f"{card.id}: training may take {limit:g} s and took {wall:.0f} s; train less, or raise "
-            "TrainBudget.max_seconds"
-        )
-    checked = check_submission(method, f"what {card.id}.fit returned")
-    if not isinstance(checked, Inverter | Encoder):
-        raise InvalidInputError(
-            f"{card.id}: fit must return an Encoder or an Inverter, got a Learner; return the "
-            "fitted method"
-        )
-    return _Fitted(checked, True, len(served), counted)
+    method, training = fit_learner(
+        submission,
+        served,
+        TrainData(dataset, "id_val", fields=fields),
+        seed=seed,
+        budget=options.budget,
+        path=out_dir / f"seed-{seed}.log.jsonl",
+        during=_guarded("fit", card, seed, out_dir),
+        states=states_folder(out_dir, seed, key, options.budget),
+    )
+    check_training_time(card.id, training["wall_s"], options.budget.max_seconds)
+    return _Fitted(check_fitted(method, card.id), True, len(served), training)
 
 
 def _predict(
@@ -377,7 +360,7 @@ def _predict(
     with _guarded("setup", card, seed, out_dir):
         fitted.method.setup(spec, device)
     with _guarded("inference", card, seed, out_dir):
-        answers = ask(
+        answers = run_inference(
             fitted.method,
             dataset,
             scored_indices(dataset, options),
@@ -389,28 +372,15 @@ def _predict(
             key=order_key(out_dir, seed),
         )
         memory = peak_rss()
-        cost = measure(fitted.method, _few_images(dataset, device))
+        few = to_images(dataset.images(dataset.indices("id_val")[:32])).to(device)
+        cost = measure_cost(fitted.method, few)
         found = {}
         probe = MethodProbe(fitted.method, dataset.resolution, device, spec.max_slots)
         if options.full and can_decode(fitted.method):
             found = _examine(probe, card, dataset, options, seed)
-    facts = _facts(submission, card, fitted, dataset, seed, options, answers)
-    facts = replace(facts, cost=asdict(cost), peak_rss_bytes=memory, diagnostics=found)
-    run = Predictions(facts, answers.image_index, answers.slots, answers.extras)
-    return with_decoded(run, probe, dataset, readout_indices(dataset, options))
-
-
-def _facts(
-    submission: Submission,
-    card: MethodCard,
-    fitted: _Fitted,
-    dataset: DatasetLike,
-    seed: int,
-    options: RunOptions,
-    answers: Answers,
-) -> RunFacts:
-    return RunFacts(
-        key="",
+    facts = run_facts(
+        dataset,
+        options,
         seed=seed,
         steps=tuple(answers.slots),
         card=asdict(card),
@@ -418,25 +388,17 @@ def _facts(
         trained=fitted.trained,
         code=code_name(submission),
         settings=flat(settings_of(submission)),
-        dataset={
-            "preset": dataset.preset,
-            "version": dataset.version,
-            "root": dataset.root,
-            "resolution": dataset.resolution,
-        },
-        options=settings_of(options),
         n_train=fitted.n_train,
         training=fitted.training,
-        cost={},
-        peak_rss_bytes=None,
+        cost=asdict(cost),
+        peak_rss_bytes=memory,
         environment=environment(options.device),
         batch_change=answers.batch_change,
         repeat_change=answers.repeat_change,
+        diagnostics=found,
     )
-
-
-def _few_images(dataset: DatasetLike, device: torch.device) -> torch.Tensor:
-    return to_images(dataset.images(dataset.indices("id_val")[:32])).to(device)
+    run = Predictions(facts, answers.image_index, answers.slots, answers.extras)
+    return with_decoded(run, probe, dataset, readout_indices(dataset, options))
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from .process import MIB as MIB
 from .process import Limits as Limits
 
 __all__ = [
-    "AnySubmission",
     "GIB",
-    "Limits",
     "MIB",
+    "AnySubmission",
+    "Limits",
     "check_isolated",
     "require_bwrap",
 ]

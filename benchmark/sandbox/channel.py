@@ -1,12 +1,12 @@
-"""Asking isolated code batch by batch: no image is in reach before the last answer is given.
+"""The channel to isolated code: it gets no image before it has answered the last one.
 
-Pixels are shown through one small file that both sides map into memory, a batch at a time. After
-every batch the inside commits itself with the SHA-256 of its answer; only then comes the next
+Images are sent through one small file that both sides map into memory, a batch at a time. After
+every batch the guest commits itself with the SHA-256 of its answer; only then comes the next
 batch. The answers themselves come back in one file at the end, and must have the promised hashes.
 So a learner sees no test image while it trains, and no answer can depend on later images.
 
-Where the decoder is to be examined, the inside then encodes images and decodes slots on request,
-until the harness is done (`RemoteProbe`). Those answers are numbers like any other: checked for
+Where the decoder is to be examined, the guest then encodes images and decodes slots on request,
+until the host is done (`RemoteProbe`). Those answers are numbers like any other: checked for
 shape and range, and never compared with what they are about in there.
 
 Messages have a fixed size: outwards 32 bytes, inwards four 64-bit numbers: how many, what for, and
@@ -26,8 +26,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import torch
 
-from recombine.benchmark.sandbox.process import RefusedError
+from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
+from recombine.benchmark.sandbox.process import forged
+from recombine.benchmark.serving.data import to_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,18 +44,17 @@ if TYPE_CHECKING:
     from recombine.benchmark.protocol.outputs import Output
     from recombine.renderer.core.types import Array
 
-ASK, MEASURE, ENCODE, DECODE = 0, 1, 2, 3
+QUERY, MEASURE, ENCODE, DECODE = 0, 1, 2, 3
 READY = bytes(32)
 CAN_DECODE = b"\x01" + bytes(31)
 ROOM = 64
-MOST_SLOTS, MOST_DIM = 64, 512
 SLOTS = "slots.npy"
 _NUMBERS = struct.Struct("<qqqq")
 _SHAPE = struct.Struct("<qq")
 
 
-class Interview:
-    """The outside: shows batches, keeps the promised hashes."""
+class Host:
+    """The harness's end: sends batches, keeps the promised hashes."""
 
     def __init__(
         self,
@@ -71,10 +73,10 @@ class Interview:
         if examine is not None:
             self.slots = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
                 path.with_name(SLOTS), mode="w+", dtype=np.float32,
-                shape=(ROOM * MOST_SLOTS * MOST_DIM,),
+                shape=(ROOM * MAX_SLOTS * MAX_DIM,),
             )  # fmt: skip
             path.with_name(SLOTS).chmod(0o444)
-        self._shown: Array = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        self._images: Array = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
             path, mode="w+", dtype=np.uint8, shape=(room, *shape)
         )
         path.chmod(0o444)
@@ -106,7 +108,7 @@ class Interview:
             with suppress(OSError):
                 os.close(number)
         self.inherited, self._ask, self._tell = (), -1, -1
-        self._shown = self.slots = np.zeros(0, np.uint8)  # lets go of the files
+        self._images = self.slots = np.zeros(0, np.uint8)  # lets go of the files
 
     def started(self) -> None:
         """Begin, once the inside has its ends of the pipes."""
@@ -117,21 +119,16 @@ class Interview:
 
     def _run(self, begin: float) -> None:
         try:
-            ready = self._hear()
-            if ready is None:
-                return
+            ready = self.receive(len(READY))
             self.ready_seconds = time.monotonic() - begin
             for batch in self._batches:
-                self._show(batch, ASK)
-                shown = time.monotonic()
-                promise = self._hear()
-                self.answer_seconds.append(time.monotonic() - shown)
-                if promise is None:
-                    return
-                self.promised.append(promise)
+                self.send_images(self._read(batch), QUERY)
+                sent = time.monotonic()
+                self.promised.append(self.receive(len(READY)))
+                self.answer_seconds.append(time.monotonic() - sent)
             if self._examine is not None and ready == CAN_DECODE:
                 self.findings = self._examine(RemoteProbe(self))
-            self._show(self._measured, MEASURE)
+            self.send_images(self._read(self._measured), MEASURE)
         except (BrokenPipeError, _GoneError):
             return  # it died; how is known elsewhere
         except Exception as error:
@@ -139,98 +136,77 @@ class Interview:
             os.close(self._ask)  # ends the inside
             self._ask = -1
 
-    def _show(self, indices: Int[Array, " rows"], kind: int) -> None:
-        self.show(self._read(indices), kind)
-
-    def show(self, pixels: UInt8[Array, "rows height width 3"], kind: int) -> None:
+    def send_images(self, pixels: UInt8[Array, "rows height width 3"], kind: int) -> None:
         """Put images into the shared file, and say what for."""
-        self._shown[: len(pixels)] = pixels
+        self._images[: len(pixels)] = pixels
         os.write(self._ask, _NUMBERS.pack(len(pixels), kind, 0, 0))
 
-    def hand(self, slots: Float[Array, "rows slots dim"]) -> None:
+    def send_slots(self, slots: Float[Array, "rows slots dim"]) -> None:
         """Put slots into the shared file, to be decoded."""
         flat = slots.ravel()
         self.slots[: len(flat)] = flat
         os.write(self._ask, _NUMBERS.pack(len(slots), DECODE, *slots.shape[1:]))
 
-    def heard(self, size: int) -> bytes:
-        """Return so many bytes from the inside."""
-        found = self._hear(size)
-        if found is None:
-            raise _GoneError
-        return found
-
-    def _hear(self, size: int = len(READY)) -> bytes | None:
-        """Return the next bytes, None when there will be none."""
-        heard = bytearray()
-        while len(heard) < size:
+    def receive(self, size: int) -> bytes:
+        """Return the next bytes from the guest."""
+        data = bytearray()
+        while len(data) < size:
             if self._over.is_set():
-                return None
+                raise _GoneError
             if not select.select([self._tell], [], [], 0.1)[0]:
                 continue
-            part = os.read(self._tell, min(size - len(heard), 2**20))
+            part = os.read(self._tell, min(size - len(data), 2**20))
             if not part:
-                return None
-            heard += part
-        return bytes(heard)
+                raise _GoneError
+            data += part
+        return bytes(data)
 
 
 class _GoneError(Exception):
-    """The inside ended; why is known elsewhere."""
+    """The guest ended; why is known elsewhere."""
 
 
 class RemoteProbe:
-    """Isolated code as two functions, for ``metrics_examine.examine``."""
+    """Isolated code as two functions, for ``decoder_report.examine``."""
 
-    def __init__(self, interview: Interview) -> None:
-        self._interview = interview
+    def __init__(self, host: Host) -> None:
+        self._host = host
 
     def encode(
         self, images: Float[Tensor, "images 3 height width"]
     ) -> Float[Tensor, "images slots dim"]:
         """Return slots; images are rounded to 8 bits on the way, as they are stored."""
-        import torch
-
         pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-        self._interview.show(pixels, ENCODE)
-        count, dim = _SHAPE.unpack(self._interview.heard(_SHAPE.size))
-        if not (1 <= count <= MOST_SLOTS and 1 <= dim <= MOST_DIM):
-            raise _forged(f"slots of shape {count} x {dim}")
-        return torch.from_numpy(self._numbers((len(pixels), count, dim), 1e6))
+        self._host.send_images(pixels, ENCODE)
+        count, dim = _SHAPE.unpack(self._host.receive(_SHAPE.size))
+        if not (1 <= count <= MAX_SLOTS and 1 <= dim <= MAX_DIM):
+            raise forged("isolation", "what was asked for", f"slots of shape {count} x {dim}")
+        return torch.from_numpy(self._numbers((len(pixels), count, dim)))
 
     def decode(
         self, slots: Float[Tensor, "images slots dim"]
     ) -> Float[Tensor, "images 3 height width"]:
         """Return images."""
-        import torch
+        self._host.send_slots(slots.detach().float().numpy())
+        height, width = _SHAPE.unpack(self._host.receive(_SHAPE.size))
+        if (height, width) != self._host.size:
+            raise forged("isolation", "what was asked for", f"images of {height} x {width}")
+        return torch.from_numpy(self._numbers((len(slots), 3, height, width)))
 
-        self._interview.hand(slots.detach().float().numpy())
-        height, width = _SHAPE.unpack(self._interview.heard(_SHAPE.size))
-        if (height, width) != self._interview.size:
-            raise _forged(f"images of {height} x {width}")
-        return torch.from_numpy(self._numbers((len(slots), 3, height, width), 1e6))
-
-    def _numbers(self, shape: tuple[int, ...], most: float) -> Array:
-        data = self._interview.heard(4 * int(np.prod(shape)))
+    def _numbers(self, shape: tuple[int, ...]) -> Array:
+        data = self._host.receive(4 * int(np.prod(shape)))
         array = np.frombuffer(data, "<f4").reshape(shape).copy()
-        if not np.all(np.abs(array) <= most):  # also False for NaN
-            raise _forged(f"numbers that are not finite or above {most:g}")
+        if not np.all(np.abs(array) <= MAX_ABS):  # also False for NaN
+            bad = f"numbers that are not finite or above {MAX_ABS:g}"
+            raise forged("isolation", "what was asked for", bad)
         return array
 
 
-def _forged(got: str) -> RefusedError:
-    return RefusedError(
-        "no-answer",
-        f"isolation: refused [no-answer]: expected what was asked for, got {got}; leave the "
-        "harness's process alone",
-    )
-
-
-class Listener:
-    """The inside: waits for batches, promises answers."""
+class Guest:
+    """The submission's end: waits for batches, promises answers."""
 
     def __init__(self, path: Path, ask: int, tell: int, probe: Probe | None = None) -> None:
-        self._shown: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        self._images: Array = np.load(path, mmap_mode="r", allow_pickle=False)
         slots = path.with_name(SLOTS)
         self._slots: Array | None = None
         if probe is not None and slots.exists():
@@ -244,21 +220,17 @@ class Listener:
         os.write(self._tell, READY if self._probe is None else CAN_DECODE)
         while True:
             count, kind, *shape = _NUMBERS.unpack(self._exactly(_NUMBERS.size))
-            images = np.array(self._shown[:count])
+            images = np.array(self._images[:count])
             if kind == MEASURE:
                 self.measured = images
                 return
-            if kind == ASK:
+            if kind == QUERY:
                 yield images
             else:
                 self._send(self._probed(kind, images, (count, *shape)))
 
     def _probed(self, kind: int, images: Array, shape: tuple[int, ...]) -> Array:
         """Return encoded images, or decoded slots."""
-        import torch
-
-        from recombine.benchmark.serving.data import to_images
-
         if self._probe is None or self._slots is None:
             raise EOFError("the harness asked for a decoder, and there is none")
         if kind == ENCODE:
@@ -304,8 +276,5 @@ def check_promises(
     if given != list(promised):
         changed = sum(a != b for a, b in zip(given, promised, strict=False))
         changed += abs(len(given) - len(promised))
-        raise RefusedError(
-            "changed-answer",
-            f"{who}: refused [changed-answer]: expected the answers as they were given, got other "
-            f"ones for {changed} of {len(given)} batches; leave the harness's process alone",
-        )
+        got = f"other ones for {changed} of {len(given)} batches"
+        raise forged(who, "the answers as they were given", got, "changed-answer")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recombine.benchmark.predictions.safetensors_guard import write_tensors
-from recombine.benchmark.sandbox.channel import Listener
-from recombine.benchmark.sandbox.data import Served, ServedData, spec_of
+from recombine.benchmark.sandbox.channel import Guest
+from recombine.benchmark.sandbox.data import Served, ServedData
 from recombine.benchmark.sandbox.process import Limits
-from recombine.renderer.core.errors import InvalidInputError, RecombineError
+from recombine.benchmark.serving.data import spec_of
+from recombine.renderer.core.errors import RecombineError
 
 if TYPE_CHECKING:
     from recombine.benchmark.protocol.contract import Encoder, Inverter
@@ -92,7 +92,7 @@ def answer_all(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Text
     """Train a submission if it is a learner, and ask it about every image."""
     import torch
 
-    from recombine.benchmark.inference.cost import measure, reset_peak_rss
+    from recombine.benchmark.inference.cost import measure_cost, reset_peak_rss
     from recombine.benchmark.protocol.contract import Inverter
 
     torch.set_num_threads(job["threads"])
@@ -106,7 +106,7 @@ def answer_all(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Text
         method.setup(spec_of(job["spec"]), device)
     with witness.during("inference"):
         tensors, measured, memory = _answers(method, job, steps, device)
-        cost = measure(method, measured)
+        cost = measure_cost(method, measured)
     report = {
         **training,
         "kind": "inverter" if isinstance(method, Inverter) else "encoder",
@@ -160,56 +160,30 @@ def _fit(
     submission: Any, job: Mapping[str, Any], witness: _Witness
 ) -> tuple[Encoder | Inverter, dict[str, Any], bytes]:
     """Return the fitted method, what training took, and its log."""
-    import torch
-
-    from recombine.benchmark.inference.flops import training_counter
-    from recombine.benchmark.inference.runlog import FileRunLog
+    from recombine.benchmark.inference.runlog import NOT_TRAINED, fit_learner
     from recombine.benchmark.protocol.contract import Learner, TrainBudget
+    from recombine.benchmark.submissions.loading import check_fitted
 
-    counted: dict[str, Any] = {
-        "trained": False,
-        "real": 0,
-        "generated": 0,
-        "configs": 0,
-        "wall_s": 0.0,
-    }
     if not isinstance(submission, Learner):
-        return submission, counted, b""
+        return submission, {"trained": False, **NOT_TRAINED}, b""
     spec, budget = spec_of(job["spec"]), TrainBudget(**job["budget"])
-    parts = {name: Served(**plain) for name, plain in job["served"].items()}
-    data = ServedData(
-        job["folder"] / "train", parts["train"], spec, max_images=budget.max_images_seen
+    data, val = (
+        ServedData(job["folder"] / part, Served(**job["served"][part]), spec, max_images=most)
+        for part, most in (("train", budget.max_images_seen), ("val", None))
     )
-    val = ServedData(job["folder"] / "val", parts["val"], spec)
     path = Path(job["scratch"]) / "log.jsonl"
-    torch.manual_seed(job["seed"])
-    begin = time.monotonic()
-    counter = training_counter(budget.max_gflop)
-    with FileRunLog(path) as log, witness.during("fit"), counter as flops:
-        method = submission.fit(data, val, seed=job["seed"], budget=budget, log=log)
-    counted = {
-        "trained": True,
-        "real": data.images_served,
-        "generated": log.generated,
-        "configs": log.configs,
-        "wall_s": time.monotonic() - begin,
-        "gflop": None if flops is None else 1e-9 * flops.report.flops,
-    }
+    method, training = fit_learner(
+        submission,
+        data,
+        val,
+        seed=job["seed"],
+        budget=budget,
+        path=path,
+        during=witness.during("fit"),
+    )
     with path.open("rb") as stream:
-        return _fitted(method, job["who"]), counted, stream.read(MAX_LOG)
-
-
-def _fitted(method: object, who: str) -> Encoder | Inverter:
-    from recombine.benchmark.protocol.contract import Encoder, Inverter
-    from recombine.benchmark.submissions.loading import check_submission
-
-    checked = check_submission(method, f"what {who}.fit returned")
-    if not isinstance(checked, Inverter | Encoder):
-        raise InvalidInputError(
-            f"{who}: fit must return an Encoder or an Inverter, got a Learner; return the "
-            "fitted method"
-        )
-    return checked
+        log = stream.read(MAX_LOG)
+    return check_fitted(method, job["who"]), {"trained": True, **training}, log
 
 
 def _answers(
@@ -218,17 +192,17 @@ def _answers(
     """Answer batch by batch; return all answers, the images to measure on, and peak memory."""
     from recombine.benchmark.inference.cost import peak_rss
     from recombine.benchmark.inference.probe import MethodProbe, can_decode
-    from recombine.benchmark.inference.query import answer
+    from recombine.benchmark.inference.query import answer_batches
     from recombine.benchmark.serving.data import to_images
 
     least, size = job["spec"]["max_slots"], job["spec"]["image_hw"][0]
     probe = MethodProbe(method, size, device, least) if can_decode(method) else None
     ask, tell = job["pipes"]
-    listener = Listener(job["folder"] / "batch.npy", ask, tell, probe)
-    batches = (to_images(pixels).to(device) for pixels in listener.batches())
+    guest = Guest(job["folder"] / "batch.npy", ask, tell, probe)
+    batches = (to_images(pixels).to(device) for pixels in guest.batches())
     out: Tensors = {"row": np.arange(job["rows"], dtype=np.int64)}
     begin = 0
-    for answers in answer(method, batches, steps=steps, min_slots=least, who=job["who"]):
+    for answers in answer_batches(method, batches, steps=steps, min_slots=least, who=job["who"]):
         count = len(answers[0]["slots"])
         for step, output in zip(steps, answers, strict=True):
             for part, values in output.items():
@@ -237,11 +211,11 @@ def _answers(
                     out[name] = np.empty((job["rows"], *values.shape[1:]), values.dtype)
                 out[name][begin : begin + count] = values
         begin += count
-        listener.promise(answers)
+        guest.promise(answers)
     memory = peak_rss()
-    if listener.measured is None:
+    if guest.measured is None:
         raise EOFError("the harness stopped asking")
-    return out, to_images(listener.measured).to(device), memory
+    return out, to_images(guest.measured).to(device), memory
 
 
 def _failure(error: BaseException, witness: _Witness) -> dict[str, Any]:

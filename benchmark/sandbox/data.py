@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recombine.benchmark.protocol.contract import SplitSpec
-from recombine.benchmark.serving.data import TrainData, split_spec, to_images
+from recombine.benchmark.serving.data import TrainData, to_images
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -31,21 +31,6 @@ class Served:
     factors: Mapping[str, str]
     masks: bool  # whether masks are served
     bytes: int  # size of all files
-
-
-def plain_spec(dataset: DatasetLike) -> dict[str, Any]:
-    """Return a dataset's `SplitSpec` as JSON values."""
-    spec = split_spec(dataset)
-    return {
-        "image_hw": list(spec.image_hw),
-        "max_slots": spec.max_slots,
-        "factors": dict(spec.factors),
-    }
-
-
-def spec_of(plain: Mapping[str, Any]) -> SplitSpec:
-    """Return the `SplitSpec` of `plain_spec`."""
-    return SplitSpec(tuple(plain["image_hw"]), plain["max_slots"], plain["factors"])
 
 
 def write_pixels(path: Path, dataset: DatasetLike, indices: Int[Array, " n"]) -> int:

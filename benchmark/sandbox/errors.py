@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypeVar
 from pydantic import Field, StringConstraints, ValidationError
 
 from recombine.benchmark.results.parts import Count, NonNegative, Scalar, Slug, Strict, Text
-from recombine.benchmark.sandbox.process import MIB, RefusedError, refusal
+from recombine.benchmark.sandbox.process import MIB, forged, refusal
 from recombine.renderer.core.errors import InvalidInputError, ResourceError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Described(Strict):
 
 
 class TimingReport(Strict):
-    """A ``meter.Timing``."""
+    """A ``cost.Timing``."""
 
     batch: Annotated[int, Field(ge=1)]
     start_median: NonNegative
@@ -60,7 +60,7 @@ class TimingReport(Strict):
 
 
 class CostReport(Strict):
-    """A ``meter.Cost``."""
+    """A ``cost.Cost``."""
 
     start_gflop: NonNegative | None
     step_gflop: NonNegative | None
@@ -129,11 +129,8 @@ def parse(model: type[ModelT], metadata: Mapping[str, str], name: str, who: str)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise RefusedError(
-            "no-answer",
-            f"{who}: refused [no-answer]: expected a {name} report, got one where {where or 'all'} "
-            f"is wrong ({first['msg']}); leave the harness's process alone",
-        ) from error
+        got = f"one where {where or 'all'} is wrong ({first['msg']})"
+        raise forged(who, f"a {name} report", got) from error
 
 
 def printable(text: str, limit: int = 500) -> str:
@@ -243,7 +240,7 @@ def refuse_network(who: str, metadata: Mapping[str, str], mode: str) -> None:
         return  # the report's own parser says what is wrong with it
     if attempts:
         got = f"it called {printable(str(attempts), 200)}"
-        raise RefusedError("network", f"{who}: refused [network]: {got}; {TODO['network']}")
+        raise refusal(who, "network", got, NETWORK_TODO)
 
 
 def _stop(who: str, reason: Reason, got: str, limits: Limits) -> NoReturn:

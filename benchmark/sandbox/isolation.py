@@ -3,7 +3,7 @@
 `isolate` finds a submission and learns what it is, without importing it here. What it returns
 is scored like any other submission (``harness.run_seed``, ``score.score_submission``), but every
 run happens in a sandbox that sees images, and for a learner the labels of its track, and nothing
-else. One file comes back, and is parsed here under limits (`tensorfile`).
+else. One file comes back, and is parsed here under limits (`safetensors_guard`).
 
 Three zones: A, the sandbox with foreign code and no labels; B, this module, which reads one file
 and runs nothing; C, scoring, which has the labels and no foreign code.
@@ -45,7 +45,7 @@ from recombine.benchmark.submissions.loading import Submission
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 
 if TYPE_CHECKING:
-    from recombine.benchmark.sandbox.channel import Interview
+    from recombine.benchmark.sandbox.channel import Host
     from recombine.benchmark.sandbox.process import Ended
 
 NEW_ACCOUNTING = (5, 14)  # Linux counts processes per user namespace from here on
@@ -70,7 +70,7 @@ class IsolatedSubmission:
     backend: Backend = "bubblewrap"
     limits: Limits = field(default_factory=Limits)  # what each run may use
 
-    def identity(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Return what makes its runs its own: code, its hash, settings, card and backend."""
         return {
             "code": self.located.code,
@@ -213,16 +213,16 @@ class Cell:
         mode: str,
         *,
         mapped_bytes: int = 0,
-        interview: Interview | None = None,
+        host: Host | None = None,
         **extra: Any,
     ) -> TensorFile:
         """Do one job inside, and return the file that came back, its layout checked."""
         answer = self.folder / "answer.safetensors"
         answer.touch(mode=0o600)
         self._write_job(mode, mapped_bytes, extra)
-        ended = self._start(answer, interview)
-        if interview is not None and interview.error is not None:
-            raise interview.error
+        ended = self._start(answer, host)
+        if host is not None and host.error is not None:
+            raise host.error
         return self._read(answer, ended, mode)
 
     def _write_job(self, mode: str, mapped_bytes: int, extra: Mapping[str, Any]) -> None:
@@ -256,7 +256,7 @@ class Cell:
     def _inside(self, real: Path, shown: Path) -> Path:
         return shown if self.backend == "bubblewrap" else real
 
-    def _start(self, answer: Path, interview: Interview | None) -> Ended:
+    def _start(self, answer: Path, host: Host | None) -> Ended:
         inside = bwrap.JOB if self.backend == "bubblewrap" else self.job
         argv = [sys.executable, "-P", "-c", START, f"{inside}/job.json"]
         environment = bwrap.environment_inside()
@@ -270,8 +270,8 @@ class Cell:
                 argv,
                 limits=self.limits,
                 environment=environment,
-                inherited=interview.inherited if interview else (),
-                started=interview.started if interview else None,
+                inherited=host.inherited if host else (),
+                started=host.started if host else None,
             )
         decoys = write_decoys(self.folder / "decoys")
         uid = bwrap.free_uid()
@@ -294,8 +294,8 @@ class Cell:
                 command,
                 limits=self.limits,
                 environment={},
-                inherited=[*(interview.inherited if interview else ()), *filters],
-                started=interview.started if interview else None,
+                inherited=[*(host.inherited if host else ()), *filters],
+                started=host.started if host else None,
                 decoys=open_files.enter_context(DecoyWatch(decoys)),
             )
 

@@ -283,6 +283,17 @@ class LimitError(ResourceError):
         self.reason = reason
 
 
+def forged(
+    who: str, expected: str, got: str, reason: Literal["no-answer", "changed-answer"] = "no-answer"
+) -> RefusedError:
+    """Return the error for an answer that the protocol's methods cannot have given."""
+    return RefusedError(
+        reason,
+        f"{who}: refused [{reason}]: expected {expected}, got {got}; leave the harness's process "
+        "alone",
+    )
+
+
 def refusal(who: str, reason: Reason, got: str, todo: str) -> RefusedError | LimitError:
     """Return the typed error for a reason."""
     kind = LimitError if reason in RESOURCES else RefusedError

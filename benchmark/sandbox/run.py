@@ -1,4 +1,4 @@
-"""One run of an isolated submission: write its questions, shut it in, read its answers."""
+"""One run of an isolated submission: write its queries, shut it in, read its answers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.benchmark.inference.query import Answers, gather, questions
-from recombine.benchmark.predictions.file import Predictions, RunFacts, segments_fit
+from recombine.benchmark.inference.query import Answers, gather, make_queries
+from recombine.benchmark.inference.runlog import check_training_time
+from recombine.benchmark.predictions.file import Predictions, RunFacts, run_facts, segments_fit
 from recombine.benchmark.predictions.safetensors_guard import Rule, TensorFileError, check_index
 from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
-from recombine.benchmark.sandbox.channel import Interview, check_promises
-from recombine.benchmark.sandbox.data import plain_spec, write_served
+from recombine.benchmark.sandbox.channel import Host, check_promises
+from recombine.benchmark.sandbox.data import write_served
 from recombine.benchmark.sandbox.errors import RunReport, SubmissionError, parse
 from recombine.benchmark.sandbox.isolation import Cell, workplace
-from recombine.benchmark.sandbox.process import RefusedError
-from recombine.benchmark.serving.data import FIELDS_OF_TRACK, served_order
-from recombine.benchmark.submissions.fingerprint import environment, settings_of
-from recombine.renderer.core.errors import InvalidInputError, ResourceError
+from recombine.benchmark.sandbox.process import forged
+from recombine.benchmark.serving.data import FIELDS_OF_TRACK, plain_spec, served_order
+from recombine.benchmark.submissions.fingerprint import environment
+from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.files import require_space, write_bytes
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 
     from jaxtyping import Int
 
-    from recombine.benchmark.inference.query import Question
+    from recombine.benchmark.inference.probe import Probe
+    from recombine.benchmark.inference.query import Query
     from recombine.benchmark.predictions.safetensors_guard import TensorFile
     from recombine.benchmark.protocol.outputs import Output
     from recombine.benchmark.running.harness import RunOptions
-    from recombine.benchmark.sandbox.channel import RemoteProbe
     from recombine.benchmark.sandbox.isolation import IsolatedSubmission
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
@@ -53,28 +54,28 @@ def predict_isolated(
     out_dir: Path,
     options: RunOptions,
     key: bytes | None = None,
-    examine: Callable[[RemoteProbe], dict[str, Any]] | None = None,
+    examine: Callable[[Probe], dict[str, Any]] | None = None,
 ) -> Predictions:
-    """Train a submission if it is a learner, and ask it about images, all in isolation."""
+    """Train a submission if it is a learner, ask it about images, examine it, all in isolation."""
     who = f"{submission.card.id}, seed {seed}"
-    asked = questions(len(indices), options.batch_size, key)
-    order = _Order(submission, dataset, indices, asked, seed, options, who)
+    asked = make_queries(len(indices), options.batch_size, key)
+    order = _Order(submission, dataset, indices, asked, seed, options, who, examine)
     report = out_dir / f"seed-{seed}.error.txt"
     with workplace(out_dir, f"seed-{seed}") as folder:
         cell = _cell(order, folder, out_dir)
-        interview = _interview(order, cell.job / "batch.npy", examine)
+        host = _host(order, cell.job / "batch.npy")
         job = _write_job(order, cell)
         try:
-            with interview:
-                opened = cell.run("run", interview=interview, pipes=interview.inherited, **job)
-            run, answers, log = _read(order, opened, interview)
+            with host:
+                opened = cell.run("run", host=host, pipes=host.inherited, **job)
+            run, answers, log = _read(order, opened, host)
         except SubmissionError as error:
             write_bytes(report, error.report.encode())
             raise InvalidInputError(f"{error}; the traceback is in {report}") from error
     report.unlink(missing_ok=True)
     _write_log(out_dir / f"seed-{seed}.log.jsonl", log, run)
-    facts = bounded(_facts(order, run, answers), interview, [len(one.rows) for one in asked])
-    facts = replace(facts, diagnostics=interview.findings)
+    facts = bounded(_facts(order, run, answers), host, [len(one.rows) for one in asked])
+    facts = replace(facts, diagnostics=host.findings)
     return Predictions(facts, answers.image_index, answers.slots, answers.extras)
 
 
@@ -85,10 +86,11 @@ class _Order:
     submission: IsolatedSubmission
     dataset: DatasetLike
     indices: Int[Array, " images"]
-    asked: list[Question]
+    asked: list[Query]
     seed: int
     options: RunOptions
     who: str
+    examine: Callable[[Probe], dict[str, Any]] | None
 
     @property
     def rows(self) -> int:
@@ -112,13 +114,11 @@ def _cell(order: _Order, folder: Path, out_dir: Path) -> Cell:
     )
 
 
-def _interview(
-    order: _Order, path: Path, examine: Callable[[RemoteProbe], dict[str, Any]] | None
-) -> Interview:
+def _host(order: _Order, path: Path) -> Host:
     size = order.dataset.resolution
     batches = [order.indices[one.rows] for one in order.asked]
     measured = order.dataset.indices("id_val")[:MEASURED]
-    return Interview(path, (size, size, 3), batches, measured, order.dataset.images, examine)
+    return Host(path, (size, size, 3), batches, measured, order.dataset.images, order.examine)
 
 
 def _write_job(order: _Order, cell: Cell) -> dict[str, Any]:
@@ -156,14 +156,12 @@ def _train_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"
     return served_order(dataset, found[: options.n_train])
 
 
-def _read(
-    order: _Order, opened: TensorFile, interview: Interview
-) -> tuple[RunReport, Answers, bytes]:
+def _read(order: _Order, opened: TensorFile, host: Host) -> tuple[RunReport, Answers, bytes]:
     """Return the checked report, the answers in the order of the images, and the log."""
     who, rows = order.who, order.rows
     run = parse(RunReport, opened.metadata, "run", who)
     steps = order.options.steps if run.kind == "inverter" else (0,)
-    _check_report(order, run, steps, interview)
+    _check_report(order, run, steps, host)
     arrays = opened.take(_rules(order, opened, steps))
     order_of_rows = check_index(arrays.pop("row"), np.arange(rows), who)
     log = arrays.pop("log").tobytes()
@@ -181,7 +179,7 @@ def _read(
         (one, [{k: v[end - len(one.rows) : end] for k, v in output.items()} for output in outputs])
         for one, end in zip(order.asked, ends, strict=True)
     ]
-    check_promises(interview.promised, answered, who)
+    check_promises(host.promised, answered, who)
     return run, gather(order.indices, steps, answered), log
 
 
@@ -216,34 +214,24 @@ def _check_outputs(outputs: list[Output], who: str) -> None:
             raise TensorFileError("too-big-values", who, f"segments below {slots}", most)
 
 
-def _check_report(
-    order: _Order, run: RunReport, steps: tuple[int, ...], interview: Interview
-) -> None:
+def _check_report(order: _Order, run: RunReport, steps: tuple[int, ...], host: Host) -> None:
     """Check what can be checked of what the inside says about itself."""
     who, kind = order.who, order.submission.kind
     fits = run.trained if kind == "Learner" else not run.trained and run.kind == kind.lower()
     if run.steps != steps or not fits:
-        raise RefusedError(
-            "no-answer",
-            f"{who}: refused [no-answer]: expected a {kind} read at steps {steps}, got an "
-            f"{run.kind} read at {run.steps}; leave the harness's process alone",
-        )
-    limit = order.options.budget.max_seconds
-    taken = max(run.wall_s, (interview.ready_seconds or 0.0) - STARTING_SECONDS)
-    if limit is not None and taken > 1.1 * limit + 5:  # a learner can only stop between steps
-        raise ResourceError(
-            f"{who}: training may take {limit:g} s and took {taken:.0f} s; train less, or "
-            "raise TrainBudget.max_seconds"
-        )
+        got = f"an {run.kind} read at {run.steps}"
+        raise forged(who, f"a {kind} read at steps {steps}", got)
+    taken = max(run.wall_s, (host.ready_seconds or 0.0) - STARTING_SECONDS)
+    check_training_time(who, taken, order.options.budget.max_seconds)
 
 
-def bounded(facts: RunFacts, interview: Interview, sizes: Sequence[int]) -> RunFacts:
+def bounded(facts: RunFacts, host: Host, sizes: Sequence[int]) -> RunFacts:
     """Return facts with the times that the harness saw itself."""
-    ready = interview.ready_seconds or 0.0
+    ready = host.ready_seconds or 0.0
     wall = min(max(facts.training["wall_s"], ready - STARTING_SECONDS), ready)
     training = {**facts.training, "wall_s": wall if facts.trained else 0.0}
     full = max(sizes)
-    pairs = zip(interview.answer_seconds, sizes, strict=True)
+    pairs = zip(host.answer_seconds, sizes, strict=True)
     seen = np.array([seconds / size for seconds, size in pairs if size == full])
     middle, high = float(np.median(seen)), float(np.quantile(seen, 0.95))
     steps = facts.steps[-1]
@@ -282,8 +270,9 @@ def _write_log(path: Path, log: bytes, run: RunReport) -> None:
 
 def _facts(order: _Order, run: RunReport, answers: Answers) -> RunFacts:
     submission, dataset, options = order.submission, order.dataset, order.options
-    return RunFacts(
-        key="",
+    return run_facts(
+        dataset,
+        options,
         seed=order.seed,
         steps=tuple(answers.slots),
         card=asdict(submission.card),
@@ -291,13 +280,6 @@ def _facts(order: _Order, run: RunReport, answers: Answers) -> RunFacts:
         trained=run.trained,
         code=submission.located.code,
         settings=dict(submission.settings),
-        dataset={
-            "preset": dataset.preset,
-            "version": dataset.version,
-            "root": dataset.root,
-            "resolution": dataset.resolution,
-        },
-        options=settings_of(options),
         n_train=len(_train_indices(dataset, options)),
         training={
             "real": run.real,

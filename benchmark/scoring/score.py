@@ -30,7 +30,7 @@ from recombine.benchmark.scoring import aggregate, extra
 from recombine.benchmark.scoring import facts as run_facts
 from recombine.benchmark.scoring.examples import keep_examples
 from recombine.benchmark.scoring.extra import decoder_part, identifiability_part, readout_variants
-from recombine.benchmark.serving.relations import closed
+from recombine.benchmark.serving.relations import canonical_relations
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.submissions.loading import load_learner
 from recombine.renderer.core.errors import InvalidInputError
@@ -170,7 +170,7 @@ def score_predictions(
         When files are damaged, incomplete, of other data, or do not belong together.
     """
     dataset.check()
-    dataset = closed(dataset)
+    dataset = canonical_relations(dataset)
     read = [(Path(path), read_predictions(Path(path))) for path in paths]
     read.sort(key=lambda pair: pair[1].facts.seed)
     files, runs = [path for path, _ in read], [run for _, run in read]

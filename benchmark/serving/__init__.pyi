@@ -1,9 +1,11 @@
 from .data import Batch as Batch
 from .data import DatasetLike as DatasetLike
 from .data import TrainData as TrainData
+from .toy_data import ToyDataset as ToyDataset
 
 __all__ = [
     "Batch",
     "DatasetLike",
+    "ToyDataset",
     "TrainData",
 ]

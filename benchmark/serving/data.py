@@ -6,7 +6,7 @@ the fields that the track does not allow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -93,6 +93,17 @@ def split_spec(dataset: DatasetLike) -> SplitSpec:
         max_slots=len(schema.slots),
         factors={key: schema.factor(key).type_name for key in schema.keys},
     )
+
+
+def plain_spec(dataset: DatasetLike) -> dict[str, Any]:
+    """Return what a method may know about a dataset as JSON values."""
+    spec = split_spec(dataset)
+    return {**asdict(spec), "image_hw": list(spec.image_hw)}
+
+
+def spec_of(plain: Mapping[str, Any]) -> SplitSpec:
+    """Return the `SplitSpec` of `plain_spec`."""
+    return SplitSpec(tuple(plain["image_hw"]), plain["max_slots"], plain["factors"])
 
 
 def to_images(pixels: UInt8[Array, "n height width 3"]) -> Float[Tensor, "n 3 height width"]:

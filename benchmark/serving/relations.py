@@ -32,11 +32,11 @@ TOLD = tuple(code for code, other in enumerate(INVERSE) if code < other)
 """Codes of the relations that every scene is told by."""
 
 
-def closed(dataset: DatasetLike) -> DatasetLike:
+def canonical_relations(dataset: DatasetLike) -> DatasetLike:
     """Return a dataset with one name per scene: itself, unless it recombines a relation."""
-    if isinstance(dataset, Closed) or not _relates(dataset.schema):
+    if isinstance(dataset, CanonicalRelations) or not _relates(dataset.schema):
         return dataset
-    return cast("DatasetLike", Closed(dataset))
+    return cast("DatasetLike", CanonicalRelations(dataset))
 
 
 def _relates(schema: Schema) -> bool:
@@ -47,7 +47,7 @@ def _relates(schema: Schema) -> bool:
 
 
 @dataclass(frozen=True)
-class Closed:
+class CanonicalRelations:
     """A dataset whose scenes are all told from the object on the left, or in front."""
 
     # two objects of equal factors, and their relation; all but labels and masks is its own

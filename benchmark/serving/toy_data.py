@@ -1,9 +1,4 @@
-"""Built-in images for contract checks, drawn by a few lines of code.
-
-They are no stand-in for rendered data: a plain shape on a plain ground, without light, shadow or
-texture. They only have the form of a dataset, so that a submission can be tried in seconds on a
-machine without one. No score is ever computed on them.
-"""
+"""A small dataset drawn by a few lines of code, with the form of a rendered one."""
 
 from __future__ import annotations
 
@@ -13,137 +8,161 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.errors import UsageError
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int, UInt8
+    from jaxtyping import Int, UInt8
 
     from recombine.renderer.core.types import Array
 
-SHAPES = ("disc", "square", "diamond", "cross")
-GROUNDS = ("red", "green", "blue", "grey")
-GROUND_COLOURS = ((150, 60, 60), (60, 140, 70), (60, 70, 150), (120, 120, 120))
+EDGE = 8  # of the drawing; bigger images repeat its pixels
 SCHEMA = Schema(
     (
         Slot(
             "object",
             (
-                Factor("shape", "categorical", values=SHAPES),
+                Factor("shape", "categorical", values=("teapot", "star", "pawn", "knot")),
                 Factor("x", "continuous", low=-0.5, high=0.5, unit="m"),
                 Factor("hue", "periodic"),
             ),
         ),
-        Slot("background", (Factor("environment", "categorical", values=GROUNDS),)),
+        Slot(
+            "background",
+            (
+                Factor(
+                    "environment", "categorical", values=("meadow", "parquet", "slate", "studio")
+                ),
+            ),
+        ),
     ),
     ("object.shape", "background.environment"),
 )
-ID_CELLS = tuple((s, e) for s in range(4) for e in range(4) if (s + e) % 4 < 2)
+CELLS = tuple((shape, ground) for shape in range(4) for ground in range(4))
+ID_CELLS = tuple(cell for cell in CELLS if sum(cell) % 4 < 2)
 
 
-@dataclass(frozen=True)
-class BuiltinImages:
-    """A dataset of drawn images, all in-combination, with the interface of a rendered one.
+@dataclass(eq=False)
+class ToyDataset:
+    """A dataset of drawn images, to try a submission on in seconds, without rendering.
 
-    Every call gives the same images. Image i of a split shows cell i mod 8.
+    It has the interface of a rendered dataset and the four splits, but no light, shadow or texture:
+    a score on it says whether code works, and nothing else. The left half of an image is the
+    object: the place of a bright row tells its shape, the colour of the last row its x and hue. The
+    right half is the background, in a colour of its own. So whoever reads the pixels of both halves
+    knows every factor, in- and out-of-combination alike. Every call gives the same images.
 
     Attributes
     ----------
     resolution : int
-        Image height and width in pixels, at least 16.
+        Image height and width in pixels, at least 8.
     train, val : int
-        Images of "id_train" and "id_val".
+        Blocks of "id_train" and "id_val": 8 images each, one per in-combination cell, that share
+        x and hue.
+    test : int
+        Blocks of "id_test" and "ooc_test": 16 images each, one per cell.
+    preset, version, root : str
+        As of a rendered dataset.
+    cells : array
+        ``(N, 2)`` int64, codes of shape and environment.
+    blocks : array
+        ``(N,)`` int64.
+    latents : dict of str to array
+        Factor name to ``(N,)`` values: codes, metres, radians.
+
+    Raises
+    ------
+    UsageError
+        When the resolution is below 8.
+
+    Examples
+    --------
+    >>> data = ToyDataset(resolution=32)
+    >>> data.images(data.indices("ooc_test")).shape
+    (48, 32, 32, 3)
     """
 
     resolution: int = 64
-    train: int = 64
-    val: int = 32
-    preset: str = "builtin"
+    train: int = 20
+    val: int = 5
+    test: int = 6
+    preset: str = "toy"
     version: str = "1.0"
-    root: str = "b1" * 32
+    root: str = "5eed" * 16
     schema: Schema = SCHEMA
-    certificate: Mapping[str, Any] = field(default_factory=dict)
-    manifest: Mapping[str, Any] = field(default_factory=dict)
+    certificate: Mapping[str, Any] = field(default_factory=lambda: {"checks": []})
+    manifest: Mapping[str, Any] = field(default_factory=lambda: {"provenance": {"blender": "4.5"}})
 
-    def __len__(self) -> int:
-        return self.train + self.val
-
-    def indices(self, split: str, *, rung: int = 0) -> Int[Array, " n"]:
-        """Return the images of "id_train" or "id_val"; there are no test images and no rungs."""
-        del rung
-        start, stop = {"id_train": (0, self.train), "id_val": (self.train, len(self))}[split]
-        return np.arange(start, stop)
-
-    @property
-    def cells(self) -> Int[Array, "images recombined"]:
-        """Return the codes of shape and environment."""
-        cells: Array = np.array(ID_CELLS, np.int64)[np.arange(len(self)) % len(ID_CELLS)]
-        return cells
-
-    @property
-    def blocks(self) -> Int[Array, " images"]:
-        """Return the block of every image: eight images, one per cell, share position and hue."""
-        blocks: Array = np.arange(len(self)) // len(ID_CELLS)
-        return blocks
-
-    @property
-    def latents(self) -> dict[str, Array]:
-        """Return all factors. Positions and hues are low-discrepancy sequences, not random."""
-        golden = (self.blocks * 0.6180339887498949) % 1.0
-        plastic = (self.blocks * 0.7548776662466927) % 1.0
-        return {
+    def __post_init__(self) -> None:
+        if self.resolution < EDGE:
+            raise UsageError(
+                f"ToyDataset: resolution must be at least {EDGE}, got {self.resolution}"
+            )
+        rows = [("id_train", cell, b) for b in range(self.train) for cell in ID_CELLS]
+        rows += [("id_val", cell, self.train + b) for b in range(self.val) for cell in ID_CELLS]
+        for block in range(self.train + self.val, self.train + self.val + self.test):
+            rows += [("id_test" if c in ID_CELLS else "ooc_test", c, block) for c in CELLS]
+        self.splits = np.array([split for split, _, _ in rows])
+        self.cells: Int[Array, "images recombined"] = np.array([c for _, c, _ in rows], np.int64)
+        self.blocks: Int[Array, " images"] = np.array([block for _, _, block in rows], np.int64)
+        shared = np.random.default_rng(7).uniform(size=(self.blocks.max() + 1, 2))[self.blocks]
+        self.latents: dict[str, Array] = {
             "object.shape": self.cells[:, 0],
-            "object.x": golden - 0.5,
-            "object.hue": plastic * 2 * np.pi,
+            "object.x": shared[:, 0] - 0.5,
+            "object.hue": shared[:, 1] * 2 * np.pi,
             "background.environment": self.cells[:, 1],
         }
 
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def indices(self, split: str, *, rung: int = 0) -> Int[Array, " n"]:
+        """Return the images of a split, ascending; there are no rungs.
+
+        Parameters
+        ----------
+        split : {"id_train", "id_val", "id_test", "ooc_test"}
+            Which one.
+        rung : int
+            Ignored.
+        """
+        del rung
+        return np.flatnonzero(self.splits == split)
+
     def images(self, indices: Any) -> UInt8[Array, "n height width 3"]:
-        """Return some images."""
-        return np.stack([self._draw(int(i))[0] for i in indices])
+        """Return some images, ``(n, H, W, 3)`` uint8, sRGB.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Which ones.
+        """
+        rows = np.arange(self.resolution) * EDGE // self.resolution
+        return np.stack([self._draw(int(i)) for i in indices])[:, rows][:, :, rows]
 
     def masks(self, indices: Any) -> UInt8[Array, "n height width"]:
-        """Return the masks of some images: 0 background, 1 object."""
-        return np.stack([self._draw(int(i))[1].astype(np.uint8) for i in indices])
+        """Return the masks of some images, ``(n, H, W)`` uint8: 0 background, 1 object.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Which ones.
+        """
+        out: Array = np.zeros((len(indices), self.resolution, self.resolution), np.uint8)
+        out[:, :, np.arange(self.resolution) * EDGE // self.resolution < EDGE // 2] = 1
+        return out
 
     def check(self) -> None:
-        """Refuse to be scored.
+        """Do nothing: there is nothing that could have been tampered with."""
 
-        Raises
-        ------
-        InvalidInputError
-            Always.
-        """
-        raise InvalidInputError(
-            "built-in images: they are for `recombine check` only and are never scored; render a "
-            "dataset with `recombine render smoke --out runs/smoke`"
-        )
-
-    def _draw(self, i: int) -> tuple[UInt8[Array, "height width 3"], Bool[Array, "height width"]]:
-        values = {key: column[i] for key, column in self.latents.items()}
-        axis = (np.arange(self.resolution) + 0.5) / self.resolution - 0.5
-        y, x = np.meshgrid(axis, axis, indexing="ij")
-        inside = _inside(int(values["object.shape"]), x - 0.6 * values["object.x"], y)
-        ground = np.array(GROUND_COLOURS[int(values["background.environment"])], np.float64)
-        image = ground * (1.0 + 0.3 * y)[..., None]
-        image[inside] = _colour(float(values["object.hue"]))
-        return image.clip(0, 255).astype(np.uint8), inside
-
-
-def _inside(
-    shape: int, x: Float[Array, "height width"], y: Float[Array, "height width"]
-) -> Bool[Array, "height width"]:
-    size = 0.2
-    if SHAPES[shape] == "disc":
-        return x**2 + y**2 < size**2
-    if SHAPES[shape] == "square":
-        return np.maximum(abs(x), abs(y)) < 0.8 * size
-    if SHAPES[shape] == "diamond":
-        return abs(x) + abs(y) < 1.1 * size
-    return (np.minimum(abs(x), abs(y)) < 0.35 * size) & (np.maximum(abs(x), abs(y)) < size)
-
-
-def _colour(hue: float) -> Float[Array, " 3"]:
-    phases = hue + np.array([0.0, 2.0, 4.0]) * np.pi / 3
-    colour: Array = 150.0 + 100.0 * np.cos(phases)
-    return colour
+    def _draw(self, i: int) -> UInt8[Array, "edge edge 3"]:
+        image = np.full((EDGE, EDGE, 3), 20.0)
+        shape, environment = self.cells[i]
+        hue = self.latents["object.hue"][i]
+        image[2 * shape, :4] += 120
+        image[7, :4, 0] += 100 * (self.latents["object.x"][i] + 0.5)
+        image[7, :4, 1] += 50 + 50 * np.cos(hue)
+        image[7, :4, 2] += 50 + 50 * np.sin(hue)
+        image[:, 4:, :] += 60 * np.array([environment & 1, environment >> 1, 1])
+        noise = np.random.default_rng(i).uniform(-5, 5, image.shape)
+        return (image + noise).clip(0, 255).astype(np.uint8)

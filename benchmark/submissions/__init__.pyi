@@ -11,16 +11,19 @@ from .hub import parse_hub as parse_hub
 from .loading import Submission as Submission
 from .loading import card_of as card_of
 from .loading import load_learner as load_learner
+from .modules import encoder_of as encoder_of
+from .modules import submission_of as submission_of
 from .scaffold import write_scaffold as write_scaffold
 from .torchvision_compat import ready_torchvision as ready_torchvision
 
 __all__ = [
-    "Backbone",
     "RANDOM",
+    "Backbone",
     "Submission",
     "as_map",
     "card_of",
     "content_key",
+    "encoder_of",
     "environment",
     "is_hub",
     "load_backbone",
@@ -29,5 +32,6 @@ __all__ = [
     "ready_torchvision",
     "settings_of",
     "source_sha256",
+    "submission_of",
     "write_scaffold",
 ]

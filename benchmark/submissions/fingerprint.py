@@ -1,4 +1,4 @@
-"""What makes a run this run: code, settings, data, seed. Equal identity, equal run."""
+"""What makes a run this run: code, settings, data, seed. Equal fingerprint, equal run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+
+from recombine.renderer.core.provenance import cpu_name
 
 Scalar: TypeAlias = str | int | float | bool | None
 
@@ -51,9 +53,7 @@ def settings_of(submission: object) -> dict[str, Any]:
     return {name: _plain(value) for name, value in pairs.items() if name != "card"}
 
 
-def flat(
-    settings: Mapping[str, Any], prefix: str = ""
-) -> dict[str, str | int | float | bool | None]:
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
     """Return nested settings one level deep, with dotted names."""
     out: dict[str, Scalar] = {}
     for name, value in settings.items():
@@ -121,19 +121,10 @@ def environment(device: str) -> dict[str, Any]:
         "torch": str(torch.__version__),
         "numpy": np.__version__,
         "threads": torch.get_num_threads(),
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "gpu": gpu,
         "platform": f"{platform.system()} {platform.machine()}",
     }
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
 
 
 def _plain(value: Any) -> Any:

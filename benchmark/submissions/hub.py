@@ -262,7 +262,7 @@ def _colours(where: str, transformers: Any) -> tuple[tuple[float, ...], tuple[fl
 
 
 def _fill(model: nn.Module, path: Path, name: HubName) -> None:
-    """Load a local file into a model; a head for classes may be left over, nothing may be missing."""
+    """Load a local file into a model; a head may be left over, nothing may be missing."""
     # Only safetensors: any other file of weights can run code when it is opened.
     from safetensors import SafetensorError
     from safetensors.torch import load_file

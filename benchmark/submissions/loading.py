@@ -59,7 +59,7 @@ def load_learner(
     --------
     >>> load_learner("autoencodr", names={"autoencoder": "x:Y"})
     Traceback (most recent call last):
-    recombine.renderer.core.errors.UsageError: submission 'autoencodr': ... Did you mean 'autoencoder'?
+    recombine.renderer.core.errors.UsageError: ... Did you mean 'autoencoder'?
     """
     if is_hub(spec):
         from recombine.benchmark.submissions.hub import hub_method
@@ -69,13 +69,13 @@ def load_learner(
     if not colon or not where or not name:
         raise UsageError(
             f"submission {spec!r}: expected file.py:Class, package.module:Class or one of "
-            f"{sorted(names or {})}.{_hint(spec, names or {})}"
+            f"{sorted(names or {})}.{hint(spec, names or {})}"
         )
     module = _load_file(Path(where)) if where.endswith(".py") else _load_module(where, spec)
     found = getattr(module, name, None)
     if found is None:
         classes = [key for key, value in vars(module).items() if isinstance(value, type)]
-        raise UsageError(f"submission {spec!r}: {where} has no {name!r}.{_hint(name, classes)}")
+        raise UsageError(f"submission {spec!r}: {where} has no {name!r}.{hint(name, classes)}")
     try:
         submission = found(**(settings or {})) if isinstance(found, type) else found
     except TypeError as error:
@@ -101,6 +101,17 @@ def check_submission(submission: object, who: str) -> Submission:
         f"step, read, decode), got {type(submission).__name__}; to be an {nearest} it lacks "
         f"{', '.join(missing[nearest])}"
     )
+
+
+def check_fitted(method: object, who: str) -> Encoder | Inverter:
+    """Return what a learner's ``fit`` returned if it can answer."""
+    checked = check_submission(method, f"what {who}.fit returned")
+    if not isinstance(checked, Inverter | Encoder):
+        raise InvalidInputError(
+            f"{who}: fit must return an Encoder or an Inverter, got a Learner; return the fitted "
+            "method"
+        )
+    return checked
 
 
 def kind_of(submission: Submission) -> Literal["Learner", "Inverter", "Encoder"]:
@@ -132,15 +143,20 @@ def card_of(submission: object) -> MethodCard:
     card = getattr(submission, "card", None)
     if card is None:
         name = type(submission).__name__
-        slug = "".join(f"-{c.lower()}" if c.isupper() else c for c in name).strip("-_")
         data: DataTrack = "scratch" if isinstance(submission, Learner) else "open"
-        return MethodCard(id=slug.replace("_", "-"), name=name, data=data)
+        return MethodCard(id=slug_of(name), name=name, data=data)
     if not isinstance(card, MethodCard):
         raise InvalidInputError(
             f"submission {type(submission).__name__}: card must be a MethodCard, got "
             f"{type(card).__name__}; import it from recombine.benchmark.protocol.contract"
         )
     return card
+
+
+def slug_of(name: str) -> str:
+    """Return a class name as the leaderboard writes identifiers: ``MyEncoder``, ``my-encoder``."""
+    parts = "".join(f"-{c.lower()}" if c.isupper() else c for c in name)
+    return parts.strip("-_").replace("_", "-")
 
 
 def _load_module(where: str, spec: str) -> ModuleType:
@@ -158,7 +174,7 @@ def _load_module(where: str, spec: str) -> ModuleType:
 
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
-        near = _hint(path.name, [item.name for item in path.absolute().parent.glob("*.py")])
+        near = hint(path.name, [item.name for item in path.absolute().parent.glob("*.py")])
         raise UsageError(f"submission: no file {path}.{near}")
     path = path.resolve()
     name = f"submission_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
@@ -179,6 +195,7 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
-def _hint(word: str, known: Iterable[str]) -> str:
+def hint(word: str, known: Iterable[str]) -> str:
+    """Return a question for the nearest known word, empty when none is near."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""

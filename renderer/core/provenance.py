@@ -19,7 +19,7 @@ def provenance() -> dict[str, str]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "system": platform.system(),
-        "cpu": _cpu(),
+        "cpu": cpu_name(),
     }
     for name in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -45,7 +45,8 @@ def other_build(recorded: Mapping[str, str], here: Mapping[str, str]) -> list[st
     ]
 
 
-def _cpu() -> str:
+def cpu_name() -> str:
+    """Return the processor's name."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

@@ -1,114 +1,30 @@
-"""A dataset in memory with the attributes of `renderer.reader.Dataset`, and methods to score.
+"""The toy dataset at its smallest, with a certificate that can fail, and methods to score.
 
-Images are 8 x 8. The left half shows the object: a bright pixel row per shape and a brightness
-for x; the right half shows the background's colour. A method that reads pixels sees everything.
+Images are 8 x 8, so a method that reads pixels sees everything.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
+from recombine.benchmark.serving.toy_data import ToyDataset
 from recombine.renderer.core.errors import IntegrityError
-from recombine.renderer.scenes.factors import Factor, Schema, Slot
-
-SCHEMA = Schema(
-    (
-        Slot(
-            "object",
-            (
-                Factor("shape", "categorical", values=("teapot", "star", "pawn", "knot")),
-                Factor("x", "continuous", low=-0.5, high=0.5, unit="m"),
-                Factor("hue", "periodic"),
-            ),
-        ),
-        Slot(
-            "background",
-            (
-                Factor(
-                    "environment", "categorical", values=("meadow", "parquet", "slate", "studio")
-                ),
-            ),
-        ),
-    ),
-    ("object.shape", "background.environment"),
-)
-ALL = [(s, e) for s in range(4) for e in range(4)]
-ID = [cell for cell in ALL if sum(cell) % 4 < 2]
 
 
-def _rows(train, val, test):
-    """Return (cell, split, block) of every image; a test block holds all 16 cells."""
-    rows, block = [], 0
-    for split, blocks, cells in (("id_train", train, ID), ("id_val", val, ID), ("test", test, ALL)):
-        for _ in range(blocks):
-            names = {c: ("id_test" if c in ID else "ooc_test") for c in cells}
-            rows += [(c, names[c] if split == "test" else split, block) for c in cells]
-            block += 1
-    return rows
+@dataclass(eq=False)
+class FakeDataset(ToyDataset):
+    """``broken`` makes the certificate fail; under a preset's name, as rendered data are."""
 
-
-@dataclass
-class FakeDataset:
-    """See the module; ``broken`` makes the certificate fail."""
-
-    train: int = 20
-    val: int = 5
-    test: int = 6
-    broken: bool = False
-    root: str = "5eed" * 16
-    preset: str = "smoke"
-    version: str = "1.0"
     resolution: int = 8
-    schema: Schema = SCHEMA
-    certificate: dict = field(default_factory=lambda: {"checks": []})
-    manifest: dict = field(default_factory=lambda: {"provenance": {"blender": "4.5"}})
-
-    def __post_init__(self):
-        rows = _rows(self.train, self.val, self.test)
-        self.cells = np.array([cell for cell, _, _ in rows], np.int64)
-        self.splits = np.array([split for _, split, _ in rows])
-        self.blocks = np.array([block for _, _, block in rows], np.int64)
-        rng = np.random.default_rng(7)
-        per_block = rng.uniform(size=(self.blocks.max() + 1, 2))[self.blocks]
-        self.latents = {
-            "object.shape": self.cells[:, 0],
-            "object.x": per_block[:, 0] - 0.5,
-            "object.hue": per_block[:, 1] * 2 * np.pi,
-            "background.environment": self.cells[:, 1],
-        }
-
-    def __len__(self):
-        return len(self.cells)
-
-    def indices(self, split, *, rung=0):
-        return np.flatnonzero(self.splits == split)
-
-    def images(self, indices):
-        return np.stack([self._draw(int(i)) for i in indices])
-
-    def masks(self, indices):
-        out = np.zeros((len(indices), 8, 8), np.uint8)
-        out[:, :, :4] = 1
-        return out
+    preset: str = "smoke"
+    broken: bool = False
 
     def check(self):
         if self.broken:
             raise IntegrityError("fake: the certificate fails")
-
-    def _draw(self, i):
-        image = np.full((8, 8, 3), 20.0)
-        shape, environment = self.cells[i]
-        image[2 * shape, :4] += 120
-        image[7, :4, 0] += 100 * (self.latents["object.x"][i] + 0.5)
-        image[7, :4, 1] += 50 + 50 * np.cos(self.latents["object.hue"][i])
-        image[7, :4, 2] += 50 + 50 * np.sin(self.latents["object.hue"][i])
-        image[:, 4:, :] += 60 * np.array([environment & 1, environment >> 1, 1])
-        noise = np.random.default_rng(i).uniform(-5, 5, image.shape)
-        return (image + noise).clip(0, 255).astype(np.uint8)
 
 
 def halves(images):

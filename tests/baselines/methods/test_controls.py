@@ -31,10 +31,11 @@ from recombine.baselines.training.slot_encoder import Recognition, RecognitionEn
 from recombine.benchmark.inference.flops import count_flops
 from recombine.benchmark.protocol.contract import SplitSpec, TrainBudget
 from recombine.benchmark.serving.data import TrainData
+from recombine.benchmark.serving.toy_data import ID_CELLS as ID
 from recombine.renderer.core.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog
 from tests.baselines.nn.test_slots import LAYOUT, TWO_OBJECTS
-from tests.benchmark.fakes import ID, FakeDataset
+from tests.benchmark.fakes import FakeDataset
 
 Data = tuple[DrawnData, DrawnData]
 FLOAT = {"width": 16, "layers": 1, "pose_weight": 1.0, "precision": "float32"}

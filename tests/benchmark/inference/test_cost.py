@@ -6,7 +6,7 @@ import torch
 from fakes import Approach, Pixels
 from torch import nn
 
-from recombine.benchmark.inference import cost as meter
+from recombine.benchmark.inference import cost as costs
 from recombine.benchmark.protocol.contract import SlotOutput
 
 
@@ -51,7 +51,7 @@ images = torch.rand(40, 3, 8, 8)
 
 
 def test_encoder_cost():
-    cost = meter.measure(Linear(), images)
+    cost = costs.measure_cost(Linear(), images)
     assert cost.start_gflop == pytest.approx(2 * 2 * 96 * 8 * 1e-9)
     assert cost.gflop_at(0) == cost.start_gflop
     assert cost.step_gflop == 0
@@ -61,7 +61,7 @@ def test_encoder_cost():
 
 
 def test_search_cost_grows_with_steps():
-    cost = meter.measure(Descent(), images[:3])
+    cost = costs.measure_cost(Descent(), images[:3])
     per_step = 2 * (2 * 2 * 4 * 96) * 1e-9
     assert cost.step_gflop == pytest.approx(per_step)
     assert cost.gflop_at(100) == pytest.approx(cost.start_gflop + 100 * per_step)
@@ -70,7 +70,7 @@ def test_search_cost_grows_with_steps():
 
 
 def test_a_method_that_cannot_be_counted_says_so():
-    cost = meter.measure(Uncountable(), images)
+    cost = costs.measure_cost(Uncountable(), images)
     assert cost.gflop_at(0) is None
     assert cost.uncounted == {"counting failed: RuntimeError": 1}
     assert cost.timings
@@ -80,10 +80,10 @@ def test_shared_storages_count_once():
     layer = nn.Linear(10, 10, bias=False)
     tied = nn.ModuleList([layer, nn.Linear(10, 10, bias=False)])
     tied[1].weight = layer.weight
-    assert meter.count_params(tied) == 100
+    assert costs.count_params(tied) == 100
     view = {"a": torch.zeros(50), "b": torch.zeros(3)}
     view["c"] = view["a"][10:20]
-    assert meter.count_params(view) == 53
+    assert costs.count_params(view) == 53
 
 
 def test_tensors_are_found_wherever_a_method_keeps_them():
@@ -95,40 +95,40 @@ def test_tensors_are_found_wherever_a_method_keeps_them():
             self.self = self
 
     statistics = 4 + 4 + 1  # running mean, running variance, batches seen
-    assert meter.count_params(Holder()) == 8 + statistics + 7 + 6 + 5
+    assert costs.count_params(Holder()) == 8 + statistics + 7 + 6 + 5
 
 
 def test_no_tensors_no_parameters():
-    assert meter.count_params(Pixels()) == 0
-    assert meter.count_params(None) == 0
+    assert costs.count_params(Pixels()) == 0
+    assert costs.count_params(None) == 0
 
 
 def test_peak_memory_sees_a_big_array_and_can_be_reset():
-    if not meter.reset_peak_rss():
+    if not costs.reset_peak_rss():
         pytest.skip("this system does not allow it")
-    before = meter.peak_rss()
+    before = costs.peak_rss()
     block = np.ones(64 * 2**20, np.uint8)
-    after = meter.peak_rss()
+    after = costs.peak_rss()
     assert after - before > 50 * 2**20
     del block
-    assert meter.reset_peak_rss()
-    assert meter.peak_rss() < after
+    assert costs.reset_peak_rss()
+    assert costs.peak_rss() < after
 
 
 def test_without_procfs_there_is_no_number(monkeypatch, tmp_path):
-    monkeypatch.setattr(meter, "STATUS", tmp_path / "none")
-    monkeypatch.setattr(meter, "CLEAR_REFS", tmp_path / "no" / "file")
-    assert meter.peak_rss() is None
-    assert meter.reset_peak_rss() is False
+    monkeypatch.setattr(costs, "STATUS", tmp_path / "none")
+    monkeypatch.setattr(costs, "CLEAR_REFS", tmp_path / "no" / "file")
+    assert costs.peak_rss() is None
+    assert costs.reset_peak_rss() is False
 
 
 def test_a_cpu_has_no_device_memory():
-    assert meter.measure(Linear(), images[:2]).peak_device_bytes is None
+    assert costs.measure_cost(Linear(), images[:2]).peak_device_bytes is None
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_device_memory_holds_weights_images_and_activations():
     method = Linear()
     method.layer = method.layer.cuda()
-    cost = meter.measure(method, images.cuda())
+    cost = costs.measure_cost(method, images.cuda())
     assert 4 * (cost.params + images.numel()) < cost.peak_device_bytes < 64 * 2**20

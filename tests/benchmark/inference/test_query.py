@@ -8,8 +8,8 @@ import torch
 from fakes import Approach, FakeDataset, Pixels, halves
 from torch import nn
 
-from recombine.benchmark.inference import query as answering
-from recombine.benchmark.inference.query import ask
+from recombine.benchmark.inference import query
+from recombine.benchmark.inference.query import run_inference
 from recombine.benchmark.protocol.contract import SlotOutput
 from recombine.renderer.core.errors import InvalidInputError
 
@@ -29,7 +29,7 @@ def indices(dataset):
 def run(method, dataset, indices, steps=(0,), **over):
     method.setup(None, CPU)
     arguments = {"batch_size": 16, "device": CPU, "min_slots": 2, "who": "method-x"} | over
-    return ask(method, dataset, indices, steps=steps, **arguments)
+    return run_inference(method, dataset, indices, steps=steps, **arguments)
 
 
 class Recorder(Pixels):
@@ -61,7 +61,7 @@ def test_every_image_is_asked_and_a_few_again(dataset, indices):
     asked = Counter(image.numpy().tobytes() for batch in recorder.batches for image in batch)
     assert len(asked) == len(indices)
     again = sum(asked.values()) - len(indices)
-    assert again >= 16 + answering.MIN_REPEATED  # one whole batch, and the repeated images
+    assert again >= 16 + query.MIN_REPEATED  # one whole batch, and the repeated images
 
 
 def test_order_is_secret_and_splits_are_mixed(dataset, indices):

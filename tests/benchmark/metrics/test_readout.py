@@ -4,9 +4,9 @@ import warnings
 
 import numpy as np
 import pytest
-from fakes import SCHEMA
 
 from recombine.benchmark.metrics.readout import Representation, fit_readout, match_slots
+from recombine.benchmark.serving.toy_data import SCHEMA
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
 
 

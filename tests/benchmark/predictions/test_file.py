@@ -173,9 +173,7 @@ def test_wrong_extras_are_refused(predictions, tmp_path, wrong):
 
 
 def test_files_of_the_first_format_are_still_read(predictions, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "recombine.benchmark.predictions.file.FORMAT", "recombine.predictions/1"
-    )
+    monkeypatch.setattr("recombine.benchmark.predictions.file.FORMAT", "recombine.predictions/1")
     write_predictions(tmp_path / "old.safetensors", predictions)
     monkeypatch.undo()
     assert read_predictions(tmp_path / "old.safetensors").extras == {}

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from recombine.benchmark.inference.query import questions
-from recombine.benchmark.running.harness import ORDER_FILE, order_key, refuse_dependence
+from recombine.benchmark.inference.query import make_queries
+from recombine.benchmark.running.harness import ORDER_FILE, check_determinism, order_key
 from recombine.benchmark.sandbox.process import RefusedError
 
 
@@ -22,7 +22,7 @@ def test_a_folder_keeps_its_order_and_no_two_share_one(tmp_path):
 
 def test_the_same_key_asks_the_same_batches():
     def order(key):
-        return [(one.purpose, one.rows.tolist()) for one in questions(100, 16, key)]
+        return [(one.purpose, one.rows.tolist()) for one in make_queries(100, 16, key)]
 
     assert order(b"k" * 32) == order(b"k" * 32)
     assert order(b"k" * 32) != order(b"l" * 32)
@@ -45,11 +45,11 @@ def facts(among, again):
 )
 def test_dependence_has_a_name(among, again, reason):
     with pytest.raises(RefusedError, match="x, seed 0: refused") as caught:
-        refuse_dependence(facts(among, again))
+        check_determinism(facts(among, again))
     assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize("change", [0.0, 1e-6, 0.009])
 def test_rounding_is_allowed(change):
-    refuse_dependence(facts(change, change))
-    refuse_dependence(SimpleNamespace(card={"id": "x"}, seed=0, batch_change=(), repeat_change=()))
+    check_determinism(facts(change, change))
+    check_determinism(SimpleNamespace(card={"id": "x"}, seed=0, batch_change=(), repeat_change=()))

@@ -8,13 +8,18 @@ from fakes import FakeDataset
 from recombine.benchmark.sandbox import data as isolation_data
 from recombine.benchmark.sandbox.data import (
     ServedData,
-    plain_spec,
     read_rows,
-    spec_of,
     write_pixels,
     write_served,
 )
-from recombine.benchmark.serving.data import FIELDS_OF_TRACK, TrainData, served_order, split_spec
+from recombine.benchmark.serving.data import (
+    FIELDS_OF_TRACK,
+    TrainData,
+    plain_spec,
+    served_order,
+    spec_of,
+    split_spec,
+)
 from recombine.renderer.core.errors import ResourceError
 
 

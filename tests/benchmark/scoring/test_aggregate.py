@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from fakes import ID, SCHEMA, FakeDataset
+from fakes import FakeDataset
 
 from recombine.benchmark.metrics import base as metrics
 from recombine.benchmark.scoring import aggregate
+from recombine.benchmark.serving.toy_data import ID_CELLS as ID
+from recombine.benchmark.serving.toy_data import SCHEMA
 from recombine.benchmark.statistics import intervals as stats
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from fakes import SCHEMA, FakeDataset
+from fakes import FakeDataset
 
 from recombine.benchmark.serving.data import FIELDS_OF_TRACK, TrainData, split_spec, to_images
+from recombine.benchmark.serving.toy_data import SCHEMA
 from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 
 

@@ -14,7 +14,7 @@ from recombine.benchmark.running.harness import RunOptions
 from recombine.benchmark.scoring.aggregate import correct_images, group_by_cell
 from recombine.benchmark.scoring.score import score_submission
 from recombine.benchmark.serving.data import split_spec
-from recombine.benchmark.serving.relations import Closed, closed
+from recombine.benchmark.serving.relations import CanonicalRelations, canonical_relations
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.presets.table import load_preset
 from recombine.renderer.store.dataset import Dataset
@@ -36,7 +36,7 @@ def stored(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def told(stored):
-    return closed(stored)
+    return canonical_relations(stored)
 
 
 def _readings(dataset, i):
@@ -115,9 +115,9 @@ def test_methods_are_told_the_names_that_are_scored(told):
 
 def test_other_data_stay_as_they_are_and_closing_twice_is_closing_once(stored, told):
     plain = FakeDataset()
-    assert closed(plain) is plain
-    assert closed(told) is told
-    assert isinstance(told, Closed)
+    assert canonical_relations(plain) is plain
+    assert canonical_relations(told) is told
+    assert isinstance(told, CanonicalRelations)
     assert (len(told), told.root) == (len(stored), stored.root)
     again = pickle.loads(pickle.dumps(told))  # as it goes to a worker process
     assert np.array_equal(again.cells, told.cells)
@@ -130,7 +130,7 @@ class ByPlace:
     card = MethodCard(id="by-place", name="By place", data="open")
 
     def __init__(self, dataset):
-        told = closed(dataset)
+        told = canonical_relations(dataset)
         images = told.images(np.arange(len(told)))
         self.truth = {
             image.tobytes(): [int(told.latents[key][i]) for key in told.schema.recombined]

@@ -97,7 +97,7 @@ def test_the_example_learner_learns(tmp_path):
     from recombine.benchmark.check.trial import QuietLog
     from recombine.benchmark.protocol.contract import TrainBudget
     from recombine.benchmark.serving.data import TrainData
-    from recombine.benchmark.serving.toy_data import BuiltinImages
+    from recombine.benchmark.serving.toy_data import ToyDataset
     from recombine.benchmark.submissions.examples.learner import MyLearner
 
     values = []
@@ -106,7 +106,7 @@ def test_the_example_learner_learns(tmp_path):
         def scalar(self, name, value, step):
             values.append(value)
 
-    data = TrainData(BuiltinImages(32), "id_train", fields=("factors", "masks"))
+    data = TrainData(ToyDataset(32), "id_train", fields=("factors", "masks"))
     log = Losses()
     MyLearner(epochs=15).fit(data, data, seed=0, budget=TrainBudget(), log=log)
     assert values[-1] < 0.7 * values[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recombine.benchmark.sandbox.channel import Interview, Listener, check_promises, digest
+from recombine.benchmark.sandbox.channel import Guest, Host, check_promises, digest
 from recombine.benchmark.sandbox.process import RefusedError
 
 BATCHES = [np.array([3, 1]), np.array([0, 2, 4]), np.array([1])]
@@ -20,11 +20,11 @@ def read(indices):
 
 @pytest.fixture
 def pair(tmp_path):
-    """Return an interview and a listener, as two processes have them."""
+    """Return a host and a guest, as two processes have them."""
     path = tmp_path / "batch.npy"
-    with Interview(path, (2, 2, 3), BATCHES, MEASURED, read) as interview:
-        ends = [os.dup(number) for number in interview.inherited]
-        yield interview, Listener(path, *ends), path
+    with Host(path, (2, 2, 3), BATCHES, MEASURED, read) as host:
+        ends = [os.dup(number) for number in host.inherited]
+        yield host, Guest(path, *ends), path
         for number in ends:
             os.close(number)
 
@@ -34,33 +34,33 @@ def answers_to(images):
 
 
 def test_every_batch_is_shown_once_after_the_answer_before(pair):
-    interview, listener, path = pair
+    host, guest, path = pair
     assert not np.load(path).any()
-    interview.started()
+    host.started()
     seen, given = [], []
-    for images in listener.batches():
+    for images in guest.batches():
         seen.append(images[:, 0, 0, 0].tolist())
-        assert len(interview.promised) == len(given)
+        assert len(host.promised) == len(given)
         given.append((None, answers_to(images)))
-        listener.promise(given[-1][1])
+        guest.promise(given[-1][1])
     assert seen == [[30, 10], [0, 20, 40], [10]]
-    assert listener.measured[:, 0, 0, 0].tolist() == [40, 40]
-    check_promises(interview.promised, given, "x")
-    assert interview.error is None
-    assert interview.ready_seconds >= 0
+    assert guest.measured[:, 0, 0, 0].tolist() == [40, 40]
+    check_promises(host.promised, given, "x")
+    assert host.error is None
+    assert host.ready_seconds >= 0
 
 
 def test_the_next_batch_waits_for_the_promise(pair):
-    interview, listener, path = pair
-    interview.started()
-    batches = listener.batches()
+    host, guest, path = pair
+    host.started()
+    batches = guest.batches()
     next(batches)
     waiting = threading.Thread(target=lambda: next(batches), daemon=True)
     waiting.start()
     waiting.join(0.4)  # time enough for a batch to come that must not
     assert waiting.is_alive()
     assert np.load(path)[:2, 0, 0, 0].tolist() == [30, 10]  # the first batch, nothing later
-    listener.promise(answers_to(read(BATCHES[0])))
+    guest.promise(answers_to(read(BATCHES[0])))
     waiting.join()
 
 
@@ -86,28 +86,28 @@ def test_a_reading_error_ends_both_sides(tmp_path):
     def broken(indices):
         raise OSError("disk gone")
 
-    with Interview(tmp_path / "b.npy", (2, 2, 3), BATCHES, MEASURED, broken) as interview:
-        ends = [os.dup(number) for number in interview.inherited]
-        interview.started()
+    with Host(tmp_path / "b.npy", (2, 2, 3), BATCHES, MEASURED, broken) as host:
+        ends = [os.dup(number) for number in host.inherited]
+        host.started()
         with pytest.raises(EOFError, match="went away"):
-            list(Listener(tmp_path / "b.npy", *ends).batches())
+            list(Guest(tmp_path / "b.npy", *ends).batches())
         for number in ends:
             os.close(number)
-    assert str(interview.error) == "disk gone"
+    assert str(host.error) == "disk gone"
 
 
 def test_an_inside_that_dies_ends_the_interview(pair):
-    interview, _, _ = pair
-    interview.started()
-    interview.__exit__(None, None, None)
-    assert interview.promised == []
-    assert interview.error is None
+    host, _, _ = pair
+    host.started()
+    host.__exit__(None, None, None)
+    assert host.promised == []
+    assert host.error is None
 
 
 def test_nothing_is_left_open(tmp_path):
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(3):
-        with Interview(tmp_path / "b.npy", (2, 2, 3), BATCHES, MEASURED, read):
+        with Host(tmp_path / "b.npy", (2, 2, 3), BATCHES, MEASURED, read):
             pass
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
