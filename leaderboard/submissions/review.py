@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recombine.benchmark.scoring.rescore import PredictionStore
+from recombine.benchmark.scoring.rescore import PredictionStore, rescore_results
 from recombine.benchmark.scoring.score import score_predictions
 from recombine.leaderboard.board.entries import Entry, load_entry
 from recombine.leaderboard.drawing.formatting import percent
