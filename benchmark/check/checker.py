@@ -60,7 +60,7 @@ def run_checks(
 ) -> CheckReport:
     """Try a submission on toy images, in this process.
 
-    Foreign code belongs into isolation: see ``isolation.check_isolated``.
+    Foreign code belongs into isolation: see ``sandbox.check_isolated``.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def _card(submission: Submission) -> tuple[MethodCard, str]:
     from pydantic import ValidationError
 
     from recombine.benchmark.check.trial import BrokenError
-    from recombine.benchmark.sandbox.errors import Card
+    from recombine.benchmark.predictions.external import Card
 
     card = card_of(submission)
     try:

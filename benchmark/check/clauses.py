@@ -13,8 +13,8 @@ import torch
 from recombine.benchmark.check.trial import FEW, THRESHOLD, BrokenError, DoubtError, Trial, detached
 from recombine.benchmark.inference.cost import peak_rss, reset_peak_rss
 from recombine.benchmark.inference.flops import count_flops
-from recombine.benchmark.protocol.contract import Inverter, SlotOutput
-from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
+from recombine.benchmark.protocol.contract import Inverter
+from recombine.benchmark.protocol.outputs import Clause, WrongAnswerError, checked_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,81 +22,55 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
+    from recombine.benchmark.protocol.outputs import Output
 
 MIB = 2**20
 
 
+TODO: dict[Clause, str] = {
+    "shapes": "return SlotOutput(slots=...): one row per image, then at least spec.max_slots slots "
+    "(repeat a single vector), then slot_dim numbers; presence and masks of that shape or none",
+    "dtype": "call .float()",
+    "range": "find the first NaN, normalise the slots; end presence and masks with a sigmoid",
+}
+
+
+def _contract(trial: Trial, clause: Clause, size: int) -> list[Output]:
+    """Return checked answers to some images; only the named clause is insisted on."""
+    images, found = trial.images[:size], []
+    for output in trial.outputs(images.clone()):
+        try:
+            found.append(checked_output(output, trial.method, images, min_slots=trial.slots_needed))
+        except WrongAnswerError as error:
+            if error.clause == clause:
+                raise BrokenError(
+                    f"expected {error.args[0]}, got {error.args[1]}", TODO[clause]
+                ) from error
+    return found
+
+
 def shapes(trial: Trial) -> str:
     """Check that batches of 1, 5 and 32 images give (B, S, D), with one S and one D."""
-    seen = set()
-    for size in (1, 5, len(trial.images)):
-        for output in trial.outputs(trial.images[:size].clone()):
-            if not isinstance(output, SlotOutput) or not isinstance(output.slots, torch.Tensor):
-                raise BrokenError(
-                    f"expected a SlotOutput with a tensor of slots, got {type(output).__name__}",
-                    "return SlotOutput(slots=...)",
-                )
-            if output.slots.ndim != 3 or len(output.slots) != size:
-                raise BrokenError(
-                    f"expected slots ({size}, S, D), got {tuple(output.slots.shape)}",
-                    "return one row per image, then slots, then numbers",
-                )
-            _check_masks(output, trial)
-            seen.add(tuple(output.slots.shape[1:]))
-    if len(seen) != 1:
-        raise BrokenError(f"expected one (S, D) for every batch, got {sorted(seen)}", "fix S and D")
-    slots, dim = seen.pop()
-    if not trial.slots_needed <= slots <= MAX_SLOTS:
-        raise BrokenError(
-            f"expected {trial.slots_needed} to {MAX_SLOTS} slots, got {slots}",
-            "return at least spec.max_slots slots; repeat a single vector",
-        )
-    if dim != trial.method.slot_dim or not 1 <= dim <= MAX_DIM:
-        raise BrokenError(
-            f"expected D = slot_dim = {trial.method.slot_dim}, 1 to {MAX_DIM}, got {dim}",
-            "set slot_dim to the size of a slot",
-        )
-    return f"slots (B, {slots}, {dim}) for B = 1, 5, {len(trial.images)}"
-
-
-def _check_masks(output: SlotOutput, trial: Trial) -> None:
-    batch, slots = output.slots.shape[:2]
-    wanted = {
-        "presence": (batch, slots),
-        "masks": (batch, slots, *trial.images.shape[2:]),
+    sizes = (1, 5, len(trial.images))
+    seen = {
+        output["slots"].shape[1:] for size in sizes for output in _contract(trial, "shapes", size)
     }
-    for name, shape in wanted.items():
-        value = getattr(output, name)
-        if value is not None and tuple(value.shape) != shape:
-            raise BrokenError(
-                f"expected {name} {shape}, got {tuple(value.shape)}",
-                "fix its shape or leave it out",
-            )
+    if len(seen) > 1:
+        raise BrokenError(f"expected one (S, D) for every batch, got {sorted(seen)}", "fix S and D")
+    slots, dim = seen.pop() if seen else ("S", trial.method.slot_dim)
+    return f"slots (B, {slots}, {dim}) for B = 1, 5, {len(trial.images)}"
 
 
 def dtype(trial: Trial) -> str:
     """Check that every tensor is float32."""
-    for output in trial.outputs(trial.images.clone()):
-        for name in ("slots", "presence", "masks"):
-            value = getattr(output, name)
-            if value is not None and value.dtype != torch.float32:
-                raise BrokenError(f"expected {name} float32, got {value.dtype}", "call .float()")
+    _contract(trial, "dtype", len(trial.images))
     return "float32"
 
 
 def value_range(trial: Trial) -> str:
     """Check that slots are finite and moderate, and that presence and masks lie in [0, 1]."""
-    biggest = 0.0
-    for output in trial.outputs(trial.images.clone()):
-        if not bool(torch.isfinite(output.slots).all()):
-            raise BrokenError("expected finite slots, got NaN or infinity", "find the first NaN")
-        biggest = max(biggest, float(output.slots.abs().max()))
-        for name in ("presence", "masks"):
-            value = getattr(output, name)
-            if value is not None and not bool(((value >= 0) & (value <= 1)).all()):
-                raise BrokenError(f"expected {name} in [0, 1]", "use a sigmoid or a softmax")
-    if biggest > MAX_ABS:
-        raise BrokenError(f"expected at most {MAX_ABS:g}, got {biggest:.3g}", "normalise the slots")
+    outputs = _contract(trial, "range", len(trial.images))
+    biggest = max(float(abs(output["slots"]).max()) for output in outputs)
     if biggest == 0.0:
         raise DoubtError("all slots are 0", "an untrained output layer? nothing can be read out")
     return f"finite, at most {biggest:.3g}"

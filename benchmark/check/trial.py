@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from recombine.benchmark.inference.runlog import took_too_long
 from recombine.benchmark.protocol.contract import Encoder, Inverter, SlotOutput, TrainBudget
 from recombine.benchmark.serving.data import FIELDS_OF_TRACK, TrainData, split_spec, to_images
-from recombine.benchmark.submissions.loading import check_submission
+from recombine.benchmark.submissions.loading import check_fitted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from recombine.benchmark.protocol.contract import Learner, MethodCard
+    from recombine.benchmark.inference.runlog import took_too_long
+from recombine.benchmark.protocol.contract import Learner, MethodCard
     from recombine.benchmark.serving.toy_data import ToyDataset
 
 THRESHOLD = 1e-3
@@ -106,10 +108,8 @@ def fit(submission: Learner, card: MethodCard, data: ToyDataset) -> tuple[Any, s
     begin = time.monotonic()
     method = submission.fit(served, val, seed=0, budget=budget, log=log)
     seconds = time.monotonic() - begin
-    checked = check_submission(method, "what fit returned")
-    if not isinstance(checked, Inverter | Encoder):
-        raise BrokenError("fit returned a Learner", "return the fitted Encoder or Inverter")
-    if seconds > 1.1 * FIT_SECONDS + 5:
+    check_fitted(method, card.id)
+    if took_too_long(seconds, FIT_SECONDS):
         raise BrokenError(
             f"fit may take {FIT_SECONDS:g} s and took {seconds:.0f} s",
             "stop when budget.max_seconds is over",

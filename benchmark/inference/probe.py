@@ -1,7 +1,7 @@
 """A method as a black box of two functions: images to slots, and slots to images.
 
-What examines a decoder (`metrics_examine`) sees nothing else of it, so an object of this process
-and isolated code (`isolation_talk.RemoteProbe`) are examined by the same code.
+What examines a decoder (`metrics.decoder_report`) sees nothing else of it, so an object of this
+process and isolated code (`sandbox.channel.RemoteProbe`) are examined by the same code.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Predictions made elsewhere: one safetensors file per training seed, checked like any other.
 
-A stranger answers the images of a question file (`predictions_questions`) on their own machine,
+A stranger answers the images of a question file (`write_questions`) on their own machine,
 with whatever code, and hands in
 
 * ``image_id`` ``(N,)`` int64: the question's numbers, each once, in any order;
@@ -145,8 +145,8 @@ ANSWERS_FORMAT = "recombine.answers/1"
 MAX_BYTES = 16 * 2**30
 
 
-class GivenCard(Strict):
-    """A ``MethodCard`` from elsewhere."""
+class Card(Strict):
+    """A ``MethodCard`` from elsewhere: untrusted values, read strictly."""
 
     id: Slug
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -173,7 +173,7 @@ class GivenRun(Strict):
     """Who answered."""
 
     seed: Count
-    card: GivenCard
+    card: Card
     training: GivenTraining = Field(default_factory=GivenTraining)
 
 
@@ -204,7 +204,7 @@ def read_given(
     options : RunOptions
         With which they are scored.
     key : bytes
-        Of the questions, see ``predictions_questions.load_key``.
+        Of the questions, see `load_key`.
 
     Returns
     -------

@@ -102,7 +102,7 @@ class Predictions:
     slots : Mapping of int to array
         Search steps to ``(N, S, D)`` float32.
     extras : Mapping of str to array
-        ``presence/<steps>`` and ``segments/<steps>``, see `answering.Answers`.
+        ``presence/<steps>`` and ``segments/<steps>``, see `inference.query.Answers`.
     decoded : Decoded, optional
         Decodings of the worst images.
     """

@@ -6,7 +6,7 @@ An output is a mapping of arrays: ``slots``, and where the method offers them ``
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -24,11 +24,16 @@ if TYPE_CHECKING:
 MAX_DIM = 512
 MAX_SLOTS = 64
 MAX_ABS = 1e6
+Clause = Literal["shapes", "dtype", "range"]
 Output: TypeAlias = "dict[str, Array]"
 
 
 class WrongAnswerError(ValueError):
-    """Arguments: what was expected, what came."""
+    """Arguments: what was expected, what came; and the clause of the contract that is broken."""
+
+    def __init__(self, expected: object, got: object, clause: Clause = "shapes") -> None:
+        super().__init__(expected, got)
+        self.clause = clause
 
 
 def run_method(
@@ -110,40 +115,48 @@ def checked_output(
     slots = getattr(output, "slots", None)
     if not isinstance(slots, torch.Tensor):
         raise WrongAnswerError("a SlotOutput with a tensor of slots", type(output).__name__)
-    if slots.dtype != torch.float32 or slots.ndim != 3 or len(slots) != len(images):
-        raise WrongAnswerError(
-            f"slots ({len(images)}, S, D) torch.float32", f"{tuple(slots.shape)} {slots.dtype}"
-        )
+    if slots.ndim != 3 or len(slots) != len(images):
+        raise WrongAnswerError(f"slots ({len(images)}, S, D)", tuple(slots.shape))
     if slots.shape[2] != method.slot_dim or not 1 <= slots.shape[2] <= MAX_DIM:
         raise WrongAnswerError(f"D = slot_dim = {method.slot_dim}, 1 to {MAX_DIM}", slots.shape[2])
     if not min_slots <= slots.shape[1] <= MAX_SLOTS:
         raise WrongAnswerError(f"{min_slots} to {MAX_SLOTS} slots", slots.shape[1])
+    parts = _parts(output, slots, images.shape[2:]) if extras else {}
+    if slots.dtype != torch.float32:
+        raise WrongAnswerError("slots torch.float32", slots.dtype, "dtype")
     array: Array = slots.detach().cpu().numpy()
     if not np.all(np.abs(array) <= MAX_ABS):  # also False for NaN
         raise WrongAnswerError(
-            f"finite slots of at most {MAX_ABS:g}", "NaN, infinite or bigger values"
+            f"finite slots of at most {MAX_ABS:g}", "NaN, infinite or bigger values", "range"
         )
     out = {"slots": array}
-    shape = (len(images), slots.shape[1])
-    if extras and (presence := _fractions(output, "presence", shape)) is not None:
-        out["presence"] = presence.cpu().numpy()
-    if extras and (masks := _fractions(output, "masks", (*shape, *images.shape[2:]))) is not None:
-        out["segments"] = masks.argmax(dim=1).to(torch.uint8).cpu().numpy()
+    if "presence" in parts:
+        out["presence"] = _fractions(parts, "presence").cpu().numpy()
+    if "masks" in parts:
+        out["segments"] = _fractions(parts, "masks").argmax(dim=1).to(torch.uint8).cpu().numpy()
     return out
 
 
-def _fractions(output: object, name: str, shape: tuple[int, ...]) -> Tensor | None:
-    """Return an optional part of an output, of the given shape and in [0, 1]."""
-    value = getattr(output, name, None)
-    if value is None:
-        return None
-    if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
-        raise WrongAnswerError(f"{name} torch.float32", getattr(value, "dtype", type(value)))
-    if tuple(value.shape) != shape:
-        raise WrongAnswerError(f"{name} {shape}", tuple(value.shape))
-    if not bool(((value >= -1e-4) & (value <= 1 + 1e-4)).all()):  # also False for NaN
-        raise WrongAnswerError(f"{name} in [0, 1]", "NaN or values outside")
-    return value.detach().clamp(0, 1)
+def _parts(output: object, slots: Tensor, edges: Sequence[int]) -> dict[str, Tensor]:
+    """Return presence and masks where they are offered, their shapes and types checked."""
+    shapes = {"presence": slots.shape[:2], "masks": (*slots.shape[:2], *edges)}
+    parts = {name: getattr(output, name, None) for name in shapes}
+    found = {name: value for name, value in parts.items() if value is not None}
+    for name, value in found.items():
+        if not isinstance(value, torch.Tensor) or value.shape != shapes[name]:
+            got = tuple(getattr(value, "shape", ())) or type(value).__name__
+            raise WrongAnswerError(f"{name} {tuple(shapes[name])}", got)
+    for name, value in found.items():
+        if value.dtype != torch.float32:
+            raise WrongAnswerError(f"{name} torch.float32", value.dtype, "dtype")
+    return found
+
+
+def _fractions(parts: dict[str, Tensor], name: str) -> Tensor:
+    """Return a part that lies in [0, 1], rounding errors cut off."""
+    if not bool(((parts[name] >= -1e-4) & (parts[name] <= 1 + 1e-4)).all()):  # also False for NaN
+        raise WrongAnswerError(f"{name} in [0, 1]", "NaN or values outside", "range")
+    return parts[name].detach().clamp(0, 1)
 
 
 def _cloned(output: object) -> Any:

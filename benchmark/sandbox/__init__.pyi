@@ -1,6 +1,7 @@
 from .bubblewrap import require_bwrap as require_bwrap
 from .isolation import AnySubmission as AnySubmission
 from .isolation import check_isolated as check_isolated
+from .isolation import isolate as isolate
 from .process import GIB as GIB
 from .process import MIB as MIB
 from .process import Limits as Limits
@@ -11,5 +12,6 @@ __all__ = [
     "AnySubmission",
     "Limits",
     "check_isolated",
+    "isolate",
     "require_bwrap",
 ]

@@ -83,8 +83,13 @@ def describe(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Texts]
     submission = _load(job, witness)
 
     from recombine.benchmark.submissions.fingerprint import flat, settings_of
+    from recombine.benchmark.submissions.loading import card_of, kind_of
 
-    report = {**_card_and_kind(submission), "settings": flat(settings_of(submission))}
+    report = {
+        "card": asdict(card_of(submission)),
+        "kind": kind_of(submission),
+        "settings": flat(settings_of(submission)),
+    }
     return {}, {"described": json.dumps(report)}
 
 
@@ -148,12 +153,6 @@ def _load(job: Mapping[str, Any], witness: _Witness) -> Any:
 
     with witness.during("load"):
         return load_learner(job["submission"], settings=job["settings"])
-
-
-def _card_and_kind(submission: Any) -> dict[str, Any]:
-    from recombine.benchmark.submissions.loading import card_of, kind_of
-
-    return {"card": asdict(card_of(submission)), "kind": kind_of(submission)}
 
 
 def _fit(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import hashlib
 import importlib.util
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recombine.benchmark.sandbox.bubblewrap import OUR_PACKAGES, package_paths
+from recombine.benchmark.submissions.loading import hint
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 
 if TYPE_CHECKING:
@@ -61,11 +61,9 @@ def locate(
     """Find a submission's files. Nothing of it is imported."""
     where, colon, name = spec.rpartition(":")
     if not colon or not where or not name.isidentifier():
-        near = difflib.get_close_matches(spec, list(names or {}), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UsageError(
             f"submission {spec!r}: expected file.py:Class, package.module:Class or one of "
-            f"{sorted(names or {})}.{hint}"
+            f"{sorted(names or {})}.{hint(spec, names or {})}"
         )
     if where.endswith(".py"):
         return _locate_file(Path(where), name, avoid)
@@ -101,12 +99,12 @@ def _link(source: Path, target: Path) -> bool:
 def _locate_file(path: Path, name: str, avoid: Collection[Path]) -> Located:
     if not path.is_file():
         folder = path.absolute().parent
-        near = _hint(path.name, [item.name for item in folder.glob("*.py")])
+        near = hint(path.name, [item.name for item in folder.glob("*.py")])
         raise UsageError(f"submission: no file {path}.{near}")
     path = path.resolve()
     known = _top_level_names(path)
     if known is not None and name not in known:
-        raise UsageError(f"submission: {path.name} has no {name!r}.{_hint(name, known)}")
+        raise UsageError(f"submission: {path.name} has no {name!r}.{hint(name, known)}")
     files = _files(path.parent, avoid)
     return Located(path.name, name, files, path.parent, installed=False)
 
@@ -183,8 +181,3 @@ def _top_level_names(path: Path) -> list[str] | None:
         elif isinstance(node, ast.If | ast.Try | ast.AnnAssign):
             return None
     return None if "*" in names else names
-
-
-def _hint(word: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""

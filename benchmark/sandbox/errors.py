@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypeVar
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from recombine.benchmark.results.parts import Count, NonNegative, Scalar, Slug, Strict, Text
+from recombine.benchmark.predictions.external import Card
+from recombine.benchmark.results.parts import Count, NonNegative, Scalar, Strict, Text
 from recombine.benchmark.sandbox.process import MIB, forged, refusal
 from recombine.renderer.core.errors import InvalidInputError, ResourceError
 
@@ -25,20 +26,6 @@ Kind = Literal["Learner", "Encoder", "Inverter"]
 Short = Annotated[str, StringConstraints(max_length=200)]
 Long = Annotated[str, StringConstraints(max_length=100_000)]
 ModelT = TypeVar("ModelT", bound=Strict)
-
-
-class Card(Strict):
-    """A ``MethodCard``."""
-
-    id: Slug
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    inference: Literal["direct", "replay"]
-    supervision: Literal["unsupervised", "weak", "supervised"]
-    data: Literal["scratch", "pretrained", "open"]
-    source: Text
-    note: Text
-    slots: Literal["fixed", "exchangeable"] = "fixed"
-    role: Literal["method", "control", "floor", "bound"] = "method"
 
 
 class Described(Strict):

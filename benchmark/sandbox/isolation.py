@@ -125,18 +125,19 @@ def isolate(
     InvalidInputError
         When the code fails, is not a submission, or does what a submission may not do.
     """
-    given = _plain(settings or {})
-    backend: Backend = "subprocess" if trust_local else "bubblewrap"
-    located = locate(spec, names=names, avoid=avoid)
-    limits = limits or Limits()
-    source = located.source_sha256()
-    with workplace() as folder:
-        cell = Cell(folder, located, given, backend, limits, source, located.code)
+    with _cell(spec, settings, trust_local, limits, names, avoid) as cell:
         metadata = cell.run("describe").metadata
-    described = parse(Described, metadata, "described", located.code)
+    described = parse(Described, metadata, "described", cell.who)
     card = MethodCard(**described.card.model_dump())
     return IsolatedSubmission(
-        located, card, described.kind, described.settings, given, source, backend, limits
+        cell.located,
+        card,
+        described.kind,
+        described.settings,
+        cell.given,
+        cell.source,
+        cell.backend,
+        cell.limits,
     )
 
 
@@ -165,14 +166,27 @@ def check_isolated(
     RecombineError
         See `isolate`; a submission that breaks its contract raises nothing.
     """
-    backend: Backend = "subprocess" if trust_local else "bubblewrap"
-    located = locate(spec, names=names)
+    with _cell(spec, settings, trust_local, limits, names) as cell:
+        found = parse(Findings, cell.run("check").metadata, "checks", cell.who)
+    return found.model_copy(update={"checks": (*found.checks, _network(found, cell.backend))})
+
+
+@contextmanager
+def _cell(
+    spec: str,
+    settings: Mapping[str, Any] | None,
+    trust_local: bool,
+    limits: Limits | None,
+    names: Mapping[str, str] | None,
+    avoid: Collection[Path] = (),
+) -> Iterator[Cell]:
+    """Yield a cell for a job that needs no data."""
     given = _plain(settings or {})
+    located = locate(spec, names=names, avoid=avoid)
+    backend: Backend = "subprocess" if trust_local else "bubblewrap"
+    source = located.source_sha256()
     with workplace() as folder:
-        source = located.source_sha256()
-        cell = Cell(folder, located, given, backend, limits or Limits(), source, located.code)
-        found = parse(Findings, cell.run("check").metadata, "checks", located.code)
-    return found.model_copy(update={"checks": (*found.checks, _network(found, backend))})
+        yield Cell(folder, located, given, backend, limits or Limits(), source, located.code)
 
 
 def _network(found: Findings, backend: Backend) -> Finding:
@@ -232,9 +246,10 @@ class Cell:
                 f"{self.who}: its files must stay as they are while it is scored, and changed; "
                 "run again"
             )
-        inside = bwrap.JOB if self.backend == "bubblewrap" else self.job
-        is_file = self.located.module.endswith(".py")
-        where = f"{inside}/code/" if is_file else ""
+        shut_in = self.backend == "bubblewrap"
+        inside = bwrap.JOB if shut_in else self.job
+        scratch = "/tmp" if shut_in else self.folder / "scratch"  # noqa: S108  # inside
+        where = f"{inside}/code/" if self.located.module.endswith(".py") else ""
         content = {
             **extra,
             "mode": mode,
@@ -244,17 +259,21 @@ class Cell:
             "limits": asdict(self.limits),
             "threads": self.threads,
             "device": self.device,
+<<<<<<< HEAD
             "mapped_bytes": mapped_bytes + library_bytes(),
             "count_processes": self.backend == "bubblewrap" and _own_count(),
             "answer": str(self._inside(self.folder / "answer.safetensors", bwrap.ANSWER)),
             "scratch": str(self._inside(self.folder / "scratch", Path("/tmp"))),  # noqa: S108
+=======
+            "mapped_bytes": mapped_bytes,
+            "count_processes": shut_in and _own_count(),
+            "answer": str(bwrap.ANSWER if shut_in else self.folder / "answer.safetensors"),
+            "scratch": str(scratch),
+>>>>>>> brun
             "sys_path": [*bwrap.package_paths(), f"{inside}/code"],
         }
         (self.job / "job.json").write_text(json.dumps(content))
         (self.job / "job.json").chmod(0o444)
-
-    def _inside(self, real: Path, shown: Path) -> Path:
-        return shown if self.backend == "bubblewrap" else real
 
     def _start(self, answer: Path, host: Host | None) -> Ended:
         inside = bwrap.JOB if self.backend == "bubblewrap" else self.job
