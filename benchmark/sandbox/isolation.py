@@ -259,17 +259,10 @@ class Cell:
             "limits": asdict(self.limits),
             "threads": self.threads,
             "device": self.device,
-<<<<<<< HEAD
             "mapped_bytes": mapped_bytes + library_bytes(),
-            "count_processes": self.backend == "bubblewrap" and _own_count(),
-            "answer": str(self._inside(self.folder / "answer.safetensors", bwrap.ANSWER)),
-            "scratch": str(self._inside(self.folder / "scratch", Path("/tmp"))),  # noqa: S108
-=======
-            "mapped_bytes": mapped_bytes,
             "count_processes": shut_in and _own_count(),
             "answer": str(bwrap.ANSWER if shut_in else self.folder / "answer.safetensors"),
             "scratch": str(scratch),
->>>>>>> brun
             "sys_path": [*bwrap.package_paths(), f"{inside}/code"],
         }
         (self.job / "job.json").write_text(json.dumps(content))
