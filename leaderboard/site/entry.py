@@ -134,7 +134,8 @@ def _share(hits: tuple[tuple[int, ...], ...], counts: tuple[int, ...], i: int) -
 # The commands on an entry's page: render the data, make the entry again, check its file.
 
 SIZES = ("tiny", "cpu", "gpu")
-HUB = "recombine.benchmark.submissions.hub:"
+HUB = re.compile(r"recombine\.benchmark\.[\w.]+:HubMethod")
+"""A model of a public library, wherever its wrapper stood when the result was written."""
 
 
 def recipe_of(result: Result) -> Mapping[str, Any] | None:
@@ -192,7 +193,7 @@ def score_command(result: Result, sizes: str) -> str:
     """Return the command that trains and scores a method on so many images."""
     method, recipe = result.method, recipe_of(result) or {}
     settings, name = method.settings, method.id
-    if method.code.startswith(HUB):
+    if HUB.fullmatch(method.code):
         name = shlex.quote(f"{settings.get('model')}?size={settings.get('size')}")
     elif not is_baseline(result):
         name = shlex.quote(method.code or f"{method.id}.py:Submission")

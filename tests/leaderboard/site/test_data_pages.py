@@ -28,7 +28,7 @@ def test_a_card_without_a_sheet_is_fine(tmp_path):
 
 
 def test_a_missing_certificate_is_named(tmp_path):
-    with pytest.raises(InvalidInputError, match=r"certificate\.json.*recombine verify"):
+    with pytest.raises(InvalidInputError, match=r"certificate\.json.*recombine dataset verify"):
         load_card(tmp_path)
 
 

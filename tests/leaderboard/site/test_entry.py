@@ -255,8 +255,9 @@ def test_what_a_row_reads_is_given_to_it(recorded):
     assert train.endswith(" --tangents runs/smoke-64/tangents.h5")
 
 
-def test_a_model_of_a_library_is_scored_by_its_name():
-    code = "recombine.benchmark.submissions.hub:HubMethod"
+@pytest.mark.parametrize("module", ["submissions.hub", "hub_method"])
+def test_a_model_of_a_library_is_scored_by_its_name(module):
+    code = f"recombine.benchmark.{module}:HubMethod"
     *_, score = settled(code, model="timm:resnet18", size=64, weights_sha256="0" * 64)
     assert shlex.split(score)[:3] == ["recombine", "score", "timm:resnet18?size=64"]
 
