@@ -147,7 +147,7 @@ def recipe_of(result: Result) -> Mapping[str, Any] | None:
 def data_folder(result: Result) -> str:
     """Return where the commands put the data, or a word for it when they cannot render them."""
     recipe = recipe_of(result)
-    return shlex.quote(f"runs/{recipe['preset']}-{recipe['resolution']}") if recipe else "DATA"
+    return shlex.quote(f"runs/{recipe['preset']}-{result.data.resolution}") if recipe else "DATA"
 
 
 def render_command(result: Result) -> str:
@@ -159,8 +159,11 @@ def render_command(result: Result) -> str:
         f"recombine render {shlex.quote(recipe['preset'])}",
         f"--values {recipe['values']}" if recipe.get("values") else "",
         f"--scale {recipe['scale']}" if recipe.get("scale", 1) != 1 else "",
-        f"--resolution {recipe['resolution']} --out {data_folder(result)}",
+        f"--resolution {result.data.resolution} --out {data_folder(result)}",
         "--ooc-val" if recipe.get("ooc_val") else "",
+        "--split FILE" if recipe.get("split") else "",
+        "--hidden-key FILE" if recipe.get("hidden_test") else "",
+        "--hidden" if recipe.get("hidden_test") == "hidden" else "",
     ]
     return " ".join(filter(None, options))
 
