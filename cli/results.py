@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.results.result import Result
     from recombine.benchmark.scoring.rescore import Change, Rescored
-    from recombine.benchmark.statistics.compare import Comparison, Contrast
+    from recombine.benchmark.statistics.compare import Comparison
 
 COLUMNS = ("score", "A", "B", "A - B", "95 % interval", "p", "verdict")
 SHOWN = 12
@@ -267,43 +267,12 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _show_comparison(found: Comparison) -> None:
-    console.table(
-        "joint slot accuracy, %", COLUMNS, [_contrast_row(c, 100) for c in found.headline]
-    )
-    if found.factors:
-        console.table(
-            "OOC factor scores (1 perfect, 0 chance)",
-            COLUMNS,
-            [_contrast_row(c, 1) for c in found.factors],
-        )
-    if found.detectable is not None and found.power is not None:
-        console.line(
-            f"This pair of designs notices an OOC difference of {100 * found.detectable:.1f} "
-            f"points with 80 % power, and one of 5 points {100 * found.power:.0f} % of the time."
-        )
-    for caveat in found.caveats:
-        console.line(f"note: {caveat}")
+    from recombine.benchmark.statistics.compare import COLUMNS
 
-
-def _contrast_row(contrast: Contrast, unit: float) -> tuple[str, ...]:
-    digits = 1 if unit == 100 else 3
-    difference = contrast.difference
-    interval, p_value, verdict = "none", "none", "no test"
-    if difference.ci95 is not None and difference.p_value is not None:
-        low, high = difference.ci95
-        interval = f"{unit * low:+.{digits}f} to {unit * high:+.{digits}f}"
-        p_value = f"{difference.p_value:.3f}" if difference.p_value >= 0.001 else "< 0.001"
-        better = "A higher" if difference.value > 0 else "B higher"
-        verdict = better if contrast.real else "not told apart"
-    return (
-        contrast.name,
-        f"{unit * contrast.first:.{digits}f}",
-        f"{unit * contrast.second:.{digits}f}",
-        f"{unit * difference.value:+.{digits}f}",
-        interval,
-        p_value,
-        verdict,
-    )
+    for title, rows in found.tables():
+        console.table(title, COLUMNS, rows)
+    for note in found.notes():
+        console.line(note)
 
 
 def _scores(old: Result, new: Result) -> str:

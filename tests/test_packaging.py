@@ -26,9 +26,9 @@ MAY_IMPORT = {
 ORDER = {
     "renderer": "core < scenes < splits < presets < planning < store, blender < certificate "
     "< rendering < measure < publish",
-    "benchmark": "protocol, statistics < results < submissions, serving < inference, metrics, "
-    "predictions < check < sandbox < running < scoring",
-    "baselines": "registry < nn < training < methods, studies",
+    "benchmark": "protocol, statistics < results < submissions, serving < inference, metrics "
+    "< predictions < check < sandbox < running < scoring",
+    "baselines": "nn < training < methods, studies < registry",
     "leaderboard": "drawing, ledger < board < exports < site, submissions, seasons",
 }
 MOST_MODULES, MOST_LINES = 16, 700

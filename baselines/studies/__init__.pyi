@@ -1,6 +1,6 @@
-from .training import Claim as Claim
-from .training import Row as Row
-from .training import mean_of as mean_of
+from .study import Claim as Claim
+from .study import Row as Row
+from .study import mean_of as mean_of
 
 __all__ = [
     "Claim",

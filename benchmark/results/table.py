@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from recombine.benchmark.results.result import Result
 from recombine.renderer.core.errors import InvalidInputError, ResourceError
+from recombine.renderer.core.tables import html_lines, html_table, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,23 +75,14 @@ class Results(Sequence[Result]):
     def __repr__(self) -> str:
         if not self._results:
             return "no results"
-        rows = [COLUMNS, *map(row, self._results)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(c.ljust(w) for c, w in zip(one, widths, strict=True)) for one in rows]
-        lines.insert(1, "  ".join("-" * width for width in widths))
-        return "\n".join([*(line.rstrip() for line in lines), *caption(self._results)])
+        table = text_table(COLUMNS, map(row, self._results))
+        return "\n".join([table, *caption(self._results)])
 
     def _repr_html_(self) -> str:
-        """Show a table in a notebook; every text is escaped."""
         if not self._results:
             return "<p>no results</p>"
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in COLUMNS)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row(one)) + "</tr>"
-            for one in self._results
-        )
-        said = "<br>".join(map(html.escape, caption(self._results)))
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{said}</p>"
+        table = html_table(COLUMNS, map(row, self._results))
+        return table + html_lines(caption(self._results))
 
     def to_frame(self) -> Any:
         """Return a pandas data frame: one row per entry, numbers as numbers.

@@ -15,6 +15,7 @@ from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.intervals import Estimate, Term
 from recombine.benchmark.statistics.power import power_at
 from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.tables import html_lines, html_table, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
     from recombine.renderer.core.types import Array
 
+COLUMNS = ("score", "A", "B", "A - B", "95 % interval", "p", "verdict")
 UNMARKED_SEEDS = 5
 FIVE_POINTS = 0.05
 
@@ -52,6 +54,21 @@ class Contrast:
     difference: Estimate
     real: bool
 
+    def row(self, unit: float) -> tuple[str, ...]:
+        """Return the cells under `COLUMNS`; ``unit`` is 100 for per cent, 1 for shares."""
+        digits = 1 if unit == 100 else 3
+        interval, p_value, verdict = "none", "none", "no test"
+        found = self.difference
+        if found.ci95 is not None and found.p_value is not None:
+            low, high = found.ci95
+            interval = f"{unit * low:+.{digits}f} to {unit * high:+.{digits}f}"
+            p_value = f"{found.p_value:.3f}" if found.p_value >= 0.001 else "< 0.001"
+            better = "A higher" if found.value > 0 else "B higher"
+            verdict = better if self.real else "not told apart"
+        scores = [f"{unit * one:.{digits}f}" for one in (self.first, self.second)]
+        difference = f"{unit * found.value:+.{digits}f}"
+        return (self.name, *scores, difference, interval, p_value, verdict)
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -76,6 +93,34 @@ class Comparison:
     detectable: float | None
     power: float | None
     caveats: tuple[str, ...]
+
+    def tables(self) -> list[tuple[str, list[tuple[str, ...]]]]:
+        """Return title and rows, under `COLUMNS`, of each table."""
+        found = [("joint slot accuracy, %", [one.row(100) for one in self.headline])]
+        if self.factors:
+            title = "OOC factor scores (1 perfect, 0 chance)"
+            found.append((title, [one.row(1) for one in self.factors]))
+        return found
+
+    def notes(self) -> list[str]:
+        """Return what the design could have seen, and what else differs."""
+        lines = [f"note: {caveat}" for caveat in self.caveats]
+        if self.detectable is not None and self.power is not None:
+            lines.insert(
+                0,
+                "This pair of designs notices an OOC difference of "
+                f"{100 * self.detectable:.1f} points with 80 % power, and one of 5 points "
+                f"{100 * self.power:.0f} % of the time.",
+            )
+        return lines
+
+    def __repr__(self) -> str:
+        parts = [f"{title}\n{text_table(COLUMNS, rows)}" for title, rows in self.tables()]
+        return "\n".join([*parts, *self.notes()])
+
+    def _repr_html_(self) -> str:
+        parts = [html_table(COLUMNS, rows, title) for title, rows in self.tables()]
+        return "".join(parts) + html_lines(self.notes())
 
 
 def compare_results(first: Result, second: Result) -> Comparison:

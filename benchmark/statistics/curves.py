@@ -77,7 +77,7 @@ def area_weights(sizes: Sequence[float]) -> Float[Array, " sizes"]:
 
     Examples
     --------
-    >>> area_weights([1, 10, 100]).tolist()
+    >>> area_weights([1, 10, 100]).round(3).tolist()
     [0.25, 0.5, 0.25]
     """
     values = np.asarray(sizes, float)
@@ -180,7 +180,7 @@ def budget_weights(costs: Sequence[float], low: float, high: float) -> Float[Arr
 
     Examples
     --------
-    >>> budget_weights([10, 100], 1, 10_000).tolist()
+    >>> budget_weights([10, 100], 1, 10_000).round(3).tolist()
     [0.25, 0.25, 0.5]
     """
     edges = np.array([low, *costs, high], float)

@@ -134,7 +134,8 @@ def _share(hits: tuple[tuple[int, ...], ...], counts: tuple[int, ...], i: int) -
 # The commands on an entry's page: render the data, make the entry again, check its file.
 
 SIZES = ("tiny", "cpu", "gpu")
-HUB = "recombine.benchmark.submissions.hub:"
+HUB = re.compile(r"recombine\.benchmark\.[\w.]+:HubMethod")
+"""A model of a public library, wherever its wrapper stood when the result was written."""
 
 
 def recipe_of(result: Result) -> Mapping[str, Any] | None:
@@ -145,7 +146,7 @@ def recipe_of(result: Result) -> Mapping[str, Any] | None:
 def data_folder(result: Result) -> str:
     """Return where the commands put the data, or a word for it when they cannot render them."""
     recipe = recipe_of(result)
-    return shlex.quote(f"runs/{recipe['preset']}-{recipe['resolution']}") if recipe else "DATA"
+    return shlex.quote(f"runs/{recipe['preset']}-{result.data.resolution}") if recipe else "DATA"
 
 
 def render_command(result: Result) -> str:
@@ -157,8 +158,11 @@ def render_command(result: Result) -> str:
         f"recombine render {shlex.quote(recipe['preset'])}",
         f"--values {recipe['values']}" if recipe.get("values") else "",
         f"--scale {recipe['scale']}" if recipe.get("scale", 1) != 1 else "",
-        f"--resolution {recipe['resolution']} --out {data_folder(result)}",
+        f"--resolution {result.data.resolution} --out {data_folder(result)}",
         "--ooc-val" if recipe.get("ooc_val") else "",
+        "--split FILE" if recipe.get("split") else "",
+        "--hidden-key FILE" if recipe.get("hidden_test") else "",
+        "--hidden" if recipe.get("hidden_test") == "hidden" else "",
     ]
     return " ".join(filter(None, options))
 
@@ -191,7 +195,7 @@ def score_command(result: Result, sizes: str) -> str:
     """Return the command that trains and scores a method on so many images."""
     method, recipe = result.method, recipe_of(result) or {}
     settings, name = method.settings, method.id
-    if method.code.startswith(HUB):
+    if HUB.fullmatch(method.code):
         name = shlex.quote(f"{settings.get('model')}?size={settings.get('size')}")
     elif not is_baseline(result):
         name = shlex.quote(method.code or f"{method.id}.py:Submission")

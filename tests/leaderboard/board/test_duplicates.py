@@ -2,7 +2,7 @@
 
 import pytest
 import sample_board
-from sample_board import sample
+from sample_board import declared, sample
 
 from recombine.leaderboard.board.board import rank_board
 from recombine.leaderboard.board.entries import duplicate_groups, load_boards
@@ -12,9 +12,9 @@ from recombine.leaderboard.site.build import build_site
 METHOD = {"inference": "direct", "kind": "inverter", "source": "", "note": ""}
 
 
-def twin(name="twin", note="", seeds=5, **over):
+def twin(name="twin", seeds=5, note="", role=None, **over):
     """Return an entry with the answers of the sample's autoencoder, read without search."""
-    method = {**METHOD, "name": name.capitalize(), "note": note}
+    method = {**METHOD, "name": name.capitalize(), "note": note, **({"role": role} if role else {})}
     return sample(1, seeds, **{"entry": name, "method": method, **over})
 
 
@@ -41,7 +41,7 @@ def test_one_encoder_under_three_names_is_one_group(tmp_path):
 @pytest.mark.parametrize(
     "other",
     [
-        twin(note="Control: one thing differs."),
+        twin(**declared("control")),
         twin(seeds=4),
         twin(compute={"gflop_per_image": 0.032, "steps": 0}),
         twin(training={"generated_images_seen": 1}),

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from sample_board import sample, write_results
+from sample_board import declared, sample, write_results
 
 from recombine.benchmark.statistics import intervals as stats
 from recombine.leaderboard.board.board import rank_board
@@ -74,7 +74,7 @@ def test_the_static_pairs_are_those_of_the_statistics(tmp_path):
 
 
 def test_an_upper_bound_is_in_no_static_pair(tmp_path):
-    method = sample(0).model_dump(mode="json")["method"] | {"note": "Upper bound, no entry."}
+    method = sample(0).model_dump(mode="json")["method"] | declared("bound")
     files = [
         sample(0, method=method).save(tmp_path / "a.json"),
         sample(1).save(tmp_path / "b.json"),

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from sample_board import sample, write_results
+from sample_board import declared, sample, write_results
 
 from recombine.leaderboard.board import pareto as front
 from recombine.leaderboard.board.board import rank_board
@@ -62,7 +62,7 @@ def test_few_entries_are_all_on_the_front(costs):
 
 
 def test_an_upper_bound_is_out_of_competition(tmp_path):
-    top = sample(4).model_dump(mode="json")["method"] | {"note": "Upper bound, no entry."}
+    top = sample(4).model_dump(mode="json")["method"] | declared("bound")
     cheap = {"gflop_per_image": 0.001, "steps": 0}
     files = [
         sample(4, method=top, compute=cheap).save(tmp_path / "a.json"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from factories import make_result
-from sample_board import sample, write_results
+from sample_board import declared, sample, write_results
 
 from recombine.benchmark.statistics import intervals as stats
 from recombine.leaderboard.board.board import rank_board
@@ -48,7 +48,7 @@ def test_the_kinds_are_set_against_each_other_with_an_interval(tmp_path):
 
 
 def test_an_upper_bound_is_never_the_headline(tmp_path):
-    method = sample(4).model_dump(mode="json")["method"] | {"note": "Upper bound, not an entry."}
+    method = sample(4).model_dump(mode="json")["method"] | declared("bound")
     files = [
         sample(4, method=method).save(tmp_path / "b.json"),
         sample(0).save(tmp_path / "a.json"),
