@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from recombine.benchmark.scoring.rescore import Change, Rescored
     from recombine.benchmark.statistics.compare import Comparison
 
-COLUMNS = ("score", "A", "B", "A - B", "95 % interval", "p", "verdict")
 SHOWN = 12
 
 
