@@ -55,7 +55,7 @@ class Analyse:
         claims = module.claims(rows, settings)
         report = analysis.write_report(self.out, self.study, settings, rows, claims)
         picture = self.out / f"{self.study}.{self.picture}"
-        with styled(plots.SIZES[self.study]) as figure:
+        with styled(plots.INCHES[self.study]) as figure:
             getattr(plots, self.study)(rows, figure, looks)
         save(figure, picture)
         if self.json:
