@@ -54,7 +54,7 @@ class Study(Command):
         claims = module.claims(rows, settings)
         report = analysis.write_report(self.out, self.study, settings, rows, claims)
         picture = self.out / f"{self.study}.{self.picture}"
-        with styled(plots.SIZES[self.study]) as figure:
+        with styled(plots.INCHES[self.study]) as figure:
             getattr(plots, self.study)(rows, figure, looks)
         save(figure, picture)
         if self.json:

@@ -1,4 +1,4 @@
-"""Baselines: one subject, one file."""
+"""The methods, one readable file each; `recombine.baselines.registry` names their rows."""
 
 import lazy_loader as _lazy
 

@@ -48,8 +48,25 @@ class Fixed:
         return SlotOutput(slots=self.answer(images))
 
 
+class Floor:
+    """A learner that learns nothing."""
+
+    SIZES: ClassVar[Sizes] = {"tiny": {}, "cpu": {}, "gpu": {}}
+
+    def fit(
+        self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
+    ) -> Fixed:
+        """Return the encoder; nothing is trained."""
+        del val, budget, log
+        return self.fixed(data.spec, seed)
+
+    def fixed(self, spec: SplitSpec, seed: int) -> Fixed:
+        """Return the encoder of the images that a specification describes."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Pixels:
+class Pixels(Floor):
     """Pixels, averaged to 12 x 12, as one vector that every slot repeats."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -58,15 +75,12 @@ class Pixels:
         note="Floor: the image at 12 x 12 pixels, as it is.",
         role="floor",
     )
-    SIZES: ClassVar[Sizes] = {"tiny": {}, "cpu": {}, "gpu": {}}
     size: str = "cpu"
 
-    def fit(
-        self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
-    ) -> Fixed:
-        """Return the encoder; nothing is trained."""
-        del val, seed, budget, log
-        slots = data.spec.max_slots
+    def fixed(self, spec: SplitSpec, seed: int) -> Fixed:
+        """Return the encoder."""
+        del seed
+        slots = spec.max_slots
 
         def answer(images: Tensor) -> Tensor:
             small = torch.nn.functional.interpolate(images, (EDGE, EDGE), mode="area")
@@ -76,7 +90,7 @@ class Pixels:
 
 
 @dataclass(frozen=True)
-class RandomNetwork:
+class RandomNetwork(Floor):
     """The usual slot encoder with the weights it starts from."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -85,48 +99,41 @@ class RandomNetwork:
         note="Floor: the slot encoder of the supervised row, never trained.",
         role="floor",
     )
-    SIZES: ClassVar[Sizes] = {"tiny": {}, "cpu": {}, "gpu": {}}
     width: int = 64
     layers: int = 2
     size: str = "cpu"
 
-    def fit(
-        self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
-    ) -> Fixed:
+    def fixed(self, spec: SplitSpec, seed: int) -> Fixed:
         """Return the encoder; its batch normalisation keeps the statistics it starts with."""
-        del val, budget, log
         with seeded(seed):
             network = SlotEncoder(
-                data.spec.max_slots,
+                spec.max_slots,
                 1,
                 width=self.width,
-                image_hw=data.spec.image_hw,
+                image_hw=spec.image_hw,
                 layers=self.layers,
             ).eval()
         return Fixed(lambda images: network(images)[0], self.width, network)
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Floor):
     """The same vector for every slot of every image."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="constant", name="Constant", note="Floor: knows nothing; every slot is 0.", role="floor"
     )
-    SIZES: ClassVar[Sizes] = {"tiny": {}, "cpu": {}, "gpu": {}}
     size: str = "cpu"
 
-    def fit(
-        self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
-    ) -> Fixed:
-        """Return the encoder; nothing is trained."""
-        del val, seed, budget, log
-        slots = data.spec.max_slots
+    def fixed(self, spec: SplitSpec, seed: int) -> Fixed:
+        """Return the encoder."""
+        del seed
+        slots = spec.max_slots
         return Fixed(lambda images: images.new_zeros(len(images), slots, 1), 1)
 
 
 @dataclass(frozen=True)
-class ConstantSet:
+class ConstantSet(Floor):
     """The same set of slots for every image, each slot another vector."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -135,13 +142,10 @@ class ConstantSet:
         note="Floor: slots name themselves, nothing else.",
         role="floor",
     )
-    SIZES: ClassVar[Sizes] = {"tiny": {}, "cpu": {}, "gpu": {}}
     size: str = "cpu"
 
-    def fit(
-        self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
-    ) -> Fixed:
-        """Return the encoder; nothing is trained."""
-        del val, seed, budget, log
-        names = torch.eye(data.spec.max_slots)
+    def fixed(self, spec: SplitSpec, seed: int) -> Fixed:
+        """Return the encoder."""
+        del seed
+        names = torch.eye(spec.max_slots)
         return Fixed(lambda images: names.to(images.device).repeat(len(images), 1, 1), len(names))

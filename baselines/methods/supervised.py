@@ -61,6 +61,7 @@ class Supervised:
         "from scratch, one learned query per slot, labels of all factors.",
     )
     SIZES: ClassVar[Sizes] = supervised_sizes()
+    network: ClassVar[type[Recognition]] = Recognition  # rows with another loss have their own
 
     width: int = 64  # of tokens and slots
     layers: int = 2  # depth of the query transformer
@@ -82,16 +83,15 @@ class Supervised:
         """Train on in-combination images."""
         with seeded(seed):
             model = self.model(layout_of(data.spec), data.spec.image_hw)
-            stop = None
-            if self.patience:
-                stop = EarlyStop(val, model.loss_of, patience=self.patience, every=self.look_every)
+            looks = {"patience": self.patience, "every": self.look_every}
+            stop = EarlyStop(val, model.loss_of, **looks) if self.patience else None
             return fit_recognition(
                 model, data, self.schedule, seed=seed, budget=budget, log=log, stop=stop
             )
 
     def model(self, layout: SlotLayout, image_hw: tuple[int, int]) -> Recognition:
-        """Return the untrained model; rows with another loss override this."""
-        return Recognition(
+        """Return the untrained model."""
+        return self.network(
             layout,
             image_hw,
             width=self.width,
@@ -132,6 +132,7 @@ class SupervisedRegression(Supervised):
     A linear readout of its slots has the least to do; it learns classes more slowly.
     """
 
+    network: ClassVar[type[Recognition]] = Regressor
     card: ClassVar[MethodCard] = MethodCard(
         id="regression",
         name="Supervised slot regression",
@@ -143,17 +144,6 @@ class SupervisedRegression(Supervised):
     )
 
     pose_weight: float = 1.0
-
-    def model(self, layout: SlotLayout, image_hw: tuple[int, int]) -> Recognition:
-        """Return the untrained model."""
-        return Regressor(
-            layout,
-            image_hw,
-            width=self.width,
-            layers=self.layers,
-            pose_weight=self.pose_weight,
-            precision=self.precision,
-        )
 
 
 @dataclass(frozen=True)

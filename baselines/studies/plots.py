@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     # Colour and marker of one line after the other, without end.
     Looks = Callable[[], Iterator[dict[str, Any]]]
 
-SIZES = {"invertibility": (9.4, 3.6), "variance": (8.4, 5.4)}  # inches
+INCHES = {"invertibility": (9.4, 3.6), "variance": (8.4, 5.4)}
 PANELS = (("z", "error of the latents"), ("x", "error of the regenerated observation"))
 SEARCHES = (("random", "search,\n1 start"), ("best", "best of\nstarts"))
 

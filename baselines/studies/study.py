@@ -72,7 +72,29 @@ def run(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
-    """Compute every unit that is not on disk yet."""
+    """Compute every unit that is not on disk yet.
+
+    Parameters
+    ----------
+    work : Work
+        The units and what computes them.
+    folder : Path
+        Units lie in ``units/``, one JSON file each.
+    workers : int
+        Processes, one thread each; 1 computes here.
+    progress : callable, optional
+        Called with the numbers of finished and of all units.
+
+    Returns
+    -------
+    list of dict
+        Fields and numbers of every unit, in the order of the units.
+
+    Raises
+    ------
+    ResourceError
+        When a worker process dies; finished units are kept.
+    """
     paths = [_path(work, unit, folder) for unit in work.units]
     todo = [i for i, path in enumerate(paths) if not path.is_file()]
     report = progress or (lambda _done, _total: None)
@@ -92,7 +114,26 @@ def run(
 def write_report(
     folder: Path, name: str, settings: object, rows: Sequence[Row], claims: Sequence[Claim]
 ) -> Path:
-    """Write ``report.json``."""
+    """Write ``report.json`` and return its path.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it goes.
+    name : str
+        Of the analysis.
+    settings : object
+        A dataclass of plain values.
+    rows : sequence of dict
+        From `run`.
+    claims : sequence of Claim
+        What the rows confirm or refute.
+
+    Returns
+    -------
+    Path
+        ``folder/report.json``.
+    """
     report = {
         "format": FORMAT,
         "analysis": name,

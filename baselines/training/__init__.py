@@ -1,4 +1,4 @@
-"""Loops, checkpoints, devices, search."""
+"""What methods train and search with: loop, checkpoints, device, slot encoder, search."""
 
 import lazy_loader as _lazy
 

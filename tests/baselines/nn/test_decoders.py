@@ -16,6 +16,7 @@ from recombine.baselines.nn.decoders import (
     Frame,
     Patch,
     Placement,
+    axes,
     initialise,
     moments,
     place,
@@ -31,6 +32,10 @@ from tests.baselines.nn.test_slots import LAYOUT, TWO_OBJECTS
 Data = tuple[DrawnData, DrawnData]
 
 
+def _placed(patch: torch.Tensor, pose: torch.Tensor, hw: tuple[int, int]) -> torch.Tensor:
+    return place(patch, *axes(pose, hw, patch.shape[2]))
+
+
 def _disc(px: int, x: float, y: float, radius: float) -> torch.Tensor:
     """Draw an anti-aliased disc at an analytic place; coordinates run over [-1, 1]."""
     edges = (torch.arange(px) * 2 + 1) / px - 1
@@ -43,7 +48,7 @@ def _disc(px: int, x: float, y: float, radius: float) -> torch.Tensor:
 )
 def test_a_placed_disc_is_the_disc_at_that_place_and_scale(x: float, y: float, half: float) -> None:
     patch = _disc(64, 0, 0, 0.6)[None, None]
-    drawn = place(patch, torch.tensor([[x, y, math.log(half)]]), (64, 64))[0, 0]
+    drawn = _placed(patch, torch.tensor([[x, y, math.log(half)]]), (64, 64))[0, 0]
     wanted = _disc(64, x, y, 0.6 * half)
     assert (drawn - wanted).abs().mean() < 0.012
     assert drawn.sum() == pytest.approx(float(wanted.sum()), rel=0.04, abs=2)
@@ -58,7 +63,7 @@ def test_a_placed_disc_is_the_disc_at_that_place_and_scale(x: float, y: float, h
 )
 def test_placement_equals_grid_sample(x: float, y: float, half: float, hw: tuple[int, int]) -> None:
     patch = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    drawn = place(patch, torch.tensor([[x, y, math.log(half)]]), hw)
+    drawn = _placed(patch, torch.tensor([[x, y, math.log(half)]]), hw)
     rows, columns = ((torch.arange(n) * 2 + 1) / n - 1 for n in hw)
     grid = torch.stack(
         [
@@ -73,15 +78,15 @@ def test_placement_equals_grid_sample(x: float, y: float, half: float, hw: tuple
 
 def test_a_whole_pixel_shift_shifts_the_picture() -> None:
     patch = torch.rand(1, 1, 16, 16)
-    still = place(patch, torch.tensor([[0.0, 0.0, math.log(0.5)]]), (32, 32))
-    moved = place(patch, torch.tensor([[3 * 2 / 32, -5 * 2 / 32, math.log(0.5)]]), (32, 32))
+    still = _placed(patch, torch.tensor([[0.0, 0.0, math.log(0.5)]]), (32, 32))
+    moved = _placed(patch, torch.tensor([[3 * 2 / 32, -5 * 2 / 32, math.log(0.5)]]), (32, 32))
     assert torch.allclose(moved[..., 3:27, 3:], still[..., 8:, :-3], atol=1e-5)
 
 
 def test_the_gradient_of_the_pose_points_home() -> None:
     patch, target = _disc(32, 0, 0, 0.7)[None, None], _disc(32, 0.2, -0.1, 0.7 * 0.5)
     pose = torch.tensor([[0.1, 0.0, math.log(0.4)]], requires_grad=True)
-    error = (place(patch, pose, (32, 32))[0, 0] - target).square().sum()
+    error = (_placed(patch, pose, (32, 32))[0, 0] - target).square().sum()
     (gradient,) = torch.autograd.grad(error, pose)
     assert gradient[0, 0] < 0  # further right
     assert gradient[0, 1] > 0  # further up
