@@ -10,6 +10,7 @@ import tyro
 
 from recombine.cli import console
 from recombine.cli.console import Command
+from recombine.renderer.core.errors import UsageError
 
 if TYPE_CHECKING:
     from recombine.baselines.studies.training import Claim
@@ -43,18 +44,17 @@ class Study(Command):
 
     def run(self) -> int:
         """Compute what is missing, judge the claims, draw."""
-        from recombine.baselines.studies import training as analysis
-        from recombine.leaderboard.exports import figures as plots
-        from recombine.leaderboard.exports import study_figures as plots_analysis
+        from recombine.baselines.studies import training
+        from recombine.leaderboard.exports import figures, study_figures
 
         module, settings = self._study()
         work = module.work(settings)
         with self.progress(f"study {self.study}, units") as progress:
-            rows = analysis.run(work, self.out, workers=self.workers, progress=progress)
+            rows = training.run(work, self.out, workers=self.workers, progress=progress)
         claims = module.claims(rows, settings)
-        report = analysis.write_report(self.out, self.study, settings, rows, claims)
+        report = training.write_report(self.out, self.study, settings, rows, claims)
         picture = self.out / f"{self.study}.{self.picture}"
-        plots.save(getattr(plots_analysis, self.study)(rows), picture)
+        figures.save(getattr(study_figures, self.study)(rows), picture)
         if self.json:
             held = [{"text": claim.text, "holds": claim.holds} for claim in claims]
             console.emit({"report": str(report), "picture": str(picture), "claims": held})
@@ -65,11 +65,9 @@ class Study(Command):
         return 0
 
     def _study(self) -> tuple[Any, Any]:
-        from recombine.baselines.studies import invertibility as analysis_invertibility
-        from recombine.baselines.studies import variance as analysis_variance
-        from recombine.renderer.core.errors import UsageError
+        from recombine.baselines.studies import invertibility, variance
 
-        modules = {"invertibility": analysis_invertibility, "variance": analysis_variance}
+        modules = {"invertibility": invertibility, "variance": variance}
         module: Any = modules[self.study]
         settings = module.TINY if self.size == "tiny" else module.Settings()
         if self.seeds is None:

@@ -13,6 +13,7 @@ import tyro
 from recombine.cli import console
 from recombine.cli.console import Command
 from recombine.cli.score import device_name, is_ours, limits, resolve, run_options
+from recombine.renderer.core.errors import InvalidInputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -245,7 +246,6 @@ class Bundle(Command):
         import pydantic
 
         from recombine.leaderboard.submissions.bundle import MethodFile
-        from recombine.renderer.core.errors import UsageError
 
         names = ("authors", "licence", "code", "paper", "pretraining", "note")
         try:
@@ -261,7 +261,6 @@ class Bundle(Command):
         if not self.check:
             return "not run"
         from recombine.benchmark.sandbox.isolate import check_isolated
-        from recombine.renderer.core.errors import InvalidInputError
 
         found = check_isolated(self.check)
         failed = [f"{one.name} ({one.why})" for one in found.checks if one.status == "fail"]
