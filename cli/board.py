@@ -10,6 +10,7 @@ import tyro
 
 from recombine.cli import console
 from recombine.cli.console import Command
+from recombine.renderer.core.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
@@ -75,7 +76,6 @@ class Check(Command):
     def run(self) -> int:
         """Verify, one line per file."""
         from recombine.leaderboard.board.entries import find_results, load_boards
-        from recombine.renderer.core.errors import UsageError
 
         if not self.paths:
             raise UsageError("board check: expected result files or folders; got none")
@@ -163,8 +163,6 @@ def build(results: Path, out: Path, data: tuple[Path, ...]) -> Path:
 
 def _result_files(results: Path) -> list[Path]:
     """Return the result files of a folder."""
-    from recombine.renderer.core.errors import UsageError
-
     files = sorted(results.glob("*.json"))
     if not files:
         raise UsageError(
@@ -178,8 +176,6 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
     """Return a server of a site that only this machine can reach."""
     from functools import partial
     from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-
-    from recombine.renderer.core.errors import ResourceError
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name

@@ -12,6 +12,7 @@ import tyro
 from recombine.cli import console
 from recombine.cli.console import Command
 from recombine.cli.render import PresetOptions
+from recombine.renderer.core.errors import UsageError
 
 if TYPE_CHECKING:
     from recombine.renderer.publish.facts import Publication
@@ -219,7 +220,6 @@ class Merge(Command):
 
     def run(self) -> int:
         """Join, seal, verify and print the root."""
-        from recombine.renderer.core.errors import UsageError
         from recombine.renderer.rendering.merge import merge, seal_folder
 
         if self.out is None:
@@ -270,7 +270,6 @@ class Rerender(Command):
 
     def run(self) -> int:
         """Draw, write and compare."""
-        from recombine.renderer.core.errors import UsageError
         from recombine.renderer.rendering.rerender import compare, rerender
 
         if not (self.check or self.out):
@@ -296,7 +295,6 @@ class Rerender(Command):
 
 def _publication(published: str, url: str) -> Publication:
     """Return what the options of a command say about the publication."""
-    from recombine.renderer.core.errors import UsageError
     from recombine.renderer.publish.facts import Publication
 
     try:

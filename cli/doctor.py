@@ -12,6 +12,7 @@ from pathlib import Path
 
 from recombine.cli import console
 from recombine.cli.console import Command
+from recombine.renderer.core.errors import ResourceError
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,6 @@ def _self_test() -> tuple[dict[str, str], bool]:
 
 def _renderer() -> dict[str, str]:
     """Return what `_blender` finds; where no wheel can exist, why there is no renderer."""
-    from recombine.renderer.core.errors import ResourceError
     from recombine.renderer.rendering.render import require_blender
 
     try:
@@ -107,7 +107,6 @@ def _isolation() -> str:
     import subprocess
 
     from recombine.benchmark.sandbox.bubblewrap import require_bwrap
-    from recombine.renderer.core.errors import ResourceError
 
     try:
         path = require_bwrap()

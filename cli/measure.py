@@ -10,6 +10,7 @@ import tyro
 
 from recombine.cli import console
 from recombine.cli.console import Command
+from recombine.renderer.core.errors import UsageError
 
 if TYPE_CHECKING:
     from recombine.renderer.measure.interaction import Report
@@ -68,8 +69,6 @@ class Interaction(Command):
 
 
 def _require(**options: tuple[int, int, int]) -> None:
-    from recombine.renderer.core.errors import UsageError
-
     for name, (value, low, high) in options.items():
         if not low <= value <= high:
             raise UsageError(f"--{name}: expected {low} to {high}; got {value}.")

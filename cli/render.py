@@ -13,6 +13,7 @@ import tyro
 
 from recombine.cli import console
 from recombine.cli.console import Command
+from recombine.renderer.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +88,6 @@ class PresetOptions(Command):
 
     def chosen(self) -> Preset:
         """Return the preset that the options choose."""
-        from recombine.renderer.core.errors import UsageError
         from recombine.renderer.presets import keys
         from recombine.renderer.presets.table import load_preset, with_split
 
@@ -188,8 +188,6 @@ class Render(PresetOptions):
         return 0
 
     def _check(self) -> None:
-        from recombine.renderer.core.errors import UsageError
-
         workers = 1_000_000 if self.estimate else 4096
         most = {"workers": workers, "shard_size": 4096, "slurm": 100_000, "hours": 100_000}
         for name, high in most.items():

@@ -11,6 +11,7 @@ import tyro
 
 from recombine.cli import console
 from recombine.cli.console import Command
+from recombine.renderer.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -150,7 +151,6 @@ class Plot(Command):
     def _draw_training(self) -> list[str]:
         from recombine.benchmark.running.training_curves import logs, read_curves
         from recombine.leaderboard.exports import figures
-        from recombine.renderer.core.errors import UsageError
 
         if not self.results:
             raise UsageError("plot training: expected logs or folders of runs; got none")
@@ -165,7 +165,6 @@ class Plot(Command):
     def _draw(self) -> list[Result]:
         from recombine.benchmark.results.result import Result
         from recombine.leaderboard.exports import figures
-        from recombine.renderer.core.errors import UsageError
 
         results = [Result.load(file) for file in _files(self.results)]
         if self.kind == "cells":
@@ -183,7 +182,6 @@ class Plot(Command):
         from recombine.leaderboard.board.board import rank_board
         from recombine.leaderboard.board.entries import load_boards
         from recombine.leaderboard.exports import figures
-        from recombine.renderer.core.errors import UsageError
 
         boards = [rank_board(board) for board in load_boards(_files(self.results))]
         if len(boards) > 1:
@@ -240,8 +238,6 @@ class Table(Command):
 
 
 def _require_suffix(out: Path, formats: Sequence[str]) -> None:
-    from recombine.renderer.core.errors import UsageError
-
     if out.suffix not in formats:
         raise UsageError(
             f"--out: expected a file name that ends in {', '.join(formats)}; got {out.name!r}"
@@ -250,8 +246,6 @@ def _require_suffix(out: Path, formats: Sequence[str]) -> None:
 
 def _files(paths: Sequence[Path]) -> list[Path]:
     """Return result files, given as such or by their folder."""
-    from recombine.renderer.core.errors import UsageError
-
     files = [
         file
         for path in paths

@@ -13,6 +13,7 @@ import tyro
 
 from recombine.cli import console
 from recombine.cli.console import Command
+from recombine.renderer.core.errors import RecombineError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from recombine.benchmark.sandbox.process import Limits
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.benchmark.submissions.loading import Submission
-    from recombine.renderer.core.errors import RecombineError
     from recombine.renderer.store.dataset import Dataset
 
 COLUMNS = ("method", "inference", "ID", "OOC", "gap", "GFLOP/image", "images seen", "seeds")
@@ -124,7 +124,6 @@ class Score(Command):
         """Train, score, save and print."""
         from recombine.baselines.registry import BASELINES
         from recombine.benchmark.running.grid import run_grid
-        from recombine.renderer.core.errors import RecombineError
         from recombine.renderer.store.dataset import Dataset
 
         if self.methods == ("list",):
@@ -158,8 +157,6 @@ class Score(Command):
 
     def _given(self) -> list[list[Path]]:
         """Return the predictions files of every method that consists of such."""
-        from recombine.renderer.core.errors import UsageError
-
         if not self.methods:
             raise UsageError(
                 "score: expected at least one method; got none. See: recombine score list"
@@ -384,8 +381,6 @@ def device_name(spec: str, size: str) -> str:
 
 def seed_list(count: int) -> range:
     """Return the training seeds 0..count-1."""
-    from recombine.renderer.core.errors import UsageError
-
     if not 1 <= count <= 100:
         raise UsageError(f"--seeds: expected 1 to 100; got {count}. 5 make an unmarked entry.")
     return range(count)
@@ -393,8 +388,6 @@ def seed_list(count: int) -> range:
 
 def training_sets(text: str, available: int) -> list[int | None]:
     """Return the training-set sizes that a text stands for."""
-    from recombine.renderer.core.errors import UsageError
-
     words = [word.strip() for word in text.split(",")]
     numbers = sorted({int(word) for word in words if word.isdecimal()})
     wrong = [word for word in words if not word.isdecimal() and word != "all"]
@@ -419,7 +412,6 @@ def run_options(
 def limits(memory_gb: float, hours: float) -> Limits:
     """Return limits from the words of a command line."""
     from recombine.benchmark.sandbox.process import GIB, Limits
-    from recombine.renderer.core.errors import UsageError
 
     if not (memory_gb > 0 and hours > 0):
         raise UsageError(

@@ -10,6 +10,7 @@ import tyro
 
 from recombine.cli import console
 from recombine.cli.console import Command
+from recombine.renderer.core.errors import UsageError
 
 if TYPE_CHECKING:
     from recombine.baselines.studies.study import Claim
@@ -67,11 +68,9 @@ class Study(Command):
         return 0
 
     def _study(self) -> tuple[Any, Any]:
-        from recombine.baselines.studies import invertibility as analysis_invertibility
-        from recombine.baselines.studies import variance as analysis_variance
-        from recombine.renderer.core.errors import UsageError
+        from recombine.baselines.studies import invertibility, variance
 
-        modules = {"invertibility": analysis_invertibility, "variance": analysis_variance}
+        modules = {"invertibility": invertibility, "variance": variance}
         module: Any = modules[self.study]
         settings = module.TINY if self.size == "tiny" else module.Settings()
         if self.seeds is None:

@@ -13,6 +13,7 @@ import tyro
 from recombine.cli import console
 from recombine.cli.console import Command
 from recombine.cli.score import device_name, is_ours, limits, resolve, run_options
+from recombine.renderer.core.errors import InvalidInputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -245,7 +246,6 @@ class Bundle(Command):
         import pydantic
 
         from recombine.leaderboard.submissions.bundle import MethodFile
-        from recombine.renderer.core.errors import UsageError
 
         names = ("authors", "licence", "code", "paper", "pretraining", "note")
         try:
