@@ -408,10 +408,9 @@ def _measured(result: Result) -> dict[str, float]:
     """Return the measures of a decoder, and the floor of fidelity, which is none of its own."""
     measures = (result.further and result.further.decoder) or {}
     values = {name: one.estimate for name, one in measures.items()}
-    fidelity = measures.get("decoder_fidelity_recombined")
-    if fidelity is not None and fidelity.chance is not None:
+    if fidelity := measures.get("decoder_fidelity_recombined"):
         values["decoder_fidelity_twin"] = fidelity.chance
-    return values
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _searched(name: str, results: Sequence[Result]) -> str:

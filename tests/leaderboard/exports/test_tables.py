@@ -290,7 +290,7 @@ def decoder_rows(text):
 
 def test_rows_hold_measures_and_the_score_of_the_searching_entry_with_most_seeds():
     fine = examined("autoencoder", 0.9, compositional_contrast=measure(0.25))
-    poor = examined("pixels", 0.5)
+    poor = examined("pixels", 0.5, cross_slot_second_derivative=measure(None))
     few, many = (searched(3, seeds=2), searched(12, seeds=3))
     first, second = decoder_rows(decoder_table([poor, few, fine, many]))
     names = [first[0].strip("`"), second[0].strip("`")]
