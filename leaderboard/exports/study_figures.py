@@ -1,10 +1,11 @@
-"""Pictures of the analyses, from their rows."""
+"""Figures of the studies, from the rows of their reports."""
 
 from __future__ import annotations
 
+import math
+from statistics import geometric_mean
 from typing import TYPE_CHECKING, Any
 
-from recombine.baselines.studies.training import mean_of
 from recombine.leaderboard.exports.figures import looks, styled
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from recombine.baselines.studies.training import Row
+    Row = dict[str, Any]
 
 PANELS = (("z", "error of the latents"), ("x", "error of the regenerated observation"))
 SEARCHES = (("random", "search,\n1 start"), ("best", "best of\nstarts"))
@@ -73,24 +74,28 @@ def _family(
     look: dict[str, Any],
 ) -> None:
     encoders = [
-        mean_of(rows, f"nmse_{key}", family=family, width=width, depth=depth)
+        _mean(rows, f"nmse_{key}", family=family, width=width, depth=depth)
         for width, depth in sizes
     ]
     axes.plot(range(len(sizes)), encoders, label=family, **look)
-    searches = [
-        mean_of(rows, f"{start}_nmse_{key}", family=family, width=0) for start, _ in SEARCHES
-    ]
+    searches = [_mean(rows, f"{start}_nmse_{key}", family=family, width=0) for start, _ in SEARCHES]
     width, depth = sizes[-1]
-    searches.append(mean_of(rows, f"encoder_nmse_{key}", family=family, width=width, depth=depth))
+    searches.append(_mean(rows, f"encoder_nmse_{key}", family=family, width=width, depth=depth))
     places = [len(sizes) + i for i in range(len(searches))]
     axes.plot(places, searches, **{**look, "linestyle": "none", "markerfacecolor": "white"})
+
+
+def _mean(rows: Sequence[Row], key: str, **where: object) -> float:
+    """Average over seeds: errors differ by factors. Not a number when no row matches."""
+    values = [row[key] for row in rows if all(row[name] == one for name, one in where.items())]
+    return geometric_mean(values) if values else math.nan
 
 
 def _swept(axes: Axes, rows: Sequence[Row], keys: dict[str, str]) -> None:
     for (key, label), look in zip(keys.items(), looks(), strict=False):
         known = [row for row in rows if row[key] is not None]
         at = list(dict.fromkeys(row["variance"] for row in known))
-        means = [mean_of(known, key, variance=variance) for variance in at]
+        means = [_mean(known, key, variance=variance) for variance in at]
         axes.plot(at, means, label=label, **look)
         dots = {"color": look["color"], "marker": ".", "linestyle": "none", "alpha": 0.4}
         axes.plot([row["variance"] for row in known], [row[key] for row in known], **dots)
