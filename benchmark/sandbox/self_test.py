@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recombine.benchmark.sandbox.bubblewrap import require_bwrap
-from recombine.benchmark.sandbox.isolate import isolate
+from recombine.benchmark.sandbox.isolation import isolate
 from recombine.benchmark.sandbox.process import GIB, MIB, Limits, Reason
 from recombine.renderer.core.errors import RecombineError
 
