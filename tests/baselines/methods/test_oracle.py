@@ -11,9 +11,10 @@ from recombine.baselines.methods.oracle import AllCombinations
 from recombine.baselines.registry import BASELINES, load_baseline
 from recombine.benchmark.protocol.contract import TrainBudget
 from recombine.benchmark.serving.data import TrainData
+from recombine.benchmark.serving.toy_data import ID_CELLS as ID
 from recombine.renderer.core.errors import InvalidInputError
 from tests.baselines.drawn_fixture import DrawnData, ListLog
-from tests.benchmark.fakes import ID, FakeDataset
+from tests.benchmark.fakes import FakeDataset
 
 Data = tuple[DrawnData, DrawnData]
 
