@@ -1,4 +1,4 @@
-"""A submission on trial: fitted for a moment, set up, and asked about built-in images."""
+"""A submission on trial: fitted for a moment, set up, and asked about toy images."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from recombine.benchmark.inference.runlog import took_too_long
-from recombine.benchmark.protocol.contract import Learner, MethodCard
+    from recombine.benchmark.protocol.contract import Learner, MethodCard
     from recombine.benchmark.serving.toy_data import ToyDataset
 
 THRESHOLD = 1e-3
