@@ -1,6 +1,8 @@
-"""Reference submissions, one readable file per method.
+"""The baselines by name: which class of `recombine.baselines.methods`, in which settings.
 
-Nothing here imports a tensor library until a baseline is loaded by name.
+A new baseline is a row here: of a class that is there, with other options, or of a new file. The
+class says its settings at every size (``SIZES``) and what it is (``card``). The table imports
+nothing; a baseline is imported when it is loaded.
 """
 
 from __future__ import annotations
@@ -12,85 +14,95 @@ from typing import TYPE_CHECKING, Any
 from recombine.renderer.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-_METHODS = {
+
+def _row(where: str, **options: Any) -> tuple[str, Mapping[str, Any]]:
+    """Return ``module:Class`` and the settings of a row that hold at every size.
+
+    ``base`` gives those of the learner that it builds on.
+    """
+    return f"recombine.baselines.methods.{where}", options
+
+
+_LABELS = {"supervision": "supervised", "label_weight": 1.0}
+_ROWS = {
     # Floors.
-    "pixels": "floors:Pixels",
-    "random-network": "floors:RandomNetwork",
-    "constant": "floors:Constant",
-    "constant-set": "floors:ConstantSet",
+    "pixels": _row("floors:Pixels"),
+    "random-network": _row("floors:RandomNetwork"),
+    "constant": _row("floors:Constant"),
+    "constant-set": _row("floors:ConstantSet"),
     # Supervised, without a decoder.
-    "supervised": "supervised:Supervised",
-    "regression": "regression:SupervisedRegression",
-    "slot-attention": "slot_attention:SlotAttentionEncoder",
-    "resnet18": "scratch:ScratchResNet",
-    "vit-small": "scratch:ScratchVit",
+    "supervised": _row("supervised:Supervised"),
+    "regression": _row("supervised:SupervisedRegression"),
+    "slot-attention": _row("slot_attention:SlotAttentionEncoder"),
+    "resnet18": _row("supervised:ScratchResNet"),
+    "vit-small": _row("supervised:ScratchVit"),
     # Without labels or decoder.
-    "diet": "diet:Diet",
-    "simclr": "simclr:SimClr",
-    "moco": "moco:MoCo",
-    "vicreg": "vicreg:VicReg",
-    "mae": "mae:Mae",
+    "diet": _row("self_supervised:Diet"),
+    "simclr": _row("self_supervised:SimClr"),
+    "moco": _row("self_supervised:MoCo"),
+    "vicreg": _row("self_supervised:VicReg"),
+    "mae": _row("mae:Mae"),
     # Pretrained elsewhere.
-    "dinov2-lora": "pretrained:PretrainedLora",
-    "dino-lora": "pretrained:DinoLora",
-    "clip-lora": "pretrained:ClipLora",
-    "siglip2-lora": "pretrained:SigLip2Lora",
-    "ijepa-lora": "pretrained:IJepaLora",
-    "imagenet-lora": "pretrained:ImageNetLora",
+    "dinov2-lora": _row("pretrained:PretrainedLora"),
+    "dino-lora": _row("pretrained:DinoLora"),
+    "clip-lora": _row("pretrained:ClipLora"),
+    "siglip2-lora": _row("pretrained:SigLip2Lora"),
+    "ijepa-lora": _row("pretrained:IJepaLora"),
+    "imagenet-lora": _row("pretrained:ImageNetLora"),
     # Generative, slots given in combination.
-    "autoencoder": "autoencoder:Autoencoder",
-    "autoencoder-learned": "autoencoder:AutoencoderLearned",
-    "autoencoder-replay": "autoencoder:AutoencoderReplay",
-    "broadcast": "broadcast:BroadcastDecoder",
-    "broadcast-replay": "broadcast:BroadcastDecoderReplay",
-    "additive": "additive:AdditiveDecoder",
-    "additive-replay": "additive:AdditiveDecoderReplay",
-    "bilinear": "additive:BilinearDecoder",
-    "bilinear-replay": "additive:BilinearDecoderReplay",
-    "cross-attention": "cross_attention:AttentionDecoder",
-    "cross-attention-replay": "cross_attention:AttentionDecoderReplay",
-    "factored": "factored:FactoredDecoder",
-    "factor-replay": "factored:FactorReplay",
+    "autoencoder": _row("autoencoders:Autoencoder", kind="patch"),
+    "autoencoder-learned": _row("autoencoders:Autoencoder", kind="patch", closed_form=False),
+    "autoencoder-replay": _row("autoencoders:Replay", base={"kind": "patch"}),
+    "broadcast": _row("autoencoders:Autoencoder", kind="broadcast"),
+    "broadcast-replay": _row("autoencoders:Replay", base={"kind": "broadcast"}),
+    "additive": _row("autoencoders:Autoencoder", kind="additive"),
+    "additive-replay": _row("autoencoders:Replay", base={"kind": "additive"}),
+    "bilinear": _row("autoencoders:Autoencoder", kind="bilinear"),
+    "bilinear-replay": _row("autoencoders:Replay", base={"kind": "bilinear"}),
+    "cross-attention": _row("autoencoders:Autoencoder", kind="attention"),
+    "cross-attention-replay": _row("autoencoders:Replay", base={"kind": "attention"}),
+    "factored": _row("autoencoders:Autoencoder", kind="factored"),
+    "factor-replay": _row("autoencoders:Replay", within=True, base={"kind": "factored"}),
     # Generative, slots inferred.
-    "vae": "vae:VaeUnstructured",
-    "vae-replay": "vae:VaeUnstructuredReplay",
-    "vae-broadcast": "vae:VaeBroadcast",
-    "vae-broadcast-replay": "vae:VaeBroadcastReplay",
-    "vae-broadcast-masks": "vae:VaeMasks",
-    "vae-broadcast-masks-replay": "vae:VaeMasksReplay",
-    "vae-broadcast-labels": "vae:VaeLabels",
-    "vae-broadcast-labels-replay": "vae:VaeLabelsReplay",
-    "vae-additive": "vae:VaeAdditive",
-    "vae-additive-replay": "vae:VaeAdditiveReplay",
-    "vae-bilinear": "vae:VaeBilinear",
-    "vae-bilinear-replay": "vae:VaeBilinearReplay",
-    "vae-cross-attention": "vae:VaeAttention",
-    "vae-cross-attention-replay": "vae:VaeAttentionReplay",
+    "vae": _row("vae:Vae", kind="unstructured"),
+    "vae-replay": _row("vae:VaeReplay", kind="unstructured"),
+    "vae-broadcast": _row("vae:Vae", kind="broadcast"),
+    "vae-broadcast-replay": _row("vae:VaeReplay", kind="broadcast"),
+    "vae-broadcast-masks": _row("vae:Vae", kind="broadcast", supervision="weak"),
+    "vae-broadcast-masks-replay": _row("vae:VaeReplay", kind="broadcast", supervision="weak"),
+    "vae-broadcast-labels": _row("vae:Vae", kind="broadcast", **_LABELS),
+    "vae-broadcast-labels-replay": _row("vae:VaeReplay", kind="broadcast", **_LABELS),
+    "vae-additive": _row("vae:Vae", kind="additive"),
+    "vae-additive-replay": _row("vae:VaeReplay", kind="additive"),
+    "vae-bilinear": _row("vae:Vae", kind="bilinear"),
+    "vae-bilinear-replay": _row("vae:VaeReplay", kind="bilinear"),
+    "vae-cross-attention": _row("vae:Vae", kind="attention"),
+    "vae-cross-attention-replay": _row("vae:VaeReplay", kind="attention"),
     # Controls.
-    "leak": "leak:Leak",
-    "leak-learned": "leak:LeakLearned",
-    "leak-replay": "leak:LeakReplay",
-    "unstructured": "unstructured:UnstructuredDecoder",
-    "unstructured-replay": "unstructured:UnstructuredDecoderReplay",
-    "vae-labels": "vae:VaeUnstructuredLabels",
-    "vae-labels-replay": "vae:VaeUnstructuredLabelsReplay",
-    "cut-and-paste": "cut_and_paste:CutAndPaste",
-    "best-of-classes": "best_of_classes:BestOfClasses",
-    "random-start": "starts:RandomStart",
-    "multi-start": "starts:MultiStart",
-    "supervised-longer": "longer:SupervisedLonger",
-    "supervised-larger": "longer:SupervisedLarger",
-    "ensemble": "ensemble:Ensemble",
-    "concatenated": "concatenated:Concatenated",
-    "tangent-penalty": "tangent:TangentPenalty",
-    "tangent-penalty-oracle": "tangent:TangentPenaltyOracle",
-    "oracle": "oracle:Oracle",
+    "leak": _row("autoencoders:Autoencoder", kind="leak"),
+    "leak-learned": _row("autoencoders:Autoencoder", kind="leak", closed_form=False),
+    "leak-replay": _row("autoencoders:Replay", base={"kind": "leak"}),
+    "unstructured": _row("autoencoders:Autoencoder", kind="unstructured"),
+    "unstructured-replay": _row("autoencoders:Replay", base={"kind": "unstructured"}),
+    "vae-labels": _row("vae:Vae", kind="unstructured", **_LABELS),
+    "vae-labels-replay": _row("vae:VaeReplay", kind="unstructured", **_LABELS),
+    "cut-and-paste": _row("cut_and_paste:CutAndPaste"),
+    "best-of-classes": _row("search:BestOfClasses"),
+    "random-start": _row("search:RandomStart"),
+    "multi-start": _row("search:MultiStart"),
+    "supervised-longer": _row("supervised:SupervisedLonger"),
+    "supervised-larger": _row("supervised:SupervisedLarger"),
+    "ensemble": _row("ensembles:Ensemble"),
+    "concatenated": _row("ensembles:Concatenated"),
+    "tangent-penalty": _row("tangent:TangentPenalty"),
+    "tangent-penalty-oracle": _row("tangent:TangentPenaltyOracle"),
+    "oracle": _row("oracle:Oracle"),
 }
-BASELINES: dict[str, str] = {
-    name: f"recombine.baselines.methods.{where}" for name, where in _METHODS.items()
-}
+BASELINES: dict[str, str] = {name: where for name, (where, _) in _ROWS.items()}
+"""Names of all baselines, each to its ``module:Class``."""
 
 
 def load_baseline(name: str, size: str = "cpu", *, cache_dir: Path | None = None) -> Any:
@@ -120,14 +132,14 @@ def load_baseline(name: str, size: str = "cpu", *, cache_dir: Path | None = None
     >>> load_baseline("supervised", "tiny").card.id
     'supervised'
     """
-    if name not in BASELINES:
+    if name not in _ROWS:
         raise UsageError(f"baselines: expected one of {sorted(BASELINES)}, got {name!r}")
-    module_name, _, kind = BASELINES[name].partition(":")
-    module = import_module(module_name)
-    sizes = module.SIZES[kind]
-    if size not in sizes:
-        raise UsageError(f"baselines: {name} comes in sizes {sorted(sizes)}, got {size!r}")
-    return _named(sizes[size], size, cache_dir)
+    where, options = _ROWS[name]
+    module_name, _, kind = where.partition(":")
+    method = getattr(import_module(module_name), kind)
+    if size not in method.SIZES:
+        raise UsageError(f"baselines: {name} comes in sizes {sorted(method.SIZES)}, got {size!r}")
+    return _built(method, size, options, cache_dir)
 
 
 def lengthened(learner: Any, times: float) -> Any:
@@ -169,11 +181,12 @@ def lengthened(learner: Any, times: float) -> Any:
     return replace(learner, **changes)
 
 
-def _named(learner: Any, size: str, cache_dir: Path | None) -> Any:
-    """Set size and cache of a learner, and of the learner that it builds on."""
-    known = {f.name for f in fields(learner)}
-    changes: dict[str, Any] = {"size": size, "cache_dir": cache_dir}
-    changes = {name: value for name, value in changes.items() if name in known}
-    if "base" in known:
-        changes["base"] = _named(learner.base, size, cache_dir)
-    return replace(learner, **changes)
+def _built(method: Any, size: str, options: Mapping[str, Any], cache_dir: Path | None) -> Any:
+    """Return a learner of a size with its options, and so the learner that it builds on."""
+    known = {f.name for f in fields(method)}
+    settings = {**method.SIZES[size], **options, "size": size}
+    if "cache_dir" in known:
+        settings["cache_dir"] = cache_dir
+    if "base" in known:  # the default says of which class
+        settings["base"] = _built(type(method.base), size, options.get("base", {}), cache_dir)
+    return method(**settings)

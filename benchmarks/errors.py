@@ -20,7 +20,7 @@ from recombine.benchmark.metrics.readout import fit_readout
 from recombine.benchmark.predictions.alignment import align_predictions
 from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.running.harness import readout_indices
-from recombine.benchmark.scoring.score import options_of
+from recombine.benchmark.scoring.score import stored_options
 from recombine.renderer.store.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def main() -> None:
 
 def shares(run: Predictions, dataset: Dataset, step: int) -> tuple[float, float, float]:
     """Return the shares of right answers, seen combinations and other ones, out of combination."""
-    options, keys = options_of(run.facts.options), dataset.schema.recombined
+    options, keys = stored_options(run.facts.options), dataset.schema.recombined
     aligned, tests = align_predictions(run, dataset, step), dataset.indices("ooc_test")
     fitted, val = readout_indices(dataset, options), dataset.indices("id_val")
     known = aligned.known(fitted), aligned.known(val)

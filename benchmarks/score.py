@@ -22,7 +22,7 @@ from torch import nn
 from recombine.benchmark.inference.query import make_queries, run_inference
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
 from recombine.benchmark.running.harness import RunOptions
-from recombine.benchmark.scoring import aggregate as tables
+from recombine.benchmark.scoring import aggregate
 from recombine.benchmark.scoring.score import score_predictions, score_submission
 from recombine.benchmark.serving.data import to_images
 from recombine.benchmark.statistics import intervals as stats
@@ -159,7 +159,7 @@ class Plain:
     dataset: Memory
     seeds: int
 
-    def predicted(self, split: tables.Split) -> list[dict[str, np.ndarray]]:
+    def predicted(self, split: aggregate.Split) -> list[dict[str, np.ndarray]]:
         """Return the truth with a third of the answers wrong."""
         out = []
         for seed in range(self.seeds):
@@ -183,15 +183,15 @@ def resampled(share: np.ndarray) -> np.ndarray:
 
 def statistics(dataset: Memory, seeds: int) -> None:
     """Time scores and intervals of given predictions, with and without explicit resamples."""
-    splits = [tables.split_of(dataset, name) for name in ("id_test", "ooc_test")]
+    splits = [aggregate.group_by_cell(dataset, name) for name in ("id_test", "ooc_test")]
     given = [Plain(dataset, seeds).predicted(split) for split in splits]
     begin = time.process_time()
-    scores = [tables.score_split(dataset, s, g) for s, g in zip(splits, given, strict=True)]
-    tables.gap_of(*scores)
+    scores = [aggregate.score_split(dataset, s, g) for s, g in zip(splits, given, strict=True)]
+    aggregate.gap_part(*scores)
     closed = time.process_time() - begin
-    draws = [resampled(tables.shares(one)) for one in scores]
+    draws = [resampled(aggregate.shares(one)) for one in scores]
     whole = time.process_time() - begin
-    found = stats.crossed_mean(tables.shares(scores[1]), None)
+    found = stats.crossed_mean(aggregate.shares(scores[1]), None)
     ratio = float(draws[1].std()) / (found.standard_error or 1.0)
     images = sum(len(split.indices) for split in splits)
     print(

@@ -11,7 +11,7 @@ import tyro
 from recombine.cli import say
 
 if TYPE_CHECKING:
-    from recombine.baselines.studies.training import Claim
+    from recombine.baselines.studies.study import Claim
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Analyse:
 
     def run(self) -> int:
         """Compute what is missing, judge the claims, draw."""
-        from recombine.baselines.studies import training as analysis
-        from recombine.leaderboard.exports import figures as plots
-        from recombine.leaderboard.exports import study_figures as plots_analysis
+        from recombine.baselines.studies import plots
+        from recombine.baselines.studies import study as analysis
+        from recombine.leaderboard.exports.figures import looks, save, styled
 
         module, settings = self._study()
         work = module.work(settings)
@@ -55,7 +55,9 @@ class Analyse:
         claims = module.claims(rows, settings)
         report = analysis.write_report(self.out, self.study, settings, rows, claims)
         picture = self.out / f"{self.study}.{self.picture}"
-        plots.save(getattr(plots_analysis, self.study)(rows), picture)
+        with styled(plots.INCHES[self.study]) as figure:
+            getattr(plots, self.study)(rows, figure, looks)
+        save(figure, picture)
         if self.json:
             held = [{"text": claim.text, "holds": claim.holds} for claim in claims]
             say.emit({"report": str(report), "picture": str(picture), "claims": held})

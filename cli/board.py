@@ -95,7 +95,7 @@ class Board:
         return 0
 
     def _export(self) -> int:
-        from recombine.leaderboard.exports.export import write_export
+        from recombine.leaderboard.exports.tables import write_export
 
         paths = write_export(result_files(self.results), self.out or EXPORT, self.format)
         if self.json:

@@ -89,11 +89,11 @@ class Plot:
 
     def _write_decoders(self) -> list[Result]:
         from recombine.benchmark.results.result import Result
-        from recombine.leaderboard.exports.decoder_table import table
+        from recombine.leaderboard.exports.tables import decoder_table
         from recombine.renderer.core.files import write_bytes
 
         results = [Result.load(file) for file in self._files()]
-        write_bytes(self.out, table(results).encode())
+        write_bytes(self.out, decoder_table(results).encode())
         return results
 
     def _draw(self) -> list[Result]:
@@ -117,14 +117,14 @@ class Plot:
         from recombine.leaderboard.board.board import rank_board
         from recombine.leaderboard.board.entries import load_boards
         from recombine.leaderboard.exports import figures as plots
-        from recombine.leaderboard.exports import latex, markdown
         from recombine.leaderboard.exports.figures import rows
+        from recombine.leaderboard.exports.tables import latex_table, markdown_table
         from recombine.renderer.core.errors import UsageError
         from recombine.renderer.core.files import write_bytes
 
         boards = [rank_board(board) for board in load_boards(self._files())]
         if self.kind == "table":
-            write = latex.table if self.out.suffix == ".tex" else markdown.table
+            write = latex_table if self.out.suffix == ".tex" else markdown_table
             write_bytes(self.out, write(boards).encode())
         elif len(boards) > 1:
             raise UsageError(

@@ -118,12 +118,12 @@ class Private:
         return self._say_head(season, {"key": line.body["key"]})
 
     def _audit(self) -> int:
-        from recombine.leaderboard.seasons.audit import audit
+        from recombine.leaderboard.seasons.audit import audit_season
         from recombine.leaderboard.seasons.season import Season, write_revealed
 
         season = Season(self.folder)
         dataset = None if self.data is None else self._dataset()
-        found = audit(season, dataset, self.head)
+        found = audit_season(season, dataset, self.head)
         failed = [one.claim for one in found if not one.holds]
         if self.json:
             say.emit({one.claim: one.holds for one in found})

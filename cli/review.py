@@ -66,7 +66,7 @@ class Review:
 
     def run(self) -> int:
         """Score, save, put on record, and say what would change."""
-        from recombine.leaderboard.ledger.records import vouch
+        from recombine.leaderboard.ledger.records import record_tier
         from recombine.leaderboard.submissions.changes import diff
         from recombine.leaderboard.submissions.review import review_text
 
@@ -77,7 +77,9 @@ class Review:
         found, paths = self._own(own, out) if own else self._bundles(out)
         changes = diff(before, [*before, *(path for path in paths if path not in before)])
         if self.record:
-            vouch(out, found, self.tier, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), signer)
+            record_tier(
+                out, found, self.tier, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), signer
+            )
         text = review_text(found, changes, self.tier)
         if self.summary is not None:
             with self.summary.open("a", encoding="utf-8") as stream:
@@ -107,7 +109,7 @@ class Review:
             FetchRules,
             fetched,
             new_bundles,
-            rescore,
+            rescore_bundle,
             save_rescored,
         )
 
@@ -116,7 +118,7 @@ class Review:
         rules = FetchRules(file_root=self.file_root)
         whole = [fetched(folder, out / ".fetched", rules, most) for folder in folders]
         roots = {dataset.root: dataset for dataset in self._datasets()}
-        found = [rescore(folder, roots, out) for folder in whole]
+        found = [rescore_bundle(folder, roots, out) for folder in whole]
         return [result for one in found for result in one.results], save_rescored(found, out)
 
     def _datasets(self) -> list[Dataset]:

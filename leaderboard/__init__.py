@@ -1,11 +1,12 @@
 """Result files go in; boards with rank sets, a static site and a submission flow come out.
 
-Where to look first:
+The rooms, each importing only those before it:
 
-* ``entries``  reads and checks result files and sorts them onto boards that may be compared;
-* ``ranks``    rank sets from paired tests, within one track;
-* ``site``     ``build_site`` writes the pages that ``pages`` makes;
-* ``bundle``   a submission as a sealed folder; ``intake`` scores it again on trusted code;
-* ``season``   private seasons with secret combinations; ``audit`` checks them afterwards;
-* ``attack``   runs the red-team corpus against this installation.
+* ``drawing``      numbers as text, charts as inline SVG;
+* ``ledger``       the signed, append-only record of how far a result was checked;
+* ``board``        reads and checks result files, sorts them onto boards, ranks them;
+* ``exports``      tables, figures, badges, records for other collections;
+* ``site``         ``build_site`` writes the pages;
+* ``submissions``  a submission as a sealed folder, and its review on trusted code;
+* ``seasons``      private seasons with secret combinations, and their audit.
 """

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from recombine.benchmark.results.result import EARLIER, Result
-from recombine.leaderboard.ledger.records import SELF_REPORTED, Tier, read_tiers, vouch
+from recombine.leaderboard.ledger.records import SELF_REPORTED, Tier, read_tiers, record_tier
 from recombine.leaderboard.ledger.signing import Signer, read_key
 from recombine.renderer.core.errors import IntegrityError, RecombineError, UsageError
 from recombine.renderer.planning.blocks import thinned
@@ -59,7 +59,7 @@ def migrate(folder: Path, signer: Signer | None = None) -> int:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for tier, results in by_tier.items():
         if tier != SELF_REPORTED:
-            vouch(folder, results, tier, now, signer)
+            record_tier(folder, results, tier, now, signer)
     for path, (result, _) in new.items():
         result.save(path)
     return len(new)

@@ -65,16 +65,6 @@ def test_only_one_folder_knows_blender() -> None:
 
 
 @needs_checkout
-def test_baselines_never_import_each_other() -> None:
-    files = (ROOT / "baselines" / "methods").glob("*.py")
-    methods = {p.stem for p in files if "MethodCard(" in p.read_text()}
-    for name in methods:
-        path = ROOT / "baselines" / "methods" / f"{name}.py"
-        others = {n.split(".")[-1] for n in imported(path) if ".baselines." in n} & methods
-        assert not others - {name}, f"{path} imports {others}"
-
-
-@needs_checkout
 def test_no_pickle_and_no_torch_load() -> None:
     for path in sources():
         text = path.read_text()

@@ -8,35 +8,40 @@ learned: it tests whether replay needs generation, or only recombined pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
-from recombine.baselines.methods.replay import train_anchored
-from recombine.baselines.methods.slotmodel import first_count
-from recombine.baselines.methods.slotwise import deadline_of
 from recombine.baselines.nn.decoders import Compositor, initialise
 from recombine.baselines.nn.slots import layout_of
-from recombine.baselines.training.device import placed
-from recombine.baselines.training.loop import Precision, Schedule, budget_share, seeded
+from recombine.baselines.training.device import on_device
+from recombine.baselines.training.loop import (
+    Precision,
+    Schedule,
+    Sizes,
+    budget_share,
+    deadline_of,
+    seeded,
+)
 from recombine.baselines.training.slot_encoder import (
     Recognition,
     RecognitionEncoder,
+    first_count,
     first_images,
+    train_anchored,
     train_recognition,
 )
 from recombine.benchmark.protocol.contract import MethodCard
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from jaxtyping import Float, Int
 
-    from recombine.baselines.methods.replay import Draw
+    from recombine.baselines.training.slot_encoder import Draw
     from recombine.benchmark.protocol.contract import RunLog, TrainBudget
     from recombine.benchmark.serving.data import Batch, TrainData
+
 
 _ENCODER = Schedule(steps=300)
 _PASTE = Schedule(steps=300, batch_size=16)
@@ -55,7 +60,25 @@ class CutAndPaste:
         note="Control: objects of training images, cut out by their masks, on mean pictures of "
         "training backgrounds. Shadows and bounced light stay behind. Three quarters of every "
         "batch are pasted.",
+        role="control",
     )
+    SIZES: ClassVar[Sizes] = {
+        "tiny": {
+            "width": 32,
+            "layers": 1,
+            "encoder": Schedule(steps=12, batch_size=16),
+            "paste": Schedule(steps=8, batch_size=4),
+            "pasted": 12,
+        },
+        "cpu": {},
+        "gpu": {
+            "width": 256,
+            "layers": 4,
+            "encoder": Schedule(steps=20_000, batch_size=256, compile=True),
+            "paste": Schedule(steps=20_000, batch_size=64, compile=True),
+            "pasted": 192,
+        },
+    }
 
     width: int = 64
     layers: int = 2
@@ -67,7 +90,7 @@ class CutAndPaste:
     precision: Precision = "bf16"  # arithmetic of the networks
     size: str = "cpu"  # named size that these settings came from
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> RecognitionEncoder:
@@ -140,24 +163,3 @@ def paste(
         out = torch.where(seen[:, None], images[sources[:, k]], out)
         lowest = torch.where(seen, foot.expand_as(lowest), lowest)
     return out
-
-
-SIZES: dict[str, Mapping[str, Any]] = {
-    "CutAndPaste": {
-        "tiny": CutAndPaste(
-            width=32,
-            layers=1,
-            encoder=Schedule(steps=12, batch_size=16),
-            paste=Schedule(steps=8, batch_size=4),
-            pasted=12,
-        ),
-        "cpu": CutAndPaste(),
-        "gpu": CutAndPaste(
-            width=256,
-            layers=4,
-            encoder=Schedule(steps=20_000, batch_size=256, compile=True),
-            paste=Schedule(steps=20_000, batch_size=64, compile=True),
-            pasted=192,
-        ),
-    }
-}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from recombine.baselines.nn.encoders import SlotEncoder
-from recombine.baselines.training.loop import seeded
+from recombine.baselines.training.loop import Sizes, seeded
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
 
 if TYPE_CHECKING:
@@ -48,21 +48,39 @@ class Fixed:
         return SlotOutput(slots=self.answer(images))
 
 
-@dataclass(frozen=True)
-class Pixels:
-    """Pixels, averaged to 12 x 12, as one vector that every slot repeats."""
+class Floor:
+    """A learner that learns nothing."""
 
-    card: ClassVar[MethodCard] = MethodCard(
-        id="pixels", name="Pixels", note="Floor: the image at 12 x 12 pixels, as it is."
-    )
-    size: str = "cpu"
+    SIZES: ClassVar[Sizes] = {"tiny": {}, "cpu": {}, "gpu": {}}
 
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> Fixed:
         """Return the encoder; nothing is trained."""
-        del val, seed, budget, log
-        slots = data.spec.max_slots
+        del val, budget, log
+        return self.fixed(data.spec, seed)
+
+    def fixed(self, spec: SplitSpec, seed: int) -> Fixed:
+        """Return the encoder of the images that a specification describes."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Pixels(Floor):
+    """Pixels, averaged to 12 x 12, as one vector that every slot repeats."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        id="pixels",
+        name="Pixels",
+        note="Floor: the image at 12 x 12 pixels, as it is.",
+        role="floor",
+    )
+    size: str = "cpu"
+
+    def fixed(self, spec: SplitSpec, seed: int) -> Fixed:
+        """Return the encoder."""
+        del seed
+        slots = spec.max_slots
 
         def answer(images: Tensor) -> Tensor:
             small = torch.nn.functional.interpolate(images, (EDGE, EDGE), mode="area")
@@ -72,71 +90,62 @@ class Pixels:
 
 
 @dataclass(frozen=True)
-class RandomNetwork:
+class RandomNetwork(Floor):
     """The usual slot encoder with the weights it starts from."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="random-network",
         name="Random network",
         note="Floor: the slot encoder of the supervised row, never trained.",
+        role="floor",
     )
     width: int = 64
     layers: int = 2
     size: str = "cpu"
 
-    def fit(
-        self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
-    ) -> Fixed:
+    def fixed(self, spec: SplitSpec, seed: int) -> Fixed:
         """Return the encoder; its batch normalisation keeps the statistics it starts with."""
-        del val, budget, log
         with seeded(seed):
             network = SlotEncoder(
-                data.spec.max_slots,
+                spec.max_slots,
                 1,
                 width=self.width,
-                image_hw=data.spec.image_hw,
+                image_hw=spec.image_hw,
                 layers=self.layers,
             ).eval()
         return Fixed(lambda images: network(images)[0], self.width, network)
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Floor):
     """The same vector for every slot of every image."""
 
     card: ClassVar[MethodCard] = MethodCard(
-        id="constant", name="Constant", note="Floor: knows nothing; every slot is 0."
+        id="constant", name="Constant", note="Floor: knows nothing; every slot is 0.", role="floor"
     )
     size: str = "cpu"
 
-    def fit(
-        self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
-    ) -> Fixed:
-        """Return the encoder; nothing is trained."""
-        del val, seed, budget, log
-        slots = data.spec.max_slots
+    def fixed(self, spec: SplitSpec, seed: int) -> Fixed:
+        """Return the encoder."""
+        del seed
+        slots = spec.max_slots
         return Fixed(lambda images: images.new_zeros(len(images), slots, 1), 1)
 
 
 @dataclass(frozen=True)
-class ConstantSet:
+class ConstantSet(Floor):
     """The same set of slots for every image, each slot another vector."""
 
     card: ClassVar[MethodCard] = MethodCard(
-        id="constant-set", name="Constant set", note="Floor: slots name themselves, nothing else."
+        id="constant-set",
+        name="Constant set",
+        note="Floor: slots name themselves, nothing else.",
+        role="floor",
     )
     size: str = "cpu"
 
-    def fit(
-        self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
-    ) -> Fixed:
-        """Return the encoder; nothing is trained."""
-        del val, seed, budget, log
-        names = torch.eye(data.spec.max_slots)
+    def fixed(self, spec: SplitSpec, seed: int) -> Fixed:
+        """Return the encoder."""
+        del seed
+        names = torch.eye(spec.max_slots)
         return Fixed(lambda images: names.to(images.device).repeat(len(images), 1, 1), len(names))
-
-
-SIZES: dict[str, dict[str, object]] = {
-    row.__name__: {size: row() for size in ("tiny", "cpu", "gpu")}
-    for row in (Pixels, RandomNetwork, Constant, ConstantSet)
-}

@@ -14,25 +14,19 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
-from recombine.baselines.methods.unlabelled import (
-    Unlabelled,
-    VectorEncoder,
-    fit_unlabelled,
-    sizes_of,
-)
-from recombine.baselines.training.device import placed
-from recombine.baselines.training.loop import seeded
+from recombine.baselines.methods.self_supervised import SelfSupervised
+from recombine.baselines.training.loop import Sizes
 from recombine.benchmark.protocol.contract import MethodCard
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from recombine.benchmark.protocol.contract import RunLog, TrainBudget
+    from recombine.baselines.methods.self_supervised import Parts
     from recombine.benchmark.serving.data import TrainData
 
 
 @dataclass(frozen=True)
-class Mae(Unlabelled):
+class Mae(SelfSupervised):
     """Settings of the masked autoencoder; ``fit`` trains it."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -41,25 +35,23 @@ class Mae(Unlabelled):
         source="arXiv 2111.06377",
         note="Small transformer on 8 x 8 pixel patches, three quarters hidden, patches normalised.",
     )
+    SIZES: ClassVar[Sizes] = {
+        **SelfSupervised.SIZES,
+        "tiny": {**SelfSupervised.SIZES["tiny"], "layers": 1},
+    }
 
     patch: int = 8  # edge of a patch in pixels
     hidden: float = 0.75  # share of hidden patches
     layers: int = 4  # depth of the encoder; the decoder has one layer
 
-    @placed
-    def fit(
-        self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
-    ) -> VectorEncoder:
-        """Train on images alone; nothing is selected on ``val``."""
-        del val
-        with seeded(seed):
-            model = MaskedAutoencoder(self, data.spec.image_hw)
+    def parts(self, data: TrainData) -> Parts:
+        """Return the masked autoencoder, twice, and its loss."""
+        model = MaskedAutoencoder(self, data.spec.image_hw)
 
-            def loss(images: Tensor) -> Tensor:
-                return model.loss(images, hide(len(images), model.count, self.hidden, images))
+        def loss(images: Tensor) -> Tensor:
+            return model.loss(images, random_mask(len(images), model.count, self.hidden, images))
 
-            fit_unlabelled(self, model, loss, data, seed=seed, budget=budget, log=log, name="mae")
-        return VectorEncoder(model, 4 * self.dim, data.spec.image_hw)
+        return model, model, loss
 
 
 def patches_of(
@@ -69,7 +61,7 @@ def patches_of(
     return nn.functional.unfold(images, edge, stride=edge).transpose(1, 2)
 
 
-def hide(
+def random_mask(
     n: int, patches: int, share: float, like: Tensor
 ) -> tuple[Int[Tensor, "images seen"], Int[Tensor, "images hidden"]]:
     """Draw which patches of every image are seen, and which hidden; at least one of each."""
@@ -85,6 +77,7 @@ class MaskedAutoencoder(nn.Module):
         super().__init__()
         self.edge = min(settings.patch, min(image_hw) // 2)
         dim, values = settings.dim, 3 * self.edge**2
+        self.out_dim = 4 * dim
         self.grid = tuple(pixels // self.edge for pixels in image_hw)
         self.count = self.grid[0] * self.grid[1]
         self.embed = nn.Linear(values, dim)
@@ -127,6 +120,3 @@ def _transformer(dim: int, layers: int) -> nn.TransformerEncoder:
         dim, 4, 2 * dim, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
     )
     return nn.TransformerEncoder(layer, layers, norm=nn.LayerNorm(dim), enable_nested_tensor=False)
-
-
-SIZES: dict[str, dict[str, Unlabelled]] = {"Mae": sizes_of(Mae, layers=1)}

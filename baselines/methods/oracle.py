@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from recombine.baselines.methods.supervision import SlotSupervision, supervised_sizes
+from recombine.baselines.methods.supervised import Supervised, supervised_sizes
+from recombine.baselines.training.loop import Sizes
 from recombine.benchmark.protocol.contract import MethodCard
 from recombine.renderer.core.errors import InvalidInputError
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Oracle(SlotSupervision):
+class Oracle(Supervised):
     """The supervised encoder on all combinations."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -43,13 +44,16 @@ class Oracle(SlotSupervision):
         "for as many steps as replay's two stages, "
         "the held-out ones from half of the test blocks (repeated), scored on the other half; "
         "its readout sees all kinds too.",
+        role="bound",
     )
+    # Replay trains an encoder, and then trains it on: a bound on it needs the steps of both.
+    SIZES: ClassVar[Sizes] = supervised_sizes(times=2)
     out_of_combination: ClassVar[bool] = True
 
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> RecognitionEncoder:
-        """Train on all combinations; see `SlotSupervision.fit`."""
+        """Train on all combinations; see `Supervised.fit`."""
         if not getattr(data, "all_combinations", False):
             raise InvalidInputError(
                 "oracle: expected training data with all combinations, got those of all other "
@@ -118,7 +122,3 @@ class AllCombinations:
         every = np.unique(blocks[self.inner.indices("ooc_test")])
         chosen: Array = np.isin(blocks[images], every[::2])
         return chosen
-
-
-# Replay trains an encoder, and then trains it on: a bound on it needs the steps of both.
-SIZES: dict[str, dict[str, Oracle]] = {"Oracle": supervised_sizes(Oracle, times=2)}

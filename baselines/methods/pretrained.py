@@ -13,21 +13,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlencode
 
-from recombine.baselines.methods.supervision import SlotSupervision
+from recombine.baselines.methods.supervised import Supervised
+from recombine.baselines.nn.backbones import BackboneTokens, pretrained
 from recombine.baselines.nn.encoders import SlotEncoder
-from recombine.baselines.training.loop import Schedule
+from recombine.baselines.training.loop import Schedule, Sizes
 from recombine.benchmark.protocol.contract import MethodCard
 from recombine.benchmark.submissions.hub import RANDOM
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import nn
 
     from recombine.baselines.nn.slots import SlotLayout
+
 
 _SCHEDULE = Schedule(steps=300, batch_size=32, rate=1e-3)
 
@@ -46,10 +46,26 @@ def _card(slug: str, name: str, source: str, where: str = "query and value") -> 
 
 
 @dataclass(frozen=True)
-class PretrainedLora(SlotSupervision):
+class PretrainedLora(Supervised):
     """Settings of an adapted backbone; ``fit`` trains updates and slots."""
 
     card: ClassVar[MethodCard] = _card("dinov2-lora", "DINOv2 ViT-S", "arXiv 2304.07193")
+    SIZES: ClassVar[Sizes] = {
+        "tiny": {
+            "width": 32,
+            "layers": 1,
+            "schedule": Schedule(steps=2, batch_size=4),
+            "backbone": "timm:test_vit",
+            "weights": RANDOM,
+            "rank": 2,
+        },
+        "cpu": {},
+        "gpu": {
+            "width": 256,
+            "layers": 4,
+            "schedule": Schedule(steps=20_000, batch_size=128, rate=3e-4),
+        },
+    }
 
     schedule: Schedule = _SCHEDULE
     backbone: str = "timm:vit_small_patch14_dinov2.lvd142m"  # ``timm:NAME`` or ``hf:NAME``
@@ -66,8 +82,6 @@ class PretrainedLora(SlotSupervision):
 
     def encoder(self, layout: SlotLayout, image_hw: tuple[int, int]) -> nn.Module:
         """Return the encoder; only updates, slots and heads are trained."""
-        from recombine.baselines.methods.backbones import BackboneTokens, pretrained
-
         options = {"weights": str(self.weights), "size": str(self.pixels) if self.pixels else ""}
         query = urlencode({key: value for key, value in options.items() if value})
         spec = f"{self.backbone}?{query}" if query else self.backbone
@@ -120,26 +134,8 @@ class ImageNetLora(PretrainedLora):
     card: ClassVar[MethodCard] = _card(
         "imagenet-lora", "EfficientNet-Lite0, ImageNet labels", "arXiv 1905.11946", "pointwise"
     )
-    backbone: str = "timm:tf_efficientnet_lite0.in1k"
-
-
-_TOYS = {"ImageNetLora": "timm:test_efficientnet"}
-
-
-def _sizes(row: type[PretrainedLora]) -> dict[str, PretrainedLora]:
-    return {
-        "tiny": row(
-            width=32,
-            layers=1,
-            schedule=Schedule(steps=2, batch_size=4),
-            backbone=_TOYS.get(row.__name__, "timm:test_vit"),
-            weights="random",
-            rank=2,
-        ),
-        "cpu": row(),
-        "gpu": row(width=256, layers=4, schedule=Schedule(steps=20_000, batch_size=128, rate=3e-4)),
+    SIZES: ClassVar[Sizes] = {
+        **PretrainedLora.SIZES,
+        "tiny": {**PretrainedLora.SIZES["tiny"], "backbone": "timm:test_efficientnet"},
     }
-
-
-_ROWS = (PretrainedLora, DinoLora, ClipLora, SigLip2Lora, IJepaLora, ImageNetLora)
-SIZES: dict[str, Mapping[str, Any]] = {row.__name__: _sizes(row) for row in _ROWS}
+    backbone: str = "timm:tf_efficientnet_lite0.in1k"

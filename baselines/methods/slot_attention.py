@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
-from recombine.baselines.methods.supervision import SlotSupervision, supervised_sizes
+from recombine.baselines.methods.supervised import Supervised
 from recombine.baselines.nn.encoders import ConvTokens, SlotHeads
 from recombine.benchmark.protocol.contract import MethodCard
 
@@ -76,7 +76,7 @@ class SlotAttention(nn.Module):
 
 
 @dataclass(frozen=True)
-class SlotAttentionEncoder(SlotSupervision):
+class SlotAttentionEncoder(Supervised):
     """Supervised slot attention; ``layers`` counts the rounds of attention."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -96,8 +96,3 @@ class SlotAttentionEncoder(SlotSupervision):
         return SlotAttention(
             layout.count, layout.dim, width=self.width, image_hw=image_hw, iterations=self.layers
         )
-
-
-SIZES: dict[str, dict[str, SlotAttentionEncoder]] = {
-    "SlotAttentionEncoder": supervised_sizes(SlotAttentionEncoder)
-}

@@ -16,31 +16,40 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from recombine.baselines.methods.slotwise import SlotAutoencoder, deadline_of, stage_sizes
-from recombine.baselines.training.device import placed
-from recombine.baselines.training.loop import Schedule, budget_share, endless, seeded, train
+from recombine.baselines.methods.slot_autoencoder import SlotAutoencoder
+from recombine.baselines.training.device import on_device
+from recombine.baselines.training.loop import (
+    Schedule,
+    Sizes,
+    budget_share,
+    deadline_of,
+    endless,
+    seeded,
+    train,
+)
 from recombine.baselines.training.slot_encoder import RecognitionEncoder
 from recombine.benchmark.protocol.contract import MethodCard
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 from recombine.renderer.core.hdf5 import column, open_checked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from jaxtyping import Float
 
-    from recombine.baselines.methods.slotmodel import SlotModel
+    from recombine.baselines.methods.slot_autoencoder import SlotModel
     from recombine.baselines.nn.slots import SlotLayout
     from recombine.benchmark.protocol.contract import RunLog, TrainBudget
     from recombine.benchmark.serving.data import Batch, TrainData
 
     Across = Callable[[Batch], tuple[Tensor, Tensor, Tensor]]
+
 
 _BASE = SlotAutoencoder()
 _SCHEDULE = Schedule(steps=300, batch_size=32)
@@ -58,7 +67,13 @@ class TangentPenalty:
         source="arXiv 2512.08854, Eq. 3.4 (derived penalty)",
         note="Control: the encoder is asked to be linear across the tangents of different slots; "
         "tangents from the slot autoencoder's decoder at training images.",
+        role="control",
     )
+    SIZES: ClassVar[Sizes] = {
+        "tiny": {"schedule": Schedule(steps=6, batch_size=8)},
+        "cpu": {},
+        "gpu": {"schedule": Schedule(steps=20_000, batch_size=128, compile=True)},
+    }
 
     # stage 1: the encoder that training goes on with, and the decoder of the tangents
     base: SlotAutoencoder = _BASE
@@ -67,7 +82,7 @@ class TangentPenalty:
     reach: float = 0.5  # length of a step along a tangent, as a change of the slot's columns
     size: str = "cpu"  # named size that these settings came from
 
-    @placed
+    @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> RecognitionEncoder:
@@ -88,7 +103,7 @@ class TangentPenalty:
             def loss(batch: Batch) -> Tensor:
                 images, first, second = across(batch)
                 log.count_generated(3 * len(images))
-                bent = bend(encode, images, first, second)
+                bent = mixed_difference(encode, images, first, second)
                 return recognition.loss_of(batch) + self.weight * bent
 
             schedule = self.schedule.within(share)
@@ -130,6 +145,7 @@ class TangentPenaltyOracle(TangentPenalty):
         source="arXiv 2512.08854, Eq. 3.4 (derived penalty)",
         note="Control: true tangents, finite differences of extra renders of training images, each "
         "with one slot changed; no out-of-combination image is drawn.",
+        role="control",
     )
 
     tangents: Path | None = None  # ``tangents.h5`` of the dataset; training without it is refused
@@ -188,7 +204,7 @@ def tangents(
     return moved[0], moved[1]
 
 
-def bend(
+def mixed_difference(
     encode: Callable[[Tensor], Tensor], images: Tensor, first: Tensor, second: Tensor
 ) -> Float[Tensor, ""]:
     """Return the squared mixed difference of an encoder along two tangents."""
@@ -217,19 +233,3 @@ def with_tangents(
         )
     found = rendered[[rows[place] for place in kept]].astype(np.float32)
     return images[kept], torch.from_numpy(found).permute(0, 1, 4, 2, 3).contiguous()
-
-
-_STAGES = stage_sizes(SlotAutoencoder)
-_PLAIN: dict[str, TangentPenalty] = {
-    "tiny": TangentPenalty(base=_STAGES["tiny"], schedule=Schedule(steps=6, batch_size=8)),
-    "cpu": TangentPenalty(),
-    "gpu": TangentPenalty(
-        base=_STAGES["gpu"], schedule=Schedule(steps=20_000, batch_size=128, compile=True)
-    ),
-}
-SIZES: dict[str, Mapping[str, Any]] = {
-    "TangentPenalty": _PLAIN,
-    "TangentPenaltyOracle": {
-        size: TangentPenaltyOracle(**vars(plain)) for size, plain in _PLAIN.items()
-    },
-}

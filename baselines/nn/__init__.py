@@ -1,1 +1,5 @@
-"""Networks and losses that several methods share."""
+"""Networks and losses that the methods are built from."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

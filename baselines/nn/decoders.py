@@ -42,26 +42,32 @@ class Layers:
     penalty: Float[Tensor, ""] | None = None
 
 
+def axes(
+    pose: Float[Tensor, "images 3"], image_hw: tuple[int, int], cells: int
+) -> tuple[Float[Tensor, "images height cells"], Float[Tensor, "images cells width"]]:
+    """Return what places square patches of some cells: weights of rows, and of columns."""
+    half = pose[:, 2:].exp()
+    down, across = (
+        hat(((centres(pixels, pose.device) - center) / half + 1) * (cells / 2) - 0.5, cells)
+        for pixels, center in zip(image_hw, (pose[:, 1:2], pose[:, 0:1]), strict=True)
+    )
+    return down, across.transpose(1, 2)
+
+
 def place(
     patches: Float[Tensor, "images channels patch patch"],
-    pose: Float[Tensor, "images 3"],
-    image_hw: tuple[int, int],
+    down: Float[Tensor, "images height patch"],
+    across: Float[Tensor, "images patch width"],
 ) -> Float[Tensor, "images channels height width"]:
     """Draw square patches into an empty frame, by bilinear sampling."""
     # A placement without rotation is separable, so it is two small matrix products instead of a
     # gather; the result equals ``grid_sample`` with zero padding.
-    down, across = _axes(pose, image_hw, patches.shape[2])
-    return down[:, None] @ patches @ across.transpose(1, 2)[:, None]
+    return down[:, None] @ patches @ across[:, None]
 
 
-def _axes(pose: Tensor, image_hw: tuple[int, int], cells: int) -> list[Tensor]:
-    """Return the interpolation weights ``(B, pixels, cells)`` of rows and columns."""
-    half = pose[:, 2:].exp()
-    axes = []
-    for pixels, center in zip(image_hw, (pose[:, 1:2], pose[:, 0:1]), strict=True):
-        edges = (torch.arange(pixels, device=pose.device) * 2 + 1) / pixels - 1
-        axes.append(hat(((edges - center) / half + 1) * (cells / 2) - 0.5, cells))
-    return axes
+def centres(pixels: int, device: torch.device) -> Float[Tensor, " pixels"]:
+    """Return where the centres of pixels lie, from -1 to 1."""
+    return (torch.arange(pixels, device=device) * 2 + 1) / pixels - 1
 
 
 class Placement(nn.Module):
@@ -230,18 +236,17 @@ class Compositor(nn.Module):
         seen = torch.stack([self.seen(slots, k) for k in self.objects], dim=1)
         patches = self.patch(seen.flatten(0, 1))
         with torch.autocast(slots.device.type, enabled=False):
-            down, across = _axes(self.poses(slots).flatten(0, 1), self.image_hw, patches.shape[2])
-            across = across.transpose(1, 2)
+            ways = axes(self.poses(slots).flatten(0, 1), self.image_hw, patches.shape[2])
             colours, logits = patches.split((3, 2), dim=1)
             if self.light is not None:
                 gain = self.light(slots[:, list(self.frames)].sum(1)).tanh().exp()
                 gain = gain.repeat_interleave(len(self.objects), dim=0)
                 colours = colours * gain[:, :, None, None]
-            colours = down[:, None] @ colours @ across[:, None]
-            logits = down[:, None] @ (logits + OUTSIDE) @ across[:, None] - OUTSIDE
-            shape = (len(slots), len(self.objects))
-            opacity, shadow = logits.unflatten(0, shape).unbind(2)
-            return Layers(composite(picture, colours.unflatten(0, shape), opacity, shadow), opacity)
+            colours = place(colours, *ways)
+            logits = place(logits + OUTSIDE, *ways) - OUTSIDE
+            shape = (len(slots), len(self.objects), -1, *self.image_hw)
+            opacity, shadow = logits.view(shape).unbind(2)
+            return Layers(composite(picture, colours.view(shape), opacity, shadow), opacity)
 
 
 def pose_columns(layout: SlotLayout) -> tuple[int, ...]:
@@ -256,9 +261,7 @@ def moments(
 ) -> Float[Tensor, "images 3"]:
     """Return where a blob lies: the image pose of a patch that would cover it."""
     total = weights.sum(dim=(1, 2)).clamp_min(1e-6)
-    height, width = weights.shape[1:]
-    down = (torch.arange(height, device=weights.device) * 2 + 1) / height - 1
-    across = (torch.arange(width, device=weights.device) * 2 + 1) / width - 1
+    down, across = (centres(pixels, weights.device) for pixels in weights.shape[1:])
     x = (weights.sum(1) * across).sum(1) / total
     y = (weights.sum(2) * down).sum(1) / total
     var_x = (weights.sum(1) * (across - x[:, None]).square()).sum(1) / total

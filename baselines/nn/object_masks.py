@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from recombine.baselines.nn.decoders import MARGIN, Placement, pose_columns
+from recombine.baselines.nn.decoders import MARGIN, Placement, centres, pose_columns
 from recombine.baselines.nn.losses import match
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ class Outlines(nn.Module):
         objects = list(self.layout.posed)
         values = slots[:, objects][:, :, self.columns]
         pose = self.placement(values.flatten(0, 1)).view(len(slots), -1, 3)
-        rows, columns = (
-            (torch.arange(n, device=slots.device) * 2 + 1) / n - 1 for n in self.image_hw
-        )
+        rows, columns = (centres(pixels, slots.device) for pixels in self.image_hw)
         across = columns - pose[:, :, None, 0:1]
         down = rows[:, None] - pose[:, :, None, 1:2]
         radius = pose[:, :, 2].clamp(-6, 2).exp()[:, :, None, None] / MARGIN

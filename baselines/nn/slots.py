@@ -107,6 +107,25 @@ def layout_of(spec: SplitSpec) -> SlotLayout:
     return SlotLayout(tuple(slots), tuple(tuple(slot) for slot in slots.values()))
 
 
+def check_spec(spec: SplitSpec, layout: SlotLayout, image_hw: tuple[int, int]) -> None:
+    """Refuse images of another kind than the model was trained on."""
+    wanted = [c.key for slot in layout.slots for c in slot]
+    if tuple(spec.image_hw) != image_hw or list(spec.factors) != wanted:
+        raise InvalidInputError(
+            f"baselines: this model was trained on images of {image_hw} with factors {wanted}, "
+            f"got images of {tuple(spec.image_hw)} with {list(spec.factors)}; train it anew"
+        )
+
+
+def check_image_size(spec: SplitSpec, image_hw: tuple[int, ...]) -> None:
+    """Refuse images of another size than the model was trained on, whatever their factors."""
+    if tuple(spec.image_hw) != image_hw:
+        raise InvalidInputError(
+            f"baselines: this model was trained on images of {image_hw}, got "
+            f"{tuple(spec.image_hw)}; train it anew"
+        )
+
+
 def slot_vectors(
     layout: SlotLayout, factors: Mapping[str, Tensor]
 ) -> Float[Tensor, "images slots dim"]:
@@ -168,7 +187,7 @@ def _activated(columns: Columns, values: Tensor) -> Tensor:
     return values
 
 
-def soften(
+def smooth(
     layout: SlotLayout, slots: Float[Tensor, "images slots dim"], mix: float
 ) -> Float[Tensor, "images slots dim"]:
     """Turn slot vectors into search variables whose softmax is not saturated."""

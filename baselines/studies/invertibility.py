@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from recombine.baselines.studies.training import Claim, Row, Work, jacobians, mean_of
+from recombine.baselines.studies.study import Claim, Row, Work, jacobians, mean_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,10 +136,10 @@ def work(settings: Settings) -> Work[Unit]:
             Unit(family, seed, width, depth, (width, depth) == settings.encoders[-1], each)
             for width, depth in settings.encoders
         ]
-    return Work(NAME, units, measure, VERSION)
+    return Work(NAME, units, compute, VERSION)
 
 
-def measure(unit: Unit) -> Row:
+def compute(unit: Unit) -> Row:
     """Train one encoder, or search from random starts, and return the errors."""
     settings = unit.settings
     generator = Generator(unit.family, settings.dim, settings.outputs, unit.seed)

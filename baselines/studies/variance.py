@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from recombine.baselines.studies.training import Claim, Row, Work, jacobians, mean_of
+from recombine.baselines.studies.study import Claim, Row, Work, jacobians, mean_of
 from recombine.benchmark.metrics.decoder_jacobian import (
     condition_number,
     gram,
@@ -83,7 +83,7 @@ class Moebius:
         return out
 
 
-class Vae(nn.Module):
+class GaussianVae(nn.Module):
     """Gaussian VAE with a fixed decoder variance; the decoder reads ``Phi(code)``."""
 
     def __init__(self, dim: int, width: int, variance: float) -> None:
@@ -118,10 +118,10 @@ def work(settings: Settings) -> Work[Unit]:
     pairs = product(range(settings.seeds), settings.variances)
     each = replace(settings, seeds=1, variances=())  # a longer sweep keeps what is there
     units = [Unit(variance, seed, each) for seed, variance in pairs]
-    return Work(NAME, units, measure, VERSION)
+    return Work(NAME, units, compute, VERSION)
 
 
-def measure(unit: Unit) -> Row:
+def compute(unit: Unit) -> Row:
     """Train one VAE and return what became of it."""
     settings = unit.settings
     random = torch.Generator().manual_seed(unit.seed)
@@ -131,7 +131,7 @@ def measure(unit: Unit) -> Row:
     seen = (seen - seen.mean(dim=0)) / seen.std(dim=0).square().mean().sqrt()
     train, test = seen[: settings.samples], seen[settings.samples :]
     torch.manual_seed(1000 + unit.seed)
-    model = Vae(settings.dim, settings.width, unit.variance)
+    model = GaussianVae(settings.dim, settings.width, unit.variance)
     _fit(model, train, settings, random)
     return _cycles(model, test, random) | _identified(model, test, latents[settings.samples :])
 
@@ -190,7 +190,7 @@ def _mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
     )  # fmt: skip
 
 
-def _fit(model: Vae, train: Tensor, settings: Settings, random: Random) -> None:
+def _fit(model: GaussianVae, train: Tensor, settings: Settings, random: Random) -> None:
     optimiser = torch.optim.Adam(model.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=settings.steps)
     for _ in range(settings.steps):
@@ -204,7 +204,7 @@ def _fit(model: Vae, train: Tensor, settings: Settings, random: Random) -> None:
 
 
 @torch.no_grad()
-def _cycles(model: Vae, test: Tensor, random: Random) -> Row:
+def _cycles(model: GaussianVae, test: Tensor, random: Random) -> Row:
     codes, _ = model.posterior(test)
     order = [torch.randperm(len(codes), generator=random) for _ in range(model.dim)]
     mixed = torch.stack([codes[rows, i] for i, rows in enumerate(order)], dim=1)
@@ -222,7 +222,7 @@ def _cycles(model: Vae, test: Tensor, random: Random) -> Row:
     }
 
 
-def _identified(model: Vae, test: Tensor, latents: Tensor) -> Row:
+def _identified(model: GaussianVae, test: Tensor, latents: Tensor) -> Row:
     with torch.no_grad():
         codes, log_variance = model.posterior(test)
     uniform = torch.special.ndtr(codes).numpy().astype(float)

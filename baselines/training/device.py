@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Fit = TypeVar("Fit", bound="Callable[..., Any]")
 
 
-def placed(fit: Fit) -> Fit:
+def on_device(fit: Fit) -> Fit:
     """Make a learner's ``fit`` build its networks, and get its images, where its size belongs."""
     # Inside, everything that PyTorch makes without naming a device is made there, random draws too.
 

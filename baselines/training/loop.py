@@ -8,6 +8,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +22,7 @@ from recombine.benchmark.serving.data import Batch
 from recombine.renderer.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 
 Precision = Literal["bf16", "float32"]
+
+# A method's settings at the sizes "tiny" (seconds, for tests), "cpu" (minutes) and "gpu" (hours).
+Sizes = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,11 @@ def budget_share(budget: TrainBudget, planned_images: int) -> float:
     if budget.max_images_seen is None:
         return 1.0
     return min(1.0, budget.max_images_seen / max(planned_images, 1))
+
+
+def deadline_of(budget: TrainBudget) -> float | None:
+    """Return the `time.monotonic` value at which a time budget ends, None without one."""
+    return None if budget.max_seconds is None else time.monotonic() + budget.max_seconds
 
 
 def learning_rate(schedule: Schedule, step: int) -> float:

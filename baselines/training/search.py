@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from recombine.baselines.nn.compositing import squared_error
-from recombine.baselines.nn.slots import activate, soften
+from recombine.baselines.nn.slots import activate, check_spec, smooth
 from recombine.baselines.training.device import generator_of
 from recombine.baselines.training.loop import Precision, autocast
-from recombine.baselines.training.slot_encoder import check_spec
 from recombine.benchmark.protocol.contract import SlotOutput
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class SearchSettings:
     rate: float = 0.4  # adam's step on log-probabilities
     pose_rate: float = 0.03  # adam's step on angles and standardised continuous factors
     # share of the uniform distribution in the categorical start; see
-    # `recombine.baselines.nn.slots.soften`
+    # `recombine.baselines.nn.slots.smooth`
     mix: float = 0.2
     # length of the cosine from full steps to a tenth of them; later steps stay there
     steps: int = 30
@@ -99,7 +98,7 @@ class Inversion:
 
     def start(self, slots: Float[Tensor, "images slots dim"]) -> SearchState:
         """Return the state of a search that begins at given slots."""
-        variables = soften(self.layout, slots, self.settings.mix)
+        variables = smooth(self.layout, slots, self.settings.mix)
         return SearchState(
             variables=variables,
             first=torch.zeros_like(variables),

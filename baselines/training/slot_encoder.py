@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,21 +10,27 @@ from torch import Tensor, nn
 from recombine.baselines.nn.encoders import SlotEncoder
 from recombine.baselines.nn.losses import slot_loss
 from recombine.baselines.nn.object_masks import Outlines
-from recombine.baselines.nn.slots import activate, factors_of, slot_vectors, standard
+from recombine.baselines.nn.slots import (
+    activate,
+    check_spec,
+    factors_of,
+    slot_vectors,
+    standard,
+)
 from recombine.baselines.training.loop import (
     Precision,
     Schedule,
     autocast,
     budget_share,
+    deadline_of,
     endless,
     train,
 )
 from recombine.benchmark.protocol.contract import SlotOutput
 from recombine.benchmark.serving.data import Batch
-from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from jaxtyping import Float
 
@@ -33,6 +38,9 @@ if TYPE_CHECKING:
     from recombine.baselines.training.loop import EarlyStop
     from recombine.benchmark.protocol.contract import RunLog, SplitSpec, TrainBudget
     from recombine.benchmark.serving.data import TrainData
+
+    # A source of made images with their slots.
+    Draw = Callable[[], tuple[Float[Tensor, "n 3 height width"], Float[Tensor, "n slots dim"]]]
 
 
 class Recognition(nn.Module):
@@ -78,7 +86,7 @@ class Recognition(nn.Module):
     def run(
         self, images: Float[Tensor, "images 3 height width"]
     ) -> tuple[Float[Tensor, "images slots width"], Float[Tensor, "images slots dim"]]:
-        """Return slots and head outputs; training runs in the chosen precision, answers in float32."""
+        """Return slots and head outputs; answers are always float32."""
         # In bfloat16 the answer to one image depends a little on how many others come with it.
         packed = images.contiguous(memory_format=torch.channels_last)
         precision: Precision = self.precision if self.training else "float32"
@@ -127,19 +135,14 @@ class RecognitionEncoder:
         return SlotOutput(slots=slots, factors=factors, masks=model.outlines(guess))
 
 
-def check_spec(spec: SplitSpec, layout: SlotLayout, image_hw: tuple[int, int]) -> None:
-    """Refuse images of another kind than the model was trained on."""
-    wanted = [c.key for slot in layout.slots for c in slot]
-    if tuple(spec.image_hw) != image_hw or list(spec.factors) != wanted:
-        raise InvalidInputError(
-            f"baselines: this model was trained on images of {image_hw} with factors {wanted}, "
-            f"got images of {tuple(spec.image_hw)} with {list(spec.factors)}; train it anew"
-        )
-
-
 def first_images(data: TrainData, limit: int, seed: int) -> Batch:
     """Return up to ``limit`` training images at once, counted like any other batch."""
     return next(iter(data.batches(min(limit, len(data)), seed=seed)))
+
+
+def first_count(data: TrainData, share: float) -> int:
+    """Return the images of the closed-form fits: at most 2,048, within the budget."""
+    return max(1, min(2048, int(share * len(data))))
 
 
 def fit_recognition(
@@ -153,7 +156,7 @@ def fit_recognition(
     stop: EarlyStop | None = None,
 ) -> RecognitionEncoder:
     """Standardise, train and wrap a recognition model: all that a supervised row does."""
-    deadline = None if budget.max_seconds is None else time.monotonic() + budget.max_seconds
+    deadline = deadline_of(budget)
     share = budget_share(budget, schedule.images + len(data))
     first = first_images(data, max(1, int(share * len(data))), seed)
     model.standardise(first)
@@ -174,13 +177,27 @@ def train_recognition(
 ) -> None:
     """Train a recognition model on labelled in-combination images, in place."""
     batches = endless(data, schedule.batch_size, schedule.steps, seed)
-    train(
-        model,
-        model.loss_of,
-        batches,
-        schedule,
-        log=log,
-        name="encoder",
-        deadline=deadline,
-        stop=stop,
-    )
+    loss, name = model.loss_of, "encoder"
+    train(model, loss, batches, schedule, log=log, name=name, deadline=deadline, stop=stop)
+
+
+def train_anchored(
+    model: Recognition,
+    draw: Draw,
+    data: TrainData,
+    schedule: Schedule,
+    *,
+    seed: int,
+    log: RunLog,
+    deadline: float | None = None,
+) -> None:
+    """Go on training an encoder on made images, anchored by real ones in every batch."""
+
+    def loss(batch: Batch) -> Tensor:
+        images, slots = draw()
+        log.count_generated(len(images))
+        targets = torch.cat([model.targets(batch.factors), slots])
+        return model.loss(torch.cat([batch.images, images]), targets)
+
+    batches = endless(data, schedule.batch_size, schedule.steps, seed + 10_000)
+    train(model, loss, batches, schedule, log=log, name="replay", deadline=deadline)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
 
 Fraction: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative: TypeAlias = Annotated[float, Field(ge=0.0)]
@@ -73,9 +80,10 @@ class Data(Strict):
     """The factors whose combinations the split recombines, in the order of ``Score.cells``."""
     renderer: dict[str, str] = {}
     """Versions of the programs that rendered the data."""
-    recipe: dict[str, Scalar | tuple[Scalar, ...]] | None = None
+    recipe: dict[str, JsonValue] | None = None
     """How the dataset was made: preset, resolution, scale, values, ooc_val and what else its plan
-    records, and the rung of the training ladder. None when not on record."""
+    records, such as a declared split, and the rung of the training ladder. None when not on
+    record."""
 
 
 class Selection(Strict):

@@ -56,7 +56,7 @@ class Split:
         return out
 
 
-def split_of(dataset: DatasetLike, name: str) -> Split:
+def group_by_cell(dataset: DatasetLike, name: str) -> Split:
     """Group a test split by cell."""
     indices = dataset.indices(name)
     cells, cell_of = np.unique(dataset.cells[indices], axis=0, return_inverse=True)
@@ -77,7 +77,7 @@ def correct_images(
     )
 
 
-def counts_of(
+def count_by_cell(
     split: Split, correct: Bool[Array, "seeds images"]
 ) -> tuple[Int[Array, "seeds cells"], Int[Array, "seeds cells"]]:
     """Return right answers and images per seed and cell."""
@@ -90,7 +90,7 @@ def score_split(
     dataset: DatasetLike, split: Split, predicted: Sequence[Mapping[str, Array]]
 ) -> Score:
     """Return the headline and the factor scores of one split."""
-    hits, counts = counts_of(split, correct_images(dataset, split, predicted))
+    hits, counts = count_by_cell(split, correct_images(dataset, split, predicted))
     share = hits / counts
     headline = stats.crossed_mean(share)
     recombined = tuple(dataset.schema.factor(key) for key in dataset.schema.recombined)
@@ -143,7 +143,7 @@ def score_factor(
     )
 
 
-def gap_of(id_test: Score, ooc_test: Score) -> Gap:
+def gap_part(id_test: Score, ooc_test: Score) -> Gap:
     """Return the ID score minus the OOC score."""
     value = stats.gap(shares(id_test), shares(ooc_test))
     difference = id_test.estimate - ooc_test.estimate
@@ -156,7 +156,7 @@ def shares(score: Score) -> Float[Array, "seeds cells"]:
     return out
 
 
-def paired_gap_of(
+def paired_gap_part(
     dataset: DatasetLike,
     inside: Split,
     outside: Split,
@@ -184,7 +184,7 @@ def paired_gap_of(
     )
 
 
-def worst_cells_of(score: Score, quantile: float = WORST) -> WorstCells:
+def worst_cells_part(score: Score, quantile: float = WORST) -> WorstCells:
     """Return the low quantile of the cells' accuracies and the cells at or below it."""
     per_cell = shares(score).mean(axis=0)
     value = float(np.quantile(per_cell, quantile))

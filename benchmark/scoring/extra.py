@@ -52,7 +52,7 @@ from recombine.benchmark.results.parts import (
     SplitMeasures,
 )
 from recombine.benchmark.running.harness import BUDGETS, readout_indices
-from recombine.benchmark.scoring import aggregate as tables
+from recombine.benchmark.scoring import aggregate
 from recombine.benchmark.statistics import intervals as stats
 from recombine.renderer.core.hdf5 import open_checked, stored
 
@@ -75,7 +75,7 @@ VISIBLE_EDGES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 SPLITS = ("id_test", "ooc_test")
 
 
-def measure(
+def extra_metric(
     metric: Metric,
     per_seed: Sequence[float | None],
     n_images: int,
@@ -118,7 +118,7 @@ def mask_part(aligned_runs: Sequence[AlignedPredictions]) -> SplitMeasures | Non
     dataset = aligned_runs[0].dataset
     by_split = {}
     for split_name in SPLITS:
-        split = tables.split_of(dataset, split_name)
+        split = aggregate.group_by_cell(dataset, split_name)
         parts = [
             mask_contributions(
                 scene_tables(
@@ -146,7 +146,7 @@ def _mask_measure(metric: Metric, split: Split, parts: Sequence[tuple[Array, Arr
         cells = stats.linearise(split.sum_by_cell(sums), split.sum_by_cell(weights))
         interval = stats.crossed_mean(cells, None).ci95
     counted = int(weights.sum(axis=(1, 2)).min())
-    return measure(metric, per_seed, counted, chance=metric.chance, ci95=interval)
+    return extra_metric(metric, per_seed, counted, chance=metric.chance, ci95=interval)
 
 
 def set_part(
@@ -172,7 +172,7 @@ def set_part(
             for aligned, match, one in zip(aligned_runs, matches, answers[name], strict=True)
         ]
         by_split[name] = {
-            _at(delta): measure(
+            _at(delta): extra_metric(
                 AVERAGE_PRECISION,
                 [average_precision(detections(one, true, delta)) for one in found],
                 len(indices),
@@ -340,7 +340,7 @@ def _scored(
     dataset = aligned_runs[0].dataset
     images = readout_indices(dataset, options, labels)
     shares = []
-    splits = [tables.split_of(dataset, name) for name in ("id_test", "ooc_test")]
+    splits = [aggregate.group_by_cell(dataset, name) for name in ("id_test", "ooc_test")]
     readouts = []
     for aligned, match in zip(aligned_runs, matches, strict=True):
         known = aligned.known(images)
@@ -352,7 +352,7 @@ def _scored(
         answers = [
             r.predict(v.at(split.indices)) for r, v in zip(readouts, aligned_runs, strict=True)
         ]
-        shares.append(_shares(split, tables.correct_images(dataset, split, answers)))
+        shares.append(_shares(split, aggregate.correct_images(dataset, split, answers)))
     scores = ReadoutScores(
         kind=kind,
         labels=len(images),
@@ -376,7 +376,7 @@ def _oracle(
 ) -> Float[Array, "seeds cells"]:
     """Return the OOC accuracy of readouts that saw other OOC images, per seed and cell."""
     dataset = aligned_runs[0].dataset
-    split = tables.split_of(dataset, "ooc_test")
+    split = aggregate.group_by_cell(dataset, "ooc_test")
     blocks = dataset.blocks[split.indices]
     half = np.searchsorted(np.unique(blocks), blocks) % HALVES
     rows = []
@@ -388,7 +388,7 @@ def _oracle(
                 seen = split.indices[~scored]
                 readout = _fit_oracle(aligned, match, options, seen)
                 answers = [readout.predict(aligned.at(split.indices))]
-                correct[scored] = tables.correct_images(dataset, split, answers)[0][scored]
+                correct[scored] = aggregate.correct_images(dataset, split, answers)[0][scored]
         rows.append(correct)
     return _shares(split, np.stack(rows))
 
@@ -423,7 +423,7 @@ def _every_fourth(cells: Int[Array, "n factors"]) -> Bool[Array, " n"]:
 
 
 def _shares(split: Split, correct: Bool[Array, "seeds images"]) -> Float[Array, "seeds cells"]:
-    hits, counts = tables.counts_of(split, correct)
+    hits, counts = aggregate.count_by_cell(split, correct)
     out: Array = hits / counts
     return out
 
@@ -478,7 +478,7 @@ def decoder_part(facts: Sequence[RunFacts]) -> dict[str, Measure] | None:
         if any(value is not None for value in values):
             floor = found[0].get(chance) if isinstance(chance, str) else chance
             n = int(found[0].get(count) or 0)
-            out[name] = measure(metric, values, n, chance=floor, name=name)
+            out[name] = extra_metric(metric, values, n, chance=floor, name=name)
     return out
 
 
@@ -508,7 +508,7 @@ def identifiability_part(
     }
     metrics = (LINEAR_R2, MCC, SLOT_IDENTIFIABILITY, DISENTANGLEMENT, COMPLETENESS)
     return {
-        metric.name: measure(
+        metric.name: extra_metric(
             metric,
             [one[metric.name] for one in found],
             len(tests),

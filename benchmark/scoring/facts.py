@@ -52,7 +52,7 @@ AFTER_SEARCH: dict[str, Literal["search", "replay+search"]] = {
 }
 
 
-def method_of(facts: RunFacts, steps: int) -> Method:
+def method_part(facts: RunFacts, steps: int) -> Method:
     """Return who answers, read after so many search steps."""
     card = facts.card
     inference = AFTER_SEARCH[card["inference"]] if steps else card["inference"]
@@ -71,12 +71,12 @@ def method_of(facts: RunFacts, steps: int) -> Method:
     return Method.model_validate(plain)
 
 
-def trust_of(facts: RunFacts) -> Literal["retrained", "rerun"]:
+def trust_tier(facts: RunFacts) -> Literal["retrained", "rerun"]:
     """Return the trust tier of a run that this harness made."""
     return "retrained" if facts.trained else "rerun"
 
 
-def track_of(facts: RunFacts, gflop: float | None) -> Track:
+def track_part(facts: RunFacts, gflop: float | None) -> Track:
     """Return the track: data and supervision as declared, test compute as measured."""
     return Track.model_validate(
         {
@@ -98,7 +98,7 @@ def compute_class(gflop: float | None, resolution: int) -> str:
     return "unbounded"
 
 
-def data_of(dataset: DatasetLike, facts: RunFacts) -> Data:
+def data_part(dataset: DatasetLike, facts: RunFacts) -> Data:
     """Return what was asked, down to the bytes."""
     rung = int(str(facts.options.get("rung", 0)))
     certificate = json.dumps(dataset.certificate, sort_keys=True, separators=(",", ":"))
@@ -117,7 +117,7 @@ def data_of(dataset: DatasetLike, facts: RunFacts) -> Data:
     )
 
 
-def training_of(facts: Sequence[RunFacts]) -> Training:
+def training_part(facts: Sequence[RunFacts]) -> Training:
     """Return the mean cost of training."""
     configs = max(1, *(int(one.training["configs"]) for one in facts))
     gflops = [one.training.get("gflop") for one in facts]
@@ -140,7 +140,7 @@ def gflop_at(facts: Sequence[RunFacts], steps: int) -> float | None:
     return float(np.mean([start + steps * step for start, step in pairs]))
 
 
-def compute_of(facts: Sequence[RunFacts], steps: int) -> Compute:
+def compute_part(facts: Sequence[RunFacts], steps: int) -> Compute:
     """Return what one answer costs after so many search steps."""
     memory = [one.peak_rss_bytes for one in facts if one.peak_rss_bytes is not None]
     return Compute(
@@ -153,7 +153,7 @@ def compute_of(facts: Sequence[RunFacts], steps: int) -> Compute:
     )
 
 
-def checks_of(facts: Sequence[RunFacts], steps: int) -> Checks:
+def checks_part(facts: Sequence[RunFacts], steps: int) -> Checks:
     """Return what the harness verified; the worst seed counts."""
     at = facts[0].steps.index(steps)
     asked = all(len(one.batch_change) == len(one.steps) for one in facts)  # not of a given file
@@ -165,7 +165,7 @@ def checks_of(facts: Sequence[RunFacts], steps: int) -> Checks:
     )
 
 
-def sources_of(facts: Sequence[RunFacts]) -> Sources:
+def sources_part(facts: Sequence[RunFacts]) -> Sources:
     """Return who vouches for the numbers that no label can check."""
     kind = facts[0].isolation
     figures: dict[str, str]
@@ -181,7 +181,7 @@ def sources_of(facts: Sequence[RunFacts]) -> Sources:
     return Sources.model_validate({"sandbox": kind, "figures": figures})
 
 
-def artifacts_of(paths: Sequence[Path], facts: Sequence[RunFacts]) -> Artifacts:
+def artifacts_part(paths: Sequence[Path], facts: Sequence[RunFacts]) -> Artifacts:
     """Return names and hashes of the predictions files."""
     return Artifacts(
         predictions=tuple(
@@ -196,7 +196,7 @@ def artifacts_of(paths: Sequence[Path], facts: Sequence[RunFacts]) -> Artifacts:
     )
 
 
-def configurations_of(paths: Sequence[Path], facts: Sequence[RunFacts]) -> tuple[Tried, ...]:
+def tried_configurations(paths: Sequence[Path], facts: Sequence[RunFacts]) -> tuple[Tried, ...]:
     """Return the configurations that the training logs beside the predictions list."""
     found: list[Tried] = []
     for path, one in zip(paths, facts, strict=True):

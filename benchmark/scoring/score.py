@@ -26,9 +26,8 @@ from recombine.benchmark.results.parts import Readout as ReadoutPart
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.grid import GridEvent, Job, run_grid
 from recombine.benchmark.running.harness import RunOptions, readout_indices, scored_indices
-from recombine.benchmark.scoring import aggregate as tables
-from recombine.benchmark.scoring import extra as score_further
-from recombine.benchmark.scoring import facts as report
+from recombine.benchmark.scoring import aggregate, extra
+from recombine.benchmark.scoring import facts as run_facts
 from recombine.benchmark.scoring.examples import keep_examples
 from recombine.benchmark.scoring.extra import decoder_part, identifiability_part, readout_variants
 from recombine.benchmark.serving.relations import canonical_relations
@@ -209,7 +208,7 @@ def _check_runs(runs: Sequence[Predictions], dataset: DatasetLike) -> RunOptions
             f"score: the predictions are for data {first.dataset['root'][:12]}, got "
             f"{dataset.root[:12]}; give the dataset they were made on"
         )
-    options = options_of(first.options)
+    options = stored_options(first.options)
     expected = scored_indices(dataset, options)
     for run in runs:
         if not np.array_equal(run.image_index, expected):
@@ -220,7 +219,7 @@ def _check_runs(runs: Sequence[Predictions], dataset: DatasetLike) -> RunOptions
     return options
 
 
-def options_of(plain: Mapping[str, Any]) -> RunOptions:
+def stored_options(plain: Mapping[str, Any]) -> RunOptions:
     """Return run options from their stored form."""
     try:
         values = {**plain, "steps": tuple(plain["steps"])}
@@ -253,13 +252,13 @@ def _evidence(
     predicted = []
     scores = []
     for name in ("id_test", "ooc_test"):
-        split = tables.split_of(dataset, name)
+        split = aggregate.group_by_cell(dataset, name)
         answers = tuple(
             readout.predict(aligned.at(split.indices))
             for aligned, readout in zip(aligned_runs, readouts, strict=True)
         )
         predicted.append(answers)
-        scores.append(tables.score_split(dataset, split, answers))
+        scores.append(aggregate.score_split(dataset, split, answers))
     return _Evidence(aligned_runs, readouts, predicted[0], predicted[1], scores[0], scores[1])
 
 
@@ -268,7 +267,7 @@ def _curve(runs: Sequence[Predictions], evidence: Mapping[int, _Evidence]) -> Co
     points = list(evidence.values())
     return ComputeCurve(
         steps=tuple(evidence),
-        gflop_per_image=tuple(report.gflop_at(facts, step) for step in evidence),
+        gflop_per_image=tuple(run_facts.gflop_at(facts, step) for step in evidence),
         id=tuple(point.id_test.estimate for point in points),
         id_ci95=tuple(point.id_test.ci95 for point in points),
         ooc=tuple(point.ooc_test.estimate for point in points),
@@ -279,36 +278,38 @@ def _curve(runs: Sequence[Predictions], evidence: Mapping[int, _Evidence]) -> Co
 def _result(dataset: DatasetLike, evidence: _Evidence, made: _Made) -> Result:
     facts = [aligned.run.facts for aligned in evidence.aligned_runs]
     step, options = evidence.aligned_runs[0].step, made.options
-    method = report.method_of(facts[0], step)
-    inside, outside = (tables.split_of(dataset, name) for name in ("id_test", "ooc_test"))
+    method = run_facts.method_part(facts[0], step)
+    inside, outside = (aggregate.group_by_cell(dataset, name) for name in ("id_test", "ooc_test"))
     correct = {
-        "id_test": tables.correct_images(dataset, inside, evidence.id_predicted),
-        "ooc_test": tables.correct_images(dataset, outside, evidence.ooc_predicted),
+        "id_test": aggregate.correct_images(dataset, inside, evidence.id_predicted),
+        "ooc_test": aggregate.correct_images(dataset, outside, evidence.ooc_predicted),
     }
-    paired = tables.paired_gap_of(dataset, inside, outside, correct["id_test"], correct["ooc_test"])
+    paired = aggregate.paired_gap_part(
+        dataset, inside, outside, correct["id_test"], correct["ooc_test"]
+    )
     images = readout_indices(dataset, options)
     return Result.sealed(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        trust=report.trust_of(facts[0]) if made.trust == "witnessed" else made.trust,
+        trust=run_facts.trust_tier(facts[0]) if made.trust == "witnessed" else made.trust,
         method=method,
-        track=report.track_of(facts[0], report.gflop_at(facts, step)),
-        data=report.data_of(dataset, facts[0]),
-        training=report.training_of(facts),
+        track=run_facts.track_part(facts[0], run_facts.gflop_at(facts, step)),
+        data=run_facts.data_part(dataset, facts[0]),
+        training=run_facts.training_part(facts),
         seeds=[one.seed for one in facts],
         readout=_readout_part(evidence, len(images), len(dataset.indices("id_val"))),
         scores=Scores(id_test=evidence.id_test, ooc_test=evidence.ooc_test),
-        gap=tables.gap_of(evidence.id_test, evidence.ooc_test),
+        gap=aggregate.gap_part(evidence.id_test, evidence.ooc_test),
         paired_gap=paired,
-        worst_cells=tables.worst_cells_of(evidence.ooc_test),
+        worst_cells=aggregate.worst_cells_part(evidence.ooc_test),
         smallest_detectable_difference=stats.smallest_detectable_difference(
-            tables.shares(evidence.ooc_test)
+            aggregate.shares(evidence.ooc_test)
         ),
         compute_curve=made.curve,
-        compute=report.compute_of(facts, step),
+        compute=run_facts.compute_part(facts, step),
         environment=dict(facts[0].environment),
-        checks=report.checks_of(facts, step),
+        checks=run_facts.checks_part(facts, step),
         artifacts=_artifacts(evidence, made, method.entry, correct["ooc_test"]),
-        sources=report.sources_of(facts),
+        sources=run_facts.sources_part(facts),
         further=_further(evidence, dataset, correct, options),
     )
 
@@ -323,8 +324,8 @@ def _artifacts(
         first, readout = evidence.aligned_runs[0], evidence.readouts[0]
         more["examples"] = keep_examples(made.examples, entry, first, readout, right)
     if made.trust == "witnessed":
-        more["configurations"] = report.configurations_of(made.files, facts)
-    return report.artifacts_of(made.files, facts).model_copy(update=more)
+        more["configurations"] = run_facts.tried_configurations(made.files, facts)
+    return run_facts.artifacts_part(made.files, facts).model_copy(update=more)
 
 
 def _further(
@@ -339,7 +340,7 @@ def _further(
     answers = {"id_test": evidence.id_predicted, "ooc_test": evidence.ooc_predicted}
     slow: dict[str, Any] = {}
     if options.full:
-        shares = [tables.shares(one) for one in (evidence.id_test, evidence.ooc_test)]
+        shares = [aggregate.shares(one) for one in (evidence.id_test, evidence.ooc_test)]
         found = readout_variants(aligned_runs, readouts, options, *shares)
         slow = {
             "readouts": found.readouts,
@@ -349,11 +350,11 @@ def _further(
             "decoder": decoder_part([aligned.run.facts for aligned in aligned_runs]),
         }
     return Further(
-        matching=score_further.matching_part(aligned_runs),
-        masks=score_further.mask_part(aligned_runs),
-        sets=score_further.set_part(aligned_runs, matches, answers),
-        by_visibility=score_further.visibility_bins(dataset, correct),
-        by_interaction=score_further.interaction_bins(dataset, correct),
+        matching=extra.matching_part(aligned_runs),
+        masks=extra.mask_part(aligned_runs),
+        sets=extra.set_part(aligned_runs, matches, answers),
+        by_visibility=extra.visibility_bins(dataset, correct),
+        by_interaction=extra.interaction_bins(dataset, correct),
         **slow,
     )
 

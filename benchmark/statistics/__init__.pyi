@@ -1,5 +1,6 @@
 from .compare import Comparison as Comparison
 from .compare import Contrast as Contrast
+from .compare import compare_results as compare_results
 from .compare import gap_difference as gap_difference
 from .curves import DataCurve as DataCurve
 from .curves import Reach as Reach
@@ -25,6 +26,8 @@ from .intervals import variance_components as variance_components
 from .power import power_at as power_at
 from .power import unanimous_bound as unanimous_bound
 from .selection import Selection as Selection
+from .selection import choice_among as choice_among
+from .selection import compare_choices as compare_choices
 from .selection import expected_best as expected_best
 
 __all__ = [
@@ -40,6 +43,9 @@ __all__ = [
     "area_weights",
     "budget_area",
     "budget_weights",
+    "choice_among",
+    "compare_choices",
+    "compare_results",
     "crossed_mean",
     "crossed_terms",
     "data_curves",

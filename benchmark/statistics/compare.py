@@ -19,6 +19,8 @@ from recombine.renderer.core.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from jaxtyping import Float
+
     from recombine.benchmark.results.parts import FactorScore, Score
     from recombine.benchmark.results.result import Result
     from recombine.renderer.core.types import Array
@@ -94,9 +96,14 @@ def compare_results(first: Result, second: Result) -> Comparison:
     InvalidInputError
         When the two answered other images, other cells, or were measured by another metric.
     """
-    _require_same(first, second)
-    ids = _tables(first.scores.id_test, second.scores.id_test)
-    oocs = _tables(first.scores.ooc_test, second.scores.ooc_test)
+    require_same(first, second)
+    ids, oocs = (
+        (
+            shares_by_cell(getattr(first.scores, split)),
+            shares_by_cell(getattr(second.scores, split)),
+        )
+        for split in ("id_test", "ooc_test")
+    )
     ooc = stats.paired_difference(*oocs)
     headline = (
         ("OOC", oocs[0].mean(), oocs[1].mean(), ooc),
@@ -140,7 +147,8 @@ def gap_difference(ids: tuple[Array, Array], oocs: tuple[Array, Array]) -> Estim
     return stats.estimate(value, terms, (-2.0, 2.0))
 
 
-def _require_same(first: Result, second: Result) -> None:
+def require_same(first: Result, second: Result) -> None:
+    """Refuse two results that are not of the same images, cells and metric."""
     pairs = {
         "data (Merkle root)": (first.data.root, second.data.root),
         "recombined factors": (first.data.recombined, second.data.recombined),
@@ -169,13 +177,10 @@ def _order(score: Score) -> list[int]:
     return sorted(range(score.n_cells), key=score.cells.__getitem__)
 
 
-def _tables(first: Score, second: Score) -> tuple[Array, Array]:
-    """Return shares per seed and cell, with the cells of both in one order."""
-    mine, theirs = (
-        (np.asarray(one.hits, float) / np.asarray(one.counts, float))[:, _order(one)]
-        for one in (first, second)
-    )
-    return mine, theirs
+def shares_by_cell(score: Score) -> Float[Array, "seeds cells"]:
+    """Return shares per seed and cell, the cells in the order of their names."""
+    share: Array = np.asarray(score.hits, float) / np.asarray(score.counts, float)
+    return share[:, _order(score)]
 
 
 _Row = tuple[str, float, float, Estimate]

@@ -1,7 +1,7 @@
 """What choosing among configurations does to a score.
 
-N configurations were tried; each has a selection score (on in-combination validation images) and
-an out-of-combination score. Choosing by the second is not a result: part of the winner's score is
+N configurations were tried; each has a selection score (on in-combination images) and an
+out-of-combination score. Choosing by the second is not a result: part of the winner's score is
 the luck of the images, cells and runs on which it won.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.compare import require_same, shares_by_cell
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
+    from recombine.benchmark.results.result import Result
     from recombine.benchmark.statistics.intervals import Estimate
     from recombine.renderer.core.types import Array
 
@@ -52,10 +54,10 @@ class Selection:
     luck: float | None
 
 
-def selection(
+def compare_choices(
     id_val: Sequence[float], ooc: Float[Array, "configs seeds cells"], *, seed: int = 0
 ) -> Selection:
-    """Compare choosing on in-combination validation images with choosing on the test.
+    """Compare choosing on in-combination images with choosing on the test.
 
     Parameters
     ----------
@@ -78,8 +80,8 @@ def selection(
     """
     if ooc.ndim != 3 or len(ooc) != len(id_val) or len(ooc) == 0:
         raise InvalidInputError(
-            f"selection: expected scores (configs, seeds, cells) for {len(id_val)} configurations, "
-            f"at least one, got shape {ooc.shape}"
+            f"compare_choices: expected scores (configs, seeds, cells) for {len(id_val)} "
+            f"configurations, at least one, got shape {ooc.shape}"
         )
     means = ooc.mean(axis=(1, 2))
     chosen, oracle = int(np.argmax(id_val)), int(np.argmax(means))
@@ -91,6 +93,36 @@ def selection(
         stats.paired_difference(ooc[oracle], ooc[chosen]),
         _luck(ooc, np.random.default_rng(seed)),
     )
+
+
+def choice_among(results: Sequence[Result]) -> Selection:
+    """Compare choosing among scored configurations by their ID score and by their OOC score.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Configurations of one method, or any entries, on the same images with as many seeds each.
+
+    Returns
+    -------
+    Selection
+        ``selected`` and ``oracle`` are positions in ``results``.
+
+    Raises
+    ------
+    InvalidInputError
+        When the results are of other images, cells or metrics, or differ in their seeds.
+    """
+    for other in results[1:]:
+        require_same(results[0], other)
+    seeds = [len(one.seeds) for one in results]
+    if len(set(seeds)) != 1:
+        raise InvalidInputError(
+            f"choice_among: expected results with as many seeds each, at least one, got {seeds} "
+            "seeds; score all configurations with the same seeds"
+        )
+    ooc = np.stack([shares_by_cell(one.scores.ooc_test) for one in results])
+    return compare_choices([one.scores.id_test.estimate for one in results], ooc)
 
 
 def expected_best(

@@ -1,7 +1,7 @@
 """Objects of this process as submissions, a plain ``torch.nn.Module`` among them.
 
 What is given as an object runs here, beside the labels, and is never isolated: it is the caller's
-own. A text (``file.py:Class``) is foreign until it is loaded, so it belongs to ``sandbox.isolate``.
+own. A text (``file.py:Class``) is foreign until it is loaded, so it belongs to ``sandbox.isolation``.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def submission_of(given: object, *, settings: Mapping[str, Any] | None = None) -
     if isinstance(given, str):
         raise UsageError(
             f"submission {given!r}: expected an object, got a text; code that a text names runs in "
-            "isolation, see recombine.benchmark.sandbox.isolate"
+            "isolation, see recombine.benchmark.sandbox.isolation"
         )
     if isinstance(given, type):
         try:

@@ -1,4 +1,4 @@
-"""A board as its page shows it: rows with ranks and figures, and the story above them."""
+"""A board as its page shows it: rows with ranks and figures, and the summary above them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from recombine.leaderboard.board import summary as story
-from recombine.leaderboard.board.entries import groups
+from recombine.leaderboard.board.entries import duplicate_groups
 from recombine.leaderboard.board.ranks import (
     MIN_SEEDS_TEST,
     MIN_SEEDS_UNMARKED,
@@ -20,6 +19,7 @@ from recombine.leaderboard.board.ranks import (
     rank_sets,
 )
 from recombine.leaderboard.board.roles import ROLES, Role, role_of, short_name
+from recombine.leaderboard.board.summary import Summary, summarise
 from recombine.leaderboard.drawing import formatting as numbers
 from recombine.leaderboard.drawing.charts import (
     Mark,
@@ -263,11 +263,11 @@ class RankedBoard:
         return compare_all([row.entry.ooc_cells for row in self.rows])
 
     @property
-    def story(self) -> story.Story:
+    def summary(self) -> Summary:
         """Say what the board shows and what it cannot show."""
         compared = [track.compared for track in self.tracks]
         first = {role.key: rows[0].entry for role, rows in self.roles.items()}
-        return story.tell(self.board, first, self.ranks, compared)
+        return summarise(self.board, first, self.ranks, compared)
 
     @property
     def axis(self) -> Markup:
@@ -335,7 +335,7 @@ def track_of(entry: Entry) -> tuple[str, str, str]:
 
 def _rank_track(name: tuple[str, str, str], lettered: list[tuple[str, Entry]]) -> RankedTrack:
     entries = [entry for _, entry in lettered]
-    alike = groups(entries)
+    alike = duplicate_groups(entries)
     scores = [entries[first].ooc_cells for first, *_ in alike]
     compared = compare_all(scores)
     ranks = rank_sets(compared, [len(s) for s in scores])

@@ -24,7 +24,6 @@ from recombine.benchmark.results.result import MAX_BYTES, Result
 from recombine.benchmark.statistics import intervals as stats
 from recombine.leaderboard.board.roles import role_of
 from recombine.leaderboard.ledger.records import SELF_REPORTED, Tier, Tiers
-from recombine.leaderboard.site.reuse import digest
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, RecombineError
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ def decoded(steps: int) -> str:
 
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from jaxtyping import Float
 
@@ -143,11 +142,6 @@ class Entry:
     picture: bytes = field(default=b"", repr=False)
     # how far it was checked, by the ledger beside it; what the file says has no part in it
     tier: Tier = SELF_REPORTED
-
-    @property
-    def digest(self) -> str:
-        """Return the hash of the file, its picture and its tier."""
-        return digest_of(self.content, self.picture, self.tier)
 
     @cached_property
     def plain(self) -> dict[str, Any]:
@@ -239,21 +233,13 @@ def read_result(path: Path) -> bytes:
     return content
 
 
-def digest_of(content: bytes, picture: bytes, tier: Tier) -> str:
-    """Return one hash of a result file and of what lies beside it."""
-    return digest(content, picture, tier.encode())
-
-
-def load_entry(path: Path, checked: Collection[str] = (), tiers: Tiers | None = None) -> Entry:
+def load_entry(path: Path, tiers: Tiers | None = None) -> Entry:
     """Read one result file and recompute its intervals from its counts.
 
     Parameters
     ----------
     path : Path
         A file written by ``Result.save``.
-    checked : collection of str
-        Hashes, as of ``digest_of``, of files that this very code checked before; a file of
-        the same bytes is only parsed.
     tiers : Tiers, optional
         Shared by many calls, so that the ledger is read once.
 
@@ -272,8 +258,6 @@ def load_entry(path: Path, checked: Collection[str] = (), tiers: Tiers | None = 
     content = read_result(path)
     picture = find_picture(path, content)
     tier = (tiers or Tiers()).of(path, content)
-    if checked and digest_of(content, picture, tier) in checked:
-        return Entry(path, Result.model_validate_json(content), content, picture, tier)
     result = Result.from_bytes(content, path)
     check_picture(path, result.artifacts.examples, picture)
     inside, outside = result.scores.id_test, result.scores.ooc_test
@@ -291,15 +275,13 @@ def load_entry(path: Path, checked: Collection[str] = (), tiers: Tiers | None = 
     return Entry(path, result, content, picture, tier)
 
 
-def load_boards(paths: Iterable[Path], checked: Collection[str] = ()) -> list[Board]:
+def load_boards(paths: Iterable[Path]) -> list[Board]:
     """Read result files and group them into boards.
 
     Parameters
     ----------
     paths : iterable of Path
         Result files.
-    checked : collection of str
-        As in ``load_entry``.
 
     Returns
     -------
@@ -317,7 +299,7 @@ def load_boards(paths: Iterable[Path], checked: Collection[str] = ()) -> list[Bo
     entries, problems, tiers = [], [], Tiers()
     for path in paths:
         try:
-            entries.append(load_entry(path, checked, tiers))
+            entries.append(load_entry(path, tiers))
         except RecombineError as error:
             problems.append(error)
     if problems:
@@ -337,6 +319,31 @@ def board_key(result: Result) -> BoardKey:
     return BoardKey(
         data.dataset, data.version, data.resolution, data.root, score.metric, score.metric_version
     )
+
+
+@dataclass(frozen=True)
+class CellRow:
+    """One cell of the test data."""
+
+    names: tuple[str, ...]  # its values, one per recombined factor
+    held_out: bool  # whether training never showed it
+    accuracy: float  # mean over seeds, in [0, 1]
+    images: int  # test images per seed
+
+
+def cell_table(result: Result) -> list[CellRow]:
+    """Return every tested cell, those in combination first."""
+    rows = []
+    for score, held_out in ((result.scores.id_test, False), (result.scores.ooc_test, True)):
+        accuracy = (np.asarray(score.hits) / np.asarray(score.counts)).mean(axis=0).tolist()
+        for names, value, images in zip(score.cells, accuracy, score.counts[0], strict=True):
+            rows.append(CellRow(tuple(names), held_out, value, images))
+    return rows
+
+
+def is_baseline(result: Result) -> bool:
+    """Tell whether a result is of a baseline of this project."""
+    return result.method.code.startswith("recombine.baselines.")
 
 
 def cell_scores(score: Score) -> Float[Array, "seeds cells"]:
@@ -403,7 +410,7 @@ def _cells(entry: Entry) -> tuple[object, ...]:
 # Entries that are one answer under several names.
 
 
-def groups(entries: Sequence[Entry]) -> list[tuple[int, ...]]:
+def duplicate_groups(entries: Sequence[Entry]) -> list[tuple[int, ...]]:
     """Put together the entries that read the same answers at the start of their searches."""
     found: dict[object, list[int]] = defaultdict(list)
     for i, entry in enumerate(entries):

@@ -18,9 +18,7 @@ from recombine.benchmark.statistics import intervals as stats
 from recombine.leaderboard.board.entries import cell_scores
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from recombine.benchmark.results.parts import FactorScore, Score
+    from recombine.benchmark.results.parts import Score
     from recombine.leaderboard.board.board import RankedBoard, Row
     from recombine.renderer.core.types import Array
 
@@ -46,16 +44,14 @@ def static_pairs(ranked: RankedBoard) -> list[Pair]:
     competing = (rows[:PICKED] for role, rows in ranked.roles.items() if role.key != "bound")
     picked = {row.letter for rows in competing for row in rows}
     found = [(i, row) for i, row in enumerate(ranked.rows) if row.letter in picked]
-    return [_pair(ranked, one, other) for one, other in combinations(found, 2)]
-
-
-def _pair(ranked: RankedBoard, one: tuple[int, Row], other: tuple[int, Row]) -> Pair:
-    (i, first), (j, second) = one, other
-    difference = stats.paired_difference(first.entry.ooc_cells, second.entry.ooc_cells)
-    verdict = "told apart" if ranked.compared.separated[i, j] else "not told apart"
-    if not ranked.compared.tested[i, j] or difference.p_value is None:
-        verdict = "not tested"
-    return Pair(first, second, difference, verdict)
+    pairs = []
+    for (i, first), (j, second) in combinations(found, 2):
+        difference = stats.paired_difference(first.entry.ooc_cells, second.entry.ooc_cells)
+        verdict = "told apart" if ranked.compared.separated[i, j] else "not told apart"
+        if not ranked.compared.tested[i, j] or difference.p_value is None:
+            verdict = "not tested"
+        pairs.append(Pair(first, second, difference, verdict))
+    return pairs
 
 
 def page_data(ranked: RankedBoard) -> dict[str, Any]:
@@ -112,14 +108,14 @@ def _item(row: Row) -> dict[str, Any]:
 
 def _factors(score: Score) -> dict[str, dict[str, Any]]:
     order = sorted(range(score.n_cells), key=score.cells.__getitem__)
-    named = sorted(score.per_factor.items(), key=lambda item: (not item[1].recombined, item[0]))
-    return {name: _factor(factor, order) for name, factor in named}
-
-
-def _factor(factor: FactorScore, order: Sequence[int]) -> dict[str, Any]:
-    about = {"metric": f"{factor.metric} {factor.metric_version}", "mean": factor.estimate}
-    if not factor.per_cell:
-        return about
-    found = summary_of(np.asarray(factor.per_cell)[:, list(order)])
-    found["cells"] = [float(f"{value:.{DIGITS}g}") for value in found["cells"]]
-    return found | about
+    found = {}
+    for name, factor in sorted(
+        score.per_factor.items(), key=lambda item: (not item[1].recombined, item[0])
+    ):
+        numbers = {}
+        if factor.per_cell:
+            numbers = summary_of(np.asarray(factor.per_cell)[:, order])
+            numbers["cells"] = [float(f"{value:.{DIGITS}g}") for value in numbers["cells"]]
+        metric = f"{factor.metric} {factor.metric_version}"
+        found[name] = numbers | {"metric": metric, "mean": factor.estimate}
+    return found

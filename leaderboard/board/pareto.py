@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recombine.leaderboard.drawing.charts import LABELLED, Trace, cost_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from markupsafe import Markup
 
     from recombine.leaderboard.board.board import RankedBoard, Row
     from recombine.leaderboard.board.ranks import Comparisons
 
-COSTS: tuple[tuple[str, str, str], ...] = (
-    ("gflop", "GFLOP per image", "GFLOP per image, search included (log scale)"),
-    ("images", "Training images seen", "training images, generated included (log)"),
+Cost = Callable[["Row"], float | None]
+COSTS: tuple[tuple[str, str, str, Cost], ...] = (
+    (
+        "gflop",
+        "GFLOP per image",
+        "GFLOP per image, search included (log scale)",
+        lambda row: row.entry.result.compute.gflop_per_image,
+    ),
+    (
+        "images",
+        "Training images seen",
+        "training images, generated included (log)",
+        lambda row: (
+            row.entry.result.training.real_images_seen
+            + row.entry.result.training.generated_images_seen
+        ),
+    ),
 )
 
 
@@ -36,7 +51,7 @@ class Front:
 
 def fronts(ranked: RankedBoard) -> list[Front]:
     """Return a board's entries against compute and against training images."""
-    return [_front(ranked, ranked.compared, *cost) for cost in COSTS]
+    return [_front(ranked, *cost) for cost in COSTS]
 
 
 def on_front(costs: Sequence[float], compared: Comparisons) -> list[bool]:
@@ -48,8 +63,7 @@ def on_front(costs: Sequence[float], compared: Comparisons) -> list[bool]:
     ]
 
 
-def _front(ranked: RankedBoard, compared: Comparisons, key: str, title: str, axis: str) -> Front:
-    cost_of = COST_OF[key]
+def _front(ranked: RankedBoard, key: str, title: str, axis: str, cost_of: Cost) -> Front:
     found = [cost_of(row) or 0.0 for row in ranked.rows]
     # What costs nothing measurable has no place on a logarithmic axis and beats nobody by cost.
     # An upper bound is out of competition: nan is never "at most" another cost.
@@ -57,7 +71,7 @@ def _front(ranked: RankedBoard, compared: Comparisons, key: str, title: str, axi
         math.nan if row.role.key == "bound" else cost or math.inf
         for row, cost in zip(ranked.rows, found, strict=True)
     ]
-    kept = on_front(costs, compared)
+    kept = on_front(costs, ranked.compared)
     rows = [
         (row, cost, yes) for row, cost, yes in zip(ranked.rows, found, kept, strict=True) if cost
     ]
@@ -82,14 +96,3 @@ def _trace(row: Row, cost: float, named: bool, keyed: bool) -> Trace:
     return Trace(
         row.letter if keyed else "", name, ((cost, score.estimate),), score.ci95, row.role.shape
     )
-
-
-def _images(row: Row) -> float:
-    training = row.entry.result.training
-    return training.real_images_seen + training.generated_images_seen
-
-
-COST_OF: dict[str, Callable[[Row], float | None]] = {
-    "gflop": lambda row: row.entry.result.compute.gflop_per_image,
-    "images": _images,
-}

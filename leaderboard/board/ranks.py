@@ -100,7 +100,8 @@ def compare_all(
     tested = np.outer(enough, enough) & ~np.eye(len(scores), dtype=bool)
     separated = np.zeros_like(tested)
     upper = np.triu(tested)
-    separated[upper] = _holm(p_value[upper], level)
+    family = [None if math.isnan(p) else p for p in p_value[upper].tolist()]
+    separated[upper] = stats.holm(family, level)
     return Comparisons(difference, p_value, tested, separated | separated.T)
 
 
@@ -145,15 +146,6 @@ def _p_values(difference: Array, variance: Array, squares: Array) -> Array:
     df = variance[known] ** 2 / squares[known]
     p_value[known] = 2 * special.stdtr(df, -np.abs(difference[known]) / np.sqrt(variance[known]))
     return p_value
-
-
-def _holm(p_value: Array, level: float) -> Array:
-    """Return what ``stats.holm`` rejects, NaN for None; half a million pairs take 0.1 s."""
-    order = np.argsort(p_value, kind="stable")  # NaN last
-    limits = level / np.arange(len(order), 0, -1)
-    rejected: Array = np.zeros(len(order), dtype=bool)
-    rejected[order] = np.logical_and.accumulate(p_value[order] <= limits)
-    return rejected
 
 
 def _reason(seeds: int, entries: int) -> str:

@@ -1,13 +1,11 @@
 """What part an entry plays on a board: generative, non-generative, control, floor, upper bound.
 
-The part is read from the result file, never typed for a row. Whether a decoder is inverted is a
-measured fact, ``method.kind``; that a method is a control, a floor or an upper bound is what its
-author declares, with a sentence of ``method.note`` that begins so.
+That a method is a control, a floor or an upper bound is what its author declares in the method
+card; whether a decoder is inverted is a measured fact, ``method.kind``.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,9 +16,6 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.results.result import Result
 
-DECLARED = {"Upper bound": "bound", "Floor": "floor", "Control": "control"}
-DECLARATION = re.compile(rf"(?:^|[.!?]\s+)({'|'.join(DECLARED)})\b(?=[:,])")
-
 
 @dataclass(frozen=True)
 class Role:
@@ -29,8 +24,7 @@ class Role:
     key: str  # short name, also the class of its marks
     label: str  # name for people
     words: str  # what it means
-    # its mark in the figures, a key of ``svg.SHAPES``: no figure needs colour to be read
-    shape: str
+    shape: str  # its mark in the figures, a key of ``SHAPES``: no figure needs colour to be read
 
     @property
     def mark(self) -> Markup:
@@ -51,13 +45,13 @@ ROLES: dict[str, Role] = {
 
 
 def role_of(result: Result) -> Role:
-    """Return the part that an entry plays."""
-    declared = DECLARATION.search(result.method.note)
+    """Return the part that an entry plays; what was selected on the answers is an upper bound."""
+    declared: str = result.method.role
     if result.training.selection.rule == "oracle":
-        return ROLES["bound"]
-    if declared:
-        return ROLES[DECLARED[declared[1]]]
-    return ROLES["generative" if result.method.kind == "inverter" else "encoder"]
+        declared = "bound"
+    if declared == "method":
+        declared = "generative" if result.method.kind == "inverter" else "encoder"
+    return ROLES[declared]
 
 
 def short_name(result: Result) -> str:

@@ -27,7 +27,7 @@ WANTED_CELLS = 40
 
 
 @dataclass(frozen=True)
-class Story:
+class Summary:
     """The words above a board."""
 
     headline: str  # one or two sentences
@@ -35,12 +35,12 @@ class Story:
     limits: tuple[str, ...]  # what the board shows, and what it cannot show
 
 
-def tell(
+def summarise(
     board: Board,
     first: Mapping[str, Entry],
     ranks: Sequence[RankSet],
     compared: Sequence[Comparisons],
-) -> Story:
+) -> Summary:
     """Describe a board."""
     results = [entry.result for entry in board.entries]
     shows = (_design(results[0]), _kinds(first), _gaps(results), _search(results))
@@ -51,7 +51,7 @@ def tell(
         _undecided(ranks, compared),
         _scope(board),
     )
-    return Story(
+    return Summary(
         _headline(results, _competing(first, results), compared),
         tuple(filter(None, shows)),
         tuple(filter(None, limits)),

@@ -80,17 +80,11 @@ def milliseconds(value: float) -> str:
 ABSENT = Markup('<span class="soft">—</span>')
 NO_INTERVAL = Markup('<span class="soft">no interval</span>')
 FORMATS: Mapping[str, Callable[[float], str]] = {
-    "percent": percent,
-    "points": points,
-    "short": short,
-    "count": count,
-    "index": index,
-    "chance": chance,
-    "ratio": ratio,
-    "spread": spread,
-    "megabytes": megabytes,
-    "milliseconds": milliseconds,
-}
+    form.__name__: form
+    for form in (
+        percent, points, short, count, index, chance, ratio, spread, megabytes, milliseconds
+    )
+}  # fmt: skip
 
 
 def lookup(plain: Any, path: str) -> Any:

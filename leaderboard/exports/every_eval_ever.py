@@ -12,6 +12,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from recombine.leaderboard.board.entries import is_baseline
 from recombine.leaderboard.ledger.records import SELF_REPORTED
 from recombine.renderer.core.files import write_bytes
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from recombine.leaderboard.board.entries import Entry
 
 SCHEMA_VERSION = "0.3.0"
-OURS = "recombine.baselines."
 SPLITS = (("id_test", "in combination (ID)"), ("ooc_test", "out of combination (OOC)"))
 UNBOUNDED = {"continuous": "-Infinity"}
 """Kinds of factor score without a lowest value; of the others it depends on the factor."""
@@ -32,11 +32,12 @@ UNBOUNDED = {"continuous": "-Infinity"}
 
 def record(entry: Entry) -> dict[str, Any]:
     """Return an entry as a record of the shared schema."""
-    result = entry.result
+    result, data = entry.result, entry.result.data
+    collection = f"{data.dataset}-{data.version}-{data.resolution}px-n{data.n_train}"
     seconds = calendar.timegm(time.strptime(result.created, "%Y-%m-%dT%H:%M:%SZ"))
     return {
         "schema_version": SCHEMA_VERSION,
-        "evaluation_id": f"{_collection(result)}/{_model_id(result)}/{seconds}",
+        "evaluation_id": f"{collection}/{_model_id(result)}/{seconds}",
         "evaluation_timestamp": result.created,
         "retrieved_timestamp": str(seconds),
         "source_metadata": _source(entry),
@@ -68,22 +69,13 @@ def write_records(entries: Iterable[Entry], out: Path) -> list[Path]:
 
 def _model_id(result: Result) -> str:
     """Name a method below this board: who made a submission is not in its result."""
-    owner = "recombine" if _ours(result) else "recombine-submissions"
+    owner = "recombine" if is_baseline(result) else "recombine-submissions"
     return f"{owner}/{result.method.entry}"
-
-
-def _collection(result: Result) -> str:
-    data = result.data
-    return f"{data.dataset}-{data.version}-{data.resolution}px-n{data.n_train}"
-
-
-def _ours(result: Result) -> bool:
-    return result.method.code.startswith(OURS)
 
 
 def _source(entry: Entry) -> dict[str, Any]:
     result = entry.result
-    independent = entry.tier != SELF_REPORTED and not _ours(result)
+    independent = entry.tier != SELF_REPORTED and not is_baseline(result)
     return {
         "source_name": "recombine leaderboard",
         "source_type": "evaluation_run",

@@ -14,6 +14,7 @@ import numpy as np
 
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.curves import data_curves
+from recombine.leaderboard.board.entries import cell_table
 from recombine.leaderboard.drawing.formatting import DASH, TIMES, short
 from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 from recombine.renderer.core.files import replacing
@@ -142,7 +143,7 @@ def cells(result: Result) -> Figure:
         raise InvalidInputError(
             f"plot cells: expected two or more recombined factors, got {', '.join(names)}"
         )
-    table = _cell_table(result)
+    table = {cell.names: (cell.accuracy, cell.held_out) for cell in cell_table(result)}
     rows, columns = (sorted({cell[i] for cell in table}) for i in (0, 1))
     panels = sorted({cell[2:] for cell in table})
     across = min(4, len(panels))
@@ -284,16 +285,6 @@ def _legend(figure: Figure) -> None:
 def _size(lines: int) -> tuple[float, float]:
     """Return inches: two thirds of a page's width, and a legend of so many lines below."""
     return 4.4, 3.3 + 0.17 * lines
-
-
-def _cell_table(result: Result) -> dict[tuple[str, ...], tuple[float, bool]]:
-    """Return accuracy and "held out" of every cell."""
-    out = {}
-    for score, held_out in ((result.scores.id_test, False), (result.scores.ooc_test, True)):
-        share = (np.asarray(score.hits) / np.asarray(score.counts)).mean(axis=0)
-        for cell, value in zip(score.cells, share, strict=True):
-            out[tuple(cell)] = (float(value), held_out)
-    return out
 
 
 def _heat(

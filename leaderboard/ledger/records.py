@@ -1,9 +1,9 @@
 """The ledger beside the result files: who was checked, and how far.
 
 A result file says what its writer claims. What a board shows is the *tier*, and that follows from
-the ledger alone: a maintainer's `recombine review` scores the stored predictions again and then
-adds a line with the result's hash. The ledger is an append-only hash chain, and signed when a
-public key lies beside it. A result without a line is "self-reported".
+the ledger alone: a maintainer's `recombine submission review` scores the stored predictions again
+and then adds a line with the result's hash. The ledger is an append-only hash chain, and signed
+when a public key lies beside it. A result without a line is "self-reported".
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ def read_tiers(folder: Path) -> dict[str, Tier]:
         if line.event != EVENT or set(line.body) != FIELDS or tier not in TIERS[1:]:
             raise IntegrityError(
                 f"{path}: expected lines of verified results, got something else at line "
-                f"{line.index}; only `recombine review` writes this file"
+                f"{line.index}; only `recombine submission review` writes this file"
             )
         tiers[line.body["result_id"]] = tier
     return tiers
 
 
-def vouch(
+def record_tier(
     folder: Path, results: Sequence[Result], tier: Tier, time: str, signer: Signer | None = None
 ) -> list[Line]:
     """Add lines for results that were checked; the caller has checked them.

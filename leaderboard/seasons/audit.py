@@ -26,7 +26,9 @@ class Finding:
     holds: bool  # whether it does
 
 
-def audit(season: Season, dataset: SeasonData | None = None, head: str = "") -> list[Finding]:
+def audit_season(
+    season: Season, dataset: SeasonData | None = None, head: str = ""
+) -> list[Finding]:
     """Check a season from its public files.
 
     Parameters
@@ -35,7 +37,7 @@ def audit(season: Season, dataset: SeasonData | None = None, head: str = "") -> 
         Its folder; the organiser's secrets are not needed.
     dataset : SeasonData, optional
         The data as rendered or downloaded. That their files hold what their certificate says,
-        `recombine verify` shows.
+        `recombine dataset verify` shows.
     head : str
         A published head of the log.
 

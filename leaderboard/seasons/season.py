@@ -51,15 +51,9 @@ class SeasonData(Protocol):
 
 @dataclass(frozen=True)
 class Season:
-    """A season on the organiser's disk.
+    """A season on the organiser's disk."""
 
-    Attributes
-    ----------
-    folder : Path
-        Holds ``season.json``, ``log.jsonl`` and, until the end, ``secret/``.
-    """
-
-    folder: Path
+    folder: Path  # holds ``season.json``, ``log.jsonl`` and, until the end, ``secret/``
 
     @property
     def log(self) -> Path:
@@ -180,7 +174,7 @@ def commit_data(season: Season, dataset: SeasonData, time: str) -> Line:
     if dataset.plan.digest() != season_plan(season.terms.recipe, key).digest():
         raise InvalidInputError(
             f"{season.folder}: expected data with the season's combinations, seeds and size, got "
-            f"{dataset.plan.dataset}; render with the command that `private open` printed"
+            f"{dataset.plan.dataset}; render with the command that `recombine season open` printed"
         )
     dataset.check()
     body = {"images": _images(key, dataset.root)}
@@ -280,25 +274,7 @@ def reveal(season: Season, dataset: SeasonData, time: str) -> Line:
 
 
 def write_revealed(season: Season, out: Path) -> Season:
-    """Write what a revealed season is rendered from, for anyone who wants to render it again.
-
-    Parameters
-    ----------
-    season : Season
-        Revealed; its public files are enough.
-    out : Path
-        Folder that gets a copy of the season with its secrets.
-
-    Returns
-    -------
-    Season
-        The copy; its ``split`` and ``seeds`` are there.
-
-    Raises
-    ------
-    UsageError
-        When the season is not revealed.
-    """
+    """Write a copy of a revealed season with its secrets, to render its data from."""
     found = _events(season, "reveal")
     if not found:
         raise UsageError(
@@ -340,7 +316,7 @@ def _attempt(season: Season, team: str, result: Result) -> dict[str, Any]:
     """Return the attempt that a result is: an old one with equal predictions, or the next."""
     if _events(season, "reveal") or not _events(season, "data"):
         raise UsageError(
-            f"{season.folder}: expected an open season with data; see `private --help`"
+            f"{season.folder}: expected an open season with data; see `recombine season --help`"
         )
     images = _images(season.key(), result.data.root)
     if [line.body["images"] for line in _events(season, "data")] != [images]:

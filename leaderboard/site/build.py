@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import shutil
 import time
 import uuid
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recombine.leaderboard.board.board import rank_board
+from recombine.leaderboard.board.entries import load_boards
 from recombine.leaderboard.site.data_pages import load_card
-from recombine.leaderboard.board.entries import digest_of, load_boards, read_result
-from recombine.leaderboard.site.pages import render_site, site_digest
-from recombine.leaderboard.board.entries import find_picture
-from recombine.leaderboard.site.reuse import MARKER, Earlier
-from recombine.leaderboard.ledger.records import Tiers
+from recombine.leaderboard.site.pages import MARKER, render_site
 from recombine.renderer.core.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 HERE_FD, EXCHANGE = -100, 2
 """``AT_FDCWD`` and ``RENAME_EXCHANGE`` of Linux, see renameat2(2)."""
@@ -31,8 +26,6 @@ ABANDONED_S = 3600.0
 
 def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -> Path:
     """Build the whole site; the old one stays until the new one is complete.
-
-    A site that a build would write again byte for byte is left as it is.
 
     Parameters
     ----------
@@ -62,13 +55,8 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
     out = Path(out)
     _check_target(out)
     _clear(out)
-    earlier = Earlier.read(out)
     read = [load_card(Path(folder)) for folder in cards]
-    if results and earlier.made_from and earlier.is_whole(site_digest(_digests(results), read)):
-        return out / "index.html"
-    with _no_collector():
-        boards = [rank_board(board) for board in load_boards(results, earlier.checked)]
-        files = render_site(boards, read, earlier)
+    files = render_site([rank_board(board) for board in load_boards(results)], read)
     temporary = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
         for folder in {(temporary / name).parent for name in files}:
@@ -84,24 +72,6 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out / "index.html"
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Pause the search for reference cycles: a build makes many objects, and hardly any cycle."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-def _digests(results: Sequence[Path]) -> list[str]:
-    """Return the hash of every result file with what lies beside it, without checking them."""
-    contents, tiers = [(Path(path), read_result(Path(path))) for path in results], Tiers()
-    return [digest_of(c, find_picture(path, c), tiers.of(path, c)) for path, c in contents]
 
 
 def _check_target(out: Path) -> None:

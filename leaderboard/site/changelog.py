@@ -7,8 +7,8 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recombine.leaderboard.drawing import formatting as numbers
 from recombine.leaderboard.board.board import every_row
+from recombine.leaderboard.drawing import formatting as numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

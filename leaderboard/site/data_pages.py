@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
-from typing import Annotated
-from typing import Literal
-from pydantic import BaseModel
-from pydantic import ConfigDict
-from pydantic import Field
-from pydantic import ValidationError
-from recombine.leaderboard.drawing import formatting as numbers
-from recombine.leaderboard.drawing.charts import figure
-from recombine.leaderboard.drawing.charts import node
-from recombine.leaderboard.drawing.charts import percent
-from recombine.renderer.core.errors import InvalidInputError
-from recombine.renderer.core.hdf5 import column
-from recombine.renderer.core.hdf5 import open_checked
 import base64
+import math
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recombine.leaderboard.drawing import formatting as numbers
+from recombine.leaderboard.drawing.charts import figure, node, percent
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.hdf5 import column, open_checked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-    from markupsafe import Markup
 
+    from markupsafe import Markup
 
 
 # The measured interaction of a dataset, for its data page.
@@ -107,6 +101,7 @@ def _scenes(path: Path) -> Markup | None:
     first, second = energy[:, 0].tolist(), energy[:, 1].tolist()
     return histogram([two / one for one, two in zip(first, second, strict=True) if one > 0])
 
+
 MAX_CERTIFICATE = 4 * 2**20
 MAX_IMAGE = 32 * 2**20
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -125,7 +120,7 @@ class Line(BaseModel):
 
 
 class Certificate(BaseModel):
-    """What ``recombine verify`` sealed with the data; newer keys are ignored."""
+    """What ``recombine dataset verify`` sealed with the data; newer keys are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
@@ -177,8 +172,8 @@ def load_card(folder: Path) -> Card:
     path = folder / "certificate.json"
     if not path.is_file() or path.stat().st_size > MAX_CERTIFICATE:
         raise InvalidInputError(
-            f"load_card: expected a certificate of at most {MAX_CERTIFICATE} bytes at {path}, found none "
-            "or a bigger one; run `recombine verify` on the dataset"
+            f"load_card: expected a certificate of at most {MAX_CERTIFICATE} bytes at {path}, "
+            "found none or a bigger one; run `recombine dataset verify` on the dataset"
         )
     content = path.read_bytes()
     try:
@@ -188,7 +183,7 @@ def load_card(folder: Path) -> Card:
         where = ".".join(map(str, first["loc"])) or "file"
         raise InvalidInputError(
             f"load_card: {path} is no certificate of a dataset, {where}: {first['msg']}; "
-            "run `recombine verify` on the dataset"
+            "run `recombine dataset verify` on the dataset"
         ) from None
     sheet = _sheet(folder / "preview.png")
     return Card(certificate, content, sheet, *load_interaction(folder))
@@ -201,6 +196,6 @@ def _sheet(path: Path) -> bytes | None:
     if not content.startswith(PNG_MAGIC) or len(content) < 24:
         raise InvalidInputError(
             f"load_card: expected a PNG of at most {MAX_IMAGE} bytes at {path}, got something "
-            "else; run `recombine preview` on the dataset"
+            "else; run `recombine dataset preview` on the dataset"
         )
     return content

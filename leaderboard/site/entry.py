@@ -1,50 +1,32 @@
-"""What an entry's own page shows beyond its row: cells, factors, seeds, variance, compute."""
+"""What an entry's own page shows beyond its row: cells, factors, seeds, metrics, commands."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from recombine.leaderboard.drawing import formatting as numbers
-from recombine.leaderboard.drawing.formatting import DASH
-import math
-import shlex
-from functools import cache
-from functools import partial
-from recombine.renderer.core.errors import UsageError
-from recombine.renderer.planning.blocks import thinned
-from recombine.renderer.presets.table import load_preset
 import re
-from dataclasses import field
+import shlex
+from collections import defaultdict
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
-import numpy as np
+from typing import TYPE_CHECKING, Any
+
 from recombine.benchmark.statistics import intervals as stats
-from recombine.leaderboard.drawing.charts import Mark
-from recombine.leaderboard.drawing.charts import heat_map
-from recombine.leaderboard.drawing.charts import shares
-from recombine.leaderboard.drawing.charts import strip
-from recombine.leaderboard.drawing.charts import search_figure
-from recombine.leaderboard.board.entries import cell_scores
-from recombine.leaderboard.drawing.formatting import TIMES
-from recombine.leaderboard.board.entries import gallery
+from recombine.leaderboard.board.entries import cell_table, gallery, is_baseline
 from recombine.leaderboard.board.sizes import Family
+from recombine.leaderboard.drawing import formatting as numbers
+from recombine.leaderboard.drawing.charts import Mark, heat_map, search_figure, shares, strip
+from recombine.leaderboard.drawing.formatting import DASH, TIMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from recombine.benchmark.results.result import Result
-    from recombine.benchmark.results.parts import Bins
-    from recombine.benchmark.results.parts import Measure
-    from recombine.renderer.presets.table import Preset
+
     from markupsafe import Markup
+
+    from recombine.benchmark.results.parts import Bins, Measure
+    from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.board import Row
-    from recombine.leaderboard.board.entries import BoardKey
-    from recombine.leaderboard.board.entries import Entry
-    from recombine.leaderboard.board.entries import Shown
+    from recombine.leaderboard.board.entries import BoardKey, CellRow, Entry, Shown
 
-
-
-# What an entry measured beside its headline, and who vouches for which number.
+# What an entry measured beside its headline, and where each number comes from.
 
 SOURCES = {
     "measured": "Measured by the harness",
@@ -58,17 +40,16 @@ SANDBOX = {
     "bubblewrap": "shut in: no network, no files, no labels",
     "file": "elsewhere; only its answers came here",
 }
-READ_BEFORE = "read before any search step"
-PARTS = {
+GROUPS = {
     "masks": "Segmentation",
     "sets": "Objects as a set, average precision within a distance",
     "identifiability": "Identifiability, on ID-test and OOC-test together",
-    "decoder": f"Decoder, {READ_BEFORE}",
+    "decoder": "Decoder, read before any search step",
 }
 
 
 @dataclass(frozen=True)
-class Line:
+class Metric:
     """One metric."""
 
     name: str  # its name in words
@@ -78,12 +59,12 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Part:
+class MetricGroup:
     """Metrics of one kind."""
 
     title: str  # what they are of
     split: bool  # whether ID and OOC have values of their own
-    lines: tuple[Line, ...]  # by name
+    metrics: tuple[Metric, ...]  # by name
 
 
 @dataclass(frozen=True)
@@ -91,12 +72,12 @@ class Bin:
     """Images between two values of a property."""
 
     span: str  # the two values
-    inside: str  # accuracy in percent, or a dash without images, and the number of images per seed
-    outside: str  # accuracy in percent, or a dash without images, and the number of images per seed
+    inside: str  # accuracy in percent and the number of images per seed; a dash without images
+    outside: str  # the same, out of combination
 
 
-def vouched(result: Result) -> list[tuple[str, str]]:
-    """Group the numbers that no label can check by who vouches for them."""
+def sources(result: Result) -> list[tuple[str, str]]:
+    """Group the numbers that no label can check by where they come from."""
     if result.sources is None:
         return []
     named: defaultdict[str, list[str]] = defaultdict(list)
@@ -106,22 +87,25 @@ def vouched(result: Result) -> list[tuple[str, str]]:
     return ran + [(SOURCES[key], ", ".join(named[key])) for key in SOURCES if key in named]
 
 
-def parts(result: Result) -> list[Part]:
-    """List the further metrics of a result."""
-    further, found = result.further, []
-    for name, title in PARTS.items():
-        values = None if further is None else getattr(further, name)
+def extra_metrics(result: Result) -> list[MetricGroup]:
+    """List the metrics of a result beside its headline."""
+    found = []
+    for name, title in GROUPS.items():
+        values = getattr(result.further, name, None)
         if values is None:
             continue
         split = hasattr(values, "id_test")
+        at = [f"further/{name}/{part}" for part in ("id_test", "ooc_test")]
         measures: Mapping[str, Measure] = values.ooc_test if split else values
-        at = (
-            [f"further/{name}/id_test", f"further/{name}/ooc_test"]
-            if split
-            else [f"further/{name}"]
+        metrics = tuple(
+            Metric(
+                key.replace("_", " "),
+                one.direction,
+                tuple(f"{place}/{key}" for place in (at if split else [f"further/{name}"])),
+            )
+            for key, one in measures.items()
         )
-        lines = tuple(_line(key, one, at) for key, one in measures.items())
-        found.append(Part(title, split, lines))
+        found.append(MetricGroup(title, split, metrics))
     return found
 
 
@@ -140,10 +124,6 @@ def bins(found: Bins | None) -> list[Bin]:
     ]
 
 
-def _line(key: str, one: Measure, places: list[str]) -> Line:
-    return Line(key.replace("_", " "), one.direction, tuple(f"{place}/{key}" for place in places))
-
-
 def _share(hits: tuple[tuple[int, ...], ...], counts: tuple[int, ...], i: int) -> str:
     if not counts[i]:
         return DASH
@@ -154,166 +134,99 @@ def _share(hits: tuple[tuple[int, ...], ...], counts: tuple[int, ...], i: int) -
 # The commands on an entry's page: render the data, make the entry again, check its file.
 
 SIZES = ("tiny", "cpu", "gpu")
-OURS = "recombine.baselines."
-HUB = "recombine.benchmark.submissions.hub:"
+HUB = re.compile(r"recombine\.benchmark\.[\w.]+:HubMethod")
+"""A model of a public library, wherever its wrapper stood when the result was written."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """How a result's data are rendered, and where the commands put them."""
-
-    preset: str  # the recipe
-    resolution: int  # image edge in pixels
-    ooc_val: bool  # whether an orbit is held out for validation
-    rung: int  # of the training ladder
-    values: int = 0  # values per recombined factor; 0 for all
-    scale: str = ""  # share of the preset's blocks; empty for all, or where the counts do not tell
-
-    @classmethod
-    def of(cls, result: Result) -> Place:
-        """Read it off the dataset's name, such as ``smoke--values-8--rung-1``, and its counts."""
-        preset, *parts = result.data.dataset.split("--")
-        rung, values = (_number(parts, name) for name in ("rung", "values"))
-        ooc_val = "ooc-val" in parts
-        blocks = result.paired_gap.n_blocks if result.paired_gap else 0
-        scale = _scale(preset, values, ooc_val, blocks, result.data.n_train) if blocks else ""
-        return cls(preset, result.data.resolution, ooc_val, rung, values, scale)
-
-    @property
-    def render(self) -> str:
-        """Return the command that renders the data."""
-        options = [
-            f"--values {self.values}" if self.values else "",
-            f"--scale {self.scale}" if self.scale else "",
-            f"--resolution {self.resolution} --out {self.folder}",
-            "--ooc-val" if self.ooc_val else "",
-        ]
-        return " ".join(filter(None, [f"recombine render {self.preset}", *options]))
-
-    @property
-    def folder(self) -> str:
-        """Return the dataset's folder."""
-        return f"runs/{self.preset}-{self.resolution}"
+def recipe_of(result: Result) -> Mapping[str, Any] | None:
+    """Return how the data were rendered; None when that is not on record."""
+    found: Mapping[str, Any] | None = getattr(result.data, "recipe", None)
+    return found
 
 
-def is_baseline(result: Result) -> bool:
-    """Tell whether a result is of a baseline of this project, which trains by its short name."""
-    return result.method.code.startswith(OURS)
+def data_folder(result: Result) -> str:
+    """Return where the commands put the data, or a word for it when they cannot render them."""
+    recipe = recipe_of(result)
+    return shlex.quote(f"runs/{recipe['preset']}-{result.data.resolution}") if recipe else "DATA"
+
+
+def render_command(result: Result) -> str:
+    """Return the command that renders the data; empty when their recipe is not on record."""
+    recipe = recipe_of(result)
+    if recipe is None:
+        return ""
+    options = [
+        f"recombine render {shlex.quote(recipe['preset'])}",
+        f"--values {recipe['values']}" if recipe.get("values") else "",
+        f"--scale {recipe['scale']}" if recipe.get("scale", 1) != 1 else "",
+        f"--resolution {result.data.resolution} --out {data_folder(result)}",
+        "--ooc-val" if recipe.get("ooc_val") else "",
+        "--split FILE" if recipe.get("split") else "",
+        "--hidden-key FILE" if recipe.get("hidden_test") else "",
+        "--hidden" if recipe.get("hidden_test") == "hidden" else "",
+    ]
+    return " ".join(filter(None, options))
 
 
 def reproduce(result: Result) -> list[str]:
     """Return the shell commands that render the data and make the entry again."""
-    at = Place.of(result)
-    size = str(result.data.n_train)
-    made = _train(result, size) or f"recombine score {_submission(result)} {_shared(result, size)}"
-    tangents = [f"recombine tangents {at.folder}"] if result.method.settings.get("tangents") else []
-    return [at.render, f"recombine verify {at.folder}", *tangents, made]
+    folder = data_folder(result)
+    tangents = f"recombine measure tangents {folder}" if _reads_tangents(result) else ""
+    verified = f"recombine dataset verify {folder}"
+    made = score_command(result, str(result.data.n_train))
+    return [line for line in (render_command(result), verified, tangents, made) if line]
 
 
-def scale(result: Result) -> str:
+def data_scaling(result: Result) -> str:
     """Return the command that makes the data-scaling curve of a baseline."""
     n = result.data.n_train
     sizes = sorted({max(1, n // 16), max(1, n // 4), n})
-    return _train(result, ",".join(map(str, sizes)))
+    return score_command(result, ",".join(map(str, sizes))) if is_baseline(result) else ""
 
 
 def verify(result: Result, file: str) -> list[str]:
     """Return the commands that check a downloaded result file."""
-    data = Place.of(result).folder
     return [
         f"recombine board check {file}",
-        f"recombine rescore {file} --data {data} --runs FOLDER",
+        f"recombine results rescore {file} --data {data_folder(result)} --runs FOLDER",
     ]
 
 
-def _train(result: Result, sizes: str) -> str:
-    if not is_baseline(result):
-        return ""
-    settings = result.method.settings
-    named = settings.get("size")
+def score_command(result: Result, sizes: str) -> str:
+    """Return the command that trains and scores a method on so many images."""
+    method, recipe = result.method, recipe_of(result) or {}
+    settings, name = method.settings, method.id
+    if HUB.fullmatch(method.code):
+        name = shlex.quote(f"{settings.get('model')}?size={settings.get('size')}")
+    elif not is_baseline(result):
+        name = shlex.quote(method.code or f"{method.id}.py:Submission")
     options = [
-        f"--size {named}" if named in SIZES else "",
-        "--weights FILE" if settings.get("weights") else "",
-        f"--tangents {Place.of(result).folder}/tangents.h5" if settings.get("tangents") else "",
-    ]
-    parts = [f"recombine train {result.method.id}", _shared(result, sizes), *options]
-    return " ".join(filter(None, parts))
-
-
-def _submission(result: Result) -> str:
-    """Return what `recombine score` takes for it, one argument."""
-    settings, code = result.method.settings, result.method.code
-    if code.startswith(HUB):
-        return shlex.quote(f"{settings.get('model')}?size={settings.get('size')}")
-    return shlex.quote(code or f"{result.method.id}.py:Submission")
-
-
-def _shared(result: Result, sizes: str) -> str:
-    """Return the options that training and scoring share."""
-    at = Place.of(result)
-    options = [
-        f"--data {at.folder} --n {sizes}",
-        f"--rung {at.rung}" if at.rung else "",
+        f"recombine score {name} --data {data_folder(result)} --n {sizes}",
+        f"--rung {recipe['rung']}" if recipe.get("rung") else "",
         f"--seeds {len(result.seeds)} --readout-labels {result.readout.n_train}",
     ]
-    if result.method.kind == "inverter":
+    if method.kind == "inverter":
         options.append(f"--steps {' '.join(map(str, result.compute_curve.steps))}")
     if result.further is not None and result.further.readouts:
         options.append("--full")
+    if is_baseline(result):
+        options += [
+            f"--size {settings['size']}" if settings.get("size") in SIZES else "",
+            "--weights FILE" if settings.get("weights") else "",
+            f"--tangents {data_folder(result)}/tangents.h5" if _reads_tangents(result) else "",
+        ]
     return " ".join(filter(None, options))
 
 
-def _number(parts: list[str], name: str) -> int:
-    """Return the number of a part such as ``rung-2``; 0 without one."""
-    found = [part.removeprefix(f"{name}-") for part in parts if part.startswith(f"{name}-")]
-    return int(found[0]) if found and found[0].isdecimal() else 0
+def _reads_tangents(result: Result) -> bool:
+    return bool(result.method.settings.get("tangents"))
 
-
-@cache
-def _scale(preset: str, values: int, ooc_val: bool, blocks: int, images: int) -> str:
-    """Return the shortest share that gives as many test blocks and training images."""
-    load = partial(load_preset, preset, values=values or None, ooc_val=ooc_val)
-    try:
-        whole = load()
-        draws = _draws(whole)
-        near = blocks / whole.sizes.test, images / (whole.sizes.train * draws)
-        shares = [part + step / 10**d for part in near for d in (1, 2, 3) for step in (0, -1, 1)]
-        words = {f"{share:.{d}g}" for share in shares if share > 0 for d in (1, 2, 3)}
-        for word in ["1", *sorted(words - {"1"}, key=lambda word: (len(word), word))]:
-            sizes = load(scale=float(word)).sizes
-            if (sizes.test, sizes.train * draws) == (blocks, images):
-                return "" if word == "1" else word
-    except UsageError:  # of another renderer
-        return ""
-    return ""
-
-
-def _draws(preset: Preset) -> int:
-    """Return how many images of the narrowest rung a block gives."""
-    schema, split = preset.schema, preset.split
-    crossed = math.prod(schema.factor(key).size for key in schema.crossed)
-    return crossed * len(thinned(preset, split.id_draws(schema.cell_shape), 0))
 
 VARIANCE_TERMS = ("training runs", "combinations", "both together")
 METRICS = {
     "joint_slot_accuracy": "joint slot accuracy",
     "balanced_accuracy_chance_corrected": "balanced accuracy above chance",
 }
-
-
-@dataclass(frozen=True)
-class CellRow:
-    """One cell of the test data."""
-
-    names: tuple[str, ...]  # its values, one per recombined factor
-    held_out: bool  # whether training never showed it
-    accuracy: float  # mean over seeds, in [0, 1]
-    images: int  # test images per seed
-
-    @property
-    def percent(self) -> str:
-        """Print the accuracy in percent."""
-        return numbers.percent(self.accuracy)
 
 
 @dataclass(frozen=True)
@@ -334,13 +247,7 @@ class Detail:
     @cached_property
     def cells(self) -> list[CellRow]:
         """Return every tested cell, in the order of names."""
-        scores = self.row.entry.result.scores
-        rows = []
-        for score, held_out in ((scores.id_test, False), (scores.ooc_test, True)):
-            accuracy = (np.asarray(score.hits) / np.asarray(score.counts)).mean(axis=0)
-            for names, value, images in zip(score.cells, accuracy, score.counts[0], strict=True):
-                rows.append(CellRow(tuple(names), held_out, float(value), images))
-        return sorted(rows, key=lambda row: row.names)
+        return sorted(cell_table(self.row.entry.result), key=lambda row: row.names)
 
     @property
     def heat_maps(self) -> list[tuple[str, Markup]]:
@@ -355,23 +262,16 @@ class Detail:
     @property
     def factors(self) -> list[dict[str, Any]]:
         """Return one row per factor: name, metric, figure, and whether it is recombined."""
-        scores = self.row.entry.result.scores
+        scores, rows = self.row.entry.result.scores, []
         inside, outside = scores.id_test.per_factor, scores.ooc_test.per_factor
-        rows = []
         for name in sorted(
             inside.keys() & outside.keys(), key=lambda n: (not inside[n].recombined, n)
         ):
             i, o = inside[name], outside[name]
             title = f"{name}: ID {numbers.ratio(i.estimate)}, OOC {numbers.ratio(o.estimate)}"
             drawn = strip(Mark(i.estimate, i.ci95), Mark(o.estimate, o.ci95), None, title)
-            rows.append(
-                {
-                    "name": name,
-                    "metric": metric_words(i.metric),
-                    "recombined": i.recombined,
-                    "strip": drawn,
-                }
-            )
+            about = {"metric": metric_words(i.metric), "recombined": i.recombined}
+            rows.append({"name": name, "strip": drawn, **about})
         return rows
 
     @property
@@ -390,7 +290,7 @@ class Detail:
     @cached_property
     def uncertainty(self) -> list[tuple[str, float]]:
         """Return what the OOC interval is made of: name and share of its variance."""
-        terms = stats.crossed_terms(cell_scores(self.row.entry.result.scores.ooc_test))
+        terms = stats.crossed_terms(self.row.entry.ooc_cells)
         total = sum(term.variance for term in terms or ())
         if not terms or total <= 0:
             return []
@@ -420,14 +320,14 @@ class Detail:
         return gallery(kept, picture) if kept is not None and picture else ()
 
     @property
-    def vouched(self) -> list[tuple[str, str]]:
-        """Say who vouches for the numbers that no label can check."""
-        return vouched(self.row.entry.result)
+    def sources(self) -> list[tuple[str, str]]:
+        """Say where the numbers come from that no label can check."""
+        return sources(self.row.entry.result)
 
     @property
-    def further_parts(self) -> list[Part]:
+    def extra_metrics(self) -> list[MetricGroup]:
         """Return the metrics beside the headline."""
-        return parts(self.row.entry.result)
+        return extra_metrics(self.row.entry.result)
 
     @property
     def by_property(self) -> list[tuple[str, list[Bin]]]:
@@ -444,7 +344,7 @@ class Detail:
     @property
     def train_sizes(self) -> str:
         """Return the command that makes the data-scaling curve; empty for foreign methods."""
-        return scale(self.row.entry.result)
+        return data_scaling(self.row.entry.result)
 
     @property
     def is_baseline(self) -> bool:
@@ -457,11 +357,16 @@ class Detail:
         return "\n".join(reproduce(self.row.entry.result))
 
     @property
+    def recorded(self) -> bool:
+        """Tell whether it is on record how the data were rendered."""
+        return recipe_of(self.row.entry.result) is not None
+
+    @property
     def schedules(self) -> str:
         """Return the steps of a baseline's training stages, which ``--longer`` multiplies."""
         settings = self.row.entry.result.method.settings if self.is_baseline else {}
         named = {k.removesuffix(".steps"): v for k, v in settings.items() if k.endswith(".steps")}
-        return ", ".join(f"{name} {steps:,}" for name, steps in named.items() if _whole(steps))
+        return ", ".join(f"{k} {v:,}" for k, v in named.items() if type(v) is int)
 
     @property
     def verify(self) -> str:
@@ -487,10 +392,10 @@ class Detail:
     def _heat(self, cells: list[CellRow]) -> Markup:
         rows = list(dict.fromkeys(cell.names[0] for cell in cells))
         columns = list(dict.fromkeys(sorted(cell.names[1] for cell in cells)))
-        values = {cell.names[:2]: cell.accuracy for cell in cells}
-        held_out = {cell.names[:2] for cell in cells if cell.held_out}
+        values = {(cell.names[0], cell.names[1]): cell.accuracy for cell in cells}
+        held_out = {(cell.names[0], cell.names[1]) for cell in cells if cell.held_out}
         title = f"Accuracy of {len(cells)} combinations; {len(held_out)} held out, framed"
-        return heat_map(rows, columns, _pairs(values), set(_pairs(dict.fromkeys(held_out))), title)
+        return heat_map(rows, columns, values, held_out, title)
 
 
 def metric_words(metric: str) -> str:
@@ -502,11 +407,3 @@ def _tex(text: str) -> str:
     """Escape what TeX would read as a command."""
     plain = re.sub(r"[\\{}~^]", " ", text)
     return re.sub(r"([#$%&_])", r"\\\1", plain)
-
-
-def _pairs(values: dict[tuple[str, ...], Any]) -> dict[tuple[str, str], Any]:
-    return {(names[0], names[1]): value for names, value in values.items()}
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
-from recombine.leaderboard.exports import export
-from recombine.leaderboard.exports.badges import badge
 from recombine.leaderboard.board.board import (
     INFERENCE,
     TEST_COMPUTE,
@@ -27,20 +25,23 @@ from recombine.leaderboard.board.board import (
     RankedBoard,
     every_row,
 )
-from recombine.leaderboard.site.data_pages import Card
-from recombine.leaderboard.site.entry import Detail, metric_words
-from recombine.leaderboard.board.pareto import fronts
-from recombine.leaderboard.site.changelog import feed, news
-from recombine.leaderboard.drawing.formatting import FORMATS
 from recombine.leaderboard.board.pairwise import PICKED, page_data, static_pairs
-from recombine.leaderboard.site.reuse import MARKER, Earlier, digest, fill, marker_text
+from recombine.leaderboard.board.pareto import fronts
 from recombine.leaderboard.board.roles import ROLES
 from recombine.leaderboard.board.sizes import Family, families
+from recombine.leaderboard.drawing.formatting import FORMATS
+from recombine.leaderboard.exports import tables
+from recombine.leaderboard.exports.badges import badge
+from recombine.leaderboard.site.changelog import feed, news
+from recombine.leaderboard.site.data_pages import Card
+from recombine.leaderboard.site.entry import Detail, metric_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 HERE = Path(__file__).parent
+MARKER = ".recombine-site"
+"""File by which a build knows a folder that it may replace."""
 ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
     "%3Cpath fill='%230a64ad' d='M1 1h6v6H1zM9 9h6v6H9z'/%3E"
@@ -49,35 +50,23 @@ ICON = (
 )
 
 
-def render_site(
-    boards: Sequence[RankedBoard], cards: Sequence[Card], earlier: Earlier | None = None
-) -> dict[str, bytes]:
+def render_site(boards: Sequence[RankedBoard], cards: Sequence[Card]) -> dict[str, bytes]:
     """Make every file of the site in memory."""
     pages = _Pages.make(boards, cards)
     files = {
+        MARKER: b"Written by recombine board build. A new build replaces this folder.\n",
         "index.html": pages.render("index.html", ""),
-        "results.csv": export.to_csv(boards).encode(),
-        "results.json": export.to_json(boards).encode(),
+        "results.csv": tables.to_csv(boards).encode(),
+        "results.json": tables.to_json(boards).encode(),
     }
-    entries, made_from = _entry_files(pages, boards, earlier or Earlier(Path()))
-    files |= entries | _board_files(pages, boards)
+    files |= _entry_files(pages, boards) | _board_files(pages, boards)
     for card in cards:
         folder = f"data/{card.slug}"
         files[f"{folder}/index.html"] = pages.render("data.html", "../../", card=card)
         files[f"{folder}/certificate.json"] = card.certificate_json
         if card.sheet is not None:
             files[f"{folder}/preview.png"] = card.sheet
-    checked = made_from.values()
-    whole = site_digest(checked, cards)
-    return files | {MARKER: marker_text(whole, checked, files, made_from)}
-
-
-def site_digest(results: Iterable[str], cards: Sequence[Card]) -> str:
-    """Return the hash of everything that a site is made from, next to the code."""
-    parquet = b"parquet" if export.has_parquet() else b""
-    return digest(
-        parquet, "".join(sorted(results)).encode(), *(repr(card).encode() for card in cards)
-    )
+    return files
 
 
 def _board_files(pages: _Pages, boards: Sequence[RankedBoard]) -> dict[str, bytes]:
@@ -95,30 +84,21 @@ def _board_files(pages: _Pages, boards: Sequence[RankedBoard]) -> dict[str, byte
         about = {"data": data, "pairs": static_pairs(ranked), "picked": PICKED}
         page = pages.with_script(script).render("compare.html", "../", ranked=ranked, **about)
         files[f"compare/{ranked.slug}.html"] = page
-    table = export.to_parquet(boards)
+    table = tables.to_parquet(boards)
     return files if table is None else files | {"results.parquet": table}
 
 
-def _entry_files(
-    pages: _Pages, boards: Sequence[RankedBoard], earlier: Earlier
-) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Make page, file and badge of every entry, and name the hash that each page comes from."""
-    files: dict[str, bytes] = {}
-    made_from: dict[str, str] = {}
-    same = families(boards)
+def _entry_files(pages: _Pages, boards: Sequence[RankedBoard]) -> dict[str, bytes]:
+    """Make page, file and badge of every entry."""
+    files, same = {}, families(boards)
     for ranked, row, successor in every_row(boards):
         name = f"entries/{row.entry.slug}"
-        page = f"{name}.html"
-        made_from[page] = row.entry.digest
         family = same.get(row.entry.result.result_id, Family())
         detail = Detail(row, ranked.board.key, successor, family)
-        content = earlier.page(page, made_from[page])
-        if content is None:
-            content = pages.render("entry.html", "../", ranked=ranked, page=detail)
-        standing = pages.render("standing.html", "../", ranked=ranked, page=detail)
-        files |= {page: fill(content, standing), f"{name}.json": row.entry.content}
+        files[f"{name}.html"] = pages.render("entry.html", "../", ranked=ranked, page=detail)
+        files[f"{name}.json"] = row.entry.content
         files[f"badges/{row.entry.slug}.svg"] = badge(row)
-    return files, made_from
+    return files
 
 
 @dataclass(frozen=True)
@@ -144,7 +124,7 @@ class _Pages:
         shared = {
             "boards": boards,
             "cards": cards,
-            "parquet": export.has_parquet(),
+            "parquet": tables.has_parquet(),
             "card_of": {card.certificate.root: card for card in cards},
             "css": Markup(css),  # noqa: S704 - our own file
             "icon": Markup(ICON),  # noqa: S704 - a constant

@@ -95,24 +95,12 @@ class Manifest(Strict):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that passed every check.
+    """A bundle that passed every check."""
 
-    Attributes
-    ----------
-    folder : Path
-        Where it is.
-    manifest : Manifest
-        What it holds.
-    method : MethodFile
-        Who stands behind it.
-    results : tuple of Result
-        The claimed results; nothing is believed until it is scored again.
-    """
-
-    folder: Path
-    manifest: Manifest
-    method: MethodFile
-    results: tuple[Result, ...]
+    folder: Path  # where it is
+    manifest: Manifest  # what it holds
+    method: MethodFile  # who stands behind it
+    results: tuple[Result, ...]  # as claimed: nothing is believed until it is scored again
 
     @property
     def predictions(self) -> list[Path]:
@@ -189,7 +177,7 @@ def open_bundle(folder: Path) -> Bundle:
         raise InvalidInputError(
             f"{folder}: expected exactly the files of its manifest; missing "
             f"{sorted(expected - found)[:3]}, not listed {sorted(found - expected)[:3]}; "
-            "write the bundle again with `recombine submit`"
+            "write the bundle again with `recombine submission bundle`"
         )
     for one in manifest.files:
         _check_file(folder, one)
@@ -206,7 +194,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not _regular(path) or path.stat().st_size > MAX_MANIFEST:
         raise InvalidInputError(
             f"{path}: expected a manifest of at most {MAX_MANIFEST} bytes, found none or a bigger "
-            "one; write the bundle with `recombine submit`"
+            "one; write the bundle with `recombine submission bundle`"
         )
     content = path.read_bytes()
     manifest = _parse(Manifest, content, path)
@@ -345,7 +333,8 @@ def _parse(model: type[Model], content: bytes, path: Path) -> Model:
         where = ".".join(map(str, item["loc"])) or "file"
         raise InvalidInputError(
             f"{path}: expected a {model.__name__.lower()} of this version, got {where}: "
-            f"{re.sub(r'[^ -~]', '?', str(item['msg']))}; write the bundle with `recombine submit`"
+            f"{re.sub(r'[^ -~]', '?', str(item['msg']))}; write the bundle with "
+            "`recombine submission bundle`"
         ) from None
 
 

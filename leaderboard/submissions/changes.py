@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from recombine.leaderboard.board.board import rank_board
+from recombine.leaderboard.board.board import every_row, rank_board
 from recombine.leaderboard.board.entries import load_boards
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ class EntryChange:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     result_id: str
     score: str
     rank: str
@@ -63,18 +62,22 @@ def diff(old: Iterable[Path], new: Iterable[Path]) -> list[EntryChange]:
     """
     boards = [rank_board(board) for board in load_boards(new)]
     before = _rows([rank_board(board) for board in load_boards(old)])
-    after, kept = _rows(boards), _all_ids(boards)
+    after, kept = _rows(boards), {row.entry.result.result_id for _, row, _ in every_row(boards)}
     files, ranks = [], []
     for place in sorted(before.keys() | after.keys()):
         was, now = before.get(place), after.get(place)
+        kind: Kind | None = None
         if now is None or (was is not None and was.result_id not in kept):
-            files.append(_change("removed", place, was, now))
+            kind = "removed"
         elif was is None:
-            files.append(_change("added", place, was, now))
+            kind = "added"
         elif was.result_id != now.result_id:
-            files.append(_change("superseded", place, was, now))
+            kind = "superseded"
         elif was.rank != now.rank:
             ranks.append(EntryChange("rank set", *place, was.rank, now.rank))
+        if kind is not None:
+            scores = was.score if was else "", now.score if now else ""
+            files.append(EntryChange(kind, *place, *scores))
     return files + ranks
 
 
@@ -88,13 +91,3 @@ def _rows(boards: Sequence[RankedBoard]) -> dict[Place, _Row]:
             place = ranked.slug, result.method.entry, result.data.n_train
             found[place] = _Row(result.result_id, score, words)
     return found
-
-
-def _all_ids(boards: Sequence[RankedBoard]) -> set[str]:
-    current = {row.entry.result.result_id for ranked in boards for row in ranked.rows}
-    old = {one.entry.result.result_id for ranked in boards for one in ranked.board.superseded}
-    return current | old
-
-
-def _change(kind: Kind, place: Place, was: _Row | None, now: _Row | None) -> EntryChange:
-    return EntryChange(kind, *place, was.score if was else "", now.score if now else "")

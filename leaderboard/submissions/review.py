@@ -8,22 +8,12 @@ runs go the same way before a ledger line vouches for them.
 
 from __future__ import annotations
 
-import hashlib
-import http.client
-import ipaddress
 import os
 import re
 import shutil
-import socket
-import stat
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urljoin, urlsplit
+from typing import TYPE_CHECKING
 
 from recombine.benchmark.scoring.rescore import PredictionStore, rescore_results
 from recombine.benchmark.scoring.score import score_predictions
@@ -36,216 +26,18 @@ from recombine.leaderboard.submissions.bundle import (
     open_bundle,
     read_manifest,
 )
-from recombine.renderer.core.errors import IntegrityError, InvalidInputError, ResourceError
-from recombine.renderer.core.files import replacing, write_bytes
+from recombine.leaderboard.submissions.fetching import FetchRules, Wanted, fetch
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.files import write_bytes
 from recombine.renderer.store.seal import file_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from email.message import Message
+    from collections.abc import Mapping, Sequence
 
     from recombine.benchmark.results.result import Result
     from recombine.benchmark.scoring.rescore import Change
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.leaderboard.submissions.changes import EntryChange
-
-
-# Fetch a file that a stranger names by URL: beyond its size and hash nothing is trusted.
-
-CHUNK = 2**18
-REDIRECTS = 5
-LOCAL = ("127.0.0.1", "localhost")
-
-
-@dataclass(frozen=True)
-class FetchRules:
-    """What a fetch may do.
-
-    Attributes
-    ----------
-    seconds : float
-        Longest that one file may take.
-    stall : float
-        Longest wait for the next bytes, in seconds.
-    file_root : Path, optional
-        Folder below which file URLs may point; None refuses them.
-    local_http : bool
-        Allow plain http to this very machine, for tests.
-    """
-
-    seconds: float = 1800.0
-    stall: float = 60.0
-    file_root: Path | None = None
-    local_http: bool = False
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be fetched."""
-
-    url: str  # where; a stranger's text
-    size: int  # bytes
-    sha256: str  # of the content, hexadecimal
-
-
-def fetch(wanted: Wanted, target: Path, rules: FetchRules | None = None) -> Path:
-    """Fetch a file; it is there with the expected content, or not at all."""
-    rules = rules or FetchRules()
-    if target.is_file() and file_sha256(target) == wanted.sha256:
-        return target
-    with replacing(target) as temporary, temporary.open("wb") as out:
-        if wanted.url.startswith("file:"):
-            with _local_file(wanted, rules).open("rb") as source:
-                found = _copy(wanted, source, out, rules)
-        else:
-            found = _download(wanted, out, rules)
-        if found != (wanted.size, wanted.sha256):
-            raise IntegrityError(
-                f"{wanted.url}: expected {wanted.size} bytes with SHA-256 {wanted.sha256[:12]}, "
-                f"got {found[0]} bytes with {found[1][:12]}; put the file there that the manifest "
-                "names"
-            )
-    return target
-
-
-def _local_file(wanted: Wanted, rules: FetchRules) -> Path:
-    parts = urlsplit(wanted.url)
-    path = Path(urllib.parse.unquote(parts.path)).resolve()
-    root = rules.file_root.resolve() if rules.file_root else None
-    if root is None or parts.netloc or not path.is_relative_to(root):
-        raise InvalidInputError(
-            f"{wanted.url}: expected an https address, or a file below the folder of --file-root "
-            f"({root or 'none given'}); got another file"
-        )
-    if not path.is_file() or not stat.S_ISREG(path.stat().st_mode):
-        raise ResourceError(f"{wanted.url}: expected a file, found none; check the address")
-    return path
-
-
-def _download(wanted: Wanted, out: IO[bytes], rules: FetchRules) -> tuple[int, str]:
-    _check_address(wanted.url, rules)
-    request = urllib.request.Request(  # noqa: S310 - its scheme was checked
-        wanted.url, headers={"Accept-Encoding": "identity", "User-Agent": "recombine"}
-    )
-    try:
-        with _opener(rules).open(request, timeout=rules.stall) as answer:
-            return _copy(wanted, answer, out, rules)
-    except (OSError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors
-        if not _of_network(error):
-            raise
-        raise ResourceError(
-            f"{wanted.url}: expected an answer, got {getattr(error, 'reason', None) or error!r}; "
-            "check the address, or try again later"
-        ) from error
-
-
-def _of_network(error: Exception) -> bool:
-    """Tell a failed connection from a full disk."""
-    network = (urllib.error.URLError, ConnectionError, TimeoutError, http.client.HTTPException)
-    return isinstance(error, (*network, socket.gaierror))
-
-
-def _copy(wanted: Wanted, source: IO[bytes], out: IO[bytes], rules: FetchRules) -> tuple[int, str]:
-    """Copy at most the expected bytes; return their number and SHA-256."""
-    began, size, digest = time.monotonic(), 0, hashlib.sha256()
-    while chunk := source.read(min(CHUNK, wanted.size + 1 - size)):
-        size += len(chunk)
-        if size > wanted.size:
-            raise InvalidInputError(
-                f"{wanted.url}: expected {wanted.size} bytes, got more; put the file there that "
-                "the manifest names"
-            )
-        if time.monotonic() - began > rules.seconds:
-            raise ResourceError(
-                f"{wanted.url}: expected {wanted.size} bytes within {rules.seconds:g} s, got "
-                f"{size}; try again, or fetch it by hand into the bundle"
-            )
-        digest.update(chunk)
-        out.write(chunk)
-    return size, digest.hexdigest()
-
-
-def _opener(rules: FetchRules) -> urllib.request.OpenerDirector:
-    """Return an opener without handlers for file, ftp and data."""
-    opener = urllib.request.OpenerDirector()
-    proxies: Any = {} if rules.local_http else None
-    for handler in (
-        urllib.request.ProxyHandler(proxies),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        _Redirects(rules),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follow a redirect only to an address that could have been given."""
-
-    max_redirections = REDIRECTS
-
-    def __init__(self, rules: FetchRules) -> None:
-        self.rules = rules
-
-    def http_error_302(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message
-    ) -> Any:
-        """Check the new address first."""
-        _check_address(req.full_url, self.rules, headers.get("Location", ""))
-        return super().http_error_302(req, fp, code, msg, headers)  # type: ignore[arg-type]
-
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
-
-
-def _check_address(url: str, rules: FetchRules, relative: str = "") -> None:
-    try:
-        parts = urlsplit(urljoin(url, relative))
-        here = rules.local_http and parts.scheme == "http" and parts.hostname in LOCAL
-        allowed = here or (parts.scheme == "https" and bool(parts.hostname) and not parts.username)
-        _ = parts.port
-    except ValueError:  # no address at all
-        here, allowed, parts = False, False, urlsplit("")
-    url = (relative or url)[:200]
-    if not allowed:
-        raise InvalidInputError(
-            f"{url}: expected an https address, got another kind; publish the file on https"
-        )
-    if not here and not urllib.request.getproxies().get("https"):  # a proxy looks names up itself
-        _check_public(url, parts)
-
-
-def _check_public(url: str, parts: SplitResult) -> None:
-    """Refuse names of private networks: a review must not knock on the reviewer's own doors."""
-    try:
-        found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise ResourceError(
-            f"{url}: expected a known host, got {error.strerror or error}; check the address"
-        ) from error
-    if not all(ipaddress.ip_address(one[4][0]).is_global for one in found):
-        raise InvalidInputError(
-            f"{url}: expected a public host, got an address of a private network; publish "
-            "the file where everybody can read it"
-        )
-
-
-def complete(folder: Path, listed: dict[str, Wanted], into: Path, rules: FetchRules) -> Path:
-    """Return a bundle with the files that it names by URL."""
-    missing = {name: one for name, one in listed.items() if not (folder / name).exists()}
-    if not missing:
-        return folder
-    copy = into / folder.name
-    for path in folder.rglob("*"):  # a link stays a link, for the check of the bundle to refuse
-        target = copy / path.relative_to(folder)
-        if path.is_symlink() or not path.is_dir():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.unlink(missing_ok=True)
-            shutil.copyfile(path, target, follow_symlinks=False)
-    for name, one in missing.items():
-        fetch(one, copy / name, rules)
-    return copy
 
 
 FOLDER = "submissions"
@@ -297,7 +89,7 @@ def new_bundles(base: Path, head: Path, max_bytes: int = MAX_BYTES) -> list[Path
     if not added:
         raise InvalidInputError(
             f"submission: expected a new folder in {FOLDER}/, got none; "
-            "add the folder that `recombine submit` wrote"
+            "add the folder that `recombine submission bundle` wrote"
         )
     size = sum((head / name).lstat().st_size for name in added)
     if size > max_bytes:
@@ -306,10 +98,8 @@ def new_bundles(base: Path, head: Path, max_bytes: int = MAX_BYTES) -> list[Path
             "step counts, or give the predictions by link"
         )
     folders = sorted({name.split("/")[1] for name in added})
-    changed = [
-        name for name in folders if any(old.split("/")[:2] == [FOLDER, name] for old in before)
-    ]
-    if changed:
+    known = {old.split("/")[1] for old in before if old.startswith(f"{FOLDER}/")}
+    if changed := [name for name in folders if name in known]:
         raise InvalidInputError(
             f"submission: expected bundles to stay as they are, got new files in {changed[:3]}; "
             "add a new bundle, it supersedes the older one"
@@ -317,7 +107,7 @@ def new_bundles(base: Path, head: Path, max_bytes: int = MAX_BYTES) -> list[Path
     return [head / FOLDER / name for name in folders]
 
 
-def rescore(
+def rescore_bundle(
     folder: Path, datasets: Mapping[str, DatasetLike], examples: Path | None = None
 ) -> Rescored:
     """Score a bundle's predictions again and compare with what it claims.
@@ -349,7 +139,7 @@ def rescore(
     if folder.name != expected:
         raise IntegrityError(
             f"{folder}: expected a folder named {expected} after its content, got {folder.name}; "
-            "leave the folder as `recombine submit` wrote it"
+            "leave the folder as `recombine submission bundle` wrote it"
         )
     dataset = datasets.get(bundle.manifest.root)
     if dataset is None:
@@ -366,73 +156,36 @@ def rescore(
 
 
 def fetched(folder: Path, into: Path, rules: FetchRules, max_bytes: int = MAX_BYTES) -> Path:
-    """Return a bundle with the predictions that it names by URL.
-
-    Parameters
-    ----------
-    folder : Path
-        The bundle; nothing is written into it.
-    into : Path
-        Folder for a complete copy; fetched files are kept there for a second try.
-    rules : FetchRules
-        Limits of the fetch.
-    max_bytes : int
-        Most that is fetched.
-
-    Returns
-    -------
-    Path
-        ``folder`` itself when nothing is missing. What was fetched is still to be checked.
-
-    Raises
-    ------
-    InvalidInputError
-        When the manifest is invalid, an address is not allowed, or there is too much to fetch.
-    IntegrityError
-        When other content comes.
-    ResourceError
-        When a file cannot be had.
-    """
-    listed = {
+    """Return a bundle, or a complete copy with the predictions that it names by URL, unchecked."""
+    missing = {
         one.path: Wanted(one.url, one.bytes, one.sha256)
         for one in read_manifest(folder).files
-        if one.url and one.path.startswith(PREDICTED)
+        if one.url and one.path.startswith(PREDICTED) and not (folder / one.path).exists()
     }
-    size = sum(one.size for path, one in listed.items() if not (folder / path).exists())
+    size = sum(one.size for one in missing.values())
     if size > max_bytes:
         raise InvalidInputError(
             f"{folder}: expected at most {max_bytes} bytes to fetch, got {size}; read slots at "
             "fewer step counts"
         )
-    return complete(folder, listed, into, rules)
+    if not missing:
+        return folder
+    copy = into / folder.name
+    for path in folder.rglob("*"):  # a link stays a link, for the check of the bundle to refuse
+        target = copy / path.relative_to(folder)
+        if path.is_symlink() or not path.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            shutil.copyfile(path, target, follow_symlinks=False)
+    for name, one in missing.items():
+        fetch(one, copy / name, rules)
+    return copy
 
 
 def rescore_own(
     files: Sequence[Path], runs: Sequence[Path], datasets: Sequence[DatasetLike]
 ) -> list[Entry]:
-    """Score results of one's own runs again; their numbers must come out.
-
-    Parameters
-    ----------
-    files : sequence of Path
-        Result files.
-    runs : sequence of Path
-        Folders with the predictions, searched with subfolders.
-    datasets : sequence of DatasetLike
-        The data that they were scored on.
-
-    Returns
-    -------
-    list of Entry
-        The results as they are, in the order of ``files``.
-
-    Raises
-    ------
-    InvalidInputError
-        When data or predictions are missing, or anything but rounding comes out differently.
-    IntegrityError
-        When a file was edited.
-    """
+    """Score results of one's own runs again from their predictions; their numbers must come out."""
     entries = [load_entry(path) for path in files]
     again = rescore_results([entry.result for entry in entries], PredictionStore(runs), datasets)
     for entry, one in zip(entries, again, strict=True):
@@ -440,26 +193,14 @@ def rescore_own(
         if moved is not None:
             raise InvalidInputError(
                 f"{entry.path}: expected {moved.path} {moved.new} as recomputed from the "
-                f"predictions, got {moved.old}; write the file anew with `recombine rescore --out`"
+                f"predictions, got {moved.old}; write the file anew with `recombine results "
+                "rescore --out`"
             )
     return entries
 
 
 def keep(entry: Entry, out: Path) -> Path:
-    """Put a checked result and its picture into a folder of result files.
-
-    Parameters
-    ----------
-    entry : Entry
-        A result of one's own.
-    out : Path
-        The folder; older files of the same row stay, and are superseded.
-
-    Returns
-    -------
-    Path
-        Where it is now; nothing is written when it lies there already.
-    """
+    """Put a checked result and its picture into a folder; older files of the row stay."""
     if entry.path.parent.resolve() == out.resolve():
         return entry.path
     kept = entry.result.artifacts.examples
@@ -469,20 +210,7 @@ def keep(entry: Entry, out: Path) -> Path:
 
 
 def save_rescored(found: Sequence[Rescored], out: Path) -> list[Path]:
-    """Write recomputed results; older files of the same row stay, and are superseded.
-
-    Parameters
-    ----------
-    found : sequence of Rescored
-        What was scored.
-    out : Path
-        Folder of result files.
-
-    Returns
-    -------
-    list of Path
-        The new files, named after row and content.
-    """
+    """Write recomputed results; older files of the same row stay, and are superseded."""
     return [_save(result, out) for one in found for result in one.results]
 
 
@@ -502,22 +230,22 @@ def _check_claim(folder: Path, claim: Result, found: Result | None) -> None:
             f"{folder}: expected results that its predictions hold, got {claim.method.entry}; "
             "submit the result files of one `recombine score` run"
         )
-    for name, stated, real in _numbers(claim, found):
-        if abs(stated - real) > AGREE:
-            raise InvalidInputError(
-                f"{folder}: expected {name} {real:.6f} as recomputed from the predictions, got "
-                f"{stated:.6f}; score again with this version and submit that"
-            )
-
-
-def _numbers(claim: Result, found: Result) -> Iterator[tuple[str, float, float]]:
+    numbers = []
     for split in ("id_test", "ooc_test"):
         stated, real = getattr(claim.scores, split), getattr(found.scores, split)
-        yield f"{split} accuracy", stated.estimate, real.estimate
+        numbers.append((f"{split} accuracy", stated.estimate, real.estimate))
         for factor, one in real.per_factor.items():
             if factor in stated.per_factor:
-                yield f"{split} {factor}", stated.per_factor[factor].estimate, one.estimate
-    yield "GFLOP per image", claim.compute.gflop_per_image or 0, found.compute.gflop_per_image or 0
+                pair = stated.per_factor[factor].estimate, one.estimate
+                numbers.append((f"{split} {factor}", *pair))
+    costs = claim.compute.gflop_per_image or 0, found.compute.gflop_per_image or 0
+    numbers.append(("GFLOP per image", *costs))
+    for name, said, right in numbers:
+        if abs(said - right) > AGREE:
+            raise InvalidInputError(
+                f"{folder}: expected {name} {right:.6f} as recomputed from the predictions, got "
+                f"{said:.6f}; score again with this version and submit that"
+            )
 
 
 def _in_bundle(name: str) -> bool:
@@ -571,7 +299,7 @@ def request_text(bundle: Bundle, checked: str) -> str:
     bundle : Bundle
         What is submitted.
     checked : str
-        What `recombine check` said, in a sentence.
+        What `recombine submission check` said, in a sentence.
 
     Returns
     -------

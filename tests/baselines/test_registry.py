@@ -45,13 +45,33 @@ def test_the_table_costs_no_tensor_library() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_baselines_never_import_each_other() -> None:
-    folder = Path(recombine.baselines.__file__).parent
-    methods = {entry.partition(":")[0] for entry in BASELINES.values()}
+# What a method may share with others; all else that methods share lies in nn/ and training/.
+FAMILIES = {
+    "supervised": {"ensembles", "oracle", "pretrained", "slot_attention"},
+    "self_supervised": {"mae"},
+    "slot_autoencoder": {"autoencoders", "search", "tangent"},
+}
+
+
+def test_methods_import_no_other_method_but_the_one_they_differ_from() -> None:
+    folder = Path(recombine.baselines.registry.__file__).parent
+    found: dict[str, set[str]] = {}
     for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom):
-                assert node.module not in methods, path.name
+            if isinstance(node, ast.ImportFrom) and ".baselines.methods" in (node.module or ""):
+                found.setdefault(str(node.module).rpartition(".")[2], set()).add(path.stem)
+    assert found == FAMILIES
+    files = {p.stem for p in (folder / "methods").glob("*.py")} - {"__init__", "slot_autoencoder"}
+    assert files == {where.partition(":")[0].rpartition(".")[2] for where in BASELINES.values()}
+
+
+def test_a_card_says_what_part_its_row_plays() -> None:
+    """The part is a field; the sentence that says it to people must agree."""
+    words = {"control": "Control: ", "floor": "Floor: ", "bound": "Upper bound, "}
+    for name in BASELINES:
+        card = load_baseline(name, "tiny").card
+        said = [role for role, word in words.items() if word in card.note]
+        assert said == [card.role] * (card.role != "method"), name
 
 
 @pytest.mark.parametrize("name", sorted(BASELINES))

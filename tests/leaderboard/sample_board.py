@@ -124,6 +124,13 @@ def sample(index, seeds=5, **over):
     )
 
 
+def declared(role):
+    """Return the field of a method by which it declares its role."""
+    if "role" in type(make_result().method).model_fields:
+        return {"role": role}
+    return {"note": {"bound": "Upper bound, no entry.", "control": "Control: one differs."}[role]}
+
+
 def picture_of(content, rows=3, steps=(0, 30), edge=8):
     """Return what a result says about a picture of its worst images."""
     pairs = zip(FACTORS, ("star", "slate"), ("pawn", "slate"), (0.625, 0.75), strict=True)

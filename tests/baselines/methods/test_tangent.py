@@ -8,12 +8,22 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from recombine.baselines.methods.tangent import with_tangents
+from recombine.baselines.methods.tangent import (
+    directions,
+    mixed_difference,
+    tangents,
+    with_tangents,
+)
 from recombine.baselines.registry import load_baseline
 from recombine.benchmark.protocol.contract import TrainBudget
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 from tests.baselines.drawn_fixture import DrawnData, ListLog, drawn
+from tests.baselines.networks import (
+    draws,
+)
+from tests.baselines.nn.test_slots import TWO_OBJECTS
 
 
 def _file(folder: Path, data: DrawnData, rows: list[int]) -> tuple[Path, np.ndarray]:
@@ -64,3 +74,43 @@ def test_it_differs_from_the_other_row_in_its_tangents_only() -> None:
     assert (one.base, one.schedule, one.weight) == (other.base, other.schedule, other.weight)
     assert other.card.data == "open"  # it needs extra renders
     assert one.card.data == "scratch"
+
+
+def test_bend_is_the_second_derivative_across_tangents() -> None:
+    g = draws()
+    weights = torch.randn(4, 3, 3, 5, generator=g, dtype=torch.float64)
+    image = torch.randn(1, 3, 2, 2, generator=g, dtype=torch.float64)
+    first, second = (torch.randn(1, 3, 2, 2, generator=g, dtype=torch.float64) for _ in range(2))
+
+    def encode(images: Tensor) -> Tensor:
+        rows = images.mean(3)  # (B, 3, 2)
+        return torch.einsum("bci,bdi,kcde->bke", rows, rows, weights)  # quadratic
+
+    def along(x: Tensor) -> Tensor:
+        return encode(x).flatten()
+
+    jacobian = torch.autograd.functional.jacobian
+    hessian = jacobian(lambda x: jacobian(along, x, create_graph=True), image)
+    flat = hessian.reshape(20, 12, 12)
+    exact = torch.einsum("oij,i,j->o", flat, first.flatten(), second.flatten())
+    assert mixed_difference(encode, image, first, second).item() == pytest.approx(
+        exact.square().sum().item(), rel=1e-9
+    )
+    assert mixed_difference(lambda x: x.flatten(2), image, first, second).item() < 1e-20
+
+
+def test_tangents_are_the_decoders_jacobian_along_one_slot_each() -> None:
+    one, other = directions(TWO_OBJECTS, 40, draws())
+    for way in (one, other):
+        moved = way.flatten(2).norm(dim=2) > 0
+        assert torch.equal(moved.sum(1), torch.ones(40, dtype=torch.long))
+        assert torch.allclose(way.flatten(1).norm(dim=1), torch.ones(40))
+    assert not ((one.norm(dim=2) > 0) & (other.norm(dim=2) > 0)).any()
+    basis = torch.randn(3 * TWO_OBJECTS.dim, 3 * 4, generator=draws(1))
+
+    def decode(slots: Tensor) -> Tensor:
+        return (slots.flatten(1) @ basis).view(-1, 3, 2, 2)
+
+    found = tangents(decode, torch.randn(40, 3, TWO_OBJECTS.dim, generator=draws(2)), one, other)
+    for way, tangent in zip((one, other), found, strict=True):
+        assert torch.allclose(tangent, decode(way), atol=1e-4)

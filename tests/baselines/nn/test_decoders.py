@@ -12,16 +12,28 @@ from recombine.baselines.nn.decoders import (
     BOUND,
     MARGIN,
     Compositor,
+    FactoredPatch,
     Frame,
     Patch,
     Placement,
+    axes,
     initialise,
     moments,
     place,
 )
 from recombine.baselines.nn.slots import slot_vectors, standard
 from tests.baselines.drawn_fixture import DrawnData
+from tests.baselines.networks import (
+    first_vectors,
+    untrained_decoder,
+)
 from tests.baselines.nn.test_slots import LAYOUT, TWO_OBJECTS
+
+Data = tuple[DrawnData, DrawnData]
+
+
+def _placed(patch: torch.Tensor, pose: torch.Tensor, hw: tuple[int, int]) -> torch.Tensor:
+    return place(patch, *axes(pose, hw, patch.shape[2]))
 
 
 def _disc(px: int, x: float, y: float, radius: float) -> torch.Tensor:
@@ -36,7 +48,7 @@ def _disc(px: int, x: float, y: float, radius: float) -> torch.Tensor:
 )
 def test_a_placed_disc_is_the_disc_at_that_place_and_scale(x: float, y: float, half: float) -> None:
     patch = _disc(64, 0, 0, 0.6)[None, None]
-    drawn = place(patch, torch.tensor([[x, y, math.log(half)]]), (64, 64))[0, 0]
+    drawn = _placed(patch, torch.tensor([[x, y, math.log(half)]]), (64, 64))[0, 0]
     wanted = _disc(64, x, y, 0.6 * half)
     assert (drawn - wanted).abs().mean() < 0.012
     assert drawn.sum() == pytest.approx(float(wanted.sum()), rel=0.04, abs=2)
@@ -51,7 +63,7 @@ def test_a_placed_disc_is_the_disc_at_that_place_and_scale(x: float, y: float, h
 )
 def test_placement_equals_grid_sample(x: float, y: float, half: float, hw: tuple[int, int]) -> None:
     patch = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    drawn = place(patch, torch.tensor([[x, y, math.log(half)]]), hw)
+    drawn = _placed(patch, torch.tensor([[x, y, math.log(half)]]), hw)
     rows, columns = ((torch.arange(n) * 2 + 1) / n - 1 for n in hw)
     grid = torch.stack(
         [
@@ -66,15 +78,15 @@ def test_placement_equals_grid_sample(x: float, y: float, half: float, hw: tuple
 
 def test_a_whole_pixel_shift_shifts_the_picture() -> None:
     patch = torch.rand(1, 1, 16, 16)
-    still = place(patch, torch.tensor([[0.0, 0.0, math.log(0.5)]]), (32, 32))
-    moved = place(patch, torch.tensor([[3 * 2 / 32, -5 * 2 / 32, math.log(0.5)]]), (32, 32))
+    still = _placed(patch, torch.tensor([[0.0, 0.0, math.log(0.5)]]), (32, 32))
+    moved = _placed(patch, torch.tensor([[3 * 2 / 32, -5 * 2 / 32, math.log(0.5)]]), (32, 32))
     assert torch.allclose(moved[..., 3:27, 3:], still[..., 8:, :-3], atol=1e-5)
 
 
 def test_the_gradient_of_the_pose_points_home() -> None:
     patch, target = _disc(32, 0, 0, 0.7)[None, None], _disc(32, 0.2, -0.1, 0.7 * 0.5)
     pose = torch.tensor([[0.1, 0.0, math.log(0.4)]], requires_grad=True)
-    error = (place(patch, pose, (32, 32))[0, 0] - target).square().sum()
+    error = (_placed(patch, pose, (32, 32))[0, 0] - target).square().sum()
     (gradient,) = torch.autograd.grad(error, pose)
     assert gradient[0, 0] < 0  # further right
     assert gradient[0, 1] > 0  # further up
@@ -182,3 +194,49 @@ def test_initialise_puts_objects_where_they_are(
         hidden = (batch.masks > 0)[:, None]
         error = ((background - batch.images).abs() * ~hidden).mean()
         assert error < 0.06
+
+
+def test_branches_see_their_slot_only_unless_they_leak(drawn_fixture: Data) -> None:
+    """Another background must not change an object's outline, and does when branches leak."""
+    slots = first_vectors(drawn_fixture[0], 2)
+    other = slots.clone()
+    other[:, 1] = other[:, 1].roll(1, dims=1)
+    for leak in (False, True):
+        decoder = untrained_decoder(leak=leak)
+        same = torch.equal(decoder(slots).opacity, decoder(other).opacity)
+        assert same != leak
+
+
+def test_outlines_never_see_the_surface(drawn_fixture: Data) -> None:
+    torch.manual_seed(0)
+    patch = FactoredPatch(LAYOUT, 4)
+    slots = first_vectors(drawn_fixture[0], 3)[:, 0]
+    (hue,) = (c for c in LAYOUT.slots[0] if c.factor == "hue")
+    other = slots.clone()
+    other[:, hue.span] = -other[:, hue.span]
+    before, after = patch(slots), patch(other)
+    assert torch.equal(before[:, 3:], after[:, 3:])
+    assert not torch.allclose(before[:, :3], after[:, :3])
+    ratio = after[:, :3] / before[:, :3]  # colour times shading: shading cancels
+    reshaped = slots.clone()
+    reshaped[:, :4] = reshaped[:, :4].roll(1, dims=1)
+    turned = reshaped.clone()
+    turned[:, hue.span] = -turned[:, hue.span]
+    other_ratio = patch(turned)[:, :3] / patch(reshaped)[:, :3]
+    both = torch.isfinite(ratio) & torch.isfinite(other_ratio)
+    assert both.float().mean() > 0.9
+    assert torch.allclose(ratio[both], other_ratio[both], rtol=1e-3, atol=1e-3)
+
+
+def test_a_learned_background_starts_where_chance_put_it(drawn_fixture: Data) -> None:
+    images = drawn_fixture[0]
+    batch = next(iter(images.batches(64, seed=0)))
+    slots = first_vectors(images, 64)
+    model = Compositor(LAYOUT, (32, 32), 8, light=True)
+    start = {k: v.clone() for k, v in model.state_dict().items()}
+    initialise(model, slots, batch.images, batch.masks, background=False)
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, start[k])}
+    assert changed == {"placement.weight"}
+    initialise(model, slots, batch.images, batch.masks)
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, start[k])}
+    assert "frame.0.basis" in changed

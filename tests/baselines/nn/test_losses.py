@@ -12,10 +12,17 @@ from hypothesis import strategies as st
 from recombine.baselines.nn.losses import (
     mask_loss,
     match,
+    matched_masks,
     object_weights,
     pair_costs,
     recombine,
+    recombine_factors,
     slot_loss,
+)
+from recombine.baselines.nn.slots import slot_vectors
+from tests.baselines.drawn_fixture import FACTORS
+from tests.baselines.networks import (
+    draws,
 )
 from tests.baselines.nn.test_slots import LAYOUT, TWO_OBJECTS
 
@@ -36,7 +43,7 @@ def _slow_cost(output: torch.Tensor, target: torch.Tensor, classes: int, weight:
     exps = [math.exp(float(output[c])) for c in range(classes)]
     right = int(target[:classes].argmax())
     cost = -math.log(exps[right] / sum(exps))
-    if classes == 3:  # an object: two continuous columns follow
+    if classes == 3:  # an object: two continuous columns ema_update
         cost += weight * sum((float(output[c]) - float(target[c])) ** 2 for c in (3, 4))
     return cost
 
@@ -151,3 +158,50 @@ def test_recombination_depends_on_the_generator_only() -> None:
     torch.manual_seed(99)
     assert torch.equal(first, recombine(bank, 5, torch.Generator().manual_seed(4)))
     assert not torch.equal(first, recombine(bank, 5, torch.Generator().manual_seed(5)))
+
+
+def test_exchangeable_slots_draw_from_one_pool() -> None:
+    bank = torch.arange(12.0).view(4, 3, 1).expand(-1, -1, 5)
+    drawn = recombine(bank, 6000, draws(), TWO_OBJECTS.groups)[:, :, 0]
+    for slot, pool in ((0, {0, 1}), (1, {0, 1}), (2, {2})):
+        values = [float(row * 3 + k) for row in range(4) for k in pool]
+        share = torch.stack([(drawn[:, slot] == v).float().mean() for v in values])
+        assert torch.allclose(share, torch.full_like(share, 1 / len(values)), atol=0.02)
+    same_row = (drawn[:, 0] // 3 == drawn[:, 2] // 3).float().mean()
+    assert float(same_row) == pytest.approx(1 / 4, abs=0.02)
+
+
+def test_factor_level_replay_keeps_every_factor_and_breaks_every_pair() -> None:
+    g = draws()
+    shape = torch.randint(4, (64,), generator=g)
+    factors = {
+        k: shape if t.startswith("cat") else torch.rand(64, generator=g) for k, t in FACTORS.items()
+    }
+    bank = slot_vectors(LAYOUT, factors)  # shape and background always agree
+    drawn = recombine_factors(LAYOUT, bank, 8000, g)
+    shapes, grounds = drawn[:, 0, :4], drawn[:, 1, :4]
+    assert torch.allclose(shapes.mean(0), bank[:, 0, :4].mean(0), atol=0.02)
+    assert torch.equal(shapes.sum(1), torch.ones(8000))
+    joint = shapes.T @ grounds / 8000
+    assert torch.allclose(joint, shapes.mean(0)[:, None] * grounds.mean(0), atol=0.02)
+    for c in LAYOUT.slots[0]:
+        if c.kind == "angle":  # cosine and sine stay together
+            assert torch.allclose(drawn[:, 0, c.span].norm(dim=1), torch.ones(8000), atol=1e-4)
+
+
+def test_masks_are_renamed_to_the_layers_that_draw_them() -> None:
+    g = draws()
+    opacity = torch.randn(5, 3, 6, 6, generator=g) * 3
+    masks = torch.randint(0, 4, (5, 6, 6), generator=g)
+    found = matched_masks(opacity, masks)
+    from itertools import permutations
+
+    for b in range(5):
+        losses = {}
+        for order in permutations((1, 2, 3)):
+            names = torch.tensor([0, *order])
+            renamed = names[masks[b]][None]
+            losses[order] = float(mask_loss(opacity[b : b + 1], renamed))
+        assert float(mask_loss(opacity[b : b + 1], found[b : b + 1])) == pytest.approx(
+            min(losses.values())
+        )

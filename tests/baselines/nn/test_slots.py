@@ -12,7 +12,7 @@ from recombine.baselines.nn.slots import (
     factors_of,
     layout_of,
     slot_vectors,
-    soften,
+    smooth,
     standard,
 )
 from recombine.benchmark.protocol.contract import SplitSpec
@@ -142,7 +142,7 @@ def test_activated_slots_are_valid(seed: int, scale: float) -> None:
 @pytest.mark.parametrize("mix", [0.02, 0.2, 1.0])
 def test_soften_mixes_with_the_uniform(mix: float) -> None:
     certain = activate(LAYOUT, torch.eye(11)[torch.tensor([[0, 1]])] * 60)
-    start = activate(LAYOUT, soften(LAYOUT, certain, mix))
+    start = activate(LAYOUT, smooth(LAYOUT, certain, mix))
     wanted = (1 - mix) * certain[:, 0, :4] + mix / 4
     assert torch.allclose(start[:, 0, :4], wanted, atol=1e-5)
     assert torch.equal(start[:, 0, 4], certain[:, 0, 4])
@@ -156,5 +156,5 @@ def test_soften_brings_the_gradient_back() -> None:
         (gradient,) = torch.autograd.grad(activate(LAYOUT, variables)[0, 0, 1], variables)
         return float(gradient.abs().max())
 
-    assert steepness(soften(LAYOUT, certain, 0.2)) > 0.03
-    assert steepness(soften(LAYOUT, certain, 1e-9)) < 1e-4
+    assert steepness(smooth(LAYOUT, certain, 0.2)) > 0.03
+    assert steepness(smooth(LAYOUT, certain, 1e-9)) < 1e-4

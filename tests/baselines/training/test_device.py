@@ -8,7 +8,13 @@ import torch
 
 from recombine.baselines.registry import load_baseline
 from recombine.baselines.training import device
-from recombine.baselines.training.device import OnDevice, compiled, device_of, generator_of, placed
+from recombine.baselines.training.device import (
+    OnDevice,
+    compiled,
+    device_of,
+    generator_of,
+    on_device,
+)
 from recombine.baselines.training.loop import Schedule
 from recombine.benchmark.protocol.contract import TrainBudget
 from recombine.renderer.core.errors import ResourceError
@@ -21,7 +27,7 @@ Data = tuple[DrawnData, DrawnData]
 class Where:
     size: str = "cpu"
 
-    @placed
+    @on_device
     def fit(self, data: Any, val: Any, *, seed: int) -> tuple[torch.device, Any]:
         """Say where things are made."""
         return torch.zeros(seed).device, data

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.harness import RunOptions
-from recombine.benchmark.scoring import aggregate as tables
+from recombine.benchmark.scoring import aggregate
 from recombine.benchmark.scoring.rescore import PredictionStore, differences, rescore_results
 from recombine.benchmark.scoring.score import score_submission
 from recombine.renderer.core.errors import InvalidInputError
@@ -63,7 +63,7 @@ def test_predictions_are_found_under_other_names(dataset, scored, tmp_path):
 
 def test_a_new_metric_version_is_an_update(dataset, scored, monkeypatch):
     results, folder = scored
-    monkeypatch.setattr(tables, "JOINT", replace(tables.JOINT, version="9.9"))
+    monkeypatch.setattr(aggregate, "JOINT", replace(aggregate.JOINT, version="9.9"))
     (one,) = rescore_results(results[:1], PredictionStore([folder]), [dataset])
     assert one.verdict == "updated"
     assert {change.path for change in one.changes} == {

@@ -10,7 +10,7 @@ from recombine.benchmark.predictions.file import read_predictions, write_predict
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.harness import RunOptions, run_seed
 from recombine.benchmark.scoring.aggregate import shares
-from recombine.benchmark.scoring.score import options_of, score_predictions, score_submission
+from recombine.benchmark.scoring.score import score_predictions, score_submission, stored_options
 from recombine.benchmark.statistics.intervals import paired_difference
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 
@@ -176,9 +176,9 @@ def test_no_files(dataset):
 
 def test_options_survive_storage_and_others_are_refused(files):
     stored = read_predictions(files[0]).facts.options
-    assert options_of(stored) == RunOptions(steps=(0,), readout_labels=40)
+    assert stored_options(stored) == RunOptions(steps=(0,), readout_labels=40)
     with pytest.raises(InvalidInputError, match="do not fit this version"):
-        options_of({**stored, "surprise": 1})
+        stored_options({**stored, "surprise": 1})
 
 
 def test_the_factory_makes_what_scoring_makes(dataset, tmp_path):

@@ -11,7 +11,7 @@ from fakes import FakeDataset
 
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
 from recombine.benchmark.running.harness import RunOptions
-from recombine.benchmark.scoring.aggregate import correct_images, split_of
+from recombine.benchmark.scoring.aggregate import correct_images, group_by_cell
 from recombine.benchmark.scoring.score import score_submission
 from recombine.benchmark.serving.data import split_spec
 from recombine.benchmark.serving.relations import CanonicalRelations, canonical_relations
@@ -87,7 +87,7 @@ def test_a_split_that_is_closed_keeps_its_sides(told):
 def test_the_joint_score_counts_either_reading_once(stored, told):
     """Whoever names objects by what is seen is right everywhere, not in half of the images."""
     rng = np.random.default_rng(0)
-    split = split_of(told, "ooc_test")
+    split = group_by_cell(told, "ooc_test")
     keys = told.schema.recombined
     answers = {key: told.latents[key][split.indices].copy() for key in keys}
     wrong = rng.random(len(split.indices)) < 0.3
@@ -103,7 +103,7 @@ def test_the_joint_score_counts_either_reading_once(stored, told):
     assert 0 < found.mean() < 1
     seen = {key: values for key, values in answers.items() if key != keys[1]}
     seen[keys[1]] = np.array([WORDS.index(values[code]) for code in answers[keys[1]]])
-    (naive,) = correct_images(stored, split_of(stored, "ooc_test"), [seen])
+    (naive,) = correct_images(stored, group_by_cell(stored, "ooc_test"), [seen])
     assert naive.tolist() == (found & ~told.exchanged[split.indices]).tolist()
     assert naive.sum() < found.sum()
 

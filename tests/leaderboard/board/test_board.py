@@ -8,7 +8,7 @@ from sample_board import sample, write_results
 from recombine.leaderboard.board import board as module
 from recombine.leaderboard.board.board import every_row, letter, rank_board
 from recombine.leaderboard.board.entries import load_boards
-from recombine.leaderboard.ledger.records import vouch
+from recombine.leaderboard.ledger.records import record_tier
 
 
 def ranked(tmp_path, seeds=5, indices=None):
@@ -105,7 +105,7 @@ def test_the_gap_bar_shows_estimate_and_interval(tmp_path):
 def test_trust_and_inference_have_words(tmp_path):
     row = ranked(tmp_path, indices=[4]).rows[0]
     assert (row.trust_level, row.inference_words.count("search")) == (0, 1)
-    vouch(tmp_path, [row.entry.result], "retrained", "2026-01-01T00:00:00Z")
+    record_tier(tmp_path, [row.entry.result], "retrained", "2026-01-01T00:00:00Z")
     row = ranked(tmp_path, indices=[4]).rows[0]
     assert row.trust_level == 3
     assert "scored by the harness" in row.trust_words

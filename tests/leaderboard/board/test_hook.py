@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sample_board import sample
 
-from recombine.leaderboard.ledger.records import LEDGER, vouch
+from recombine.leaderboard.ledger.records import LEDGER, record_tier
 
 ROOT = Path(__file__).parents[3]
 HOOK, CONFIG = ROOT / "scripts" / "pre-commit", ROOT / ".pre-commit-config.yaml"
@@ -52,7 +52,7 @@ def repository(tmp_path):
 def filled(repository):
     """Return a repository with one result and its ledger line."""
     sample(0).save(repository.results)
-    vouch(repository.results, [sample(0)], "rescored", NOW)
+    record_tier(repository.results, [sample(0)], "rescored", NOW)
     done = repository.commit()
     assert (done.returncode, done.stderr) == (0, "")
     return repository
@@ -101,7 +101,7 @@ def test_results_are_superseded_never_removed(filled):
 
 def test_the_ledger_only_grows(filled):
     (filled.results / LEDGER).unlink()
-    vouch(filled.results, [sample(0)], "retrained", NOW)
+    record_tier(filled.results, [sample(0)], "retrained", NOW)
     refused(filled.commit(), LEDGER, "must only grow")
     (filled.results / LEDGER).write_text("x")
     filled.git("add", "--all")
@@ -110,7 +110,7 @@ def test_the_ledger_only_grows(filled):
 
 def test_a_changed_line_is_refused(repository):
     sample(0).save(repository.results)
-    vouch(repository.results, [sample(0)], "rescored", NOW)
+    record_tier(repository.results, [sample(0)], "rescored", NOW)
     ledger = repository.results / LEDGER
     ledger.write_text(ledger.read_text().replace("rescored", "retrained"))
     refused(repository.commit(), f"{RESULTS}/{LEDGER}", "matches its hash")

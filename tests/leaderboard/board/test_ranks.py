@@ -1,14 +1,12 @@
 """Rank sets: equal methods share all ranks, a clear winner stands alone, the truth is inside."""
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recombine.benchmark.statistics import intervals as stats
-from recombine.leaderboard.board.ranks import Comparisons, RankSet, _holm, compare_all, rank_sets
+from recombine.leaderboard.board.ranks import Comparisons, RankSet, compare_all, rank_sets
 from recombine.leaderboard.drawing.formatting import DASH
 from recombine.renderer.core.errors import InvalidInputError
 
@@ -185,9 +183,3 @@ def test_words():
     difference = np.array([[0.0, 0.3], [-0.3, 0.0]])
     compared = Comparisons(difference, np.full((2, 2), 0.001), off, off)
     assert [r.words for r in rank_sets(compared, [5, 5])] == ["1", "2"]
-
-
-@given(st.lists(st.sampled_from([0.001, 0.004, 0.01, 0.02, 0.05, 0.3, 1.0, None]), max_size=12))
-def test_the_fast_procedure_rejects_what_the_statistics_reject(p_values):
-    given_nan = np.array([math.nan if p is None else p for p in p_values])
-    assert _holm(given_nan, 0.05).tolist() == stats.holm(p_values, 0.05)

@@ -1,39 +1,37 @@
 """The part an entry plays follows from its file."""
 
+from types import SimpleNamespace
+
 import pytest
-from sample_board import sample
 
 from recombine.baselines.registry import BASELINES, load_baseline
 from recombine.leaderboard.board.roles import ROLES, role_of, short_name
 from recombine.leaderboard.drawing.charts import SHAPES
 
 
-def entry(note="", kind="encoder", rule="none", **method):
-    fields = sample(0).model_dump(mode="json")["method"] | {"note": note, "kind": kind} | method
-    selection = {"rule": rule, "n_candidates": 2 if rule != "none" else 1}
-    return sample(0, method=fields, training={"selection": selection})
+def result(kind="encoder", rule="none", **method):
+    selection = SimpleNamespace(rule=rule)
+    training = SimpleNamespace(selection=selection)
+    return SimpleNamespace(method=SimpleNamespace(kind=kind, **method), training=training)
 
 
 @pytest.mark.parametrize(
-    ("note", "kind", "role"),
+    ("declared", "kind", "role"),
     [
-        ("", "encoder", "encoder"),
-        ("", "inverter", "generative"),
-        ("Floor: the image as it is.", "encoder", "floor"),
-        ("Reimplementation; unseen. Control: one thing differs.", "inverter", "control"),
-        ("Upper bound, not an entry: sees everything.", "encoder", "bound"),
-        ("Control over the floor is good.", "encoder", "encoder"),
-        ("It has no Floor: none.", "inverter", "generative"),
-        ("Controlled: no.", "encoder", "encoder"),
+        ("method", "encoder", "encoder"),
+        ("method", "inverter", "generative"),
+        ("floor", "encoder", "floor"),
+        ("control", "inverter", "control"),
+        ("bound", "encoder", "bound"),
     ],
 )
-def test_the_role_is_declared_or_measured(note, kind, role):
-    assert role_of(entry(note, kind)).key == role
+def test_the_role_is_declared_or_measured(declared, kind, role):
+    assert role_of(result(kind, role=declared, note="Floor: of no account.")).key == role
 
 
 def test_what_was_selected_on_the_answers_is_an_upper_bound():
-    assert role_of(entry(kind="inverter", rule="oracle")).key == "bound"
-    assert role_of(entry(kind="inverter", rule="id_val")).key == "generative"
+    assert role_of(result("inverter", "oracle", role="method")).key == "bound"
+    assert role_of(result("inverter", "id_val", role="method")).key == "generative"
 
 
 def test_every_role_has_its_own_mark():
@@ -44,10 +42,7 @@ def test_every_role_has_its_own_mark():
 
 
 def test_the_baselines_declare_their_role():
-    declared = {}
-    for name in BASELINES:
-        note = load_baseline(name, "tiny").card.note
-        declared[name] = role_of(entry(note)).key
+    declared = {name: load_baseline(name, "tiny").card.role for name in BASELINES}
     assert [name for name, role in declared.items() if role == "bound"] == ["oracle"]
     floors = {name for name, role in declared.items() if role == "floor"}
     assert floors == {"pixels", "random-network", "constant", "constant-set"}
@@ -66,4 +61,4 @@ def test_the_baselines_declare_their_role():
     ],
 )
 def test_a_name_drops_what_the_inference_says(name, inference, short):
-    assert short_name(entry(name=name, inference=inference)) == short
+    assert short_name(result(name=name, inference=inference)) == short

@@ -95,11 +95,13 @@ def test_where_a_level_is_reached_in_words(reach, words):
     assert reach_words(reach, 64, 1024) == words
 
 
-def test_a_new_size_reaches_the_pages_that_are_otherwise_kept(tmp_path):
+def test_a_new_size_reaches_the_pages_of_the_others(tmp_path):
     paths = grown(tmp_path / "results")
     build_site(paths[:1], tmp_path / "site")
     page = next((tmp_path / "site" / "entries").glob("supervised-*.html"))
-    assert "recombine train supervised --data runs/smoke-64 --n 4,16,64 " in page.read_text()
+    text = page.read_text()
+    assert "recombine score supervised --data " in text
+    assert " --n 4,16,64 " in text
     build_site(paths, tmp_path / "site")
     text = page.read_text()
     assert "Area under the OOC curve" in text

@@ -176,7 +176,7 @@ def test_kill_9_leaves_a_whole_log(tmp_path):
     path = tmp_path / "log"
     for round_ in range(3):
         before = len(read_chain(path, Marker.public_key)) if path.exists() else 0
-        args = [sys.executable, "-c", KILLED, str(path), str(Path(__file__).parents[1])]
+        args = [sys.executable, "-c", KILLED, str(path), str(Path(__file__).parent)]
         worker = subprocess.Popen(args, stdout=subprocess.PIPE)
         assert worker.stdout.readline() == b"ready\n"
         while not path.exists() or len(path.read_bytes().split(b"\n")) < before + 4:

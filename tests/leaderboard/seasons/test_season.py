@@ -13,7 +13,7 @@ import pytest
 from factories import make_result
 
 from recombine.leaderboard.ledger.chain import append, head_of
-from recombine.leaderboard.seasons.audit import audit
+from recombine.leaderboard.seasons.audit import audit_season
 from recombine.leaderboard.seasons.rule import commitment, derive, key_commitment, secret_split
 from recombine.leaderboard.seasons.season import (
     MAX_SCORINGS,
@@ -93,7 +93,7 @@ def result(hits=0.6, tag=0, root=DATA.root):
 
 
 def holds(season, **options):
-    return {one.claim: one.holds for one in audit(season, **options)}
+    return {one.claim: one.holds for one in audit_season(season, **options)}
 
 
 def test_secrets_are_for_their_owner_and_public_files_hold_none(season):

@@ -1,0 +1,421 @@
+"""Boards as tables: CSV, JSON and Parquet for programs, LaTeX and Markdown for people."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+import json
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from recombine.leaderboard.board.board import rank_board
+from recombine.leaderboard.board.entries import load_boards
+from recombine.leaderboard.drawing import formatting as numbers
+from recombine.leaderboard.drawing.formatting import DASH, MINUS
+from recombine.leaderboard.exports.every_eval_ever import write_records
+from recombine.leaderboard.ledger.records import SELF_REPORTED
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.files import write_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from recombine.benchmark.results.result import Result
+    from recombine.leaderboard.board.board import RankedBoard, Row
+
+FORMAT = "recombine.boards/1"
+DATA, SCORES = "entry.result.data", "entry.result.scores"
+ESTIMATES = {
+    "ooc": f"{SCORES}.ooc_test",
+    "id": f"{SCORES}.id_test",
+    "gap": "entry.result.gap",
+    "paired_gap": "entry.result.paired_gap",
+}
+COLUMNS: dict[str, str] = {
+    **{name: f"{DATA}.{name}" for name in ("dataset", "version", "resolution", "root")},
+    **{name: f"{SCORES}.ooc_test.{name}" for name in ("metric", "metric_version")},
+    **{name: f"entry.result.method.{name}" for name in ("entry", "name", "inference")},
+    **{name: f"entry.result.track.{name}" for name in ("supervision", "data", "test_compute")},
+    **{
+        f"{name}{end}": f"{path}.{field}"
+        for name, path in ESTIMATES.items()
+        for end, field in (("", "estimate"), ("_low", "ci95.0"), ("_high", "ci95.1"))
+    },
+    "chance": f"{SCORES}.ooc_test.chance",
+    "rank_low": "rank.low",
+    "rank_high": "rank.high",
+    "separable": "rank.separable",
+    "gflop_per_image": "entry.result.compute.gflop_per_image",
+    "steps": "entry.result.compute.steps",
+    "n_train": f"{DATA}.n_train",
+    "real_images_seen": "entry.result.training.real_images_seen",
+    "generated_images_seen": "entry.result.training.generated_images_seen",
+    "seeds": "entry.n_seeds",
+    "trust": "entry.tier",
+    "result_id": "entry.result.result_id",
+}
+"""Columns of the downloads, and where a row has them."""
+
+
+def write_export(files: Iterable[Path], out: Path, form: str) -> list[Path]:
+    """Check result files and write their entries as data.
+
+    Parameters
+    ----------
+    files : iterable of Path
+        Result files.
+    out : Path
+        Folder to write into.
+    form : {"every-eval-ever", "csv", "json"}
+        One record per entry, or one table or document of all boards.
+
+    Returns
+    -------
+    list of Path
+        What was written; superseded entries are left out.
+
+    Raises
+    ------
+    InvalidInputError, IntegrityError
+        When a result file is invalid or was edited; nothing is written.
+    """
+    boards = load_boards(files)
+    if form == "every-eval-ever":
+        return write_records([entry for board in boards for entry in board.entries], out)
+    write = {"csv": to_csv, "json": to_json}[form]
+    path = out / f"results.{form}"
+    write_bytes(path, write([rank_board(board) for board in boards]).encode())
+    return [path]
+
+
+def to_json(boards: Sequence[RankedBoard]) -> str:
+    """Write every board with its rank sets around the result files as they are."""
+    texts = []
+    for ranked in boards:
+        head = json.dumps(asdict(ranked.board.key))
+        entries = [
+            f'{{"rank_set": {json.dumps(_rank(row))}, "trust": "{row.entry.tier}",\n'
+            f'"result": {row.entry.content.decode()}}}'
+            for row in ranked.rows
+        ]
+        texts.append(f'{head[:-1]}, "entries": [\n{", ".join(entries)}]}}')
+    return f'{{"format": {json.dumps(FORMAT)}, "boards": [{", ".join(texts)}]}}\n'
+
+
+def _rank(row: Row) -> dict[str, Any]:
+    rank = row.rank
+    return {"low": rank.low, "high": rank.high, "of": rank.of, "not_separable": rank.reason or None}
+
+
+def to_csv(boards: Sequence[RankedBoard]) -> str:
+    """Write one row per entry; no text of a stranger is a formula."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(COLUMNS)
+    for values in _values(boards):
+        risky = {
+            name: f"'{value}"
+            for name, value in values.items()
+            if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
+        }
+        writer.writerow((values | risky).values())
+    return buffer.getvalue()
+
+
+def has_parquet() -> bool:
+    """Return whether the optional library for Parquet is installed."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def to_parquet(boards: Sequence[RankedBoard]) -> bytes | None:
+    """Write one row per entry as Parquet."""
+    if not has_parquet():
+        return None
+    import pyarrow
+    import pyarrow.json
+    import pyarrow.parquet
+
+    rows = list(_values(boards))
+    # A number that is missing everywhere is a number still.
+    firsts = {n: next((r[n] for r in rows if r[n] is not None), 0.0) for n in COLUMNS}
+    types = {str: pyarrow.string(), bool: pyarrow.bool_(), int: pyarrow.int64()}
+    kinds = [(name, types.get(type(value), pyarrow.float64())) for name, value in firsts.items()]
+    schema = pyarrow.schema(kinds)
+    # Python lists would make pyarrow import pandas, which takes longer than the table.
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows)
+    reader: Any = pyarrow.json  # its stubs do not name what it exports
+    read = reader.ReadOptions(block_size=len(lines) + 1)
+    parse = reader.ParseOptions(explicit_schema=schema)
+    content = io.BytesIO(lines.encode())
+    table = reader.read_json(content, read, parse) if rows else schema.empty_table()
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(table, sink)  # type: ignore[no-untyped-call]
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _values(boards: Sequence[RankedBoard]) -> Iterator[dict[str, Any]]:
+    for ranked in boards:
+        for row in ranked.rows:
+            yield {name: _value(row, path) for name, path in COLUMNS.items()}
+
+
+def _value(found: Any, path: str) -> Any:
+    """Follow a path; None where a part is missing."""
+    for part in path.split("."):
+        if found is None:
+            return None
+        found = found[int(part)] if part.isdecimal() else getattr(found, part)
+    return found
+
+
+# LaTeX with `booktabs` and nothing else. An entry takes two lines: estimates above, intervals
+# below. Bold is a claim, so only an entry whose rank set is exactly 1 gets it.
+
+SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''",
+    "`": r"\textasciigrave{}", "[": "{[}", "]": "{]}", "*": "{*}", MINUS: "$-$", DASH: "--",
+}  # fmt: skip
+PATTERN = re.compile("|".join(re.escape(one) for one in SPECIAL))
+HEAD = (
+    ("Method", "ID", "OOC", "Gap", "Rank set", "GFLOP", "Generated"),
+    ("", r"\%", r"\%", "points", "", "per image", "images"),
+)
+MARKS = {
+    r"$^{\dagger}$": r" $^{\dagger}$Fewer than 5 seeds: a sketch.",
+    r"$^{\ast}$": r" $^{\ast}$Self-reported: not scored again by others.",
+}
+
+
+def escape_latex(text: str) -> str:
+    r"""Write any text so that LaTeX prints it as it is."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return PATTERN.sub(lambda found: SPECIAL[found[0]], line)
+
+
+def latex_table(boards: Sequence[RankedBoard]) -> str:
+    r"""Write boards as LaTeX tables; every number is that of the site."""
+    head = "% needs \\usepackage{booktabs}; written by recombine results table\n"
+    return head + "\n".join("\n".join(_latex_lines(ranked)) + "\n" for ranked in boards)
+
+
+def _latex_lines(ranked: RankedBoard) -> Iterator[str]:
+    first = ranked.board.entries[0].result.scores
+    several = len({entry.result.data.n_train for entry in ranked.board.entries}) > 1
+    yield r"\begin{table}[t]"
+    yield r"\centering\small"
+    yield rf"\caption{{{_caption(ranked)}}}"
+    yield rf"\label{{tab:{ranked.slug}}}"
+    yield r"\begin{tabular}{lcccccr}"
+    yield r"\toprule"
+    yield _cells(*HEAD[0])
+    yield _cells(*map(_small, HEAD[1]))
+    for track in ranked.tracks:
+        yield r"\midrule"
+        yield rf"\multicolumn{{7}}{{l}}{{\itshape {escape_latex(track.title)}}} \\"
+        for row in track.rows:
+            yield r"\addlinespace[2pt]"
+            yield from _latex_row(row, several_sizes=several)
+    yield r"\midrule"
+    chance = (numbers.chance(one.chance) for one in (first.id_test, first.ooc_test))
+    yield _cells("Chance", *chance, "", "", "", "")
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
+    yield r"\end{table}"
+
+
+def _latex_row(row: Row, *, several_sizes: bool) -> Iterator[str]:
+    result = row.entry.result
+    scores, gflop = result.scores, result.compute.gflop_per_image
+    ooc = escape_latex(numbers.percent(scores.ooc_test.estimate))
+    yield _cells(
+        escape_latex(result.method.name) + _marks(row),
+        escape_latex(numbers.percent(scores.id_test.estimate)),
+        rf"\textbf{{{ooc}}}" if row.rank.separable and row.rank.high == 1 else ooc,
+        escape_latex(numbers.points(result.gap.estimate)),
+        escape_latex(row.rank.words),
+        "--" if gflop is None else escape_latex(numbers.short(gflop)),
+        escape_latex(numbers.count(result.training.generated_images_seen)),
+    )
+    size = f", {numbers.count(result.data.n_train)} images" if several_sizes else ""
+    yield _cells(
+        _small(escape_latex(result.method.inference + size)),
+        _latex_interval(scores.id_test, numbers.percent),
+        _latex_interval(scores.ooc_test, numbers.percent),
+        _latex_interval(result.gap, numbers.points),
+        _small(f"of {row.rank.of}") if row.rank.of > 1 else "",
+        _small(f"{result.compute.steps} steps") if result.compute.steps else "",
+        "",
+    )
+
+
+def _caption(ranked: RankedBoard) -> str:
+    key, entries = ranked.board.key, ranked.board.entries
+    seeds = _range({entry.n_seeds for entry in entries})
+    sizes = _range({entry.result.data.n_train for entry in entries})
+    marks = "".join(_marks(row) for row in ranked.rows)
+    text = escape_latex(
+        f"Accuracy in and out of combination on {key.dataset} {key.version} "
+        f"({key.resolution} px, data root {key.root[:16]}); metric {key.metric} "
+        f"{key.metric_version}, {sizes} training images, {seeds} training seeds. "
+        "Below each estimate its 95 % interval over seeds and cells; gap: ID minus OOC. "
+        "Rank sets: Holm-adjusted paired tests within a track; bold: rank set 1 alone. "
+        "GFLOP: one answer, search included. Generated: images that the method made itself and "
+        "trained on."
+    )
+    return text + "".join(words for mark, words in MARKS.items() if mark in marks)
+
+
+def _marks(row: Row) -> str:
+    few, claimed = MARKS
+    return (few if row.seed_mark else "") + (claimed if row.entry.tier == SELF_REPORTED else "")
+
+
+def _range(values: set[int]) -> str:
+    low, high = numbers.count(min(values)), numbers.count(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def _latex_interval(part: Any, form: Callable[[float], str]) -> str:
+    if part.ci95 is None:
+        return _small("no interval")
+    low, high = (escape_latex(form(end)) for end in part.ci95)
+    return _small(f"[{low}, {high}]")
+
+
+def _small(text: str) -> str:
+    return rf"{{\scriptsize {text}}}" if text else ""
+
+
+def _cells(*cells: str) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+# Markdown, for documents that live beside the code.
+
+MARKDOWN_HEAD = (
+    "entry", "kind", "seeds", "ID %", "OOC %", "paired gap", "GFLOP/image", "generated images"
+)  # fmt: skip
+
+
+def markdown_table(boards: Sequence[RankedBoard]) -> str:
+    """Write boards as Markdown tables, the highest OOC accuracy first."""
+    return "\n".join("\n".join(_markdown_lines(ranked)) + "\n" for ranked in boards)
+
+
+def _markdown_lines(ranked: RankedBoard) -> Iterator[str]:
+    key, first = ranked.board.key, ranked.board.entries[0].result
+    chance = numbers.chance(first.scores.ooc_test.chance)
+    sizes = sorted({entry.result.data.n_train for entry in ranked.board.entries})
+    yield (
+        f"**{key.dataset} {key.version}**, {key.resolution} px, root `{key.root[:16]}`, "
+        f"{', '.join(map(numbers.count, sizes))} training images, chance {chance} %"
+    )
+    yield ""
+    yield _line(MARKDOWN_HEAD)
+    yield f"|{'---|' * len(MARKDOWN_HEAD)}"
+    rows = [row for track in ranked.tracks for row in track.listed]
+    for row in sorted(rows, key=lambda row: -row.entry.result.scores.ooc_test.estimate):
+        yield _markdown_row(row)
+
+
+def _markdown_row(row: Row) -> str:
+    result = row.entry.result
+    names = [result.method.id, *(one.result.method.id for one in row.alike)]
+    gflop, gap = result.compute.gflop_per_image, result.paired_gap or result.gap
+    return _line([
+        f"{', '.join(map(_plain, names))}, {result.method.inference}",
+        row.role.label.lower(),
+        str(row.entry.n_seeds),
+        _estimate(result.scores.id_test, numbers.percent),
+        _estimate(result.scores.ooc_test, numbers.percent),
+        _estimate(gap, numbers.points),
+        "not counted" if gflop is None else numbers.short(gflop),
+        numbers.count(result.training.generated_images_seen),
+    ])  # fmt: skip
+
+
+def _estimate(part: Any, form: Callable[[float], str]) -> str:
+    text = form(part.estimate)
+    if part.ci95 is None:
+        return f"{text} (no interval)"
+    low, high = map(form, part.ci95)
+    return f"{text} [{low}, {high}]"
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else " " for c in text)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+# What decoders do, beside what their search reaches.
+
+MEASURES = {
+    "decoder_fidelity_own_slots": "fidelity, own slots",
+    "decoder_fidelity_recombined": "recombined slots",
+    "decoder_fidelity_twin": "nearest seen image",
+    "cross_slot_second_derivative": "cross-slot second derivative",
+    "compositional_contrast": "compositional contrast",
+}
+
+
+def decoder_table(results: Sequence[Result]) -> str:
+    """Write one row per examined decoder, the highest fidelity first.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Those made with ``--full`` hold what was measured on the decoder. Among all of them, the
+        entry of the same method and data that searches, with most seeds, gives the score.
+
+    Returns
+    -------
+    str
+        GitHub-flavoured Markdown. Fidelity is 1 for a perfect picture of the true scene, 0 for
+        a mean image; "nearest seen image" is the floor that needs no decoder.
+
+    Raises
+    ------
+    InvalidInputError
+        When no result holds measurements of a decoder, or several datasets are mixed.
+    """
+    examined = {r.method.id: _measured(r) for r in results if r.further and r.further.decoder}
+    if not examined:
+        raise InvalidInputError(
+            "results table: no result holds measurements of a decoder; make some with "
+            "`recombine score NAME --full`"
+        )
+    if len({result.data.root for result in results}) > 1:
+        raise InvalidInputError("results table: expected results of one dataset, got several")
+    head = ("decoder", "OOC % after search", *MEASURES.values())
+    lines = [_line(head), _line(["---"] * len(head))]
+    for name, values in sorted(
+        examined.items(), key=lambda item: -item[1].get("decoder_fidelity_recombined", -1.0)
+    ):
+        cells = [f"{values[one]:.3f}" if one in values else "undefined" for one in MEASURES]
+        lines.append(_line([f"`{name}`", _searched(name, results), *cells]))
+    return "\n".join(lines) + "\n"
+
+
+def _measured(result: Result) -> dict[str, float]:
+    """Return the measures of a decoder, and the floor of fidelity, which is none of its own."""
+    measures = (result.further and result.further.decoder) or {}
+    values = {name: one.estimate for name, one in measures.items()}
+    fidelity = measures.get("decoder_fidelity_recombined")
+    if fidelity is not None and fidelity.chance is not None:
+        values["decoder_fidelity_twin"] = fidelity.chance
+    return values
+
+
+def _searched(name: str, results: Sequence[Result]) -> str:
+    found = [r for r in results if r.method.id == name and r.method.inference.endswith("search")]
+    if not found:
+        return "not measured"
+    return numbers.percent(max(found, key=lambda r: len(r.seeds)).scores.ooc_test.estimate)

@@ -1,0 +1,5 @@
+from .build import build_site as build_site
+
+__all__ = [
+    "build_site",
+]

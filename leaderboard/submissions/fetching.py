@@ -1,0 +1,185 @@
+"""Fetch a file that a stranger names by URL: beyond its size and hash nothing is trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import ipaddress
+import socket
+import stat
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, ResourceError
+from recombine.renderer.core.files import replacing
+from recombine.renderer.store.seal import file_sha256
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+CHUNK = 2**18
+REDIRECTS = 5
+LOCAL = ("127.0.0.1", "localhost")
+
+
+@dataclass(frozen=True)
+class FetchRules:
+    """What a fetch may do."""
+
+    seconds: float = 1800.0  # longest that one file may take
+    stall: float = 60.0  # longest wait for the next bytes, in seconds
+    file_root: Path | None = None  # folder below which file URLs may point; None refuses them
+    local_http: bool = False  # allow plain http to this very machine, for tests
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be fetched."""
+
+    url: str  # where; a stranger's text
+    size: int  # bytes
+    sha256: str  # of the content, hexadecimal
+
+
+def fetch(wanted: Wanted, target: Path, rules: FetchRules | None = None) -> Path:
+    """Fetch a file; it is there with the expected content, or not at all."""
+    rules = rules or FetchRules()
+    if target.is_file() and file_sha256(target) == wanted.sha256:
+        return target
+    with replacing(target) as temporary, temporary.open("wb") as out:
+        if wanted.url.startswith("file:"):
+            with _local_file(wanted, rules).open("rb") as source:
+                found = _copy(wanted, source, out, rules)
+        else:
+            found = _download(wanted, out, rules)
+        if found != (wanted.size, wanted.sha256):
+            raise IntegrityError(
+                f"{wanted.url}: expected {wanted.size} bytes with SHA-256 {wanted.sha256[:12]}, "
+                f"got {found[0]} bytes with {found[1][:12]}; put the file there that the manifest "
+                "names"
+            )
+    return target
+
+
+def _local_file(wanted: Wanted, rules: FetchRules) -> Path:
+    parts = urlsplit(wanted.url)
+    path = Path(urllib.parse.unquote(parts.path)).resolve()
+    root = rules.file_root.resolve() if rules.file_root else None
+    if root is None or parts.netloc or not path.is_relative_to(root):
+        raise InvalidInputError(
+            f"{wanted.url}: expected an https address, or a file below the folder of --file-root "
+            f"({root or 'none given'}); got another file"
+        )
+    if not path.is_file() or not stat.S_ISREG(path.stat().st_mode):
+        raise ResourceError(f"{wanted.url}: expected a file, found none; check the address")
+    return path
+
+
+def _download(wanted: Wanted, out: IO[bytes], rules: FetchRules) -> tuple[int, str]:
+    _check_address(wanted.url, rules)
+    request = urllib.request.Request(  # noqa: S310 - its scheme was checked
+        wanted.url, headers={"Accept-Encoding": "identity", "User-Agent": "recombine"}
+    )
+    try:
+        with _opener(rules).open(request, timeout=rules.stall) as answer:
+            return _copy(wanted, answer, out, rules)
+    except (OSError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors
+        network = (urllib.error.URLError, ConnectionError, TimeoutError, http.client.HTTPException)
+        if not isinstance(error, (*network, socket.gaierror)):  # a full disk, for one
+            raise
+        raise ResourceError(
+            f"{wanted.url}: expected an answer, got {getattr(error, 'reason', None) or error!r}; "
+            "check the address, or try again later"
+        ) from error
+
+
+def _copy(wanted: Wanted, source: IO[bytes], out: IO[bytes], rules: FetchRules) -> tuple[int, str]:
+    """Copy at most the expected bytes; return their number and SHA-256."""
+    began, size, digest = time.monotonic(), 0, hashlib.sha256()
+    while chunk := source.read(min(CHUNK, wanted.size + 1 - size)):
+        size += len(chunk)
+        if size > wanted.size:
+            raise InvalidInputError(
+                f"{wanted.url}: expected {wanted.size} bytes, got more; put the file there that "
+                "the manifest names"
+            )
+        if time.monotonic() - began > rules.seconds:
+            raise ResourceError(
+                f"{wanted.url}: expected {wanted.size} bytes within {rules.seconds:g} s, got "
+                f"{size}; try again, or fetch it by hand into the bundle"
+            )
+        digest.update(chunk)
+        out.write(chunk)
+    return size, digest.hexdigest()
+
+
+def _opener(rules: FetchRules) -> urllib.request.OpenerDirector:
+    """Return an opener without handlers for file, ftp and data."""
+    opener = urllib.request.OpenerDirector()
+    proxies: Any = {} if rules.local_http else None
+    for handler in (
+        urllib.request.ProxyHandler(proxies),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        _Redirects(rules),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follow a redirect only to an address that could have been given."""
+
+    max_redirections = REDIRECTS
+
+    def __init__(self, rules: FetchRules) -> None:
+        self.rules = rules
+
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message
+    ) -> Any:
+        """Check the new address first."""
+        _check_address(req.full_url, self.rules, headers.get("Location", ""))
+        return super().http_error_302(req, fp, code, msg, headers)  # type: ignore[arg-type]
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+def _check_address(url: str, rules: FetchRules, relative: str = "") -> None:
+    try:
+        parts = urlsplit(urljoin(url, relative))
+        here = rules.local_http and parts.scheme == "http" and parts.hostname in LOCAL
+        allowed = here or (parts.scheme == "https" and bool(parts.hostname) and not parts.username)
+        _ = parts.port
+    except ValueError:  # no address at all
+        here, allowed, parts = False, False, urlsplit("")
+    url = (relative or url)[:200]
+    if not allowed:
+        raise InvalidInputError(
+            f"{url}: expected an https address, got another kind; publish the file on https"
+        )
+    if not here and not urllib.request.getproxies().get("https"):  # a proxy looks names up itself
+        _check_public(url, parts)
+
+
+def _check_public(url: str, parts: SplitResult) -> None:
+    """Refuse names of private networks: a review must not knock on the reviewer's own doors."""
+    try:
+        found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ResourceError(
+            f"{url}: expected a known host, got {error.strerror or error}; check the address"
+        ) from error
+    if not all(ipaddress.ip_address(one[4][0]).is_global for one in found):
+        raise InvalidInputError(
+            f"{url}: expected a public host, got an address of a private network; publish "
+            "the file where everybody can read it"
+        )
