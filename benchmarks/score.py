@@ -231,8 +231,15 @@ def overhead(px: int, images: int, repeats: int, batch: int = 64) -> None:
                 method.encode(to_images(dataset.images(indices[start : start + batch])))
 
     def blind() -> None:
-        run_inference(method, dataset, indices, steps=(0,), batch_size=batch, device=torch.device("cpu"),
-            min_slots=2)  # fmt: skip
+        run_inference(
+            method,
+            dataset,
+            indices,
+            steps=(0,),
+            batch_size=batch,
+            device=torch.device("cpu"),
+            min_slots=2,
+        )
 
     bare()
     ratios = []

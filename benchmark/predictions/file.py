@@ -186,8 +186,8 @@ def read_predictions(path: Path) -> Predictions:
     facts = _facts(opened.metadata, path)
     rules: dict[str, Rule] = {}
     for step in facts.steps:
-        rows, slots, edge = (1, MAX_IMAGES), (1, MAX_SLOTS), (1, MAX_SIDE)
-        rules |= output_rules(rows, slots, edge, opened.names, f"/{step}")
+        sizes = (1, MAX_IMAGES), (1, MAX_SLOTS), (1, MAX_SIDE)
+        rules |= output_rules(*sizes, opened.names, f"/{step}")
     rules |= _decoded_rules(facts, opened)
     arrays = opened.take({**rules, "image_index": Rule("I64", ((1, MAX_IMAGES),))})
     slots = {step: arrays.pop(f"slots/{step}") for step in facts.steps}
