@@ -232,9 +232,14 @@ def overhead(px: int, images: int, repeats: int, batch: int = 64) -> None:
 
     def blind() -> None:
         run_inference(
-            method, dataset, indices, steps=(0,), batch_size=batch,
-            device=torch.device("cpu"), min_slots=2,
-        )  # fmt: skip
+            method,
+            dataset,
+            indices,
+            steps=(0,),
+            batch_size=batch,
+            device=torch.device("cpu"),
+            min_slots=2,
+        )
 
     bare()
     ratios = []

@@ -1,4 +1,4 @@
-"""A submission on trial: fitted for a moment, set up, and asked about built-in images."""
+"""A submission on trial: fitted for a moment, set up, and asked about toy images."""
 
 from __future__ import annotations
 

@@ -28,7 +28,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field, StringConstraints, ValidationError
 
-from recombine.benchmark.predictions.file import Predictions, RunFacts, check_predictions, run_facts
+from recombine.benchmark.predictions.file import (
+    Predictions,
+    RunFacts,
+    check_predictions,
+    output_rules,
+    run_facts,
+)
 from recombine.benchmark.predictions.safetensors_guard import (
     Rule,
     TensorFileError,
@@ -36,7 +42,7 @@ from recombine.benchmark.predictions.safetensors_guard import (
     open_tensor_file,
     write_tensors,
 )
-from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
+from recombine.benchmark.protocol.outputs import MAX_SLOTS
 from recombine.benchmark.results.parts import Count, NonNegative, Positive, Slug, Strict, Text
 from recombine.benchmark.serving.data import plain_spec
 from recombine.benchmark.submissions.fingerprint import environment
@@ -267,18 +273,9 @@ def _run_of(opened: TensorFile, dataset: DatasetLike, who: str) -> GivenRun:
 
 def _rules(opened: TensorFile, dataset: DatasetLike, images: int) -> dict[str, Rule]:
     # The number of rows is checked against the questions by name: missing, repeated, unknown.
-    rows = (1, 2 * images)
-    count = (len(dataset.schema.slots), MAX_SLOTS)
-    edge = (dataset.resolution, dataset.resolution)
-    rules = {
-        "image_id": Rule("I64", (rows,)),
-        "slots": Rule("F32", (rows, count, (1, MAX_DIM)), MAX_ABS),
-    }
-    extras = {
-        "presence": Rule("F32", (rows, count), 1.0),
-        "segments": Rule("U8", (rows, edge, edge)),
-    }
-    return rules | {name: rule for name, rule in extras.items() if name in opened.names}
+    rows, edge = (1, 2 * images), (dataset.resolution, dataset.resolution)
+    slots = (len(dataset.schema.slots), MAX_SLOTS)
+    return {"image_id": Rule("I64", (rows,)), **output_rules(rows, slots, edge, opened.names)}
 
 
 def _facts(run: GivenRun, dataset: DatasetLike, options: RunOptions, digest: str) -> RunFacts:

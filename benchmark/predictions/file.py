@@ -25,7 +25,7 @@ from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from jaxtyping import Float, Int, UInt8
@@ -73,8 +73,6 @@ class RunFacts:
     # per step count: 95th percentile of the relative change of an image's slots among other images,
     # and in the same batch again
     batch_change: tuple[float, ...]
-    # per step count: 95th percentile of the relative change of an image's slots among other images,
-    # and in the same batch again
     repeat_change: tuple[float, ...]
     # what stood between the submission and this machine: "none" (an object of this process),
     # "subprocess" (trusted by whoever ran it), "bubblewrap", or "file" (answers from elsewhere)
@@ -186,14 +184,10 @@ def read_predictions(path: Path) -> Predictions:
     """
     opened = _open(path)
     facts = _facts(opened.metadata, path)
-    slots_rule = Rule("F32", ((1, MAX_IMAGES), (1, MAX_SLOTS), (1, MAX_DIM)), MAX_ABS)
-    rules = {f"slots/{step}": slots_rule for step in facts.steps}
+    rules: dict[str, Rule] = {}
     for step in facts.steps:
-        extra = {
-            f"presence/{step}": Rule("F32", ((1, MAX_IMAGES), (1, MAX_SLOTS)), 1.0),
-            f"segments/{step}": Rule("U8", ((1, MAX_IMAGES), (1, MAX_SIDE), (1, MAX_SIDE))),
-        }
-        rules |= {name: rule for name, rule in extra.items() if name in opened.names}
+        sizes = (1, MAX_IMAGES), (1, MAX_SLOTS), (1, MAX_SIDE)
+        rules |= output_rules(*sizes, opened.names, f"/{step}")
     rules |= _decoded_rules(facts, opened)
     arrays = opened.take({**rules, "image_index": Rule("I64", ((1, MAX_IMAGES),))})
     slots = {step: arrays.pop(f"slots/{step}") for step in facts.steps}
@@ -201,6 +195,22 @@ def read_predictions(path: Path) -> Predictions:
     predictions = Predictions(facts, arrays.pop("image_index"), slots, arrays, decoded)
     check_predictions(predictions, str(path))
     return predictions
+
+
+def output_rules(
+    rows: tuple[int, int],
+    slots: tuple[int, int],
+    edge: tuple[int, int],
+    names: Collection[str],
+    suffix: str = "",
+) -> dict[str, Rule]:
+    """Return what slots must be, and presence and segments where a file has them."""
+    rules = {
+        f"slots{suffix}": Rule("F32", (rows, slots, (1, MAX_DIM)), MAX_ABS),
+        f"presence{suffix}": Rule("F32", (rows, slots), 1.0),
+        f"segments{suffix}": Rule("U8", (rows, edge, edge)),
+    }
+    return {name: rules[name] for name in rules if name in names or name.startswith("slots")}
 
 
 def read_facts(path: Path) -> RunFacts:

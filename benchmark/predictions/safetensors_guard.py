@@ -108,7 +108,7 @@ class TensorFile:
         for name, rule in rules.items():
             self._check_form(name, rule)
         try:
-            with safe_open(self._path, "np") as stream:  # type: ignore[no-untyped-call]
+            with safe_open(self._path, "np") as stream:
                 arrays: dict[str, Array] = {name: stream.get_tensor(name) for name in rules}
         except (SafetensorError, OSError) as error:  # it is not the file that was checked
             raise TensorFileError("truncated-data", self._who, "the same file", error) from error

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PROC = Path("/proc")
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 2.0
+LAST_WORDS_SECONDS = 10.0  # for output of a process that has ended; one that escaped may hold it
 KEPT_OUTPUT = 65_536
 
 
@@ -171,13 +172,12 @@ class _Tail:
     def _drain(self) -> None:
         if self._stream is None:
             return
-        while part := self._stream.read1(KEPT_OUTPUT):  # type: ignore[attr-defined]
-            self._kept = (self._kept + part)[-KEPT_OUTPUT:]
+        with self._stream:  # closed here, for a busy machine may take longer than the grace
+            while part := self._stream.read1(KEPT_OUTPUT):  # type: ignore[attr-defined]
+                self._kept = (self._kept + part)[-KEPT_OUTPUT:]
 
     def finish(self) -> str:
-        self._thread.join(GRACE_SECONDS)
-        if self._stream is not None and not self._thread.is_alive():
-            self._stream.close()
+        self._thread.join(LAST_WORDS_SECONDS)
         return self._kept.decode("utf-8", "replace")
 
 

@@ -10,9 +10,15 @@ import numpy as np
 
 from recombine.benchmark.inference.query import Answers, gather, make_queries
 from recombine.benchmark.inference.runlog import check_training_time
-from recombine.benchmark.predictions.file import Predictions, RunFacts, run_facts, segments_fit
+from recombine.benchmark.predictions.file import (
+    Predictions,
+    RunFacts,
+    output_rules,
+    run_facts,
+    segments_fit,
+)
 from recombine.benchmark.predictions.safetensors_guard import Rule, TensorFileError, check_index
-from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
+from recombine.benchmark.protocol.outputs import MAX_SLOTS
 from recombine.benchmark.sandbox.channel import Host, check_promises
 from recombine.benchmark.sandbox.data import write_served
 from recombine.benchmark.sandbox.errors import RunReport, SubmissionError, parse
@@ -98,8 +104,8 @@ class _Order:
 
 
 def _cell(order: _Order, folder: Path, out_dir: Path) -> Cell:
-    submission = order.submission
-    place = getattr(order.dataset, "path", None)
+    submission, options = order.submission, order.options
+    hidden = (getattr(order.dataset, "path", None), out_dir)
     return Cell(
         folder,
         submission.located,
@@ -108,17 +114,18 @@ def _cell(order: _Order, folder: Path, out_dir: Path) -> Cell:
         submission.limits,
         submission.source_sha256,
         order.who,
-        hidden=tuple(path.resolve() for path in (place, out_dir) if path is not None),
-        threads=order.options.threads,
-        device=order.options.device,
+        hidden=tuple(path.resolve() for path in hidden if path is not None),
+        threads=options.threads,
+        device=options.device,
     )
 
 
 def _host(order: _Order, path: Path) -> Host:
-    size = order.dataset.resolution
+    dataset = order.dataset
     batches = [order.indices[one.rows] for one in order.asked]
-    measured = order.dataset.indices("id_val")[:MEASURED]
-    return Host(path, (size, size, 3), batches, measured, order.dataset.images, order.examine)
+    shape = (dataset.resolution, dataset.resolution, 3)
+    measured = dataset.indices("id_val")[:MEASURED]
+    return Host(path, shape, batches, measured, dataset.images, order.examine)
 
 
 def _write_job(order: _Order, cell: Cell) -> dict[str, Any]:
@@ -185,17 +192,12 @@ def _read(order: _Order, opened: TensorFile, host: Host) -> tuple[RunReport, Ans
 
 def _rules(order: _Order, opened: TensorFile, steps: tuple[int, ...]) -> dict[str, Rule]:
     """Return what must be in the file: slots at every step, and what is offered beside them."""
-    rows, size = order.rows, order.dataset.resolution
+    rows, edge = (order.rows,) * 2, (order.dataset.resolution,) * 2
     count = (len(order.dataset.schema.slots), MAX_SLOTS)
-    rules = {"row": Rule("I64", ((rows, rows),)), "log": Rule("U8", ((0, MAX_LOG),))}
+    rules = {"row": Rule("I64", (rows,)), "log": Rule("U8", ((0, MAX_LOG),))}
     for step in steps:
-        rules[f"slots/{step}"] = Rule("F32", ((rows, rows), count, (1, MAX_DIM)), MAX_ABS)
-    for step in {steps[0], steps[-1]}:
-        extra = {
-            f"presence/{step}": Rule("F32", ((rows, rows), count), 1.0),
-            f"segments/{step}": Rule("U8", ((rows, rows), (size, size), (size, size))),
-        }
-        rules |= {name: rule for name, rule in extra.items() if name in opened.names}
+        names = opened.names if step in (steps[0], steps[-1]) else ()
+        rules |= output_rules(rows, count, edge, names, f"/{step}")
     return rules
 
 

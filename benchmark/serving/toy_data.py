@@ -165,4 +165,5 @@ class ToyDataset:
         image[7, :4, 2] += 50 + 50 * np.sin(hue)
         image[:, 4:, :] += 60 * np.array([environment & 1, environment >> 1, 1])
         noise = np.random.default_rng(i).uniform(-5, 5, image.shape)
-        return (image + noise).clip(0, 255).astype(np.uint8)
+        pixels: Array = (image + noise).clip(0, 255).astype(np.uint8)
+        return pixels

@@ -17,6 +17,7 @@ import importlib
 import json
 import math
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,7 +37,7 @@ from recombine.renderer.core.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from jaxtyping import Float
 
@@ -201,7 +202,7 @@ def _load_timm(name: HubName, timm: Any) -> Backbone:
         raise UsageError(f"hub: timm has no model {name.name!r}.{hint}")
     settings: dict[str, Any] = {"num_classes": 0}
     if not name.weights:
-        with _Reached(name):
+        with _reached(name):
             model = timm.create_model(name.name, pretrained=True, **settings)
     else:
         model = timm.create_model(name.name, pretrained=False, **settings)
@@ -224,7 +225,7 @@ def _load_hf(name: HubName, transformers: Any) -> Backbone:
     if local and not Path(name.weights).is_dir():
         raise UsageError(f"hub: {name.name}: no folder {name.weights}; give one of save_pretrained")
     where = name.weights if local else name.name
-    with _Reached(name):
+    with _reached(name):
         config = transformers.AutoConfig.from_pretrained(where, trust_remote_code=False)
         if name.weights == RANDOM:
             whole = transformers.AutoModel.from_config(config, trust_remote_code=False)
@@ -293,23 +294,17 @@ def _digest(model: nn.Module) -> str:
     return total.hexdigest()
 
 
-class _Reached:
-    """Turns whatever a hub's client raises into one line that says what to do."""
-
-    def __init__(self, name: HubName) -> None:
-        self.name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: Any, trace: Any) -> None:
-        if not isinstance(error, Exception):
-            return
-        files = "FOLDER" if self.name.library == "hf" else "FILE.safetensors"
+@contextmanager
+def _reached(name: HubName) -> Iterator[None]:
+    """Turn whatever a hub's client raises into one line that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        files = "FOLDER" if name.library == "hf" else "FILE.safetensors"
         raise ResourceError(
-            f"hub: {self.name.library}:{self.name.name}: expected weights from the hub, got "
+            f"hub: {name.library}:{name.name}: expected weights from the hub, got "
             f"{type(error).__name__}: {' '.join(str(error).split())[:200]}; without network, give "
-            f"local ones: {self.name.library}:{self.name.name}?weights={files}"
+            f"local ones: {name.library}:{name.name}?weights={files}"
         ) from error
 
 

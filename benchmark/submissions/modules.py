@@ -1,7 +1,7 @@
 """Objects of this process as submissions, a plain ``torch.nn.Module`` among them.
 
 What is given as an object runs here, beside the labels, and is never isolated: it is the caller's
-own. A text (``file.py:Class``) is foreign until it is loaded, so it belongs to ``sandbox.isolation``.
+own. A text (``file.py:Class``) names code that is not here yet, and belongs to ``sandbox.isolate``.
 """
 
 from __future__ import annotations
@@ -68,11 +68,12 @@ def submission_of(given: object, *, settings: Mapping[str, Any] | None = None) -
             "isolation, see recombine.benchmark.sandbox.isolation"
         )
     if isinstance(given, type):
+        name = given.__name__
         try:
             given = given(**(settings or {}))
         except TypeError as error:
             raise UsageError(
-                f"submission {given.__name__}: expected a class that can be made from the settings "
+                f"submission {name}: expected a class that can be made from the settings "
                 f"{sorted(settings or {})}, got: {error}; give an object of it"
             ) from error
     elif settings:
@@ -143,13 +144,17 @@ class ModuleEncoder:
         """Return D, known after `setup`."""
         return self._dim
 
+    @slot_dim.setter
+    def slot_dim(self, size: int) -> None:
+        self._dim = size
+
     def setup(self, spec: SplitSpec, device: torch.device) -> None:
         """Move the copy to the device, and learn from two grey images how long its vectors are."""
         self._module.to(device)
         self._spec = spec
         with torch.no_grad():
             slots = self._slots(torch.full((2, 3, *spec.image_hw), 0.5, device=device))
-        self._dim = slots.shape[2]
+        self.slot_dim = slots.shape[2]
 
     def encode(self, images: Float[Tensor, "images 3 height width"]) -> SlotOutput:
         """Return slots ``(B, S, D)``."""
