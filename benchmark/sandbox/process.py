@@ -169,13 +169,12 @@ class _Tail:
     def _drain(self) -> None:
         if self._stream is None:
             return
-        while part := self._stream.read1(KEPT_OUTPUT):  # type: ignore[attr-defined]
-            self._kept = (self._kept + part)[-KEPT_OUTPUT:]
+        with self._stream as stream:  # closed here: a process that outlives its end may hold it
+            while part := stream.read1(KEPT_OUTPUT):  # type: ignore[attr-defined]
+                self._kept = (self._kept + part)[-KEPT_OUTPUT:]
 
     def finish(self) -> str:
         self._thread.join(GRACE_SECONDS)
-        if self._stream is not None and not self._thread.is_alive():
-            self._stream.close()
         return self._kept.decode("utf-8", "replace")
 
 
