@@ -261,7 +261,6 @@ class Bundle(Command):
         if not self.check:
             return "not run"
         from recombine.benchmark.sandbox.isolation import check_isolated
-        from recombine.renderer.core.errors import InvalidInputError
 
         found = check_isolated(self.check)
         failed = [f"{one.name} ({one.why})" for one in found.checks if one.status == "fail"]

@@ -14,11 +14,11 @@ from shut_in import TIGHT
 
 from recombine.benchmark.sandbox import process as isolation_process
 from recombine.benchmark.sandbox.process import (
-    library_bytes,
     GIB,
     MIB,
     Limits,
     descendants,
+    library_bytes,
     proportional_memory,
     run_watched,
     usage,
