@@ -172,21 +172,12 @@ class _Tail:
     def _drain(self) -> None:
         if self._stream is None:
             return
-<<<<<<< HEAD
         with self._stream:  # closed here, for a busy machine may take longer than the grace
             while part := self._stream.read1(KEPT_OUTPUT):  # type: ignore[attr-defined]
                 self._kept = (self._kept + part)[-KEPT_OUTPUT:]
 
     def finish(self) -> str:
         self._thread.join(LAST_WORDS_SECONDS)
-=======
-        with self._stream as stream:  # closed here: a process that outlives its end may hold it
-            while part := stream.read1(KEPT_OUTPUT):  # type: ignore[attr-defined]
-                self._kept = (self._kept + part)[-KEPT_OUTPUT:]
-
-    def finish(self) -> str:
-        self._thread.join(GRACE_SECONDS)
->>>>>>> lboard
         return self._kept.decode("utf-8", "replace")
 
 
