@@ -373,8 +373,8 @@ class Review(Command):
         return [entry.result for entry in entries], [keep(entry, out) for entry in entries]
 
     def _bundles(self, out: Path) -> tuple[list[Result], list[Path]]:
+        from recombine.leaderboard.submissions.fetching import FetchRules
         from recombine.leaderboard.submissions.review import (
-            FetchRules,
             fetched,
             new_bundles,
             rescore_bundle,

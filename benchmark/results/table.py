@@ -13,6 +13,8 @@ from recombine.renderer.core.tables import html_lines, html_table, text_table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from recombine.benchmark.results.parts import Gap, Score
+
 COLUMNS = ("method", "inference", "ID %", "OOC %", "gap", "GFLOP/image", "images seen", "seeds")
 UNMARKED_SEEDS = 5
 
@@ -155,7 +157,7 @@ def _numbers(result: Result) -> dict[str, Any]:
         "n_train": result.data.n_train,
         "seeds": len(result.seeds),
     }
-    parts = {"id": result.id, "ooc": result.ooc, "gap": result.gap}
+    parts: dict[str, Score | Gap] = {"id": result.id, "ooc": result.ooc, "gap": result.gap}
     for name, part in parts.items():
         low, high = part.ci95 or (float("nan"), float("nan"))
         found |= {name: part.estimate, f"{name}_low": low, f"{name}_high": high}
