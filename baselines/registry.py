@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 
 def _row(where: str, **options: Any) -> tuple[str, Mapping[str, Any]]:
-    """Return ``module:Class`` and the settings of a row that hold at every size.
-
-    ``base`` gives those of the learner that it builds on.
-    """
+    """Return ``module:Class`` and the settings of a row that hold at every size."""
+    # ``base`` gives those of the learner that it builds on.
     return f"recombine.baselines.methods.{where}", options
 
 

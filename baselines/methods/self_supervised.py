@@ -170,8 +170,8 @@ class SimClr(SelfSupervised):
     """Two views of an image attract, views of other images repel.
 
     ``L = - log exp(s_ij / t) / sum_{k != i} exp(s_ik / t)`` with cosine similarities s of projected
-    vectors, over all 2 B views of a batch.
-    Source: Chen et al. 2020, arXiv 2002.05709, Eq. 1 (NT-Xent).
+    vectors, over all 2 B views of a batch. Source: Chen et al. 2020, arXiv 2002.05709, Eq. 1 (NT-
+    Xent).
     """
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -209,9 +209,9 @@ class MoCo(SelfSupervised):
     """Contrast against a queue of keys from a slowly moving copy of the network.
 
     ``L = - log exp(q k+ / t) / (exp(q k+ / t) + sum_queue exp(q k / t))``, keys from an exponential
-    moving average of the weights. It has many negatives where batches are small.
-    Source: He et al. 2020, arXiv 1911.05722, Eq. 1; Chen et al. 2020, arXiv 2003.04297. Batch
-    statistics are plain: there is one process, and nothing to shuffle.
+    moving average of the weights. It has many negatives where batches are small. Source: He et al.
+    2020, arXiv 1911.05722, Eq. 1; Chen et al. 2020, arXiv 2003.04297. Batch statistics are plain:
+    there is one process, and nothing to shuffle.
     """
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -286,8 +286,7 @@ class VicReg(SelfSupervised):
 
     ``L = 25 * mean squared difference of the views + 25 * mean_j max(0, 1 - sd_j) + 1 * sum_{i !=
     j} cov_ij^2 / D``, the second term averaged and the third summed over the two views, as in the
-    authors' code.
-    Source: Bardes et al. 2022, arXiv 2105.04906, Eq. 6.
+    authors' code. Source: Bardes et al. 2022, arXiv 2105.04906, Eq. 6.
     """
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -338,8 +337,8 @@ class Diet(SelfSupervised):
     ``L = - sum_n q_n(i) log softmax_n(W f(T(x_i)))`` with ``q(i) = (1 - eps) e_i + eps / N``: a
     linear classifier over image numbers, label smoothing eps, and augmentation T. Cross-entropy
     over instances identifies the latents up to a linear map under the assumptions of Reizinger et
-    al. (arXiv 2410.21869), which is why a *linear* readout of f is the right question.
-    Source: Ibrahim et al. 2023, arXiv 2302.10260.
+    al. (arXiv 2410.21869), which is why a *linear* readout of f is the right question. Source:
+    Ibrahim et al. 2023, arXiv 2302.10260.
     """
 
     card: ClassVar[MethodCard] = MethodCard(

@@ -114,26 +114,7 @@ def run(
 def write_report(
     folder: Path, name: str, settings: object, rows: Sequence[Row], claims: Sequence[Claim]
 ) -> Path:
-    """Write ``report.json`` and return its path.
-
-    Parameters
-    ----------
-    folder : Path
-        Where it goes.
-    name : str
-        Of the analysis.
-    settings : object
-        A dataclass of plain values.
-    rows : sequence of dict
-        From `run`.
-    claims : sequence of Claim
-        What the rows confirm or refute.
-
-    Returns
-    -------
-    Path
-        ``folder/report.json``.
-    """
+    """Write ``report.json`` and return its path."""
     report = {
         "format": FORMAT,
         "analysis": name,
@@ -148,23 +129,7 @@ def write_report(
 
 
 def mean_of(rows: Sequence[Row], key: str, **where: object) -> float:
-    """Return the geometric mean of a positive number over the rows that match.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-        From `run`.
-    key : str
-        The number.
-    **where
-        Values that a row must have.
-
-    Returns
-    -------
-    float
-        Errors differ by factors, so seeds are averaged on a log scale. Not a number when no row
-        matches.
-    """
+    """Return the geometric mean of a positive number over the rows that match."""
     values = [row[key] for row in rows if all(row.get(k) == v for k, v in where.items())]
     if not values:
         return math.nan

@@ -5,20 +5,13 @@ from .base import JOINT as JOINT
 from .base import PERIODIC as PERIODIC
 from .base import Metric as Metric
 from .base import balanced_accuracy as balanced_accuracy
-from .base import contributions as contributions
 from .base import fixed_variance_score as fixed_variance_score
 from .base import joint_chance as joint_chance
 from .base import joint_correct as joint_correct
-from .base import mean_cosine as mean_cosine
 from .base import reference_variance as reference_variance
-from .decoder import CrossSlot as CrossSlot
-from .decoder import DecoderStructure as DecoderStructure
-from .decoder import active_dimensions as active_dimensions
 from .decoder import compositional_contrast as compositional_contrast
-from .decoder import cross_slot_mass as cross_slot_mass
 from .decoder import decoder_fidelity as decoder_fidelity
 from .decoder import decoder_structure as decoder_structure
-from .decoder import interaction_contributions as interaction_contributions
 from .decoder import x_cycle as x_cycle
 from .decoder import z_cycle as z_cycle
 from .decoder_jacobian import block_ima as block_ima
@@ -26,7 +19,6 @@ from .decoder_jacobian import condition_number as condition_number
 from .decoder_jacobian import ima_chance as ima_chance
 from .decoder_jacobian import local_ima as local_ima
 from .decoder_jacobian import twin_fidelity as twin_fidelity
-from .decoder_report import examine as examine
 from .derivatives import derivative_mass as derivative_mass
 from .derivatives import slot_jacobian as slot_jacobian
 from .detection import Detections as Detections
@@ -34,29 +26,21 @@ from .detection import ObjectSet as ObjectSet
 from .detection import average_precision as average_precision
 from .detection import detections as detections
 from .identifiability import Codes as Codes
-from .identifiability import Correlation as Correlation
 from .identifiability import Dci as Dci
 from .identifiability import MccScore as MccScore
-from .identifiability import SlotCodes as SlotCodes
 from .identifiability import SlotIdentifiability as SlotIdentifiability
 from .identifiability import dci as dci
-from .identifiability import dependence_floors as dependence_floors
-from .identifiability import forest_importance as forest_importance
 from .identifiability import linear_r2 as linear_r2
 from .identifiability import mcc as mcc
 from .identifiability import mcc_with_floors as mcc_with_floors
 from .identifiability import slot_identifiability as slot_identifiability
 from .identifiability import slot_r2 as slot_r2
 from .masks import adjusted_rand as adjusted_rand
-from .masks import contingency as contingency
-from .masks import mask_contributions as mask_contributions
 from .masks import object_iou as object_iou
 from .matching import Matching as Matching
-from .matching import assign as assign
 from .matching import match_on_masks as match_on_masks
 from .readout import FactorReadout as FactorReadout
 from .readout import Readout as Readout
-from .readout import Representation as Representation
 from .readout import fit_readout as fit_readout
 from .readout import match_slots as match_slots
 
@@ -67,10 +51,7 @@ __all__ = [
     "JOINT",
     "PERIODIC",
     "Codes",
-    "Correlation",
-    "CrossSlot",
     "Dci",
-    "DecoderStructure",
     "Detections",
     "FactorReadout",
     "Matching",
@@ -78,42 +59,29 @@ __all__ = [
     "Metric",
     "ObjectSet",
     "Readout",
-    "Representation",
-    "SlotCodes",
     "SlotIdentifiability",
-    "active_dimensions",
     "adjusted_rand",
-    "assign",
     "average_precision",
     "balanced_accuracy",
     "block_ima",
     "compositional_contrast",
     "condition_number",
-    "contingency",
-    "contributions",
-    "cross_slot_mass",
     "dci",
     "decoder_fidelity",
     "decoder_structure",
-    "dependence_floors",
     "derivative_mass",
     "detections",
-    "examine",
     "fit_readout",
     "fixed_variance_score",
-    "forest_importance",
     "ima_chance",
-    "interaction_contributions",
     "joint_chance",
     "joint_correct",
     "linear_r2",
     "local_ima",
-    "mask_contributions",
     "match_on_masks",
     "match_slots",
     "mcc",
     "mcc_with_floors",
-    "mean_cosine",
     "object_iou",
     "reference_variance",
     "slot_identifiability",

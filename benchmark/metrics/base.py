@@ -159,18 +159,7 @@ def fixed_variance_score(
 
 
 def mean_cosine(predicted: Float[Array, " images"], true: Float[Array, " images"]) -> float:
-    """Return the mean cosine of the angular error.
-
-    Parameters
-    ----------
-    predicted, true : array
-        ``(N,)`` angles in radians; whole turns do not matter.
-
-    Returns
-    -------
-    float
-        1 perfect; 0 for a guess when angles are uniform; -1 always opposite.
-    """
+    """Return the mean cosine of the angular error."""
     _same(predicted, true)
     return float(np.mean(np.cos(predicted - true)))
 
@@ -183,21 +172,7 @@ def reference_variance(low: float, high: float) -> float:
 def contributions(
     factor: Factor, predicted: Shaped[Array, " images"], true: Shaped[Array, " images"]
 ) -> tuple[Float[Array, "images groups"], Float[Array, "images groups"]]:
-    """Return each image's part of the sums behind a factor's score.
-
-    Parameters
-    ----------
-    factor : Factor
-        Decides the metric.
-    predicted, true : array
-        ``(N,)`` codes, radians or units.
-
-    Returns
-    -------
-    tuple of array
-        Numerators and weights, ``(N, G)`` with one group per class of a categorical factor and one
-        in all otherwise. The score is the mean over groups of sum / sum of weights.
-    """
+    """Return each image's part of the sums behind a factor's score."""
     _same(predicted, true)
     if factor.kind == "categorical":
         classes = len(factor.values)

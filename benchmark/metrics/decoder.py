@@ -92,21 +92,7 @@ def interaction_contributions(
     groups: Int[Array, " dim"],
     foreground: Bool[Array, "points pixels"] | None = None,
 ) -> tuple[Float[Array, "points 1"], Float[Array, "points 1"]]:
-    """Return each point's part of the Jacobian interaction score.
-
-    Parameters
-    ----------
-    jacobian, groups
-        As for `slot_norms`, latents scaled to their spread; at least two slots.
-    foreground : array, optional
-        ``(N, P)`` pixels that count; all without it.
-
-    Returns
-    -------
-    tuple of array
-        Sums and weights (pixels that move), ``(N, 1)``, as those of `metrics.contributions`:
-        1 when one slot moves each pixel, 0 when all slots move each pixel alike.
-    """
+    """Return each point's part of the Jacobian interaction score."""
     names = np.unique(groups)
     if len(names) < 2:
         raise InvalidInputError("interaction score: at least two slots are needed, got 1")
@@ -136,44 +122,34 @@ CROSS_SLOT = Metric(
 
 @dataclass(frozen=True)
 class DecoderStructure:
-    """Local values of a decoder's Jacobian.
+    """Local values of a decoder's Jacobian."""
 
-    Attributes
-    ----------
-    ima, block_ima, condition : array
-        ``(N,)`` contrasts (`metrics_ima`) and condition number of J'J, infinite where columns
-        depend on each other; average with `metrics_ima.summarise`.
-    raw_contrast, contrast : array
-        ``(N,)`` compositional contrast, as published and normalised.
-    interaction : tuple of array
-        Sums and weights of the Jacobian interaction score.
-    latents : int
-        Active latents behind these numbers.
-    """
-
+    # ``(N,)`` contrasts (`metrics_ima`) and condition number of J'J, infinite where columns depend
+    # on each other; average with `metrics_ima.summarise`
     ima: Float[Array, " points"]
+    # ``(N,)`` contrasts (`metrics_ima`) and condition number of J'J, infinite where columns depend
+    # on each other; average with `metrics_ima.summarise`
     block_ima: Float[Array, " points"]
+    # ``(N,)`` contrasts (`metrics_ima`) and condition number of J'J, infinite where columns depend
+    # on each other; average with `metrics_ima.summarise`
     condition: Float[Array, " points"]
+    # ``(N,)`` compositional contrast, as published and normalised
     raw_contrast: Float[Array, " points"]
+    # ``(N,)`` compositional contrast, as published and normalised
     contrast: Float[Array, " points"]
+    # sums and weights of the Jacobian interaction score
     interaction: tuple[Float[Array, "points 1"], Float[Array, "points 1"]]
-    latents: int
+    latents: int  # active latents behind these numbers
 
 
 @dataclass(frozen=True)
 class CrossSlot:
-    """Derivatives of a decoder across slots.
+    """Derivatives of a decoder across slots."""
 
-    Attributes
-    ----------
-    first : array
-        ``(N,)`` sum over slots of |D g[u_k]|^2: squared Frobenius norm of the Jacobian in mean.
-    cross : array
-        ``(N,)`` sum over slot pairs of the squared mixed derivative: that of the cross-slot blocks
-        of the second (third) derivative in mean.
-    """
-
+    # ``(N,)`` sum over slots of |D g[u_k]|^2: squared Frobenius norm of the Jacobian in mean
     first: Float[Array, " points"]
+    # ``(N,)`` sum over slot pairs of the squared mixed derivative: that of the cross-slot blocks of
+    # the second (third) derivative in mean
     cross: Float[Array, " points"]
 
     @property
@@ -260,32 +236,7 @@ def cross_slot_mass(
     chunk: int = CHUNK,
     method: Method = "forward",
 ) -> CrossSlot:
-    """Return the mass of a decoder's mixed derivatives between slots, by random directions.
-
-    Parameters
-    ----------
-    decode : callable
-        Slots to images.
-    points : Tensor
-        ``(N, S, D)`` at least two slots.
-    order : {2, 3}
-        2: slots do not interact when 0 (additive). 3: one direction per slot of a pair and one
-        over all slots; additive plus products of two slots has 0.
-    scale : Tensor, optional
-        ``(S, D)`` standard deviations of in-combination codes: makes the share free of units.
-    probes, seed : int
-        Random directions per point and pair, and their seed.
-    chunk : int
-        Most points and pairs at once.
-    method : {"forward", "differences"}
-        How to differentiate, see `derivatives`.
-
-    Returns
-    -------
-    CrossSlot
-        Directions have independent parts of variance 1 (Hutchinson 1989, Commun. Stat. 18(3)), so
-        the expectation is exact: that of the squared Frobenius norm of the derivative's blocks.
-    """
+    """Return the mass of a decoder's mixed derivatives between slots, by random directions."""
     import torch
 
     if order not in (2, 3) or points.shape[1] < 2:
@@ -325,20 +276,7 @@ ACTIVE = 0.01
 def active_dimensions(
     slots: Float[Array, "images slots dim"], threshold: float = ACTIVE
 ) -> Bool[Array, "slots dim"]:
-    """Return which latents a variational encoder uses.
-
-    Parameters
-    ----------
-    slots : array
-        ``(N, S, D)`` posterior means of in-combination images.
-    threshold : float
-        Least variance, in units of the prior's.
-
-    Returns
-    -------
-    array
-        ``(S, D)``. Source: active units of Burda et al. 2016 (arXiv 1509.00519).
-    """
+    """Return which latents a variational encoder uses."""
     return np.asarray(slots.var(axis=0) > threshold)
 
 

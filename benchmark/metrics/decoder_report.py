@@ -53,31 +53,7 @@ Diagnostics = dict[str, Any]
 def examine(
     probe: Probe, dataset: DatasetLike, fitted: Int[Array, " n"], *, fixed: bool, seed: int
 ) -> Diagnostics:
-    """Examine a method's decoder.
-
-    Parameters
-    ----------
-    probe : Probe
-        The method.
-    dataset : DatasetLike
-        Truth and images.
-    fitted : array
-        ``(n,)`` in-combination training images on which roles and spreads are fitted.
-    fixed : bool
-        Whether slots keep their roles; without, only what needs no roles is measured.
-    seed : int
-        Of random choices.
-
-    Returns
-    -------
-    dict
-        Plain JSON: metric names to numbers, None where undefined, and what chance is.
-
-    Raises
-    ------
-    InvalidInputError
-        When the method answers in another form.
-    """
+    """Examine a method's decoder."""
     try:
         return _examine(probe, dataset, fitted, fixed=fixed, seed=seed)
     except WrongAnswerError as error:

@@ -123,17 +123,10 @@ MCC = Metric(
 
 @dataclass(frozen=True)
 class Correlation:
-    """Mean correlation coefficient and the pairing behind it.
+    """Mean correlation coefficient and the pairing behind it."""
 
-    Attributes
-    ----------
-    value : float
-        Mean over factors of the absolute correlation with their code.
-    assignment : array
-        ``(F,)`` code of every factor, -1 where codes ran out (counted as 0).
-    """
-
-    value: float
+    value: float  # mean over factors of the absolute correlation with their code
+    # ``(F,)`` code of every factor, -1 where codes ran out (counted as 0)
     assignment: Int[Array, " factors"]
 
 
@@ -234,21 +227,7 @@ def mcc_chance(data: Codes, kind: Kind = "pearson", *, draws: int = 5, seed: int
 def dependence_floors(
     factors: Float[Array, "images factors"], variance: Float[Array, " factors"]
 ) -> dict[str, float]:
-    """Return what dependence among the factors alone can earn.
-
-    Parameters
-    ----------
-    factors : array
-        ``(N, F)`` with F at least 2, of the scored images.
-    variance : array
-        ``(F,)`` reference variances.
-
-    Returns
-    -------
-    dict
-        ``"linear_r2"``: mean R2 of each factor predicted from the others; ``"mcc"``: largest mean
-        correlation of any one factor with all of them. 0 and 1 / F on a factorial set.
-    """
+    """Return what dependence among the factors alone can earn."""
     count = factors.shape[1]
     if count < 2:
         raise InvalidInputError(f"dependence_floors: at least 2 factors are needed, got {count}")
@@ -300,22 +279,7 @@ class Dci:
 def forest_importance(
     fit: Codes, scored: Codes, variance: Float[Array, " factors"], *, trees: int = 50, seed: int = 0
 ) -> tuple[Float[Array, "dim factors"], Float[Array, " factors"]]:
-    """Return how much a random forest leans on each code, and how well it predicts.
-
-    Parameters
-    ----------
-    fit, scored : Codes
-        Forests and scaler are fitted on the first and scored on the second.
-    variance : array
-        ``(F,)`` reference variances.
-    trees, seed : int
-        Size and seed of the forests.
-
-    Returns
-    -------
-    tuple of array
-        Importances ``(D, F)``, every column summing to 1, and R2 ``(F,)`` (1 - MSE / variance).
-    """
+    """Return how much a random forest leans on each code, and how well it predicts."""
     scale = standardiser(fit.codes)
     columns, scores = [], []
     for number, reference in enumerate(variance):
@@ -399,17 +363,11 @@ MOST_IMAGES = 2000  # Kernel ridge needs memory with the square and time with th
 
 @dataclass(frozen=True)
 class SlotCodes:
-    """Inferred slots and true factors of the same images.
+    """Inferred slots and true factors of the same images."""
 
-    Attributes
-    ----------
-    slots : array
-        ``(N, S, D)``; slots must keep their roles, see `matching` for those that do not.
-    factors : sequence of array
-        For every true slot its continuous factors, ``(N, F_k)``.
-    """
-
+    # ``(N, S, D)``; slots must keep their roles, see `matching` for those that do not
     slots: Float[Array, "images slots dim"]
+    # for every true slot its continuous factors, ``(N, F_k)``
     factors: tuple[Float[Array, "images factors"], ...]
 
 

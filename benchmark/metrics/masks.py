@@ -54,27 +54,7 @@ def contingency(
     objects: int,
     slots: int,
 ) -> Int[Array, "images labels slots"]:
-    """Count the pixels of every object in every segment.
-
-    Parameters
-    ----------
-    true : array
-        ``(N, H, W)``: 0 background, k + 1 object k.
-    predicted : array
-        ``(N, H, W)`` segment of every pixel, 0 to S - 1; none of them is special.
-    objects, slots : int
-        Most objects K and segments S.
-
-    Returns
-    -------
-    array
-        ``(N, K + 1, S)`` pixels; row 0 is the background.
-
-    Raises
-    ------
-    InvalidInputError
-        When shapes differ or labels are out of range.
-    """
+    """Count the pixels of every object in every segment."""
     if true.shape != predicted.shape or true.ndim != 3:
         raise InvalidInputError(
             f"contingency: masks must be images x height x width, got {true.shape} and "
@@ -170,22 +150,7 @@ def adjusted_rand(table: Int[Array, "images labels slots"]) -> Float[Array, " im
 def mask_contributions(
     table: Int[Array, "images labels slots"], share: float = VISIBLE_SHARE
 ) -> dict[str, tuple[Float[Array, "images 1"], Float[Array, "images 1"]]]:
-    """Return each image's part of the four mask scores.
-
-    Parameters
-    ----------
-    table : array
-        From `contingency`.
-    share : float
-        Visibility threshold, as in `visible`.
-
-    Returns
-    -------
-    dict
-        Name of the metric to sums and weights, ``(N, 1)``, as those of `metrics.contributions`;
-        the score is sum / sum of weights. The weight is 0 where a score is undefined: without a
-        visible object, and for FG-ARI below two.
-    """
+    """Return each image's part of the four mask scores."""
     seen = visible(table, share)
     kept = without_hidden(table, seen)
     count = seen.sum(axis=1)

@@ -45,26 +45,7 @@ class Matching:
 def assign(
     cost: Float[Array, "images objects slots"], present: Bool[Array, "images objects"] | None = None
 ) -> Int[Array, "images objects"]:
-    """Pair objects with slots at the lowest total cost, image by image.
-
-    Parameters
-    ----------
-    cost : array
-        ``(N, K, S)``, finite.
-    present : array, optional
-        ``(N, K)``; absent objects take no slot.
-
-    Returns
-    -------
-    array
-        ``(N, K)`` slot of every object, -1 where there is none: objects that are absent, or the
-        dearest ones when slots run out. Source: Kuhn (1955), Naval Res. Logist. Q. 2(1-2).
-
-    Examples
-    --------
-    >>> assign(np.array([[[0.0, 1.0], [0.0, 9.0]]])).tolist()
-    [[1, 0]]
-    """
+    """Pair objects with slots at the lowest total cost, image by image."""
     if cost.ndim != 3 or not np.all(np.isfinite(cost)):
         raise InvalidInputError(
             f"assign: the cost must be finite, images x objects x slots, got {cost.shape}; "

@@ -44,17 +44,10 @@ KIND: Literal["linear"] = "linear"
 
 @dataclass(frozen=True)
 class Representation:
-    """Slots of some images and the true factors of the same images.
+    """Slots of some images and the true factors of the same images."""
 
-    Attributes
-    ----------
-    slots : array
-        ``(N, S, D)`` float32.
-    factors : Mapping of str to array
-        ``"slot.factor"`` to ``(N,)`` codes, radians or units.
-    """
-
-    slots: Float[Array, "images slots dim"]
+    slots: Float[Array, "images slots dim"]  # ``(N, S, D)`` float32
+    # ``"slot.factor"`` to ``(N,)`` codes, radians or units
     factors: Mapping[str, Shaped[Array, " images"]]
 
 

@@ -67,26 +67,7 @@ KEY_BYTES = 32
 
 
 def load_key(path: Path | None, dataset: DatasetLike) -> bytes:
-    """Return the key of a dataset's questions.
-
-    Parameters
-    ----------
-    path : Path, optional
-        File with the organiser's key; made on first use, readable by its owner only. None for the
-        public key.
-    dataset : DatasetLike
-        Its root is the public key.
-
-    Returns
-    -------
-    bytes
-        32 of them.
-
-    Raises
-    ------
-    InvalidInputError
-        When the file does not hold a key.
-    """
+    """Return the key of a dataset's questions."""
     if path is None:
         return hashlib.sha256(dataset.root.encode()).digest()
     if not path.exists():
@@ -120,21 +101,7 @@ def image_ids(
 def write_questions(
     path: Path, dataset: DatasetLike, indices: Int[Array, " images"], key: bytes
 ) -> None:
-    """Write the images to answer.
-
-    Parameters
-    ----------
-    path : Path
-        A safetensors file: ``image_id`` ``(N,)`` int64, ascending, and ``images``
-        ``(N, H, W, 3)`` uint8, sRGB. Its metadata hold ``format``, ``root``, and as JSON ``spec``:
-        what a method may know.
-    dataset : DatasetLike
-        Where the images are.
-    indices : array
-        ``(N,)`` image indices, see ``harness.scored_indices``.
-    key : bytes
-        From `load_key`.
-    """
+    """Write the images to answer."""
     ids = image_ids(dataset, indices, key)
     order = np.argsort(ids)
     metadata = {
@@ -197,33 +164,7 @@ def read_given(
     options: RunOptions,
     key: bytes,
 ) -> Predictions:
-    """Read and check predictions made elsewhere.
-
-    Parameters
-    ----------
-    path : Path
-        A file as described at the top of this page.
-    dataset : DatasetLike
-        The data that were asked about.
-    indices : array
-        ``(N,)`` image indices asked about, ascending.
-    options : RunOptions
-        With which they are scored.
-    key : bytes
-        Of the questions, see `load_key`.
-
-    Returns
-    -------
-    Predictions
-        Ready for ``file.write_predictions`` and ``score.score_predictions``.
-
-    Raises
-    ------
-    TensorFileError
-        When the file is not in order; has a named reason.
-    InvalidInputError
-        When it answers other questions, or its metadata have another form.
-    """
+    """Read and check predictions made elsewhere."""
     who = f"predictions {path.name}"
     opened = open_tensor_file(path, max_bytes=MAX_BYTES, who=who)
     run = _run_of(opened, dataset, who)

@@ -254,20 +254,7 @@ def readout_indices(
 
 
 def scored_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"]:
-    """Return every image that a method is asked about.
-
-    Parameters
-    ----------
-    dataset : DatasetLike
-        The data.
-    options : RunOptions
-        See `readout_indices`.
-
-    Returns
-    -------
-    array
-        Sorted, each once: ID-val, ID-test, OOC-test and the readout's training images.
-    """
+    """Return every image that a method is asked about."""
     parts = [dataset.indices(split) for split in SCORED_SPLITS]
     labels = max((options.readout_labels, *(BUDGETS if options.full else ())))
     every: Array = np.unique(np.concatenate([*parts, readout_indices(dataset, options, labels)]))

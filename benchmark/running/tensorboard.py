@@ -21,22 +21,7 @@ if TYPE_CHECKING:
 
 
 class TensorBoard:
-    """Copies the curves of logs into event files while it is entered, and once more at its end.
-
-    Parameters
-    ----------
-    logs : Mapping
-        Name of a run to its log, which need not exist yet.
-    folder : Path
-        Gets one folder per run; what an earlier call wrote for the same run is replaced.
-    every_s : float
-        Seconds between looks.
-
-    Raises
-    ------
-    ResourceError
-        When TensorBoard is not installed.
-    """
+    """Copies the curves of logs into event files while it is entered, and once more at its end."""
 
     def __init__(self, logs: Mapping[str, Path], folder: Path, every_s: float = 5.0) -> None:
         self._writer = _writer()

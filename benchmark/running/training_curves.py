@@ -18,49 +18,24 @@ SUFFIX = ".log.jsonl"
 
 @dataclass(frozen=True)
 class Curve:
-    """One curve of one run.
+    """One curve of one run."""
 
-    Attributes
-    ----------
-    run : str
-        Folder of the run and its seed, as ``"supervised/cpu-nall/seed-0"``; see `logs`.
-    name : str
-        What was recorded, for example ``"encoder"``.
-    steps : tuple of int
-        Optimiser steps.
-    values : tuple of float
-        One per step; points that were not finite are left out.
-    """
-
-    run: str
-    name: str
-    steps: tuple[int, ...]
-    values: tuple[float, ...]
+    run: str  # folder of the run and its seed, as ``"supervised/cpu-nall/seed-0"``; see `logs`
+    name: str  # what was recorded, for example ``"encoder"``
+    steps: tuple[int, ...]  # optimiser steps
+    values: tuple[float, ...]  # one per step; points that were not finite are left out
 
 
 @dataclass
 class Tail:
-    """Reads what was added to a log since the last look.
+    """Reads what was added to a log since the last look."""
 
-    Attributes
-    ----------
-    path : Path
-        The log; it need not exist yet.
-    """
-
-    path: Path
+    path: Path  # the log; it need not exist yet
     _read: int = field(default=0, repr=False)
 
     def events(self) -> tuple[list[dict[str, Any]], bool]:
-        """Return the new events, and whether the log was begun again since the last look.
-
-        A last line that is not yet whole is left for the next look.
-
-        Raises
-        ------
-        InvalidInputError
-            When a whole line is no JSON object.
-        """
+        """Return the new events, and whether the log was begun again since the last look."""
+        # A last line that is not yet whole is left for the next look.
         if not self.path.is_file():
             return [], False
         again = self.path.stat().st_size < self._read
@@ -75,19 +50,7 @@ class Tail:
 
 
 def logs(places: Sequence[Path]) -> dict[str, Path]:
-    """Return the logs of runs in folders, at any depth.
-
-    Parameters
-    ----------
-    places : sequence of Path
-        Folders, or single logs; at least one.
-
-    Returns
-    -------
-    dict
-        Name of the run, as seen from the folder that all places share, to its log; in the order
-        of names.
-    """
+    """Return the logs of runs in folders, at any depth."""
     shared = Path(os.path.commonpath([p.parent if p.is_file() else p for p in places]))
     found = [log for p in places for log in ([p] if p.is_file() else p.rglob(f"*{SUFFIX}"))]
     names = {p.relative_to(shared).as_posix().removesuffix(SUFFIX): p for p in found}
@@ -95,25 +58,7 @@ def logs(places: Sequence[Path]) -> dict[str, Path]:
 
 
 def read_curves(run: str, path: Path) -> list[Curve]:
-    """Return the curves of one log, in the order in which they began.
-
-    Parameters
-    ----------
-    run : str
-        Name of the run.
-    path : Path
-        Its log.
-
-    Returns
-    -------
-    list of Curve
-        One per recorded name.
-
-    Raises
-    ------
-    InvalidInputError
-        When the file is no such log.
-    """
+    """Return the curves of one log, in the order in which they began."""
     points: dict[str, list[tuple[int, float]]] = {}
     for event in Tail(path).events()[0]:
         if event.get("event") == "scalar" and event["value"] is not None:

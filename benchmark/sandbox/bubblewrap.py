@@ -70,18 +70,7 @@ class Box:
 
 @functools.cache
 def require_bwrap() -> str:
-    """Return the path of a bubblewrap that works here.
-
-    Returns
-    -------
-    str
-        An absolute path.
-
-    Raises
-    ------
-    ResourceError
-        When it is missing, too old, or not allowed to make namespaces; says what to do.
-    """
+    """Return the path of a bubblewrap that works here."""
     path = shutil.which("bwrap")
     way_out = "or, only for code that you trust like your own, pass --trust-local"
     if path is None:
@@ -207,8 +196,8 @@ def _program_paths() -> list[Path]:
     for prefix in {sys.prefix, sys.base_prefix, os.path.realpath(sys.base_prefix)}:
         paths += [Path(prefix) / name for name in ("bin", "lib", "lib64", "pyvenv.cfg")]
     paths += [Path(name) for name in package_paths()]
-    for name in OUR_PACKAGES:
-        found = importlib.util.find_spec(f"recombine.{name}")
+    for name in ("recombine", *(f"recombine.{part}" for part in OUR_PACKAGES)):
+        found = importlib.util.find_spec(name)
         paths += [Path(p) for p in (found.submodule_search_locations or [])] if found else []
     return [path for path in paths if path.exists()]
 

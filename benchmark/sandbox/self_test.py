@@ -58,19 +58,7 @@ class Held:
 
 
 def self_test() -> list[Held]:
-    """Run code in the sandbox that tries to get out, and tell what held.
-
-    Returns
-    -------
-    list of Held
-        One per attempt: network, files and labels of this machine, writing outside, processes and
-        memory beyond the limits. Only a refusal with the expected reason counts as held.
-
-    Raises
-    ------
-    ResourceError
-        When bubblewrap is missing or cannot work here; nothing was run.
-    """
+    """Run code in the sandbox that tries to get out, and tell what held."""
     require_bwrap()
     with tempfile.TemporaryDirectory(prefix="recombine-self-test-") as scratch:
         (Path(scratch) / SECRET).write_text("secret")

@@ -30,19 +30,11 @@ VERSIONED = ("metric", "metric_version")
 
 @dataclass(frozen=True)
 class Change:
-    """One value that differs.
+    """One value that differs."""
 
-    Attributes
-    ----------
-    path : str
-        Where it stands, keys joined by slashes.
-    old, new : object
-        Plain values; None also stands for a field that one of the two lacks.
-    """
-
-    path: str
-    old: Any
-    new: Any
+    path: str  # where it stands, keys joined by slashes
+    old: Any  # plain values; None also stands for a field that one of the two lacks
+    new: Any  # plain values; None also stands for a field that one of the two lacks
 
 
 @dataclass(frozen=True)

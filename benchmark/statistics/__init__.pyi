@@ -1,34 +1,26 @@
 from .compare import Comparison as Comparison
 from .compare import Contrast as Contrast
 from .compare import compare_results as compare_results
-from .compare import gap_difference as gap_difference
 from .curves import DataCurve as DataCurve
 from .curves import Reach as Reach
 from .curves import area as area
-from .curves import area_weights as area_weights
 from .curves import budget_area as budget_area
-from .curves import budget_weights as budget_weights
 from .curves import data_curves as data_curves
 from .curves import reach as reach
 from .intervals import Components as Components
 from .intervals import Estimate as Estimate
-from .intervals import Term as Term
 from .intervals import crossed_mean as crossed_mean
-from .intervals import crossed_terms as crossed_terms
 from .intervals import detectable as detectable
 from .intervals import estimate as estimate
 from .intervals import gap as gap
 from .intervals import holm as holm
-from .intervals import linearise as linearise
 from .intervals import paired_difference as paired_difference
 from .intervals import smallest_detectable_difference as smallest_detectable_difference
 from .intervals import variance_components as variance_components
 from .power import power_at as power_at
-from .power import unanimous_bound as unanimous_bound
 from .selection import Selection as Selection
 from .selection import choice_among as choice_among
 from .selection import compare_choices as compare_choices
-from .selection import expected_best as expected_best
 
 __all__ = [
     "Comparison",
@@ -38,28 +30,20 @@ __all__ = [
     "Estimate",
     "Reach",
     "Selection",
-    "Term",
     "area",
-    "area_weights",
     "budget_area",
-    "budget_weights",
     "choice_among",
     "compare_choices",
     "compare_results",
     "crossed_mean",
-    "crossed_terms",
     "data_curves",
     "detectable",
     "estimate",
-    "expected_best",
     "gap",
-    "gap_difference",
     "holm",
-    "linearise",
     "paired_difference",
     "power_at",
     "reach",
     "smallest_detectable_difference",
-    "unanimous_bound",
     "variance_components",
 ]

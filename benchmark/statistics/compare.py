@@ -165,20 +165,7 @@ def compare_results(first: Result, second: Result) -> Comparison:
 
 
 def gap_difference(ids: tuple[Array, Array], oocs: tuple[Array, Array]) -> Estimate:
-    """Return the gap of one method minus the gap of another.
-
-    Parameters
-    ----------
-    ids, oocs : tuple of array
-        ``(S, C)`` and ``(S', C)`` in-combination scores, ``(S, C')`` and ``(S', C')``
-        out-of-combination ones; column c is the same cell for both methods.
-
-    Returns
-    -------
-    Estimate
-        Cells are paired on either side; the seed part is that of each method's own gaps. No
-        interval with fewer than two seeds of either method, or two cells on either side.
-    """
+    """Return the gap of one method minus the gap of another."""
     gaps = [
         inside.mean(axis=1) - outside.mean(axis=1)
         for inside, outside in zip(ids, oocs, strict=True)

@@ -57,29 +57,7 @@ class Reach:
 
 
 def area_weights(sizes: Sequence[float]) -> Float[Array, " sizes"]:
-    """Return the weight of every size in the area under a curve over log size.
-
-    Parameters
-    ----------
-    sizes : sequence of float
-        Ascending and positive, at least two.
-
-    Returns
-    -------
-    array
-        ``(m,)`` trapezoid weights with sum 1: the area is a mean height and keeps the unit of
-        the score.
-
-    Raises
-    ------
-    InvalidInputError
-        When sizes are fewer than two, not positive or not ascending.
-
-    Examples
-    --------
-    >>> area_weights([1, 10, 100]).round(3).tolist()
-    [0.25, 0.5, 0.25]
-    """
+    """Return the weight of every size in the area under a curve over log size."""
     values = np.asarray(sizes, float)
     if values.ndim != 1 or len(values) < 2 or values[0] <= 0 or not np.all(np.diff(values) > 0):
         raise InvalidInputError(
@@ -155,34 +133,9 @@ def reach(scores: Float[Array, "sizes seeds cells"], sizes: Sequence[float], lev
 
 
 def budget_weights(costs: Sequence[float], low: float, high: float) -> Float[Array, " costs"]:
-    """Return the weight of every point in what budgets between two bounds buy.
-
-    A budget buys the dearest point that it can pay, so the curve is a staircase; methods with
-    different costs are then compared over one range of budgets.
-
-    Parameters
-    ----------
-    costs : sequence of float
-        ``m`` ascending positive costs, such as GFLOP per image after so many search steps.
-    low, high : float
-        Range of budgets, 0 < low < high.
-
-    Returns
-    -------
-    array
-        ``(m + 1,)`` shares of the log range: first the budgets that buy nothing (chance), then
-        those of every point. The sum is 1.
-
-    Raises
-    ------
-    InvalidInputError
-        When costs or bounds are not positive and ascending.
-
-    Examples
-    --------
-    >>> budget_weights([10, 100], 1, 10_000).round(3).tolist()
-    [0.25, 0.25, 0.5]
-    """
+    """Return the weight of every point in what budgets between two bounds buy."""
+    # A budget buys the dearest point that it can pay, so the curve is a staircase; methods with
+    # different costs are then compared over one range of budgets.
     edges = np.array([low, *costs, high], float)
     if edges.min() <= 0 or high <= low or not np.all(np.diff(edges[1:-1]) > 0):
         raise InvalidInputError(

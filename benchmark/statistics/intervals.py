@@ -135,23 +135,7 @@ def estimate(
 
 
 def crossed_terms(scores: Float[Array, "seeds cells"]) -> list[Term] | None:
-    """Return seed, cell and residual part of the variance of ``scores.mean()``.
-
-    Parameters
-    ----------
-    scores : array
-        ``(S, C)``, finite.
-
-    Returns
-    -------
-    list of Term, optional
-        Three terms, or None with fewer than two seeds or two cells.
-
-    Raises
-    ------
-    InvalidInputError
-        When the matrix is empty, not two-dimensional or not finite.
-    """
+    """Return seed, cell and residual part of the variance of ``scores.mean()``."""
     _validate(scores)
     seeds, cells = scores.shape
     if seeds < 2 or cells < 2:
@@ -356,24 +340,10 @@ def detectable(found: Estimate, power: float = 0.8) -> float | None:
 def linearise(
     sums: Float[Array, "seeds cells groups"], weights: Float[Array, "seeds cells groups"]
 ) -> Float[Array, "seeds cells"]:
-    """Turn a mean of ratios of sums into an S x C matrix with the same mean and variance.
-
-    The score of a seed is ``mean_g( sum_c sums / sum_c weights )``: one group and counts as
-    weights give a pooled mean, one group per class gives balanced accuracy. Each cell gets its
-    first-order contribution (the infinitesimal jackknife; Efron 1981, Biometrika 68(3), sec. 5).
-
-    Parameters
-    ----------
-    sums : array
-        ``(S, C, G)`` numerators.
-    weights : array
-        ``(S, C, G)`` denominators, not negative; a group that is empty for a seed is left out.
-
-    Returns
-    -------
-    array
-        ``(S, C)``; the mean of a row is the score of the seed.
-    """
+    """Turn a mean of ratios of sums into an S x C matrix with the same mean and variance."""
+    # The score of a seed is ``mean_g( sum_c sums / sum_c weights )``: one group and counts as
+    # weights give a pooled mean, one group per class gives balanced accuracy. Each cell gets its
+    # first-order contribution (the infinitesimal jackknife; Efron 1981, Biometrika 68(3), sec. 5).
     total = weights.sum(axis=1, keepdims=True)
     present = total > 0
     safe = np.where(present, total, 1.0)

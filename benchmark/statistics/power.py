@@ -42,26 +42,10 @@ def power_at(found: Estimate, truth: float) -> float | None:
 
 
 def unanimous_bound(seeds: int, cells: int) -> float:
-    """Return the lowest accuracy that all-right answers of this design leave possible.
-
-    Where every image is right there is no spread and no interval; this much can still be said,
-    whatever runs and cells have in common. The diagonal of the S x C table is min(S, C)
-    independent draws with mean m and values up to 1, so all of them are 1 with probability at
-    most m^min(S, C): Clopper and Pearson (1934), Biometrika 26(4), one-sided, for that many draws.
-
-    Parameters
-    ----------
-    seeds, cells : int
-        At least 1.
-
-    Returns
-    -------
-    float
-        In (0, 1). All-wrong answers leave accuracies up to one minus this possible.
-
-    Examples
-    --------
-    >>> round(unanimous_bound(5, 40), 2)
-    0.55
-    """
+    """Return the lowest accuracy that all-right answers of this design leave possible."""
+    # Where every image is right there is no spread and no interval; this much can still be said,
+    # whatever runs and cells have in common. The diagonal of the S x C table is min(S, C)
+    # independent draws with mean m and values up to 1, so all of them are 1 with probability at
+    # most m^min(S, C): Clopper and Pearson (1934), Biometrika 26(4), one-sided, for that many
+    # draws.
     return float(LEVEL ** (1 / min(seeds, cells)))

@@ -128,34 +128,7 @@ def choice_among(results: Sequence[Result]) -> Selection:
 def expected_best(
     id_val: Sequence[float], ooc: Sequence[float], counts: Sequence[int]
 ) -> Float[Array, " counts"]:
-    """Return the expected score of the configuration chosen among n random ones.
-
-    Parameters
-    ----------
-    id_val : sequence of float
-        ``N`` selection scores. Give ``ooc`` here too for the oracle's curve.
-    ooc : sequence of float
-        ``N`` scores to report, of the same configurations.
-    counts : sequence of int
-        Numbers of configurations n, at least 1.
-
-    Returns
-    -------
-    array
-        One value per count: the score of the one with the best selection score among n drawn
-        with replacement from the N. Dodge et al. (2019), Show your work, EMNLP, eq. 7; there the
-        selection score itself is reported.
-
-    Raises
-    ------
-    InvalidInputError
-        When the lists are empty, differ in length, or a count is below 1.
-
-    Examples
-    --------
-    >>> expected_best([0.1, 0.2], [0.5, 0.7], [1, 2]).round(3).tolist()
-    [0.6, 0.65]
-    """
+    """Return the expected score of the configuration chosen among n random ones."""
     chosen, reported = np.asarray(id_val, float), np.asarray(ooc, float)
     draws = np.asarray(counts, float)
     if len(chosen) == 0 or len(chosen) != len(reported) or np.any(draws < 1):

@@ -31,20 +31,7 @@ def code_name(submission: object) -> str:
 
 
 def settings_of(submission: object) -> dict[str, Any]:
-    """Return the settings of a submission as plain JSON values.
-
-    Parameters
-    ----------
-    submission : object
-        Fields of a dataclass, or else public attributes. Fields with ``compare=False`` (a cache
-        folder, say) are not settings.
-
-    Returns
-    -------
-    dict
-        Nested. A file appears as its name and the start of its hash, without its folder; what is
-        not plain (modules, tensors, functions) as its type.
-    """
+    """Return the settings of a submission as plain JSON values."""
     if dataclasses.is_dataclass(submission) and not isinstance(submission, type):
         fields = [f for f in dataclasses.fields(submission) if f.compare]
         pairs = {field.name: getattr(submission, field.name) for field in fields}
@@ -65,19 +52,7 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
 
 
 def source_sha256(submission: object) -> str:
-    """Return the SHA-256 of the Python files that a submission is made of.
-
-    Parameters
-    ----------
-    submission : object
-        A class of a package stands for all files of the package (building blocks), any other for
-        its own file.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits; of nothing for a class without a file.
-    """
+    """Return the SHA-256 of the Python files that a submission is made of."""
     module = sys.modules.get(type(submission).__module__)
     digest = hashlib.sha256()
     if module is not None and getattr(module, "__file__", None):
@@ -102,18 +77,7 @@ def content_key(parts: Mapping[str, Any]) -> str:
 
 
 def environment(device: str) -> dict[str, Any]:
-    """Return versions and machine, in the form of ``result_parts.Environment``.
-
-    Parameters
-    ----------
-    device : str
-        ``"cpu"`` or ``"cuda"``.
-
-    Returns
-    -------
-    dict
-        Plain values.
-    """
+    """Return versions and machine, in the form of ``result_parts.Environment``."""
     gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
     return {
         "harness": importlib.metadata.version("recombine"),

@@ -67,67 +67,24 @@ class HubName:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A loaded model.
+    """A loaded model."""
 
-    Attributes
-    ----------
-    model : Module
-        In evaluation mode, without gradients.
-    width : int
-        Size of a token.
-    prefix : int
-        Tokens that stand for no place in the image.
-    size : int
-        Edge of the images that it takes.
-    mean, deviation : tuple of float
-        Colours are shifted and scaled by these, per channel.
-    digest : str
-        SHA-256 over all its tensors.
-    """
-
-    model: nn.Module
-    width: int
-    prefix: int
-    size: int
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-    digest: str
+    model: nn.Module  # in evaluation mode, without gradients
+    width: int  # size of a token
+    prefix: int  # tokens that stand for no place in the image
+    size: int  # edge of the images that it takes
+    mean: tuple[float, ...]  # colours are shifted and scaled by these, per channel
+    deviation: tuple[float, ...]  # colours are shifted and scaled by these, per channel
+    digest: str  # SHA-256 over all its tensors
 
 
 def is_hub(spec: str) -> bool:
-    """Return whether a text names a hub model.
-
-    Examples
-    --------
-    >>> is_hub("timm:resnet18"), is_hub("file.py:Class")
-    (True, False)
-    """
+    """Return whether a text names a hub model."""
     return spec.startswith(tuple(PREFIXES))
 
 
 def parse_hub(spec: str) -> HubName:
-    """Return the parts of a hub model's name.
-
-    Parameters
-    ----------
-    spec : str
-        ``timm:NAME`` or ``hf:NAME``, with ``?weights=...&size=...``.
-
-    Returns
-    -------
-    HubName
-        Nothing is loaded yet.
-
-    Raises
-    ------
-    UsageError
-        When the text has another form.
-
-    Examples
-    --------
-    >>> parse_hub("timm:resnet18?weights=r18.safetensors&size=64").size
-    64
-    """
+    """Return the parts of a hub model's name."""
     prefix, _, rest = spec.partition(":")
     name, _, query = rest.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
@@ -142,31 +99,7 @@ def parse_hub(spec: str) -> HubName:
 
 
 def load_backbone(name: HubName, *, digest: str | None = None) -> Backbone:
-    """Load a model, from local files where they are given.
-
-    Parameters
-    ----------
-    name : HubName
-        What to load.
-    digest : str, optional
-        What its tensors must hash to.
-
-    Returns
-    -------
-    Backbone
-        Ready to answer, frozen.
-
-    Raises
-    ------
-    ResourceError
-        When the library is not installed, or the hub cannot be reached.
-    UsageError
-        When there is no such model or file.
-    InvalidInputError
-        When the weights do not fit the model.
-    IntegrityError
-        When the tensors have another hash.
-    """
+    """Load a model, from local files where they are given."""
     import torch
 
     package = _package(name.library)
@@ -464,20 +397,7 @@ def tokens_of(
 
 
 def as_map(found: Any, backbone: Backbone) -> Tensor:
-    """Return features as ``(B, C, h, w)``, whatever way round the model has them.
-
-    Parameters
-    ----------
-    found : Tensor
-        What the model returned: a map, channels first or last, or tokens of a square map.
-    backbone : Backbone
-        Says how many channels, and how many tokens stand for no place.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is none of these.
-    """
+    """Return features as ``(B, C, h, w)``, whatever way round the model has them."""
     width = backbone.width
     if isinstance(found, Tensor) and found.ndim == 4 and width in (found.shape[1], found.shape[3]):
         return found if found.shape[1] == width else found.permute(0, 3, 1, 2)

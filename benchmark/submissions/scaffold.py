@@ -51,27 +51,7 @@ class Scaffold:
 
 
 def write_scaffold(folder: Path, kind: Kind) -> Scaffold:
-    """Write a working submission into a new folder.
-
-    Parameters
-    ----------
-    folder : Path
-        Must not exist. The method is named after it.
-    kind : {"encoder", "learner", "inverter"}
-        Which example.
-
-    Returns
-    -------
-    Scaffold
-        The files, and how to name the submission.
-
-    Raises
-    ------
-    UsageError
-        When the folder exists or the kind is unknown.
-    ResourceError
-        When the disk is full or not writable.
-    """
+    """Write a working submission into a new folder."""
     if kind not in CLASSES:
         raise UsageError(f"new-submission: expected a kind of {sorted(CLASSES)}, got {kind!r}")
     if folder.exists() or folder.is_symlink():

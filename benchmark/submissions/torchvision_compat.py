@@ -25,19 +25,7 @@ WHEEL = "pip install torchvision --index-url https://download.pytorch.org/whl/cp
 
 @functools.cache
 def ready_torchvision() -> bool:
-    """Import torchvision, declaring its missing operators where they do not load.
-
-    Returns
-    -------
-    bool
-        Whether torchvision is there and complete. False: not installed, or importable without its
-        compiled operators.
-
-    Raises
-    ------
-    ResourceError
-        When it cannot be imported even so; names the matching wheel.
-    """
+    """Import torchvision, declaring its missing operators where they do not load."""
     if importlib.util.find_spec("torchvision") is None:
         return False
     try:

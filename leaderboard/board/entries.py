@@ -194,23 +194,7 @@ class Board:
 
 
 def find_results(folder: Path) -> list[Path]:
-    """List the result files of a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder with ``*.json`` files; subfolders are not searched.
-
-    Returns
-    -------
-    list of Path
-        Sorted by name; may be empty.
-
-    Raises
-    ------
-    InvalidInputError
-        When the folder does not exist.
-    """
+    """List the result files of a folder."""
     if not folder.is_dir():
         raise InvalidInputError(
             f"find_results: expected a folder of result files at {folder}, found none; "
@@ -234,27 +218,7 @@ def read_result(path: Path) -> bytes:
 
 
 def load_entry(path: Path, tiers: Tiers | None = None) -> Entry:
-    """Read one result file and recompute its intervals from its counts.
-
-    Parameters
-    ----------
-    path : Path
-        A file written by ``Result.save``.
-    tiers : Tiers, optional
-        Shared by many calls, so that the ledger is read once.
-
-    Returns
-    -------
-    Entry
-        The checked result, with the very bytes that were checked.
-
-    Raises
-    ------
-    InvalidInputError
-        When the file is no valid result, or its intervals do not follow from its counts.
-    IntegrityError
-        When the file, the picture of its worst images or the ledger was edited.
-    """
+    """Read one result file and recompute its intervals from its counts."""
     content = read_result(path)
     picture = find_picture(path, content)
     tier = (tiers or Tiers()).of(path, content)

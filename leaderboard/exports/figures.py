@@ -329,19 +329,7 @@ OFFSET = 0.14
 
 
 def rows(ranked: RankedBoard) -> Figure:
-    """Draw every entry of a board as a row, track by track.
-
-    Parameters
-    ----------
-    ranked : RankedBoard
-        From ``rank_board``.
-
-    Returns
-    -------
-    Figure
-        OOC filled, ID open, 95 % intervals over seeds and cells, chance dotted, and on the right
-        the rank set within the track.
-    """
+    """Draw every entry of a board as a row, track by track."""
     listed = [row for track in ranked.tracks for row in track.rows]
     with styled((6.6, 1.1 + 0.4 * len(listed))) as figure:
         axes = figure.add_subplot()
@@ -408,23 +396,7 @@ def row_name(row: Row) -> str:
 
 
 def training(curves: Sequence[Curve]) -> Figure:
-    """Draw training curves.
-
-    Parameters
-    ----------
-    curves : sequence of Curve
-        Of any number of runs; runs that differ in their seed only share a colour.
-
-    Returns
-    -------
-    Figure
-        One panel per recorded name, logarithmic where all its values are above 0.
-
-    Raises
-    ------
-    InvalidInputError
-        When there is no curve.
-    """
+    """Draw training curves."""
     if not curves:
         raise InvalidInputError(
             "plot training: the logs hold no training curve; rows that are fitted in closed form "

@@ -367,25 +367,7 @@ MEASURES = {
 
 
 def decoder_table(results: Sequence[Result]) -> str:
-    """Write one row per examined decoder, the highest fidelity first.
-
-    Parameters
-    ----------
-    results : sequence of Result
-        Those made with ``--full`` hold what was measured on the decoder. Among all of them, the
-        entry of the same method and data that searches, with most seeds, gives the score.
-
-    Returns
-    -------
-    str
-        GitHub-flavoured Markdown. Fidelity is 1 for a perfect picture of the true scene, 0 for
-        a mean image; "nearest seen image" is the floor that needs no decoder.
-
-    Raises
-    ------
-    InvalidInputError
-        When no result holds measurements of a decoder, or several datasets are mixed.
-    """
+    """Write one row per examined decoder, the highest fidelity first."""
     examined = {r.method.id: _measured(r) for r in results if r.further and r.further.decoder}
     if not examined:
         raise InvalidInputError(

@@ -91,23 +91,7 @@ def read_chain(path: Path, public_key: bytes | None, head: str = "") -> list[Lin
 
 
 def head_of(lines: list[Line]) -> str:
-    """Return what stands for a whole log: its length and the hash of its last line.
-
-    Parameters
-    ----------
-    lines : list of Line
-        A log.
-
-    Returns
-    -------
-    str
-        To be published, so that nobody can cut lines off the end unseen.
-
-    Examples
-    --------
-    >>> head_of([])[:4]
-    '0:00'
-    """
+    """Return what stands for a whole log: its length and the hash of its last line."""
     return f"{len(lines)}:{lines[-1].hash if lines else START}"
 
 

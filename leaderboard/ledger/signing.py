@@ -42,23 +42,7 @@ class Ed25519Signer:
 
 
 def read_key(path: Path) -> Ed25519Signer:
-    """Read a private key.
-
-    Parameters
-    ----------
-    path : Path
-        64 hexadecimal digits, as `openssl rand -hex 32` prints them.
-
-    Returns
-    -------
-    Ed25519Signer
-        Signs with it.
-
-    Raises
-    ------
-    UsageError
-        When the file holds no key; its content is not repeated.
-    """
+    """Read a private key."""
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii"))
     except (OSError, ValueError):

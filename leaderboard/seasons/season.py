@@ -147,27 +147,7 @@ def open_season(
 
 
 def commit_data(season: Season, dataset: SeasonData, time: str) -> Line:
-    """Commit to the rendered data, before anything is scored on them.
-
-    Parameters
-    ----------
-    season : Season
-        Opened, without data.
-    dataset : SeasonData
-        Rendered with the season's split and seeds; its certificate is checked.
-    time : str
-        UTC.
-
-    Returns
-    -------
-    Line
-        With a salted hash of the images; labels and seeds were committed to at the start.
-
-    Raises
-    ------
-    InvalidInputError
-        When the data were rendered under other seeds, combinations or options.
-    """
+    """Commit to the rendered data, before anything is scored on them."""
     if _events(season, "data"):
         raise UsageError(f"{season.folder}: expected no data yet, got a second set; open a season")
     key = season.key()

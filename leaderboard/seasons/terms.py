@@ -37,13 +37,7 @@ class Recipe(Strict):
     resolution: int | None = None
 
     def load(self) -> Preset:
-        """Return the public preset.
-
-        Raises
-        ------
-        UsageError
-            When an option does not fit.
-        """
+        """Return the public preset."""
         return load_preset(
             self.preset, scale=self.scale, values=self.values, resolution=self.resolution
         )

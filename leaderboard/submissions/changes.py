@@ -43,23 +43,7 @@ class _Row(NamedTuple):
 
 
 def diff(old: Iterable[Path], new: Iterable[Path]) -> list[EntryChange]:
-    """Compare two sets of result files.
-
-    Parameters
-    ----------
-    old, new : iterable of Path
-        Result files; every one is checked as for a build.
-
-    Returns
-    -------
-    list of EntryChange
-        Files first, then what they do to the rank sets of others; empty when nothing changed.
-
-    Raises
-    ------
-    InvalidInputError, IntegrityError
-        When a file is invalid or was edited after scoring.
-    """
+    """Compare two sets of result files."""
     boards = [rank_board(board) for board in load_boards(new)]
     before = _rows([rank_board(board) for board in load_boards(old)])
     after, kept = _rows(boards), {row.entry.result.result_id for _, row, _ in every_row(boards)}

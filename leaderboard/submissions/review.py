@@ -57,26 +57,7 @@ class Rescored:
 
 
 def new_bundles(base: Path, head: Path, max_bytes: int = MAX_BYTES) -> list[Path]:
-    """Return the bundles that a proposed tree adds, and refuse every other change.
-
-    Parameters
-    ----------
-    base, head : Path
-        Checkouts of the trusted branch and of the proposal. Nothing of either is run.
-    max_bytes : int
-        Most that the proposal may add.
-
-    Returns
-    -------
-    list of Path
-        Folders in ``head``, sorted; at least one.
-
-    Raises
-    ------
-    InvalidInputError
-        When the proposal changes or removes a file of the base, adds one outside of
-        ``submissions/``, adds a link, adds too much, or adds nothing.
-    """
+    """Return the bundles that a proposed tree adds, and refuse every other change."""
     before, after = _tree(base), _tree(head)
     touched = sorted(name for name, found in before.items() if after.get(name) != found)
     added = sorted(after.keys() - before.keys())
@@ -110,30 +91,7 @@ def new_bundles(base: Path, head: Path, max_bytes: int = MAX_BYTES) -> list[Path
 def rescore_bundle(
     folder: Path, datasets: Mapping[str, DatasetLike], examples: Path | None = None
 ) -> Rescored:
-    """Score a bundle's predictions again and compare with what it claims.
-
-    Parameters
-    ----------
-    folder : Path
-        The bundle.
-    datasets : mapping of str to DatasetLike
-        Root to dataset; its certificate is checked.
-    examples : Path, optional
-        Folder in which the results will be saved: gets a picture of the worst images of each,
-        drawn from the predictions; what the bundle brings along is not believed.
-
-    Returns
-    -------
-    Rescored
-        The results that may stand on a board.
-
-    Raises
-    ------
-    InvalidInputError
-        When the data are not at hand, predictions are invalid, or a claim does not come out.
-    IntegrityError
-        When a file was changed, or the folder's name is not that of its content.
-    """
+    """Score a bundle's predictions again and compare with what it claims."""
     bundle = open_bundle(folder)
     expected = f"{bundle.manifest.method}-{bundle.manifest.bundle_id[:10]}"
     if folder.name != expected:
@@ -292,20 +250,7 @@ def plain(text: str) -> str:
 
 
 def request_text(bundle: Bundle, checked: str) -> str:
-    """Write the text of a pull request.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        What is submitted.
-    checked : str
-        What `recombine submission check` said, in a sentence.
-
-    Returns
-    -------
-    str
-        Markdown, with a table of the claimed scores and a list to tick.
-    """
+    """Write the text of a pull request."""
     first, manifest, method = bundle.results[0], bundle.manifest, bundle.method
     size = f"{len(manifest.files)} files, {sum(one.bytes for one in manifest.files):,} bytes"
     data = f"{manifest.dataset} {plain(manifest.version)}, {manifest.resolution} px"
@@ -334,22 +279,7 @@ def request_text(bundle: Bundle, checked: str) -> str:
 def review_text(
     results: Sequence[Result], changes: Sequence[EntryChange], tier: str = "rescored"
 ) -> str:
-    """Write what a re-score found, for the summary of the workflow.
-
-    Parameters
-    ----------
-    results : sequence of Result
-        Recomputed results.
-    changes : sequence of EntryChange
-        What they do to the boards.
-    tier : str
-        What was done, for the ledger.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Write what a re-score found, for the summary of the workflow."""
     lines = ["# Scored again from the predictions", "", *_scores(results), ""]
     lines += [f"Trust tier: {tier}.", "", "## Changes", ""]
     lines += [

@@ -57,12 +57,10 @@ RULES: dict[str, Rule] = {
 def combinations(
     split: Mapping[str, Any], keys: Sequence[str], lists: Sequence[Sequence[str]], side: int | str
 ) -> set[tuple[str, ...]]:
-    """Return the value names of all cells of a side, when the factors have these lists of values.
-
-    Where the split labels value names, what has no label is on no side. Without labels a value
-    counts by its place in its list, and without a modulus residues are counted by the lists'
-    lengths: then other lists give other sides.
-    """
+    """Return the value names of all cells of a side, for these lists of values."""
+    # Where the split labels value names, what has no label is on no side. Without labels a value
+    # counts by its place in its list, and without a modulus residues are counted by the lists'
+    # lengths: then other lists give other sides.
     labels = split.get("labels")
     tables = []
     for key, values in zip(keys, lists, strict=True):

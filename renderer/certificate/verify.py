@@ -97,25 +97,7 @@ class Certificate:
 
 
 def verify(folder: Path, *, seal: bool = True) -> Certificate:
-    """Re-derive every invariant from the stored latents, masks and pixels.
-
-    Parameters
-    ----------
-    folder : Path
-        A rendered dataset.
-    seal : bool
-        Write ``certificate.json`` beside the data.
-
-    Returns
-    -------
-    Certificate
-        Passed or not; a failed one is sealed as failed, so that scoring refuses the data.
-
-    Raises
-    ------
-    InvalidInputError
-        When the folder holds no finished dataset.
-    """
+    """Re-derive every invariant from the stored latents, masks and pixels."""
     evidence = gather(folder)
     certificate = Certificate(
         dataset=str(evidence.manifest["dataset"]),

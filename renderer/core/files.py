@@ -19,15 +19,8 @@ from recombine.renderer.core.errors import ResourceError, UsageError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it becomes `path`, else it vanishes.
-
-    The content is on disk before the name is, so a crash leaves the old file or none.
-
-    Raises
-    ------
-    ResourceError
-        When the disk is full or not writable.
-    """
+    """Yield a temporary path beside `path`; on success it becomes `path`, else it vanishes."""
+    # The content is on disk before the name is, so a crash leaves the old file or none.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,20 +65,7 @@ def disk_error(path: Path, error: OSError) -> OSError | ResourceError:
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Check that a disk has room before hours are spent.
-
-    Parameters
-    ----------
-    folder : Path
-        Where files will go; it need not exist yet.
-    needed : int
-        Bytes.
-
-    Raises
-    ------
-    ResourceError
-        When less is free.
-    """
+    """Check that a disk has room before hours are spent."""
     existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -114,30 +94,7 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
-    """Hold the lock of a file or folder. A killed process holds nothing.
-
-    Parameters
-    ----------
-    path : Path
-        What is locked; it need not exist. The lock is a hidden file beside it, which goes when
-        its one holder lets go of it.
-    shared : bool
-        Let others share it, but nobody have it alone.
-    wait : bool
-        Wait for whoever holds it.
-
-    Yields
-    ------
-    None
-        While the lock is held.
-
-    Raises
-    ------
-    UsageError
-        When another process holds it and ``wait`` is off.
-    ResourceError
-        When the folder is not writable.
-    """
+    """Hold the lock of a file or folder. A killed process holds nothing."""
     lock, kind = _beside(path), fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
         try:
@@ -164,18 +121,7 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[N
 
 
 def settled(path: Path) -> bool:
-    """Tell whether no process holds the lock of a file, nor was killed while it did.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    bool
-        False where a lock is there: take it to wait, or to tidy up.
-    """
+    """Tell whether no process holds the lock of a file, nor was killed while it did."""
     return not _beside(path).exists()
 
 

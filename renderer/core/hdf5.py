@@ -30,16 +30,7 @@ class Column:
 
 
 def open_checked(path: Path) -> h5py.File:
-    """Open a file read-only after checking every object in it.
-
-    Raises
-    ------
-    InvalidInputError
-        When the file does not exist.
-    IntegrityError
-        When it is truncated or not HDF5, or holds anything but plain groups and numeric
-        datasets stored inside the file.
-    """
+    """Open a file read-only after checking every object in it."""
     if not path.is_file():
         raise InvalidInputError(f"{path}: expected an HDF5 file; found none. Check the path.")
     try:
@@ -58,13 +49,7 @@ def open_checked(path: Path) -> h5py.File:
 
 
 def stored(handle: h5py.File, name: str) -> h5py.Dataset:
-    """Return a dataset of a file.
-
-    Raises
-    ------
-    IntegrityError
-        When the file has none of that name.
-    """
+    """Return a dataset of a file."""
     found = handle.get(name)
     if not isinstance(found, h5py.Dataset):
         raise IntegrityError(f"{handle.filename}: expected a dataset {name!r}; found none.")

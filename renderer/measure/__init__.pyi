@@ -1,10 +1,8 @@
 from .influence import mask_dataset as mask_dataset
-from .interaction import Report as Report
 from .interaction import measure_dataset as measure_dataset
 from .tangents import render_tangents as render_tangents
 
 __all__ = [
-    "Report",
     "mask_dataset",
     "measure_dataset",
     "render_tangents",

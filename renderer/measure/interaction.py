@@ -277,20 +277,12 @@ SCENES_PER_UNIT = 2
 
 @dataclass(frozen=True)
 class Report:
-    """What a measurement wrote.
+    """What a measurement wrote."""
 
-    Attributes
-    ----------
-    summary : dict
-        The content of ``interaction.json``.
-    data, table, picture : Path
-        ``interaction.h5``, ``interaction.json`` and ``interaction.png``.
-    """
-
-    summary: dict[str, Any]
-    data: Path
-    table: Path
-    picture: Path
+    summary: dict[str, Any]  # the content of ``interaction.json``
+    data: Path  # ``interaction.h5``, ``interaction.json`` and ``interaction.png``
+    table: Path  # ``interaction.h5``, ``interaction.json`` and ``interaction.png``
+    picture: Path  # ``interaction.h5``, ``interaction.json`` and ``interaction.png``
 
 
 def choose(plan: Plan, scenes: int) -> Int64[Array, " n"]:

@@ -1,5 +1,4 @@
 from .base import Preset as Preset
-from .keys import season as season
 from .table import PRESETS as PRESETS
 from .table import load_preset as load_preset
 from .table import with_split as with_split
@@ -8,6 +7,5 @@ __all__ = [
     "PRESETS",
     "Preset",
     "load_preset",
-    "season",
     "with_split",
 ]

@@ -57,15 +57,6 @@ def hidden_test(preset: Preset, key: bytes) -> Preset:
 
 
 def season(preset: Preset, key: bytes) -> Preset:
-    """Return a preset of which every image is drawn under secret seeds, training images too.
-
-    Parameters
-    ----------
-    preset : Preset
-        The recipe, under the season's own split.
-    key : bytes
-        The secret that decides nuisances and path tracer's seeds. The plan holds its hash only,
-        and no recipe.
-    """
+    """Return a preset of which every image is drawn under secret seeds, training images too."""
     named = replace(committed(preset, key), name=f"{preset.name}--season")
     return replace(named, secret=key.hex(), season=True)

@@ -30,23 +30,10 @@ CREATOR = "recombine contributors"
 
 @dataclass(frozen=True)
 class Publication:
-    """What a card says that the data cannot know.
+    """What a card says that the data cannot know."""
 
-    Attributes
-    ----------
-    published : date
-        Day of publication.
-    url : str
-        Address of the page where the data are published; empty where that is open.
-
-    Raises
-    ------
-    UsageError
-        When the address is not one of the web.
-    """
-
-    published: date
-    url: str = ""
+    published: date  # day of publication
+    url: str = ""  # address of the page where the data are published; empty where that is open
 
     def __post_init__(self) -> None:
         if self.url and not re.fullmatch(r"https://[!-~]+", self.url):

@@ -71,29 +71,7 @@ class Maps:
 
 
 def gallery(folder: Path, out: Path, *, block: int = 0) -> Path:
-    """Write the page: sheet, traversals, annotations, interaction, certificate.
-
-    Parameters
-    ----------
-    folder : Path
-        A sealed dataset.
-    out : Path
-        HTML file to write; it asks nothing of any other file or host.
-    block : int
-        Which matched test block to show.
-
-    Returns
-    -------
-    Path
-        ``out``.
-
-    Raises
-    ------
-    InvalidInputError
-        When the folder holds no sealed dataset.
-    ResourceError
-        When the disk is full.
-    """
+    """Write the page: sheet, traversals, annotations, interaction, certificate."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     data = Dataset(folder)

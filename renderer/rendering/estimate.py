@@ -41,30 +41,17 @@ class Range:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What rendering will take on this machine.
+    """What rendering will take on this machine."""
 
-    Attributes
-    ----------
-    images, workers, resolution, samples : int
-        In all; worker processes; image edge in pixels; how many renders this rests on.
-    cpu_seconds : Range
-        Per image, in a worker that has met its environment and shapes before.
-    start_seconds : float
-        CPU, per worker: loading Blender and meeting every value once.
-    hours : Range
-        Of wall time, if each worker has a core to itself.
-    gigabytes : Range
-        On disk.
-    """
-
-    images: int
-    workers: int
+    images: int  # in all; worker processes; image edge in pixels; how many renders this rests on
+    workers: int  # in all; worker processes; image edge in pixels; how many renders this rests on
+    # in all; worker processes; image edge in pixels; how many renders this rests on
     resolution: int
-    samples: int
-    cpu_seconds: Range
-    start_seconds: float
-    hours: Range
-    gigabytes: Range
+    samples: int  # in all; worker processes; image edge in pixels; how many renders this rests on
+    cpu_seconds: Range  # per image, in a worker that has met its environment and shapes before
+    start_seconds: float  # CPU, per worker: loading Blender and meeting every value once
+    hours: Range  # of wall time, if each worker has a core to itself
+    gigabytes: Range  # on disk
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -87,24 +74,7 @@ def estimate(
     samples: int = SAMPLES,
     progress: Progress = lambda _done, _total: None,
 ) -> Estimate:
-    """Render a few images of a preset and predict the cost of all.
-
-    Parameters
-    ----------
-    preset : Preset
-        What would be rendered.
-    workers : int
-        Blender processes that would draw it.
-    samples : int
-        Cells to try, two renders each; at least 2.
-    progress : callable
-        Told (trials done, trials in all).
-
-    Raises
-    ------
-    ResourceError
-        When Blender is missing.
-    """
+    """Render a few images of a preset and predict the cost of all."""
     require_blender()
     plan = make_plan(preset)
     pairs = _pairs(plan, samples)

@@ -29,20 +29,7 @@ class Merged:
 
 
 def seal_folder(folder: Path) -> Certificate:
-    """Seal one folder that tasks have filled; the last task does the same by itself.
-
-    Parameters
-    ----------
-    folder : Path
-        Dataset folder with every shard.
-
-    Raises
-    ------
-    InvalidInputError
-        When shards are missing or damaged, with their images.
-    UsageError
-        When a process is still rendering into it.
-    """
+    """Seal one folder that tasks have filled; the last task does the same by itself."""
     with locked(_existing(folder) / LOCK, wait=False):
         plan = load_plan(folder)
         _require_none(open_units(folder, plan, units_of(folder, plan)), plan, [folder])
@@ -55,31 +42,9 @@ def merge(
     *,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Merged:
-    """Join the shards of several folders into a new one, then seal and verify it.
-
-    Files are hard-linked where the file system allows it, else copied. The root is that of one
-    uninterrupted run. Run again after an interruption; shards that arrived are kept.
-
-    Parameters
-    ----------
-    sources : sequence of Path
-        Folders that `render --shard i/n` filled, in any order.
-    out : Path
-        Folder to make.
-    progress : callable
-        Told (shards done, shards in all).
-
-    Raises
-    ------
-    InvalidInputError
-        When a source holds no plan, or a shard is in no folder.
-    IntegrityError
-        When the plans differ, or one shard has different content in two folders.
-    UsageError
-        When ``out`` is one of the sources or in use.
-    ResourceError
-        When the disk is full.
-    """
+    """Join the shards of several folders into a new one, then seal and verify it."""
+    # Files are hard-linked where the file system allows it, else copied. The root is that of one
+    # uninterrupted run. Run again after an interruption; shards that arrived are kept.
     sources = [_existing(s) for s in sources]
     if out.resolve() in [s.resolve() for s in sources]:
         raise UsageError(f"merge: --out must be a new folder; {out} is one of the sources.")

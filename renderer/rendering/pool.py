@@ -175,17 +175,7 @@ class Worker:
 def local_pool(
     workers: int, initializer: Callable[[], None], *, max_rss: int = MAX_RSS
 ) -> Callable[[], Executor]:
-    """Return a maker of local worker pools.
-
-    Parameters
-    ----------
-    workers : int
-        Processes.
-    initializer : callable
-        Runs once in every new worker.
-    max_rss : int
-        Bytes of resident memory above which a worker is replaced after its unit.
-    """
+    """Return a maker of local worker pools."""
     return partial(WorkerPool, workers, initializer, max_rss=max_rss)
 
 

@@ -252,13 +252,7 @@ def start_worker() -> None:
 
 
 def require_blender() -> None:
-    """Check that the Blender wheel can be imported, without importing it.
-
-    Raises
-    ------
-    ResourceError
-        When Python is not 3.11 or a wheel is missing.
-    """
+    """Check that the Blender wheel can be imported, without importing it."""
     if sys.version_info[:2] != (3, 11):
         raise ResourceError(
             f"render: rendering needs Python 3.11; this is Python {platform.python_version()}, for "

@@ -65,24 +65,7 @@ class Comparison:
 
 
 def rerender(folder: Path, index: int, *, resolution: int | None = None) -> Rendered:
-    """Draw one image of a dataset again from its stored latents, in a fresh Blender process.
-
-    Parameters
-    ----------
-    folder : Path
-        A sealed dataset.
-    index : int
-        The image, from 0.
-    resolution : int, optional
-        Image edge in pixels, 16 to 1024; that of the dataset by default.
-
-    Raises
-    ------
-    InvalidInputError
-        When there is no such image, or the resolution is out of range.
-    ResourceError
-        When Blender is missing.
-    """
+    """Draw one image of a dataset again from its stored latents, in a fresh Blender process."""
     data = Dataset(folder)
     _require_index(data, index)
     if resolution is not None and not 16 <= resolution <= 1024:

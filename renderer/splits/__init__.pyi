@@ -1,16 +1,13 @@
 from .cells import CellSet as CellSet
-from .cells import drawn_total_variation as drawn_total_variation
 from .cells import report as report
 from .declaration import DeclaredSplit as DeclaredSplit
 from .declaration import declare as declare
-from .declaration import dump as dump
 from .declaration import load_split as load_split
 from .geometry import GEOMETRIES as GEOMETRIES
 from .geometry import SPLITS as SPLITS
 from .geometry import Geometry as Geometry
 from .geometry import Sizes as Sizes
 from .orbit import OrbitSplit as OrbitSplit
-from .orbit import subsample_orbits as subsample_orbits
 from .special import INVERSE as INVERSE
 from .special import RELATIONS as RELATIONS
 from .special import BandSplit as BandSplit
@@ -33,9 +30,6 @@ __all__ = [
     "RelationSplit",
     "Sizes",
     "declare",
-    "drawn_total_variation",
-    "dump",
     "load_split",
     "report",
-    "subsample_orbits",
 ]

@@ -270,18 +270,7 @@ def divergence(id_cells: CellSet, ooc_cells: CellSet, *, order: int, alpha: floa
 def drawn_total_variation(
     id_draws: Sequence[tuple[Sequence[int], int]], ooc_draws: Sequence[tuple[Sequence[int], int]]
 ) -> Fraction:
-    """Return the worst single-factor total variation between draws, which may repeat cells.
-
-    Parameters
-    ----------
-    id_draws, ooc_draws : sequence of (cell, variant)
-        What a block renders of either side, at least one draw each.
-
-    Examples
-    --------
-    >>> drawn_total_variation([((0, 0), 0), ((0, 0), 1), ((1, 1), 0)], [((0, 1), 0)])
-    Fraction(2, 3)
-    """
+    """Return the worst single-factor total variation between draws, which may repeat cells."""
     worst = Fraction(0)
     for factor in range(len(id_draws[0][0])):
         p, q = (Counter(cell[factor] for cell, _ in draws) for draws in (id_draws, ooc_draws))

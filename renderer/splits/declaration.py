@@ -358,18 +358,7 @@ def _fraction(value: Fraction) -> str:
 
 
 def dump(data: Mapping[str, Any]) -> str:
-    r"""Return plain data as TOML, one line per top-level key.
-
-    Parameters
-    ----------
-    data : mapping
-        Text, numbers, booleans, lists and mappings with text keys, nested as you like.
-
-    Examples
-    --------
-    >>> dump({"geometry": "orbit", "ladder": [[0, 1]], "require": {"coverage": 1}})
-    'geometry = "orbit"\nladder = [[0, 1]]\nrequire = {coverage = 1}\n'
-    """
+    r"""Return plain data as TOML, one line per top-level key."""
     return "".join(f"{_key(k)} = {_inline(v)}\n" for k, v in data.items())
 
 

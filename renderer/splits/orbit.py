@@ -36,10 +36,8 @@ def orbit_cells(
     modulus: int | None = None,
     factors: Sequence[int] = (),
 ) -> CellSet:
-    """Return the cells whose signed sum (all values but the first, minus the first) is a residue.
-
-    The sum is over ``factors``, all of them when empty; the others are free.
-    """
+    """Return the cells whose signed sum (all values, minus the first twice) is a residue."""
+    # The sum is over ``factors``, all of them when empty; the others are free.
     # Such a set is a union of orbits of the cyclic shifts that keep the signed sum. They act
     # transitively on every factor, so every single-factor marginal of the set, and of its
     # complement, is exactly uniform: the only shift is the combination. For K factors all marginals
@@ -103,29 +101,7 @@ def subsample_orbits(
     cells: int,
     identity: tuple[str, str],
 ) -> Sequence[Draw]:
-    """Return the draws of a block, which takes some orbits of cells only where they are many.
-
-    Parameters
-    ----------
-    split : Geometry
-        One without shifts is never subsampled.
-    shape : tuple of int
-        Number of values of each recombined factor.
-    draws : sequence of Draw
-        All draws of one side.
-    block : int
-        Position; blocks go round a keyed order of the orbits, so that none comes twice before
-        all came once.
-    cells : int
-        About how many cells to take; all when 0, or more than there are.
-    identity : tuple of str
-        Name and version of the preset, which the order of the orbits follows from.
-
-    Returns
-    -------
-    sequence of Draw
-        Whole orbits, so every value is as frequent as every other.
-    """
+    """Return the draws of a block, which takes some orbits of cells only where they are many."""
     shifts = split.shifts(len(shape))
     if not cells or not shifts:
         return draws

@@ -33,18 +33,10 @@ CERTIFICATE_FORMAT = "recombine.certificate/1"
 
 @dataclass(frozen=True)
 class SplitView:
-    """Images of one split, read when they are asked for; slices and index arrays give parts.
+    """Images of one split, read when they are asked for; slices and index arrays give parts."""
 
-    Attributes
-    ----------
-    data : Dataset
-        Where they lie.
-    index : array of int
-        ``(n,)`` their places in the dataset, ascending.
-    """
-
-    data: Dataset
-    index: Array
+    data: Dataset  # where they lie
+    index: Array  # ``(n,)`` their places in the dataset, ascending
 
     def __len__(self) -> int:
         return len(self.index)

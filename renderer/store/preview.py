@@ -172,25 +172,9 @@ class Measures:
 
 
 def contact_sheet(folder: Path, out: Path, *, block: int = 0) -> Path:
-    """Write the grid of all test cells under one nuisance vector, held-out cells framed.
-
-    Everything that is not recombined is equal in all tiles of a panel, because they are one
-    matched block; see `panels` for what runs where.
-
-    Parameters
-    ----------
-    folder : Path
-        A sealed dataset.
-    out : Path
-        Picture to write; ``.jpg`` is smaller, anything else becomes PNG.
-    block : int
-        Which matched test block to show.
-
-    Returns
-    -------
-    Path
-        ``out``.
-    """
+    """Write the grid of all test cells under one nuisance vector, held-out cells framed."""
+    # Everything that is not recombined is equal in all tiles of a panel, because they are one
+    # matched block; see `panels` for what runs where.
     data = Dataset(folder)
     drawn = [_panel(data, panel) for panel in panels(data, block)]
     across = math.ceil(math.sqrt(len(drawn)))
