@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -204,3 +205,17 @@ def test_every_documented_example_holds() -> None:
 def test_imports_stay_light(module: str, heavy: set[str]) -> None:
     code = f"import sys, {module}\nbad = {heavy} & set(sys.modules)\nassert not bad, bad"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@needs_checkout
+def test_the_architecture_page_names_what_exists() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    known = sources()
+    stops = re.findall(r"^\| `((?:renderer|benchmark|leaderboard)\.[\w.]+)` \|", text, re.MULTILINE)
+    assert len(stops) > 30
+    for stop in stops:
+        module, _, name = f"recombine.{stop}".rpartition(".")
+        defined = {getattr(n, "name", None) for n in ast.parse(known[module].read_text()).body}
+        assert name in defined, stop
+    for path in re.findall(r"`((?:renderer|benchmark|baselines)/[\w/.]+)`", text):
+        assert (ROOT / path).exists(), path

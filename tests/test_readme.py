@@ -1,4 +1,4 @@
-"""The commands of the README, run word for word through the real command line."""
+"""The commands and the Python lines of the README, and the notebook, run word for word."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -82,3 +83,35 @@ def test_scoring_again_finds_the_runs(ran: Path) -> None:
     assert done.returncode == 0
     assert "2 of 2 runs found of an earlier call, kept" in done.stderr
     assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+def test_the_python_lines_run(ran: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    own = [line for line in blocks[1].splitlines() if line]
+    assert len(own) <= 12
+    code = "\n".join([*blocks, "print(mine)", "print(rc.compare(base, floor))"])
+    done = subprocess.run([sys.executable, "-c", code], cwd=ran, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "OOC %" in done.stdout
+    assert "This pair of designs notices" in done.stdout
+    assert (ran / "runs/site/index.html").is_file()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_notebook_runs(ran: Path) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(ROOT / "examples" / "quickstart.ipynb", as_version=4)
+    assert all(not cell.get("outputs") for cell in notebook.cells), "commit it without outputs"
+    client = NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(ran)}})
+    client.execute()
+    shown = [
+        output["data"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "execute_result"
+    ]
+    assert sum("<table>" in data.get("text/html", "") for data in shown) == 3
+    assert any("image/png" in data.get("text/html", "") for data in shown)

@@ -180,7 +180,7 @@ def load_maps(data: Dataset) -> Maps | None:
     if maps.ndim != 3 or len(maps) != len(indices) or not (indices < len(data)).all():
         raise IntegrityError(
             f"{path}: expected one map (H, W) per image of {data.name}; got shape {maps.shape} "
-            f"for {len(indices)} images. Measure again with `recombine interaction`."
+            f"for {len(indices)} images. Measure again with `recombine measure interaction`."
         )
     shown = np.unique(np.linspace(0, len(maps) - 1, min(MAPPED, len(maps))).round().astype(int))
     values = maps[shown].astype(float)

@@ -38,8 +38,13 @@ def test_plan_of_a_band_shows_the_law_of_its_draws(capsys: pytest.CaptureFixture
     [
         (["object-objekt"], None, 2, "Did you mean 'object-object'?"),
         (["object-object", "--values", "5"], None, 2, "multiple of 4"),
-        (["smoke", "--split"], 'geometry = "orbit"\nresidue = [0]\n', 3, "split.toml, line 2"),
-        (["smoke", "--split"], 'geometry = "orbit\n', 3, "Mend the syntax"),
+        (
+            ["smoke", "--split"],
+            'geometry = "orbit"\nresidue = [0]\n',
+            3,
+            "split.toml, key 'residue'",
+        ),
+        (["smoke", "--split"], 'geometry = "orbit\n', 3, "Correct the syntax"),
         (
             ["smoke", "--split"],
             UNCOVERED,

@@ -146,7 +146,7 @@ def test_card_has_every_section(facts: Facts) -> None:
     assert "| balance | pass | worst total variation 0 (all factors) |" in text
     assert "contact_sheet.jpg" in text
     assert "| shape | `recombine.renderer.blender.shapes." in text
-    assert "recombine rerender runs/smoke-small --index 7 --check" in text
+    assert "recombine dataset rerender runs/smoke-small --index 7 --check" in text
     assert f"| `{FILE.path}` | 1,234 | `{FILE.sha256}` |" in text
     assert "training generative models is explicitly permitted" in text
     assert "## Known limits" in text
