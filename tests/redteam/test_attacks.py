@@ -4,7 +4,7 @@ import pytest
 from attack_corpus import CORPUS
 from attack_world import DrawnData, make_world
 
-from recombine.benchmark.sandbox import require_bwrap
+from recombine.benchmark.sandbox.bubblewrap import require_bwrap
 from recombine.leaderboard.submissions.bundle import open_bundle
 from recombine.renderer.core.errors import RecombineError, ResourceError
 

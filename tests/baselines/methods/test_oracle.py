@@ -24,7 +24,7 @@ def test_the_oracle_asks_for_what_no_other_row_sees(drawn_fixture: Data) -> None
     assert asking == {"oracle"}
     train, val = drawn_fixture
     learner = load_baseline("oracle", "tiny")
-    with pytest.raises(InvalidInputError, match=r"all combinations.*recombine train oracle"):
+    with pytest.raises(InvalidInputError, match=r"all combinations.*recombine score oracle"):
         learner.fit(train, val, seed=0, budget=TrainBudget(), log=ListLog())
     inner = FakeDataset(train=12, val=2, test=6)
     assert not TrainData(inner, "id_train").all_combinations
