@@ -94,7 +94,7 @@ def test_the_python_lines_run(ran: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ran, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "OOC %" in done.stdout
-    assert "This pair of designs notices" in done.stdout
+    assert "95 % interval" in done.stdout
     assert (ran / "runs/site/index.html").is_file()
 
 

@@ -108,13 +108,13 @@ class Result(Strict):
     def __repr__(self) -> str:
         from recombine.benchmark.results.table import Results
 
-        return repr(Results([self]))
+        return repr(Results((self,)))  # pyright: ignore[reportArgumentType]
 
     def _repr_html_(self) -> str:
         """Show one row in a notebook."""
         from recombine.benchmark.results.table import Results
 
-        return Results([self])._repr_html_()
+        return Results((self,))._repr_html_()  # pyright: ignore[reportArgumentType]
 
     @property
     def file_name(self) -> str:

@@ -192,7 +192,8 @@ def _read(order: _Order, opened: TensorFile, host: Host) -> tuple[RunReport, Ans
 
 def _rules(order: _Order, opened: TensorFile, steps: tuple[int, ...]) -> dict[str, Rule]:
     """Return what must be in the file: slots at every step, and what is offered beside them."""
-    rows, edge = (order.rows,) * 2, (order.dataset.resolution,) * 2
+    resolution = order.dataset.resolution
+    rows, edge = (order.rows, order.rows), (resolution, resolution)
     count = (len(order.dataset.schema.slots), MAX_SLOTS)
     rules = {"row": Rule("I64", (rows,)), "log": Rule("U8", ((0, MAX_LOG),))}
     for step in steps:

@@ -82,7 +82,7 @@ def submission_of(given: object, *, settings: Mapping[str, Any] | None = None) -
             f"{sorted(settings)}; make the object with them"
         )
     if isinstance(given, nn.Module) and not isinstance(given, Learner | Inverter | Encoder):
-        return encoder_of(given)
+        given = encoder_of(given)
     return check_submission(given, type(given).__name__)
 
 

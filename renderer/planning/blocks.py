@@ -29,6 +29,7 @@ class Block:
     def latents(self, codes: Mapping[str, int], variant: int) -> dict[str, Any]:
         """Return all latents of one image."""
         keys = self.preset.schema.keys
+        found: dict[str, float] = {}
         fault: object = None
         try:
             found = arranged(self.preset, self.nuisances, codes, variant)

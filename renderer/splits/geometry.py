@@ -12,7 +12,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.splits.cells import Cell, CellSet
@@ -30,11 +30,7 @@ class Geometry(ABC):
     Blocks render every cell once, unless a geometry says otherwise by its draws.
     """
 
-    if TYPE_CHECKING:  # a data class would take a property for the default of its field
-
-        @property
-        def ladder(self) -> Sequence[Any]:
-            """Return one item per rung, the narrowest first."""
+    ladder: Any  # one item per rung, the narrowest first
 
     @abstractmethod
     def id_cells(self, shape: tuple[int, ...], rung: int = 0) -> CellSet:
@@ -70,16 +66,8 @@ class Geometry(ABC):
 class ResidueGeometry(Geometry):
     """A geometry that sorts cells by a residue: those of every rung, and those held out."""
 
-    if TYPE_CHECKING:
-
-        @property
-        def ooc(self) -> tuple[int, ...]:
-            """Return the residues held out of every rung."""
-
-    @property
-    def ooc_val(self) -> tuple[int, ...]:
-        """Return further residues held out, for choosing between methods."""
-        return ()
+    ooc: Any  # residues held out of every rung
+    ooc_val: Any = ()  # further residues held out, for choosing between methods
 
     @abstractmethod
     def _cells(self, shape: tuple[int, ...], residues: Sequence[int]) -> CellSet:

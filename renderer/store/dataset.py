@@ -161,7 +161,8 @@ class Dataset:
         """
         from recombine.renderer.store.torch_dataset import TorchDataset
 
-        return TorchDataset(self, split, rung=rung)
+        # pyright reads this file under two names, so it sees two classes Dataset.
+        return TorchDataset(self, split, rung=rung)  # pyright: ignore[reportArgumentType]
 
     @cached_property
     def _plan(self) -> Plan:
