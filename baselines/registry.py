@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from recombine.renderer.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
+
+    from recombine.benchmark.sandbox.isolation import AnySubmission
+    from recombine.benchmark.sandbox.process import Limits
+    from recombine.benchmark.serving.data import DatasetLike
 
 
 def _row(where: str, **options: Any) -> tuple[str, Mapping[str, Any]]:
@@ -177,6 +181,37 @@ def lengthened(learner: Any, times: float) -> Any:
         elif name == "base":
             changes[name] = lengthened(value, times)
     return replace(learner, **changes)
+
+
+def data_for(learner: object, dataset: DatasetLike) -> DatasetLike:
+    """Return the dataset, or for the upper bound one that trains on all combinations."""
+    if not getattr(learner, "out_of_combination", False):
+        return dataset
+    from recombine.baselines.methods.oracle import AllCombinations
+
+    return cast("DatasetLike", AllCombinations(dataset))
+
+
+def submission_of(
+    spec: str,
+    size: str = "cpu",
+    *,
+    cache_dir: Path | None = None,
+    trust_local: bool = False,
+    limits: Limits | None = None,
+    avoid: Collection[Path] = (),
+) -> AnySubmission:
+    """Return what a text stands for: ours and a public library's as an object, else shut in."""
+    # The one place that decides it, so that a text means one level of trust wherever it is given.
+    from recombine.benchmark.sandbox.isolation import isolate
+    from recombine.benchmark.submissions.hub import hub_method, is_hub
+
+    if spec in BASELINES:
+        found: AnySubmission = load_baseline(spec, size, cache_dir=cache_dir)
+        return found
+    if is_hub(spec):
+        return hub_method(spec)
+    return isolate(spec, trust_local=trust_local, limits=limits, names=BASELINES, avoid=avoid)
 
 
 def _built(method: Any, size: str, options: Mapping[str, Any], cache_dir: Path | None) -> Any:

@@ -197,7 +197,7 @@ class Score(Command):
 
     def _groups(self, dataset: Dataset) -> list[Group]:
         """Return what is to be trained: every method on every training set."""
-        from recombine.baselines.registry import BASELINES
+        from recombine.baselines.registry import BASELINES, data_for
         from recombine.benchmark.running.grid import Job
         from recombine.benchmark.submissions.loading import card_of
 
@@ -212,7 +212,7 @@ class Score(Command):
                 options = replace(common, n_train=n, device=device)
                 ours = spec in BASELINES
                 name = spec if ours else card_of(submission).id
-                data = _data_of(submission, dataset) if ours else dataset
+                data = data_for(submission, dataset) if ours else dataset
                 folder = self._folder(name, n, self.size if ours else "")
                 jobs = tuple(Job(submission, data, seed, folder, options) for seed in seeds)
                 groups.append(Group(spec, n, data, jobs))
@@ -227,8 +227,7 @@ class Score(Command):
 
     def _submission(self, spec: str) -> AnySubmission:
         """Return a baseline or a model of a library as an object, and anything else shut in."""
-        from recombine.baselines.registry import BASELINES, lengthened
-        from recombine.benchmark.sandbox.isolation import isolate
+        from recombine.baselines.registry import BASELINES, lengthened, submission_of
         from recombine.renderer.core.errors import UsageError
 
         device_name(spec, self.size)  # a missing GPU is found before anything is spent
@@ -250,13 +249,10 @@ class Score(Command):
                 f"--{option}: expected baselines only, whose training it sets; got {spec!r}. "
                 f"Leave --{option} out."
             )
-        if is_ours(spec):
-            return resolve(spec, self.size, None)
-        return isolate(
+        return submission_of(
             spec,
             trust_local=self.trust_local,
             limits=limits(self.max_memory_gb, self.max_hours),
-            names=BASELINES,
             avoid=(self.data, self.out),
         )
 
@@ -473,15 +469,6 @@ def estimate(part: Any) -> str:
         return f"{part.estimate:.3f}"
     low, high = part.ci95
     return f"{part.estimate:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _data_of(learner: object, dataset: Dataset) -> DatasetLike:
-    """Return the dataset, or for the upper bound one that trains on all combinations."""
-    from recombine.baselines.methods.oracle import AllCombinations
-
-    if not getattr(learner, "out_of_combination", False):
-        return dataset
-    return cast("DatasetLike", AllCombinations(dataset))
 
 
 def _configurations(group: Group, paths: Sequence[Path], size: str) -> Iterator[str]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
+from recombine.renderer.core.errors import (
+    IntegrityError,
+    InvalidInputError,
+    RecombineError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -19,7 +26,6 @@ if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
     from recombine.benchmark.results.table import Results
     from recombine.benchmark.running.harness import RunOptions
-    from recombine.benchmark.sandbox.isolation import AnySubmission
     from recombine.benchmark.statistics.compare import Comparison
     from recombine.cli.console import Progress
     from recombine.renderer.certificate.verify import Certificate
@@ -245,6 +251,7 @@ def score(
     data: Dataset | Path | str,
     *,
     seeds: int = 5,
+    name: str = "",
     size: Literal["tiny", "cpu", "gpu"] = "cpu",
     out: Path | str = RESULTS,
     options: RunOptions | None = None,
@@ -265,6 +272,8 @@ def score(
         A sealed dataset or its folder; its certificate must pass.
     seeds : int
         Training seeds, 1 to 100; 5 for a claim.
+    name : str
+        What to call a module; its class by default. Everything else carries a card.
     size : {"tiny", "cpu", "gpu"}
         Size of a baseline.
     out : Path or str
@@ -290,59 +299,82 @@ def score(
     IntegrityError
         When the dataset's certificate fails or does not match.
     """
+    from recombine.baselines import registry
     from recombine.benchmark.results.table import Results
+    from recombine.benchmark.running.harness import RunOptions
     from recombine.benchmark.scoring.score import score_submission
+    from recombine.benchmark.submissions.fingerprint import content_key, settings_of
     from recombine.benchmark.submissions.loading import card_of
+    from recombine.benchmark.submissions.modules import submission_of
 
     if not 1 <= seeds <= 100:
         raise UsageError(f"score: expected 1 to 100 seeds; got {seeds}. 5 make an unmarked entry.")
-    out = Path(out)
-    dataset: Any = load(data) if isinstance(data, str | os.PathLike) else data
-    submission = submission_of(
-        method, size=size, out=out, trust_local=trust_local, avoid=(_folder(dataset), out)
-    )
-    name = card_of(submission).id
-    if not isinstance(method, str):
-        workers = 1  # an object of a notebook cannot be sent to another process
-    with _progress(f"score {name}, runs", shown=progress) as report:
+    out, dataset = Path(out), _dataset(data)
+    options = options or RunOptions()
+    if isinstance(method, str):
+        submission = registry.submission_of(
+            method,
+            size,
+            cache_dir=out / "runs" / "cache",
+            trust_local=trust_local,
+            avoid=[folder for folder in (getattr(dataset, "path", None), out) if folder],
+        )
+        dataset = registry.data_for(submission, dataset)
+        if method in registry.BASELINES and size == "gpu":
+            options = replace(options, device="cuda")
+        setting: str = size if method in registry.BASELINES else ""
+    else:
+        # An object of a notebook cannot be sent to another process, and has no name of its own:
+        # its settings, weights among them, tell its runs from those of the next one.
+        workers, submission = 1, submission_of(method)
+        setting = content_key(settings_of(submission))[:12]
+    if name:
+        submission = _named(submission, name)
+    slug = card_of(submission).id
+    sizes = f"n{options.n_train or 'all'}" + (f"-rung{options.rung}" if options.rung else "")
+    with _progress(f"score {slug}, runs", shown=progress) as report:
         report(0, seeds)
         found = score_submission(
             submission,
             dataset,
             seeds=range(seeds),
-            out_dir=out / "runs" / name,
+            out_dir=out / "runs" / slug / "-".join(filter(None, (setting, sizes))),
             options=options,
             workers=workers or len(os.sched_getaffinity(0)),
             progress=lambda event: report(event.done, event.total),
             examples=out,
         )
     for result in found:
-        result.save(out)
+        result.save(_free(out, result))
     return Results(found)
 
 
-def submission_of(
-    method: object,
-    *,
-    size: str = "cpu",
-    out: Path = RESULTS,
-    trust_local: bool = False,
-    avoid: Sequence[Path] = (),
-) -> AnySubmission:
-    """Return what the harness runs: a text of strangers is always shut in, an object never."""
-    from recombine.baselines.registry import BASELINES, load_baseline
-    from recombine.benchmark.sandbox.isolation import isolate
-    from recombine.benchmark.submissions.hub import hub_method, is_hub
-    from recombine.benchmark.submissions.modules import submission_of as object_as_submission
+def _named(submission: Any, name: str) -> Any:
+    """Return a wrapped module under another name."""
+    from recombine.benchmark.submissions.modules import ModuleEncoder
 
-    if isinstance(method, str):
-        if method in BASELINES:
-            found: AnySubmission = load_baseline(method, size, cache_dir=out / "runs" / "cache")
-            return found
-        if is_hub(method):
-            return hub_method(method)
-        return isolate(method, trust_local=trust_local, names=BASELINES, avoid=avoid)
-    return object_as_submission(method)
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    if not slug:
+        raise UsageError(f"score: expected a name with letters or digits; got {name!r}.")
+    if not isinstance(submission, ModuleEncoder):
+        raise UsageError(
+            f"score: expected a torch.nn.Module with name={name!r}; got "
+            f"{type(submission).__name__}, which carries its own card. Leave name out."
+        )
+    submission.card = replace(submission.card, id=slug, name=name)
+    return submission
+
+
+def _free(folder: Path, result: Result) -> Path:
+    """Return where a result goes: its usual file, or one of its own where another method lies."""
+    from recombine.benchmark.results.result import Result
+
+    usual = folder / result.file_name
+    try:
+        free = not usual.exists() or Result.load(usual).method == result.method
+    except RecombineError:
+        free = False
+    return usual if free else usual.with_stem(f"{usual.stem}-{result.result_id[:10]}")
 
 
 def rescore(
@@ -452,10 +484,18 @@ def board(
         if not files:
             raise UsageError(f"board: expected result files (*.json) in {results}; found none.")
         return build_site(files, Path(out), cards)
+    rows: dict[str, Result] = {}
+    for one in _flat(results):
+        taken = rows.setdefault(one.file_name, one)
+        if taken.method != one.method:
+            raise UsageError(
+                f"board: expected one method per row; got two called {one.method.entry!r}. "
+                "Score one of them again under another name, as in score(model, data, name=...)."
+            )
+    if not rows:
+        raise UsageError("board: expected at least one result; got none. See `score`.")
     with tempfile.TemporaryDirectory() as folder:
-        files = sorted({one.save(Path(folder)) for one in _flat(results)})
-        if not files:
-            raise UsageError("board: expected at least one result; got none. See `score`.")
+        files = sorted(one.save(Path(folder)) for one in rows.values())
         return build_site(files, Path(out), cards)
 
 
@@ -479,6 +519,18 @@ def _one(results: Results | Result, which: str) -> Result:
             f"compare: expected one result as {which}; got {len(results)}. Choose one: results[0]."
         )
     return results[0]
+
+
+def _dataset(data: Any) -> Any:
+    """Return a dataset, opened where its folder is given."""
+    if isinstance(data, str | os.PathLike):
+        return load(Path(data))
+    if not hasattr(data, "indices"):
+        raise InvalidInputError(
+            f"recombine: expected a Dataset or its folder; got {type(data).__name__}. "
+            "Open one with recombine.load(folder)."
+        )
+    return data
 
 
 def _folder(data: Any) -> Path:

@@ -26,13 +26,14 @@ from recombine.benchmark.results.parts import Readout as ReadoutPart
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.grid import GridEvent, Job, run_grid
 from recombine.benchmark.running.harness import RunOptions, readout_indices, scored_indices
+from recombine.benchmark.sandbox.isolation import IsolatedSubmission
 from recombine.benchmark.scoring import aggregate, extra
 from recombine.benchmark.scoring import facts as run_facts
 from recombine.benchmark.scoring.examples import keep_examples
 from recombine.benchmark.scoring.extra import decoder_part, identifiability_part, readout_variants
 from recombine.benchmark.serving.relations import canonical_relations
 from recombine.benchmark.statistics import intervals as stats
-from recombine.benchmark.submissions.loading import load_learner
+from recombine.benchmark.submissions.modules import submission_of
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
     from recombine.benchmark.results.artifacts import Artifacts
-    from recombine.benchmark.sandbox.isolation import AnySubmission
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
 
@@ -72,15 +72,13 @@ class _Made:
 
 
 def score_submission(
-    submission: str | AnySubmission,
+    submission: object,
     dataset: DatasetLike,
     *,
     seeds: Sequence[int],
     out_dir: Path,
     options: RunOptions | None = None,
     workers: int = 1,
-    names: Mapping[str, str] | None = None,
-    settings: Mapping[str, Any] | None = None,
     progress: Callable[[GridEvent], None] | None = None,
     examples: Path | None = None,
 ) -> list[Result]:
@@ -88,9 +86,9 @@ def score_submission(
 
     Parameters
     ----------
-    submission : str or AnySubmission
-        An object; foreign code as `isolation.isolate` returns it. A text ``file.py:Class``,
-        ``package.module:Class`` or key of ``names`` is loaded into this process: own code only.
+    submission : Encoder, Inverter, Learner, torch.nn.Module or IsolatedSubmission
+        What `isolation.isolate` returned for foreign code, or an object or class of one's own,
+        which runs in this process. A text is refused: it stands for foreign code.
     dataset : DatasetLike
         The data; its certificate is checked before anything is spent.
     seeds : sequence of int
@@ -101,10 +99,6 @@ def score_submission(
         How runs are made.
     workers : int
         Parallel processes.
-    names : Mapping, optional
-        Short names of known methods.
-    settings : Mapping, optional
-        Keyword arguments of the class when ``submission`` is a text.
     progress : callable, optional
         Called after every run.
     examples : Path, optional
@@ -123,11 +117,10 @@ def score_submission(
         When the submission does not exist, fails, or exceeds its budget.
     """
     dataset.check()
-    named = (names or {}).get(submission, submission) if isinstance(submission, str) else submission
-    if isinstance(submission, str):
-        load_learner(submission, names=names, settings=settings)  # fail before any work
+    if not isinstance(submission, IsolatedSubmission):
+        submission = submission_of(submission)
     how, where = options or RunOptions(), Path(out_dir)
-    jobs = [Job(named, dataset, seed, where, how, settings or {}) for seed in seeds]
+    jobs = [Job(submission, dataset, seed, where, how) for seed in seeds]
     runs = run_grid(jobs, workers=workers, progress=progress)
     return score_predictions(
         [run.path for run in runs], dataset, trust="witnessed", examples=examples

@@ -11,6 +11,7 @@ from recombine.benchmark.inference.runlog import FileRunLog
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.harness import RunOptions
 from recombine.benchmark.scoring.score import score_submission
+from recombine.benchmark.submissions.loading import load_learner
 from recombine.cli.main import main
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.store.dataset import Dataset
@@ -44,7 +45,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source = folder / f"small{size}.py"
         source.write_text(METHOD.format(size=size))
         (result,) = score_submission(
-            f"{source}:Small",
+            load_learner(f"{source}:Small"),
             Dataset(folder / "data"),
             seeds=(0, 1),
             out_dir=folder / "runs" / str(size),

@@ -138,6 +138,10 @@ def test_the_page_is_built(scored: dict[str, rc.Results], data: rc.Dataset, tmp_
     assert "Sequential" in index.read_text()
     with pytest.raises(rc.UsageError, match="result"):
         rc.board(tmp_path, tmp_path / "other")
+    with pytest.raises(rc.UsageError, match="carries its own card"):
+        rc.score("constant", data, seeds=1, name="x", progress=False)
+    with pytest.raises(rc.UsageError, match="at least one"):
+        rc.board([], tmp_path / "other")
 
 
 def test_scores_computed_again_are_the_same(data: rc.Dataset, tmp_path: Path) -> None:
@@ -160,3 +164,32 @@ def test_scores_computed_again_are_the_same(data: rc.Dataset, tmp_path: Path) ->
 def test_bad_input_is_a_typed_error(call, error, data: rc.Dataset) -> None:
     with pytest.raises(error):
         call(data)
+
+
+def test_the_upper_bound_gets_its_own_data(data: rc.Dataset, tmp_path: Path) -> None:
+    (bound,) = rc.score("oracle", data, seeds=1, size="tiny", out=tmp_path, progress=False)
+    assert bound.method.role == "bound"
+
+
+def test_two_modules_of_one_class_keep_both_results(data: rc.Dataset, tmp_path: Path) -> None:
+    nets = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        nets.append(nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(12, 8)))
+    assert data.resolution == 16
+    found = [rc.score(net, data, seeds=1, out=tmp_path, progress=False) for net in nets]
+    assert len(list(tmp_path.glob("*.json"))) == 2
+    again = rc.rescore(found[0] + found[1], data, tmp_path / "runs")
+    assert [one.ooc for one in again] == [one[0].ooc for one in found]
+    with pytest.raises(rc.UsageError, match="another name"):
+        rc.board(found, tmp_path / "site")
+    other = rc.score(nets[1], data, seeds=1, name="Other net", out=tmp_path, progress=False)
+    assert other[0].method.id == "other-net"
+    page = rc.board([found[0], other], tmp_path / "site")
+    assert len(list((page.parent / "entries").glob("*.html"))) == 2
+
+
+def test_toy_data_can_be_scored(tmp_path: Path) -> None:
+    (result,) = rc.score(nn.Flatten(), rc.ToyDataset(8), seeds=1, out=tmp_path, progress=False)
+    assert result.data.dataset == "toy"
+    assert result.data.recipe is None

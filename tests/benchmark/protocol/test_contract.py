@@ -12,6 +12,7 @@ from recombine.benchmark.protocol import contract as protocol
 from recombine.benchmark.protocol.contract import Encoder, Inverter, Learner, MethodCard, SlotOutput
 from recombine.benchmark.running.harness import RunOptions
 from recombine.benchmark.scoring.score import score_submission
+from recombine.benchmark.submissions.loading import load_learner
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_the_example_in_the_documentation_can_be_scored(tmp_path):
     file = tmp_path / "file.py"
     file.write_text(header + textwrap.dedent(example))
     (result,) = score_submission(
-        f"{file}:PixelMean",
+        load_learner(f"{file}:PixelMean"),
         FakeDataset(train=4, val=2, test=2),
         seeds=[0],
         out_dir=tmp_path / "runs",

@@ -115,15 +115,10 @@ def test_data_whose_certificate_fails_are_refused_before_training(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unknown_submission_fails_before_training(dataset, tmp_path):
-    with pytest.raises(UsageError, match="Did you mean 'pixels'"):
-        run("pixel", dataset, tmp_path, names={"pixels": "fakes:Pixels"})
+def test_a_text_is_foreign_code_and_refused(dataset, tmp_path):
+    with pytest.raises(UsageError, match="isolation"):
+        run("fakes:Pixels", dataset, tmp_path)
     assert not list(tmp_path.iterdir())
-
-
-def test_short_names_are_resolved(dataset, tmp_path):
-    (result,) = run("p", dataset, tmp_path, names={"p": "fakes:Pixels"}, seeds=[0])
-    assert result.method.code == "fakes:Pixels"
 
 
 @pytest.fixture

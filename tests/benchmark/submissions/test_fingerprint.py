@@ -4,6 +4,7 @@ import hashlib
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -118,3 +119,27 @@ def test_environment_fits_the_result():
 @pytest.mark.parametrize("value", [None, True, 1, 0.5, "text"])
 def test_scalars_stay(value):
     assert identity.flat({"a": value}) == {"a": value}
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ("", True),
+        ("unused = 3", True),
+        ("RATE = 0.2", False),
+        ("def helper(x): return x + 1", False),
+        ("class Typed:\n    def fit(self): return helper(RATE) * 2", False),
+    ],
+)
+def test_what_is_typed_in_a_notebook_has_an_identity(monkeypatch, change, same):
+    cells = (
+        "RATE = 0.1\ndef helper(x): return x\nclass Typed:\n    def fit(self): return helper(RATE)"
+    )
+
+    def typed(code):
+        module = ModuleType("typed_in")
+        monkeypatch.setitem(sys.modules, "typed_in", module)
+        exec(code, vars(module))
+        return identity.source_sha256(module.Typed())
+
+    assert (typed(cells) == typed(f"{cells}\n{change}")) is same
