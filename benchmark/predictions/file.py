@@ -213,11 +213,6 @@ def output_rules(
     return {name: rules[name] for name in rules if name in names or name.startswith("slots")}
 
 
-def read_facts(path: Path) -> RunFacts:
-    """Read only the facts of a run."""
-    return _facts(_open(path).metadata, path)
-
-
 def check_predictions(predictions: Predictions, who: str) -> None:
     """Check shapes, types, range and that every image is there once."""
     index = predictions.image_index
