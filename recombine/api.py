@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -281,7 +282,9 @@ def score(
     options : RunOptions, optional
         How runs are made: search steps, readout labels, training-set size, device.
     workers : int, optional
-        Parallel processes for a text; the number of cores by default. Objects run here.
+        Parallel processes for a text. By default as many as cores in a notebook, and this process
+        alone in a script: processes import the script, so more than 1 there needs
+        ``if __name__ == "__main__":`` around what it does. Objects run here.
     trust_local : bool
         Run a text without bubblewrap: only code that you trust like your own.
     progress : bool
@@ -340,13 +343,19 @@ def score(
             seeds=range(seeds),
             out_dir=out / "runs" / slug / "-".join(filter(None, (setting, sizes))),
             options=options,
-            workers=workers or len(os.sched_getaffinity(0)),
+            workers=workers or _processes(),
             progress=lambda event: report(event.done, event.total),
             examples=out,
         )
     for result in found:
         result.save(_free(out, result))
     return Results(found)
+
+
+def _processes() -> int:
+    """Return how many processes can be started unasked: a script would be run again by each."""
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    return 1 if script else len(os.sched_getaffinity(0))
 
 
 def _named(submission: Any, name: str) -> Any:

@@ -110,6 +110,8 @@ class Result(Strict):
 
         return repr(Results((self,)))  # pyright: ignore[reportArgumentType]
 
+    __str__ = __repr__
+
     def _repr_html_(self) -> str:
         """Show one row in a notebook."""
         from recombine.benchmark.results.table import Results

@@ -172,7 +172,8 @@ def _result(future: Future[SeedRun]) -> SeedRun | Exception:
     except BrokenProcessPool:
         return ResourceError(
             "run_grid: a worker process died, most often for lack of memory; use fewer workers "
-            "and run the same command again, finished runs are kept"
+            "and run the same command again, finished runs are kept. In a script, put what it "
+            "does under `if __name__ == '__main__':`, for workers import it"
         )
     except Exception as error:
         return error

@@ -117,7 +117,7 @@ def test_results_show_themselves(scored: dict[str, rc.Results]) -> None:
     assert "OOC %" in text
     assert "Sequential" in text
     assert "2 seeds: a sketch" in text
-    assert repr(both[0]) in repr(scored["mine"])
+    assert str(both[0]) == repr(both[0]) == repr(scored["mine"])
     assert both[0]._repr_html_().startswith("<table>")
     frame = both.to_frame()
     assert list(frame["entry"]) == ["sequential", "pixels"]
