@@ -1,9 +1,3 @@
 from .registry import BASELINES as BASELINES
 from .registry import lengthened as lengthened
 from .registry import load_baseline as load_baseline
-
-__all__ = [
-    "BASELINES",
-    "lengthened",
-    "load_baseline",
-]

@@ -1,5 +1,1 @@
 from .oracle import AllCombinations as AllCombinations
-
-__all__ = [
-    "AllCombinations",
-]

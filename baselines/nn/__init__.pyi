@@ -1,7 +1,2 @@
 from .build import DecoderKind as DecoderKind
 from .build import build_decoder as build_decoder
-
-__all__ = [
-    "DecoderKind",
-    "build_decoder",
-]

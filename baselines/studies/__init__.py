@@ -1,5 +1,1 @@
 """Two studies on decoders of known form."""
-
-import lazy_loader as _lazy
-
-__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -37,21 +37,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement that an analysis can confirm or refute.
+    """A statement that an analysis can confirm or refute."""
 
-    Attributes
-    ----------
-    text : str
-        The statement.
-    holds : bool
-        Whether the measured numbers agree.
-    evidence : dict
-        Those numbers.
-    """
-
-    text: str
-    holds: bool
-    evidence: dict[str, float]
+    text: str  # the statement
+    holds: bool  # whether the measured numbers agree
+    evidence: dict[str, float]  # those numbers
 
 
 @dataclass(frozen=True)
@@ -72,29 +62,7 @@ def run(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
-    """Compute every unit that is not on disk yet.
-
-    Parameters
-    ----------
-    work : Work
-        The units and what computes them.
-    folder : Path
-        Units lie in ``units/``, one JSON file each.
-    workers : int
-        Processes, one thread each; 1 computes here.
-    progress : callable, optional
-        Called with the numbers of finished and of all units.
-
-    Returns
-    -------
-    list of dict
-        Fields and numbers of every unit, in the order of the units.
-
-    Raises
-    ------
-    ResourceError
-        When a worker process dies; finished units are kept.
-    """
+    """Compute every unit that is not on disk yet."""
     paths = [_path(work, unit, folder) for unit in work.units]
     todo = [i for i, path in enumerate(paths) if not path.is_file()]
     report = progress or (lambda _done, _total: None)

@@ -1,5 +1,1 @@
 from .device import device_of as device_of
-
-__all__ = [
-    "device_of",
-]

@@ -1,5 +1,1 @@
 from .checker import run_checks as run_checks
-
-__all__ = [
-    "run_checks",
-]

@@ -10,18 +10,3 @@ from .contract import TrainBudget as TrainBudget
 from .outputs import WrongAnswerError as WrongAnswerError
 from .outputs import checked_output as checked_output
 from .outputs import run_method as run_method
-
-__all__ = [
-    "Encoder",
-    "Inverter",
-    "Learner",
-    "MethodCard",
-    "RunLog",
-    "SlotOutput",
-    "SplitSpec",
-    "Supervision",
-    "TrainBudget",
-    "WrongAnswerError",
-    "checked_output",
-    "run_method",
-]

@@ -4,12 +4,3 @@ from .parts import PairedGap as PairedGap
 from .parts import Score as Score
 from .result import Result as Result
 from .table import Results as Results
-
-__all__ = [
-    "FactorScore",
-    "Gap",
-    "PairedGap",
-    "Result",
-    "Results",
-    "Score",
-]

@@ -149,23 +149,7 @@ def check_isolated(
     limits: Limits | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Findings:
-    """Check a submission's contract on built-in images, in isolation.
-
-    Parameters
-    ----------
-    spec, settings, trust_local, limits, names
-        See `isolate`.
-
-    Returns
-    -------
-    Findings
-        See ``check.run_checks``.
-
-    Raises
-    ------
-    RecombineError
-        See `isolate`; a submission that breaks its contract raises nothing.
-    """
+    """Check a submission's contract on built-in images, in isolation."""
     with _cell(spec, settings, trust_local, limits, names) as cell:
         found = parse(Findings, cell.run("check").metadata, "checks", cell.who)
     return found.model_copy(update={"checks": (*found.checks, _network(found, cell.backend))})

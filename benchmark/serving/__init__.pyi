@@ -2,10 +2,3 @@ from .data import Batch as Batch
 from .data import DatasetLike as DatasetLike
 from .data import TrainData as TrainData
 from .toy_data import ToyDataset as ToyDataset
-
-__all__ = [
-    "Batch",
-    "DatasetLike",
-    "ToyDataset",
-    "TrainData",
-]

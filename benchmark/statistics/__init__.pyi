@@ -21,29 +21,3 @@ from .power import power_at as power_at
 from .selection import Selection as Selection
 from .selection import choice_among as choice_among
 from .selection import compare_choices as compare_choices
-
-__all__ = [
-    "Comparison",
-    "Components",
-    "Contrast",
-    "DataCurve",
-    "Estimate",
-    "Reach",
-    "Selection",
-    "area",
-    "budget_area",
-    "choice_among",
-    "compare_choices",
-    "compare_results",
-    "crossed_mean",
-    "data_curves",
-    "detectable",
-    "estimate",
-    "gap",
-    "holm",
-    "paired_difference",
-    "power_at",
-    "reach",
-    "smallest_detectable_difference",
-    "variance_components",
-]

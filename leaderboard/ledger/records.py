@@ -68,35 +68,7 @@ def read_tiers(folder: Path) -> dict[str, Tier]:
 def record_tier(
     folder: Path, results: Sequence[Result], tier: Tier, time: str, signer: Signer | None = None
 ) -> list[Line]:
-    """Add lines for results that were checked; the caller has checked them.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the result files.
-    results : sequence of Result
-        Those with a line of this tier or a higher one are passed over.
-    tier : str
-        What was done; at most what the harness wrote into the result.
-    time : str
-        UTC.
-    signer : Signer, optional
-        Signs the lines. The first one also leaves its public key; from then on only it can add.
-
-    Returns
-    -------
-    list of Line
-        What was added.
-
-    Raises
-    ------
-    InvalidInputError
-        When a result cannot have the tier.
-    UsageError
-        When the ledger needs another key.
-    IntegrityError
-        When the ledger does not hold; nothing is added.
-    """
+    """Add lines for results that were checked; the caller has checked them."""
     for result in results:
         _check_tier(result, tier)
     _check_signer(folder, signer)

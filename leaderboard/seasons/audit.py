@@ -29,30 +29,7 @@ class Finding:
 def audit_season(
     season: Season, dataset: SeasonData | None = None, head: str = ""
 ) -> list[Finding]:
-    """Check a season from its public files.
-
-    Parameters
-    ----------
-    season : Season
-        Its folder; the organiser's secrets are not needed.
-    dataset : SeasonData, optional
-        The data as rendered or downloaded. That their files hold what their certificate says,
-        `recombine dataset verify` shows.
-    head : str
-        A published head of the log.
-
-    Returns
-    -------
-    list of Finding
-        An unrevealed season has only the findings that need no key.
-
-    Raises
-    ------
-    IntegrityError
-        When the log itself was edited, cut or reordered.
-    InvalidInputError
-        When the installed preset is of another version than the season's.
-    """
+    """Check a season from its public files."""
     recipe = _recipe(season)
     lines = season.lines(head)
     found = [*_order(season, lines), *_limits(lines)]

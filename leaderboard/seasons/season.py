@@ -108,31 +108,7 @@ class Season:
 def open_season(
     folder: Path, name: str, recipe: Recipe, time: str, key: bytes | None = None
 ) -> Season:
-    """Draw a season's secrets and commit to them.
-
-    Parameters
-    ----------
-    folder : Path
-        New folder.
-    name : str
-        Of the season.
-    recipe : Recipe
-        Which data it is played on.
-    time : str
-        UTC.
-    key : bytes, optional
-        32 bytes; drawn from the system's source when left out, as it should be.
-
-    Returns
-    -------
-    Season
-        With its first log line.
-
-    Raises
-    ------
-    UsageError
-        When the folder holds a season already.
-    """
+    """Draw a season's secrets and commit to them."""
     season = Season(folder)
     if season.log.exists():
         raise UsageError(f"{folder}: expected a new folder, found a season; choose another one")
@@ -162,32 +138,7 @@ def commit_data(season: Season, dataset: SeasonData, time: str) -> Line:
 
 
 def score_privately(season: Season, team: str, result: Result, time: str) -> dict[str, Any]:
-    """Log an attempt, then answer it with rounded scores.
-
-    Parameters
-    ----------
-    season : Season
-        With committed data.
-    team : str
-        Short name, lower case.
-    result : Result
-        What the harness measured on the season's data; predictions that were answered before get
-        the same answer and cost nothing.
-    time : str
-        UTC.
-
-    Returns
-    -------
-    dict
-        ``ooc``, ``id`` and ``gap`` in whole percent, their 95 % intervals, and ``left``.
-
-    Raises
-    ------
-    UsageError
-        When the team has no attempt left, or its name is not one.
-    InvalidInputError
-        When the result is of other data.
-    """
+    """Log an attempt, then answer it with rounded scores."""
     if not TEAM.fullmatch(team):
         raise UsageError(
             f"--team: expected lower-case letters, digits and hyphens, got {team[:40]!r}"
@@ -225,27 +176,7 @@ def rounded(result: Result) -> dict[str, Any]:
 
 
 def reveal(season: Season, dataset: SeasonData, time: str) -> Line:
-    """End a season: publish the key, the split and the roots.
-
-    Parameters
-    ----------
-    season : Season
-        With committed data.
-    dataset : SeasonData
-        The committed data.
-    time : str
-        UTC.
-
-    Returns
-    -------
-    Line
-        After it, anyone can audit the season and render the data again.
-
-    Raises
-    ------
-    IntegrityError
-        When the data are not those of the commitment.
-    """
+    """End a season: publish the key, the split and the roots."""
     if _events(season, "reveal"):
         raise UsageError(f"{season.folder}: expected an open season, got one that is revealed")
     _require_committed(season, dataset)

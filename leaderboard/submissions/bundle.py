@@ -116,34 +116,7 @@ def write_bundle(
     method: MethodFile,
     url: str = "",
 ) -> Bundle:
-    """Write a bundle; killed at any moment it is complete or absent.
-
-    Parameters
-    ----------
-    out : Path
-        Folder that holds bundles; the new one is named after method and content.
-    results : sequence of Path
-        Result files of one method on one dataset.
-    predictions : mapping of str to Path
-        SHA-256 to file, for every predictions file that the results name.
-    method : MethodFile
-        The method card.
-    url : str
-        Folder where the predictions will be published; a review fetches them when they are not in
-        the bundle.
-
-    Returns
-    -------
-    Bundle
-        As read back and checked. A bundle that is already there is returned as it is.
-
-    Raises
-    ------
-    InvalidInputError
-        When results do not belong together or a predictions file is missing.
-    IntegrityError
-        When a file is damaged.
-    """
+    """Write a bundle; killed at any moment it is complete or absent."""
     entries = [load_entry(path) for path in results]
     loaded = [entry.result for entry in entries]
     first = _same_method(loaded)

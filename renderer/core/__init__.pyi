@@ -5,13 +5,3 @@ from .errors import ResourceError as ResourceError
 from .errors import UsageError as UsageError
 from .files import write_bytes as write_bytes
 from .types import Array as Array
-
-__all__ = [
-    "Array",
-    "IntegrityError",
-    "InvalidInputError",
-    "RecombineError",
-    "ResourceError",
-    "UsageError",
-    "write_bytes",
-]

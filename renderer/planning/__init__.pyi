@@ -1,7 +1,2 @@
 from .plan import Plan as Plan
 from .planner import make_plan as make_plan
-
-__all__ = [
-    "Plan",
-    "make_plan",
-]

@@ -2,10 +2,3 @@ from .base import Preset as Preset
 from .table import PRESETS as PRESETS
 from .table import load_preset as load_preset
 from .table import with_split as with_split
-
-__all__ = [
-    "PRESETS",
-    "Preset",
-    "load_preset",
-    "with_split",
-]

@@ -1,7 +1,2 @@
 from .export import export_dataset as export_dataset
 from .export import write_card as write_card
-
-__all__ = [
-    "export_dataset",
-    "write_card",
-]

@@ -5,13 +5,3 @@ from .render import render_dataset as render_dataset
 from .render import render_part as render_part
 from .rerender import Comparison as Comparison
 from .rerender import compare as compare
-
-__all__ = [
-    "Comparison",
-    "Part",
-    "cluster_engine",
-    "compare",
-    "local_engine",
-    "render_dataset",
-    "render_part",
-]

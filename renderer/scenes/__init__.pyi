@@ -11,19 +11,3 @@ from .scene import ObjectSpec as ObjectSpec
 from .scene import Rendered as Rendered
 from .scene import RenderSettings as RenderSettings
 from .scene import Scene as Scene
-
-__all__ = [
-    "CAMERA",
-    "ENVIRONMENTS",
-    "LIGHTS",
-    "MATERIALS",
-    "PLACEMENT",
-    "SHAPES",
-    "Factor",
-    "ObjectSpec",
-    "RenderSettings",
-    "Rendered",
-    "Scene",
-    "Schema",
-    "Slot",
-]

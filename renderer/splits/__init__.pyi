@@ -14,22 +14,3 @@ from .special import BandSplit as BandSplit
 from .special import BindingSplit as BindingSplit
 from .special import CountSplit as CountSplit
 from .special import RelationSplit as RelationSplit
-
-__all__ = [
-    "GEOMETRIES",
-    "INVERSE",
-    "RELATIONS",
-    "SPLITS",
-    "BandSplit",
-    "BindingSplit",
-    "CellSet",
-    "CountSplit",
-    "DeclaredSplit",
-    "Geometry",
-    "OrbitSplit",
-    "RelationSplit",
-    "Sizes",
-    "declare",
-    "load_split",
-    "report",
-]

@@ -1,5 +1,1 @@
 from .dataset import Dataset as Dataset
-
-__all__ = [
-    "Dataset",
-]
