@@ -335,7 +335,7 @@ Source = Literal["measured", "bounded", "self-reported", "unknown"]
 
 
 class Sources(Strict):
-    """Who vouches for the numbers that no label can check."""
+    """Where the numbers come from that no label can check."""
 
     sandbox: Literal["none", "subprocess", "bubblewrap", "file"]
     """What stood between the submission and the machine; "file": answers from elsewhere."""

@@ -1,4 +1,4 @@
-"""Submitted code in a process of its own, with no label in reach.
+"""Submitted code in a process of its own, without access to any label.
 
 `isolate` finds a submission and learns what it is, without importing it here. What it returns
 is scored like any other submission (``harness.run_seed``, ``score.score_submission``), but every

@@ -166,7 +166,7 @@ def checks_part(facts: Sequence[RunFacts], steps: int) -> Checks:
 
 
 def sources_part(facts: Sequence[RunFacts]) -> Sources:
-    """Return who vouches for the numbers that no label can check."""
+    """Return where the numbers come from that no label can check."""
     kind = facts[0].isolation
     figures: dict[str, str]
     if kind == "file":

@@ -3,7 +3,7 @@
 Only files of the base branch run. A proposed tree is data: it may add bundles and nothing else,
 its predictions are scored again, and the claimed numbers must come out. Whatever a bundle says
 about trust is ignored: what was only scored again is "rescored". Results of the maintainers' own
-runs go the same way before a ledger line vouches for them.
+runs go the same way before a ledger line records them.
 """
 
 from __future__ import annotations
