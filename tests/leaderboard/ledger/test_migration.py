@@ -16,6 +16,8 @@ from recombine.leaderboard.ledger.records import read_tiers
 from recombine.renderer.core.errors import IntegrityError
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "migrate_results.py"
+if not SCRIPT.is_file():
+    pytest.skip("only a checkout has the scripts", allow_module_level=True)
 spec = importlib.util.spec_from_file_location("migrate_results", SCRIPT)
 script = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(script)
