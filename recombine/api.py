@@ -302,39 +302,23 @@ def score(
     IntegrityError
         When the dataset's certificate fails or does not match.
     """
-    from recombine.baselines import registry
     from recombine.benchmark.results.table import Results
     from recombine.benchmark.running.harness import RunOptions
     from recombine.benchmark.scoring.score import score_submission
-    from recombine.benchmark.submissions.fingerprint import content_key, settings_of
     from recombine.benchmark.submissions.loading import card_of
-    from recombine.benchmark.submissions.modules import submission_of
 
     if not 1 <= seeds <= 100:
         raise UsageError(f"score: expected 1 to 100 seeds; got {seeds}. 5 make an unmarked entry.")
-    out, dataset = Path(out), _dataset(data)
-    options = options or RunOptions()
-    if isinstance(method, str):
-        submission = registry.submission_of(
-            method,
-            size,
-            cache_dir=out / "runs" / "cache",
-            trust_local=trust_local,
-            avoid=[folder for folder in (getattr(dataset, "path", None), out) if folder],
-        )
-        dataset = registry.data_for(submission, dataset)
-        if method in registry.BASELINES and size == "gpu":
-            options = replace(options, device="cuda")
-        setting: str = size if method in registry.BASELINES else ""
-    else:
-        # An object of a notebook cannot be sent to another process, and has no name of its own:
-        # its settings, weights among them, tell its runs from those of the next one.
-        workers, submission = 1, submission_of(method)
-        setting = content_key(settings_of(submission))[:12]
+    out, options = Path(out), options or RunOptions()
+    submission, dataset, setting = _entrant(method, _dataset(data), size, out, trust_local)
     if name:
         submission = _named(submission, name)
+    if size == "gpu" and setting == size:
+        options = replace(options, device="cuda")
     slug = card_of(submission).id
     sizes = f"n{options.n_train or 'all'}" + (f"-rung{options.rung}" if options.rung else "")
+    # An object of a notebook cannot be sent to another process.
+    workers = (workers or _processes()) if isinstance(method, str) else 1
     with _progress(f"score {slug}, runs", shown=progress) as report:
         report(0, seeds)
         found = score_submission(
@@ -343,13 +327,33 @@ def score(
             seeds=range(seeds),
             out_dir=out / "runs" / slug / "-".join(filter(None, (setting, sizes))),
             options=options,
-            workers=workers or _processes(),
+            workers=workers,
             progress=lambda event: report(event.done, event.total),
             examples=out,
         )
     for result in found:
         result.save(_free(out, result))
     return Results(found)
+
+
+def _entrant(
+    method: Any, dataset: Any, size: str, out: Path, trust_local: bool
+) -> tuple[Any, Any, str]:
+    """Return what runs, on which data, and the setting that tells its runs from others."""
+    from recombine.baselines import registry
+    from recombine.benchmark.submissions.fingerprint import content_key, settings_of
+    from recombine.benchmark.submissions.modules import submission_of
+
+    if not isinstance(method, str):
+        submission = submission_of(method)  # its settings hold the weights of a module
+        return submission, dataset, content_key(settings_of(submission))[:12]
+    avoid = [folder for folder in (getattr(dataset, "path", None), out) if folder]
+    cache = out / "runs" / "cache"
+    found = registry.submission_of(
+        method, size, cache_dir=cache, trust_local=trust_local, avoid=avoid
+    )
+    ours = method in registry.BASELINES
+    return found, registry.data_for(found, dataset), size if ours else ""
 
 
 def _processes() -> int:
