@@ -80,16 +80,23 @@ class Quickstart(Command):
         return Dataset(folder)
 
     def _train_and_score(self, data: Dataset, device: str) -> list[Result]:
+        from recombine.baselines.registry import load_baseline
         from recombine.benchmark.running.grid import Job, run_grid
         from recombine.benchmark.running.harness import RunOptions
         from recombine.benchmark.scoring.score import score_predictions
-        from recombine.cli.score import Ended, resolve, save_results, seed_list
+        from recombine.cli.score import Ended, save_results, seed_list
 
         options = RunOptions(steps=self.steps, readout_labels=self.readout_labels, device=device)
         runs = self._folder("runs")
         groups = [
             [
-                Job(resolve(name, self.size, runs / "cache"), data, s, runs / name, options)
+                Job(
+                    load_baseline(name, self.size, cache_dir=runs / "cache"),
+                    data,
+                    s,
+                    runs / name,
+                    options,
+                )
                 for s in seed_list(self.seeds)
             ]
             for name in METHODS

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from recombine.benchmark.sandbox.isolation import AnySubmission
     from recombine.benchmark.sandbox.process import Limits
     from recombine.benchmark.serving.data import DatasetLike
-    from recombine.benchmark.submissions.loading import Submission
     from recombine.renderer.store.dataset import Dataset
 
 COLUMNS = ("method", "inference", "ID", "OOC", "gap", "GFLOP/image", "images seen", "seeds")
@@ -227,13 +226,19 @@ class Score(Command):
 
     def _submission(self, spec: str) -> AnySubmission:
         """Return a baseline or a model of a library as an object, and anything else shut in."""
-        from recombine.baselines.registry import BASELINES, lengthened, submission_of
+        from recombine.baselines.registry import (
+            BASELINES,
+            lengthened,
+            load_baseline,
+            submission_of,
+        )
         from recombine.renderer.core.errors import UsageError
 
         device_name(spec, self.size)  # a missing GPU is found before anything is spent
         wanted = {name: value for name in OF_SOME if (value := getattr(self, name))}
         if spec in BASELINES:
-            learner: Any = resolve(spec, self.size, self.out / "runs" / "cache")
+            cache = self.out / "runs" / "cache"
+            learner: Any = load_baseline(spec, self.size, cache_dir=cache)
             for option, value in wanted.items():
                 example, why = OF_SOME[option]
                 if not hasattr(learner, option):
@@ -354,17 +359,6 @@ def is_ours(spec: str) -> bool:
     from recombine.benchmark.submissions.hub import is_hub
 
     return spec in BASELINES or is_hub(spec)
-
-
-def resolve(spec: str, size: str, cache: Path | None) -> Submission:
-    """Return a baseline by name and size, or load ``file.py:Class``."""
-    from recombine.baselines.registry import BASELINES, load_baseline
-    from recombine.benchmark.submissions.loading import load_learner
-
-    if spec in BASELINES:
-        baseline: Submission = load_baseline(spec, size, cache_dir=cache)
-        return baseline
-    return load_learner(spec, names=BASELINES)
 
 
 def device_name(spec: str, size: str) -> str:

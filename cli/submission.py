@@ -6,19 +6,20 @@ import shlex
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import tyro
 
 from recombine.cli import console
 from recombine.cli.console import Command
-from recombine.cli.score import device_name, is_ours, limits, resolve, run_options
+from recombine.cli.score import device_name, is_ours, limits, run_options
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recombine.benchmark.results.result import Result
+    from recombine.benchmark.submissions.loading import Submission
     from recombine.leaderboard.ledger.signing import Signer
     from recombine.leaderboard.submissions import bundle as bundles
     from recombine.renderer.store.dataset import Dataset
@@ -102,13 +103,13 @@ class Check(Command):
 
     def _checks(self) -> tuple[str | None, str | None, list[dict[str, Any]]]:
         """Return kind, id and checks."""
-        from recombine.baselines.registry import BASELINES
+        from recombine.baselines.registry import BASELINES, submission_of
 
         if is_ours(self.submission):
             from recombine.benchmark.check.checker import run_checks
 
             device_name(self.submission, self.size)  # a missing one is no fault of the row
-            report = run_checks(resolve(self.submission, self.size, None))
+            report = run_checks(cast("Submission", submission_of(self.submission, self.size)))
             checks = [asdict(one) for one in report.checks]
             return report.kind, report.card.id if report.card else None, checks
         from recombine.benchmark.sandbox.isolation import check_isolated
