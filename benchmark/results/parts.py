@@ -24,6 +24,7 @@ Slug: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{
 Interval: TypeAlias = tuple[float, float]
 Scalar: TypeAlias = str | int | float | bool | None
 Table: TypeAlias = tuple[tuple[Count, ...], ...]
+Digits: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]+$", max_length=100_000)]
 
 
 class Strict(BaseModel):
@@ -150,6 +151,42 @@ class FactorScore(Strict):
     per_seed: tuple[float, ...]
     per_cell: tuple[tuple[float, ...], ...] = ()
     """Per seed and cell of the split, the cell's part: the mean of a row is the seed's score."""
+    per_block: tuple[tuple[float, ...], ...] = ()
+    """Per seed and matched block, the block's part; empty in results from before 2.1."""
+
+
+class Blocks(Strict):
+    """Right answers per matched block: every cell shows the same nuisance vectors."""
+
+    numbers: tuple[Count, ...]
+    """The blocks; equal numbers in two splits share every nuisance."""
+    hits: Table
+    """Images with every recombined factor right, per seed and block."""
+    counts: tuple[Positive, ...]
+    """Images per block."""
+    images: tuple[Digits, ...] = ()
+    """Per cell, one digit (base 36) for every block: how many images show the pair."""
+    right: tuple[tuple[Digits, ...], ...] = ()
+    """Per seed and cell, one digit (base 36) for every block: right answers. Empty where only
+    the sums are on record, or more than 35 images show one pair."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        n = len(self.numbers)
+        if not n or len(self.counts) != n or any(len(row) != n for row in self.hits):
+            raise ValueError("hits and counts need one number per block")
+        if any(
+            hit > count for row in self.hits for hit, count in zip(row, self.counts, strict=True)
+        ):
+            raise ValueError("every block needs hits <= counts")
+        rows = [*self.images, *(text for table in self.right for text in table)]
+        if any(len(text) != n for text in rows):
+            raise ValueError("images and right need one digit per block")
+        for table, hits in zip(self.right, self.hits, strict=bool(self.right)):
+            sums = [sum(int(digit, 36) for digit in column) for column in zip(*table, strict=True)]
+            if sums != list(hits):
+                raise ValueError("right must add up to hits")
+        return self
 
 
 class Score(Strict):
@@ -176,6 +213,11 @@ class Score(Strict):
     """Images with every recombined factor right, per seed and cell."""
     counts: Table
     """Images per seed and cell, all at least 1."""
+    blocks: Blocks | None = None
+    """The same answers by matched block; None for data without blocks."""
+    distinct: tuple[Count, ...] = ()
+    """Rows of seeds that differ from every earlier one, where some are copies; empty when all do.
+    Intervals are over these."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -196,6 +238,12 @@ class Score(Strict):
             raise ValueError(f"per_cell must have n_seeds x n_cells = {shape} entries")
         if any(sum(row) != self.n_images for row in self.counts):
             raise ValueError("counts must add up to n_images for every seed")
+        if self.blocks is not None and [sum(row) for row in self.blocks.hits] != [
+            sum(row) for row in self.hits
+        ]:
+            raise ValueError("blocks must hold as many hits per seed as cells")
+        if any(row >= self.n_seeds for row in self.distinct):
+            raise ValueError("distinct must name rows of seeds")
         mean = sum(hit / count for hit, count in pairs) / len(pairs)
         if abs(mean - self.estimate) > 1e-9:
             raise ValueError(f"estimate {self.estimate} is not the mean {mean} of hits / counts")
@@ -220,24 +268,17 @@ class Gap(Strict):
 
 
 class PairedGap(Strict):
-    """The gap on these cells, within blocks that share every nuisance.
+    """The gap on exactly these cells, within blocks that share every nuisance.
 
-    Seeds and blocks are resampled, cells are held fixed: it says whether *these* unseen
-    combinations are harder, ``Gap`` whether unseen combinations are.
+    Seeds and blocks are drawn, cells are held fixed: it says whether *these* unseen combinations
+    are harder, ``Gap`` whether unseen combinations are. Its counts stand in ``Score.blocks``.
     """
 
     estimate: Annotated[float, Field(ge=-1.0, le=1.0)]
     ci95: Interval | None
     ci_method: Text
     n_blocks: Positive
-    id_hits: Table
-    """Per seed and block."""
-    ooc_hits: Table
-    """Per seed and block."""
-    id_counts: tuple[Positive, ...]
-    """In-combination images per block."""
-    ooc_counts: tuple[Positive, ...]
-    """Out-of-combination images per block."""
+    """Blocks that both splits show."""
 
 
 class WorstCells(Strict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from recombine.benchmark.metrics.base import (
     joint_correct,
 )
 from recombine.benchmark.results.parts import (
+    Blocks,
     FactorScore,
     Gap,
     PairedGap,
@@ -23,6 +24,7 @@ from recombine.benchmark.results.parts import (
     WorstCells,
 )
 from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.design import Crossed, scores_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from recombine.renderer.core.types import Array
 
 WORST = 0.1
+DIGIT = "0123456789abcdefghijklmnopqrstuvwxyz"
 DIGITS = 6
 """Of factor scores per cell: enough to recompute an interval, and files stay small."""
 
@@ -46,14 +49,24 @@ class Split:
     cells: Int[Array, "cells factors"]  # ``(C, F)`` value codes, sorted
     cell_of: Int[Array, " images"]  # ``(N,)`` row of ``cells`` for every image
     names: tuple[tuple[str, ...], ...]  # value names of every cell
+    blocks: Int[Array, " blocks"]  # ``(B,)`` numbers of the matched blocks
+    block_of: Int[Array, " images"]  # ``(N,)`` row of ``blocks`` for every image
 
     def sum_by_cell(
         self, values: Shaped[Array, "seeds images groups"]
     ) -> Float[Array, "seeds cells groups"]:
         """Return sums over the images of every cell."""
-        member = np.equal(self.cell_of[None, :], np.arange(len(self.cells))[:, None]).astype(float)
-        out: Array = np.einsum("cn,sng->scg", member, values)
-        return out
+        return _sums(values, self.cell_of, len(self.cells))
+
+    def sum_by_block(
+        self, values: Shaped[Array, "seeds images groups"]
+    ) -> Float[Array, "seeds blocks groups"]:
+        """Return sums over the images of every matched block."""
+        return _sums(values, self.block_of, len(self.blocks))
+
+    def crossed(self, cells: Array, blocks: Array) -> Crossed:
+        """Return scores per seed and cell, and per seed and block, as the statistics read them."""
+        return Crossed(cells, self.cells, blocks)
 
 
 def group_by_cell(dataset: DatasetLike, name: str) -> Split:
@@ -61,7 +74,14 @@ def group_by_cell(dataset: DatasetLike, name: str) -> Split:
     indices = dataset.indices(name)
     cells, cell_of = np.unique(dataset.cells[indices], axis=0, return_inverse=True)
     names = tuple(dataset.schema.cell_names(cell) for cell in cells)
-    return Split(name, indices, cells, cell_of.reshape(-1), names)
+    blocks, block_of = np.unique(dataset.blocks[indices], return_inverse=True)
+    return Split(name, indices, cells, cell_of.reshape(-1), names, blocks, block_of.reshape(-1))
+
+
+def _sums(values: Array, group: Array, count: int) -> Array:
+    member = np.equal(group[None, :], np.arange(count)[:, None]).astype(float)
+    out: Array = np.einsum("cn,sng->scg", member, values)
+    return out
 
 
 def correct_images(
@@ -90,9 +110,12 @@ def score_split(
     dataset: DatasetLike, split: Split, predicted: Sequence[Mapping[str, Array]]
 ) -> Score:
     """Return the headline and the factor scores of one split."""
-    hits, counts = count_by_cell(split, correct_images(dataset, split, predicted))
+    correct = correct_images(dataset, split, predicted)
+    hits, counts = count_by_cell(split, correct)
     share = hits / counts
-    headline = stats.crossed_mean(share)
+    blocks = count_by_block(split, correct)
+    right = np.array(blocks.hits) / np.array(blocks.counts)
+    headline = stats.crossed_mean(split.crossed(share, right))
     recombined = tuple(dataset.schema.factor(key) for key in dataset.schema.recombined)
     return Score(
         metric=JOINT.name,
@@ -114,7 +137,34 @@ def score_split(
         cells=split.names,
         hits=_table(hits),
         counts=_table(counts),
+        blocks=blocks,
     )
+
+
+def count_by_block(split: Split, correct: Bool[Array, "seeds images"]) -> Blocks:
+    """Return right answers and images per block, and per cell and block."""
+    hits = split.sum_by_block(correct[..., None].astype(float))[..., 0]
+    counts = np.bincount(split.block_of, minlength=len(split.blocks))
+    images = np.zeros((len(split.cells), len(split.blocks)), np.int64)
+    np.add.at(images, (split.cell_of, split.block_of), 1)
+    written: dict[str, Any] = {}
+    if images.max() < len(DIGIT):
+        right = np.zeros((len(correct), *images.shape), np.int64)
+        np.add.at(right, (slice(None), split.cell_of, split.block_of), correct.astype(np.int64))
+        written = {
+            "images": tuple(_digits(row) for row in images),
+            "right": tuple(tuple(_digits(row) for row in table) for table in right),
+        }
+    return Blocks(
+        numbers=tuple(int(n) for n in split.blocks),
+        hits=_table(hits.round().astype(np.int64)),
+        counts=tuple(int(n) for n in counts),
+        **written,
+    )
+
+
+def _digits(row: Array) -> str:
+    return "".join(DIGIT[n] for n in row)
 
 
 def score_factor(
@@ -124,10 +174,11 @@ def score_factor(
     factor = dataset.schema.factor(key)
     truth = dataset.latents[key][split.indices]
     parts = [contributions(factor, one, truth) for one in predicted]
-    sums, weights = (split.sum_by_cell(np.stack(values)) for values in zip(*parts, strict=True))
-    per_cell = stats.linearise(sums, weights)
+    sums, weights = (np.stack(values) for values in zip(*parts, strict=True))
+    per_cell = stats.linearise(split.sum_by_cell(sums), split.sum_by_cell(weights))
+    per_block = stats.linearise(split.sum_by_block(sums), split.sum_by_block(weights))
     metric = FACTOR_METRICS[factor.kind]
-    headline = stats.crossed_mean(per_cell, None)
+    headline = stats.crossed_mean(split.crossed(per_cell, per_block), None)
     low, high = metric.low, metric.high
     interval = headline.ci95 and (max(headline.ci95[0], low), min(headline.ci95[1], high))
     return FactorScore(
@@ -140,12 +191,13 @@ def score_factor(
         chance=metric.chance,
         per_seed=_floats(per_cell.mean(axis=1)),
         per_cell=tuple(_floats(row.round(DIGITS)) for row in per_cell),
+        per_block=tuple(_floats(row.round(DIGITS)) for row in per_block),
     )
 
 
 def gap_part(id_test: Score, ooc_test: Score) -> Gap:
     """Return the ID score minus the OOC score."""
-    value = stats.gap(shares(id_test), shares(ooc_test))
+    value = stats.gap(scores_of(id_test), scores_of(ooc_test))
     difference = id_test.estimate - ooc_test.estimate
     return Gap(estimate=difference, ci95=value.ci95, ci_method=stats.GAP_METHOD)
 
@@ -156,31 +208,21 @@ def shares(score: Score) -> Float[Array, "seeds cells"]:
     return out
 
 
-def paired_gap_part(
-    dataset: DatasetLike,
-    inside: Split,
-    outside: Split,
-    id_correct: Bool[Array, "seeds images"],
-    ooc_correct: Bool[Array, "seeds images"],
-) -> PairedGap | None:
-    """Return the gap within blocks that share every nuisance."""
-    id_blocks, ooc_blocks = (dataset.blocks[split.indices] for split in (inside, outside))
-    blocks = np.intersect1d(id_blocks, ooc_blocks)
-    if len(blocks) == 0:
+def paired_gap_part(id_test: Score, ooc_test: Score) -> PairedGap | None:
+    """Return the gap on these cells, within the blocks that both splits show."""
+    inside, outside = id_test.blocks, ooc_test.blocks
+    if inside is None or outside is None:
         return None
-    id_hits, id_counts = _by_block(blocks, id_blocks, id_correct)
-    ooc_hits, ooc_counts = _by_block(blocks, ooc_blocks, ooc_correct)
-    difference = id_hits / id_counts - ooc_hits / ooc_counts
-    value = stats.crossed_mean(difference, (-1.0, 1.0))
+    common = sorted(set(inside.numbers) & set(outside.numbers))
+    if not common:
+        return None
+    tables = [
+        (np.array(one.hits) / np.array(one.counts))[:, [one.numbers.index(n) for n in common]]
+        for one in (inside, outside)
+    ]
+    found = stats.gap_here(*tables)
     return PairedGap(
-        estimate=value.value,
-        ci95=value.ci95,
-        ci_method=stats.BLOCK_METHOD,
-        n_blocks=len(blocks),
-        id_hits=_table(id_hits),
-        ooc_hits=_table(ooc_hits),
-        id_counts=tuple(int(n) for n in id_counts),
-        ooc_counts=tuple(int(n) for n in ooc_counts),
+        estimate=found.value, ci95=found.ci95, ci_method=stats.BLOCK_METHOD, n_blocks=len(common)
     )
 
 
@@ -190,13 +232,6 @@ def worst_cells_part(score: Score, quantile: float = WORST) -> WorstCells:
     value = float(np.quantile(per_cell, quantile))
     order = [int(i) for i in np.argsort(per_cell, kind="stable") if per_cell[i] <= value]
     return WorstCells(quantile=quantile, estimate=value, cells=tuple(score.cells[i] for i in order))
-
-
-def _by_block(blocks: Array, block_of: Array, correct: Array) -> tuple[Array, Array]:
-    member = np.equal(block_of[None, :], blocks[:, None])
-    hits: Array = np.einsum("bn,sn->sb", member.astype(np.int64), correct.astype(np.int64))
-    counts: Array = member.sum(axis=1)
-    return hits, counts
 
 
 def _table(values: Array) -> tuple[tuple[int, ...], ...]:

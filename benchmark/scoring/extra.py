@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.running.harness import RunOptions
     from recombine.benchmark.scoring.aggregate import Split
     from recombine.benchmark.serving.data import DatasetLike
+    from recombine.benchmark.statistics.design import Crossed
     from recombine.renderer.core.types import Array
     from recombine.renderer.scenes.factors import Factor, Slot
 
@@ -143,8 +144,10 @@ def _mask_measure(metric: Metric, split: Split, parts: Sequence[tuple[Array, Arr
     per_seed = [float(s.sum() / w) if w > 0 else None for s, w in zip(sums, total, strict=True)]
     interval = None
     if (total > 0).all():
-        cells = stats.linearise(split.sum_by_cell(sums), split.sum_by_cell(weights))
-        interval = stats.crossed_mean(cells, None).ci95
+        cells, blocks = (
+            stats.linearise(by(sums), by(weights)) for by in (split.sum_by_cell, split.sum_by_block)
+        )
+        interval = stats.crossed_mean(split.crossed(cells, blocks), None).ci95
     counted = int(weights.sum(axis=(1, 2)).min())
     return extra_metric(metric, per_seed, counted, chance=metric.chance, ci95=interval)
 
@@ -298,8 +301,8 @@ def readout_variants(
     aligned_runs: Sequence[AlignedPredictions],
     headline: Sequence[Readout],
     options: RunOptions,
-    id_share: Float[Array, "seeds id_cells"],
-    ooc_share: Float[Array, "seeds ooc_cells"],
+    id_share: Crossed,
+    ooc_share: Crossed,
 ) -> Variants:
     """Fit further readouts to the slots of all seeds."""
     matches = [one.slot_match for one in headline]
@@ -335,7 +338,7 @@ def _scored(
     labels: int | None = None,
     kind: Kind = "linear",
     permuted: bool = False,
-) -> tuple[ReadoutScores, Float[Array, "seeds cells"]]:
+) -> tuple[ReadoutScores, Crossed]:
     """Return the scores of one variant, and its accuracy per seed and ID cell."""
     dataset = aligned_runs[0].dataset
     images = readout_indices(dataset, options, labels)
@@ -373,8 +376,8 @@ def _oracle(
     aligned_runs: Sequence[AlignedPredictions],
     matches: Sequence[tuple[int, ...]],
     options: RunOptions,
-) -> Float[Array, "seeds cells"]:
-    """Return the OOC accuracy of readouts that saw other OOC images, per seed and cell."""
+) -> Crossed:
+    """Return the OOC accuracy of readouts that saw other OOC images."""
     dataset = aligned_runs[0].dataset
     split = aggregate.group_by_cell(dataset, "ooc_test")
     blocks = dataset.blocks[split.indices]
@@ -422,26 +425,24 @@ def _every_fourth(cells: Int[Array, "n factors"]) -> Bool[Array, " n"]:
     return np.asarray(rank % 4 == 3)
 
 
-def _shares(split: Split, correct: Bool[Array, "seeds images"]) -> Float[Array, "seeds cells"]:
+def _shares(split: Split, correct: Bool[Array, "seeds images"]) -> Crossed:
     hits, counts = aggregate.count_by_cell(split, correct)
-    out: Array = hits / counts
-    return out
+    blocks = aggregate.count_by_block(split, correct)
+    return split.crossed(hits / counts, np.array(blocks.hits) / np.array(blocks.counts))
 
 
-def _estimate(share: Float[Array, "seeds cells"]) -> Estimate:
+def _estimate(share: Crossed) -> Estimate:
     found = stats.crossed_mean(share)
     return Estimate(
-        estimate=found.value, ci95=found.ci95, per_seed=tuple(share.mean(axis=1).tolist())
+        estimate=found.value, ci95=found.ci95, per_seed=tuple(share.cells.mean(axis=1).tolist())
     )
 
 
-def _difference(
-    first: Float[Array, "seeds cells"], second: Float[Array, "seeds cells"], *, paired: bool = False
-) -> Estimate:
+def _difference(first: Crossed, second: Crossed, *, paired: bool = False) -> Estimate:
     """Return first minus second; paired when both are about the same cells."""
     apart = None if paired else stats.gap(first, second)
-    found = apart or stats.crossed_mean(first - second, (-1.0, 1.0))
-    per_seed = first.mean(axis=1) - second.mean(axis=1)
+    found = apart or stats.crossed_mean(first.mix(1.0, second, -1.0), (-1.0, 1.0))
+    per_seed = first.cells.mean(axis=1) - second.cells.mean(axis=1)
     return Estimate(
         estimate=float(per_seed.mean()), ci95=found.ci95, per_seed=tuple(per_seed.tolist())
     )

@@ -33,6 +33,7 @@ from recombine.benchmark.scoring.examples import keep_examples
 from recombine.benchmark.scoring.extra import decoder_part, identifiability_part, readout_variants
 from recombine.benchmark.serving.relations import canonical_relations
 from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.design import scores_of
 from recombine.benchmark.submissions.modules import submission_of
 from recombine.renderer.core.errors import InvalidInputError
 
@@ -277,9 +278,6 @@ def _result(dataset: DatasetLike, evidence: _Evidence, made: _Made) -> Result:
         "id_test": aggregate.correct_images(dataset, inside, evidence.id_predicted),
         "ooc_test": aggregate.correct_images(dataset, outside, evidence.ooc_predicted),
     }
-    paired = aggregate.paired_gap_part(
-        dataset, inside, outside, correct["id_test"], correct["ooc_test"]
-    )
     images = readout_indices(dataset, options)
     return Result.sealed(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -292,10 +290,10 @@ def _result(dataset: DatasetLike, evidence: _Evidence, made: _Made) -> Result:
         readout=_readout_part(evidence, len(images), len(dataset.indices("id_val"))),
         scores=Scores(id_test=evidence.id_test, ooc_test=evidence.ooc_test),
         gap=aggregate.gap_part(evidence.id_test, evidence.ooc_test),
-        paired_gap=paired,
+        paired_gap=aggregate.paired_gap_part(evidence.id_test, evidence.ooc_test),
         worst_cells=aggregate.worst_cells_part(evidence.ooc_test),
         smallest_detectable_difference=stats.smallest_detectable_difference(
-            aggregate.shares(evidence.ooc_test)
+            scores_of(evidence.ooc_test)
         ),
         compute_curve=made.curve,
         compute=run_facts.compute_part(facts, step),
@@ -333,7 +331,7 @@ def _further(
     answers = {"id_test": evidence.id_predicted, "ooc_test": evidence.ooc_predicted}
     slow: dict[str, Any] = {}
     if options.full:
-        shares = [aggregate.shares(one) for one in (evidence.id_test, evidence.ooc_test)]
+        shares = [scores_of(one) for one in (evidence.id_test, evidence.ooc_test)]
         found = readout_variants(aligned_runs, readouts, options, *shares)
         slow = {
             "readouts": found.readouts,

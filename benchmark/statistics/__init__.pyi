@@ -7,6 +7,10 @@ from .curves import area as area
 from .curves import budget_area as budget_area
 from .curves import data_curves as data_curves
 from .curves import reach as reach
+from .design import Crossed as Crossed
+from .design import Term as Term
+from .design import scores_of as scores_of
+from .design import terms as terms
 from .intervals import Components as Components
 from .intervals import Estimate as Estimate
 from .intervals import crossed_mean as crossed_mean

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recombine.benchmark.statistics import intervals as stats
-from recombine.benchmark.statistics.intervals import Estimate, Term
+from recombine.benchmark.statistics.design import (
+    Crossed,
+    factor_scores_of,
+    gap_terms,
+    scores_of,
+)
+from recombine.benchmark.statistics.intervals import Estimate
 from recombine.benchmark.statistics.power import power_at
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.tables import html_lines, html_table, text_table
@@ -20,9 +26,7 @@ from recombine.renderer.core.tables import html_lines, html_table, text_table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from jaxtyping import Float
-
-    from recombine.benchmark.results.parts import FactorScore, Score
+    from recombine.benchmark.results.parts import Score
     from recombine.benchmark.results.result import Result
     from recombine.renderer.core.types import Array
 
@@ -57,8 +61,9 @@ class Contrast:
     def row(self, unit: float) -> tuple[str, ...]:
         """Return the cells under `COLUMNS`; ``unit`` is 100 for per cent, 1 for shares."""
         digits = 1 if unit == 100 else 3
-        interval, p_value, verdict = "none", "none", "no test"
         found = self.difference
+        interval, p_value = "none", "none"
+        verdict = "not tested" if found.declined else "no test"
         if found.ci95 is not None and found.p_value is not None:
             low, high = found.ci95
             interval = f"{unit * low:+.{digits}f} to {unit * high:+.{digits}f}"
@@ -144,15 +149,19 @@ def compare_results(first: Result, second: Result) -> Comparison:
     require_same(first, second)
     ids, oocs = (
         (
-            shares_by_cell(getattr(first.scores, split)),
-            shares_by_cell(getattr(second.scores, split)),
+            scores_of(getattr(first.scores, split)),
+            scores_of(getattr(second.scores, split)),
         )
         for split in ("id_test", "ooc_test")
     )
     ooc = stats.paired_difference(*oocs)
+    means = {
+        split: [getattr(one.scores, split).estimate for one in (first, second)]
+        for split in ("id_test", "ooc_test")
+    }
     headline = (
-        ("OOC", oocs[0].mean(), oocs[1].mean(), ooc),
-        ("ID", ids[0].mean(), ids[1].mean(), stats.paired_difference(*ids)),
+        ("OOC", *means["ooc_test"], ooc),
+        ("ID", *means["id_test"], stats.paired_difference(*ids)),
         ("gap", first.gap.estimate, second.gap.estimate, gap_difference(ids, oocs)),
     )
     return Comparison(
@@ -164,19 +173,34 @@ def compare_results(first: Result, second: Result) -> Comparison:
     )
 
 
-def gap_difference(ids: tuple[Array, Array], oocs: tuple[Array, Array]) -> Estimate:
+def gap_difference(ids: tuple[Crossed, Crossed], oocs: tuple[Crossed, Crossed]) -> Estimate:
     """Return the gap of one method minus the gap of another."""
-    gaps = [
-        inside.mean(axis=1) - outside.mean(axis=1)
+    each = [gap_terms(inside, outside) for inside, outside in zip(ids, oocs, strict=True)]
+    means = [
+        float(inside.cells.mean() - outside.cells.mean())
         for inside, outside in zip(ids, oocs, strict=True)
     ]
-    value = float(gaps[0].mean() - gaps[1].mean())
-    per_cell = [one.mean(axis=0) - other.mean(axis=0) for one, other in (ids, oocs)]
-    parts = [*per_cell, *gaps]
-    if min(len(part) for part in parts) < 2:
+    value = means[0] - means[1]
+    if any(one is None for one in each):
         return Estimate(value)
-    terms = [Term(float(np.var(p, ddof=1)) / len(p), len(p) - 1) for p in parts]
-    return stats.estimate(value, terms, (-2.0, 2.0))
+    runs = [term for one in each for term in one or () if term.name == "run"]
+    # Cells and blocks are the same for both methods, so their parts are those of the differences.
+    rest = [
+        Crossed(
+            (one.cells.mean(axis=0) - two.cells.mean(axis=0))[None],
+            one.codes,
+            _block_means(one, two),
+            one_network=True,
+        )
+        for one, two in (ids, oocs)
+    ]
+    return stats.estimate(value, [*runs, *(gap_terms(*rest) or ())], (-2.0, 2.0))
+
+
+def _block_means(first: Crossed, second: Crossed) -> Array | None:
+    if first.blocks is None or second.blocks is None:
+        return None
+    return np.asarray(first.blocks.mean(axis=0) - second.blocks.mean(axis=0))[None]
 
 
 def require_same(first: Result, second: Result) -> None:
@@ -205,16 +229,6 @@ def require_same(first: Result, second: Result) -> None:
             )
 
 
-def _order(score: Score) -> list[int]:
-    return sorted(range(score.n_cells), key=score.cells.__getitem__)
-
-
-def shares_by_cell(score: Score) -> Float[Array, "seeds cells"]:
-    """Return shares per seed and cell, the cells in the order of their names."""
-    share: Array = np.asarray(score.hits, float) / np.asarray(score.counts, float)
-    return share[:, _order(score)]
-
-
 _Row = tuple[str, float, float, Estimate]
 
 
@@ -231,13 +245,9 @@ def _factors(first: Score, second: Score) -> Iterator[_Row]:
         difference = Estimate(mine.estimate - theirs.estimate)
         if mine.per_cell and theirs.per_cell:
             difference = stats.paired_difference(
-                _cells(mine, first), _cells(theirs, second), bounds=None
+                factor_scores_of(mine, first), factor_scores_of(theirs, second), bounds=None
             )
         yield name, mine.estimate, theirs.estimate, difference
-
-
-def _cells(factor: FactorScore, score: Score) -> Array:
-    return np.asarray(factor.per_cell)[:, _order(score)]
 
 
 def _contrasts(rows: Sequence[_Row]) -> tuple[Contrast, ...]:
@@ -262,6 +272,11 @@ def _caveats(first: Result, second: Result) -> Iterator[str]:
     for name, (mine, theirs) in pairs.items():
         if mine != theirs:
             yield f"{name}: {mine} and {theirs}"
+    tested = stats.paired_difference(
+        scores_of(first.scores.ooc_test), scores_of(second.scores.ooc_test)
+    )
+    if tested.declined:
+        yield f"OOC {stats.DECLINED}"
     for which, one in (("first", first), ("second", second)):
         if len(one.seeds) < UNMARKED_SEEDS:
             yield f"the {which} has {len(one.seeds)} seeds: a sketch, {UNMARKED_SEEDS} make a claim"

@@ -1,9 +1,8 @@
 """Curves of a score against training images or operations: area, and where a level is reached.
 
-A curve is an ``(m, S, C)`` array: the score at m sizes for every seed and cell, all sizes with the
-same seeds and cells (training sets are nested). Whatever is linear in the scores then has the
-crossed interval of `stats`: the area under the curve is a weighted mean over sizes, and so is the
-curve's height between two sizes.
+A curve is one `Crossed` table of scores per size, all sizes with the same seeds, cells and blocks
+(training sets are nested). Whatever is linear in the scores then has the interval of `stats`: the
+area under the curve is a weighted mean over sizes, and so is the curve's height between two sizes.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.design import scores_of
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-    from recombine.benchmark.results.parts import Score
     from recombine.benchmark.results.result import Result
+    from recombine.benchmark.statistics.design import Crossed
     from recombine.benchmark.statistics.intervals import Estimate
     from recombine.renderer.core.types import Array
 
@@ -69,23 +69,21 @@ def area_weights(sizes: Sequence[float]) -> Float[Array, " sizes"]:
     return weights
 
 
-def area(
-    scores: Float[Array, "sizes seeds cells"], sizes: Sequence[float]
-) -> Float[Array, "seeds cells"]:
-    """Return the area under the curve of every seed and cell.
+def area(scores: Sequence[Crossed], sizes: Sequence[float]) -> Crossed:
+    """Return the area under the curve: the mean height over log size, table by table.
 
     Parameters
     ----------
-    scores : array
-        ``(m, S, C)``.
+    scores : sequence of Crossed
+        One table per size.
     sizes : sequence of float
-        ``m`` training set sizes or GFLOPs.
+        Ascending training set sizes or GFLOPs.
 
     Returns
     -------
-    array
-        ``(S, C)`` mean heights over log size; give it to `stats.crossed_mean` for the area with
-        its interval, or with another entry's to `stats.paired_difference`.
+    Crossed
+        Give it to `stats.crossed_mean` for the area with its interval, or with another entry's
+        to `stats.paired_difference`.
 
     Raises
     ------
@@ -93,19 +91,22 @@ def area(
         When scores and sizes do not fit together.
     """
     _validate(scores, sizes)
-    out: Array = np.tensordot(area_weights(sizes), scores, axes=1)
-    return out
+    weights = area_weights(sizes)
+    found = scores[0].mix(float(weights[0]), scores[0], 0.0)
+    for table, weight in zip(scores[1:], weights[1:], strict=True):
+        found = found.mix(1.0, table, float(weight))
+    return found
 
 
-def reach(scores: Float[Array, "sizes seeds cells"], sizes: Sequence[float], level: float) -> Reach:
+def reach(scores: Sequence[Crossed], sizes: Sequence[float], level: float) -> Reach:
     """Return the size from which a curve has a given height.
 
     Parameters
     ----------
-    scores : array
-        ``(m, S, C)``, in [0, 1].
+    scores : sequence of Crossed
+        One table per size, scores in [0, 1].
     sizes : sequence of float
-        ``m`` ascending sizes.
+        Ascending sizes.
     level : float
         Height to reach, such as 0.8.
 
@@ -147,27 +148,30 @@ def budget_weights(costs: Sequence[float], low: float, high: float) -> Float[Arr
     return weights
 
 
-def _dense(scores: Array, sizes: Sequence[float]) -> tuple[Array, Array]:
-    """Interpolate every seed and cell on log size."""
+def _dense(scores: Sequence[Crossed], sizes: Sequence[float]) -> tuple[Array, list[Crossed]]:
+    """Interpolate every score on log size."""
     values = np.asarray(sizes, float)
     gaps = len(values) - 1
     left = np.append(np.arange(gaps).repeat(BETWEEN), gaps - 1)
     share = np.append(np.tile(np.arange(BETWEEN) / BETWEEN, gaps), 1.0)
     grid = values[left] * (values[left + 1] / values[left]) ** share
-    weight = share[:, None, None]
-    return grid, (1 - weight) * scores[left] + weight * scores[left + 1]
+    return grid, [
+        scores[i].mix(float(1 - part), scores[i + 1], float(part))
+        for i, part in zip(left, share, strict=True)
+    ]
 
 
 def _first(grid: Array, reached: Sequence[bool]) -> float | None:
     return float(grid[reached.index(True)]) if True in reached else None
 
 
-def _validate(scores: Array, sizes: Sequence[float]) -> None:
+def _validate(scores: Sequence[Crossed], sizes: Sequence[float]) -> None:
     area_weights(sizes)
-    if scores.ndim != 3 or len(scores) != len(sizes):
+    shapes = {table.cells.shape for table in scores}
+    if len(scores) != len(sizes) or len(shapes) != 1:
         raise InvalidInputError(
-            f"curve: expected one seeds x cells matrix per size, got shape {scores.shape} for "
-            f"{len(sizes)} sizes; score every size with the same seeds"
+            f"curve: expected one seeds x cells table per size, all alike, got {len(scores)} of "
+            f"shapes {sorted(shapes)} for {len(sizes)} sizes; score every size with the same seeds"
         )
 
 
@@ -195,14 +199,14 @@ class DataCurve:
         return tuple(result.data.n_train for result in self.results)
 
     @cached_property
-    def ooc(self) -> Float[Array, "sizes seeds cells"]:
-        """Return out-of-combination shares, ``(m, S, C)``."""
-        return self._stack("ooc_test")
+    def ooc(self) -> list[Crossed]:
+        """Return out-of-combination shares, one table per size."""
+        return self._tables("ooc_test")
 
     @cached_property
-    def id(self) -> Float[Array, "sizes seeds cells"]:
-        """Return in-combination shares, ``(m, S, C)``."""
-        return self._stack("id_test")
+    def id(self) -> list[Crossed]:
+        """Return in-combination shares, one table per size."""
+        return self._tables("id_test")
 
     @cached_property
     def area(self) -> Estimate:
@@ -213,12 +217,11 @@ class DataCurve:
         """Return the number of training images from which OOC accuracy is at least ``level``."""
         return reach(self.ooc, self.sizes, level)
 
-    def _stack(self, split: str) -> Array:
-        tables = []
-        for result in self.results:
-            rows = [result.seeds.index(seed) for seed in self.seeds]
-            tables.append(_shares(getattr(result.scores, split))[rows])
-        return np.stack(tables)
+    def _tables(self, split: str) -> list[Crossed]:
+        return [
+            scores_of(getattr(result.scores, split), [result.seeds.index(s) for s in self.seeds])
+            for result in self.results
+        ]
 
 
 def data_curves(results: Iterable[Result]) -> list[DataCurve]:
@@ -283,9 +286,3 @@ def _curve(entry: str, results: Sequence[Result]) -> DataCurve:
             f"common seed; got sizes {sizes} with {len(shared)} common seeds. Give one file each"
         )
     return DataCurve(tuple(ordered), tuple(shared))
-
-
-def _shares(score: Score) -> Array:
-    order = sorted(range(score.n_cells), key=score.cells.__getitem__)
-    out: Array = np.asarray(score.hits, float) / np.asarray(score.counts, float)
-    return out[:, order]

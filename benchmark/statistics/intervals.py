@@ -1,25 +1,23 @@
-"""Error bars for a score measured with S training seeds on C cells (combinations).
+"""Error bars for a score, a gap and a difference, over everything that was drawn.
 
-Two things are random: the training run, and which combinations were held out. An interval that
-resamples only one of them is too narrow (seeds only, 3 to 10 seeds and 40 cells: it covers the
-truth 35-72 % of the time when cells differ, and gets *worse* with more seeds). Here a score is
-an S x C matrix x, and the variance of its mean is that of the crossed ("pigeonhole") bootstrap,
-in closed form and with the small-sample factors S/(S-1) and C/(C-1)::
+The variance of a mean is a sum of parts, one for everything that chance had a hand in: training
+runs, values, cells and matched blocks (`design`). The t quantile has Satterthwaite's degrees of
+freedom (1946, Biometrics Bull. 2(6), eq. 17).
 
-    x[s, c] = m + a[s] + b[c] + e[s, c]                 (double centring)
-    V = sum a^2 / (S (S-1)) + sum b^2 / (C (C-1)) + sum e^2 / (S C (S-1) (C-1))
+A share near 0 or 1 has skewed errors, so its interval is symmetric on the logit scale::
 
-with a t quantile whose degrees of freedom follow Satterthwaite. E[V] is the true variance plus
-two residual terms, so it errs on the wide side. Sources: Owen (2007), The pigeonhole bootstrap,
-Ann. Appl. Stat. 1(2), Theorem 3; Satterthwaite (1946), Biometrics Bull. 2(6), eq. 17.
+    logit m +- t(df) sqrt(V) / (m (1 - m))
 
-A share near 0 or 1 has skewed errors: a symmetric interval around .97 of 8 cells holds the truth
-only 88 % of the time. Means with known bounds therefore get Wilson's interval for the effective
-number of answers ``p (1 - p) / V``, which is the t interval again in the middle of the scale.
-Sources: Wilson (1927), J. Am. Stat. Assoc. 22(158), eq. 7; Dean and Pagano (2015), J. Surv. Stat.
-Methodol. 3(4), on effective sizes. ``benchmarks/coverage.py`` measures all of this.
+and where fewer than `FEW` effective errors (or right answers) stand behind it, m (1 - m) / V times
+the smaller of m and 1 - m, the degrees of freedom are those of the part with the fewest draws:
+how much runs and values differ is then hardly known. Source of the rule: the "n p >= 5" of the
+normal approximation, for effective sizes (Korn and Graubard 1998, Survey Methodology 24(2)).
 
-Where the design allows no interval (one seed, one cell, or no spread at all), the answer is
+A test between two shares is declined where it is known not to hold: near an end of the scale,
+when the seeds of one method hold fewer than `FEW_TO_TEST` effective errors. ``benchmarks/coverage.py``
+measures all of this on the rendered designs.
+
+Where the design allows no interval (one run, one cell, or no spread at all), the answer is
 None and never a made-up number.
 """
 
@@ -27,11 +25,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import special
 
+from recombine.benchmark.statistics.design import (
+    Crossed,
+    Term,
+    gap_terms,
+    mean_term,
+    paired_terms,
+    terms,
+)
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -41,18 +47,20 @@ if TYPE_CHECKING:
 
     from recombine.renderer.core.types import Array
 
-CI_METHOD = "crossed seeds x cells bootstrap variance (closed form), Satterthwaite t, Wilson form"
-GAP_METHOD = "shared seeds x (ID cells, OOC cells) bootstrap variance, Satterthwaite t"
-BLOCK_METHOD = "crossed seeds x matched blocks bootstrap variance, Satterthwaite t, cells fixed"
+CI_METHOD = "runs + values + cells + blocks variance, Satterthwaite t, logit scale (2.0)"
+ONE_NETWORK_METHOD = "values + cells + blocks variance of one network, Satterthwaite t, logit (2.0)"
+GAP_METHOD = "runs + values + cells of both splits + paired blocks variance, Satterthwaite t (2.0)"
+BLOCK_METHOD = "runs + blocks variance, Satterthwaite t, these cells (2.0)"
 LEVEL = 0.05
-
-
-@dataclass(frozen=True)
-class Term:
-    """One part of a variance: its value and the degrees of freedom behind it."""
-
-    variance: float
-    df: float
+FEW = 8.0
+"""Effective errors below which an interval takes the fewest degrees of freedom."""
+FEW_TO_TEST = 16.0
+"""Effective errors of a method's runs below which a test near an end is declined."""
+NEAR_END = 0.15
+DECLINED = (
+    f"not tested: within {NEAR_END:g} of an end of the scale, and the training runs of one method "
+    "differ so much that a test would not hold its level; more seeds would tell"
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,9 @@ class Estimate:
         95 % interval.
     p_value : float, optional
         Two-sided, against a true value of 0.
+    declined : bool
+        A test was possible by the formula, but is known not to hold here, so there is neither
+        interval nor p-value.
     """
 
     value: float
@@ -78,6 +89,7 @@ class Estimate:
     df: float | None = None
     ci95: tuple[float, float] | None = None
     p_value: float | None = None
+    declined: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,34 +146,19 @@ def estimate(
     return Estimate(value, error, df, (low, high), p_value)
 
 
-def crossed_terms(scores: Float[Array, "seeds cells"]) -> list[Term] | None:
-    """Return seed, cell and residual part of the variance of ``scores.mean()``."""
-    _validate(scores)
-    seeds, cells = scores.shape
-    if seeds < 2 or cells < 2:
-        return None
-    a, b, e = _centred(scores)
-    return [
-        Term(float(np.sum(a**2)) / (seeds * (seeds - 1)), seeds - 1),
-        Term(float(np.sum(b**2)) / (cells * (cells - 1)), cells - 1),
-        Term(
-            float(np.sum(e**2)) / (seeds * cells * (seeds - 1) * (cells - 1)),
-            (seeds - 1) * (cells - 1),
-        ),
-    ]
-
-
 def crossed_mean(
-    scores: Float[Array, "seeds cells"], bounds: tuple[float, float] | None = (0.0, 1.0)
+    scores: Crossed | Float[Array, "seeds cells"], bounds: tuple[float, float] | None = (0.0, 1.0)
 ) -> Estimate:
-    """Return the mean score with its crossed interval.
+    """Return the mean score with its interval over runs, values, cells and blocks.
 
     Parameters
     ----------
-    scores : array
-        ``(S, C)`` score of every seed on every cell, for example accuracies.
+    scores : Crossed or array
+        Score of every seed on every cell, for example accuracies; a bare ``(S, C)`` array stands
+        for cells that share nothing.
     bounds : tuple of float, optional
-        Range of the score; it makes the interval Wilson's. None for the plain t interval.
+        Range of the score; the interval is then symmetric on the logit scale of this range. None
+        for the plain t interval.
 
     Returns
     -------
@@ -175,88 +172,158 @@ def crossed_mean(
     >>> crossed_mean(np.array([[0.5, 0.7, 0.6]])).ci95 is None
     True
     """
-    terms = crossed_terms(scores)
-    found = estimate(_mean(scores), terms, bounds)
-    return found if bounds is None else replace(found, ci95=_wilson(found, bounds))
+    table = _table(scores)
+    parts = terms(table)
+    found = estimate(_mean(table.cells), parts, bounds)
+    if bounds is None or parts is None:
+        return found
+    return replace(found, ci95=_logit_interval(found, parts, bounds))
 
 
 def gap(
-    id_scores: Float[Array, "seeds id_cells"], ooc_scores: Float[Array, "seeds ooc_cells"]
+    id_scores: Crossed | Float[Array, "seeds id_cells"],
+    ooc_scores: Crossed | Float[Array, "seeds ooc_cells"],
 ) -> Estimate:
     """Return the ID mean minus the OOC mean of the same training runs.
 
     Parameters
     ----------
-    id_scores : array
-        ``(S, C)`` in-combination scores.
-    ooc_scores : array
-        ``(S, C')`` out-of-combination scores; row s is the same run as row s of ``id_scores``.
+    id_scores : Crossed or array
+        In-combination scores.
+    ooc_scores : Crossed or array
+        Out-of-combination scores; row s is the same run as row s of ``id_scores``.
 
     Returns
     -------
     Estimate
-        Positive when new combinations are harder. A run that is good at both counts once: the
-        seed part comes from the gap of each run, the cell parts from each side.
+        Positive when new combinations are harder. A run or a block that is good for both counts
+        once: these parts come from the gap of each run and of each block; the values' and cells'
+        parts come from each side.
 
     Raises
     ------
     InvalidInputError
         When the two have different numbers of seeds.
     """
-    inside, outside = crossed_terms(id_scores), crossed_terms(ooc_scores)
-    if len(id_scores) != len(ooc_scores):
+    inside, outside = _table(id_scores), _table(ooc_scores)
+    if len(inside.cells) != len(outside.cells):
         raise InvalidInputError(
-            f"gap: ID and OOC need the same seeds, got {len(id_scores)} and {len(ooc_scores)}"
+            f"gap: ID and OOC need the same seeds, got {len(inside.cells)} and {len(outside.cells)}"
         )
-    value = _mean(id_scores) - _mean(ooc_scores)
-    if inside is None or outside is None:
-        return estimate(value, None)
-    per_seed = id_scores.mean(axis=1) - ooc_scores.mean(axis=1)
-    seed = Term(float(np.var(per_seed, ddof=1)) / len(per_seed), len(per_seed) - 1)
-    return estimate(value, [seed, *inside[1:], *outside[1:]], (-1.0, 1.0))
+    value = _mean(inside.cells) - _mean(outside.cells)
+    return estimate(value, gap_terms(inside, outside), (-1.0, 1.0))
+
+
+def gap_here(
+    id_blocks: Float[Array, "seeds blocks"], ooc_blocks: Float[Array, "seeds blocks"]
+) -> Estimate:
+    """Return the gap on exactly these cells, within blocks that share every nuisance."""
+    difference = id_blocks - ooc_blocks
+    parts = None
+    if min(difference.shape) > 1:
+        parts = [mean_term("run", difference.mean(axis=1)), mean_term("block", difference.mean(0))]
+    return estimate(_mean(difference), parts, (-1.0, 1.0))
 
 
 def paired_difference(
-    first: Float[Array, "seeds cells"],
-    second: Float[Array, "other_seeds cells"],
-    bounds: tuple[float, float] | None = (-1.0, 1.0),
+    first: Crossed | Float[Array, "seeds cells"],
+    second: Crossed | Float[Array, "other_seeds cells"],
+    bounds: tuple[float, float] | None = (0.0, 1.0),
 ) -> Estimate:
     """Return the mean difference of two methods on the same cells.
 
-    Cells are paired: a cell that is hard for both methods cancels. Seeds are not: the third run
-    of one method has nothing to do with the third run of the other, so their numbers may differ.
+    Cells and blocks are paired: one that is hard for both methods cancels. Seeds are not: the
+    third run of one method has nothing to do with the third run of the other, so their numbers
+    may differ.
 
     Parameters
     ----------
-    first, second : array
-        ``(S, C)`` and ``(S', C)`` scores; column c is the same cell in both.
+    first, second : Crossed or array
+        Scores; column c is the same cell in both.
     bounds : tuple of float, optional
-        Range of a difference; the interval is clipped to it.
+        Range of one score. The interval is clipped to the range of a difference, and a test is
+        declined near the ends when training runs differ too much. None for scores without bounds.
 
     Returns
     -------
     Estimate
         First minus second, with interval and two-sided p-value. With fewer than two seeds of
-        either, or two cells, there is neither.
+        either, or two cells, there is neither; nor where the test is declined.
 
     Raises
     ------
     InvalidInputError
         When the two have different numbers of cells.
     """
-    mine, theirs = crossed_terms(first), crossed_terms(second)
-    if first.shape[1] != second.shape[1]:
+    mine, theirs = _table(first), _table(second)
+    if mine.cells.shape[1] != theirs.cells.shape[1]:
         raise InvalidInputError(
             "paired_difference: both methods need the same cells, got "
-            f"{first.shape[1]} and {second.shape[1]}; compare entries of one dataset"
+            f"{mine.cells.shape[1]} and {theirs.cells.shape[1]}; compare entries of one dataset"
         )
-    value = _mean(first) - _mean(second)
-    if mine is None or theirs is None:
-        return estimate(value, None)
-    per_cell = first.mean(axis=0) - second.mean(axis=0)
-    cell = Term(float(np.var(per_cell, ddof=1)) / len(per_cell), len(per_cell) - 1)
-    # Residuals are inside all three terms already; adding them again would only cost power.
-    return estimate(value, [cell, mine[0], theirs[0]], bounds)
+    means = _mean(mine.cells), _mean(theirs.cells)
+    parts = paired_terms(mine, theirs)
+    if parts is None or bounds is None:
+        return estimate(means[0] - means[1], parts)
+    low, high = bounds
+    shares = [(mean - low) / (high - low) for mean in means]
+    runs = [
+        RunSpread.of(table.cells.mean(axis=1) / (high - low), share)
+        for table, share in zip((mine, theirs), shares, strict=True)
+    ]
+    kind, parts = guarded(parts, runs)
+    if kind == "declined":
+        return Estimate(means[0] - means[1], declined=True)
+    return estimate(means[0] - means[1], parts, (low - high, high - low))
+
+
+class RunSpread(NamedTuple):
+    """How much the training runs of one method differ: what a test near an end depends on."""
+
+    share: float  # the mean, on a scale from 0 to 1
+    variance: float  # of that mean, from the runs
+    runs: int
+
+    @classmethod
+    def of(cls, means: Float[Array, " seeds"], share: float) -> RunSpread:
+        """Return the spread of the means of some runs."""
+        variance = float(np.var(means, ddof=1)) / len(means) if len(means) > 1 else 0.0
+        return cls(share, variance, len(means))
+
+    @property
+    def errors(self) -> float:
+        """Return the effective number of errors, or of right answers if these are fewer."""
+        return effective_errors(self.share, self.variance)
+
+
+def effective_errors(share: float, variance: float) -> float:
+    """Return how many errors (or right answers) independent images with this variance would hold."""
+    if not 0 < share < 1:
+        return math.inf if variance <= 0 else 0.0
+    return share * (1 - share) / max(variance, 1e-300) * min(share, 1 - share)
+
+
+def guarded(parts: Sequence[Term], runs: Sequence[RunSpread]) -> tuple[str, list[Term]]:
+    """Return whether two shares can be tested, and the parts of the variance to test them with."""
+    # A method whose runs differ much looks better than it is near the upper end (its rare bad run
+    # is mostly not seen) and worse near the lower one. Its variance is then taken at the common
+    # mean, with the fewest degrees of freedom; where even that does not hold, there is no test.
+    if min(one.errors for one in runs) >= FEW_TO_TEST:
+        return "plain", list(parts)
+    common = sum(one.share for one in runs) / len(runs)
+    if min(common, 1 - common) < NEAR_END:
+        return "declined", list(parts)
+    drawn = [one for one in runs if one.runs > 1]
+    spread = iter(drawn)
+    df = min(one.runs for one in drawn) - 1
+    out = []
+    for term in parts:
+        variance = term.variance
+        if term.name == "run":
+            share = next(spread).share
+            variance *= max(1.0, common * (1 - common) / max(share * (1 - share), 1e-9))
+        out.append(Term(term.name, variance, min(term.df, df)))
+    return "guarded", out
 
 
 def variance_components(
@@ -282,28 +349,29 @@ def variance_components(
     if np.any(counts > 1):
         unbiased = share * (1 - share) * counts / np.maximum(counts - 1, 1)
         image = float(unbiased[counts > 1].mean())
-    terms = crossed_terms(share)
-    if terms is None:
-        return Components(None, None, None, image)
     seeds, cells = share.shape
-    seed, cell, residual = (term.variance for term in terms)
+    if min(seeds, cells) < 2:
+        return Components(None, None, None, image)
+    mean, rows, columns = share.mean(), share.mean(axis=1), share.mean(axis=0)
+    rest = share - rows[:, None] - columns[None, :] + mean
+    residual = float(np.sum(rest**2)) / ((seeds - 1) * (cells - 1))
     return Components(
-        seed=max(0.0, seeds * (seed - residual)),
-        cell=max(0.0, cells * (cell - residual)),
-        residual=seeds * cells * residual,
+        seed=max(0.0, float(np.var(rows, ddof=1)) - residual / cells),
+        cell=max(0.0, float(np.var(columns, ddof=1)) - residual / seeds),
+        residual=residual,
         image=image,
     )
 
 
 def smallest_detectable_difference(
-    scores: Float[Array, "seeds cells"], power: float = 0.8
+    scores: Crossed | Float[Array, "seeds cells"], power: float = 0.8
 ) -> float | None:
     """Return the difference to another entry that this design would find.
 
     Parameters
     ----------
-    scores : array
-        ``(S, C)`` scores.
+    scores : Crossed or array
+        Scores.
     power : float
         Wanted probability of finding it, in (0, 1).
 
@@ -385,26 +453,26 @@ def holm(p_values: Sequence[float | None], level: float = LEVEL) -> list[bool]:
     return rejected
 
 
-def _wilson(found: Estimate, bounds: tuple[float, float]) -> tuple[float, float] | None:
-    """Return all means whose own variance, scaled by p (1 - p), lets the value pass the t test."""
+def _logit_interval(
+    found: Estimate, parts: Sequence[Term], bounds: tuple[float, float]
+) -> tuple[float, float] | None:
+    """Return the interval on the logit scale of a range, cautious where errors are few."""
     low, high = bounds
     share = (found.value - low) / (high - low)
     if found.standard_error is None or found.df is None or not 0 < share < 1:
         return found.ci95
-    variance = (found.standard_error / (high - low)) ** 2
-    weight = _quantile(1 - LEVEL / 2, found.df) ** 2 * variance / (share * (1 - share))  # t^2 / n
-    centre = (share + weight / 2) / (1 + weight)
-    half = math.sqrt(weight * (share * (1 - share) + weight / 4)) / (1 + weight)
-    ends = (low + (high - low) * end for end in (centre - half, centre + half))
-    first, last = (min(max(end, low), high) for end in ends)
-    return first, last
+    error = found.standard_error / (high - low)
+    df = found.df
+    if effective_errors(share, error**2) < FEW:
+        df = min(df, *(term.df for term in parts if term.name != "block"))
+    half = _quantile(1 - LEVEL / 2, df) * error / (share * (1 - share))
+    centre = special.logit(share)
+    first, last = (low + (high - low) * special.expit(centre + end) for end in (-half, half))
+    return float(first), float(last)
 
 
-def _centred(scores: Array) -> tuple[Array, Array, Array]:
-    mean = scores.mean()
-    a = scores.mean(axis=1) - mean
-    b = scores.mean(axis=0) - mean
-    return a, b, scores - mean - a[:, None] - b[None, :]
+def _table(scores: Crossed | Array) -> Crossed:
+    return scores if isinstance(scores, Crossed) else Crossed(scores)
 
 
 def _mean(scores: Array) -> float:
@@ -413,11 +481,3 @@ def _mean(scores: Array) -> float:
 
 def _quantile(probability: float, df: float) -> float:
     return float(special.stdtrit(df, probability))
-
-
-def _validate(scores: Array) -> None:
-    if scores.ndim != 2 or scores.size == 0 or not np.all(np.isfinite(scores)):
-        raise InvalidInputError(
-            "stats: scores must be a finite seeds x cells matrix, got shape "
-            f"{scores.shape}; leave out cells without images"
-        )

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recombine.benchmark.statistics import intervals as stats
-from recombine.benchmark.statistics.compare import require_same, shares_by_cell
+from recombine.benchmark.statistics.compare import require_same
+from recombine.benchmark.statistics.design import Crossed, scores_of
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -54,17 +55,16 @@ class Selection:
     luck: float | None
 
 
-def compare_choices(
-    id_val: Sequence[float], ooc: Float[Array, "configs seeds cells"], *, seed: int = 0
-) -> Selection:
+def compare_choices(id_val: Sequence[float], ooc: Sequence[Crossed], *, seed: int = 0) -> Selection:
     """Compare choosing on in-combination images with choosing on the test.
 
     Parameters
     ----------
     id_val : sequence of float
         ``N`` selection scores, higher is better; the first of equal ones is chosen.
-    ooc : array
-        ``(N, S, C)`` out-of-combination scores of the same configurations.
+    ooc : sequence of Crossed
+        Out-of-combination scores of the same ``N`` configurations, with as many runs and the
+        same cells each.
     seed : int
         Of the random halvings.
 
@@ -78,12 +78,14 @@ def compare_choices(
     InvalidInputError
         When the two do not describe the same configurations, or there are none.
     """
-    if ooc.ndim != 3 or len(ooc) != len(id_val) or len(ooc) == 0:
+    shapes = {table.cells.shape for table in ooc}
+    if len(ooc) != len(id_val) or len(shapes) != 1:
         raise InvalidInputError(
-            f"compare_choices: expected scores (configs, seeds, cells) for {len(id_val)} "
-            f"configurations, at least one, got shape {ooc.shape}"
+            f"compare_choices: expected scores of one shape (seeds, cells) for {len(id_val)} "
+            f"configurations, at least one, got {len(ooc)} with shapes {sorted(shapes)}"
         )
-    means = ooc.mean(axis=(1, 2))
+    cells = np.stack([table.cells for table in ooc])
+    means = cells.mean(axis=(1, 2))
     chosen, oracle = int(np.argmax(id_val)), int(np.argmax(means))
     return Selection(
         chosen,
@@ -91,7 +93,7 @@ def compare_choices(
         float(means[chosen]),
         float(means[oracle]),
         stats.paired_difference(ooc[oracle], ooc[chosen]),
-        _luck(ooc, np.random.default_rng(seed)),
+        _luck(cells, np.random.default_rng(seed)),
     )
 
 
@@ -121,7 +123,7 @@ def choice_among(results: Sequence[Result]) -> Selection:
             f"choice_among: expected results with as many seeds each, at least one, got {seeds} "
             "seeds; score all configurations with the same seeds"
         )
-    ooc = np.stack([shares_by_cell(one.scores.ooc_test) for one in results])
+    ooc = [scores_of(one.scores.ooc_test) for one in results]
     return compare_choices([one.scores.id_test.estimate for one in results], ooc)
 
 
