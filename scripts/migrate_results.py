@@ -12,6 +12,7 @@ changes nothing. A signed ledger needs its key.
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import json
 import math
@@ -22,7 +23,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from recombine.benchmark.results.result import EARLIER, Result
+from recombine.benchmark.metrics.base import FACTOR_METRICS
+from recombine.benchmark.results.parts import FactorScore, Score
+from recombine.benchmark.results.result import EARLIER, SCHEMA_VERSION, Result
+from recombine.benchmark.scoring.aggregate import paired_gap_part
+from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.design import factor_scores_of, scores_of
 from recombine.leaderboard.ledger.records import SELF_REPORTED, Tier, read_tiers, record_tier
 from recombine.leaderboard.ledger.signing import Signer, read_key
 from recombine.renderer.core.errors import IntegrityError, RecombineError, UsageError
@@ -38,16 +44,17 @@ def migrate(folder: Path, signer: Signer | None = None) -> int:
     old = {path: plain for path in sorted(folder.glob("*.json")) if (plain := read_old(path))}
     recipes = {}
     for plain in old.values():  # two results of the same root are of the same images
-        recipes[plain["data"]["root"]] = recipes.get(plain["data"]["root"]) or recipe_of(plain)
+        root, known = plain["data"]["root"], plain["data"].get("recipe")
+        recipes[root] = recipes.get(root) or known or recipe_of(plain)
     tiers, new = read_tiers(folder), {}
     for path, plain in old.items():
         method, data = plain["method"], plain["data"]
         recipe = recipes[data["root"]]
-        fields = {
-            **plain,
-            "method": {**method, "role": role_of(plain)},
-            "data": {**data, "recipe": recipe and {**recipe, "rung": rung_of(plain)}},
-        }
+        fields = dict(plain)
+        if plain["schema_version"] != "2.0":
+            fields["method"] = {**method, "role": role_of(plain)}
+            fields["data"] = {**data, "recipe": recipe and {**recipe, "rung": rung_of(plain)}}
+        fields = with_intervals(fields)
         tier = tiers.get(fields.pop("result_id"), SELF_REPORTED)
         del fields["schema_version"]
         new[path] = Result.sealed(**fields), tier
@@ -80,6 +87,66 @@ def read_old(path: Path) -> dict[str, Any] | None:
             "was edited, score the entry again"
         )
     return dict(plain)
+
+
+def with_intervals(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return a result with every interval that its counts allow, as the measure 2.0 computes it."""
+    fields = copy.deepcopy(plain)
+    scores, paired = fields["scores"], fields["paired_gap"]
+    for split, name in (("id_test", "id"), ("ooc_test", "ooc")):
+        score = scores[split]
+        hits, counts = (
+            (paired.pop(f"{name}_{what}") if paired else []) for what in ("hits", "counts")
+        )
+        # Blocks of one split alone were not stored, so sums over blocks can be short of some.
+        whole = [sum(row) for row in hits] == [sum(row) for row in score["hits"]]
+        if paired and whole:
+            numbers = list(range(len(counts)))
+            score["blocks"] = {"numbers": numbers, "hits": hits, "counts": counts}
+    both = [Score.model_validate_json(json.dumps(scores[name])) for name in ("id_test", "ooc_test")]
+    tables = [scores_of(one) for one in both]
+    for split, one, table in zip(("id_test", "ooc_test"), both, tables, strict=True):
+        score = scores[split]
+        score |= {"ci95": stats.crossed_mean(table).ci95, "ci_method": stats.CI_METHOD}
+        for key, factor in one.per_factor.items():
+            score["per_factor"][key]["ci95"] = factor_interval(factor, one)
+    fields["gap"] |= {"ci95": stats.gap(*tables).ci95, "ci_method": stats.GAP_METHOD}
+    if paired:
+        # No whole blocks on record: what was computed from them stands.
+        found = paired_gap_part(*both)
+        paired |= found.model_dump(mode="json") if found else {}
+    fields["smallest_detectable_difference"] = stats.smallest_detectable_difference(tables[1])
+    curve, steps = fields["compute_curve"], fields["compute"]["steps"]
+    for name, split in (("id", "id_test"), ("ooc", "ooc_test")):
+        curve[f"{name}_ci95"] = [
+            scores[split]["ci95"] if step == steps else None for step in curve["steps"]
+        ]
+    return without_unknown(fields)
+
+
+def factor_interval(factor: FactorScore, score: Score) -> tuple[float, float] | None:
+    """Return the interval of a factor's score from its parts per cell."""
+    if not factor.per_cell:
+        return None
+    metric = FACTOR_METRICS[factor.kind]
+    found = stats.crossed_mean(factor_scores_of(factor, score), None).ci95
+    return found and (max(found[0], metric.low), min(found[1], metric.high))
+
+
+def without_unknown(fields: dict[str, Any]) -> dict[str, Any]:
+    """Drop the intervals of older kinds whose counts are not on record."""
+    further = fields.get("further") or {}
+    parts = [further.get("gap_parts"), further.get("selectivity"), *further.get("readouts", [])]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict):
+            if "ci95" in part:
+                part["ci95"] = None
+            parts += [value for value in part.values() if isinstance(value, dict)]
+    for split in (further.get("masks") or {}).values():
+        for measure in split.values():
+            measure["ci95"] = None
+    return fields
 
 
 def role_of(plain: dict[str, Any]) -> str:
@@ -154,7 +221,7 @@ def main() -> int:
     except RecombineError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    sys.stdout.write(f"{options.folder}: {count} result files brought to schema 2.0\n")
+    sys.stdout.write(f"{options.folder}: {count} result files brought to schema {SCHEMA_VERSION}\n")
     return 0
 
 

@@ -21,6 +21,7 @@ sec. 3); taking it out again, by inclusion and exclusion, covered .01 to .03 les
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -219,12 +220,12 @@ def cell_terms(
     means: Float[Array, " cells"], codes: Int[Array, "cells factors"] | None = None
 ) -> list[Term]:
     """Return the parts of the variance of the mean over cells: values, then cells."""
-    count = len(means)
-    design = CellDesign.of(codes, count)
-    parts = np.maximum(design.weights @ design.squares(means[None])[0], 0.0)
+    design = CellDesign.of(codes, len(means))
     return [
         Term(name, float(part), levels - 1)
-        for name, part, levels in zip(design.names, parts, design.levels, strict=True)
+        for name, part, levels in zip(
+            design.names, design.parts(means[None])[0], design.levels, strict=True
+        )
     ]
 
 
@@ -241,8 +242,13 @@ class CellDesign:
     @classmethod
     def of(cls, codes: Int[Array, "cells factors"] | None, count: int) -> CellDesign:
         """Return the design of cells with these values."""
+        columns = () if codes is None else tuple(tuple(column) for column in codes.T.tolist())
+        return _cell_design(columns, count)
+
+    @classmethod
+    def _made(cls, columns: tuple[tuple[int, ...], ...], count: int) -> CellDesign:
         groups, names = [], []
-        for number, column in enumerate(() if codes is None else codes.T):
+        for number, column in enumerate(columns):
             values, group = np.unique(column, return_inverse=True)
             # A value in every cell or in one cell only cannot be told from the cells themselves.
             if 1 < len(values) < count:
@@ -272,3 +278,12 @@ class CellDesign:
             np.add.at(sums.T, group, off.T)
             parts.append(np.sum(sums**2, axis=1))
         return np.stack([*parts, np.sum(off**2, axis=1)], axis=1)
+
+    def parts(self, means: Float[Array, "rows cells"]) -> Float[Array, "rows parts"]:
+        """Return the parts of the variance of every row's mean, none below 0."""
+        return np.maximum(self.squares(means) @ self.weights.T, 0.0)
+
+
+@lru_cache(maxsize=64)
+def _cell_design(columns: tuple[tuple[int, ...], ...], count: int) -> CellDesign:
+    return CellDesign._made(columns, count)

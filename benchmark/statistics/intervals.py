@@ -4,18 +4,16 @@ The variance of a mean is a sum of parts, one for everything that chance had a h
 runs, values, cells and matched blocks (`design`). The t quantile has Satterthwaite's degrees of
 freedom (1946, Biometrics Bull. 2(6), eq. 17).
 
-A share near 0 or 1 has skewed errors, so its interval is symmetric on the logit scale::
-
-    logit m +- t(df) sqrt(V) / (m (1 - m))
-
-and where fewer than `FEW` effective errors (or right answers) stand behind it, m (1 - m) / V times
-the smaller of m and 1 - m, the degrees of freedom are those of the part with the fewest draws:
-how much runs and values differ is then hardly known. Source of the rule: the "n p >= 5" of the
-normal approximation, for effective sizes (Korn and Graubard 1998, Survey Methodology 24(2)).
+A share near 0 or 1 has skewed errors, so its interval is Wilson's for the effective number of
+answers ``p (1 - p) / V``, which is the t interval again in the middle of the scale (Wilson 1927,
+J. Am. Stat. Assoc. 22(158), eq. 7; Dean and Pagano 2015, J. Surv. Stat. Methodol. 3(4)). Where
+fewer than `FEW` of these are errors (or right answers), how much runs and values differ is hardly
+known, and the degrees of freedom are `FEW_DF` at most; after the "n p >= 5" of the normal
+approximation, for effective sizes (Korn and Graubard 1998, Survey Methodol. 24(2)).
 
 A test between two shares is declined where it is known not to hold: near an end of the scale,
-when the seeds of one method hold fewer than `FEW_TO_TEST` effective errors. ``benchmarks/coverage.py``
-measures all of this on the rendered designs.
+when the seeds of one method hold fewer than `FEW_TO_TEST` effective errors.
+``benchmarks/coverage.py`` measures all of this on the rendered designs.
 
 Where the design allows no interval (one run, one cell, or no spread at all), the answer is
 None and never a made-up number.
@@ -47,13 +45,14 @@ if TYPE_CHECKING:
 
     from recombine.renderer.core.types import Array
 
-CI_METHOD = "runs + values + cells + blocks variance, Satterthwaite t, logit scale (2.0)"
-ONE_NETWORK_METHOD = "values + cells + blocks variance of one network, Satterthwaite t, logit (2.0)"
+CI_METHOD = "runs + values + cells + blocks variance, Satterthwaite t, Wilson form (2.0)"
+ONE_NETWORK_METHOD = "one network: values + cells + blocks variance, Satterthwaite t, Wilson (2.0)"
 GAP_METHOD = "runs + values + cells of both splits + paired blocks variance, Satterthwaite t (2.0)"
 BLOCK_METHOD = "runs + blocks variance, Satterthwaite t, these cells (2.0)"
 LEVEL = 0.05
 FEW = 8.0
-"""Effective errors below which an interval takes the fewest degrees of freedom."""
+"""Effective errors below which an interval has at most `FEW_DF` degrees of freedom."""
+FEW_DF = 4.0
 FEW_TO_TEST = 16.0
 """Effective errors of a method's runs below which a test near an end is declined."""
 NEAR_END = 0.15
@@ -157,8 +156,7 @@ def crossed_mean(
         Score of every seed on every cell, for example accuracies; a bare ``(S, C)`` array stands
         for cells that share nothing.
     bounds : tuple of float, optional
-        Range of the score; the interval is then symmetric on the logit scale of this range. None
-        for the plain t interval.
+        Range of the score; it makes the interval Wilson's. None for the plain t interval.
 
     Returns
     -------
@@ -173,11 +171,8 @@ def crossed_mean(
     True
     """
     table = _table(scores)
-    parts = terms(table)
-    found = estimate(_mean(table.cells), parts, bounds)
-    if bounds is None or parts is None:
-        return found
-    return replace(found, ci95=_logit_interval(found, parts, bounds))
+    found = estimate(_mean(table.cells), terms(table), bounds)
+    return found if bounds is None else replace(found, ci95=_wilson(found, bounds))
 
 
 def gap(
@@ -297,7 +292,7 @@ class RunSpread(NamedTuple):
 
 
 def effective_errors(share: float, variance: float) -> float:
-    """Return how many errors (or right answers) independent images with this variance would hold."""
+    """Return how many errors (or right answers) as many independent images would hold."""
     if not 0 < share < 1:
         return math.inf if variance <= 0 else 0.0
     return share * (1 - share) / max(variance, 1e-300) * min(share, 1 - share)
@@ -453,22 +448,21 @@ def holm(p_values: Sequence[float | None], level: float = LEVEL) -> list[bool]:
     return rejected
 
 
-def _logit_interval(
-    found: Estimate, parts: Sequence[Term], bounds: tuple[float, float]
-) -> tuple[float, float] | None:
-    """Return the interval on the logit scale of a range, cautious where errors are few."""
+def _wilson(found: Estimate, bounds: tuple[float, float]) -> tuple[float, float] | None:
+    """Return all means whose own variance, scaled by p (1 - p), lets the value pass the t test."""
     low, high = bounds
     share = (found.value - low) / (high - low)
     if found.standard_error is None or found.df is None or not 0 < share < 1:
         return found.ci95
-    error = found.standard_error / (high - low)
-    df = found.df
-    if effective_errors(share, error**2) < FEW:
-        df = min(df, *(term.df for term in parts if term.name != "block"))
-    half = _quantile(1 - LEVEL / 2, df) * error / (share * (1 - share))
-    centre = special.logit(share)
-    first, last = (low + (high - low) * special.expit(centre + end) for end in (-half, half))
-    return float(first), float(last)
+    variance, df = (found.standard_error / (high - low)) ** 2, found.df
+    if effective_errors(share, variance) < FEW:
+        df = min(df, FEW_DF)
+    weight = _quantile(1 - LEVEL / 2, df) ** 2 * variance / (share * (1 - share))  # t^2 / n
+    centre = (share + weight / 2) / (1 + weight)
+    half = math.sqrt(weight * (share * (1 - share) + weight / 4)) / (1 + weight)
+    ends = (low + (high - low) * end for end in (centre - half, centre + half))
+    first, last = (min(max(end, low), high) for end in ends)
+    return first, last
 
 
 def _table(scores: Crossed | Array) -> Crossed:

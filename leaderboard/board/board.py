@@ -166,10 +166,8 @@ class Row:
 
     @property
     def gap_bar(self) -> Markup:
-        """Draw the paired gap with its interval, the tick is zero; the numbers stand above."""
-        gap = self.entry.result.paired_gap
-        if gap is None:
-            return Markup()
+        """Draw the gap with its interval, the tick is zero; the numbers stand above."""
+        gap = self.entry.result.gap
         end = f"H{100 * gap.estimate:.1f}"
         parts = [
             node("path", d=f"M0 2{end}V8H0Z", class_="gap"),
@@ -260,7 +258,7 @@ class RankedBoard:
     @cached_property
     def compared(self) -> Comparisons:
         """Return every entry against every other, tracks aside, in the order of ``rows``."""
-        return compare_all([row.entry.ooc_cells for row in self.rows])
+        return compare_all([row.entry.ooc for row in self.rows])
 
     @property
     def summary(self) -> Summary:
@@ -336,9 +334,9 @@ def track_of(entry: Entry) -> tuple[str, str, str]:
 def _rank_track(name: tuple[str, str, str], lettered: list[tuple[str, Entry]]) -> RankedTrack:
     entries = [entry for _, entry in lettered]
     alike = duplicate_groups(entries)
-    scores = [entries[first].ooc_cells for first, *_ in alike]
+    scores = [entries[first].ooc for first, *_ in alike]
     compared = compare_all(scores)
-    ranks = rank_sets(compared, [len(s) for s in scores])
+    ranks = rank_sets(compared, [len(table.cells) for table in scores])
     rows: dict[int, Row] = {}
     for (first, *others), rank in zip(alike, ranks, strict=True):
         same = tuple(entries[i] for i in others)

@@ -21,7 +21,9 @@ import numpy as np
 
 from recombine.benchmark.results.artifacts import MAX_PICTURE
 from recombine.benchmark.results.result import MAX_BYTES, Result
+from recombine.benchmark.scoring.aggregate import paired_gap_part
 from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.design import scores_of
 from recombine.leaderboard.board.roles import role_of
 from recombine.leaderboard.ledger.records import SELF_REPORTED, Tier, Tiers
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, RecombineError
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recombine.benchmark.results.artifacts import Example, Examples
+    from recombine.benchmark.statistics.design import Crossed
 
 
 # The worst images of an entry, from the picture beside its result file to the tiles on its page.
@@ -119,11 +122,6 @@ def decoded(steps: int) -> str:
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from jaxtyping import Float
-
-    from recombine.benchmark.results.parts import Score
-    from recombine.renderer.core.types import Array
-
     Numbers = Sequence[float] | None
 
 TOLERANCE = 1e-6
@@ -149,9 +147,9 @@ class Entry:
         return self.result.model_dump(mode="json")
 
     @cached_property
-    def ooc_cells(self) -> Float[Array, "seeds cells"]:
-        """Return ``cell_scores`` out of combination, which most pages need."""
-        return cell_scores(self.result.scores.ooc_test)
+    def ooc(self) -> Crossed:
+        """Return the out-of-combination scores, which most pages need."""
+        return scores_of(self.result.scores.ooc_test)
 
     @property
     def slug(self) -> str:
@@ -310,28 +308,19 @@ def is_baseline(result: Result) -> bool:
     return result.method.code.startswith("recombine.baselines.")
 
 
-def cell_scores(score: Score) -> Float[Array, "seeds cells"]:
-    """Return the accuracy of every seed on every cell."""
-    order = sorted(range(score.n_cells), key=score.cells.__getitem__)
-    share: Array = np.asarray(score.hits) / np.asarray(score.counts)
-    return share[:, order]
-
-
 def _recomputed(result: Result) -> Iterator[tuple[str, Numbers, Numbers]]:
     """Yield every printed number that the counts decide: its name, as stated, as computed."""
-    shares = [cell_scores(result.scores.id_test), cell_scores(result.scores.ooc_test)]
-    for name, share in zip(("id_test", "ooc_test"), shares, strict=True):
-        score = getattr(result.scores, name)
-        yield f"scores.{name}.ci95", score.ci95, stats.crossed_mean(share).ci95
-        yield f"scores.{name}.per_seed", score.per_seed, share.mean(axis=1).tolist()
-    yield "gap.ci95", result.gap.ci95, stats.gap(*shares).ci95
+    scores = result.scores.id_test, result.scores.ooc_test
+    tables = [scores_of(score) for score in scores]
+    for name, score, table in zip(("id_test", "ooc_test"), scores, tables, strict=True):
+        yield f"scores.{name}.ci95", score.ci95, stats.crossed_mean(table).ci95
+        every = scores_of(score, range(score.n_seeds)).cells
+        yield f"scores.{name}.per_seed", score.per_seed, every.mean(axis=1).tolist()
+    yield "gap.ci95", result.gap.ci95, stats.gap(*tables).ci95
     if result.paired_gap is not None:
-        paired = result.paired_gap
-        inside = np.asarray(paired.id_hits) / np.asarray(paired.id_counts)
-        outside = np.asarray(paired.ooc_hits) / np.asarray(paired.ooc_counts)
-        expected = stats.crossed_mean(inside - outside, (-1.0, 1.0))
-        yield "paired_gap.estimate", [paired.estimate], [expected.value]
-        yield "paired_gap.ci95", paired.ci95, expected.ci95
+        expected = paired_gap_part(*scores)
+        yield "paired_gap.estimate", [result.paired_gap.estimate], expected and [expected.estimate]
+        yield "paired_gap.ci95", result.paired_gap.ci95, expected and expected.ci95
 
 
 def _same(stated: Numbers, expected: Numbers) -> bool:

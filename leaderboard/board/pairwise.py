@@ -1,8 +1,9 @@
 """What the compare page needs of every entry: the numbers behind paired differences.
 
 The page subtracts any two entries itself, as ``benchmark.compare`` does: the difference of two
-methods depends on their means per cell, on the variance between their seeds, and on nothing else.
-So those are embedded, not half a million prebuilt pairs.
+methods depends on their means per cell and block, on the variance between their seeds, and on
+nothing else. So
+those are embedded, not half a million prebuilt pairs.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from recombine.benchmark.statistics import intervals as stats
-from recombine.leaderboard.board.entries import cell_scores
+from recombine.benchmark.statistics.design import (
+    CellDesign,
+    codes_of,
+    factor_scores_of,
+    scores_of,
+    terms,
+)
 
 if TYPE_CHECKING:
     from recombine.benchmark.results.parts import Score
+    from recombine.benchmark.statistics.design import Crossed
     from recombine.leaderboard.board.board import RankedBoard, Row
     from recombine.renderer.core.types import Array
 
@@ -46,7 +52,7 @@ def static_pairs(ranked: RankedBoard) -> list[Pair]:
     found = [(i, row) for i, row in enumerate(ranked.rows) if row.letter in picked]
     pairs = []
     for (i, first), (j, second) in combinations(found, 2):
-        difference = stats.paired_difference(first.entry.ooc_cells, second.entry.ooc_cells)
+        difference = stats.paired_difference(first.entry.ooc, second.entry.ooc)
         verdict = "told apart" if ranked.compared.separated[i, j] else "not told apart"
         if not ranked.compared.tested[i, j] or difference.p_value is None:
             verdict = "not tested"
@@ -57,40 +63,55 @@ def static_pairs(ranked: RankedBoard) -> list[Pair]:
 def page_data(ranked: RankedBoard) -> dict[str, Any]:
     """Return what the compare page of a board embeds."""
     scores = ranked.board.entries[0].result.scores
+    cells = {"id": sorted(scores.id_test.cells), "ooc": sorted(scores.ooc_test.cells)}
     return {
         "factors": list(ranked.board.entries[0].result.data.recombined),
-        "cells": {"id": sorted(scores.id_test.cells), "ooc": sorted(scores.ooc_test.cells)},
+        "cells": cells,
+        "design": {split: _design(names) for split, names in cells.items()},
+        "limits": {"few": stats.FEW_TO_TEST, "end": stats.NEAR_END},
         "entries": [_item(row) for row in ranked.rows],
     }
 
 
-def summary_of(table: Array) -> dict[str, Any]:
-    """Return the numbers that a paired difference needs of one method."""
-    by_seed = table.mean(axis=1)
-    known = min(table.shape) > 1
+def _design(names: list[tuple[str, ...]]) -> dict[str, Any]:
+    """Return what turns sums of squares over cells into parts of a variance."""
+    design = CellDesign.of(codes_of(names), len(names))
     return {
-        "mean": math.fsum(table.ravel().tolist()) / table.size,
-        "cells": table.mean(axis=0).tolist(),
-        "seeds": len(table),
-        "spread": float(by_seed.var(ddof=1)) / len(by_seed) if known else None,
+        "groups": [group.tolist() for group in design.groups],
+        "levels": list(design.levels),
+        "weights": design.weights.tolist(),
     }
+
+
+def summary_of(table: Crossed) -> dict[str, Any]:
+    """Return the numbers that a paired difference needs of one method."""
+    by_seed = table.cells.mean(axis=1)
+    blocks = None if table.blocks is None else table.blocks.mean(axis=0).tolist()
+    return {
+        "mean": math.fsum(table.cells.ravel().tolist()) / table.cells.size,
+        "cells": table.cells.mean(axis=0).tolist(),
+        "blocks": blocks if blocks and len(blocks) > 1 else None,
+        "seeds": len(by_seed),
+        "known": terms(table) is not None,
+        "spread": _variance(by_seed),
+    }
+
+
+def _variance(values: Array) -> float:
+    return float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
 
 
 def _item(row: Row) -> dict[str, Any]:
     result = row.entry.result
-    inside, outside = cell_scores(result.scores.id_test), row.entry.ooc_cells
-    gaps = inside.mean(axis=1) - outside.mean(axis=1)
+    inside, outside = scores_of(result.scores.id_test), row.entry.ooc
+    gaps = inside.cells.mean(axis=1) - outside.cells.mean(axis=1)
     method, track, training = result.method, result.track, result.training
     return {
         "slug": row.entry.slug,
         "name": f"{row.letter} {method.name}, {method.inference}",
         "id": summary_of(inside),
         "ooc": summary_of(outside),
-        "gap": {
-            "mean": result.gap.estimate,
-            "seeds": len(gaps),
-            "spread": float(np.var(gaps, ddof=1)) / len(gaps) if len(gaps) > 1 else None,
-        },
+        "gap": {"mean": result.gap.estimate, "seeds": len(gaps), "spread": _variance(gaps)},
         "factors": _factors(result.scores.ooc_test),
         "facts": {
             "training data": track.data,
@@ -107,15 +128,16 @@ def _item(row: Row) -> dict[str, Any]:
 
 
 def _factors(score: Score) -> dict[str, dict[str, Any]]:
-    order = sorted(range(score.n_cells), key=score.cells.__getitem__)
     found = {}
     for name, factor in sorted(
         score.per_factor.items(), key=lambda item: (not item[1].recombined, item[0])
     ):
         numbers = {}
         if factor.per_cell:
-            numbers = summary_of(np.asarray(factor.per_cell)[:, order])
-            numbers["cells"] = [float(f"{value:.{DIGITS}g}") for value in numbers["cells"]]
+            numbers = summary_of(factor_scores_of(factor, score))
+            for part in ("cells", "blocks"):
+                values = numbers[part]
+                numbers[part] = values and [float(f"{value:.{DIGITS}g}") for value in values]
         metric = f"{factor.metric} {factor.metric_version}"
         found[name] = numbers | {"metric": metric, "mean": factor.estimate}
     return found

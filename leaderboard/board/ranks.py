@@ -16,6 +16,7 @@ import numpy as np
 from scipy import special
 
 from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.design import CellDesign, terms
 from recombine.leaderboard.drawing.formatting import DASH
 from recombine.renderer.core.errors import InvalidInputError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Float
 
+    from recombine.benchmark.statistics.design import Crossed
     from recombine.renderer.core.types import Array
 
 MIN_SEEDS_TEST = 3
@@ -83,20 +85,18 @@ class RankSet:
         return str(self.low) if self.low == self.high else f"{self.low}{DASH}{self.high}"
 
 
-def compare_all(
-    scores: Sequence[Float[Array, "seeds cells"]], level: float = stats.LEVEL
-) -> Comparisons:
+def compare_all(scores: Sequence[Crossed], level: float = stats.LEVEL) -> Comparisons:
     """Compare every pair of entries, with one family-wise error rate for all of them."""
     # Pairs without a test (too few seeds) are left out of the family: which pairs those are was
     # fixed before any score was seen. A pair with seeds enough but no spread at all stays in it.
-    widths = [array.shape[1] for array in scores]
+    widths = [table.cells.shape[1] for table in scores]
     if len(set(widths)) > 1:
         raise InvalidInputError(
             f"compare_all: entries of one board need the same cells, got {widths} cells; "
             "compare entries of one dataset"
         )
     difference, p_value = _paired(scores)
-    enough = np.array([len(array) >= MIN_SEEDS_TEST for array in scores], dtype=bool)
+    enough = np.array([len(table.cells) >= MIN_SEEDS_TEST for table in scores], dtype=bool)
     tested = np.outer(enough, enough) & ~np.eye(len(scores), dtype=bool)
     separated = np.zeros_like(tested)
     upper = np.triu(tested)
@@ -116,27 +116,65 @@ def rank_sets(comparisons: Comparisons, seeds: Sequence[int]) -> list[RankSet]:
     ]
 
 
-def _paired(scores: Sequence[Array]) -> tuple[Array, Array]:
+def _paired(scores: Sequence[Crossed]) -> tuple[Array, Array]:
     """Return the matrices of differences and p-values of ``stats.paired_difference``."""
     # Its formula, one row of the matrix at a time; a test holds the two together.
     size = len(scores)
-    means = np.array([array.mean(axis=0) for array in scores])  # (M, C)
-    terms = [stats.crossed_terms(array) for array in scores]
-    seed = np.array([t[0].variance if t else math.nan for t in terms])
-    df = np.array([t[0].df if t else math.nan for t in terms])
-    difference = np.zeros((size, size))
-    p_value = np.full((size, size), math.nan)
+    means = np.array([table.cells.mean(axis=0) for table in scores])  # (M, C)
+    blocks = _block_means(scores)
+    runs = [stats.RunSpread.of(t.cells.mean(axis=1), float(t.cells.mean())) for t in scores]
+    errors, share, variance = (
+        np.array([getattr(one, name) for one in runs]) for name in ("errors", "share", "variance")
+    )
+    df = np.array([one.runs - 1.0 if one.runs > 1 else math.inf for one in runs])
+    known = np.array([terms(table) is not None for table in scores], dtype=bool)
+    difference, p_value = np.zeros((size, size)), np.full((size, size), math.nan)
     for i in range(size):  # the upper triangle; the other one mirrors it
         per_cell = means[i] - means[i:]
         difference[i, i:] = per_cell.mean(axis=1)
-        if terms[i] is not None:
-            cells = means.shape[1]
-            cell = per_cell.var(axis=1, ddof=1) / cells
-            squares = cell**2 / (cells - 1) + seed[i] ** 2 / df[i] + seed[i:] ** 2 / df[i:]
-            p_value[i, i:] = _p_values(difference[i, i:], cell + seed[i] + seed[i:], squares)
+        parts, part_df = _shared_parts(scores[i].codes, per_cell, blocks, i)
+        # As `stats.guarded`: near an end of the scale runs that differ much decide nothing.
+        few = np.minimum(errors[i], errors[i:]) < stats.FEW_TO_TEST
+        common = (share[i] + share[i:]) / 2
+        declined = few & (np.minimum(common, 1 - common) < stats.NEAR_END)
+        cap = np.where(few, np.minimum(df[i], df[i:]), math.inf)
+        for one in (np.full(size - i, i), np.arange(i, size)):
+            own = np.maximum(1.0, common * (1 - common) / np.maximum(_spread(share[one]), 1e-9))
+            parts.append(variance[one] * np.where(few, own, 1.0))
+            part_df.append(df[one])
+        total = np.sum(parts, axis=0)
+        each = [part**2 / np.minimum(n, cap) for part, n in zip(parts, part_df, strict=True)]
+        usable = known[i] & known[i:] & ~declined
+        p_value[i, i:] = np.where(
+            usable, _p_values(difference[i, i:], total, np.sum(each, axis=0)), math.nan
+        )
     below = np.tril_indices(size, -1)
     difference[below], p_value[below] = -difference.T[below], p_value.T[below]
     return difference, p_value
+
+
+def _shared_parts(
+    codes: Array | None, per_cell: Array, blocks: Array | None, i: int
+) -> tuple[list[Array], list[Array]]:
+    """Return the parts that cells and blocks have in the differences to entry i, with their df."""
+    design = CellDesign.of(codes, per_cell.shape[1])
+    parts = list(design.parts(per_cell).T)
+    df = [np.full(len(per_cell), levels - 1.0) for levels in design.levels]
+    if blocks is not None:
+        parts.append((blocks[i] - blocks[i:]).var(axis=1, ddof=1) / blocks.shape[1])
+        df.append(np.full(len(per_cell), blocks.shape[1] - 1.0))
+    return parts, df
+
+
+def _block_means(scores: Sequence[Crossed]) -> Array | None:
+    """Return mean scores per block, where all entries have the same number of blocks."""
+    means = [table.blocks.mean(axis=0) for table in scores if table.blocks is not None]
+    alike = len({len(one) for one in means}) == 1 and len(means) == len(scores)
+    return np.array(means) if alike and len(means[0]) > 1 else None
+
+
+def _spread(share: Array) -> Array:
+    return np.asarray(share * (1 - share))
 
 
 def _p_values(difference: Array, variance: Array, squares: Array) -> Array:

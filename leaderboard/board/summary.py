@@ -112,12 +112,14 @@ def _kinds(first: Mapping[str, Entry]) -> str:
     if not {"generative", "encoder"} <= first.keys():
         return ""
     pair = first["generative"], first["encoder"]
-    found = stats.paired_difference(pair[0].ooc_cells, pair[1].ooc_cells)
+    found = stats.paired_difference(pair[0].ooc, pair[1].ooc)
     names = [f"{short_name(e.result)} ({e.result.method.inference})" for e in pair]
     text = (
         f"The highest generative entry, {names[0]}, minus the highest non-generative one, "
         f"{names[1]}: {points(found.value)} points OOC"
     )
+    if found.declined:
+        return f"{text}; {stats.DECLINED}."
     if found.ci95 is None or min(entry.n_seeds for entry in pair) < MIN_SEEDS_TEST:
         return f"{text}; with so few seeds or combinations that difference is not tested."
     low, high = (points(end) for end in found.ci95)

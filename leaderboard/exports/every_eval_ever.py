@@ -136,7 +136,7 @@ def _gaps(result: Result) -> Iterator[dict[str, Any]]:
     for name, part in parts.items():
         if part is None:
             continue
-        within = " within blocks of equal nuisances" if name == "paired_gap" else ""
+        within = " on exactly these combinations" if name == "paired_gap" else ""
         config = {
             "evaluation_description": f"ID minus OOC joint slot accuracy{within}.",
             **_metric(name, score.metric_version, -1.0, lower_is_better=True),

@@ -251,7 +251,7 @@ def _data_lines(axes: Axes, curve: DataCurve, look: dict[str, Any]) -> None:
         **look,
     )
     inside = {**look, "linewidth": 0.9, "linestyle": "--", "markerfacecolor": "white"}
-    axes.plot(curve.sizes, curve.id.mean(axis=(1, 2)), **inside)
+    axes.plot(curve.sizes, [table.cells.mean() for table in curve.id], **inside)
 
 
 def _finish(axes: Axes, chance: float, label: str) -> None:

@@ -262,7 +262,8 @@ def _caption(ranked: RankedBoard) -> str:
         f"Accuracy in and out of combination on {key.dataset} {key.version} "
         f"({key.resolution} px, data root {key.root[:16]}); metric {key.metric} "
         f"{key.metric_version}, {sizes} training images, {seeds} training seeds. "
-        "Below each estimate its 95 % interval over seeds and cells; gap: ID minus OOC. "
+        "Below each estimate its 95 % interval over runs, values, cells and blocks; "
+        "gap: ID minus OOC. "
         "Rank sets: Holm-adjusted paired tests within a track; bold: rank set 1 alone. "
         "GFLOP: one answer, search included. Generated: images that the method made itself and "
         "trained on."
@@ -298,7 +299,7 @@ def _cells(*cells: str) -> str:
 # Markdown, for documents that live beside the code.
 
 MARKDOWN_HEAD = (
-    "entry", "kind", "seeds", "ID %", "OOC %", "paired gap", "GFLOP/image", "generated images"
+    "entry", "kind", "seeds", "ID %", "OOC %", "gap", "GFLOP/image", "generated images"
 )  # fmt: skip
 
 
@@ -326,7 +327,7 @@ def _markdown_lines(ranked: RankedBoard) -> Iterator[str]:
 def _markdown_row(row: Row) -> str:
     result = row.entry.result
     names = [result.method.id, *(one.result.method.id for one in row.alike)]
-    gflop, gap = result.compute.gflop_per_image, result.paired_gap or result.gap
+    gflop, gap = result.compute.gflop_per_image, result.gap
     return _line([
         f"{', '.join(map(_plain, names))}, {result.method.inference}",
         row.role.label.lower(),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.design import terms
 from recombine.leaderboard.board.entries import cell_table, gallery, is_baseline
 from recombine.leaderboard.board.sizes import Family
 from recombine.leaderboard.drawing import formatting as numbers
@@ -221,7 +221,7 @@ def _reads_tangents(result: Result) -> bool:
     return bool(result.method.settings.get("tangents"))
 
 
-VARIANCE_TERMS = ("training runs", "combinations", "both together")
+VARIANCE_TERMS = {"run": "training runs", "cell": "combinations", "block": "nuisance blocks"}
 METRICS = {
     "joint_slot_accuracy": "joint slot accuracy",
     "balanced_accuracy_chance_corrected": "balanced accuracy above chance",
@@ -289,11 +289,13 @@ class Detail:
     @cached_property
     def uncertainty(self) -> list[tuple[str, float]]:
         """Return what the OOC interval is made of: name and share of its variance."""
-        terms = stats.crossed_terms(self.row.entry.ooc_cells)
-        total = sum(term.variance for term in terms or ())
-        if not terms or total <= 0:
+        found = terms(self.row.entry.ooc)
+        total = sum(term.variance for term in found or ())
+        if not found or total <= 0:
             return []
-        return [(name, t.variance / total) for name, t in zip(VARIANCE_TERMS, terms, strict=True)]
+        factors = self.row.entry.result.data.recombined
+        words = VARIANCE_TERMS | {f"value {i + 1}": f"values of {f}" for i, f in enumerate(factors)}
+        return [(words[term.name], term.variance / total) for term in found]
 
     @property
     def uncertainty_bar(self) -> Markup:

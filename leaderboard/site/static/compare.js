@@ -54,23 +54,59 @@ function estimate(value, terms, bounds) {
   return { value, ci, p: twoSided(value / error, df) };
 }
 
-function cellTerm(first, second) {
-  const each = first.map((value, i) => value - second[i]);
-  const mean = each.reduce((a, b) => a + b, 0) / each.length;
+const minus = (first, second) => first.map((value, i) => value - second[i]);
+const meanOf = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+
+// The parts of the variance of a mean over cells: values of every factor, then cells.
+function cellTerms(each, design) {
+  const mean = meanOf(each), off = each.map((value) => value - mean);
+  const squares = design.groups.map((group, f) => {
+    const sums = new Array(design.levels[f]).fill(0);
+    group.forEach((value, i) => { sums[value] += off[i]; });
+    return sums.reduce((total, v) => total + v * v, 0);
+  });
+  squares.push(off.reduce((total, v) => total + v * v, 0));
+  return design.weights.map((row, i) => (
+    [Math.max(0, row.reduce((total, w, k) => total + w * squares[k], 0)), design.levels[i] - 1]));
+}
+
+function blockTerm(each) {
+  const mean = meanOf(each);
   return [each.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (each.length - 1) / each.length, each.length - 1];
 }
 
-function paired(a, b, bounds) {
-  const known = a.cells && b.cells && a.spread !== null && b.spread !== null;
-  const terms = known ? [cellTerm(a.cells, b.cells), [a.spread, a.seeds - 1], [b.spread, b.seeds - 1]] : null;
-  return estimate(a.mean - b.mean, terms, bounds);
+// As guarded() in benchmark/statistics/intervals.py; null where a test would not hold.
+function guarded(terms, runs, a, b, limits) {
+  const bent = (p) => p * (1 - p);
+  const errors = (one) => (one.mean > 0 && one.mean < 1
+    ? bent(one.mean) / Math.max(one.spread, 1e-300) * Math.min(one.mean, 1 - one.mean) : one.spread > 0 ? 0 : Infinity);
+  if (Math.min(errors(a), errors(b)) >= limits.few) return [...runs, ...terms];
+  const common = (a.mean + b.mean) / 2;
+  if (Math.min(common, 1 - common) < limits.end) return null;
+  const cap = Math.min(...runs.map(([, , n]) => n - 1));
+  const scaled = runs.map(([v, df, , one]) => [v * Math.max(1, bent(common) / Math.max(bent(one.mean), 1e-9)), df]);
+  return [...scaled, ...terms].map(([v, df]) => [v, Math.min(df, cap)]);
 }
 
-function gapDifference(a, b) {
-  const spreads = [a.gap, b.gap].map((gap) => [gap.spread, gap.seeds - 1]);
-  const known = spreads.every(([v]) => v !== null) && a.id.cells.length > 1 && a.ooc.cells.length > 1;
-  const cells = known ? [cellTerm(a.id.cells, b.id.cells), cellTerm(a.ooc.cells, b.ooc.cells)] : [];
-  return estimate(a.gap.mean - b.gap.mean, known ? [...cells, ...spreads] : null, [-2, 2]);
+function paired(a, b, design, bounds, limits) {
+  const value = a.mean - b.mean;
+  if (!(a.known && b.known)) return estimate(value, null, bounds);
+  const shared = [...cellTerms(minus(a.cells, b.cells), design)];
+  if (a.blocks && b.blocks && a.blocks.length === b.blocks.length) shared.push(blockTerm(minus(a.blocks, b.blocks)));
+  const runs = [a, b].filter((one) => one.seeds > 1).map((one) => [one.spread, one.seeds - 1, one.seeds, one]);
+  const terms = limits ? guarded(shared, runs, a, b, limits) : [...runs, ...shared];
+  return terms ? estimate(value, terms, bounds) : { value, ci: null, p: null, declined: true };
+}
+
+function gapDifference(a, b, design) {
+  const value = a.gap.mean - b.gap.mean;
+  if (![a.id, a.ooc, b.id, b.ooc].every((one) => one.known)) return estimate(value, null, [-2, 2]);
+  const runs = [a.gap, b.gap].filter((gap) => gap.seeds > 1).map((gap) => [gap.spread, gap.seeds - 1]);
+  const cells = ["id", "ooc"].flatMap((split) => cellTerms(minus(a[split].cells, b[split].cells), design[split]));
+  const blocks = ["id", "ooc"].map((split) => (a[split].blocks && b[split].blocks ? minus(a[split].blocks, b[split].blocks) : null));
+  const both = blocks.every((one) => one) && blocks[0].length === blocks[1].length;
+  const rest = both ? [minus(blocks[0], blocks[1])] : blocks.filter((one) => one);
+  return estimate(value, [...runs, ...cells, ...rest.map(blockTerm)], [-2, 2]);
 }
 
 // Holm (1979): which of a group of differences are real.
@@ -121,11 +157,12 @@ function contrastRows(body, rows, show, change) {
 
 const MIN_SEEDS = 3;
 
-function headline(a, b) {
+function headline(a, b, data) {
   const few = Math.min(a.ooc.seeds, b.ooc.seeds) < MIN_SEEDS;
-  const found = paired(a.ooc, b.ooc, [-1, 1]);
+  const found = paired(a.ooc, b.ooc, data.design.ooc, [-1, 1], data.limits);
   if (a === b) return "This is the same entry twice.";
   const begin = `Out of combination, the first entry minus the second is ${points(found.value)} points`;
+  if (found.declined) return `${begin}. Not tested: so near an end of the scale, with training runs that differ so much, a test would not hold its level.`;
   if (!found.ci) return `${begin}; with this many seeds or combinations there is no interval.`;
   const span = `${begin}, 95 % interval ${found.ci.map(points).join(" to ")}.`;
   if (few) return `${span} With fewer than ${MIN_SEEDS} seeds no test is made on the board.`;
@@ -179,16 +216,16 @@ function setupCompare() {
   const bySlug = new Map(data.entries.map((entry) => [entry.slug, entry]));
   const show = () => {
     const a = bySlug.get(first.value), b = bySlug.get(second.value);
-    document.getElementById("verdict").textContent = headline(a, b);
+    document.getElementById("verdict").textContent = headline(a, b, data);
     contrastRows(document.getElementById("scores"), [
-      { name: "OOC", a: a.ooc.mean, b: b.ooc.mean, found: paired(a.ooc, b.ooc, [-1, 1]) },
-      { name: "ID", a: a.id.mean, b: b.id.mean, found: paired(a.id, b.id, [-1, 1]) },
-      { name: "gap", a: a.gap.mean, b: b.gap.mean, found: gapDifference(a, b) },
+      { name: "OOC", a: a.ooc.mean, b: b.ooc.mean, found: paired(a.ooc, b.ooc, data.design.ooc, [-1, 1], data.limits) },
+      { name: "ID", a: a.id.mean, b: b.id.mean, found: paired(a.id, b.id, data.design.id, [-1, 1], data.limits) },
+      { name: "gap", a: a.gap.mean, b: b.gap.mean, found: gapDifference(a, b, data.design) },
     ], percent, points);
     const shared = Object.keys(a.factors).filter((name) => a.factors[name].metric === b.factors[name]?.metric);
     contrastRows(document.getElementById("factors"), shared.map((name) => {
       const [x, y] = [a.factors[name], b.factors[name]];
-      return { name, a: x.mean, b: y.mean, found: paired(x, y, [-Infinity, Infinity]) };
+      return { name, a: x.mean, b: y.mean, found: paired(x, y, data.design.ooc, [-Infinity, Infinity], null) };
     }), ratio, (value) => signed(ratio(value)));
     cellMap(document.getElementById("cells"), data, a, b);
     document.getElementById("facts").replaceChildren(...Object.keys(a.facts).map((name) => {
