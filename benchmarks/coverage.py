@@ -1,16 +1,17 @@
 """How often nominal 95 % intervals hold the truth, and how often tests cry wolf.
 
-Run ``python benchmarks/coverage.py``; a few minutes. Two kinds of scores: Gaussian effects, and
-right or wrong answers of a probit model up to the end of the scale. Every method that appears is
-in use somewhere; only intervals that resample seeds *and* cells hold. Then the paired test, rank
-sets, and what is derived from data-scaling curves.
+Run ``python benchmarks/coverage.py``; about ten minutes, ``--repetitions 100`` for a look. Answers
+are drawn for the designs that presets render: every training run answers every out-of-combination
+cell in every matched block, right or wrong by a logistic model whose effects have known standard
+deviations (SD, on the logit scale) for runs, shapes, cells and blocks. The truth is the mean over
+everything that could have been drawn.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from functools import partial
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -18,37 +19,84 @@ from scipy import special
 
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.curves import area, reach
-from recombine.benchmark.statistics.power import unanimous_bound
+from recombine.benchmark.statistics.design import Crossed
 from recombine.leaderboard.board.ranks import compare_all, rank_sets
+from recombine.renderer.presets.table import load_preset
 
-SETTINGS = {"seeds differ": (0.03, 0.02), "cells differ": (0.01, 0.10)}
-PROBIT = {"seeds differ": (0.3, 0.2), "cells differ": (0.1, 0.8)}
-TRUTH = 0.7
-IMAGES = 25
-
-
-def gaussian(rng, seeds, cells, spread):
-    """Return a matrix of scores with expectation TRUTH; all seeds see the same images."""
-    return (
-        TRUTH
-        + rng.normal(0, spread[0], (seeds, 1))
-        + rng.normal(0, spread[1], (1, cells))
-        + rng.normal(0, 0.02, (seeds, cells))
-        + rng.normal(0, 0.2 / math.sqrt(IMAGES), (1, cells))
-        + rng.normal(0, 0.4 / math.sqrt(IMAGES), (seeds, cells))
-    )
+SEED_BY_CELL = 0.4
+"""SD of what one run does better or worse on one cell."""
+DESIGNS = {
+    "16 cells": ("object-background", 8),
+    "64 cells": ("object-light", None),
+    "128 cells": ("object-background", None),
+    "256 cells": ("object-object", None),
+}
 
 
-def probit(rng, seeds, cells, spread, mean):
-    """Return accuracies per seed and cell; images are hard or easy for all seeds alike."""
-    latent = (
-        mean
-        + rng.normal(0, spread[0], (seeds, 1, 1))
-        + rng.normal(0, spread[1], (1, cells, 1))
-        + rng.normal(0, 1, (1, cells, IMAGES))
-        + rng.normal(0, 1, (seeds, cells, IMAGES))
-    )
-    return (latent > 0).mean(axis=2)
+@dataclass(frozen=True)
+class Design:
+    """Cells of a preset, as codes, and its number of matched test blocks."""
+
+    cells: np.ndarray
+    blocks: int
+
+
+def design_of(preset, values=None):
+    """Return the out-of-combination design of a preset."""
+    found = load_preset(preset, values=values)
+    cells = found.split.ooc_cells(found.schema.cell_shape)
+    return Design(np.array(sorted(cells)), found.sizes.test)
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Standard deviations on the logit scale."""
+
+    cell: float = 1.0
+    share: float = 0.0  # of the cells' variance that shapes explain
+    block: float = 0.0
+    run: float = 0.25
+
+    @property
+    def total(self):
+        """Return the SD of everything together."""
+        return math.sqrt(self.cell**2 + self.block**2 + self.run**2 + SEED_BY_CELL**2)
+
+
+def intercept(accuracy, spread):
+    """Return the mean logit at which the mean accuracy over all effects is as wanted."""
+    z = special.ndtri((np.arange(4000) + 0.5) / 4000) * spread
+    low, high = -60.0, 60.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if special.expit(middle + z).mean() < accuracy else (low, middle)
+    return low
+
+
+def cell_effects(rng, design, effects):
+    """Return effects of shapes, cells and blocks, ``(1, C, B)``."""
+    shapes = design.cells[:, 0]
+    shape = rng.normal(0, effects.cell * math.sqrt(effects.share), shapes.max() + 1)[shapes]
+    cell = rng.normal(0, effects.cell * math.sqrt(1 - effects.share), len(shapes))
+    block = rng.normal(0, effects.block, design.blocks)
+    return (shape + cell)[None, :, None] + block
+
+
+def answers(rng, design, accuracy, effects, seeds, shared=0.0, spread=0.0):
+    """Return right and wrong answers ``(S, C, B)``; ``shared`` effects have SD ``spread``."""
+    count = len(design.cells)
+    own = cell_effects(rng, design, effects) + rng.normal(0, effects.run, (seeds, 1, 1))
+    own = own + rng.normal(0, SEED_BY_CELL, (seeds, count, 1)) + shared
+    mean = intercept(accuracy, math.hypot(effects.total, spread))
+    return rng.random(own.shape) < special.expit(mean + own)
+
+
+def crossed(design, right):
+    """Return answers as the statistics read them."""
+    return Crossed(right.mean(axis=2), design.cells, right.mean(axis=1))
+
+
+# Intervals.
 
 
 def t_over(values):
@@ -57,170 +105,289 @@ def t_over(values):
     return values.mean() - half, values.mean() + half
 
 
-def one_se(scores):
-    """Return mean plus or minus one standard error over seeds, ddof 0."""
-    means = scores.mean(axis=1)
-    half = means.std() / math.sqrt(len(means))
-    return means.mean() - half, means.mean() + half
+def bootstrap_over_cells(right, rng=np.random.default_rng(1)):  # noqa: B008
+    """Return the percentile interval of means over resampled cells."""
+    means = right.mean(axis=(0, 2))
+    drawn = means[rng.integers(0, len(means), (400, len(means)))].mean(axis=1)
+    return tuple(np.quantile(drawn, (0.025, 0.975)))
 
 
-def std_over_seeds(scores):
-    """Return mean plus or minus the standard deviation over seeds."""
-    means = scores.mean(axis=1)
-    return means.mean() - means.std(ddof=1), means.mean() + means.std(ddof=1)
+def mixed_model(right):
+    """Return the z interval of a normal mixed model of runs and cells, crossed."""
+    # Balanced tables: REML equals the mean squares of the two-way analysis of variance.
+    share = right.mean(axis=2)
+    seeds, cells = share.shape
+    rows, columns = share.mean(axis=1), share.mean(axis=0)
+    rest = share - rows[:, None] - columns + share.mean()
+    residual = np.sum(rest**2) / ((seeds - 1) * (cells - 1)) / (seeds * cells)
+    variance = rows.var(ddof=1) / seeds + columns.var(ddof=1) / cells - residual
+    half = 1.96 * math.sqrt(max(variance, residual))
+    return share.mean() - half, share.mean() + half
+
+
+def measure_1(right):
+    """Return the interval of the measure 1.x: runs x cells, Wilson form."""
+    return stats.crossed_mean(right.mean(axis=2)).ci95
 
 
 METHODS = {
-    "mean +- 1 SE over seeds": one_se,
-    "mean +- std over seeds": std_over_seeds,
-    "t over seeds": lambda x: t_over(x.mean(axis=1)),
-    "t over cells": lambda x: t_over(x.mean(axis=0)),
-    "crossed, plain t": lambda x: stats.crossed_mean(x, None).ci95,
-    "crossed, Wilson (ours)": lambda x: stats.crossed_mean(x).ci95,
+    "ours": None,
+    "measure 1.x": measure_1,
+    "t over seeds": lambda right: t_over(right.mean(axis=(1, 2))),
+    "bootstrap over cells": bootstrap_over_cells,
+    "mixed model": mixed_model,
 }
 
 
-def covered(draws, truth):
-    """Return the share of draws whose interval holds the truth, per method."""
-    hits = dict.fromkeys(METHODS, 0)
-    usable = [x for x in draws if stats.crossed_mean(x).ci95 is not None]
-    for scores in usable:
-        for name, method in METHODS.items():
-            low, high = method(scores)
-            hits[name] += low <= truth <= high
-    return {name: count / len(usable) for name, count in hits.items()}, len(usable) / len(draws)
-
-
-def false_alarms(draw_pair, repetitions):
-    """Return how often two equal methods are called different, and how often +0.06 is found."""
-    false = found = tested = 0
+def coverage(rng, design, accuracy, effects, seeds, repetitions):
+    """Return how often intervals hold the truth, and their mean width, per method."""
+    hits, widths, usable = dict.fromkeys(METHODS, 0), dict.fromkeys(METHODS, 0.0), 0
     for _ in range(repetitions):
-        a, b = draw_pair()
-        p_value = stats.paired_difference(a, b).p_value
-        if p_value is None:
+        right = answers(rng, design, accuracy, effects, seeds)
+        ours = stats.crossed_mean(crossed(design, right)).ci95
+        if ours is None:
             continue
-        tested += 1
-        false += p_value < 0.05
-        found += stats.paired_difference(a + 0.06, b).p_value < 0.05
-    return false / tested, found / tested
+        usable += 1
+        for name, method in METHODS.items():
+            low, high = ours if method is None else method(right) or (0.0, 0.0)
+            hits[name] += low <= accuracy <= high
+            widths[name] += high - low
+    return {name: (hits[name] / usable, widths[name] / usable) for name in METHODS}
 
 
-def gaussian_pair(rng, seeds, cells):
-    """Return scores of two equal methods that find the same cells hard."""
-    shared = rng.normal(0, 0.1, (1, cells))
-    return tuple(gaussian(rng, seeds, cells, (0.02, 0.02)) + shared for _ in range(2))
+SETTINGS = {
+    "cells differ (SD 1)": Effects(),
+    "cells and blocks (1, .4), half by shape": Effects(share=0.5, block=0.4),
+    "blocks differ much (1, 1), half by shape": Effects(share=0.5, block=1.0),
+    "cells differ much (2.5)": Effects(cell=2.5),
+    "cells differ much, .9 by shape": Effects(cell=2.5, share=0.9),
+    "all of it (2.5, .9 by shape, block 1)": Effects(cell=2.5, share=0.9, block=1.0),
+    "runs differ much (run 1)": Effects(share=0.5, block=0.4, run=1.0),
+}
+MIDDLE, ENDS = (0.1, 0.3, 0.5, 0.7, 0.9), (0.02, 0.98)
 
 
-def probit_pair(rng, seeds, cells, mean):
-    """Return accuracies of two equal methods that find the same cells and images hard."""
-    shared = mean + rng.normal(0, 0.6, (1, cells, 1)) + rng.normal(0, 1, (1, cells, IMAGES))
-    own = [
-        shared
-        + rng.normal(0, 0.2, (seeds, 1, 1))
-        + rng.normal(0, 0.3, (1, cells, 1))
-        + rng.normal(0, 1, (seeds, cells, IMAGES))
-        for _ in range(2)
+def interval_table(rng, repetitions, seeds=5, designs=DESIGNS):
+    """Print coverage and width of every setting, and a summary per design."""
+    print(f"\n## Intervals, {seeds} seeds: coverage/width\n")
+    print("| design | effects | accuracy | " + " | ".join(METHODS) + " |")
+    print("|---" * (3 + len(METHODS)) + "|")
+    summary = {}
+    for (label, key), (words, effects) in product(designs.items(), SETTINGS.items()):
+        design = design_of(*key)
+        for accuracy in (*MIDDLE, *ENDS):
+            found = coverage(rng, design, accuracy, effects, seeds, repetitions)
+            cells = " | ".join(f"{share:.3f}/{width:.3f}" for share, width in found.values())
+            print(f"| {label} | {words} | {accuracy} | {cells} |", flush=True)
+            zone = "middle" if accuracy in MIDDLE else "ends"
+            for name, (share, _) in found.items():
+                summary.setdefault((label, zone, name), []).append(share)
+    print(
+        "\n| design | accuracy | interval | least | mean | most | below .92 |\n|---|---|---|---|---|---|---|"
+    )
+    for (label, zone, name), shares in summary.items():
+        low = sum(share < 0.92 for share in shares)
+        print(
+            f"| {label} | {zone} | {name} | {min(shares):.3f} | {np.mean(shares):.3f} | "
+            f"{max(shares):.3f} | {low} of {len(shares)} |"
+        )
+
+
+def failing_runs(rng, repetitions):
+    """Print what happens when a run fails with probability .1: .1 in place of .9."""
+    design, effects = design_of("object-background"), Effects()
+    print("\n## A training run fails with probability .1 (.1 in place of .9): truth .82\n")
+    for seeds in (3, 5, 10):
+        held = 0
+        for _ in range(repetitions):
+            shared = np.where(rng.random((seeds, 1, 1)) < 0.1, -5.0, 0.0)
+            right = answers(rng, design, 0.9, effects, seeds, shared=shared)
+            found = stats.crossed_mean(crossed(design, right)).ci95
+            truth = 0.9 * 0.9 + 0.1 * failed_accuracy(effects)
+            held += found is not None and found[0] <= truth <= found[1]
+        print(f"{seeds} seeds: the interval holds the truth in {held / repetitions:.2f}")
+
+
+def failed_accuracy(effects):
+    """Return the accuracy of a failed run."""
+    z = special.ndtri((np.arange(4000) + 0.5) / 4000) * effects.total
+    return float(special.expit(intercept(0.9, effects.total) - 5.0 + z).mean())
+
+
+# Tests between two methods of equal mean accuracy.
+
+PAIRS = {
+    "alike": (Effects(1, 0.5, 0.4), Effects(0.6, 0.3, 0.2, 0.3), Effects(0.6, 0.3, 0.2, 0.3)),
+    "own blocks (SD .5)": (Effects(1, 0.5, 0.4), Effects(0.6, 0.3, 0.5), Effects(0.6, 0.3, 0.5)),
+    "own blocks (SD 1) and shapes": (
+        Effects(0.7, 0.5, 0.4),
+        Effects(1.2, 0.6, 1.0),
+        Effects(1.2, 0.6, 1.0),
+    ),
+    "one noisy, one stable run": (
+        Effects(1.4, 0.5, 0.2),
+        Effects(0.3, 0.5, 0.1, 1.3),
+        Effects(0.3, 0.5, 0.1, 0.1),
+    ),
+    "the same, cells alike": (
+        Effects(0.6, 0.3, 0.1),
+        Effects(0.15, 0.5, 0.1, 1.3),
+        Effects(0.15, 0.5, 0.1, 0.1),
+    ),
+}
+
+
+def pair_of_methods(rng, design, accuracy, kind, seeds):
+    """Return the answers of two methods of one mean accuracy that share cells and blocks."""
+    common, *each = kind
+    shared = cell_effects(rng, design, common)
+    spread = math.hypot(common.cell, common.block)
+    return [
+        answers(rng, design, accuracy, own, n, shared, spread)
+        for own, n in zip(each, seeds, strict=True)
     ]
-    return tuple((latent > 0).mean(axis=2) for latent in own)
 
 
-def rank_coverage(rng, means, seeds, cells, repetitions):
-    """Return how often all rank sets of a board hold the true ranks, and their mean width."""
-    means = np.asarray(means)
-    low, high = (means[:, None] < means).sum(1) + 1, len(means) - (means[:, None] > means).sum(1)
-    good, width = 0, []
+def measure_1_p(first, second):
+    """Return the p-value of the measure 1.x, which knew runs and cells only."""
+    return stats.paired_difference(first.mean(axis=2), second.mean(axis=2), None).p_value
+
+
+def false_alarms(rng, design, accuracy, kind, seeds, repetitions):
+    """Return how often equal methods are told apart (ours, 1.x), and how often we decline."""
+    ours = before = declined = 0
     for _ in range(repetitions):
-        shared = rng.normal(0, 0.1, (1, cells))
-        scores = [gaussian(rng, seeds, cells, (0.02, 0.02)) - TRUTH + m + shared for m in means]
-        sets = rank_sets(compare_all(scores), [seeds] * len(means))
-        good += all(s.low <= a and b <= s.high for s, a, b in zip(sets, low, high, strict=True))
-        width += [s.high - s.low + 1 for s in sets]
-    return good / repetitions, np.mean(width)
+        first, second = pair_of_methods(rng, design, accuracy, kind, seeds)
+        found = stats.paired_difference(crossed(design, first), crossed(design, second))
+        declined += found.declined
+        ours += found.p_value is not None and found.p_value < 0.05
+        p_value = measure_1_p(first, second)
+        before += p_value is not None and p_value < 0.05
+    return ours / repetitions, before / repetitions, declined / repetitions
 
 
-def curve_coverage(rng, seeds, cells, repetitions, sizes=(100, 300, 1000, 3000)):
-    """Return the coverage of the area under a data-scaling curve and of images-to-reach."""
-    heights = TRUTH + 0.15 * np.log(np.array(sizes) / 600)
-    inside_area = inside_reach = 0
-    for _ in range(repetitions):
-        shift = gaussian(rng, seeds, cells, (0.02, 0.05)) - TRUTH
-        scores = heights[:, None, None] + shift + rng.normal(0, 0.03, (len(sizes), seeds, cells))
-        low, high = stats.crossed_mean(area(scores, sizes)).ci95
-        truth = area(heights[:, None, None], sizes).mean()
-        inside_area += low <= truth <= high
-        found = reach(scores, sizes, TRUTH)
-        inside_reach += (found.low or 1e9) <= 600 <= (found.high or 1e9)
-    return inside_area / repetitions, inside_reach / repetitions
+def test_table(rng, repetitions):
+    """Print the level of the paired test."""
+    print("\n## Level of the paired test at 5 % (equal methods called different)\n")
+    print("| design | methods | seeds | accuracy | ours | measure 1.x | declined |")
+    print("|---|---|---|---|---|---|---|")
+    for label, key in (("16 cells", DESIGNS["16 cells"]), ("128 cells", DESIGNS["128 cells"])):
+        design = design_of(*key)
+        for (words, kind), seeds in product(PAIRS.items(), ((5, 5), (3, 3), (3, 10))):
+            for accuracy in (0.02, 0.1, 0.5, 0.9, 0.98):
+                level, before, declined = false_alarms(
+                    rng, design, accuracy, kind, seeds, repetitions
+                )
+                print(
+                    f"| {label} | {words} | {seeds[0]}, {seeds[1]} | {accuracy} | {level:.3f} | "
+                    f"{before:.3f} | {declined:.2f} |",
+                    flush=True,
+                )
 
 
-def main(repetitions):
-    """Print every table."""
-    rng = np.random.default_rng(0)
-    print(f"{repetitions} repetitions each; {IMAGES} images per cell")
-    intervals(rng, repetitions)
-    tests(rng, repetitions)
-    ranks_and_curves(rng, repetitions)
+def power_table(rng, repetitions):
+    """Print how often true differences are found between methods that are alike otherwise."""
+    print("\n## How often a true difference at .5 is found\n")
+    print("| design | seeds | 5 points | 10 points | 20 points |\n|---|---|---|---|---|")
+    common, own, _ = PAIRS["alike"]
+    for (label, key), seeds in product(DESIGNS.items(), (3, 5, 10)):
+        design, found = design_of(*key), []
+        for difference in (0.05, 0.1, 0.2):
+            noticed = 0
+            for _ in range(repetitions):
+                shared = cell_effects(rng, design, common)
+                spread = math.hypot(common.cell, common.block)
+                tables = [
+                    crossed(design, answers(rng, design, mean, own, seeds, shared, spread))
+                    for mean in (0.5, 0.5 + difference)
+                ]
+                p_value = stats.paired_difference(*tables).p_value
+                noticed += p_value is not None and p_value < 0.05
+            found.append(f"{noticed / repetitions:.2f}")
+        print(f"| {label} | {seeds} | " + " | ".join(found) + " |", flush=True)
 
 
-def intervals(rng, repetitions):
-    """Print the coverage of intervals of one score."""
-    for cells, (setting, spread), seeds in product((40, 8), SETTINGS.items(), (2, 3, 5, 10)):
-        draws = [gaussian(rng, seeds, cells, spread) for _ in range(repetitions)]
-        report(f"gaussian, {cells} cells, {seeds} seeds, {setting}", draws, TRUTH)
-    for mean, (setting, spread), seeds, cells in product(
-        (0.0, 1.5, 3.0, 4.0), PROBIT.items(), (3, 5), (8, 40)
-    ):
-        truth = float(special.ndtr(mean / math.sqrt(2 + spread[0] ** 2 + spread[1] ** 2)))
-        draws = [probit(rng, seeds, cells, spread, mean) for _ in range(repetitions)]
-        report(f"accuracy {truth:.3f}, {cells} cells, {seeds} seeds, {setting}", draws, truth)
+# Rank sets and curves.
 
 
-def tests(rng, repetitions):
-    """Print level and power of the paired test."""
-    for seeds, cells in ((3, 40), (5, 40), (10, 40), (3, 8), (5, 8)):
-        design = f"{seeds} seeds, {cells} cells"
-        false, found = false_alarms(partial(gaussian_pair, rng, seeds, cells), repetitions)
-        print(f"paired test, gaussian, {design}: level {false:.3f}, power at 0.06 {found:.2f}")
-        for mean in (0.0, 3.0):
-            false, _ = false_alarms(partial(probit_pair, rng, seeds, cells, mean), repetitions)
-            print(f"paired test, probit mean {mean}, {design}: level {false:.3f}", flush=True)
-
-
-def ranks_and_curves(rng, repetitions):
-    """Print how often rank sets hold all true ranks, and the coverage of curves' summaries."""
+def rank_table(rng, repetitions):
+    """Print how often all rank sets of a board hold the true ranks."""
+    print("\n## Rank sets: all true ranks inside\n")
     boards = {
-        "12 methods a point apart": 0.6 + 0.01 * np.arange(12),
-        "6 equal methods": np.full(6, 0.7),
-        "mixed": np.array([0.3, 0.5, 0.5, 0.52, 0.8]),
+        "6 equal methods, alike": ([0.5] * 6, [0.3] * 6),
+        "6 equal methods near the ceiling, half of them noisy": ([0.9] * 6, [0.1, 1.2] * 3),
+        "mixed (.2, .4, .4, .6, .9)": ([0.2, 0.4, 0.4, 0.6, 0.9], [0.3] * 5),
     }
-    for (name, means), (seeds, cells) in product(boards.items(), ((3, 8), (5, 40))):
-        share, width = rank_coverage(rng, means, seeds, cells, repetitions)
-        print(
-            f"rank sets, {name}, {seeds} seeds, {cells} cells: all true ranks inside "
-            f"{share:.3f}, mean width {width:.1f} of {len(means)}",
-            flush=True,
-        )
-    for seeds, cells in ((3, 8), (3, 40), (5, 40)):
-        inside = curve_coverage(rng, seeds, cells, max(1, repetitions // 4))
-        print(
-            f"data curve, {seeds} seeds, {cells} cells: area {inside[0]:.3f}, "
-            f"images to reach {inside[1]:.3f}",
-            flush=True,
-        )
+    for (words, (means, runs)), key in product(boards.items(), ("16 cells", "128 cells")):
+        design, good, width = design_of(*DESIGNS[key]), 0, []
+        truth = np.array(means)
+        low = (truth[:, None] < truth).sum(1) + 1
+        high = len(truth) - (truth[:, None] > truth).sum(1)
+        common = Effects(1, 0.5, 0.4)
+        for _ in range(repetitions):
+            shared, spread = cell_effects(rng, design, common), math.hypot(1, 0.4)
+            tables = [
+                crossed(
+                    design, answers(rng, design, m, Effects(0.6, 0.3, 0.3, r), 5, shared, spread)
+                )
+                for m, r in zip(means, runs, strict=True)
+            ]
+            sets = rank_sets(compare_all(tables), [5] * len(means))
+            good += all(s.low <= a and b <= s.high for s, a, b in zip(sets, low, high, strict=True))
+            width += [s.high - s.low + 1 for s in sets]
+        share, mean = good / repetitions, np.mean(width)
+        print(f"{words}, {key}: {share:.3f}, mean width {mean:.1f} of {len(means)}", flush=True)
 
 
-def report(label, draws, truth):
-    """Print one line per setting."""
-    shares, usable = covered(draws, truth)
-    cells = "  ".join(f"{name}: {share:.3f}" for name, share in shares.items())
-    note = ""
-    if usable < 1:
-        bound = unanimous_bound(*draws[0].shape)
-        note = f"  (interval in {usable:.2f} of draws; all right leaves {bound:.2f} possible)"
-    print(f"{label:52s} {cells}{note}", flush=True)
+def curve_table(rng, repetitions, sizes=(100, 300, 1000, 3000)):
+    """Print the coverage of the area under a data-scaling curve and of images-to-reach."""
+    print("\n## Data-scaling curves: coverage of the area and of images to reach .5\n")
+    heights = np.array([0.3, 0.43, 0.57, 0.7])
+    truth = float(np.exp(np.interp(0.5, heights, np.log(sizes))))
+    mean = stats_area(heights, sizes)
+    for key, seeds in product(("16 cells", "128 cells"), (3, 5)):
+        design, inside = design_of(*DESIGNS[key]), [0, 0]
+        for _ in range(repetitions):
+            common = Effects(1, 0.5, 0.4)
+            shared, spread = cell_effects(rng, design, common), math.hypot(1, 0.4)
+            tables = [
+                crossed(design, answers(rng, design, h, Effects(0.3), seeds, shared, spread))
+                for h in heights
+            ]
+            low, high = stats.crossed_mean(area(tables, sizes)).ci95
+            inside[0] += low <= mean <= high
+            found = reach(tables, sizes, 0.5)
+            inside[1] += (found.low or 1e9) <= truth <= (found.high or 1e9)
+        print(f"{key}, {seeds} seeds: {inside[0] / repetitions:.3f}, {inside[1] / repetitions:.3f}")
+
+
+def stats_area(heights, sizes):
+    """Return the true area under a curve."""
+    return float(area([Crossed(np.full((1, 1), h)) for h in heights], sizes).cells.mean())
+
+
+TABLES = {
+    "intervals": lambda rng, n: interval_table(rng, n),
+    "few-seeds": lambda rng, n: interval_table(rng, n, 3, {"16 cells": DESIGNS["16 cells"]}),
+    "many-seeds": lambda rng, n: interval_table(rng, n, 10, {"64 cells": DESIGNS["64 cells"]}),
+    "failing": failing_runs,
+    "tests": test_table,
+    "power": lambda rng, n: power_table(rng, max(1, n // 2)),
+    "ranks": lambda rng, n: rank_table(rng, max(1, n // 2)),
+    "curves": lambda rng, n: curve_table(rng, max(1, n // 4)),
+}
+
+
+def main():
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=400)
+    parser.add_argument("--tables", nargs="*", choices=TABLES, default=list(TABLES))
+    options = parser.parse_args()
+    print(f"{options.repetitions} repetitions; nominal 95 %")
+    for name in options.tables:
+        TABLES[name](np.random.default_rng(0), options.repetitions)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=1500)
-    main(parser.parse_args().repetitions)
+    main()
