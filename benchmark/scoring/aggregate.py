@@ -24,7 +24,7 @@ from recombine.benchmark.results.parts import (
     WorstCells,
 )
 from recombine.benchmark.statistics import intervals as stats
-from recombine.benchmark.statistics.design import Crossed, scores_of
+from recombine.benchmark.statistics.design import Crossed, distinct_runs, scores_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,9 +64,9 @@ class Split:
         """Return sums over the images of every matched block."""
         return _sums(values, self.block_of, len(self.blocks))
 
-    def crossed(self, cells: Array, blocks: Array) -> Crossed:
+    def crossed(self, cells: Array, blocks: Array, distinct: Sequence[int] = ()) -> Crossed:
         """Return scores per seed and cell, and per seed and block, as the statistics read them."""
-        return Crossed(cells, self.cells, blocks)
+        return distinct_runs(Crossed(cells, self.cells, blocks), distinct)
 
 
 def group_by_cell(dataset: DatasetLike, name: str) -> Split:
@@ -107,30 +107,37 @@ def count_by_cell(
 
 
 def score_split(
-    dataset: DatasetLike, split: Split, predicted: Sequence[Mapping[str, Array]]
+    dataset: DatasetLike,
+    split: Split,
+    predicted: Sequence[Mapping[str, Array]],
+    distinct: tuple[int, ...] = (),
 ) -> Score:
     """Return the headline and the factor scores of one split."""
+    # Scores are means over all seeds. Copies of a run tell nothing about the spread, so intervals
+    # are over the rows that are ``distinct``; none given: all of them.
+    distinct = () if len(distinct) == len(predicted) else distinct
+    rows = list(distinct) or slice(None)
     correct = correct_images(dataset, split, predicted)
     hits, counts = count_by_cell(split, correct)
     share = hits / counts
     blocks = count_by_block(split, correct)
     right = np.array(blocks.hits) / np.array(blocks.counts)
-    headline = stats.crossed_mean(split.crossed(share, right))
+    table = split.crossed(share, right, distinct)
     recombined = tuple(dataset.schema.factor(key) for key in dataset.schema.recombined)
     return Score(
         metric=JOINT.name,
         metric_version=JOINT.version,
-        estimate=headline.value,
-        ci95=headline.ci95,
-        ci_method=stats.CI_METHOD,
+        estimate=stats.crossed_mean(share).value,
+        ci95=stats.crossed_mean(table).ci95,
+        ci_method=stats.ONE_NETWORK_METHOD if table.one_network else stats.CI_METHOD,
         n_seeds=share.shape[0],
         n_cells=share.shape[1],
         n_images=len(split.indices),
         chance=joint_chance(recombined),
-        variance=Variance(**asdict(stats.variance_components(hits, counts))),
+        variance=Variance(**asdict(stats.variance_components(hits[rows], counts[rows]))),
         per_seed=_floats(share.mean(axis=1)),
         per_factor={
-            key: score_factor(dataset, split, key, [one[key] for one in predicted])
+            key: score_factor(dataset, split, key, [one[key] for one in predicted], distinct)
             for key in dataset.schema.keys
             if key in predicted[0]
         },
@@ -138,6 +145,7 @@ def score_split(
         hits=_table(hits),
         counts=_table(counts),
         blocks=blocks,
+        distinct=distinct,
     )
 
 
@@ -168,7 +176,11 @@ def _digits(row: Array) -> str:
 
 
 def score_factor(
-    dataset: DatasetLike, split: Split, key: str, predicted: Sequence[Shaped[Array, " images"]]
+    dataset: DatasetLike,
+    split: Split,
+    key: str,
+    predicted: Sequence[Shaped[Array, " images"]],
+    distinct: tuple[int, ...] = (),
 ) -> FactorScore:
     """Return the score of one factor on one split."""
     factor = dataset.schema.factor(key)
@@ -178,15 +190,16 @@ def score_factor(
     per_cell = stats.linearise(split.sum_by_cell(sums), split.sum_by_cell(weights))
     per_block = stats.linearise(split.sum_by_block(sums), split.sum_by_block(weights))
     metric = FACTOR_METRICS[factor.kind]
-    headline = stats.crossed_mean(split.crossed(per_cell, per_block), None)
+    value = stats.crossed_mean(per_cell, None).value
+    found = stats.crossed_mean(split.crossed(per_cell, per_block, distinct), None).ci95
     low, high = metric.low, metric.high
-    interval = headline.ci95 and (max(headline.ci95[0], low), min(headline.ci95[1], high))
+    interval = found and (max(found[0], low), min(found[1], high))
     return FactorScore(
         metric=metric.name,
         metric_version=metric.version,
         kind=factor.kind,
         recombined=key in dataset.schema.recombined,
-        estimate=min(headline.value, high),
+        estimate=min(value, high),
         ci95=interval,
         chance=metric.chance,
         per_seed=_floats(per_cell.mean(axis=1)),
@@ -197,9 +210,13 @@ def score_factor(
 
 def gap_part(id_test: Score, ooc_test: Score) -> Gap:
     """Return the ID score minus the OOC score."""
-    value = stats.gap(scores_of(id_test), scores_of(ooc_test))
-    difference = id_test.estimate - ooc_test.estimate
-    return Gap(estimate=difference, ci95=value.ci95, ci_method=stats.GAP_METHOD)
+    inside, outside = scores_of(id_test), scores_of(ooc_test)
+    method = stats.ONE_NETWORK_GAP_METHOD if inside.one_network else stats.GAP_METHOD
+    return Gap(
+        estimate=id_test.estimate - ooc_test.estimate,
+        ci95=stats.gap(inside, outside).ci95,
+        ci_method=method,
+    )
 
 
 def shares(score: Score) -> Float[Array, "seeds cells"]:
@@ -216,13 +233,16 @@ def paired_gap_part(id_test: Score, ooc_test: Score) -> PairedGap | None:
     common = sorted(set(inside.numbers) & set(outside.numbers))
     if not common:
         return None
-    tables = [
+    shown, held = (
         (np.array(one.hits) / np.array(one.counts))[:, [one.numbers.index(n) for n in common]]
         for one in (inside, outside)
-    ]
-    found = stats.gap_here(*tables)
+    )
+    table = distinct_runs(Crossed(shown - held), id_test.distinct)
     return PairedGap(
-        estimate=found.value, ci95=found.ci95, ci_method=stats.BLOCK_METHOD, n_blocks=len(common)
+        estimate=float((shown - held).mean()),
+        ci95=stats.gap_here(table).ci95,
+        ci_method=stats.ONE_NETWORK_BLOCK_METHOD if table.one_network else stats.BLOCK_METHOD,
+        n_blocks=len(common),
     )
 
 

@@ -20,7 +20,7 @@ sec. 3); taking it out again, by inclusion and exclusion, covered .01 to .03 les
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -123,7 +123,7 @@ def scores_of(score: Score, rows: Sequence[int] | None = None) -> Crossed:
     if score.blocks is not None:
         blocks = np.asarray(score.blocks.hits, float) / np.asarray(score.blocks.counts, float)
     table = Crossed(cells[:, order], codes_of(score.cells)[order], blocks)
-    return _distinct(table, score) if rows is None else table.rows(rows)
+    return distinct_runs(table, score.distinct) if rows is None else table.rows(rows)
 
 
 def factor_scores_of(factor: FactorScore, score: Score) -> Crossed:
@@ -131,7 +131,7 @@ def factor_scores_of(factor: FactorScore, score: Score) -> Crossed:
     order = _order(score)
     blocks = np.asarray(factor.per_block) if factor.per_block else None
     cells = np.asarray(factor.per_cell)[:, order]
-    return _distinct(Crossed(cells, codes_of(score.cells)[order], blocks), score)
+    return distinct_runs(Crossed(cells, codes_of(score.cells)[order], blocks), score.distinct)
 
 
 def codes_of(cells: Sequence[Sequence[str]]) -> Int[Array, "cells factors"]:
@@ -140,13 +140,11 @@ def codes_of(cells: Sequence[Sequence[str]]) -> Int[Array, "cells factors"]:
     return np.stack([np.reshape(column, -1) for column in columns], axis=1)
 
 
-def _distinct(table: Crossed, score: Score) -> Crossed:
+def distinct_runs(table: Crossed, distinct: Sequence[int]) -> Crossed:
     """Leave out runs that repeat another one; what is left of copies is one network."""
-    if not score.distinct or len(score.distinct) == len(table.cells):
+    if not distinct or len(distinct) == len(table.cells):
         return table
-    kept = table.rows(score.distinct)
-    single = len(score.distinct) == 1
-    return Crossed(kept.cells, kept.codes, kept.blocks, one_network=single)
+    return replace(table.rows(distinct), one_network=len(distinct) == 1)
 
 
 def _order(score: Score) -> list[int]:
@@ -200,7 +198,11 @@ def paired_terms(first: Crossed, second: Crossed) -> list[Term] | None:
         if len(table.cells) > 1
     ]
     difference = first.cells.mean(axis=0) - second.cells.mean(axis=0)
-    return [*runs, *cell_terms(difference, first.codes), *_block_difference(first, second)]
+    found = [*runs, *cell_terms(difference, first.codes)]
+    # Where one of them is without blocks on record, what they share is not known.
+    if first.blocks is not None and second.blocks is not None:
+        found += _block_difference(first, second)
+    return found
 
 
 def _block_difference(first: Crossed, second: Crossed) -> Iterator[Term]:

@@ -48,7 +48,11 @@ if TYPE_CHECKING:
 CI_METHOD = "runs + values + cells + blocks variance, Satterthwaite t, Wilson form (2.0)"
 ONE_NETWORK_METHOD = "one network: values + cells + blocks variance, Satterthwaite t, Wilson (2.0)"
 GAP_METHOD = "runs + values + cells of both splits + paired blocks variance, Satterthwaite t (2.0)"
+ONE_NETWORK_GAP_METHOD = (
+    "one network: values + cells of both splits + paired blocks variance, Satterthwaite t (2.0)"
+)
 BLOCK_METHOD = "runs + blocks variance, Satterthwaite t, these cells (2.0)"
+ONE_NETWORK_BLOCK_METHOD = "one network: blocks variance, t, these cells (2.0)"
 LEVEL = 0.05
 FEW = 8.0
 """Effective errors below which an interval has at most `FEW_DF` degrees of freedom."""
@@ -209,15 +213,10 @@ def gap(
     return estimate(value, gap_terms(inside, outside), (-1.0, 1.0))
 
 
-def gap_here(
-    id_blocks: Float[Array, "seeds blocks"], ooc_blocks: Float[Array, "seeds blocks"]
-) -> Estimate:
-    """Return the gap on exactly these cells, within blocks that share every nuisance."""
-    difference = id_blocks - ooc_blocks
-    parts = None
-    if min(difference.shape) > 1:
-        parts = [mean_term("run", difference.mean(axis=1)), mean_term("block", difference.mean(0))]
-    return estimate(_mean(difference), parts, (-1.0, 1.0))
+def gap_here(differences: Crossed) -> Estimate:
+    """Return the gap on exactly these cells, from ID minus OOC within blocks (the columns)."""
+    # Blocks are columns that share no value: their part is that of cells in `terms`.
+    return estimate(_mean(differences.cells), terms(differences), (-1.0, 1.0))
 
 
 def paired_difference(
@@ -248,14 +247,17 @@ def paired_difference(
     Raises
     ------
     InvalidInputError
-        When the two have different numbers of cells.
+        When the two have different numbers of cells or of blocks.
     """
     mine, theirs = _table(first), _table(second)
-    if mine.cells.shape[1] != theirs.cells.shape[1]:
-        raise InvalidInputError(
-            "paired_difference: both methods need the same cells, got "
-            f"{mine.cells.shape[1]} and {theirs.cells.shape[1]}; compare entries of one dataset"
-        )
+    for name in ("cells", "blocks"):
+        tables = [getattr(one, name) for one in (mine, theirs)]
+        widths = [table.shape[1] for table in tables if table is not None]
+        if len(set(widths)) > 1:
+            raise InvalidInputError(
+                f"paired_difference: both methods need the same {name}, got {widths[0]} and "
+                f"{widths[1]}; compare entries of one dataset"
+            )
     means = _mean(mine.cells), _mean(theirs.cells)
     parts = paired_terms(mine, theirs)
     if parts is None or bounds is None:

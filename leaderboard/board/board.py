@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from recombine.benchmark.metrics.base import JOINT
 from recombine.leaderboard.board.entries import duplicate_groups
 from recombine.leaderboard.board.ranks import (
     MIN_SEEDS_TEST,
@@ -35,6 +36,7 @@ from recombine.leaderboard.drawing.formatting import DASH
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.entries import Board, Entry
     from recombine.leaderboard.ledger.records import Tier
 
@@ -141,6 +143,7 @@ class Row:
             is None,
             "batch invariance was not checked": result.checks.batch_invariance is None,
             "repeatability was not checked": result.checks.repeatability is None,
+            other_order(result): result.scores.ooc_test.metric_version != JOINT.version,
         }
         return tuple(text for text, absent in parts.items() if absent)
 
@@ -217,6 +220,15 @@ class RankedTrack:
         return f"{DATA[data]}; {SUPERVISION[supervision]}; {TEST_COMPUTE[compute]}"
 
 
+def other_order(result: Result) -> str:
+    """Say in how many seeds an older measure gave slots other places than the scene's order."""
+    matches = result.readout.slot_match
+    swapped = sum(tuple(match) != tuple(sorted(match)) for match in matches)
+    text = "slots assigned by the older rule"
+    order = f", not in the scene's order in {swapped} of {len(matches)} seeds" if swapped else ""
+    return text + order
+
+
 @dataclass(frozen=True)
 class RankedBoard:
     """A board with the verdicts of its tests."""
@@ -236,6 +248,20 @@ class RankedBoard:
         """Return one row per entry, in the order of ``board.entries``."""
         found = {row.entry.result.result_id: row for track in self.tracks for row in track.rows}
         return tuple(found[entry.result.result_id] for entry in self.board.entries)
+
+    @property
+    def older(self) -> str:
+        """Say what an older measure means for this board; empty for the present one."""
+        version = self.board.key.metric_version
+        if version == JOINT.version:
+            return ""
+        return (
+            f"Measure {version}: intervals and tests are those of the present measure, computed "
+            "from the stored counts. Which slot of a method stands for which part of the scene was "
+            "decided on validation images that show training's combinations, at times by a single "
+            "image; with other slots an entry near 0 out of combination may score higher. It "
+            f"cannot be compared with boards of measure {JOINT.version}."
+        )
 
     @property
     def ranks(self) -> tuple[RankSet, ...]:

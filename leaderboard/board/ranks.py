@@ -89,12 +89,14 @@ def compare_all(scores: Sequence[Crossed], level: float = stats.LEVEL) -> Compar
     """Compare every pair of entries, with one family-wise error rate for all of them."""
     # Pairs without a test (too few seeds) are left out of the family: which pairs those are was
     # fixed before any score was seen. A pair with seeds enough but no spread at all stays in it.
-    widths = [table.cells.shape[1] for table in scores]
-    if len(set(widths)) > 1:
-        raise InvalidInputError(
-            f"compare_all: entries of one board need the same cells, got {widths} cells; "
-            "compare entries of one dataset"
-        )
+    for name in ("cells", "blocks"):
+        tables = [getattr(one, name) for one in scores if getattr(one, name) is not None]
+        widths = [table.shape[1] for table in tables]
+        if len(set(widths)) > 1:
+            raise InvalidInputError(
+                f"compare_all: entries of one board need the same {name}, got {widths} {name}; "
+                "compare entries of one dataset"
+            )
     difference, p_value = _paired(scores)
     enough = np.array([len(table.cells) >= MIN_SEEDS_TEST for table in scores], dtype=bool)
     tested = np.outer(enough, enough) & ~np.eye(len(scores), dtype=bool)
@@ -161,16 +163,18 @@ def _shared_parts(
     parts = list(design.parts(per_cell).T)
     df = [np.full(len(per_cell), levels - 1.0) for levels in design.levels]
     if blocks is not None:
-        parts.append((blocks[i] - blocks[i:]).var(axis=1, ddof=1) / blocks.shape[1])
+        parts.append(np.nan_to_num((blocks[i] - blocks[i:]).var(axis=1, ddof=1)) / blocks.shape[1])
         df.append(np.full(len(per_cell), blocks.shape[1] - 1.0))
     return parts, df
 
 
 def _block_means(scores: Sequence[Crossed]) -> Array | None:
-    """Return mean scores per block, where all entries have the same number of blocks."""
-    means = [table.blocks.mean(axis=0) for table in scores if table.blocks is not None]
-    alike = len({len(one) for one in means}) == 1 and len(means) == len(scores)
-    return np.array(means) if alike and len(means[0]) > 1 else None
+    """Return mean scores per block, NaN where none are on record; None for fewer than two."""
+    widths = {table.blocks.shape[1] for table in scores if table.blocks is not None}
+    if not widths or max(widths) < 2:
+        return None
+    none = np.full(max(widths), math.nan)
+    return np.array([none if t.blocks is None else t.blocks.mean(axis=0) for t in scores])
 
 
 def _spread(share: Array) -> Array:

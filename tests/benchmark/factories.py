@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from recombine.benchmark.predictions.file import RunFacts
+from recombine.benchmark.results.parts import Score
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.design import scores_of
 
 FACTORS = ("object.shape", "background.environment")
 SHAPES = ("teapot", "star", "pawn", "knot")
@@ -48,12 +52,13 @@ def make_score(hits, counts, offset=0, per_factor=None):
     """Return the score part of a result from (seeds, cells) arrays."""
     hits, counts = np.asarray(hits), np.asarray(counts)
     share = hits / counts
-    headline = stats.crossed_mean(share)
-    return {
+    blocks = make_blocks(hits, counts)
+    right = np.array(blocks["hits"]) / blocks["counts"]
+    score = {
         "metric": "joint_slot_accuracy",
         "metric_version": "1.0",
-        "estimate": headline.value,
-        "ci95": headline.ci95,
+        "estimate": float(share.mean()),
+        "ci95": None,
         "ci_method": stats.CI_METHOD,
         "n_seeds": hits.shape[0],
         "n_cells": hits.shape[1],
@@ -61,14 +66,39 @@ def make_score(hits, counts, offset=0, per_factor=None):
         "chance": 0.0625,
         "variance": stats.variance_components(hits, counts).__dict__,
         "per_seed": share.mean(axis=1).tolist(),
-        "per_factor": per_factor or {key: make_factor(share) for key in FACTORS},
+        "per_factor": per_factor or {key: make_factor(share, right) for key in FACTORS},
         "cells": cell_names(hits.shape[1], offset),
         "hits": hits.tolist(),
         "counts": counts.tolist(),
+        "blocks": blocks,
+    }
+    return score | {"ci95": stats.crossed_mean(table_of(score)).ci95}
+
+
+def table_of(score):
+    """Return the shares of a score part, as the statistics read them."""
+    return scores_of(Score.model_validate_json(json.dumps(score)))
+
+
+def make_blocks(hits, counts):
+    """Return right answers per block: image i of every cell is of block i, the hits at random."""
+    counts = counts[0]
+    block = np.arange(counts.max())
+    shown = block < counts[:, None]
+    order = np.random.default_rng(1).random((*hits.shape, len(block)))
+    order[:, ~shown] = np.inf
+    right = order.argsort(axis=-1).argsort(axis=-1) < hits[..., None]
+    digits = [["".join(map(str, row)) for row in table] for table in right.astype(int)]
+    return {
+        "numbers": block.tolist(),
+        "hits": right.sum(axis=1).tolist(),
+        "counts": shown.sum(axis=0).tolist(),
+        "images": ["".join(map(str, row)) for row in shown.astype(int)],
+        "right": digits,
     }
 
 
-def make_factor(share):
+def make_factor(share, blocks):
     """Return the score of one categorical factor with four values."""
     corrected = (share - 0.25) / 0.75
     headline = stats.crossed_mean(corrected, None)
@@ -82,6 +112,7 @@ def make_factor(share):
         "chance": 0.0,
         "per_seed": corrected.mean(axis=1).tolist(),
         "per_cell": corrected.tolist(),
+        "per_block": ((blocks - 0.25) / 0.75).tolist(),
     }
 
 
@@ -99,7 +130,8 @@ def make_result(
         "id_test": make_score(id_hits, id_counts),
         "ooc_test": make_score(ooc_hits, ooc_counts, offset=8),
     }
-    gap = stats.gap(id_hits / id_counts, ooc_hits / ooc_counts)
+    inside, outside = (table_of(score) for score in scores.values())
+    gap = stats.gap(inside, outside)
     fields = {
         "created": "2026-01-01T00:00:00Z",
         "trust": "retrained",
@@ -123,9 +155,7 @@ def make_result(
             "estimate": float(np.quantile((ooc_hits / ooc_counts).mean(axis=0), 0.1)),
             "cells": [["teapot", "slate"]],
         },
-        "smallest_detectable_difference": stats.smallest_detectable_difference(
-            ooc_hits / ooc_counts
-        ),
+        "smallest_detectable_difference": stats.smallest_detectable_difference(outside),
         "compute_curve": _curve(scores, steps),
         "compute": _compute(steps[-1]),
         "environment": _environment(),

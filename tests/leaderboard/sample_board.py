@@ -7,9 +7,11 @@ import io
 import json
 
 import numpy as np
-from factories import FACTORS, make_result
+from factories import FACTORS, make_result, make_score, table_of
 from PIL import Image
 
+from recombine.benchmark.results.parts import Score
+from recombine.benchmark.scoring.aggregate import paired_gap_part
 from recombine.benchmark.scoring.examples import png
 from recombine.benchmark.statistics import intervals as stats
 
@@ -48,24 +50,12 @@ def hits(rng, mean, seeds, cells=8, images=IMAGES):
     return rng.binomial(images, 1 / (1 + np.exp(-logit)))
 
 
-def paired(id_hits, ooc_hits, images=IMAGES):
-    """Return a matched-blocks gap whose counts agree with the cells in total."""
-    seeds, cells = id_hits.shape
-    shape = (seeds, images)
-    rng = np.random.default_rng(7)
-    ins = np.clip(rng.binomial(cells, id_hits.mean(1, keepdims=True) / images, shape), 0, cells)
-    out = np.clip(rng.binomial(cells, ooc_hits.mean(1, keepdims=True) / images, shape), 0, cells)
-    found = stats.crossed_mean((ins - out) / cells, (-1.0, 1.0))
-    return {
-        "estimate": found.value,
-        "ci95": found.ci95,
-        "ci_method": stats.BLOCK_METHOD,
-        "n_blocks": images,
-        "id_hits": ins.tolist(),
-        "ooc_hits": out.tolist(),
-        "id_counts": [cells] * images,
-        "ooc_counts": [cells] * images,
-    }
+def paired(id_hits, ooc_hits):
+    """Return the gap within blocks of a result with these hits."""
+    counts = np.full(id_hits.shape, IMAGES)
+    scores = [make_score(id_hits, counts), make_score(ooc_hits, counts, offset=8)]
+    parts = [Score.model_validate_json(json.dumps(score)) for score in scores]
+    return paired_gap_part(*parts).model_dump(mode="json")
 
 
 def curve(before, after, cost):
@@ -75,8 +65,12 @@ def curve(before, after, cost):
         "steps": list(STEPS),
         "gflop_per_image": [0.031 + (cost - 0.031) * s / STEPS[-1] for s in STEPS],
     }
-    for name, first, last in (("id", before[0], after[0]), ("ooc", before[1], after[1])):
-        ends = [stats.crossed_mean(h / IMAGES) for h in (first, last)]
+    for name, first, last, offset in (
+        ("id", before[0], after[0], 0),
+        ("ooc", before[1], after[1], 8),
+    ):
+        parts = [make_score(h, np.full(h.shape, IMAGES), offset) for h in (first, last)]
+        ends = [stats.crossed_mean(table_of(part)) for part in parts]
         low, high = (np.array([e.value, *e.ci95]) for e in ends)
         points = [(1 - s) * low + s * high for s in share]
         points[-1] = high
