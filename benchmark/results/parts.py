@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -12,6 +12,9 @@ from pydantic import (
     StringConstraints,
     model_validator,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Fraction: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative: TypeAlias = Annotated[float, Field(ge=0.0)]
@@ -179,14 +182,26 @@ class Blocks(Strict):
             hit > count for row in self.hits for hit, count in zip(row, self.counts, strict=True)
         ):
             raise ValueError("every block needs hits <= counts")
-        rows = [*self.images, *(text for table in self.right for text in table)]
-        if any(len(text) != n for text in rows):
+        tables = [table for table in (self.images, *self.right) if table]
+        if any(len(text) != n for table in tables for text in table):
             raise ValueError("images and right need one digit per block")
+        if {len(table) for table in self.right} - {len(self.images)}:
+            raise ValueError("right needs images, both one row per cell")
+        if self.images and _digit_sums(zip(*self.images, strict=True)) != self.counts:
+            raise ValueError("images must add up to counts")
+        if self.right and len(self.right) != len(self.hits):
+            raise ValueError("right needs one table per seed")
         for table, hits in zip(self.right, self.hits, strict=bool(self.right)):
-            sums = [sum(int(digit, 36) for digit in column) for column in zip(*table, strict=True)]
-            if sums != list(hits):
+            if _digit_sums(zip(*table, strict=True)) != hits:
                 raise ValueError("right must add up to hits")
+            pairs = zip("".join(table), "".join(self.images), strict=True)
+            if any(int(hit, 36) > int(shown, 36) for hit, shown in pairs):
+                raise ValueError("right must be at most images")
         return self
+
+
+def _digit_sums(rows: Iterable[Iterable[str]]) -> tuple[int, ...]:
+    return tuple(sum(int(digit, 36) for digit in row) for row in rows)
 
 
 class Score(Strict):
@@ -238,16 +253,27 @@ class Score(Strict):
             raise ValueError(f"per_cell must have n_seeds x n_cells = {shape} entries")
         if any(sum(row) != self.n_images for row in self.counts):
             raise ValueError("counts must add up to n_images for every seed")
-        if self.blocks is not None and [sum(row) for row in self.blocks.hits] != [
-            sum(row) for row in self.hits
-        ]:
-            raise ValueError("blocks must hold as many hits per seed as cells")
-        if any(row >= self.n_seeds for row in self.distinct):
-            raise ValueError("distinct must name rows of seeds")
+        if self.blocks is not None:
+            self._check_blocks(self.blocks)
+        if any(row >= self.n_seeds for row in self.distinct) or list(self.distinct) != sorted(
+            set(self.distinct)
+        ):
+            raise ValueError("distinct must name different rows of seeds, ascending")
         mean = sum(hit / count for hit, count in pairs) / len(pairs)
         if abs(mean - self.estimate) > 1e-9:
             raise ValueError(f"estimate {self.estimate} is not the mean {mean} of hits / counts")
         return self
+
+    def _check_blocks(self, blocks: Blocks) -> None:
+        if [sum(row) for row in blocks.hits] != [sum(row) for row in self.hits]:
+            raise ValueError("blocks must hold as many hits per seed as cells")
+        if sum(blocks.counts) != self.n_images:
+            raise ValueError("blocks must hold n_images images")
+        pairs = [*zip(blocks.right, self.hits, strict=bool(blocks.right))]
+        if blocks.images:
+            pairs += [(blocks.images, row) for row in self.counts]
+        if any(_digit_sums(digits) != row for digits, row in pairs):
+            raise ValueError("images and right must add up to the counts and hits of every cell")
 
 
 class Scores(Strict):

@@ -80,6 +80,58 @@ def put(*path, value):
     return change
 
 
+BLOCKS = ("scores", "ooc_test", "blocks")
+
+
+def swap_blocks(data):
+    """Move a right answer of one cell onto another one's: two of one image in the first."""
+    blocks = data["scores"]["ooc_test"]["blocks"]
+    rows = [[int(digit) for digit in row] for row in blocks["right"][0]]
+    block = next(i for i, pair in enumerate(zip(*rows[:2], strict=True)) if pair == (1, 1))
+    rows[0][block], rows[1][block] = 2, 0
+    blocks["right"][0] = ["".join(map(str, row)) for row in rows]
+
+
+def swap_cells(data):
+    """Give the first two cells each other's answers."""
+    rows = data["scores"]["ooc_test"]["blocks"]["right"][0]
+    other = next(i for i, row in enumerate(rows) if row.count("1") != rows[0].count("1"))
+    rows[0], rows[other] = rows[other], rows[0]
+
+
+def more_blocks(hits):
+    """Add a block of so many right answers that no cell has."""
+
+    def change(data):
+        blocks = data["scores"]["ooc_test"]["blocks"]
+        del blocks["images"], blocks["right"]
+        for name in ("numbers", "counts"):
+            blocks[name].append(99 if name == "numbers" else 8)
+        blocks["hits"] = [[*row, hits] for row in blocks["hits"]]
+
+    return change
+
+
+def test_a_file_says_how_many_images_and_answers_every_block_has(result, saved):
+    blocks = Result.load(saved).scores.ooc_test.blocks
+    shown = np.array([[int(digit, 36) for digit in row] for row in blocks.images])
+    assert shown.sum(axis=0).tolist() == list(blocks.counts)
+    right = np.array([[[int(d, 36) for d in row] for row in table] for table in blocks.right])
+    assert right.sum(axis=1).tolist() == [list(row) for row in blocks.hits]
+    assert right.sum(axis=2).tolist() == [list(row) for row in result.scores.ooc_test.hits]
+
+
+def test_sums_over_blocks_are_enough():
+    plain = make_result().model_dump(mode="json", exclude={"schema_version", "result_id"})
+    for score in plain["scores"].values():
+        del score["blocks"]["images"], score["blocks"]["right"]
+    result = Result.sealed(**plain)
+    assert result.scores.ooc_test.blocks.right == ()
+    for score in plain["scores"].values():
+        score["blocks"] = None
+    assert Result.sealed(**plain).scores.ooc_test.blocks is None
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -105,6 +157,23 @@ def put(*path, value):
         (put("created", value="yesterday"), "created"),
         (put("data", "certificate_sha256", value="abc"), "certificate_sha256"),
         (put("method", "note", value="x" * 3000), "note"),
+        (put(*BLOCKS, "counts", 3, value=2), "every block needs hits <= counts"),
+        (put(*BLOCKS, "counts", value=[8] * 23), "one number per block"),
+        (put(*BLOCKS, "numbers", value=[]), "one number per block"),
+        (put(*BLOCKS, "hits", 0, value=[8]), "one number per block"),
+        (put(*BLOCKS, "images", 0, value="1" * 23), "one digit per block"),
+        (put(*BLOCKS, "images", 0, value="1" * 23 + "2"), "images must add up to counts"),
+        (put(*BLOCKS, "images", value=[]), "right needs images"),
+        (put(*BLOCKS, "images", 0, value="1" * 23 + "-"), "images"),
+        (put(*BLOCKS, "right", 1, 0, value="0" * 24), "right must add up to hits"),
+        (put(*BLOCKS, "right", value=[["0" * 24] * 8]), "right needs one table per seed"),
+        (swap_blocks, "right must be at most images"),
+        (swap_cells, "of every cell"),
+        (more_blocks(1), "blocks must hold as many hits per seed as cells"),
+        (more_blocks(0), "blocks must hold n_images images"),
+        (put("scores", "ooc_test", "distinct", value=[3]), "distinct must name"),
+        (put("scores", "ooc_test", "distinct", value=[1, 0]), "distinct must name"),
+        (put("scores", "ooc_test", "distinct", value=[0, 0]), "distinct must name"),
     ],
 )
 def test_what_is_wrong_is_named(saved, change, message):
@@ -167,7 +236,7 @@ def test_every_flipped_digit_is_found(saved):
             Result.load(saved)
 
 
-@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("version", ["1.0", "1.1", "2.0"])
 def test_a_file_of_an_earlier_schema_says_how_to_bring_it_up(saved, version):
     data = json.loads(saved.read_text())
     data["schema_version"] = version
@@ -177,7 +246,7 @@ def test_a_file_of_an_earlier_schema_says_how_to_bring_it_up(saved, version):
         Result.load(saved)
     told = str(error.value)
     assert str(saved) in told
-    assert f"schema {version}, expected 2.0" in told
+    assert f"schema {version}, expected 2.1" in told
     assert f"python scripts/migrate_results.py {saved.parent}" in told
 
 
