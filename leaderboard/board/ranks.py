@@ -89,14 +89,12 @@ def compare_all(scores: Sequence[Crossed], level: float = stats.LEVEL) -> Compar
     """Compare every pair of entries, with one family-wise error rate for all of them."""
     # Pairs without a test (too few seeds) are left out of the family: which pairs those are was
     # fixed before any score was seen. A pair with seeds enough but no spread at all stays in it.
-    for name in ("cells", "blocks"):
-        tables = [getattr(one, name) for one in scores if getattr(one, name) is not None]
-        widths = [table.shape[1] for table in tables]
-        if len(set(widths)) > 1:
-            raise InvalidInputError(
-                f"compare_all: entries of one board need the same {name}, got {widths} {name}; "
-                "compare entries of one dataset"
-            )
+    widths = [table.cells.shape[1] for table in scores]
+    if len(set(widths)) > 1:
+        raise InvalidInputError(
+            f"compare_all: entries of one board need the same cells, got {widths} cells; "
+            "compare entries of one dataset"
+        )
     difference, p_value = _paired(scores)
     enough = np.array([len(table.cells) >= MIN_SEEDS_TEST for table in scores], dtype=bool)
     tested = np.outer(enough, enough) & ~np.eye(len(scores), dtype=bool)
@@ -123,7 +121,7 @@ def _paired(scores: Sequence[Crossed]) -> tuple[Array, Array]:
     # Its formula, one row of the matrix at a time; a test holds the two together.
     size = len(scores)
     means = np.array([table.cells.mean(axis=0) for table in scores])  # (M, C)
-    blocks = _block_means(scores)
+    blocks = [None if t.blocks is None else t.blocks.mean(axis=0) for t in scores]
     runs = [stats.RunSpread.of(t.cells.mean(axis=1), float(t.cells.mean())) for t in scores]
     errors, share, variance = (
         np.array([getattr(one, name) for one in runs]) for name in ("errors", "share", "variance")
@@ -134,7 +132,7 @@ def _paired(scores: Sequence[Crossed]) -> tuple[Array, Array]:
     for i in range(size):  # the upper triangle; the other one mirrors it
         per_cell = means[i] - means[i:]
         difference[i, i:] = per_cell.mean(axis=1)
-        parts, part_df = _shared_parts(scores[i].codes, per_cell, blocks, i)
+        parts, part_df = _shared_parts(scores[i].codes, per_cell, blocks[i:])
         # As `stats.guarded`: near an end of the scale runs that differ much decide nothing.
         few = np.minimum(errors[i], errors[i:]) < stats.FEW_TO_TEST
         common = (share[i] + share[i:]) / 2
@@ -156,25 +154,23 @@ def _paired(scores: Sequence[Crossed]) -> tuple[Array, Array]:
 
 
 def _shared_parts(
-    codes: Array | None, per_cell: Array, blocks: Array | None, i: int
+    codes: Array | None, per_cell: Array, blocks: Sequence[Array | None]
 ) -> tuple[list[Array], list[Array]]:
-    """Return the parts that cells and blocks have in the differences to entry i, with their df."""
+    """Return the parts of cells and blocks in the differences to the first, with their df."""
     design = CellDesign.of(codes, per_cell.shape[1])
     parts = list(design.parts(per_cell).T)
     df = [np.full(len(per_cell), levels - 1.0) for levels in design.levels]
-    if blocks is not None:
-        parts.append(np.nan_to_num((blocks[i] - blocks[i:]).var(axis=1, ddof=1)) / blocks.shape[1])
-        df.append(np.full(len(per_cell), blocks.shape[1] - 1.0))
-    return parts, df
-
-
-def _block_means(scores: Sequence[Crossed]) -> Array | None:
-    """Return mean scores per block, NaN where none are on record; None for fewer than two."""
-    widths = {table.blocks.shape[1] for table in scores if table.blocks is not None}
-    if not widths or max(widths) < 2:
-        return None
-    none = np.full(max(widths), math.nan)
-    return np.array([none if t.blocks is None else t.blocks.mean(axis=0) for t in scores])
+    # One column of blocks where both saw the same ones, else one for each; 0 where none are known.
+    known = np.zeros((2, 2, len(per_cell)))
+    known[1] = 1.0
+    first = blocks[0]
+    for j, other in enumerate(blocks):
+        if first is not None and other is not None:
+            alike = len(first) == len(other)
+            for k, means in enumerate([first - other] if alike else [first, other]):
+                if len(means) > 1:
+                    known[:, k, j] = means.var(ddof=1) / len(means), len(means) - 1
+    return [*parts, *known[0]], [*df, *known[1]]
 
 
 def _spread(share: Array) -> Array:
