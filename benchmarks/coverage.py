@@ -182,9 +182,8 @@ def interval_table(rng, repetitions, seeds=5, designs=DESIGNS):
             zone = "middle" if accuracy in MIDDLE else "ends"
             for name, (share, _) in found.items():
                 summary.setdefault((label, zone, name), []).append(share)
-    print(
-        "\n| design | accuracy | interval | least | mean | most | below .92 |\n|---|---|---|---|---|---|---|"
-    )
+    print("\n| design | accuracy | interval | least | mean | most | below .92 |")
+    print("|---|---|---|---|---|---|---|")
     for (label, zone, name), shares in summary.items():
         low = sum(share < 0.92 for share in shares)
         print(
