@@ -6,6 +6,7 @@ from factories import make_result
 
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.compare import compare_results, gap_difference
+from recombine.benchmark.statistics.design import Crossed, scores_of
 from recombine.renderer.core.errors import InvalidInputError
 
 COUNTS = np.full((5, 8), 24)
@@ -31,8 +32,7 @@ def by_name(contrasts):
 def test_headline_is_that_of_the_statistics():
     a, b = entry(0.8), entry(0.5, seed=1, seeds=3)
     found = by_name(compare_results(a, b).headline)
-    share = [np.array(r.scores.ooc_test.hits) / 24 for r in (a, b)]
-    expected = stats.paired_difference(*share)
+    expected = stats.paired_difference(*(scores_of(r.scores.ooc_test) for r in (a, b)))
     assert found["OOC"].difference.value == pytest.approx(expected.value)
     assert found["OOC"].difference.ci95 == pytest.approx(expected.ci95)
     assert found["OOC"].real
@@ -56,8 +56,9 @@ def test_order_of_cells_in_the_file_does_not_matter():
     order = np.random.default_rng(0).permutation(8)
     for split in plain["scores"].values():
         split["cells"] = [split["cells"][i] for i in order]
-        for table in ("hits", "counts"):
-            split[table] = [[row[i] for i in order] for row in split[table]]
+        for table in (split["hits"], split["counts"], split["blocks"]["right"]):
+            table[:] = [[row[i] for i in order] for row in table]
+        split["blocks"]["images"] = [split["blocks"]["images"][i] for i in order]
         for factor in split["per_factor"].values():
             factor["per_cell"] = [[row[i] for i in order] for row in factor["per_cell"]]
     del plain["schema_version"], plain["result_id"]
@@ -144,16 +145,49 @@ def test_a_flat_entry_is_pointed_out():
 
 
 def test_gap_difference_keeps_its_level():
-    """Two methods with equal gaps; shared hard cells, own seeds."""
+    """Two methods with equal gaps; shared hard cells and blocks, own seeds."""
     rng = np.random.default_rng(0)
     false = 0
     for _ in range(400):
-        cells = rng.normal(0, 0.1, (2, 1, 20))
-        both = [
-            0.6 + cells + rng.normal(0, 0.03, (1, 5, 1)) + rng.normal(0, 0.03, (2, 5, 20))
-            for _ in range(2)
-        ]
+        hard, luck = rng.normal(0, 0.1, (2, 1, 20)), rng.normal(0, 0.1, (1, 10))
+        both = []
+        for _ in range(2):
+            seed = rng.normal(0, 0.03, (1, 5, 1))
+            cells = 0.6 + hard + seed + rng.normal(0, 0.03, (2, 5, 20))
+            blocks = 0.6 + luck + seed + rng.normal(0, 0.03, (2, 5, 10))
+            both.append([Crossed(cells[side], None, blocks[side]) for side in (0, 1)])
         ids, oocs = (tuple(one[side] for one in both) for side in (0, 1))
         false += gap_difference(ids, oocs).p_value < 0.05
     assert false / 400 <= 0.07
-    assert gap_difference((np.ones((1, 4)),) * 2, (np.ones((1, 4)),) * 2).p_value is None
+    one_run = (Crossed(np.ones((1, 4))),) * 2
+    assert gap_difference(one_run, one_run).p_value is None
+
+
+def test_gap_difference_adds_runs_cells_and_blocks():
+    rng = np.random.default_rng(1)
+    ids, oocs = (
+        [Crossed(rng.random((3, c)), None, rng.random((3, 7))) for _ in range(2)] for c in (6, 4)
+    )
+    runs = [(i.cells.mean(1) - o.cells.mean(1)).var(ddof=1) / 3 for i, o in zip(ids, oocs)]
+    cells = [(a.cells.mean(0) - b.cells.mean(0)).var(ddof=1) / n for (a, b), n in ((ids, 6), (oocs, 4))]
+    of_block = [i.blocks.mean(0) - o.blocks.mean(0) for i, o in zip(ids, oocs)]
+    block = (of_block[0] - of_block[1]).var(ddof=1) / 7
+    found = gap_difference(tuple(ids), tuple(oocs))
+    assert found.standard_error**2 == pytest.approx(sum(runs) + sum(cells) + block)
+
+
+def test_a_declined_test_is_named_and_says_why():
+    """One method nearly always right, the other with a run that fell."""
+    counts = np.full((3, 8), 24)
+    fell = np.array([[24] * 8, [23] * 8, [18] * 8])
+    base = {"id_hits": counts - 1, "id_counts": counts, "ooc_counts": counts}
+    found = compare_results(
+        make_result(ooc_hits=counts - np.eye(3, 8, dtype=int), **base),
+        make_result(ooc_hits=fell, **base),
+    )
+    ooc = by_name(found.headline)["OOC"]
+    assert ooc.difference.declined
+    assert ooc.difference.p_value is None
+    assert not ooc.real
+    assert ooc.row(100)[-1] == "not tested"
+    assert f"OOC {stats.DECLINED}" in found.caveats

@@ -18,6 +18,7 @@ from recombine.benchmark.statistics.curves import (
     data_curves,
     reach,
 )
+from recombine.benchmark.statistics.design import Crossed
 from recombine.renderer.core.errors import InvalidInputError
 
 
@@ -38,8 +39,8 @@ def test_entries_with_several_sizes_become_curves():
     results = [at(1000, 0.9), at(100, 0.3), at(100, 0.2, entry="pixels"), at(10, 0.1)]
     (curve,) = data_curves(results)
     assert curve.sizes == (10, 100, 1000)
-    assert curve.ooc.shape == curve.id.shape == (3, 4, 8)
-    means = curve.ooc.mean(axis=(1, 2))
+    assert [one.cells.shape for one in (*curve.ooc, *curve.id)] == [(4, 8)] * 6
+    means = np.array([one.cells.mean() for one in curve.ooc])
     assert means == pytest.approx([results[i].scores.ooc_test.estimate for i in (3, 1, 0)])
     assert curve.area.value == pytest.approx(means @ [0.25, 0.5, 0.25])
     assert curve.area.ci95[0] < curve.area.value < curve.area.ci95[1]
@@ -56,7 +57,7 @@ def test_areas_of_two_entries_are_compared_as_paired():
 def test_only_common_seeds_count():
     (curve,) = data_curves([at(10, 0.3, seeds=5), at(100, 0.6, seeds=3)])
     assert curve.seeds == (0, 1, 2)
-    assert curve.ooc.shape == (2, 3, 8)
+    assert [(one.cells.shape, one.blocks.shape) for one in curve.ooc] == [((3, 8), (3, 24))] * 2
 
 
 def test_other_data_are_another_curve():
@@ -91,14 +92,29 @@ SIZES = (100, 300, 1000, 3000)
 
 def flat(heights, seeds=3, cells=4, noise=0.0, rng=None):
     curve = np.repeat(np.asarray(heights, float), seeds * cells).reshape(-1, seeds, cells)
-    return curve if rng is None else curve + rng.normal(0, noise, curve.shape)
+    return tables(curve if rng is None else curve + rng.normal(0, noise, curve.shape))
+
+
+def tables(curve):
+    return [Crossed(scores) for scores in curve]
 
 
 def test_area_of_a_constant_and_of_a_straight_line():
-    assert area(flat([0.4] * 4), SIZES) == pytest.approx(np.full((3, 4), 0.4))
+    assert area(flat([0.4] * 4), SIZES).cells == pytest.approx(np.full((3, 4), 0.4))
     line = [0.2 + 0.1 * math.log(size) for size in SIZES]
     middle = 0.2 + 0.1 * (math.log(SIZES[0]) + math.log(SIZES[-1])) / 2
-    assert area(flat(line), SIZES).mean() == pytest.approx(middle)
+    assert area(flat(line), SIZES).cells.mean() == pytest.approx(middle)
+
+
+def test_area_weighs_blocks_as_it_weighs_cells():
+    rng = np.random.default_rng(0)
+    codes = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    curve = [Crossed(rng.random((3, 4)), codes, rng.random((3, 6))) for _ in SIZES]
+    found = area(curve, SIZES)
+    for name in ("cells", "blocks"):
+        expected = np.tensordot(area_weights(SIZES), [getattr(one, name) for one in curve], 1)
+        assert getattr(found, name) == pytest.approx(expected)
+    assert np.array_equal(found.codes, codes)
 
 
 @given(st.lists(st.integers(1, 10**6), min_size=2, max_size=6, unique=True), st.floats(0.1, 100))
@@ -116,10 +132,10 @@ def test_sizes_that_make_no_curve_are_refused(sizes):
 
 
 def test_scores_must_fit_sizes():
-    with pytest.raises(InvalidInputError, match="one seeds x cells matrix per size"):
+    with pytest.raises(InvalidInputError, match="one seeds x cells table per size"):
         area(flat([0.1, 0.2, 0.3]), SIZES)
-    with pytest.raises(InvalidInputError, match="one seeds x cells matrix per size"):
-        reach(np.ones((4, 3)), SIZES, 0.5)
+    with pytest.raises(InvalidInputError, match="one seeds x cells table per size"):
+        reach([*flat([0.1, 0.2, 0.3]), *flat([0.4], seeds=2)], SIZES, 0.5)
 
 
 def test_area_interval_covers_and_is_narrower_than_a_single_size():
@@ -127,7 +143,7 @@ def test_area_interval_covers_and_is_narrower_than_a_single_size():
     inside, narrower = 0, 0
     for _ in range(300):
         cell = rng.normal(0, 0.1, 40)
-        curve = np.stack([draw(rng, 5, 40, (0.02, 0.0), cell_effect=cell) for _ in SIZES])
+        curve = tables(draw(rng, 5, 40, (0.02, 0.0), cell_effect=cell) for _ in SIZES)
         found = stats.crossed_mean(area(curve, SIZES))
         inside += found.ci95[0] <= 0.7 <= found.ci95[1]
         narrower += found.standard_error < stats.crossed_mean(curve[0]).standard_error
@@ -148,7 +164,7 @@ def test_ends_of_the_interval_may_lie_outside():
     rng = np.random.default_rng(2)
     curve = flat([0.2, 0.4, 0.6, 0.8], noise=0.05, rng=rng)
     assert reach(curve, SIZES, 0.22).low == 100
-    near_top = reach(curve, SIZES, float(curve[-1].mean()) - 1e-3)
+    near_top = reach(curve, SIZES, float(curve[-1].cells.mean()) - 1e-3)
     assert near_top.size is not None
     assert near_top.high is None
     never = reach(curve, SIZES, 0.99)
@@ -163,7 +179,7 @@ def test_interval_of_the_crossing_covers():
     for _ in range(120):
         shift = draw(rng, 5, 40, (0.02, 0.05)) - 0.7
         noise = rng.normal(0, 0.03, (4, 5, 40))
-        found = reach(heights[:, None, None] + shift + noise, SIZES, 0.7)
+        found = reach(tables(heights[:, None, None] + shift + noise), SIZES, 0.7)
         assert found.low <= found.size <= found.high
         inside += found.low <= 600 <= found.high
     assert 0.91 <= inside / 120 <= 0.995

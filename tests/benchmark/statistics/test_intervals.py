@@ -12,6 +12,7 @@ from scipy import special
 from simulate import SETTINGS, TRUTH, draw, draw_counts
 
 from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.design import Crossed, terms
 from recombine.renderer.core.errors import InvalidInputError
 
 matrices = hnp.arrays(
@@ -54,6 +55,67 @@ def test_interval_covers_the_truth(seeds, setting):
     assert holds(coverage(ours, seeds, SETTINGS[setting]))
 
 
+def shared_values(rng, rows=6, columns=6, seeds=5, blocks=12):
+    """Return a table of half a grid whose values, cells, runs and blocks all differ."""
+    codes = np.argwhere((np.add.outer(np.arange(rows), np.arange(columns)) % 2) == 0)
+    value = [rng.normal(0, 0.06, n) for n in (rows, columns)]
+    cell = value[0][codes[:, 0]] + value[1][codes[:, 1]] + rng.normal(0, 0.05, len(codes))
+    run, block = rng.normal(0, 0.01, (seeds, 1, 1)), rng.normal(0, 0.1, blocks)
+    image = rng.normal(0, 0.1, (seeds, len(codes), blocks))
+    scores = TRUTH + run + cell[None, :, None] + block + image
+    return Crossed(scores.mean(axis=2), codes, scores.mean(axis=1))
+
+
+def test_interval_covers_where_cells_share_values_and_blocks():
+    rng = np.random.default_rng(21)
+    inside = dict.fromkeys(("all", "no values", "no blocks"), 0)
+    for _ in range(400):
+        table = shared_values(rng)
+        forgetful = {
+            "all": table,
+            "no values": Crossed(table.cells, None, table.blocks),
+            "no blocks": Crossed(table.cells, table.codes),
+        }
+        for name, one in forgetful.items():
+            low, high = ours(one)
+            inside[name] += low <= TRUTH <= high
+    assert 0.93 <= inside["all"] / 400 <= 0.99
+    assert inside["no values"] / 400 < 0.91
+    assert inside["no blocks"] / 400 < inside["all"] / 400
+
+
+def test_gap_covers_zero_where_blocks_and_runs_are_shared():
+    rng = np.random.default_rng(22)
+    inside, narrower = 0, 0
+    for _ in range(300):
+        cells, blocks = rng.normal(0, 0.05, (1, 30)), rng.normal(0, 0.1, (1, 10))
+        run = rng.normal(0, 0.05, (4, 1))
+        tables = []
+        for half in (slice(15), slice(15, 30)):
+            share = TRUTH + run + cells[:, half] + blocks.mean()
+            by_block = TRUTH + run + cells[:, half].mean() + blocks
+            noise = rng.normal(0, 0.05, (4, 15, 10))
+            tables.append(Crossed(share + noise.mean(2), None, by_block + noise.mean(1)))
+        found = stats.gap(*tables)
+        inside += found.ci95[0] <= 0 <= found.ci95[1]
+        narrower += found.standard_error < stats.crossed_mean(tables[0], None).standard_error
+    assert 0.92 <= inside / 300 <= 0.99
+    assert narrower == 300
+
+
+def test_gap_counts_runs_and_blocks_once_and_cells_of_both():
+    rng = np.random.default_rng(23)
+    inside, outside = (Crossed(rng.random((3, n)), None, rng.random((3, 5))) for n in (6, 4))
+    run = (inside.cells.mean(1) - outside.cells.mean(1)).var(ddof=1) / 3
+    block = (inside.blocks.mean(0) - outside.blocks.mean(0)).var(ddof=1) / 5
+    cells = [one.cells.mean(0).var(ddof=1) / one.cells.shape[1] for one in (inside, outside)]
+    found = stats.gap(inside, outside)
+    parts, df = [run, block, *cells], [2, 4, 5, 3]
+    assert found.standard_error**2 == pytest.approx(sum(parts))
+    squares = sum(v**2 / n for v, n in zip(parts, df, strict=True))
+    assert found.df == pytest.approx(sum(parts) ** 2 / squares)
+
+
 def near_the_end(method, repetitions=500):
     """Return the coverage at 97 % accuracy, 3 seeds and 8 cells that differ."""
     rng, spread, mean = np.random.default_rng(11), (0.1, 0.8), 3.0
@@ -76,9 +138,129 @@ def test_the_ends_of_the_interval_are_just_not_rejected(df, value, error):
     """The definition of Wilson's interval: at its ends the t statistic is the quantile."""
     found = stats.Estimate(value, error, float(df), (0.0, 1.0))
     n = value * (1 - value) / error**2
+    if n * min(value, 1 - value) < 8:  # effective errors, or right answers
+        df = min(df, 4)
     for end in stats._wilson(found, (0.0, 1.0)):
         statistic = abs(value - end) / math.sqrt(max(end * (1 - end), 1e-300) / n)
         assert statistic == pytest.approx(scipy.stats.t.ppf(0.975, df), rel=1e-4)
+
+
+@pytest.mark.parametrize(("low_cells", "df"), [(8, 59), (7, 4)], ids=["8.2 errors", "7.0"])
+@pytest.mark.parametrize("turned", [False, True], ids=["errors", "right answers"])
+def test_few_errors_leave_few_degrees_of_freedom(low_cells, df, turned):
+    """Sixty cells of one network, right on average in 90 of 100 images."""
+    cells = np.where(np.arange(60) < low_cells, 1 - 6 / low_cells, 1.0)[None]
+    cells = 1 - cells if turned else cells
+    share, variance = cells.mean(), cells.var(ddof=1) / 60
+    for end in stats.crossed_mean(Crossed(cells, one_network=True)).ci95:
+        error = math.sqrt(end * (1 - end) * variance / (share * (1 - share)))
+        assert abs(end - share) / error == pytest.approx(scipy.stats.t.ppf(0.975, df), rel=1e-6)
+
+
+def runs_of(*means, cells=24):
+    """Return runs with these means that differ a little from cell to cell, each like the other."""
+    off = np.where(np.arange(cells) % 2, 0.005, -0.005)
+    return np.array(means)[:, None] + off
+
+
+STEADY, ONE_FELL, LOW = (0.985, 0.99, 0.99), (0.99, 0.98, 0.80), (0.02, 0.01, 0.12)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "declined"),
+    [
+        (STEADY, ONE_FELL, True),
+        (ONE_FELL, STEADY, True),
+        (ONE_FELL, ONE_FELL, True),
+        (LOW, (0.01, 0.011, 0.01), True),
+        (STEADY, STEADY, False),  # near the end, with runs that agree
+        (LOW, (0.5, 0.52, 0.51), False),  # one end, and the middle
+        (ONE_FELL, (0.5, 0.52, 0.51), False),
+        (ONE_FELL, LOW, False),  # both ends
+        ((0.5, 0.9, 0.2), (0.4, 0.7, 0.5), False),  # runs that differ, in the middle
+    ],
+)
+def test_near_an_end_runs_that_differ_decide_nothing(first, second, declined):
+    found = stats.paired_difference(runs_of(*first), runs_of(*second))
+    assert found.declined == declined
+    assert (found.p_value is None) == (found.ci95 is None) == declined
+    assert found.value == pytest.approx(np.mean(first) - np.mean(second))
+    assert not stats.paired_difference(runs_of(*first), runs_of(*second), None).declined
+    assert stats.detectable(found) is None or not declined
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0), (0.0, 100.0)])
+def test_declining_does_not_know_the_unit_of_the_score(bounds):
+    low, high = bounds
+    for first, second in ((STEADY, ONE_FELL), (LOW, (0.5, 0.52, 0.51)), (STEADY, STEADY)):
+        plain = stats.paired_difference(runs_of(*first), runs_of(*second))
+        scaled = [low + (high - low) * runs_of(*one) for one in (first, second)]
+        found = stats.paired_difference(*scaled, bounds)
+        assert found.declined == plain.declined
+        if plain.p_value is not None:
+            assert found.p_value == pytest.approx(plain.p_value)
+
+
+def test_a_test_with_one_method_near_an_end_is_guarded():
+    """The steadier-looking method's runs count as if it were at the common mean."""
+    first, second = runs_of(*LOW), runs_of(0.5, 0.52, 0.51, 0.5)
+    means = first.mean(), second.mean()
+    common = sum(means) / 2
+    parts = [
+        table.mean(axis=1).var(ddof=1) / len(table)
+        * max(1, common * (1 - common) / (mean * (1 - mean)))
+        for table, mean in zip((first, second), means, strict=True)
+    ]  # fmt: skip
+    found = stats.paired_difference(first, second)
+    assert found.standard_error**2 == pytest.approx(sum(parts))
+    assert found.df == pytest.approx(sum(parts) ** 2 / sum(v**2 / 2 for v in parts))
+    plain = stats.paired_difference(first, second, None)
+    assert found.standard_error > plain.standard_error
+
+
+def test_without_runs_that_differ_the_test_is_the_plain_one():
+    rng = np.random.default_rng(24)
+    first, second = rng.uniform(0.3, 0.7, (3, 9)), rng.uniform(0.2, 0.8, (5, 9))
+    parts = [
+        *(table.mean(axis=1).var(ddof=1) / len(table) for table in (first, second)),
+        (first.mean(axis=0) - second.mean(axis=0)).var(ddof=1) / 9,
+    ]
+    found = stats.paired_difference(first, second)
+    assert found.standard_error**2 == pytest.approx(sum(parts))
+    squares = sum(v**2 / n for v, n in zip(parts, (2, 4, 8), strict=True))
+    assert found.df == pytest.approx(sum(parts) ** 2 / squares)
+
+
+def test_blocks_are_paired_where_both_have_them():
+    rng = np.random.default_rng(25)
+    cells = [rng.uniform(0.3, 0.7, (3, 9)) for _ in range(2)]
+    luck = rng.normal(0, 0.2, 6)
+    blocks = [0.5 + luck + rng.normal(0, 0.01, (3, 6)) for _ in range(2)]
+    first, second = (Crossed(c, None, b) for c, b in zip(cells, blocks, strict=True))
+    bare = stats.paired_difference(*cells).standard_error ** 2
+    extra = (blocks[0].mean(0) - blocks[1].mean(0)).var(ddof=1) / 6
+    found = stats.paired_difference(first, second)
+    assert found.standard_error**2 == pytest.approx(bare + extra)
+    for one, other in ((first, cells[1]), (cells[0], second)):
+        assert stats.paired_difference(one, other).standard_error**2 == pytest.approx(bare)
+    with pytest.raises(InvalidInputError, match="same blocks, got 6 and 5"):
+        stats.paired_difference(first, Crossed(cells[1], None, blocks[1][:, :5]))
+
+
+def test_one_network_has_no_run_part():
+    rng = np.random.default_rng(26)
+    cells = rng.uniform(0.3, 0.7, (1, 9))
+    frozen = Crossed(cells, one_network=True)
+    assert stats.crossed_mean(cells).ci95 is None
+    assert stats.crossed_mean(frozen).standard_error == pytest.approx(scipy.stats.sem(cells[0]))
+    trained = rng.uniform(0.3, 0.7, (3, 9))
+    expected = [
+        trained.mean(axis=1).var(ddof=1) / 3,
+        (cells[0] - trained.mean(axis=0)).var(ddof=1) / 9,
+    ]
+    found = stats.paired_difference(frozen, trained)
+    assert found.standard_error**2 == pytest.approx(sum(expected))
+    assert stats.gap(frozen, frozen).ci95 is not None
 
 
 def test_in_the_middle_of_the_scale_the_interval_is_the_plain_one():
@@ -122,17 +304,21 @@ def test_a_good_seed_does_not_widen_the_gap():
     assert stats.gap(inside, outside).standard_error < alone / 3
 
 
-def test_closed_form_is_the_crossed_bootstrap():
+def test_runs_and_cells_are_those_of_the_bootstrap():
     rng = np.random.default_rng(1)
     scores = draw(rng, 5, 12, (0.05, 0.05))
     seeds, cells = scores.shape
     rows = rng.multinomial(seeds, np.full(seeds, 1 / seeds), 40_000) / seeds
     columns = rng.multinomial(cells, np.full(cells, 1 / cells), 40_000) / cells
-    resampled = np.einsum("bs,sc,bc->b", rows, scores, columns)
-    a, b, e = (term.variance for term in stats.crossed_terms(scores))
-    shrink_s, shrink_c = (seeds - 1) / seeds, (cells - 1) / cells
-    expected = a * shrink_s + b * shrink_c + e * shrink_s * shrink_c
-    assert resampled.var() == pytest.approx(expected, rel=0.03)
+    one_each = (rows @ scores).mean(axis=1).var(), (columns @ scores.T).mean(axis=1).var()
+    run, cell = (term.variance for term in terms(Crossed(scores)))
+    assert one_each[0] == pytest.approx(run * (seeds - 1) / seeds, rel=0.03)
+    assert one_each[1] == pytest.approx(cell * (cells - 1) / cells, rel=0.03)
+    # Both at once count the interaction once more; the sum of the two is on the wide side already.
+    both = np.einsum("bs,sc,bc->b", rows, scores, columns).var()
+    rest = scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=0) + scores.mean()
+    interaction = np.sum(rest**2) / (seeds * cells) ** 2
+    assert both == pytest.approx(sum(one_each) + interaction, rel=0.03)
 
 
 def test_components_are_recovered():

@@ -8,18 +8,23 @@ from factories import make_result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recombine.benchmark.statistics.design import Crossed, scores_of
 from recombine.benchmark.statistics.selection import choice_among, compare_choices, expected_best
 from recombine.renderer.core.errors import InvalidInputError
 
 
 def equal_configurations(rng, configs=20, seeds=3, cells=20):
     hard = rng.normal(0, 0.1, cells)
-    return 0.6 + hard + rng.normal(0, 0.05, (configs, seeds, cells))
+    return tables(0.6 + hard + rng.normal(0, 0.05, (configs, seeds, cells)))
+
+
+def tables(scores):
+    return [Crossed(one) for one in scores]
 
 
 def test_headline_is_the_one_that_validation_chose():
     ooc = np.zeros((3, 2, 4)) + np.array([0.5, 0.7, 0.6])[:, None, None]
-    found = compare_choices([0.9, 0.8, 0.95], ooc)
+    found = compare_choices([0.9, 0.8, 0.95], tables(ooc))
     assert (found.selected, found.oracle) == (2, 1)
     assert (found.selected_score, found.oracle_score) == pytest.approx((0.6, 0.7))
     assert found.optimism.value == pytest.approx(0.1)
@@ -38,22 +43,24 @@ def test_among_equal_configurations_all_of_the_lead_is_luck():
 
 def test_real_differences_are_not_luck():
     rng = np.random.default_rng(1)
-    ooc = equal_configurations(rng, configs=4) + np.array([0, 0.1, 0.2, 0.3])[:, None, None]
+    ooc = [
+        Crossed(one.cells + lead)
+        for one, lead in zip(equal_configurations(rng, configs=4), (0, 0.1, 0.2, 0.3), strict=True)
+    ]
     found = compare_choices([0.1, 0.2, 0.3, 0.4], ooc)
     assert found.optimism.value == 0
     assert abs(found.luck) < 0.02
 
 
 def test_one_cell_cannot_tell_luck():
-    assert (
-        compare_choices([0.1, 0.2], np.random.default_rng(0).uniform(size=(2, 3, 1))).luck is None
-    )
+    ooc = tables(np.random.default_rng(0).uniform(size=(2, 3, 1)))
+    assert compare_choices([0.1, 0.2], ooc).luck is None
 
 
-@pytest.mark.parametrize("shape", [(2, 3), (3, 2, 4), (0, 2, 4)])
-def test_configurations_must_match(shape):
+@pytest.mark.parametrize("shapes", [[(2, 4), (2, 3)], [(2, 4)] * 3, [(2, 4), (3, 4)], []])
+def test_configurations_must_match(shapes):
     with pytest.raises(InvalidInputError, match="configurations"):
-        compare_choices([0.1, 0.2][: shape[0]], np.zeros(shape))
+        compare_choices([0.1, 0.2][: len(shapes)], tables(map(np.zeros, shapes)))
 
 
 def by_enumeration(chosen, reported, n):
@@ -104,7 +111,9 @@ def test_a_choice_among_results_is_the_one_among_their_scores():
     found = choice_among(results)
     assert (found.selected, found.oracle, found.oracle_score) == (2, 1, 1.0)
     assert found.selected_score == results[2].scores.ooc_test.estimate
-    assert found == compare_choices([0.7, 0.6, 0.9], ooc / 10)
+    of_results = [scores_of(one.scores.ooc_test) for one in results]
+    assert found == compare_choices([0.7, 0.6, 0.9], of_results)
+    assert [one.cells.mean() for one in of_results] == pytest.approx(ooc.mean(axis=(1, 2)) / 10)
 
 
 def test_a_choice_needs_results_of_the_same_data_and_seeds():
