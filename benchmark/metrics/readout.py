@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 LOGISTIC_C = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 RIDGE_ALPHA = (1e6, 1e5, 1e4, 1e3, 1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3)
 MATCH_C, MATCH_ALPHA = 0.1, 10.0  # of the readouts that decide the slot assignment
-MAX_ITER = 1000
+MAX_ITER = 200
 SAME = 1e-6  # of the largest number in the slots: up to this, two slots hold the same numbers
 MLP_ALPHA = (1e-1, 1e-3)
 MLP_SIZES = (256, 256)
@@ -78,7 +78,7 @@ class FactorReadout:
     scaler, model : object
         Frozen; ``model`` is None when training showed a single class, ``constant`` then.
     converged : bool
-        Whether the fit ended by itself; False when it was stopped after `MAX_ITER` iterations.
+        Whether the fit ended by itself; False when it was stopped at its iteration limit.
     edge : {"weakest", "strongest"}, optional
         Which end of the grid ``regularisation`` is; None inside it.
     """
@@ -327,7 +327,7 @@ def _fit_best(
     grid: tuple[float, ...] = LOGISTIC_C if factor.kind == "categorical" else RIDGE_ALPHA
     if kind == "mlp":
         grid = MLP_ALPHA
-    best: FactorReadout | None = None
+    best = None
     for strength in grid:
         draft = _fit_one(train, slot, factor, index, kind, strength)
         sums, weights = _judged(draft, slot, val)
@@ -337,12 +337,13 @@ def _fit_best(
             best = replace(draft, score=score, edge=_edge(strength, grid))
         if score >= 1:  # nothing weaker can win
             break
-    assert best is not None
-    return best
+    return cast("FactorReadout", best)
 
 
 def _edge(strength: float, grid: tuple[float, ...]) -> Literal["weakest", "strongest"] | None:
-    return {grid[0]: "strongest", grid[-1]: "weakest"}.get(strength)  # type: ignore[return-value]
+    if strength == grid[0]:
+        return "strongest"
+    return "weakest" if strength == grid[-1] else None
 
 
 def _judged(readout: FactorReadout, slot: Slot, images: Representation) -> tuple[Array, Array]:
@@ -361,35 +362,42 @@ def _fit_one(
     target = train.factors[f"{slot.name}.{factor.name}"]
     features = train.slots[:, index].astype(np.float64)
     scaler = StandardScaler().fit(features)
-    model = None
+    model, converged = None, True
     if factor.kind != "categorical" or len(np.unique(target)) > 1:
         fit = _fit_mlp if kind == "mlp" else _fit_model
-        model = fit(factor, np.asarray(scaler.transform(features)), target, strength)
+        model, converged = fit(factor, np.asarray(scaler.transform(features)), target, strength)
     constant = int(target[0]) if factor.kind == "categorical" else 0
-    iterations = getattr(model, "n_iter_", None) if kind == KIND else None
-    converged = iterations is None or int(np.max(iterations)) < MAX_ITER
     return FactorReadout(factor, index, strength, 0.0, scaler, model, constant, converged)
 
 
-def _fit_model(factor: Factor, features: Array, target: Array, strength: float) -> Any:
-    if factor.kind == "categorical":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # kept as `converged`
-            return LogisticRegression(C=strength, max_iter=MAX_ITER).fit(features, target)
-    if factor.kind == "periodic":
-        target = np.stack([np.cos(target), np.sin(target)], axis=1)
-    return Ridge(alpha=strength).fit(features, target)
+def _fit_model(factor: Factor, features: Array, target: Array, strength: float) -> tuple[Any, bool]:
+    """Return a linear model, and whether its fit ended by itself."""
+    if factor.kind != "categorical":
+        if factor.kind == "periodic":
+            target = np.stack([np.cos(target), np.sin(target)], axis=1)
+        return Ridge(alpha=strength).fit(features, target), True
+    # Second derivatives: separable classes at weak regularisation take lbfgs a thousand iterations.
+    model = LogisticRegression(C=strength, max_iter=MAX_ITER, solver="newton-cg")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(features, target)
+    stopped = any(
+        issubclass(one.category, ConvergenceWarning) or "Line Search" in str(one.message)
+        for one in caught
+    )
+    return model, not stopped
 
 
-def _fit_mlp(factor: Factor, features: Array, target: Array, strength: float) -> Any:
+def _fit_mlp(factor: Factor, features: Array, target: Array, strength: float) -> tuple[Any, bool]:
     if factor.kind == "periodic":
         target = np.stack([np.cos(target), np.sin(target)], axis=1)
     model = MLPClassifier if factor.kind == "categorical" else MLPRegressor
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a fixed number of epochs
-        return model(
+        fitted = model(
             hidden_layer_sizes=MLP_SIZES, alpha=strength, max_iter=MLP_EPOCHS, random_state=0
         ).fit(features, target)
+    return fitted, True
 
 
 def _decode(factor: Factor, model: Any, features: Array) -> Shaped[Array, " images"]:

@@ -145,8 +145,8 @@ class SlotMatch(Strict):
     standard_error: tuple[NonNegative | None, ...] = ()
     """Of the margin, leaving out one cell at a time; None with fewer than two cells."""
     clear: tuple[bool, ...] = ()
-    """Whether the 95 % interval of the margin (t with ``n_cells`` - 1 degrees of freedom) lies above
-    0; true also where the slots are ``equal``."""
+    """Whether the 95 % interval of the margin (t, ``n_cells`` - 1 degrees of freedom) lies above 0;
+    true also where the slots are ``equal``."""
     equal: tuple[bool, ...] = ()
     """Whether there was nothing to decide: both assignments read the same numbers."""
     runner_up: tuple[tuple[Count, ...] | None, ...] = ()
@@ -179,8 +179,8 @@ class Readout(Strict):
     """Per factor and seed: whether that is the weakest or strongest one tried; empty when not
     measured. Among equal ID-val scores the strongest is chosen."""
     converged: dict[str, tuple[bool, ...]] = {}
-    """Per factor and seed: whether the fit ended by itself rather than at its iteration limit; empty
-    when not measured."""
+    """Per factor and seed: whether the fit ended by itself, not at its iteration limit; empty when not
+    measured."""
     width: Positive | None = None
     """Numbers that the readout of a factor reads; None when not measured."""
     random_network: RandomNetwork | None = None

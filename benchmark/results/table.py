@@ -19,6 +19,8 @@ COLUMNS = (
     "method", "inference", "ID %", "OOC %", "oracle %", "gap", "GFLOP/image", "images seen", "seeds"
 )  # fmt: skip
 UNMARKED_SEEDS = 5
+FEW_ROWS = 4
+"""Up to so many are described in words one by one; of more, only what changes a score."""
 
 
 class Results(Sequence[Result]):
@@ -144,10 +146,11 @@ def readout_lines(results: Sequence[Result]) -> list[str]:
             "oracle: OOC with a readout that also saw other OOC images; what it finds, the slots "
             "hold. An upper bound, never a result."
         )
+    few = len(results) <= FEW_ROWS
     networks = {
         (one.data.dataset, network.width): network
         for one in results
-        if (network := one.readout.random_network) is not None
+        if few and (network := one.readout.random_network) is not None
     }
     for (dataset, width), network in networks.items():
         lines.append(
@@ -155,9 +158,16 @@ def readout_lines(results: Sequence[Result]) -> list[str]:
             f"{percent(network.id_test)}, OOC {percent(network.ooc_test)} %."
         )
     for one in results:
-        said = [text for text in (match_words(one), *grid_words(one)) if text]
-        lines += [f"{one.method.entry}: {text}." for text in said]
+        said = [match_words(one)] if few or matters(one) else []
+        said += grid_words(one) if few else []
+        lines += [f"{one.method.entry}: {text}." for text in said if text]
     return lines
+
+
+def matters(result: Result) -> bool:
+    """Tell whether an unclear slot assignment decides the score."""
+    scores = unclear_scores(result)
+    return scores is not None and scores[0] != scores[1]
 
 
 def unclear_scores(result: Result) -> tuple[float, float] | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from recombine.benchmark.results.table import grid_words, match_words, unclear_scores
+from recombine.benchmark.results.table import grid_words, match_words, matters
 from recombine.benchmark.statistics import intervals as stats
 from recombine.leaderboard.board.entries import cell_table, gallery, is_baseline
 from recombine.leaderboard.board.sizes import Family
@@ -390,8 +390,7 @@ class Detail:
     @property
     def slot_matters(self) -> bool:
         """Tell whether an unclear slot assignment decides the score."""
-        scores = unclear_scores(self.row.entry.result)
-        return scores is not None and scores[0] != scores[1]
+        return matters(self.row.entry.result)
 
     @property
     def grid_words(self) -> list[str]:
