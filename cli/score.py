@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.store.dataset import Dataset
 
-COLUMNS = ("method", "inference", "ID", "OOC", "gap", "GFLOP/image", "images seen", "seeds")
+COLUMNS = (
+    "method", "inference", "ID", "OOC", "oracle", "gap", "GFLOP/image", "images seen", "seeds"
+)  # fmt: skip
 # Options that some baselines have: one of these, and why others do not.
 OF_SOME = {
     "patience": ("supervised", "has no validation loss to stop on"),
@@ -61,7 +63,7 @@ class Score(Command):
     images. A method that searches is read at several step counts of one run and gives two results:
     without search and with it. Training sets are nested: the first N images of the ID training
     split. --full adds what takes longer: label budgets of 100, 1,000 and 10,000, a readout by a
-    network, two controls (permuted labels, oracle), identifiability, and what the decoder does.
+    network, a control with permuted labels, identifiability, and what the decoder does.
 
     Every run is a process of its own; finished ones are kept and found again, so the command can
     be stopped and repeated. Results go to OUT; predictions, logs and every search setting that was
@@ -431,6 +433,8 @@ def save_results(results: Sequence[Result], folder: Path) -> None:
 
 def show(results: Sequence[Result], title: str) -> None:
     """Print one row per result, with what a reader needs to doubt it."""
+    from recombine.benchmark.results.table import readout_lines
+
     several = len({result.data.n_train for result in results}) > 1
     rows = [_row(r) + ((f"{r.data.n_train:,}",) if several else ()) for r in results]
     console.table(title, COLUMNS + (("n",) if several else ()), rows)
@@ -441,15 +445,21 @@ def show(results: Sequence[Result], title: str) -> None:
         f"chance {' or '.join(sorted(chance))}."
         + (f" {few} seeds: a sketch, use 5 for a claim." if few < 5 else "")
     )
+    for line in readout_lines(results):
+        console.line(line)
 
 
 def _row(result: Result) -> tuple[str, ...]:
+    from recombine.benchmark.results.table import oracle_ooc
+
+    oracle = oracle_ooc(result)
     gflop, training = result.compute.gflop_per_image, result.training
     return (
         result.method.name,
         result.method.inference,
         estimate(result.scores.id_test),
         estimate(result.scores.ooc_test),
+        "-" if oracle is None else f"{oracle.estimate:.3f}",
         estimate(result.gap),
         "unknown" if gflop is None else f"{gflop:.3g}",
         f"{training.real_images_seen:,} + {training.generated_images_seen:,} generated",

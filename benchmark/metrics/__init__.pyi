@@ -38,6 +38,8 @@ from .identifiability import slot_r2 as slot_r2
 from .masks import adjusted_rand as adjusted_rand
 from .masks import object_iou as object_iou
 from .matching import Matching as Matching
+from .matching import SlotAssignment as SlotAssignment
+from .matching import leave_cells_out as leave_cells_out
 from .matching import match_on_masks as match_on_masks
 from .readout import FactorReadout as FactorReadout
 from .readout import Readout as Readout

@@ -184,7 +184,7 @@ def _roles(probe: Probe, dataset: DatasetLike, fitted: Array) -> Int[Array, " fa
         slots = _encode(probe, dataset, indices)
         return Representation(slots, {key: dataset.latents[key][indices] for key in keys})
 
-    match = match_slots(known(fitted), known(dataset.indices("id_val")), schema)
+    match = match_slots(known(fitted), known(dataset.indices("id_val")), schema).match
     names = [slot.name for slot in schema.slots]
     roles = np.array([match[names.index(key.rpartition(".")[0])] for key in schema.recombined])
     return roles if len(set(roles.tolist())) == len(roles) else None

@@ -111,6 +111,61 @@ class Training(Strict):
     selection: Selection
 
 
+class Estimate(Strict):
+    """A mean over seeds and cells."""
+
+    estimate: float
+    ci95: Interval | None
+    per_seed: tuple[float, ...]
+
+
+class RandomNetwork(Strict):
+    """Joint slot accuracy of a convolutional network with random weights and as many outputs.
+
+    It is read like the method. What it reaches is owed to the width of the readout, not to what
+    was learnt.
+    """
+
+    width: Positive
+    """Its outputs: the numbers that the readout of every factor reads."""
+    id_test: Estimate
+    """``per_seed`` holds one value per random network."""
+    ooc_test: Estimate
+
+
+class SlotMatch(Strict):
+    """How the method's slots were assigned to scene slots, per seed."""
+
+    decided_on: Literal["held-out-cells", "id-val", "masks"]
+    """Images of ID cells that the deciding readouts had not seen; ID-val, where every cell holds a
+    value of its own and none can be left out; or the masks of each image, for exchangeable slots,
+    which leave nothing else to say here."""
+    n_images: Count = 0
+    """Images that decided, per seed."""
+    n_cells: Count = 0
+    """Cells that these are of."""
+    margin: tuple[float, ...] = ()
+    """Score of the chosen assignment minus that of the runner-up, summed over scene slots."""
+    standard_error: tuple[NonNegative | None, ...] = ()
+    """Of the margin, leaving out one cell at a time; None with fewer than two cells."""
+    clear: tuple[bool, ...] = ()
+    """Whether the 95 % interval of the margin (t, ``n_cells`` - 1 degrees of freedom) lies above 0;
+    true also where the slots are ``equal``."""
+    equal: tuple[bool, ...] = ()
+    """Whether there was nothing to decide: both assignments read the same numbers."""
+    runner_up: tuple[tuple[Count, ...] | None, ...] = ()
+    """The best assignment that takes a recombined factor from another slot; None without one."""
+    other_id: Estimate | None = None
+    """The ID score with the runner-up in every seed that is not clear; None when all are."""
+    other_ooc: Estimate | None = None
+    """The OOC score with the runner-up in every seed that is not clear; None when all are."""
+
+    @property
+    def unclear(self) -> tuple[int, ...]:
+        """Return the positions of the seeds in which the assignment is not clear."""
+        return tuple(number for number, clear in enumerate(self.clear) if not clear)
+
+
 class Readout(Strict):
     """The readout, fitted on in-combination representations and then frozen."""
 
@@ -119,11 +174,23 @@ class Readout(Strict):
     n_train: Positive
     """Labelled in-combination training images used."""
     n_val: Positive
-    """In-combination validation images used for regularisation and slot assignment."""
+    """In-combination validation images used for regularisation."""
     slot_match: tuple[tuple[Count, ...], ...]
     """Per seed, the method's slot assigned to each scene slot."""
     regularisation: dict[str, tuple[float, ...]] = {}
     """Per factor and seed: the ridge penalty or the inverse penalty C of the logistic readout."""
+    at_edge: dict[str, tuple[Literal["weakest", "strongest"] | None, ...]] = {}
+    """Per factor and seed: whether that is the weakest or strongest one tried; empty when not
+    measured. Among equal ID-val scores the strongest is chosen."""
+    converged: dict[str, tuple[bool, ...]] = {}
+    """Per factor and seed: whether the fit ended by itself, not at its iteration limit; empty when not
+    measured."""
+    width: Positive | None = None
+    """Numbers that the readout of a factor reads; None when not measured."""
+    random_network: RandomNetwork | None = None
+    """What the same readout makes of a network that was never trained; None when not measured."""
+    match: SlotMatch | None = None
+    """How the slot assignment was decided; None when not measured."""
 
 
 class Variance(Strict):
@@ -409,14 +476,6 @@ class Sources(Strict):
     figures: dict[str, Source]
     """Measured: by the harness, out of the submission's reach. Bounded: reported from inside, and
     within what the harness saw. Self-reported: said by the submission or its author."""
-
-
-class Estimate(Strict):
-    """A mean over seeds and cells."""
-
-    estimate: float
-    ci95: Interval | None
-    per_seed: tuple[float, ...]
 
 
 class ReadoutScores(Strict):

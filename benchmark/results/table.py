@@ -13,10 +13,14 @@ from recombine.renderer.core.tables import html_lines, html_table, text_table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from recombine.benchmark.results.parts import Gap, Score
+    from recombine.benchmark.results.parts import Estimate, Gap, Score
 
-COLUMNS = ("method", "inference", "ID %", "OOC %", "gap", "GFLOP/image", "images seen", "seeds")
+COLUMNS = (
+    "method", "inference", "ID %", "OOC %", "oracle %", "gap", "GFLOP/image", "images seen", "seeds"
+)  # fmt: skip
 UNMARKED_SEEDS = 5
+FEW_ROWS = 4
+"""Up to so many are described in words one by one; of more, only what changes a score."""
 
 
 class Results(Sequence[Result]):
@@ -93,7 +97,7 @@ class Results(Sequence[Result]):
         -------
         pandas.DataFrame
             Accuracies and the gap in [0, 1] with the ends of their 95 % intervals (NaN where
-            there is none), cost in GFLOP per image.
+            there is none), the OOC score of the oracle readout, cost in GFLOP per image.
 
         Raises
         ------
@@ -120,11 +124,105 @@ def row(result: Result) -> tuple[str, ...]:
         result.method.inference,
         percent(result.scores.id_test),
         percent(result.scores.ooc_test),
+        "-" if (oracle := oracle_ooc(result)) is None else f"{100 * oracle.estimate:.1f}",
         percent(result.gap),
         "unknown" if gflop is None else f"{gflop:.3g}",
         seen,
         str(len(result.seeds)),
     )
+
+
+def oracle_ooc(result: Result) -> Estimate | None:
+    """Return the OOC score of the readout that saw other OOC images; None when not measured."""
+    read = result.further.readouts if result.further is not None else ()
+    return next((one.ooc_test for one in read if one.control == "oracle"), None)
+
+
+def readout_lines(results: Sequence[Result]) -> list[str]:
+    """Say what the readout alone is worth, and where it leaves something open."""
+    lines = []
+    if any(oracle_ooc(one) is not None for one in results):
+        lines.append(
+            "oracle: OOC with a readout that also saw other OOC images; what it finds, the slots "
+            "hold. An upper bound, never a result."
+        )
+    few = len(results) <= FEW_ROWS
+    networks = {
+        (one.data.dataset, network.width): network
+        for one in results
+        if few and (network := one.readout.random_network) is not None
+    }
+    for (dataset, width), network in networks.items():
+        lines.append(
+            f"{dataset}, {width} numbers per readout: random networks reach ID "
+            f"{percent(network.id_test)}, OOC {percent(network.ooc_test)} %."
+        )
+    for one in results:
+        said = [match_words(one)] if few or matters(one) else []
+        said += grid_words(one) if few else []
+        lines += [f"{one.method.entry}: {text}." for text in said if text]
+    return lines
+
+
+def matters(result: Result) -> bool:
+    """Tell whether an unclear slot assignment decides the score."""
+    scores = unclear_scores(result)
+    return scores is not None and scores[0] != scores[1]
+
+
+def unclear_scores(result: Result) -> tuple[float, float] | None:
+    """Return the OOC score of the seeds with an unclear slot assignment, as scored and otherwise.
+
+    None where all are clear, or where it was not measured.
+    """
+    match = result.readout.match
+    if match is None or match.other_ooc is None:
+        return None
+    here, there = (
+        sum(per_seed[k] for k in match.unclear) / len(match.unclear)
+        for per_seed in (result.ooc.per_seed, match.other_ooc.per_seed)
+    )
+    return here, there
+
+
+def match_words(result: Result) -> str:
+    """Say where the slot assignment is not clear, and what it decides; empty where all are."""
+    match, scores = result.readout.match, unclear_scores(result)
+    if match is None or scores is None:
+        return ""
+    here, there = (f"{100 * score:.1f}" for score in scores)
+    said = (
+        f"slot assignment unclear in {_of(len(match.unclear), result)} "
+        f"({match.n_images:,} images of {match.n_cells} cells decide)"
+    )
+    if here == there:
+        return f"{said}, which makes no difference: OOC {here} either way"
+    pairs = {(result.readout.slot_match[k], match.runner_up[k]) for k in match.unclear}
+    if len(pairs) > 1:
+        return f"{said}: OOC {here} as assigned, {there} the other way"
+    first, second = (_slots(one or ()) for one in pairs.pop())
+    return f"{said}: OOC {here} with {first}, {there} with {second}"
+
+
+def _slots(match: Sequence[int]) -> str:
+    return f"({', '.join(map(str, match))})"
+
+
+def grid_words(result: Result) -> list[str]:
+    """Say of which recombined factors a readout might do better than the one that was fitted."""
+    read, said = result.readout, []
+    for key in result.data.recombined:
+        weakest = read.at_edge.get(key, ()).count("weakest")
+        stopped = read.converged.get(key, ()).count(False)
+        if weakest:
+            said.append(f"{key}: the weakest regularisation was chosen in {_of(weakest, result)}")
+        if stopped:
+            said.append(f"{key}: the fit stopped at its iteration limit in {_of(stopped, result)}")
+    return said
+
+
+def _of(count: int, result: Result) -> str:
+    return f"{count} of {len(result.seeds)} seeds"
 
 
 def percent(part: Any) -> str:
@@ -145,6 +243,7 @@ def caption(results: Sequence[Result]) -> list[str]:
     if few < UNMARKED_SEEDS:
         seeds = "1 seed" if few == 1 else f"{few} seeds"
         lines.append(f"{seeds}: a sketch; use {UNMARKED_SEEDS} for a claim.")
+    lines += readout_lines(results)
     return lines
 
 
@@ -161,5 +260,7 @@ def _numbers(result: Result) -> dict[str, Any]:
     for name, part in parts.items():
         low, high = part.ci95 or (float("nan"), float("nan"))
         found |= {name: part.estimate, f"{name}_low": low, f"{name}_high": high}
+    oracle = oracle_ooc(result)
+    found["oracle_ooc"] = float("nan") if oracle is None else oracle.estimate
     gflop = result.compute.gflop_per_image
     return found | {"gflop_per_image": float("nan") if gflop is None else gflop}

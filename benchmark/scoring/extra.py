@@ -293,8 +293,14 @@ class Variants(NamedTuple):
     """What `readout_variants` found."""
 
     readouts: tuple[ReadoutScores, ...]
-    gap_parts: GapParts
     selectivity: Estimate
+
+
+class Oracle(NamedTuple):
+    """What `oracle_readout` found."""
+
+    readout: ReadoutScores
+    gap_parts: GapParts
 
 
 def readout_variants(
@@ -302,32 +308,41 @@ def readout_variants(
     headline: Sequence[Readout],
     options: RunOptions,
     id_share: Crossed,
-    ooc_share: Crossed,
 ) -> Variants:
     """Fit further readouts to the slots of all seeds."""
     matches = [one.slot_match for one in headline]
-    dataset = aligned_runs[0].dataset
-    pool = len(readout_indices(dataset, options, max(BUDGETS)))
+    pool = len(readout_indices(aligned_runs[0].dataset, options, max(BUDGETS)))
     budgets = sorted({min(n, pool) for n in BUDGETS} - {min(options.readout_labels, pool)})
     linear = [_scored(aligned_runs, matches, options, labels=labels) for labels in budgets]
     network = _scored(aligned_runs, matches, options, kind="mlp")
     permuted = _scored(aligned_runs, matches, options, permuted=True)
-    oracle_share = _oracle(aligned_runs, matches, options)
-    labels = min(options.readout_labels, pool)
-    oracle = ReadoutScores(
+    found = [*((one[0]) for one in linear), network[0], permuted[0]]
+    return Variants(tuple(found), _difference(id_share, permuted[1], paired=True))
+
+
+def oracle_readout(
+    aligned_runs: Sequence[AlignedPredictions],
+    headline: Sequence[Readout],
+    options: RunOptions,
+    id_share: Crossed,
+    ooc_share: Crossed,
+) -> Oracle | None:
+    """Tell what the slots do not hold from what a readout fitted on ID misses."""
+    share = _oracle(aligned_runs, [one.slot_match for one in headline], options)
+    if share is None:
+        return None
+    readout = ReadoutScores(
         kind="linear",
-        labels=labels,
+        labels=len(readout_indices(aligned_runs[0].dataset, options)),
         control="oracle",
         id_test=None,
-        ooc_test=_estimate(oracle_share),
+        ooc_test=estimate_over_cells(share),
     )
-    found = [*((one[0]) for one in linear), network[0], permuted[0], oracle]
     parts = GapParts(
-        information_lost=_difference(id_share, oracle_share),
-        readout_not_transferring=_difference(oracle_share, ooc_share, paired=True),
+        information_lost=_difference(id_share, share),
+        readout_not_transferring=_difference(share, ooc_share, paired=True),
     )
-    selectivity = _difference(id_share, permuted[1], paired=True)
-    return Variants(tuple(found), parts, selectivity)
+    return Oracle(readout, parts)
 
 
 def _scored(
@@ -355,13 +370,13 @@ def _scored(
         answers = [
             r.predict(v.at(split.indices)) for r, v in zip(readouts, aligned_runs, strict=True)
         ]
-        shares.append(_shares(split, aggregate.correct_images(dataset, split, answers)))
+        shares.append(shares_by_cell(split, aggregate.correct_images(dataset, split, answers)))
     scores = ReadoutScores(
         kind=kind,
         labels=len(images),
         control="permuted-labels" if permuted else "none",
-        id_test=_estimate(shares[0]),
-        ooc_test=_estimate(shares[1]),
+        id_test=estimate_over_cells(shares[0]),
+        ooc_test=estimate_over_cells(shares[1]),
     )
     return scores, shares[0]
 
@@ -376,24 +391,24 @@ def _oracle(
     aligned_runs: Sequence[AlignedPredictions],
     matches: Sequence[tuple[int, ...]],
     options: RunOptions,
-) -> Crossed:
+) -> Crossed | None:
     """Return the OOC accuracy of readouts that saw other OOC images."""
     dataset = aligned_runs[0].dataset
     split = aggregate.group_by_cell(dataset, "ooc_test")
     blocks = dataset.blocks[split.indices]
     half = np.searchsorted(np.unique(blocks), blocks) % HALVES
+    if len(np.unique(half)) < HALVES:  # one block: nothing to fit on that is not scored
+        return None
     rows = []
     for aligned, match in zip(aligned_runs, matches, strict=True):
         correct = np.zeros(len(split.indices), bool)
         for number in range(HALVES):
             scored = half == number
-            if scored.any() and not scored.all():
-                seen = split.indices[~scored]
-                readout = _fit_oracle(aligned, match, options, seen)
-                answers = [readout.predict(aligned.at(split.indices))]
-                correct[scored] = aggregate.correct_images(dataset, split, answers)[0][scored]
+            readout = _fit_oracle(aligned, match, options, split.indices[~scored])
+            answers = [readout.predict(aligned.at(split.indices))]
+            correct[scored] = aggregate.correct_images(dataset, split, answers)[0][scored]
         rows.append(correct)
-    return _shares(split, np.stack(rows))
+    return shares_by_cell(split, np.stack(rows))
 
 
 def _fit_oracle(
@@ -425,13 +440,15 @@ def _every_fourth(cells: Int[Array, "n factors"]) -> Bool[Array, " n"]:
     return np.asarray(rank % 4 == 3)
 
 
-def _shares(split: Split, correct: Bool[Array, "seeds images"]) -> Crossed:
+def shares_by_cell(split: Split, correct: Bool[Array, "seeds images"]) -> Crossed:
+    """Return the share of right answers per seed and cell, and per seed and block."""
     hits, counts = aggregate.count_by_cell(split, correct)
     blocks = aggregate.count_by_block(split, correct)
     return split.crossed(hits / counts, np.array(blocks.hits) / np.array(blocks.counts))
 
 
-def _estimate(share: Crossed) -> Estimate:
+def estimate_over_cells(share: Crossed) -> Estimate:
+    """Return the mean over seeds and cells with its interval."""
     found = stats.crossed_mean(share)
     return Estimate(
         estimate=found.value, ci95=found.ci95, per_seed=tuple(share.cells.mean(axis=1).tolist())

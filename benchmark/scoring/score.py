@@ -29,6 +29,7 @@ from recombine.benchmark.running.harness import RunOptions, readout_indices, sco
 from recombine.benchmark.sandbox.isolation import IsolatedSubmission
 from recombine.benchmark.scoring import aggregate, extra
 from recombine.benchmark.scoring import facts as run_facts
+from recombine.benchmark.scoring.controls import random_network_part, slot_match_part
 from recombine.benchmark.scoring.examples import keep_examples
 from recombine.benchmark.scoring.extra import decoder_part, identifiability_part, readout_variants
 from recombine.benchmark.serving.relations import canonical_relations
@@ -278,7 +279,6 @@ def _result(dataset: DatasetLike, evidence: _Evidence, made: _Made) -> Result:
         "id_test": aggregate.correct_images(dataset, inside, evidence.id_predicted),
         "ooc_test": aggregate.correct_images(dataset, outside, evidence.ooc_predicted),
     }
-    images = readout_indices(dataset, options)
     return Result.sealed(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         trust=run_facts.trust_tier(facts[0]) if made.trust == "witnessed" else made.trust,
@@ -287,7 +287,7 @@ def _result(dataset: DatasetLike, evidence: _Evidence, made: _Made) -> Result:
         data=run_facts.data_part(dataset, facts[0]),
         training=run_facts.training_part(facts),
         seeds=[one.seed for one in facts],
-        readout=_readout_part(evidence, len(images), len(dataset.indices("id_val"))),
+        readout=_readout_part(evidence, dataset, options),
         scores=Scores(id_test=evidence.id_test, ooc_test=evidence.ooc_test),
         gap=aggregate.gap_part(evidence.id_test, evidence.ooc_test),
         paired_gap=aggregate.paired_gap_part(evidence.id_test, evidence.ooc_test),
@@ -329,18 +329,22 @@ def _further(
     aligned_runs, readouts = evidence.aligned_runs, evidence.readouts
     matches = [one.slot_match for one in readouts]
     answers = {"id_test": evidence.id_predicted, "ooc_test": evidence.ooc_predicted}
+    rows = range(len(aligned_runs))  # copies of a run included, as in the tables below
+    shares = [scores_of(one, rows) for one in (evidence.id_test, evidence.ooc_test)]
+    oracle = extra.oracle_readout(aligned_runs, readouts, options, *shares)
+    read = () if oracle is None else (oracle.readout,)
     slow: dict[str, Any] = {}
     if options.full:
-        shares = [scores_of(one) for one in (evidence.id_test, evidence.ooc_test)]
-        found = readout_variants(aligned_runs, readouts, options, *shares)
+        found = readout_variants(aligned_runs, readouts, options, shares[0])
+        read = (*found.readouts, *read)
         slow = {
-            "readouts": found.readouts,
-            "gap_parts": found.gap_parts,
             "selectivity": found.selectivity,
             "identifiability": identifiability_part(aligned_runs, options),
             "decoder": decoder_part([aligned.run.facts for aligned in aligned_runs]),
         }
     return Further(
+        readouts=read,
+        gap_parts=None if oracle is None else oracle.gap_parts,
         matching=extra.matching_part(aligned_runs),
         masks=extra.mask_part(aligned_runs),
         sets=extra.set_part(aligned_runs, matches, answers),
@@ -350,15 +354,23 @@ def _further(
     )
 
 
-def _readout_part(evidence: _Evidence, n_train: int, n_val: int) -> ReadoutPart:
-    first = evidence.readouts[0]
+def _readout_part(evidence: _Evidence, dataset: DatasetLike, options: RunOptions) -> ReadoutPart:
+    readouts = evidence.readouts
+    keys = readouts[0].factors
+    images = readout_indices(dataset, options)
+    width = evidence.aligned_runs[0].slots.shape[2]
+    answers = {"id_test": evidence.id_predicted, "ooc_test": evidence.ooc_predicted}
     return ReadoutPart(
         kind=KIND,
-        n_train=n_train,
-        n_val=n_val,
-        slot_match=tuple(one.slot_match for one in evidence.readouts),
+        n_train=len(images),
+        n_val=len(dataset.indices("id_val")),
+        slot_match=tuple(one.slot_match for one in readouts),
         regularisation={
-            key: tuple(one.factors[key].regularisation for one in evidence.readouts)
-            for key in first.factors
+            key: tuple(one.factors[key].regularisation for one in readouts) for key in keys
         },
+        at_edge={key: tuple(one.factors[key].edge for one in readouts) for key in keys},
+        converged={key: tuple(one.factors[key].converged for one in readouts) for key in keys},
+        width=width,
+        random_network=random_network_part(dataset, images, width),
+        match=slot_match_part(evidence.aligned_runs, readouts, images, answers),
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from recombine.benchmark.metrics.base import JOINT
+from recombine.benchmark.results.table import oracle_ooc
 from recombine.leaderboard.board.entries import duplicate_groups
 from recombine.leaderboard.board.ranks import (
     MIN_SEEDS_TEST,
@@ -36,6 +37,7 @@ from recombine.leaderboard.drawing.formatting import DASH
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from recombine.benchmark.results.parts import Estimate
     from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.entries import Board, Entry
     from recombine.leaderboard.ledger.records import Tier
@@ -161,6 +163,11 @@ class Row:
     def inference_words(self) -> str:
         """Say what the inference mode means."""
         return INFERENCE[self.entry.result.method.inference]
+
+    @property
+    def oracle_ooc(self) -> Estimate | None:
+        """Return the OOC score of the oracle readout; None when not measured."""
+        return oracle_ooc(self.entry.result)
 
     @property
     def rank_bar(self) -> Markup:

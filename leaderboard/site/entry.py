@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from recombine.benchmark.results.table import grid_words, match_words, matters
 from recombine.benchmark.statistics.design import terms
 from recombine.leaderboard.board.entries import cell_table, gallery, is_baseline
 from recombine.leaderboard.board.sizes import Family
@@ -206,7 +207,7 @@ def score_command(result: Result, sizes: str) -> str:
     ]
     if method.kind == "inverter":
         options.append(f"--steps {' '.join(map(str, result.compute_curve.steps))}")
-    if result.further is not None and result.further.readouts:
+    if has_variants(result):
         options.append("--full")
     if is_baseline(result):
         options += [
@@ -215,6 +216,34 @@ def score_command(result: Result, sizes: str) -> str:
             f"--tangents {data_folder(result)}/tangents.h5" if _reads_tangents(result) else "",
         ]
     return " ".join(filter(None, options))
+
+
+def has_variants(result: Result) -> bool:
+    """Tell whether a result holds what ``--full`` adds; the oracle readout is in every one."""
+    read = result.further.readouts if result.further is not None else ()
+    return any(one.control != "oracle" for one in read)
+
+
+def slot_match(result: Result) -> str:
+    """Say in a sentence how the slots were assigned; empty when not on record."""
+    match = result.readout.match
+    if match is None:
+        return ""
+    if match.decided_on == "masks":
+        return "Slots are matched to objects on masks, image by image."
+    if words := match_words(result):
+        return f"{words[0].upper()}{words[1:]}."
+    if all(match.equal):
+        return "Every slot holds the same numbers: which one is read makes no difference."
+    images = f"{match.n_images:,} images of {match.n_cells} in-combination cells"
+    where = f"{images} that the deciding readouts had not seen"
+    if match.decided_on == "id-val":
+        where = f"{images} that they had seen, as none could be left out,"
+    least = min(m for m, same in zip(match.margin, match.equal, strict=True) if not same)
+    return (
+        f"Slot assignment clear in every seed: on {where} the next best one loses at least "
+        f"{least:.2f} of the factor scores."
+    )
 
 
 def _reads_tangents(result: Result) -> bool:
@@ -341,6 +370,34 @@ class Detail:
             "Accuracy against the share of light that is interaction": more.by_interaction,
         }
         return [(title, bins(one)) for title, one in tables.items() if one is not None]
+
+    @property
+    def oracle_place(self) -> str:
+        """Return where the oracle readout stands in the result file; empty when it does not."""
+        more = self.row.entry.result.further
+        read = () if more is None else more.readouts
+        places = (f"further/readouts/{k}" for k, one in enumerate(read) if one.control == "oracle")
+        return next(places, "")
+
+    @property
+    def full(self) -> bool:
+        """Tell whether the result holds what ``--full`` adds."""
+        return has_variants(self.row.entry.result)
+
+    @property
+    def slot_match(self) -> str:
+        """Say how the slots were assigned."""
+        return slot_match(self.row.entry.result)
+
+    @property
+    def slot_matters(self) -> bool:
+        """Tell whether an unclear slot assignment decides the score."""
+        return matters(self.row.entry.result)
+
+    @property
+    def grid_words(self) -> list[str]:
+        """Say of which factors another readout might do better."""
+        return grid_words(self.row.entry.result)
 
     @property
     def train_sizes(self) -> str:

@@ -49,7 +49,7 @@ def test_sets_are_scored_where_presence_is_offered(segmenter, dataset, tmp_path)
     (other,) = score_submission(Noisy(), dataset, seeds=[0], out_dir=tmp_path, options=OPTIONS)
     assert other.further.sets is None
     assert other.further.masks is None
-    assert other.further.readouts == ()
+    assert [one.control for one in other.further.readouts] == ["oracle"]
 
 
 def test_the_slower_parts_are_computed_on_demand(dataset, tmp_path):
