@@ -19,7 +19,7 @@ from recombine.benchmark.results.parts import Levels, Score
 from recombine.renderer.core.errors import RecombineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from jaxtyping import Int
 
@@ -151,47 +151,70 @@ def shown_cells(result: Result) -> tuple[Array, list[tuple[str, ...]]] | None:
 class Level:
     """One level of a score."""
 
+    kind: str  # "chance", or the field of `Levels` that holds it
     value: float  # expected score
     words: str  # who scores it: "knows the environment, guesses the shape"
     doing: str  # the same after "at the level of": "knowing the environment"
 
 
-def named_levels(score: Score, *, held_out: bool = True) -> tuple[Level, ...]:
+def named_levels(
+    score: Score, *, held_out: bool = True, read: Mapping[str, float] | None = None
+) -> tuple[Level, ...]:
     """Return the levels of a score, the lowest first; one of each kind.
 
     Where several factors could be the known one, it is the one whose level is highest, and among
-    equals the one that was read best.
+    equals the one that was read best: by this score, unless ``read`` says how well others did.
     """
-    chance = Level(score.chance, "chance", "chance")
+    if read is None:
+        read = {key: factor.estimate for key, factor in score.per_factor.items()}
+    chance = Level("chance", score.chance, "chance", "chance")
     if score.levels is None:
         return (chance,)
     levels, found = score.levels, [chance]
     unseen = "unseen" if held_out else "seen"
     among = f"guesses among {unseen} combinations", f"guessing among {unseen} combinations"
-    found.append(Level(levels.unseen, *among))
-    for kind, table in enumerate((levels.one_known, levels.one_known_unseen)):
-        if table:
-            found.append(_known(score, table, kind, held_out))
+    found.append(Level("unseen", levels.unseen, *among))
+    if levels.one_known:
+        found += [_known(levels, kind, read, held_out) for kind in ("one_known", "one_known_unseen")]
     if levels.matching is not None:
         words = "knows only which slots were matched", "knowing only which slots were matched"
-        found.append(Level(levels.matching, *words))
+        found.append(Level("matching", levels.matching, *words))
     return tuple(sorted(found, key=lambda level: level.value))
 
 
-def _known(score: Score, table: dict[str, float], kind: int, held_out: bool) -> Level:
-    def rank(key: str) -> tuple[float, float]:
-        read = score.per_factor.get(key)
-        return round(table[key], 12), -1.0 if read is None else read.estimate
+def shared_levels(scores: Sequence[Score], *, held_out: bool = True) -> tuple[Level, ...]:
+    """Return the levels that tables and figures show beside several scores of the same cells.
 
-    key = max(sorted(table), key=rank)
+    Chance, one factor known, and the floor; chance alone where a score lacks levels or has others.
+    What a matching gave away is a matter of each score.
+    """
+    first, *more = [
+        one.model_copy(update={"levels": one.levels.model_copy(update={"matching": None})})
+        for one in scores
+        if one.levels is not None
+    ] or [scores[0]]
+    if len(more) + 1 < len(scores) or any(one.levels != first.levels for one in more):
+        return named_levels(first.model_copy(update={"levels": None}))
+    read: dict[str, list[float]] = {}
+    for one in scores:
+        for key, factor in one.per_factor.items():
+            read.setdefault(key, []).append(factor.estimate)
+    means = {key: float(np.mean(values)) for key, values in read.items()}
+    found = named_levels(first, held_out=held_out, read=means)
+    return tuple(one for one in found if one.kind != "unseen" or one is found[-1])
+
+
+def _known(levels: Levels, kind: str, read: Mapping[str, float], held_out: bool) -> Level:
+    table: dict[str, float] = getattr(levels, kind)
+    key = max(sorted(table), key=lambda one: (round(table[one], 12), read.get(one, -1.0)))
     known = factor_words(key, table)
-    others = " and ".join(f"the {factor_words(one, table)}" for one in sorted(table) if one != key)
-    more = ("", f" among those {'never ' if held_out else ''}shown with it")[kind]
-    doing = f"knowing the {known}"
-    if kind:
-        doing += f" and which {others.removeprefix('the ')} training {'never ' if held_out else ''}"
-        doing += "showed with it"
-    return Level(table[key], f"knows the {known}, guesses {others}{more}", doing)
+    others = " and ".join(factor_words(one, table) for one in sorted(table) if one != key)
+    words, doing = f"knows the {known}, guesses the {others}", f"knowing the {known}"
+    if kind == "one_known_unseen":
+        never, article = "never " if held_out else "", "an" if others[0] in "aeiou" else "a"
+        words = f"knows the {known}, guesses {article} {others} {never}shown with it"
+        doing += f" and which {others} training {never}showed with it"
+    return Level(kind, table[key], words, doing)
 
 
 def factor_words(key: str, among: Iterable[str]) -> str:
