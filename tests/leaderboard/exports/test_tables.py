@@ -246,7 +246,7 @@ def test_every_entry_is_a_row_with_the_numbers_of_the_site(tmp_path):
     paths = write_results(tmp_path)
     found = markdown_rows(markdown_of(tmp_path))
     assert len(found) == len(paths)
-    assert {len(row) for row in found} == {8}
+    assert {len(row) for row in found} == {9}
     results = [entry.result for board in load_boards(paths) for entry in board.entries]
     for result in results:
         (row,) = (r for r in found if r[0] == f"| {result.method.id}, {result.method.inference}")
