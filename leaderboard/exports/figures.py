@@ -259,14 +259,14 @@ def _data_lines(axes: Axes, curve: DataCurve, look: dict[str, Any]) -> None:
 
 
 def _levels(axes: Axes, scores: Sequence[Score]) -> None:
-    """Draw what ignorance scores as dotted lines, and name each one above the next."""
+    """Draw what ignorance scores as dotted lines, and name them at the right, one above another."""
     free = -1.0
     for level in shared_levels(scores):
         axes.axhline(level.value, color="#9aa2ab", linestyle=":", linewidth=1)
-        free = max(level.value + 0.005, free)
-        axes.annotate(level.words, (1, free), xycoords=("axes fraction", "data"), color="#69727d",
-                      ha="right", va="bottom", fontsize=6.5)  # fmt: skip
-        free += 0.04
+        free = max(level.value, free)
+        axes.annotate(level.words.replace(", ", ",\n"), (1.01, free), fontsize=6.5, va="center",
+                      xycoords=("axes fraction", "data"), color="#69727d")  # fmt: skip
+        free += 0.09
 
 
 def _finish(axes: Axes, scores: Sequence[Score], label: str) -> None:
