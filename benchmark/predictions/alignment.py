@@ -2,8 +2,8 @@
 
 Exchangeable slots are matched on masks: every scene slot that has a mask (objects, background)
 takes the method's slot with the largest total overlap in that image. What has no mask, such as a
-light, is read with the background; an absent object from the mean over all slots. After that, slot k stands for scene slot k in every
-image, and the same readouts apply. Factors play no part in it.
+light, is read with the background; an absent object from the mean over all slots. After that, slot
+k stands for scene slot k in every image, and the same readouts apply. Factors play no part in it.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def redrawn_levels(result: Result) -> Result:
             sizes,
             result.data.recombined,
             held_out=name == "ooc_test",
-            matching=score.levels and score.levels.matching,
+            matching=None if score.levels is None else score.levels.matching,
         )
         scores[name] = with_levels(score, levels)
     return result.model_copy(update={"scores": result.scores.model_copy(update=scores)})
@@ -175,7 +175,9 @@ def named_levels(
     among = f"guesses among {unseen} combinations", f"guessing among {unseen} combinations"
     found.append(Level("unseen", levels.unseen, *among))
     if levels.one_known:
-        found += [_known(levels, kind, read, held_out) for kind in ("one_known", "one_known_unseen")]
+        found += [
+            _known(levels, kind, read, held_out) for kind in ("one_known", "one_known_unseen")
+        ]
     if levels.matching is not None:
         words = "knows only which slots were matched", "knowing only which slots were matched"
         found.append(Level("matching", levels.matching, *words))

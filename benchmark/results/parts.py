@@ -219,7 +219,7 @@ class Score(Strict):
     @property
     def above_matching(self) -> float | None:
         """Return (estimate - floor) / (1 - floor) over the floor of the matching alone."""
-        found = self.levels and self.levels.matching
+        found = None if self.levels is None else self.levels.matching
         return None if found is None or found >= 1 else (self.estimate - found) / (1 - found)
 
     @model_validator(mode="after")

@@ -300,7 +300,9 @@ def _matching_floors(
     splits = [aggregate.group_by_cell(dataset, name) for name in ("id_test", "ooc_test")]
     return {
         split.name: aggregate.score_split(
-            dataset, split, [blind_answers(one, images, split.indices, keys) for one in aligned_runs]
+            dataset,
+            split,
+            [blind_answers(one, images, split.indices, keys) for one in aligned_runs],
         )
         for split in splits
     }

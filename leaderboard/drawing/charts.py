@@ -302,9 +302,7 @@ class Trace:
     shape: str = "diamond"  # mark of the last point, a key of ``svg.SHAPES``
 
 
-def cost_figure(
-    traces: Sequence[Trace], levels: Lines, title: str, axis: str = COMPUTE
-) -> Markup:
+def cost_figure(traces: Sequence[Trace], levels: Lines, title: str, axis: str = COMPUTE) -> Markup:
     """Draw OOC accuracy against a cost on a logarithmic axis."""
     costs = [cost for trace in traces for cost, _ in trace.points]
     low = math.floor(math.log10(min(costs)))
@@ -410,7 +408,7 @@ def _frame(levels: Lines) -> list[Markup]:
         y = _height(tick)
         parts.append(node("line", y1=y, y2=y, class_="grid" if tick else "axis", **ends))
         parts.append(node("text", x=0, y=y + 4, text=f"{100 * tick:.0f}"))
-    free = BOTTOM
+    free = float(BOTTOM)
     for level, words in levels:
         y = _height(level)
         parts.append(node("line", y1=y, y2=y, class_=_line_class(words), **ends))

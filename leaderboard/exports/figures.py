@@ -266,7 +266,7 @@ def _levels(axes: Axes, scores: Sequence[Score]) -> None:
         free = max(level.value, free)
         axes.annotate(level.words.replace(", ", ",\n"), (1.01, free), fontsize=6.5, va="center",
                       xycoords=("axes fraction", "data"), color="#69727d")  # fmt: skip
-        free += 0.09
+        free += 0.11
 
 
 def _finish(axes: Axes, scores: Sequence[Score], label: str) -> None:

@@ -210,7 +210,6 @@ def latex_table(boards: Sequence[RankedBoard]) -> str:
 
 
 def _latex_lines(ranked: RankedBoard) -> Iterator[str]:
-    first = ranked.board.entries[0].result.scores
     several = len({entry.result.data.n_train for entry in ranked.board.entries}) > 1
     yield r"\begin{table}[t]"
     yield r"\centering\small"

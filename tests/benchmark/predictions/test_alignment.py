@@ -124,7 +124,8 @@ class ByShape(Shuffled):
 
 
 def test_a_score_that_the_matching_made_has_no_lift(dataset, tmp_path):
-    for score in (scored(ByShape(), dataset, tmp_path).id, scored(ByShape(), dataset, tmp_path).ooc):
+    result = scored(ByShape(), dataset, tmp_path)
+    for score in (result.id, result.ooc):
         assert score.per_factor["object.shape"].estimate == 1.0
         assert score.levels.matching == pytest.approx(score.estimate, abs=0.1)
         assert score.above_matching == pytest.approx(0, abs=0.15)
@@ -135,13 +136,11 @@ def by_zone():
     """Return the toy data as if the object's shape were where it stands."""
     data = FakeDataset(train=10, val=3, test=4)
     data.latents["object.zone"] = data.latents.pop("object.shape")
-    named = [
-        replace(s, factors=tuple(replace(f, name=f.name.replace("shape", "zone")) for f in s.factors))
-        for s in data.schema.slots
-    ]
-    data.schema = replace(
-        data.schema, slots=tuple(named), recombined=("object.zone", "background.environment")
-    )
+    thing, ground = data.schema.slots
+    shape, *others = thing.factors
+    thing = replace(thing, factors=(replace(shape, name="zone"), *others))
+    keys = ("object.zone", "background.environment")
+    data.schema = replace(data.schema, slots=(thing, ground), recombined=keys)
     return data
 
 

@@ -140,16 +140,18 @@ def test_a_lift_that_is_not_the_estimates_is_refused():
     for lift, levels_ in ((0.5, None), (0.5, levels().model_dump(mode="json"))):
         changed = {**found.scores.model_dump(mode="json"), "ooc_test": {**ooc, "lift": lift,
                    "levels": levels_}}  # fmt: skip
-        with pytest.raises(InvalidInputError, match="lift 0.5 is not"):
+        with pytest.raises(InvalidInputError, match=r"lift 0\.5 is not"):
             make_result(scores=changed)
+
+
+TOLD = "knowing the environment and which shape training never showed with it"
 
 
 @pytest.mark.parametrize(
     ("share", "words"),
     [
         (0.95, "above its floor"),
-        (0.5, "at its floor, at the level of knowing the environment and which shape training "
-              "never showed with it"),
+        (0.5, f"at its floor, at the level of {TOLD}"),
         (0.25, "below its floor, at the level of knowing the environment"),
         (0.0625, "below its floor, at chance"),
         (0.38, "below its floor"),
@@ -195,9 +197,13 @@ def test_factors_of_one_name_are_told_apart():
 
 def from_smoke(**over):
     preset = load_preset("smoke")
+    split, shape = preset.split, preset.schema.cell_shape
     named = {
-        name: [list(preset.schema.cell_names(cell)) for cell, _ in draws(preset.schema.cell_shape)]
-        for name, draws in (("id_test", preset.split.id_draws), ("ooc_test", preset.split.ooc_draws))
+        name: [list(preset.schema.cell_names(cell)) for cell, _ in draws]
+        for name, draws in (
+            ("id_test", split.id_draws(shape)),
+            ("ooc_test", split.ooc_draws(shape)),
+        )
     }
     plain = make_result().scores.model_dump(mode="json")
     scores = {name: {**plain[name], "cells": sorted(cells)} for name, cells in named.items()}
