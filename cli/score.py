@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
+    from recombine.benchmark.results.parts import Score as ScorePart
     from recombine.benchmark.results.result import Result
     from recombine.benchmark.running.grid import GridEvent, Job
     from recombine.benchmark.running.harness import RunOptions
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from recombine.renderer.store.dataset import Dataset
 
 COLUMNS = (
-    "method", "inference", "ID", "OOC", "oracle", "gap", "GFLOP/image", "images seen", "seeds"
+    "method", "inference", "ID", "OOC", "lift", "oracle", "gap", "GFLOP/image", "images seen",
+    "seeds",
 )  # fmt: skip
 # Options that some baselines have: one of these, and why others do not.
 OF_SOME = {
@@ -433,7 +435,7 @@ def save_results(results: Sequence[Result], folder: Path) -> None:
 
 def show(results: Sequence[Result], title: str) -> None:
     """Print one row per result, with what a reader needs to doubt it."""
-    from recombine.benchmark.results.table import readout_lines
+    from recombine.benchmark.results.table import level_lines, readout_lines
 
     several = len({result.data.n_train for result in results}) > 1
     rows = [_row(r) + ((f"{r.data.n_train:,}",) if several else ()) for r in results]
@@ -445,7 +447,7 @@ def show(results: Sequence[Result], title: str) -> None:
         f"chance {' or '.join(sorted(chance))}."
         + (f" {few} seeds: a sketch, use 5 for a claim." if few < 5 else "")
     )
-    for line in readout_lines(results):
+    for line in (*level_lines(results), *readout_lines(results)):
         console.line(line)
 
 
@@ -459,6 +461,7 @@ def _row(result: Result) -> tuple[str, ...]:
         result.method.inference,
         estimate(result.scores.id_test),
         estimate(result.scores.ooc_test),
+        lift(result.scores.ooc_test),
         "-" if oracle is None else f"{oracle.estimate:.3f}",
         estimate(result.gap),
         "unknown" if gflop is None else f"{gflop:.3g}",
@@ -473,6 +476,14 @@ def estimate(part: Any) -> str:
         return f"{part.estimate:.3f}"
     low, high = part.ci95
     return f"{part.estimate:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def lift(score: ScorePart) -> str:
+    """Return the lift over ignorance with its 95 % interval; a dash where it is not known."""
+    if score.lift is None:
+        return "-"
+    ends = "" if score.lift_ci95 is None else " [{:.3f}, {:.3f}]".format(*score.lift_ci95)
+    return f"{score.lift:.3f}{ends}"
 
 
 def _configurations(group: Group, paths: Sequence[Path], size: str) -> Iterator[str]:

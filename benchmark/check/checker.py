@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from recombine.benchmark.predictions.alignment import MAX_MATCHED
 from recombine.benchmark.protocol.contract import Inverter, Learner
 from recombine.benchmark.serving.toy_data import ToyDataset
 from recombine.benchmark.submissions.loading import card_of, kind_of, load_learner
@@ -102,7 +103,7 @@ def _all_checks(
     if card is None:
         return work.report(None, kind_of(loaded))
     method = _method(work, loaded, card, data)
-    trial = None if method is None else work.do("setup", lambda: _set_up(method, data))
+    trial = None if method is None else work.do("setup", lambda: _set_up(method, card, data))
     if trial is not None:
         _clauses(work, trial, memory_bytes)
     return work.report(card, kind_of(loaded))
@@ -174,7 +175,9 @@ def _card(submission: Submission) -> tuple[MethodCard, str]:
             "see recombine.benchmark.protocol.contract.MethodCard",
         ) from error
     own = "" if getattr(submission, "card", None) else " (made from the class name; add `card`)"
-    return card, f"{card.id}, {card.inference}, {card.supervision}, {card.data}{own}"
+    # Which data these are, no check on toy images can know; `score` refuses before it trains.
+    few = "; exchangeable slots: not where places are recombined" if card.slots != "fixed" else ""
+    return card, f"{card.id}, {card.inference}, {card.supervision}, {card.data}{own}{few}"
 
 
 def _method(work: _Work, loaded: Submission, card: MethodCard, data: ToyDataset) -> Any:
@@ -185,11 +188,13 @@ def _method(work: _Work, loaded: Submission, card: MethodCard, data: ToyDataset)
     return work.do("fit", lambda: fit(loaded, card, data))
 
 
-def _set_up(method: Any, data: ToyDataset) -> tuple[Any, str]:
+def _set_up(method: Any, card: MethodCard, data: ToyDataset) -> tuple[Any, str]:
     from recombine.benchmark.check.trial import setup
 
-    size = data.resolution
-    return setup(method, data), f"{size} x {size} pixels, {len(data.schema.slots)} slots, CPU"
+    trial, size = setup(method, data), data.resolution
+    if card.slots == "exchangeable":
+        trial = replace(trial, slots_allowed=MAX_MATCHED)
+    return trial, f"{size} x {size} pixels, {len(data.schema.slots)} slots, CPU"
 
 
 def _clauses(work: _Work, trial: Any, memory_bytes: int) -> None:

@@ -58,6 +58,11 @@ def shapes(trial: Trial) -> str:
     if len(seen) > 1:
         raise BrokenError(f"expected one (S, D) for every batch, got {sorted(seen)}", "fix S and D")
     slots, dim = seen.pop() if seen else ("S", trial.method.slot_dim)
+    if isinstance(slots, int) and slots > trial.slots_allowed:
+        raise BrokenError(
+            f"expected at most {trial.slots_allowed} exchangeable slots, got {slots}",
+            "return fewer slots, or give them fixed roles",
+        )
     return f"slots (B, {slots}, {dim}) for B = 1, 5, {len(trial.images)}"
 
 

@@ -10,6 +10,7 @@ import torch
 
 from recombine.benchmark.inference.runlog import took_too_long
 from recombine.benchmark.protocol.contract import Encoder, Inverter, SlotOutput, TrainBudget
+from recombine.benchmark.protocol.outputs import MAX_SLOTS
 from recombine.benchmark.serving.data import FIELDS_OF_TRACK, TrainData, split_spec, to_images
 from recombine.benchmark.submissions.loading import check_fitted
 
@@ -64,6 +65,7 @@ class Trial:
     # ``(32, 3, H, W)`` float32 in [0, 1]; never handed out, only copies are
     images: Float[Tensor, "images 3 height width"]
     slots_needed: int  # slots of the scene
+    slots_allowed: int = MAX_SLOTS  # fewer where they are matched on masks
 
     def outputs(self, images: Float[Tensor, "images 3 height width"]) -> list[Any]:
         """Return what the method answers: before search, and after two steps of one."""

@@ -4,7 +4,7 @@ Slots are matched to objects image by image, on masks and never on a factor that
 scored: whoever may choose the best of K! pairings per image after seeing the answers gets
 an R2 of (K - 1) / (K + 1) per factor without looking at the image (K = 2: 0.33, K = 10: 0.82).
 Even an honest matching gives something away when a factor depends on where objects are: the
-score of constants under the same matching, `matching_floors`, belongs beside every score.
+score of constants under the same matching, `alignment.blind_answers`, belongs beside every score.
 
 Methods whose slots keep their roles need none of this: `readout.match_slots` fits one assignment
 on in-combination images and freezes it. It must not be decided on combinations that the readout

@@ -2,8 +2,8 @@
 
 Exchangeable slots are matched on masks: every scene slot that has a mask (objects, background)
 takes the method's slot with the largest total overlap in that image. What has no mask, such as a
-light, is read from the mean over all slots. After that, slot k stands for scene slot k in every
-image, and the same readouts apply. Factors play no part in it.
+light, is read with the background; an absent object from the mean over all slots. After that, slot
+k stands for scene slot k in every image, and the same readouts apply. Factors play no part in it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recombine.benchmark.metrics.base import contributions
 from recombine.benchmark.metrics.masks import contingency
 from recombine.benchmark.metrics.matching import Matching, match_on_masks, take
 from recombine.benchmark.metrics.readout import Representation
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from jaxtyping import Float, Int, Shaped
 
     from recombine.benchmark.predictions.file import Predictions
@@ -28,22 +29,35 @@ if TYPE_CHECKING:
     from recombine.renderer.scenes.factors import Factor
 
 
-# What a readout of matched slots scores without looking at the image.
+# What a readout of matched slots knows without looking at the image.
 
 
-def matching_floor(
-    matching: Matching, factor: Factor, true: Shaped[Array, "images objects"]
-) -> float:
-    """Return what a readout scores that knows only which slot was chosen."""
-    slot = matching.index[matching.present]
-    values = true[matching.present]
-    guess = np.empty_like(values)
-    for number in np.unique(slot):
-        chosen = slot == number
-        guess[chosen] = _best_constant(factor, values[chosen], values)
-    sums, weights = contributions(factor, guess, values)
-    total = weights.sum(axis=0)
-    return float(np.mean(sums.sum(axis=0)[total > 0] / total[total > 0]))
+def blind_answers(
+    aligned: AlignedPredictions,
+    labelled: Int[Array, " labelled"],
+    indices: Int[Array, " images"],
+    keys: Iterable[str],
+) -> dict[str, Shaped[Array, " images"]]:
+    """Return what a readout answers about images that knows only which slot was matched.
+
+    Like any readout it is fitted on labelled in-combination training images: a constant per factor
+    and number of the method's slot. What that scores, the choice of slots gave away.
+    """
+    if aligned.matching is None:
+        raise InvalidInputError("blind_answers: expected matched slots, got slots of fixed roles")
+    columns = {slot.name: number for number, slot in enumerate(aligned.dataset.schema.slots)}
+    before, now = (aligned.matching.index[aligned.run.rows(one)] for one in (labelled, indices))
+    out = {}
+    for key in keys:
+        column, factor = columns[key.partition(".")[0]], aligned.dataset.schema.factor(key)
+        values = aligned.dataset.latents[key]
+        known, chosen, asked = values[labelled], before[:, column], now[:, column]
+        # A slot that was never chosen in training says nothing.
+        guess = np.full(len(indices), _best_constant(factor, known, known), values.dtype)
+        for number in np.unique(chosen):
+            guess[asked == number] = _best_constant(factor, known[chosen == number], known)
+        out[key] = guess
+    return out
 
 
 def _best_constant(factor: Factor, chosen: Array, everything: Array) -> float | int:
@@ -59,6 +73,11 @@ def _best_constant(factor: Factor, chosen: Array, everything: Array) -> float | 
 
 
 CHUNK = 512
+MAX_MATCHED = 16
+"""Most slots that may be matched on masks. Which of S slots fits an object best says up to log2 S
+bits about the image, whatever the slots hold: 64 of them could name every combination of 8 x 8
+values, 16 the value of one factor in part. Sixteen is the largest preset's eight objects and their
+background with seven to spare; slot attention is run with 7 to 11 (arXiv 2006.15055)."""
 
 
 @dataclass(frozen=True)
@@ -154,21 +173,3 @@ def match_scene(
     names = [slot.name for slot in dataset.schema.slots]
     column = [1 + objects.index(name) if name in objects else 0 for name in names]
     return Matching(by_label.index[:, column], by_label.present[:, column])
-
-
-def matching_floors(aligned: AlignedPredictions, indices: Int[Array, " n"]) -> dict[str, float]:
-    """Return what every factor scores for whoever knows only which slot was matched."""
-    if aligned.matching is None:
-        return {}
-    rows = aligned.run.rows(indices)
-    schema = aligned.dataset.schema
-    out = {}
-    for number, slot in enumerate(schema.slots):
-        one = Matching(
-            aligned.matching.index[rows][:, [number]],
-            aligned.matching.present[rows][:, [number]],
-        )
-        for factor in slot.factors if one.present.any() else ():
-            truth = aligned.dataset.latents[f"{slot.name}.{factor.name}"][indices][:, None]
-            out[f"{slot.name}.{factor.name}"] = matching_floor(one, factor, truth)
-    return out

@@ -350,7 +350,8 @@ class MethodCard:
         Anything a reader must know, for example deviations from the source.
     slots : {"fixed", "exchangeable"}
         Whether slot j means the same thing in every image. Exchangeable slots are matched to
-        objects image by image on masks, never on a scored factor; the method must return masks.
+        objects image by image on masks, never on a scored factor; the method must return masks,
+        of at most 16 slots, and is refused where the data recombine places.
     role : {"method", "control", "floor", "bound"}
         What the entry is there for: a method that competes; a control, which differs from another
         entry in one respect; a floor, which knows nothing or learnt nothing; an upper bound, which

@@ -271,6 +271,33 @@ def _digit_sums(rows: Iterable[Iterable[str]]) -> tuple[int, ...]:
     return tuple(sum(int(digit, 36) for digit in row) for row in rows)
 
 
+class Levels(Strict):
+    """What ignorance scores on the cells of a split, exactly; chance stands beside it in `Score`.
+
+    "Others" are the other recombined factors. What training showed are the combinations among the
+    in-combination training images of the rung that was served.
+    """
+
+    one_known: dict[Name, Fraction] = {}
+    """Per recombined factor: it is right, the others are guessed uniformly. Empty where the split
+    recombines one factor only."""
+    unseen: Fraction
+    """A uniform guess among the combinations that training never showed; in combination, among
+    those that it showed."""
+    one_known_unseen: dict[Name, Fraction] = {}
+    """Per recombined factor: it is right, the others are guessed uniformly among what training
+    never showed with it; in combination, among what it showed with it."""
+    matching: Fraction | None = None
+    """What the choice of slots by masks gives away: constants per matched slot, fitted on ID
+    training images. None where slots have fixed roles."""
+
+    @property
+    def best(self) -> float:
+        """Return the highest of them, the floor of the lift."""
+        known = (*self.one_known.values(), *self.one_known_unseen.values())
+        return max(self.unseen, self.matching or 0.0, *known, 0.0)
+
+
 class Score(Strict):
     """The headline score of one split, with the counts behind it."""
 
@@ -300,6 +327,24 @@ class Score(Strict):
     distinct: tuple[Count, ...] = ()
     """Rows of seeds that differ from every earlier one, where some are copies; empty when all do.
     Intervals are over these."""
+    levels: Levels | None = None
+    """What ignorance scores on these cells; None for a result from before it was computed."""
+    lift: Annotated[float, Field(le=1.0)] | None = None
+    """(estimate - floor) / (1 - floor), where the floor is the best of ``levels`` and chance: 0 is
+    ignorance, 1 perfect, below 0 worse than ignorance. None without levels, or at a floor of 1."""
+    lift_ci95: Interval | None = None
+    """``ci95`` on the scale of ``lift``."""
+
+    @property
+    def floor(self) -> float | None:
+        """Return what the lift is over: the best score of ignorance; None when not measured."""
+        return None if self.levels is None else max(self.chance, self.levels.best)
+
+    @property
+    def above_matching(self) -> float | None:
+        """Return (estimate - floor) / (1 - floor) over the floor of the matching alone."""
+        found = None if self.levels is None else self.levels.matching
+        return None if found is None or found >= 1 else (self.estimate - found) / (1 - found)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -329,6 +374,11 @@ class Score(Strict):
         mean = sum(hit / count for hit, count in pairs) / len(pairs)
         if abs(mean - self.estimate) > 1e-9:
             raise ValueError(f"estimate {self.estimate} is not the mean {mean} of hits / counts")
+        floor = self.floor
+        if self.lift is not None and (
+            floor is None or abs(self.estimate - floor - self.lift * (1 - floor)) > 1e-9
+        ):
+            raise ValueError(f"lift {self.lift} is not the estimate over the floor {floor}")
         return self
 
     def _check_blocks(self, blocks: Blocks) -> None:
@@ -505,7 +555,10 @@ class MatchingPart(Strict):
 
     on: Literal["masks"]
     floors: dict[str, float]
-    """Per factor, the score of knowing only which slot was matched (OOC, mean over seeds)."""
+    """Per factor, the OOC score of knowing only which slot was matched: constants per slot, fitted
+    on ID training images (mean over seeds). The floor of the headline is ``Levels.matching``."""
+    id_floors: dict[str, float] = {}
+    """The same for the ID score."""
 
 
 class Measure(Strict):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from recombine.benchmark.results.levels import shared_levels, standing
 from recombine.benchmark.results.result import Result
 from recombine.renderer.core.errors import InvalidInputError, ResourceError
 from recombine.renderer.core.tables import html_lines, html_table, text_table
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from recombine.benchmark.results.parts import Estimate, Gap, Score
 
 COLUMNS = (
-    "method", "inference", "ID %", "OOC %", "oracle %", "gap", "GFLOP/image", "images seen", "seeds"
+    "method", "inference", "ID %", "OOC %", "lift %", "oracle %", "gap", "GFLOP/image", "images seen",
+    "seeds",
 )  # fmt: skip
 UNMARKED_SEEDS = 5
 FEW_ROWS = 4
@@ -97,7 +99,8 @@ class Results(Sequence[Result]):
         -------
         pandas.DataFrame
             Accuracies and the gap in [0, 1] with the ends of their 95 % intervals (NaN where
-            there is none), the OOC score of the oracle readout, cost in GFLOP per image.
+            there is none), the OOC lift over ignorance likewise, the OOC score of the oracle
+            readout, cost in GFLOP per image.
 
         Raises
         ------
@@ -124,6 +127,7 @@ def row(result: Result) -> tuple[str, ...]:
         result.method.inference,
         percent(result.scores.id_test),
         percent(result.scores.ooc_test),
+        lift(result.scores.ooc_test),
         "-" if (oracle := oracle_ooc(result)) is None else f"{100 * oracle.estimate:.1f}",
         percent(result.gap),
         "unknown" if gflop is None else f"{gflop:.3g}",
@@ -233,6 +237,38 @@ def percent(part: Any) -> str:
     return f"{100 * part.estimate:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
+def lift(score: Score) -> str:
+    """Return the lift over ignorance with its 95 % interval, in per cent; a dash without one."""
+    if score.lift is None:
+        return "-"
+    if score.lift_ci95 is None:
+        return f"{100 * score.lift:.1f}"
+    low, high = score.lift_ci95
+    return f"{100 * score.lift:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def level_lines(results: Sequence[Result]) -> list[str]:
+    """Say what ignorance scores on the data of some results, and what the lift is over."""
+    by_cells: dict[Any, list[Result]] = {}
+    for result in results:
+        by_cells.setdefault((result.data.root, result.ooc.levels is None), []).append(result)
+    lines = []
+    for group in by_cells.values():
+        chance, *others = shared_levels([one.ooc for one in group])
+        if not others:
+            continue
+        listed = "; ".join(f"{one.words} {100 * one.value:.3g} %" for one in others)
+        where = f"{group[0].data.dataset}: " if len(by_cells) > 1 else ""
+        lines.append(
+            f"{where}OOC without recombining: chance {100 * chance.value:.3g} %; {listed}. The "
+            "lift is (OOC - floor) / (1 - floor) over the best of these."
+        )
+    if len(results) <= FEW_ROWS:
+        named = [(f"{one.method.name} ({one.method.inference})", one.ooc) for one in results]
+        lines += [f"{name}: OOC {words}." for name, ooc in named if (words := standing(ooc))]
+    return lines
+
+
 def caption(results: Sequence[Result]) -> list[str]:
     """Return what a reader needs to doubt a table."""
     data = sorted({f"{r.data.dataset} {r.data.version}, {r.data.resolution} px" for r in results})
@@ -240,6 +276,7 @@ def caption(results: Sequence[Result]) -> list[str]:
     few = min(len(r.seeds) for r in results)
     what = "joint slot accuracy (all recombined factors right), 95 % intervals over seeds x cells"
     lines = [f"{'; '.join(data)}: {what}; chance {' or '.join(chance)} %."]
+    lines += level_lines(results)
     if few < UNMARKED_SEEDS:
         seeds = "1 seed" if few == 1 else f"{few} seeds"
         lines.append(f"{seeds}: a sketch; use {UNMARKED_SEEDS} for a claim.")
@@ -260,7 +297,9 @@ def _numbers(result: Result) -> dict[str, Any]:
     for name, part in parts.items():
         low, high = part.ci95 or (float("nan"), float("nan"))
         found |= {name: part.estimate, f"{name}_low": low, f"{name}_high": high}
-    oracle = oracle_ooc(result)
-    found["oracle_ooc"] = float("nan") if oracle is None else oracle.estimate
+    nan, ooc, oracle = float("nan"), result.ooc, oracle_ooc(result)
+    low, high = ooc.lift_ci95 or (nan, nan)
+    found |= {"lift": nan if ooc.lift is None else ooc.lift, "lift_low": low, "lift_high": high}
+    found["oracle_ooc"] = nan if oracle is None else oracle.estimate
     gflop = result.compute.gflop_per_image
-    return found | {"gflop_per_image": float("nan") if gflop is None else gflop}
+    return found | {"gflop_per_image": nan if gflop is None else gflop}

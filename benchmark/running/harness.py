@@ -30,6 +30,7 @@ from recombine.benchmark.inference.runlog import (
     states_folder,
 )
 from recombine.benchmark.metrics.decoder_report import examine
+from recombine.benchmark.predictions.alignment import MAX_MATCHED, on_masks
 from recombine.benchmark.predictions.failures import with_decoded
 from recombine.benchmark.predictions.file import (
     FORMAT,
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.benchmark.submissions.loading import Submission
     from recombine.renderer.core.types import Array
+    from recombine.renderer.scenes.factors import Schema
 
 
 ORDER_FILE = ".order-key"
@@ -108,6 +110,27 @@ def check_determinism(facts: RunFacts) -> None:
     if among > REFUSED_CHANGE:
         got = f"an image's slots change by {among:.2g} (relative) among other images"
         raise refusal(who, "batch-statistics", got, TODO["batch-statistics"])
+
+
+def refuse_placed(who: str, slots: str, schema: Schema) -> None:
+    """Refuse exchangeable slots where a recombined factor follows from where objects are."""
+    # The true masks of a test image decide which slot is read: they say where its objects are, and
+    # slots that divide the picture among them, each naming its own place, need not look at it.
+    if slots == "exchangeable" and schema.placed:
+        got = (
+            f"exchangeable slots are matched to objects on the true masks of an image, which tell "
+            f"{' and '.join(schema.placed)}, scored here"
+        )
+        raise refusal(who, "places-by-masks", got, TODO["places-by-masks"])
+
+
+def refuse_many_slots(run: Predictions, dataset: DatasetLike) -> None:
+    """Refuse more slots than may be matched on masks."""
+    slots = next(iter(run.slots.values())).shape[1]
+    if slots > MAX_MATCHED and on_masks(run, dataset, run.facts.steps[0]):
+        who = f"{run.facts.card['id']}, seed {run.facts.seed}"
+        got = f"{slots} slots are to be matched on masks, at most {MAX_MATCHED} may be"
+        raise refusal(who, "too-many-slots", got, TODO["too-many-slots"])
 
 
 DEFAULT_STEPS = (0, 1, 3, 10, 30, 100, 300)
@@ -188,6 +211,8 @@ def run_seed(
 ) -> SeedRun:
     """Train a submission with one seed and keep its predictions."""
     options, dataset = options or RunOptions(), canonical_relations(dataset)
+    card = card_of(submission)
+    refuse_placed(card.id, card.slots, dataset.schema)
     begin = time.monotonic()
     path = out_dir / f"seed-{seed}.safetensors"
     key = run_key(submission, dataset, seed=seed, options=options)
@@ -201,6 +226,7 @@ def run_seed(
             predictions = _predictions(submission, dataset, seed, out_dir, options)
             predictions = replace(predictions, facts=replace(predictions.facts, key=key))
             check_determinism(predictions.facts)
+            refuse_many_slots(predictions, dataset)
             write_predictions(path, predictions)
         drop_states(out_dir, seed)
     return SeedRun(path, seed, found, time.monotonic() - begin)

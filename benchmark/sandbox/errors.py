@@ -160,6 +160,8 @@ TODO: dict[Reason, str] = {
     "not-repeatable": "draw no random numbers at test time, and keep no state between batches",
     "batch-statistics": "treat every image on its own; call eval() on networks with batch "
     "normalisation",
+    "places-by-masks": "give the slots fixed roles, or score on data that recombine no places",
+    "too-many-slots": "return fewer slots, or give them fixed roles",
 }
 
 

@@ -201,6 +201,8 @@ Reason = Literal[
     "changed-answer",
     "batch-statistics",
     "not-repeatable",
+    "places-by-masks",
+    "too-many-slots",
 ]
 RESOURCES = frozenset({"time-limit", "memory-limit", "process-limit", "output-limit"})
 

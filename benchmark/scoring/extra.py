@@ -41,7 +41,7 @@ from recombine.benchmark.metrics.identifiability import (
 )
 from recombine.benchmark.metrics.masks import MASK_METRICS, mask_contributions
 from recombine.benchmark.metrics.readout import Kind, Readout, Representation, fit_readout
-from recombine.benchmark.predictions.alignment import matching_floors, scene_tables
+from recombine.benchmark.predictions.alignment import scene_tables
 from recombine.benchmark.results.parts import (
     Bins,
     Estimate,
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.metrics.base import Metric
     from recombine.benchmark.predictions.alignment import AlignedPredictions
     from recombine.benchmark.predictions.file import RunFacts
+    from recombine.benchmark.results.parts import Score
     from recombine.benchmark.running.harness import RunOptions
     from recombine.benchmark.scoring.aggregate import Split
     from recombine.benchmark.serving.data import DatasetLike
@@ -100,15 +101,14 @@ def extra_metric(
     )
 
 
-def matching_part(aligned_runs: Sequence[AlignedPredictions]) -> MatchingPart | None:
+def matching_part(floors: Mapping[str, Score]) -> MatchingPart | None:
     """Return how exchangeable slots were matched, with the floors of that; None for fixed roles."""
-    if aligned_runs[0].matching is None:
+    if not floors:
         return None
-    indices = aligned_runs[0].dataset.indices("ooc_test")
-    found = [matching_floors(aligned, indices) for aligned in aligned_runs]
-    return MatchingPart(
-        on="masks", floors={key: float(np.mean([one[key] for one in found])) for key in found[0]}
+    inside, outside = (
+        {key: factor.estimate for key, factor in floors[name].per_factor.items()} for name in SPLITS
     )
+    return MatchingPart(on="masks", floors=outside, id_floors=inside)
 
 
 def mask_part(aligned_runs: Sequence[AlignedPredictions]) -> SplitMeasures | None:

@@ -17,15 +17,23 @@ from recombine.benchmark.metrics.readout import KIND, Readout, fit_readout
 from recombine.benchmark.predictions.alignment import (
     AlignedPredictions,
     align_predictions,
+    blind_answers,
     readable_steps,
 )
 from recombine.benchmark.predictions.file import Predictions, read_predictions
 from recombine.benchmark.protocol.contract import TrainBudget
+from recombine.benchmark.results.levels import levels_of, with_levels
 from recombine.benchmark.results.parts import ComputeCurve, Further, Score, Scores
 from recombine.benchmark.results.parts import Readout as ReadoutPart
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.grid import GridEvent, Job, run_grid
-from recombine.benchmark.running.harness import RunOptions, readout_indices, scored_indices
+from recombine.benchmark.running.harness import (
+    RunOptions,
+    readout_indices,
+    refuse_many_slots,
+    refuse_placed,
+    scored_indices,
+)
 from recombine.benchmark.sandbox.isolation import IsolatedSubmission
 from recombine.benchmark.scoring import aggregate, extra
 from recombine.benchmark.scoring import facts as run_facts
@@ -60,6 +68,7 @@ class _Evidence:
     ooc_predicted: tuple[Mapping[str, Array], ...]
     id_test: Score
     ooc_test: Score
+    floors: Mapping[str, Score]  # of matched slots, per split; empty for fixed roles
 
 
 @dataclass(frozen=True)
@@ -175,8 +184,9 @@ def score_predictions(
     steps = readable_steps(runs[0], dataset)
     reported = tuple(dict.fromkeys((steps[0], steps[-1])))
     images = readout_indices(dataset, options)
+    seen = shown_cells(dataset, options)
     evidence = {
-        step: _evidence(runs, dataset, step, images, full=step in reported) for step in steps
+        step: _evidence(runs, dataset, step, images, seen, full=step in reported) for step in steps
     }
     curve = _curve(runs, evidence)
     made = _Made(files, curve, options, trust, examples)
@@ -203,6 +213,7 @@ def _check_runs(runs: Sequence[Predictions], dataset: DatasetLike) -> RunOptions
             f"score: the predictions are for data {first.dataset['root'][:12]}, got "
             f"{dataset.root[:12]}; give the dataset they were made on"
         )
+    refuse_placed(first.card["id"], first.card.get("slots", "fixed"), dataset.schema)
     options = stored_options(first.options)
     expected = scored_indices(dataset, options)
     for run in runs:
@@ -211,6 +222,7 @@ def _check_runs(runs: Sequence[Predictions], dataset: DatasetLike) -> RunOptions
                 f"score: seed {run.facts.seed} must answer exactly the {len(expected)} scored "
                 f"images, got {len(run.image_index)} others; run the submission again"
             )
+        refuse_many_slots(run, dataset)
     return options
 
 
@@ -225,11 +237,21 @@ def stored_options(plain: Mapping[str, Any]) -> RunOptions:
         ) from error
 
 
+def shown_cells(dataset: DatasetLike, options: RunOptions) -> Int[Array, "cells factors"]:
+    """Return the combinations that training showed."""
+    served = dataset.indices("id_train", rung=options.rung)[: options.n_train]
+    if getattr(dataset, "all_combinations", False):  # an upper bound: the levels of its board
+        served = dataset.indices("id_val")
+    out: Array = np.unique(dataset.cells[served], axis=0)
+    return out
+
+
 def _evidence(
     runs: Sequence[Predictions],
     dataset: DatasetLike,
     step: int,
     images: Int[Array, " labelled"],
+    seen: Int[Array, "cells factors"],
     *,
     full: bool,
 ) -> _Evidence:
@@ -254,7 +276,38 @@ def _evidence(
         )
         predicted.append(answers)
         scores.append(aggregate.score_split(dataset, split, answers))
-    return _Evidence(aligned_runs, readouts, predicted[0], predicted[1], scores[0], scores[1])
+    floors = _matching_floors(aligned_runs, images, tuple(predicted[0][0]))
+    for number, name in enumerate(("id_test", "ooc_test")):
+        levels = levels_of(
+            seen,
+            aggregate.group_by_cell(dataset, name).cells,
+            schema.cell_shape,
+            schema.recombined,
+            held_out=name == "ooc_test",
+            matching=floors[name].estimate if floors else None,
+        )
+        scores[number] = with_levels(scores[number], levels)
+    return _Evidence(
+        aligned_runs, readouts, predicted[0], predicted[1], scores[0], scores[1], floors
+    )
+
+
+def _matching_floors(
+    aligned_runs: Sequence[AlignedPredictions], images: Int[Array, " labelled"], keys: Sequence[str]
+) -> dict[str, Score]:
+    """Score both splits for whoever knows only which slots were matched; empty for fixed roles."""
+    if aligned_runs[0].matching is None:
+        return {}
+    dataset = aligned_runs[0].dataset
+    splits = [aggregate.group_by_cell(dataset, name) for name in ("id_test", "ooc_test")]
+    return {
+        split.name: aggregate.score_split(
+            dataset,
+            split,
+            [blind_answers(one, images, split.indices, keys) for one in aligned_runs],
+        )
+        for split in splits
+    }
 
 
 def _curve(runs: Sequence[Predictions], evidence: Mapping[int, _Evidence]) -> ComputeCurve:
@@ -345,7 +398,7 @@ def _further(
     return Further(
         readouts=read,
         gap_parts=None if oracle is None else oracle.gap_parts,
-        matching=extra.matching_part(aligned_runs),
+        matching=extra.matching_part(evidence.floors),
         masks=extra.mask_part(aligned_runs),
         sets=extra.set_part(aligned_runs, matches, answers),
         by_visibility=extra.visibility_bins(dataset, correct),

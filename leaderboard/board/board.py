@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from recombine.benchmark.metrics.base import JOINT
+from recombine.benchmark.results.levels import shared_levels, standing
 from recombine.benchmark.results.table import oracle_ooc
 from recombine.leaderboard.board.entries import duplicate_groups
 from recombine.leaderboard.board.ranks import (
@@ -37,9 +38,10 @@ from recombine.leaderboard.drawing.formatting import DASH
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from recombine.benchmark.results.parts import Estimate
+    from recombine.benchmark.results.parts import Estimate, Score
     from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.entries import Board, Entry
+    from recombine.leaderboard.drawing.charts import Lines
     from recombine.leaderboard.ledger.records import Tier
 
 TRUST: dict[Tier, tuple[int, str]] = {
@@ -170,6 +172,11 @@ class Row:
         return oracle_ooc(self.entry.result)
 
     @property
+    def standing(self) -> str:
+        """Say where the OOC score stands to what ignorance scores; empty when not measured."""
+        return standing(self.entry.result.scores.ooc_test)
+
+    @property
     def rank_bar(self) -> Markup:
         """Draw the rank set."""
         return rank_bar(self.rank.low, self.rank.high, self.rank.of, self.rank.separable)
@@ -199,7 +206,7 @@ class Row:
             f"OOC {numbers.percent(outside.estimate)} %"
         )
         marks = Mark(inside.estimate, inside.ci95), Mark(outside.estimate, outside.ci95)
-        return strip(*marks, outside.chance, title)
+        return strip(*marks, drawn_levels([outside]), title)
 
 
 @dataclass(frozen=True)
@@ -300,10 +307,15 @@ class RankedBoard:
         first = {role.key: rows[0].entry for role, rows in self.roles.items()}
         return summarise(self.board, first, self.ranks, compared)
 
+    @cached_property
+    def levels(self) -> Lines:
+        """Return what ignorance scores out of combination, for figures."""
+        return drawn_levels([entry.result.scores.ooc_test for entry in self.board.entries])
+
     @property
     def axis(self) -> Markup:
         """Draw the axis below the strips."""
-        return strip_axis(self.board.entries[0].result.scores.ooc_test.chance)
+        return strip_axis(self.levels)
 
     @property
     def cost(self) -> Markup | None:
@@ -322,9 +334,8 @@ class RankedBoard:
         traces = [trace for trace in found if trace is not None]
         if not traces:
             return None
-        chance = self.board.entries[0].result.scores.ooc_test.chance
         title = "OOC accuracy against GFLOP per image, one lettered marker per entry"
-        return cost_figure(traces, chance, title)
+        return cost_figure(traces, self.levels, title)
 
     @property
     def uncounted(self) -> list[str]:
@@ -376,6 +387,11 @@ def _rank_track(name: tuple[str, str, str], lettered: list[tuple[str, Entry]]) -
         rows[first] = Row(entries[first], rank, lettered[first][0], same)
         rows |= {i: Row(entries[i], rank, lettered[i][0], listed=False) for i in others}
     return RankedTrack(name, tuple(rows[i] for i in range(len(entries))), compared)
+
+
+def drawn_levels(scores: Sequence[Score]) -> Lines:
+    """Return the levels of some scores as figures draw them."""
+    return [(level.value, level.words) for level in shared_levels(scores)]
 
 
 def every_row(boards: Sequence[RankedBoard]) -> Iterator[tuple[RankedBoard, Row, Entry | None]]:

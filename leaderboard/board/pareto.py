@@ -84,8 +84,7 @@ def _front(ranked: RankedBoard, key: str, title: str, axis: str, cost_of: Cost) 
     if rows:
         few = len(rows) <= LABELLED
         traces = [_trace(row, cost, few, few or yes) for row, cost, yes in rows]
-        chance = ranked.board.entries[0].result.scores.ooc_test.chance
-        figure = cost_figure(traces, chance, f"OOC accuracy against {title}", axis)
+        figure = cost_figure(traces, ranked.levels, f"OOC accuracy against {title}", axis)
     return Front(key, title, tuple(sorted(rows, key=lambda r: r[1])), figure, tuple(left_out))
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from recombine.benchmark.statistics.curves import DataCurve, data_curves
+from recombine.leaderboard.board.board import drawn_levels
 from recombine.leaderboard.drawing import formatting as numbers
 from recombine.leaderboard.drawing.charts import Mark, size_figure
 from recombine.leaderboard.drawing.formatting import DASH
@@ -41,8 +42,8 @@ class Family:
         inside = [Mark(r.scores.id_test.estimate, r.scores.id_test.ci95) for r in results]
         outside = [Mark(r.scores.ooc_test.estimate, r.scores.ooc_test.ci95) for r in results]
         sizes = [result.data.n_train for result in results]
-        chance = results[0].scores.ooc_test.chance
-        return size_figure(sizes, inside, outside, chance, "Accuracy against training images")
+        levels = drawn_levels([result.scores.ooc_test for result in results])
+        return size_figure(sizes, inside, outside, levels, "Accuracy against training images")
 
     @cached_property
     def curve(self) -> DataCurve | None:

@@ -6,9 +6,11 @@ a reason for a difference.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from recombine.benchmark.results.levels import shared_levels, standing
 from recombine.benchmark.statistics import intervals as stats
 from recombine.leaderboard.board.ranks import MIN_SEEDS_TEST, MIN_SEEDS_UNMARKED
 from recombine.leaderboard.board.roles import short_name
@@ -43,7 +45,9 @@ def summarise(
 ) -> Summary:
     """Describe a board."""
     results = [entry.result for entry in board.entries]
-    shows = (_design(results[0]), _kinds(first), _gaps(results), _search(results))
+    shows = (
+        _design(results[0]), _levels(results), _kinds(first), _gaps(results), _search(results)
+    )  # fmt: skip
     limits = (
         _seeds(results),
         _cells(results),
@@ -71,7 +75,10 @@ def _headline(results: Sequence[Result], top: Result, compared: Sequence[Compari
     if best.ci95 is not None:
         low, high = (percent(end) for end in best.ci95)
         text += f" (95{PERCENT} interval {low}{DASH}\u2060{high}{PERCENT})"
-    text += f", by {method.name} ({method.inference}); chance is {chance(best.chance)}{PERCENT}."
+    text += f", by {method.name} ({method.inference}); chance is {chance(best.chance)}{PERCENT}"
+    if best.floor is not None and best.floor > best.chance:
+        text += f", the best of ignorance {chance(best.floor)}{PERCENT}"
+    text += "."
     return f"{text} {_verdict(len(results), compared)}"
 
 
@@ -105,6 +112,25 @@ def _design(result: Result) -> str:
         f"showed {inside.n_cells} of them; {outside.n_cells} were held out. An answer counts when "
         "every recombined factor of the image is right."
     )
+
+
+def _levels(results: Sequence[Result]) -> str:
+    """Say what ignorance scores, and how many entries stand above it."""
+    scores = [r.scores.ooc_test for r in results]
+    levels = [one for one in shared_levels(scores) if one.kind != "chance"]
+    if not levels:
+        return ""
+    listed = [f"{chance(one.value)}{PERCENT} ({one.words})" for one in levels]
+    found = Counter(standing(one) for one in scores)
+    above = found.pop("above its floor", 0)
+    text = (
+        f"Without recombining anything one scores {' or '.join(listed)}. The whole interval lies "
+        f"above the best of these for {_of(above, len(scores), 'entry', 'entries')}."
+    )
+    if found:
+        counted = [f"{_n(n, 'entry', 'entries')} {words}" for words, n in found.most_common(3)]
+        text += f" Of the others, the most frequent: {'; '.join(counted)}."
+    return text
 
 
 def _kinds(first: Mapping[str, Entry]) -> str:

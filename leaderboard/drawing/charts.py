@@ -135,11 +135,14 @@ class Mark:
     interval: Sequence[float] | None = None  # its 95 % interval
 
 
-def strip(inside: Mark, outside: Mark, chance: float | None, title: str) -> Markup:
+Lines = Sequence[tuple[float, str]]
+"""Levels to compare with, the lowest first: a share in [0, 1], and who scores it."""
+
+
+def strip(inside: Mark, outside: Mark, levels: Lines, title: str) -> Markup:
     """Draw ID and OOC of one entry over a shared axis from 0 to 1."""
     lines = [(percent(tick), "grid") for tick in TICKS]
-    if chance is not None:
-        lines.append((percent(chance), "chance"))
+    lines += [(percent(level), _line_class(words)) for level, words in levels]
     parts = [node("line", x1=x, x2=x, y1=0, y2=STRIP_HEIGHT, class_=css) for x, css in lines]
     parts += [*_bar(inside, 15, "id"), *_bar(outside, 30, "ooc")]
     parts.append(node("circle", cx=percent(inside.value), cy=15, r=4.2, class_="dot-id"))
@@ -147,19 +150,35 @@ def strip(inside: Mark, outside: Mark, chance: float | None, title: str) -> Mark
     return figure(parts, title=title, height=STRIP_HEIGHT, css="strip")
 
 
-def strip_axis(chance: float | None) -> Markup:
-    """Draw the axis below a column of strips."""
+def _line_class(words: str) -> str:
+    return "chance" if words == "chance" else "chance level"
+
+
+def _level_text(level: float, words: str, **at: object) -> Markup:
+    """Write a level beside its line; on a narrow screen only its number."""
+    if words == "chance":
+        return node("text", text=f"chance {numbers.chance(level)} %", **at)
+    rest = node("tspan", text=f" {words}", class_="wide-only")
+    return node("text", rest, text=f"{numbers.chance(level)} %", **at)
+
+
+def strip_axis(levels: Lines) -> Markup:
+    """Draw the axis below a column of strips, with a line of text per level."""
     parts = [
         node("text", x=percent(t), y=14, text_anchor=anchor(t), text=f"{100 * t:.0f}")
         for t in TICKS
     ]
-    if chance is not None:
-        label = f"chance {numbers.chance(chance)} %"
-        x = percent(chance)
-        parts.append(node("line", x1=x, x2=x, y1=0, y2=20, class_="chance"))
-        parts.append(node("text", x=x, y=32, text_anchor=anchor(chance), text=label))
+    for row, (level, words) in enumerate(levels):
+        x, y = percent(level), 32 + LINE_HEIGHT * row
+        side: dict[str, Any] = {"x": x, "text_anchor": anchor(level)}
+        if words != "chance":  # the text is long
+            side = {"x": 0, "text_anchor": "start", "class_": "halo"}
+        css = _line_class(words)
+        parts.append(node("line", x1=x, x2=x, y1=0 if not row else 20, y2=y - 12, class_=css))
+        parts.append(_level_text(level, words, y=y, **side))
     parts.append(node("text", x="100%", y=32, text_anchor="end", text="accuracy, %"))
-    return figure(parts, title="Axis from 0 to 100 %", height=36, css="plot-wide")
+    height = 36 + LINE_HEIGHT * max(0, len(levels) - 1)
+    return figure(parts, title="Axis from 0 to 100 %", height=height, css="plot-wide")
 
 
 def heat_map(
@@ -283,9 +302,7 @@ class Trace:
     shape: str = "diamond"  # mark of the last point, a key of ``svg.SHAPES``
 
 
-def cost_figure(
-    traces: Sequence[Trace], chance: float | None, title: str, axis: str = COMPUTE
-) -> Markup:
+def cost_figure(traces: Sequence[Trace], levels: Lines, title: str, axis: str = COMPUTE) -> Markup:
     """Draw OOC accuracy against a cost on a logarithmic axis."""
     costs = [cost for trace in traces for cost, _ in trace.points]
     low = math.floor(math.log10(min(costs)))
@@ -294,7 +311,7 @@ def cost_figure(
     def place(cost: float) -> float:
         return _inner((math.log10(cost) - low) / (high - low))
 
-    parts = _frame(chance)
+    parts = _frame(levels)
     for decade in range(low, high + 1):
         x = percent(place(10.0**decade))
         parts.append(node("line", x1=x, x2=x, y1=TOP, y2=BOTTOM, class_="grid"))
@@ -314,7 +331,7 @@ def search_figure(
     steps: Sequence[int],
     inside: Sequence[Mark],
     outside: Sequence[Mark],
-    chance: float | None,
+    levels: Lines,
     title: str,
     costs: Sequence[float | None] = (),
 ) -> Markup:
@@ -331,14 +348,14 @@ def search_figure(
     parts.append(_axis_title("search steps", below))
     parts += _both(places, inside, outside)
     height = HEIGHT + (LINE_HEIGHT if known else 0)
-    return figure([*_frame(chance), *parts], title=title, height=height, css="plot-wide")
+    return figure([*_frame(levels), *parts], title=title, height=height, css="plot-wide")
 
 
 def size_figure(
     sizes: Sequence[int],
     inside: Sequence[Mark],
     outside: Sequence[Mark],
-    chance: float | None,
+    levels: Lines,
     title: str,
 ) -> Markup:
     """Draw accuracy against the number of training images, on a logarithmic axis."""
@@ -351,7 +368,7 @@ def size_figure(
             last = x
     parts.append(_axis_title("training images (log scale)"))
     parts += _both(places, inside, outside)
-    return figure([*_frame(chance), *parts], title=title, height=HEIGHT, css="plot-wide")
+    return figure([*_frame(levels), *parts], title=title, height=HEIGHT, css="plot-wide")
 
 
 def _both(places: Sequence[float], inside: Sequence[Mark], outside: Sequence[Mark]) -> list[Markup]:
@@ -384,18 +401,20 @@ def _axis_title(text: str, more: Markup | None = None) -> Markup:
     return node("text", more, x="53%", y=y, text_anchor="middle", text=text)
 
 
-def _frame(chance: float | None) -> list[Markup]:
+def _frame(levels: Lines) -> list[Markup]:
     ends = {"x1": percent(LEFT), "x2": percent(RIGHT)}
     parts = []
     for tick in TICKS:
         y = _height(tick)
         parts.append(node("line", y1=y, y2=y, class_="grid" if tick else "axis", **ends))
         parts.append(node("text", x=0, y=y + 4, text=f"{100 * tick:.0f}"))
-    if chance is not None:
-        y = _height(chance)
-        text = f"chance {numbers.chance(chance)} %"
-        parts.append(node("line", y1=y, y2=y, class_="chance", **ends))
-        parts.append(node("text", x=percent(RIGHT), y=y - 5, text_anchor="end", text=text))
+    free = float(BOTTOM)
+    for level, words in levels:
+        y = _height(level)
+        parts.append(node("line", y1=y, y2=y, class_=_line_class(words), **ends))
+        free = min(y - 5, free - LINE_HEIGHT + 2)  # texts of close levels stand one on the other
+        at = {"x": percent(RIGHT), "y": free, "text_anchor": "end", "class_": "halo"}
+        parts.append(_level_text(level, words, **at))
     return parts
 
 

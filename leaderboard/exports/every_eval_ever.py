@@ -114,12 +114,18 @@ def _scores(result: Result) -> Iterator[dict[str, Any]]:
     for name, words in SPLITS:
         score: Score = getattr(result.scores, name)
         shared = {"n_cells": score.n_cells, "n_images_per_seed": score.n_images}
+        ignorance = {
+            key: value
+            for key, value in (("floor", score.floor), ("lift", score.lift))
+            if value is not None
+        }
         config = {
             "evaluation_description": "Share of images with every recombined factor right, mean "
             f"over the cells; {words} test images.",
             **_metric(score.metric, score.metric_version, 0.0),
         }
-        yield _scored(result, f"{name}.joint", config, score, score, chance=score.chance, **shared)
+        more = {"chance": score.chance, **ignorance, **shared}
+        yield _scored(result, f"{name}.joint", config, score, score, **more)
         for factor, one in score.per_factor.items():
             config = {
                 "evaluation_description": f"How well {factor} is read out, {words} test images: "

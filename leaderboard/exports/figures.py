@@ -1,7 +1,8 @@
 """Figures for papers, from result files alone: SVG, PDF or PNG.
 
 matplotlib draws them; the site draws its own. In every figure out-of-combination is filled and in
-combination is open, error bars are 95 % intervals over seeds and cells, and chance is dotted.
+combination is open, error bars are 95 % intervals over seeds and cells, and what ignorance scores
+is dotted.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recombine.benchmark.results.levels import shared_levels
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.curves import data_curves
 from recombine.leaderboard.board.entries import cell_table
-from recombine.leaderboard.drawing.formatting import DASH, TIMES, short
+from recombine.leaderboard.drawing.formatting import DASH, TIMES, chance, short
 from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 from recombine.renderer.core.files import replacing
 
@@ -64,9 +66,9 @@ def scatter(results: Sequence[Result]) -> Figure:
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color="#9aa2ab", linewidth=1)
         axes.annotate("no gap", (0.13, 0.17), color="#69727d", rotation=45)
-        chance = results[0].scores.ooc_test.chance
-        for line in (axes.axhline, axes.axvline):
-            line(chance, color="#9aa2ab", linestyle=":", linewidth=1)
+        _levels(axes, [result.scores.ooc_test for result in results])
+        for level in shared_levels([r.scores.id_test for r in results], held_out=False):
+            axes.axvline(level.value, color="#9aa2ab", linestyle=":", linewidth=1)
         for result, look in zip(results, looks(), strict=False):
             inside, outside = result.scores.id_test, result.scores.ooc_test
             axes.errorbar(
@@ -108,7 +110,8 @@ def compute(results: Sequence[Result]) -> Figure:
                 capsize=2,
                 **look,
             )
-        _finish(axes, counted[0].scores.ooc_test.chance, "GFLOP per image, search included")
+        scores = [result.scores.ooc_test for result in counted]
+        _finish(axes, scores, "GFLOP per image, search included")
         _plain_ticks(axes)
         _legend(figure)
     return figure
@@ -127,7 +130,8 @@ def data(results: Sequence[Result]) -> Figure:
         axes = figure.add_subplot()
         for curve, look in zip(curves, looks(), strict=False):
             _data_lines(axes, curve, look)
-        _finish(axes, curves[0].results[0].scores.ooc_test.chance, "rendered training images")
+        scores = [result.scores.ooc_test for curve in curves for result in curve.results]
+        _finish(axes, scores, "rendered training images")
         sizes = sorted({size for curve in curves for size in curve.sizes})
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.minorticks_off()
@@ -254,10 +258,19 @@ def _data_lines(axes: Axes, curve: DataCurve, look: dict[str, Any]) -> None:
     axes.plot(curve.sizes, [table.cells.mean() for table in curve.id], **inside)
 
 
-def _finish(axes: Axes, chance: float, label: str) -> None:
-    axes.axhline(chance, color="#9aa2ab", linestyle=":", linewidth=1)
-    axes.annotate("chance", (1, chance), xycoords=("axes fraction", "data"), color="#69727d",
-                  ha="right", va="bottom")  # fmt: skip
+def _levels(axes: Axes, scores: Sequence[Score]) -> None:
+    """Draw what ignorance scores as dotted lines, and name them at the right, one above another."""
+    free = -1.0
+    for level in shared_levels(scores):
+        axes.axhline(level.value, color="#9aa2ab", linestyle=":", linewidth=1)
+        free = max(level.value, free)
+        axes.annotate(level.words.replace(", ", ",\n"), (1.01, free), fontsize=6.5, va="center",
+                      xycoords=("axes fraction", "data"), color="#69727d")  # fmt: skip
+        free += 0.11
+
+
+def _finish(axes: Axes, scores: Sequence[Score], label: str) -> None:
+    _levels(axes, scores)
     axes.set_xscale("log")
     axes.set_xlabel(f"{label} (log scale)")
     axes.set_ylabel("OOC joint slot accuracy")
@@ -360,15 +373,17 @@ def _point(axes: Axes, score: Score, height: float, *, filled: bool) -> None:
 
 
 def _frame(axes: Axes, ranked: RankedBoard, listed: Sequence[Row]) -> None:
-    """Name rows and tracks, mark chance, explain the two points."""
-    chance = ranked.board.entries[0].result.scores.ooc_test.chance
-    axes.axvline(chance, color=SOFT, linestyle=":", linewidth=1)
+    """Name rows and tracks, mark what ignorance scores, explain the two points."""
+    named = []
+    for level, words in ranked.levels:
+        axes.axvline(level, color=SOFT, linestyle=":", linewidth=1)
+        named.append(f"{words} {chance(level)} %")
     axes.set_yticks(range(len(listed)), [row_name(row) for row in listed])
     axes.set_ylim(len(listed) - 0.5, -0.5)
     axes.set_xlim(-0.03, 1.03)
     axes.tick_params(axis="y", length=0, labelsize=8)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("joint slot accuracy (dotted: chance)")
+    axes.set_xlabel("\n".join(["joint slot accuracy; dotted:", *named]))
     above: Any = {"xycoords": "axes fraction", "color": GREY, "va": "bottom"}
     axes.annotate("rank set", (1.02, 1.01), **above)
     handles, names = axes.get_legend_handles_labels()

@@ -10,6 +10,7 @@ import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from recombine.benchmark.results.levels import shared_levels
 from recombine.leaderboard.board.board import rank_board
 from recombine.leaderboard.board.entries import load_boards
 from recombine.leaderboard.drawing import formatting as numbers
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from recombine.benchmark.results.parts import Score, Scores
     from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.board import RankedBoard, Row
 
@@ -45,6 +47,10 @@ COLUMNS: dict[str, str] = {
         for end, field in (("", "estimate"), ("_low", "ci95.0"), ("_high", "ci95.1"))
     },
     "chance": f"{SCORES}.ooc_test.chance",
+    "floor": f"{SCORES}.ooc_test.floor",
+    "lift": f"{SCORES}.ooc_test.lift",
+    "lift_low": f"{SCORES}.ooc_test.lift_ci95.0",
+    "lift_high": f"{SCORES}.ooc_test.lift_ci95.1",
     "rank_low": "rank.low",
     "rank_high": "rank.high",
     "separable": "rank.separable",
@@ -204,7 +210,6 @@ def latex_table(boards: Sequence[RankedBoard]) -> str:
 
 
 def _latex_lines(ranked: RankedBoard) -> Iterator[str]:
-    first = ranked.board.entries[0].result.scores
     several = len({entry.result.data.n_train for entry in ranked.board.entries}) > 1
     yield r"\begin{table}[t]"
     yield r"\centering\small"
@@ -221,11 +226,19 @@ def _latex_lines(ranked: RankedBoard) -> Iterator[str]:
             yield r"\addlinespace[2pt]"
             yield from _latex_row(row, several_sizes=several)
     yield r"\midrule"
-    chance = (numbers.chance(one.chance) for one in (first.id_test, first.ooc_test))
-    yield _cells("Chance", *chance, "", "", "", "")
+    yield from _latex_levels([entry.result.scores for entry in ranked.board.entries])
     yield r"\bottomrule"
     yield r"\end{tabular}"
     yield r"\end{table}"
+
+
+def _latex_levels(scores: Sequence[Scores]) -> Iterator[str]:
+    """Yield a line per level of ignorance: who, ID and OOC."""
+    inside = {one.kind: one for one in shared_levels([s.id_test for s in scores], held_out=False)}
+    for one in shared_levels([s.ooc_test for s in scores]):
+        found = inside.get(one.kind)
+        values = ("" if found is None else numbers.chance(found.value), numbers.chance(one.value))
+        yield _cells(escape_latex(one.words[:1].upper() + one.words[1:]), *values, "", "", "", "")
 
 
 def _latex_row(row: Row, *, several_sizes: bool) -> Iterator[str]:
@@ -299,7 +312,7 @@ def _cells(*cells: str) -> str:
 # Markdown, for documents that live beside the code.
 
 MARKDOWN_HEAD = (
-    "entry", "kind", "seeds", "ID %", "OOC %", "gap", "GFLOP/image", "generated images"
+    "entry", "kind", "seeds", "ID %", "OOC %", "lift", "gap", "GFLOP/image", "generated images"
 )  # fmt: skip
 
 
@@ -309,12 +322,13 @@ def markdown_table(boards: Sequence[RankedBoard]) -> str:
 
 
 def _markdown_lines(ranked: RankedBoard) -> Iterator[str]:
-    key, first = ranked.board.key, ranked.board.entries[0].result
-    chance = numbers.chance(first.scores.ooc_test.chance)
+    key = ranked.board.key
+    scores = [entry.result.scores.ooc_test for entry in ranked.board.entries]
+    levels = (f"{one.words} {numbers.chance(one.value)} %" for one in shared_levels(scores))
     sizes = sorted({entry.result.data.n_train for entry in ranked.board.entries})
     yield (
         f"**{key.dataset} {key.version}**, {key.resolution} px, root `{key.root[:16]}`, "
-        f"{', '.join(map(numbers.count, sizes))} training images, chance {chance} %"
+        f"{', '.join(map(numbers.count, sizes))} training images, {'; '.join(levels)}"
     )
     yield ""
     yield _line(MARKDOWN_HEAD)
@@ -334,6 +348,7 @@ def _markdown_row(row: Row) -> str:
         str(row.entry.n_seeds),
         _estimate(result.scores.id_test, numbers.percent),
         _estimate(result.scores.ooc_test, numbers.percent),
+        _lift(result.scores.ooc_test),
         _estimate(gap, numbers.points),
         "not counted" if gflop is None else numbers.short(gflop),
         numbers.count(result.training.generated_images_seen),
@@ -345,6 +360,16 @@ def _estimate(part: Any, form: Callable[[float], str]) -> str:
     if part.ci95 is None:
         return f"{text} (no interval)"
     low, high = map(form, part.ci95)
+    return f"{text} [{low}, {high}]"
+
+
+def _lift(score: Score) -> str:
+    if score.lift is None:
+        return "not known"
+    text = numbers.ratio(score.lift)
+    if score.lift_ci95 is None:
+        return f"{text} (no interval)"
+    low, high = map(numbers.ratio, score.lift_ci95)
     return f"{text} [{low}, {high}]"
 
 

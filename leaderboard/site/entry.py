@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from recombine.benchmark.results.levels import named_levels
 from recombine.benchmark.results.table import grid_words, match_words, matters
 from recombine.benchmark.statistics.design import terms
+from recombine.leaderboard.board.board import drawn_levels
 from recombine.leaderboard.board.entries import cell_table, gallery, is_baseline
 from recombine.leaderboard.board.sizes import Family
 from recombine.leaderboard.drawing import formatting as numbers
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.board import Row
     from recombine.leaderboard.board.entries import BoardKey, CellRow, Entry, Shown
+    from recombine.leaderboard.drawing.charts import Lines
 
 # What an entry measured beside its headline, and where each number comes from.
 
@@ -297,7 +300,7 @@ class Detail:
         ):
             i, o = inside[name], outside[name]
             title = f"{name}: ID {numbers.ratio(i.estimate)}, OOC {numbers.ratio(o.estimate)}"
-            drawn = strip(Mark(i.estimate, i.ci95), Mark(o.estimate, o.ci95), None, title)
+            drawn = strip(Mark(i.estimate, i.ci95), Mark(o.estimate, o.ci95), (), title)
             about = {"metric": metric_words(i.metric), "recombined": i.recombined}
             rows.append({"name": name, "strip": drawn, **about})
         return rows
@@ -310,8 +313,7 @@ class Detail:
         for i, seed in enumerate(self.row.entry.result.seeds):
             inside, outside = scores.id_test.per_seed[i], scores.ooc_test.per_seed[i]
             title = f"Seed {seed}: ID {numbers.percent(inside)} %, OOC {numbers.percent(outside)} %"
-            chance = scores.ooc_test.chance
-            drawn = strip(Mark(inside), Mark(outside), chance, title)
+            drawn = strip(Mark(inside), Mark(outside), self._lines, title)
             rows.append({"seed": seed, "index": i, "strip": drawn, "gap": inside - outside})
         return rows
 
@@ -339,9 +341,8 @@ class Detail:
             return None
         inside = [Mark(v, ci) for v, ci in zip(curve.id, curve.id_ci95, strict=True)]
         outside = [Mark(v, ci) for v, ci in zip(curve.ooc, curve.ooc_ci95, strict=True)]
-        chance = self.row.entry.result.scores.ooc_test.chance
-        title = "Accuracy against search steps"
-        return search_figure(curve.steps, inside, outside, chance, title, curve.gflop_per_image)
+        title, costs = "Accuracy against search steps", curve.gflop_per_image
+        return search_figure(curve.steps, inside, outside, self._lines, title, costs)
 
     @cached_property
     def worst(self) -> tuple[Shown, ...]:
@@ -446,6 +447,23 @@ class Detail:
         }
         listed = "".join(f",\n  {name} = {{{value}}}" for name, value in fields.items())
         return f"@misc{{recombine-{self.row.entry.slug}{listed}\n}}"
+
+    @cached_property
+    def _lines(self) -> Lines:
+        return drawn_levels([self.row.entry.result.scores.ooc_test])
+
+    @property
+    def levels(self) -> list[tuple[str, str, str]]:
+        """Say what ignorance scores: who, ID and OOC in percent; empty when not measured."""
+        scores = self.row.entry.result.scores
+        if scores.ooc_test.levels is None or scores.id_test.levels is None:
+            return []
+        inside = {one.kind: one for one in named_levels(scores.id_test, held_out=False)}
+        return [
+            (one.words, numbers.chance(inside[one.kind].value), numbers.chance(one.value))
+            for one in named_levels(scores.ooc_test)
+            if one.kind in inside
+        ]
 
     def _heat(self, cells: list[CellRow]) -> Markup:
         rows = list(dict.fromkeys(cell.names[0] for cell in cells))

@@ -3,6 +3,10 @@
 A message answers four questions: who, what was expected, what came, what to do.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class RecombineError(Exception):
     """Base of every error that a user can cause; the command line prints it as one line.
@@ -15,6 +19,17 @@ class RecombineError(Exception):
     """
 
     exit_code = 3
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A worker process sends its error to its parent whole, whatever its own __init__ takes.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[RecombineError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(RecombineError):

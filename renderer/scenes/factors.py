@@ -12,6 +12,9 @@ from recombine.renderer.core.errors import InvalidInputError
 Kind = Literal["categorical", "periodic", "continuous"]
 SlotKind = Literal["object", "setting"]
 PLACES = frozenset({"x", "y", "zone"})
+"""Factors of an object that say where it stands."""
+LAYOUTS = frozenset({"relation", "count", "present"})
+"""Factors that say how the objects of a scene stand to one another, or which of them there are."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,11 @@ class Factor:
         if self.kind == "periodic":
             return (0.0, 2 * math.pi)
         return (self.low, self.high)
+
+    @property
+    def placed(self) -> bool:
+        """Return whether it follows from where the objects are: their masks alone tell it."""
+        return self.name in PLACES | LAYOUTS
 
     @property
     def type_name(self) -> str:
@@ -185,6 +193,11 @@ class Schema:
             key.startswith("scene.") for key in self.recombined
         )
         return bool(others and first) and not ordered and all(kind == first for kind in others)
+
+    @property
+    def placed(self) -> tuple[str, ...]:
+        """Return the recombined keys that follow from where the objects are."""
+        return tuple(key for key in self.recombined if self.factor(key).placed)
 
     @property
     def cell_shape(self) -> tuple[int, ...]:

@@ -7,7 +7,8 @@ import json
 import numpy as np
 
 from recombine.benchmark.predictions.file import RunFacts
-from recombine.benchmark.results.parts import Score
+from recombine.benchmark.results.levels import with_levels
+from recombine.benchmark.results.parts import Levels, Score
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.design import scores_of
@@ -172,6 +173,20 @@ def make_result(
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(fields.get(key), dict)
         fields[key] = {**fields[key], **value} if both else value
+    return Result.sealed(**fields)
+
+
+def leveled(result):
+    """Return a result beside what ignorance scores where training showed 2 of 4 shapes each."""
+    levels = Levels(
+        one_known=dict.fromkeys(FACTORS, 0.25),
+        unseen=0.125,
+        one_known_unseen=dict.fromkeys(FACTORS, 0.5),
+    )
+    scores = result.scores
+    both = {name: with_levels(getattr(scores, name), levels) for name in ("id_test", "ooc_test")}
+    plain = result.model_copy(update={"scores": scores.model_copy(update=both)})
+    fields = plain.model_dump(mode="json", exclude={"schema_version", "result_id"})
     return Result.sealed(**fields)
 
 

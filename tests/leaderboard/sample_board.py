@@ -7,7 +7,7 @@ import io
 import json
 
 import numpy as np
-from factories import FACTORS, make_result, make_score, table_of
+from factories import FACTORS, leveled, make_result, make_score, table_of
 from PIL import Image
 
 from recombine.benchmark.results.parts import Score
@@ -109,12 +109,14 @@ def sample(index, seeds=5, **over):
     if inverter and seeds > 1:
         first = index if not steps else index - 1
         fields["compute_curve"] = curve(draw(first, seeds), draw(first + 1, seeds), 24.1)
-    return make_result(
-        id_hits=id_hits,
-        id_counts=counts,
-        ooc_hits=ooc_hits,
-        ooc_counts=counts,
-        **{**fields, **over},
+    return leveled(
+        make_result(
+            id_hits=id_hits,
+            id_counts=counts,
+            ooc_hits=ooc_hits,
+            ooc_counts=counts,
+            **{**fields, **over},
+        )
     )
 
 

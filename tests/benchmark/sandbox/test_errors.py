@@ -1,11 +1,13 @@
 """Every way to end has one reason, and untrusted text stays text."""
 
 import json
+import pickle
 from typing import get_args
 
 import pytest
 from shut_in import TIGHT
 
+from recombine.benchmark.predictions.safetensors_guard import TensorFileError
 from recombine.benchmark.sandbox.errors import (
     TODO,
     Failure,
@@ -186,3 +188,18 @@ def test_every_reason_has_an_advice():
     for reason in TODO:
         error = refusal("x", reason, "it did", TODO[reason])
         assert error.exit_code == (4 if reason in RESOURCES else 3)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refusal("who", "places-by-masks", "got", "todo"),
+        refusal("who", "time-limit", "got", "todo"),
+        SubmissionError("message", "report"),
+        TensorFileError("wrong-shape", "who", "one", "two"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_reaches_the_parent_of_a_worker_process(error):
+    back = pickle.loads(pickle.dumps(error))
+    assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))

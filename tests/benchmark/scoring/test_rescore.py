@@ -82,6 +82,7 @@ def forged(result):
         score = plain["scores"][split]
         cell = next(i for i, hit in enumerate(score["hits"][0]) if hit < score["counts"][0][i])
         score["hits"][0][cell] += 1
+        score["lift"] = score["lift_ci95"] = None
         share = 1 / score["counts"][0][cell] / (score["n_cells"] * score["n_seeds"])
         score["estimate"] += share
         score["per_seed"][0] += share * score["n_seeds"]

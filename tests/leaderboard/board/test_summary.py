@@ -33,6 +33,26 @@ def test_the_headline_gives_estimate_interval_chance_and_verdict(tmp_path):
     assert "of 10 pairs of entries within a track can be told apart" in text
 
 
+def test_it_says_what_ignorance_scores_and_who_stands_above_it(tmp_path):
+    told = summary_of(tmp_path)
+    (text,) = [plain(t) for t in told.shows if "Without recombining" in t]
+    assert "25 % (knows the " in text
+    assert "50 % (knows the " in text
+    high = [sample(i).scores.ooc_test.ci95[0] > 0.5 for i in range(6)]
+    assert f"best of these for {sum(high)} of 6 entries" in text
+    assert "at its floor, at the level of knowing" in text
+    assert "the best of ignorance 50 %" in plain(told.headline)
+
+
+def test_older_results_know_chance_alone(tmp_path):
+    path = make_result().save(tmp_path)
+    ranked = rank_board(load_boards([path])[0])
+    assert not any("Without recombining" in t for t in ranked.summary.shows)
+    assert "; chance is 6.25 %. It is" in plain(ranked.summary.headline)
+    assert ranked.levels == [(0.0625, "chance")]
+    assert ranked.rows[0].standing == ""
+
+
 def test_the_kinds_are_set_against_each_other_with_an_interval(tmp_path):
     told = summary_of(tmp_path)
     (text,) = [plain(t) for t in told.shows if "highest generative" in t]

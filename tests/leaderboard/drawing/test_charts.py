@@ -1,6 +1,7 @@
 """Drawings are well-formed, escaped, and hold the numbers they are given."""
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 
@@ -106,7 +107,7 @@ def at(element, key):
 
 @given(SHARE, SHARE, SHARE)
 def test_markers_stand_at_their_values(inside, outside, chance):
-    root = tree(strip(Mark(inside), Mark(outside), chance, "t"))
+    root = tree(strip(Mark(inside), Mark(outside), [(chance, "chance")], "t"))
     assert at(of_class(root, "dot-id")[0], "cx") == pytest.approx(100 * inside, abs=0.006)
     nested = root.find("svg")
     assert at(nested, "x") == pytest.approx(100 * outside, abs=0.006)
@@ -114,7 +115,7 @@ def test_markers_stand_at_their_values(inside, outside, chance):
 
 
 def test_intervals_are_drawn_end_to_end():
-    root = tree(strip(Mark(0.9, (0.8, 0.95)), Mark(0.5, (0.3, 0.7)), None, "t"))
+    root = tree(strip(Mark(0.9, (0.8, 0.95)), Mark(0.5, (0.3, 0.7)), (), "t"))
     bar = of_class(root, "bar-ooc")[0]
     assert (at(bar, "x1"), at(bar, "x2")) == (30, 70)
     assert [at(e, "x1") for e in of_class(root, "whisker-id")] == [80, 95]
@@ -122,16 +123,32 @@ def test_intervals_are_drawn_end_to_end():
 
 
 def test_without_an_interval_only_the_marker_is_drawn():
-    root = tree(strip(Mark(0.9), Mark(0.5), None, "t"))
+    root = tree(strip(Mark(0.9), Mark(0.5), (), "t"))
     assert not of_class(root, "bar-id")
     assert not of_class(root, "bar-ooc")
     assert len(of_class(root, "dot-id")) == 1
 
 
 def test_the_axis_names_the_chance_level():
-    texts = [e.text for e in tree(strip_axis(0.0625)).iter("text")]
+    texts = [e.text for e in tree(strip_axis([(0.0625, "chance")])).iter("text")]
     assert texts == ["0", "25", "50", "75", "100", "chance 6.25 %", "accuracy, %"]
-    assert "chance" not in str(strip_axis(None))
+    assert "chance" not in str(strip_axis(()))
+
+
+LEVELS = [(0.0156, "chance"), (0.125, "knows the wall, guesses the hat"), (0.167, "knows more")]
+
+
+def test_levels_have_a_line_and_a_name_that_stand_apart():
+    axis = tree(strip_axis(LEVELS))
+    assert [e.text for e in axis.iter("tspan")] == [f" {words}" for _, words in LEVELS[1:]]
+    frame = tree_curves(cost_figure([Trace("A", "a", ((1.0, 0.5),))], LEVELS, "t"))
+    for root in (axis, frame):
+        assert len(of_class(root, "chance")) == 3
+        assert len(of_class(root, "level")) == 2
+        named = (e for e in root.iter("text") if re.search(r"\d %$", e.text or ""))
+        heights = sorted(float(e.get("y")) for e in named)
+        assert len(heights) == 3
+        assert all(b - a > 12 for a, b in pairwise(heights))
 
 
 ROWS, COLUMNS = ["a", "b", "c"], ["x", "y"]
@@ -215,7 +232,7 @@ def markers(root):
 @given(st.lists(st.tuples(COST, SHARE_CURVES), min_size=1, max_size=8))
 def test_every_entry_has_one_marker_and_its_letter(points):
     traces = [Trace(chr(65 + i), f"name {i}", (p,)) for i, p in enumerate(points)]
-    root = tree_curves(cost_figure(traces, 0.1, "t"))
+    root = tree_curves(cost_figure(traces, [(0.1, "chance")], "t"))
     assert len(markers(root)) == len(points)
     letters = [e.text.strip() for e in root.iter("tspan") if e.get("class") == "strong"]
     assert letters == [t.key for t in traces]
@@ -225,21 +242,21 @@ def test_every_entry_has_one_marker_and_its_letter(points):
 def test_more_operations_stand_further_right(cost, factor, value):
     traces = [Trace("A", "a", ((cost, value),)), Trace("B", "b", ((cost * factor, value),))]
     left, right = (
-        float(e.get("x").rstrip("%")) for e in markers(tree_curves(cost_figure(traces, None, "t")))
+        float(e.get("x").rstrip("%")) for e in markers(tree_curves(cost_figure(traces, (), "t")))
     )
     assert left < right
 
 
 def test_higher_accuracy_stands_higher():
     traces = [Trace("A", "a", ((1.0, 0.9),)), Trace("B", "b", ((1.0, 0.2),))]
-    high, low = (float(e.get("y")) for e in markers(tree_curves(cost_figure(traces, None, "t"))))
+    high, low = (float(e.get("y")) for e in markers(tree_curves(cost_figure(traces, (), "t"))))
     assert high < low
 
 
 def test_equal_costs_are_moved_apart():
     traces = [Trace(k, k, ((1.0, 0.5),), (0.4, 0.6)) for k in "ABC"]
     places = [
-        float(e.get("x").rstrip("%")) for e in markers(tree_curves(cost_figure(traces, None, "t")))
+        float(e.get("x").rstrip("%")) for e in markers(tree_curves(cost_figure(traces, (), "t")))
     ]
     assert len({round(p, 1) for p in places}) == 3
     assert max(places) - min(places) < 5
@@ -247,14 +264,14 @@ def test_equal_costs_are_moved_apart():
 
 def test_labels_of_equal_markers_do_not_overlap():
     traces = [Trace(k, "same name", ((1.0, 0.5),)) for k in "ABCD"]
-    root = tree_curves(cost_figure(traces, None, "t"))
+    root = tree_curves(cost_figure(traces, (), "t"))
     heights = sorted(float(e.get("y")) for e in root.iter("text") if e.get("class") == "halo")
     assert all(b - a >= 14 for a, b in pairwise(heights))
 
 
 def test_a_curve_joins_the_points_of_one_entry():
     trace = Trace("A", "a", ((0.1, 0.4), (1.0, 0.5), (10.0, 0.6)), (0.55, 0.65))
-    root = tree_curves(cost_figure([trace], None, "t"))
+    root = tree_curves(cost_figure([trace], (), "t"))
     lines = [e for e in root.iter("line") if "curve" in e.get("class")]
     assert len(lines) == 2
     assert len([e for e in root.iter("line") if "whisker" in e.get("class")]) == 1
@@ -262,13 +279,13 @@ def test_a_curve_joins_the_points_of_one_entry():
 
 def test_decades_are_labelled():
     traces = [Trace("A", "a", ((0.02, 0.5),)), Trace("B", "b", ((30.0, 0.5),))]
-    texts = [e.text for e in tree_curves(cost_figure(traces, None, "t")).iter("text")]
+    texts = [e.text for e in tree_curves(cost_figure(traces, (), "t")).iter("text")]
     for decade in ("0.01", "0.1", "1", "10", "100"):
         assert decade in texts
 
 
 def test_a_long_name_is_cut():
-    root = tree_curves(cost_figure([Trace("A", "x" * 200, ((1.0, 0.5),))], None, "t"))
+    root = tree_curves(cost_figure([Trace("A", "x" * 200, ((1.0, 0.5),))], (), "t"))
     name = next(e.text for e in root.iter("tspan") if e.get("class") == "wide-only")
     assert len(name) == 40
     assert name.endswith("…")
@@ -278,7 +295,7 @@ def test_a_long_name_is_cut():
 def test_the_search_figure_has_a_pair_of_markers_per_step_count(values):
     steps = [0, 1, 3, 10, 30, 100, 300][: len(values)]
     marks = [Mark(v, (max(0, v - 0.1), min(1, v + 0.1))) for v in values]
-    root = tree_curves(search_figure(steps, marks, marks, 0.0625, "t"))
+    root = tree_curves(search_figure(steps, marks, marks, [(0.0625, "chance")], "t"))
     assert len(markers(root)) == len(values)
     assert len([e for e in root.iter("circle") if e.get("class") == "dot-id"]) == len(values)
     assert len([e for e in root.iter("line") if "curve-ooc" in e.get("class")]) == len(values) - 1
@@ -287,7 +304,7 @@ def test_the_search_figure_has_a_pair_of_markers_per_step_count(values):
 
 
 def test_whiskers_span_the_interval():
-    root = tree_curves(search_figure([0], [Mark(0.5)], [Mark(0.5, (0.25, 0.75))], None, "t"))
+    root = tree_curves(search_figure([0], [Mark(0.5)], [Mark(0.5, (0.25, 0.75))], (), "t"))
     whiskers = [e for e in root.iter("line") if "whisker" in e.get("class")]
     grid = {e.text: float(e.get("y")) - 4 for e in root.iter("text") if e.text in ("25", "75")}
     assert len(whiskers) == 1
@@ -297,6 +314,6 @@ def test_whiskers_span_the_interval():
 
 def test_a_crowded_figure_has_markers_without_labels():
     traces = [Trace(str(i), f"n{i}", ((1.0 + i, 0.5),)) for i in range(25)]
-    root = tree_curves(cost_figure(traces, None, "t"))
+    root = tree_curves(cost_figure(traces, (), "t"))
     assert len(markers(root)) == 25
     assert not [e for e in root.iter("text") if e.get("class") == "halo"]

@@ -162,8 +162,9 @@ def test_the_structure_is_that_of_a_booktabs_table(ranked):
 
 
 def test_every_number_is_that_of_the_site(ranked):
-    above = latex_body(ranked)[2:-1:2]
-    below = latex_body(ranked)[3:-1:2]
+    body = latex_body(ranked)
+    (chance,) = (i for i, line in enumerate(body) if line[0] == "Chance")
+    above, below = body[2:chance:2], body[3:chance:2]
     listed = [row for track in ranked.tracks for row in track.rows]
     for row, first, second in zip(listed, above, below, strict=True):
         result = row.entry.result
@@ -175,7 +176,9 @@ def test_every_number_is_that_of_the_site(ranked):
         assert first[4] == row.rank.words.replace("\u2013", "--")
         assert first[6] == numbers.count(result.training.generated_images_seen)
     assert above[4][5] == "--"
-    assert latex_body(ranked)[-1][:3] == ["Chance", "6.25", "6.25"]
+    assert body[chance][:3] == ["Chance", "6.25", "6.25"]
+    assert [line[1:3] for line in body[chance + 1 :]] == [["25", "25"], ["50", "50"]]
+    assert body[-1][0].startswith("Knows the ")
 
 
 def test_the_caption_names_data_metric_and_seeds(ranked):
@@ -246,12 +249,13 @@ def test_every_entry_is_a_row_with_the_numbers_of_the_site(tmp_path):
     paths = write_results(tmp_path)
     found = markdown_rows(markdown_of(tmp_path))
     assert len(found) == len(paths)
-    assert {len(row) for row in found} == {8}
+    assert {len(row) for row in found} == {9}
     results = [entry.result for board in load_boards(paths) for entry in board.entries]
     for result in results:
         (row,) = (r for r in found if r[0] == f"| {result.method.id}, {result.method.inference}")
         assert row[3].startswith(numbers.percent(result.scores.id_test.estimate))
         assert row[4].startswith(numbers.percent(result.scores.ooc_test.estimate))
+        assert row[5].startswith(numbers.ratio(result.scores.ooc_test.lift))
     shown = [float(row[4].split()[0]) for row in found]
     assert shown == sorted(shown, reverse=True)
 

@@ -38,6 +38,18 @@ def detail(tmp_path, index=4, seeds=5, **over):
     return Detail(ranked.rows[0], ranked.board.key)
 
 
+def test_what_ignorance_scores_is_listed(tmp_path):
+    page = detail(tmp_path)
+    assert [numbers for _, *numbers in page.levels] == [
+        ["6.25", "6.25"], ["12.5", "12.5"], ["25", "25"], ["50", "50"]
+    ]  # fmt: skip
+    assert page.row.standing == "above its floor"
+    built = build_site([page.row.entry.result.save(tmp_path / "one")], tmp_path / "site")
+    (text,) = (p.read_text() for p in built.parent.glob("entries/*.html"))
+    assert "What ignorance scores" in text
+    assert "entry is above its floor" in text
+
+
 def test_every_cell_is_listed_with_its_accuracy(tmp_path):
     page = detail(tmp_path)
     score = page.row.entry.result.scores.ooc_test

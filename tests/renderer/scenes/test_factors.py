@@ -6,7 +6,7 @@ import math
 import pytest
 
 from recombine.renderer.core.errors import InvalidInputError
-from recombine.renderer.presets.table import load_preset
+from recombine.renderer.presets.table import PRESETS, load_preset
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
 
 
@@ -41,6 +41,19 @@ def test_keys_nuisances_and_cells() -> None:
 )
 def test_objects_are_interchangeable_where_nothing_names_them(preset: str, expected: bool) -> None:
     assert load_preset(preset).schema.interchangeable is expected
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        ("position-band", ("object0.zone", "object1.zone")),
+        ("relation", ("scene.relation",)),
+        ("count", ("scene.count",)),
+        *((name, ()) for name in PRESETS if name not in ("position-band", "relation", "count")),
+    ],
+)
+def test_what_follows_from_where_objects_are(preset: str, expected: tuple[str, ...]) -> None:
+    assert load_preset(preset).schema.placed == expected
 
 
 def test_bounds_by_kind() -> None:
