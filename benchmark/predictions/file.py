@@ -70,8 +70,8 @@ class RunFacts:
     cost: Mapping[str, Any]  # fields of ``cost.Cost``
     peak_rss_bytes: int | None  # peak resident memory while answering
     environment: Mapping[str, Any]  # versions and machine
-    # per step count: 95th percentile of the relative change of an image's slots among other images,
-    # and in the same batch again
+    # per step count: 95th percentile of the change of an image's slots among other images, and in
+    # the same batch again
     batch_change: tuple[float, ...]
     repeat_change: tuple[float, ...]
     # what stood between the submission and this machine: "none" (an object of this process),
@@ -79,6 +79,9 @@ class RunFacts:
     isolation: str = "none"
     # what was measured on the living method, beside its answers; empty when not asked for
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
+    # more about these changes, see `inference.query.Answers.facts`; empty in files from before, where
+    # a change is relative to the length of the slots
+    dependence: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_facts(dataset: DatasetLike, options: object, **facts: Any) -> RunFacts:

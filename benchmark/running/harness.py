@@ -21,7 +21,7 @@ import torch
 
 from recombine.benchmark.inference.cost import measure_cost, peak_rss, reset_peak_rss
 from recombine.benchmark.inference.probe import MethodProbe, can_decode
-from recombine.benchmark.inference.query import run_inference
+from recombine.benchmark.inference.query import DependentAnswersError, run_inference
 from recombine.benchmark.inference.runlog import (
     NOT_TRAINED,
     check_training_time,
@@ -81,8 +81,6 @@ if TYPE_CHECKING:
 
 
 ORDER_FILE = ".order-key"
-REFUSED_CHANGE = 0.02
-"""Batch statistics change slots by 0.05 and more, 16-bit arithmetic by less than 0.01."""
 
 
 def order_key(out_dir: Path, seed: int) -> bytes:
@@ -94,20 +92,6 @@ def order_key(out_dir: Path, seed: int) -> bytes:
         write_bytes(path, secrets.token_bytes(32))
         path.chmod(0o600)
     return hashlib.sha256(path.read_bytes() + str(seed).encode()).digest()
-
-
-def check_determinism(facts: RunFacts) -> None:
-    """Refuse answers that change when asked again, or with the other images of a batch."""
-    who = f"{facts.card['id']}, seed {facts.seed}"
-    again, among = (
-        max(values, default=0.0) for values in (facts.repeat_change, facts.batch_change)
-    )
-    if again > REFUSED_CHANGE:
-        got = f"an image's slots change by {again:.2g} (relative) when asked twice"
-        raise refusal(who, "not-repeatable", got, TODO["not-repeatable"])
-    if among > REFUSED_CHANGE:
-        got = f"an image's slots change by {among:.2g} (relative) among other images"
-        raise refusal(who, "batch-statistics", got, TODO["batch-statistics"])
 
 
 DEFAULT_STEPS = (0, 1, 3, 10, 30, 100, 300)
@@ -200,7 +184,6 @@ def run_seed(
                 leftover.unlink(missing_ok=True)
             predictions = _predictions(submission, dataset, seed, out_dir, options)
             predictions = replace(predictions, facts=replace(predictions.facts, key=key))
-            check_determinism(predictions.facts)
             write_predictions(path, predictions)
         drop_states(out_dir, seed)
     return SeedRun(path, seed, found, time.monotonic() - begin)
@@ -210,7 +193,11 @@ def _predictions(
     submission: AnySubmission, dataset: DatasetLike, seed: int, out_dir: Path, options: RunOptions
 ) -> Predictions:
     if not isinstance(submission, IsolatedSubmission):
-        return _run_here(submission, dataset, seed, out_dir, options)
+        try:
+            return _run_here(submission, dataset, seed, out_dir, options)
+        except DependentAnswersError as error:
+            who, reason = f"{card_of(submission).id}, seed {seed}", error.reason
+            raise refusal(who, reason, error.got, TODO[reason]) from error
     # pyright reads this file under two names, so it sees two classes RunOptions.
     return predict_isolated(
         submission,
@@ -359,6 +346,7 @@ def _predict(
             who=f"{card.id}, seed {seed}",
             key=order_key(out_dir, seed),
         )
+        answers.check(f"{card.id}, seed {seed}")
         memory = peak_rss()
         few = to_images(dataset.images(dataset.indices("id_val")[:32])).to(device)
         cost = measure_cost(fitted.method, few)
@@ -381,9 +369,8 @@ def _predict(
         cost=asdict(cost),
         peak_rss_bytes=memory,
         environment=environment(options.device),
-        batch_change=answers.batch_change,
-        repeat_change=answers.repeat_change,
         diagnostics=found,
+        **answers.facts(),
     )
     run = Predictions(facts, answers.image_index, answers.slots, answers.extras)
     return with_decoded(run, probe, dataset, readout_indices(dataset, options))

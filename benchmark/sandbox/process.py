@@ -201,6 +201,7 @@ Reason = Literal[
     "changed-answer",
     "batch-statistics",
     "not-repeatable",
+    "memory-between-calls",
 ]
 RESOURCES = frozenset({"time-limit", "memory-limit", "process-limit", "output-limit"})
 
