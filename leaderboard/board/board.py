@@ -126,6 +126,7 @@ class Row:
             "every image once": checks.coverage_once,
             "batch invariance": checks.batch_invariance is None or checks.batch_invariance.passed,
             "repeatability": checks.repeatability is None or checks.repeatability.passed,
+            "no memory between calls": checks.memory is None or checks.memory.passed,
         }
         return [name for name, passed in named.items() if not passed]
 
@@ -141,6 +142,9 @@ class Row:
             is None,
             "batch invariance was not checked": result.checks.batch_invariance is None,
             "repeatability was not checked": result.checks.repeatability is None,
+            "independence declared, not verified: answers may depend on earlier questions": (
+                result.checks.independence != "twin"
+            ),
         }
         return tuple(text for text, absent in parts.items() if absent)
 

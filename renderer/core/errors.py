@@ -3,6 +3,10 @@
 A message answers four questions: who, what was expected, what came, what to do.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class RecombineError(Exception):
     """Base of every error that a user can cause; the command line prints it as one line.
@@ -15,6 +19,18 @@ class RecombineError(Exception):
     """
 
     exit_code = 3
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Workers send errors to the first process, and subclasses take arguments of their own.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[RecombineError], arguments: tuple[Any, ...], state: dict[str, Any]
+) -> RecombineError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(RecombineError):
