@@ -1,16 +1,24 @@
-"""Asking a method for its slots, blindly: mixed images, checked output, repeated questions."""
+"""Asking a method for its slots, blindly: mixed images, checked output, repeated questions.
+
+What an image's slots are must not depend on what else was asked. Some images are therefore asked
+again: in the same batch, among other images, and by a twin of the process that has seen nothing
+else (`twin`). How much the slots change is measured in standard deviations over the images, number
+by number, because the readout standardises as well: a big constant beside them hides nothing.
+"""
 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 
+from recombine.benchmark.inference.twin import Twin
 from recombine.benchmark.protocol.outputs import (
     Output,
     WrongAnswerError,
@@ -31,7 +39,57 @@ if TYPE_CHECKING:
     from recombine.renderer.core.types import Array
 
 REPEATED_SHARE = 0.02
-MIN_REPEATED = 8
+MIN_REPEATED = 64
+FIRST = 8  # images of the first batch, which is asked again at once
+MARKED_CHANGE = 1e-3  # rounding changes slots by about 1e-6
+# In standard deviations. Rounding to bfloat16 moves networks by up to 0.1, to float16 by 0.01; batch
+# statistics move them by 0.3 and more. The same batch is rounded the same way.
+REFUSED_CHANGE = {"repeat": 0.02, "batch": 0.1, "twin": 0.1}
+REFUSED_SHARE = 0.01  # of the images asked again; one may always flip where two answers are close
+SINGLE = 0.07  # of the change of the number that changes most
+CHUNK = 1024
+Reason: TypeAlias = Literal["not-repeatable", "batch-statistics", "memory-between-calls"]
+HOW: dict[Reason, str] = {
+    "not-repeatable": "when the same batch is asked again",
+    "batch-statistics": "among other images",
+    "memory-between-calls": "in a fresh process that saw few other images before",
+}
+
+
+class DependentAnswersError(InvalidInputError):
+    """An image's slots depend on more than the image."""
+
+    def __init__(self, who: str, reason: Reason, got: str) -> None:
+        super().__init__(f"{who}: refused [{reason}]: {got}")
+        self.reason: Reason = reason
+        self.got = got
+
+
+@dataclass(frozen=True)
+class Change:
+    """How much the slots of images change when they are asked again, per step count.
+
+    A change is the root mean square over the numbers of a slot, each in standard deviations over
+    all answered images; or `SINGLE` times the change of a single number, which cannot hide among
+    others. The greatest over the slots.
+    """
+
+    images: int  # asked again
+    typical: tuple[float, ...]  # 95th percentile over these images
+    largest: tuple[float, ...]
+    share: tuple[float, ...]  # of the images whose slots change by more than the limit
+    limit: float
+
+    def refused(self) -> str | None:
+        """Return what is too much, in words; None when nothing is."""
+        worst = max(range(len(self.share)), key=lambda i: (self.share[i], self.largest[i]))
+        changed = round(self.share[worst] * self.images)
+        if changed <= max(REFUSED_SHARE * self.images, self.images >= MIN_REPEATED // 2):
+            return None
+        return (
+            f"the slots of {changed} of {self.images} images change by more than {self.limit:g} "
+            f"standard deviations, at most by {self.largest[worst]:.2g},"
+        )
 
 
 @dataclass(frozen=True)
@@ -40,14 +98,36 @@ class Answers:
 
     image_index: Int[Array, " images"]  # ``(N,)`` int64, ascending
     slots: Mapping[int, Float[Array, "images slots dim"]]  # search steps to ``(N, S, D)`` float32
-    # per step count, how much an image's slots change among other images: 95th percentile over the
-    # repeated images of |change| / |slots|. 0 for a method that treats images one by one
-    batch_change: tuple[float, ...]
-    # the same when one batch is asked again unchanged. 0 for a deterministic method
-    repeat_change: tuple[float, ...]
+    among: Change  # among other images. 0 for a method that treats images one by one
+    again: Change  # one batch unchanged. 0 for a deterministic method
     # ``presence/<steps>`` ``(N, S)`` float32 and ``segments/<steps>`` ``(N, H, W)`` uint8, the slot
     # of every pixel, where the method offers them; at the first and last step count
     extras: Mapping[str, Array] = field(default_factory=dict)
+    twin: Change | None = None  # asked in a twin of the process; 0 for a method without memory
+    no_twin: str = ""  # why it was not
+
+    def check(self, who: str) -> None:
+        """Refuse answers that depend on more than the image."""
+        parts: dict[Reason, Change | None] = {
+            "not-repeatable": self.again,
+            "batch-statistics": self.among,
+            "memory-between-calls": self.twin,
+        }
+        for reason, change in parts.items():
+            if change is not None and (got := change.refused()):
+                raise DependentAnswersError(who, reason, f"{got} {HOW[reason]}")
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is known of the answers' dependence, as fields of ``RunFacts``."""
+        parts = {"batch": self.among, "repeat": self.again, "twin": self.twin}
+        return {
+            "batch_change": self.among.typical,
+            "repeat_change": self.again.typical,
+            "dependence": {
+                **{name: asdict(one) for name, one in parts.items() if one is not None},
+                "no_twin": self.no_twin,
+            },
+        }
 
 
 @dataclass(frozen=True)
@@ -72,13 +152,32 @@ def run_inference(
     key: bytes | None = None,
 ) -> Answers:
     """Ask for the slots of images in secret order, some of them twice."""
-    # All images are shuffled together. 2 % are asked again among other images, and one batch is
-    # asked again unchanged.
+    # All images are shuffled together. 2 % are asked again among other images, as many by a twin,
+    # and one batch is asked again unchanged.
     indices = np.sort(indices)
     asked = make_queries(len(indices), batch_size, key)
-    batches = (to_images(dataset.images(indices[one.rows])).to(device) for one in asked)
-    answers = answer_batches(method, batches, steps=steps, min_slots=min_slots, who=who)
-    return gather(indices, steps, zip(asked, answers, strict=True))
+
+    def pixels(query: Query) -> Array:
+        return dataset.images(indices[query.rows])
+
+    def answer(batches: Iterable[Array]) -> Iterator[list[Output]]:
+        images = (to_images(one).to(device) for one in batches)
+        return answer_batches(method, images, steps=steps, min_slots=min_slots, who=who)
+
+    with Twin(lambda one: next(answer([one])), device) as twin:
+
+        def answered() -> Iterator[tuple[Query, list[Output]]]:
+            first = [one for one in asked if one.purpose != "twin"]
+            begin = time.monotonic()
+            yield from zip(first, answer(map(pixels, first)), strict=True)
+            each = (time.monotonic() - begin) / sum(len(one.rows) for one in first)
+            for one in asked[len(first) :]:
+                answers = twin.ask(pixels(one), each * len(one.rows))
+                if answers is None:
+                    return
+                yield one, answers
+
+        return gather(indices, steps, answered(), twin)
 
 
 def answer_batches(
@@ -91,7 +190,8 @@ def answer_batches(
 ) -> Iterator[list[Output]]:
     """Yield a method's checked answers to batches of images, one output per step count."""
     first: list[Output] | None = None
-    for images in batches:
+    before: Tensor | None = None
+    for number, images in enumerate(batches):
         with _named(who):
             answers = [
                 checked_output(
@@ -101,48 +201,81 @@ def answer_batches(
             ]
             first = answers if first is None else first
             _same_form(answers, first)
+        if number == 1 and before is not None and torch.equal(before, images):
+            check_repeated(first, answers, who)
+        before = images if number == 0 else None
         yield answers
+
+
+def check_repeated(first: list[Output], second: list[Output], who: str) -> None:
+    """Refuse answers to one batch that differ when it is asked again."""
+    # Otherwise a method that draws random numbers would be refused only after all answers.
+    pairs = [(one["slots"], two["slots"]) for one, two in zip(first, second, strict=True)]
+    changes = [_changes(one, np.arange(len(one)), two) for one, two in pairs]
+    found = _summary(changes, REFUSED_CHANGE["repeat"])
+    if got := found.refused():
+        raise DependentAnswersError(who, "not-repeatable", f"{got} {HOW['not-repeatable']}")
 
 
 def gather(
     indices: Int[Array, " images"],
     steps: tuple[int, ...],
     answered: Iterable[tuple[Query, list[Output]]],
+    twin: Twin | None = None,
+    no_twin: str = "",
 ) -> Answers:
     """Put answers back into the order of the images, and compare the repeated ones."""
     first: dict[str, Array] = {}
-    again: list[tuple[Query, list[Output]]] = []
+    repeated: list[tuple[Query, list[Output]]] = []
     for query, answers in answered:
         if query.purpose == "score":
             for step, output in zip(steps, answers, strict=True):
                 _store(first, step, query.rows, output, len(indices))
         else:
-            again.append((query, answers))
+            repeated.append((query, answers))
     slots = {step: first.pop(f"slots/{step}") for step in steps}
+    no_twin = twin.reason if twin is not None else no_twin
     return Answers(
         indices,
         slots,
-        _change(slots, again, steps, "batch"),
-        _change(slots, again, steps, "repeat"),
+        _change(slots, repeated, steps, "batch"),
+        _change(slots, repeated, steps, "repeat"),
         first,
+        None if no_twin else _change(slots, repeated, steps, "twin"),
+        no_twin,
     )
 
 
 def make_queries(n: int, batch_size: int, key: bytes | None = None) -> list[Query]:
-    """Return batches that ask for every image once, and for some of them again."""
-    # Every row is asked once to score, 2 % in other company and one batch twice, in secret order.
+    """Return batches that ask for every image once, and for some of them again.
+
+    The second batch is the first once more; those for the twin come last.
+    """
+    # Every row is asked once to score, 2 % in other company, as many by the twin, and one batch
+    # twice, in secret order.
     rng = np.random.default_rng(int.from_bytes(key or secrets.token_bytes(16), "big"))
     order = rng.permutation(n)
-    scored = [order[i : i + batch_size] for i in range(0, n, batch_size)]
+    early = order[: min(FIRST, batch_size)]
+    scored = [order[i : i + batch_size] for i in range(len(early), n, batch_size)]
     asked = [Query(rows, "score") for rows in scored]
-    repeated = rng.permutation(n)[: min(n, max(MIN_REPEATED, round(REPEATED_SHARE * n)))]
     share = max(1, batch_size // 2)
-    for start in range(0, len(repeated), share):
-        rows = repeated[start : start + share]
+    for rows in _sample(n, share, rng):
         others = rng.permutation(np.setdiff1d(order, rows))[: max(1, len(rows) // 2)]
         asked.append(Query(np.concatenate([rows, others]), "batch", len(rows)))
-    asked.append(Query(scored[0], "repeat", len(scored[0])))
-    return [asked[i] for i in rng.permutation(len(asked))]
+    again = scored[0] if scored else early
+    asked.append(Query(again, "repeat", len(again)))
+    return [
+        Query(early, "score"),
+        Query(early, "repeat", len(early)),
+        *(asked[i] for i in rng.permutation(len(asked))),
+        *(Query(rows, "twin", len(rows)) for rows in _sample(n, share, rng)),
+    ]
+
+
+def _sample(n: int, size: int, rng: np.random.Generator) -> list[Int[Array, " rows"]]:
+    """Return batches of images to ask again."""
+    rows = rng.permutation(n)[: min(n, max(MIN_REPEATED, round(REPEATED_SHARE * n)))]
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 @contextmanager
@@ -176,23 +309,61 @@ def _store(into: dict[str, Array], step: int, rows: Array, output: Output, n: in
 
 def _change(
     first: Mapping[int, Array],
-    again: list[tuple[Query, list[Output]]],
+    repeated: list[tuple[Query, list[Output]]],
     steps: tuple[int, ...],
     purpose: str,
-) -> tuple[float, ...]:
-    out = []
-    for number, step in enumerate(steps):
-        changes = [
-            _relative(first[step][query.rows], answers[number]["slots"])[: query.compared]
-            for query, answers in again
-            if query.purpose == purpose
-        ]
-        out.append(float(np.quantile(np.concatenate(changes), 0.95)))
-    return tuple(out)
+) -> Change:
+    again = [pair for pair in repeated if pair[0].purpose == purpose]
+    rows = np.concatenate([query.rows[: query.compared] for query, _ in again])
+    slots = [
+        np.concatenate([answers[number]["slots"][: query.compared] for query, answers in again])
+        for number in range(len(steps))
+    ]
+    changes = [_changes(first[step], rows, one) for step, one in zip(steps, slots, strict=True)]
+    return _summary(changes, REFUSED_CHANGE[purpose])
 
 
-def _relative(before: Array, after: Array) -> Array:
-    flat = before.reshape(len(before), -1).astype(np.float64)
-    distance = np.linalg.norm(flat - after.reshape(len(after), -1), axis=1)
-    out: Array = distance / np.maximum(np.linalg.norm(flat, axis=1), 1e-12)
-    return out
+def _summary(changes: list[Array], limit: float) -> Change:
+    return Change(
+        len(changes[0]),
+        tuple(float(np.quantile(one, 0.95)) for one in changes),
+        tuple(float(one.max()) for one in changes),
+        tuple(float(np.mean(one > limit)) for one in changes),
+        limit,
+    )
+
+
+def _changes(
+    slots: Float[Array, "images slots dim"], rows: Int[Array, " n"], again: Array
+) -> Float[Array, " n"]:
+    """Return by how much the slots of some images changed, see `Change`."""
+    spread, moved = _spread(slots), np.abs(again.astype(np.float64) - slots[rows])
+    counted = spread > 0  # in a constant nothing can be read
+    parts = np.where(counted, moved / np.where(counted, spread, 1.0), 0.0)
+    together = np.sqrt((parts**2).sum(axis=2) / np.maximum(counted.sum(axis=1), 1))
+    found: Array = np.maximum(together.max(axis=1), SINGLE * parts.max(axis=(1, 2)))
+    return found
+
+
+def _spread(slots: Float[Array, "images slots dim"]) -> Float[Array, "slots dim"]:
+    """Return the standard deviation of every number, rounding added; 0 for a constant."""
+    mean = slots.mean(axis=0, dtype=np.float64)
+    total = np.zeros_like(mean)
+    for start in range(0, len(slots), CHUNK):  # no copy in 64 bits
+        total += ((slots[start : start + CHUNK] - mean) ** 2).sum(axis=0)
+    spread = np.sqrt(total / len(slots))
+    biggest = np.maximum(slots.max(axis=0), -slots.min(axis=0))
+    middle = np.median(spread[spread > 0]) if spread.any() else 0.0
+    noise = _rounding(slots) * np.maximum(biggest, middle)
+    return np.where(spread > 0, np.hypot(spread, noise), 0.0)
+
+
+def _rounding(slots: Float[Array, "images slots dim"]) -> float:
+    """Return what several rounding errors add up to, relative to the number that is rounded."""
+    # Answers in 16 bits are told by their digits: more cannot be hidden in the digits they lack.
+    few = np.ascontiguousarray(slots[:CHUNK])
+    if not (few.view(np.uint32) & 0xFFFF).any():
+        return 4 * 2.0**-8
+    with np.errstate(over="ignore"):
+        half = few.astype(np.float16).astype(np.float32)
+    return 4 * 2.0**-11 if np.array_equal(half, few) else 16 * 2.0**-24

@@ -11,6 +11,7 @@ else that can be wrong with it is checked here.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from safetensors.numpy import save_file
 from recombine.benchmark.predictions.safetensors_guard import Rule, TensorFile, open_tensor_file
 from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
 from recombine.benchmark.submissions.fingerprint import settings_of
-from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.files import replacing
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
 
-FORMAT = "recombine.predictions/2"
-READABLE = (FORMAT, "recombine.predictions/1")  # 1 had slots only
+FORMAT = "recombine.predictions/3"
+# 1 had slots only, 2 no hash of the content.
+READABLE = (FORMAT, "recombine.predictions/2", "recombine.predictions/1")
 MAX_BYTES = 16 * 2**30
 MAX_IMAGES = 2**32
 MAX_SIDE = 4096
@@ -70,8 +72,8 @@ class RunFacts:
     cost: Mapping[str, Any]  # fields of ``cost.Cost``
     peak_rss_bytes: int | None  # peak resident memory while answering
     environment: Mapping[str, Any]  # versions and machine
-    # per step count: 95th percentile of the relative change of an image's slots among other images,
-    # and in the same batch again
+    # per step count: 95th percentile of the change of an image's slots among other images, and in
+    # the same batch again
     batch_change: tuple[float, ...]
     repeat_change: tuple[float, ...]
     # what stood between the submission and this machine: "none" (an object of this process),
@@ -79,6 +81,9 @@ class RunFacts:
     isolation: str = "none"
     # what was measured on the living method, beside its answers; empty when not asked for
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
+    # more about these changes, see `inference.query.Answers.facts`; empty in files from before, where
+    # a change is relative to the length of the slots
+    dependence: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_facts(dataset: DatasetLike, options: object, **facts: Any) -> RunFacts:
@@ -158,8 +163,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         for step, images in predictions.decoded.images.items():
             tensors[f"decoded/{step}"] = np.ascontiguousarray(images)
     facts = json.dumps(asdict(predictions.facts), sort_keys=True, allow_nan=False)
+    metadata = {"format": FORMAT, "run": facts, "content": _content(tensors, facts)}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"format": FORMAT, "run": facts})
+        save_file(tensors, temporary, metadata=metadata)
         temporary.chmod(0o644)  # the library makes files that only their owner can read
 
 
@@ -179,8 +185,10 @@ def read_predictions(path: Path) -> Predictions:
     Raises
     ------
     InvalidInputError
-        When it is missing, damaged, too big, or holds anything but what is expected; a
+        When it is missing, cut short, too big, or holds anything but what is expected; a
         `TensorFileError` names what is wrong with the file.
+    IntegrityError
+        When its content is not what was written. Files of formats before 3 cannot tell.
     """
     opened = _open(path)
     facts = _facts(opened.metadata, path)
@@ -190,6 +198,8 @@ def read_predictions(path: Path) -> Predictions:
         rules |= output_rules(*sizes, opened.names, f"/{step}")
     rules |= _decoded_rules(facts, opened)
     arrays = opened.take({**rules, "image_index": Rule("I64", ((1, MAX_IMAGES),))})
+    if opened.metadata["format"] == FORMAT:
+        _check_content(arrays, opened.metadata, path)
     slots = {step: arrays.pop(f"slots/{step}") for step in facts.steps}
     decoded = _decoded(arrays)
     predictions = Predictions(facts, arrays.pop("image_index"), slots, arrays, decoded)
@@ -278,6 +288,25 @@ def _check_decoded(decoded: Decoded, predictions: Predictions, who: str) -> None
         fits = images.dtype == np.uint8 and images.shape == (len(index), *images.shape[1:3], 3)
         if step not in predictions.slots or not fits or images.shape[1] != images.shape[2]:
             raise _bad(who, f"decoded/{step} ({len(index)}, E, E, 3) uint8", images.shape)
+
+
+def _content(tensors: Mapping[str, Array], facts: str) -> str:
+    """Return the SHA-256 over all numbers and facts."""
+    total = hashlib.sha256(facts.encode())
+    for name, array in sorted(tensors.items()):
+        total.update(f"{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        if array.size:
+            total.update(array.reshape(-1).view(np.uint8).data)
+    return total.hexdigest()
+
+
+def _check_content(arrays: Mapping[str, Array], metadata: Mapping[str, str], path: Path) -> None:
+    expected, got = metadata.get("content", "none"), _content(arrays, metadata["run"])
+    if got != expected:
+        raise IntegrityError(
+            f"predictions {path}: expected the content that was written ({expected[:12]}), got "
+            f"another ({got[:12]}): the file was damaged or changed; run the submission again."
+        )
 
 
 def _facts(metadata: Mapping[str, str], path: Path) -> RunFacts:

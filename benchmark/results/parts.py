@@ -496,9 +496,16 @@ class Check(Strict):
     """A measured number against its limit."""
 
     value: NonNegative
-    """Relative change of the slots of an image, 95th percentile over the repeated images."""
+    """Change of the slots of an image in standard deviations, 95th percentile over the images asked
+    again; in results from before, relative to their length."""
     limit: NonNegative
     passed: bool
+    largest: NonNegative | None = None
+    """The greatest change of an image."""
+    changed_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of the images asked again that change by more than rounding can explain."""
+    images: Count | None = None
+    """Images asked again, the fewest of a seed."""
 
 
 class Checks(Strict):
@@ -511,6 +518,12 @@ class Checks(Strict):
     """The same image among other images."""
     repeatability: Check | None
     """The same batch again."""
+    memory: Check | None = None
+    """The same image in a twin of the process, forked before the first question."""
+    independence: Literal["twin", "declared"] | None = None
+    """Whether it was verified that no answer depends on earlier questions, or is only declared."""
+    independence_why: Text = ""
+    """Why it is only declared."""
 
 
 # Further parts of a result, beside the headline: strict models like the rest.

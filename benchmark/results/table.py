@@ -281,7 +281,16 @@ def caption(results: Sequence[Result]) -> list[str]:
         seeds = "1 seed" if few == 1 else f"{few} seeds"
         lines.append(f"{seeds}: a sketch; use {UNMARKED_SEEDS} for a claim.")
     lines += readout_lines(results)
+    for why in sorted({r.checks.independence_why for r in results if _declared(r)}):
+        lines.append(
+            "Independence declared: that no answer depends on earlier questions was not verified"
+            f" ({why})."
+        )
     return lines
+
+
+def _declared(result: Result) -> bool:
+    return result.checks.independence == "declared"
 
 
 def _numbers(result: Result) -> dict[str, Any]:

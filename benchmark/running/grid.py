@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recombine.benchmark.running.harness import RunOptions, SeedRun, run_seed
+from recombine.benchmark.running.harness import RunOptions, SeedRun, fingerprint, run_seed
 from recombine.benchmark.submissions.loading import load_learner
 from recombine.renderer.core.errors import ResourceError, UsageError
 from recombine.renderer.rendering.pool import die_with
@@ -109,6 +109,9 @@ def run_grid(
     if len(set(targets)) != len(targets):
         raise UsageError("run_grid: two jobs share a folder and a seed; give each its own folder")
     total = len(jobs)
+    given = {id(job.submission): job.submission for job in jobs if not isinstance(job.submission, str)}
+    taken = {number: fingerprint(one) for number, one in given.items()}
+    known = [taken.get(id(job.submission)) for job in jobs]  # as they are before the first run
     outcomes: dict[int, SeedRun | Exception] = {}
 
     def record(number: int, outcome: SeedRun | Exception) -> None:
@@ -120,14 +123,17 @@ def run_grid(
 
     if workers <= 1 or not jobs:
         for number, job in enumerate(jobs):
-            record(number, _outcome(job))
+            record(number, _outcome(job, known[number]))
     else:
-        _run_parallel(jobs, workers, record)
+        _run_parallel(jobs, known, workers, record)
     return _ordered(outcomes)
 
 
 def _run_parallel(
-    jobs: Sequence[Job], workers: int, record: Callable[[int, SeedRun | Exception], None]
+    jobs: Sequence[Job],
+    known: Sequence[Mapping[str, Any] | None],
+    workers: int,
+    record: Callable[[int, SeedRun | Exception], None],
 ) -> None:
     context = multiprocessing.get_context("spawn")
     # A parent killed with -9 cannot stop its workers; they see to it themselves.
@@ -135,7 +141,7 @@ def _run_parallel(
         min(workers, len(jobs)), context, initializer=die_with, initargs=(os.getpid(),)
     ) as pool:
         waiting: dict[Future[SeedRun], int] = {
-            pool.submit(run_job, job): number for number, job in enumerate(jobs)
+            pool.submit(run_job, job, known[number]): number for number, job in enumerate(jobs)
         }
         try:
             while waiting:
@@ -149,19 +155,24 @@ def _run_parallel(
             raise
 
 
-def run_job(job: Job) -> SeedRun:
+def run_job(job: Job, identity: Mapping[str, Any] | None = None) -> SeedRun:
     """Load a job's submission if it is named by a text, and run it."""
     submission = job.submission
     if isinstance(submission, str):
         submission = load_learner(submission, settings=job.settings)
     return run_seed(
-        submission, job.dataset, seed=job.seed, out_dir=Path(job.out_dir), options=job.options
+        submission,
+        job.dataset,
+        seed=job.seed,
+        out_dir=Path(job.out_dir),
+        options=job.options,
+        identity=identity,
     )
 
 
-def _outcome(job: Job) -> SeedRun | Exception:
+def _outcome(job: Job, identity: Mapping[str, Any] | None) -> SeedRun | Exception:
     try:
-        return run_job(job)
+        return run_job(job, identity)
     except Exception as error:
         return error
 

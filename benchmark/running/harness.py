@@ -1,15 +1,18 @@
 """One training run: fit a submission with one seed, ask it blindly, keep its predictions.
 
-A finished run is a predictions file whose key, a hash of code, settings, data, seed and options,
-matches what is asked for. Running again then does nothing; a changed setting runs anew.
+A finished run is a predictions file whose key, a hash of code, weights, settings, data, seed and
+options, matches what is asked for. Running again then does nothing; a changed setting runs anew, and
+so does an object whose state cannot be read completely.
 """
 
 from __future__ import annotations
 
 import hashlib
+import random
 import secrets
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -21,7 +24,7 @@ import torch
 
 from recombine.benchmark.inference.cost import measure_cost, peak_rss, reset_peak_rss
 from recombine.benchmark.inference.probe import MethodProbe, can_decode
-from recombine.benchmark.inference.query import run_inference
+from recombine.benchmark.inference.query import DependentAnswersError, run_inference
 from recombine.benchmark.inference.runlog import (
     NOT_TRAINED,
     check_training_time,
@@ -62,7 +65,9 @@ from recombine.benchmark.submissions.fingerprint import (
     source_sha256,
 )
 from recombine.benchmark.submissions.loading import card_of, check_fitted
+from recombine.benchmark.submissions.state import state_sha256
 from recombine.renderer.core.errors import (
+    IntegrityError,
     InvalidInputError,
     RecombineError,
     UsageError,
@@ -70,6 +75,7 @@ from recombine.renderer.core.errors import (
 from recombine.renderer.core.files import locked, settled, write_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from jaxtyping import Int
@@ -83,8 +89,6 @@ if TYPE_CHECKING:
 
 
 ORDER_FILE = ".order-key"
-REFUSED_CHANGE = 0.02
-"""Batch statistics change slots by 0.05 and more, 16-bit arithmetic by less than 0.01."""
 
 
 def order_key(out_dir: Path, seed: int) -> bytes:
@@ -96,20 +100,6 @@ def order_key(out_dir: Path, seed: int) -> bytes:
         write_bytes(path, secrets.token_bytes(32))
         path.chmod(0o600)
     return hashlib.sha256(path.read_bytes() + str(seed).encode()).digest()
-
-
-def check_determinism(facts: RunFacts) -> None:
-    """Refuse answers that change when asked again, or with the other images of a batch."""
-    who = f"{facts.card['id']}, seed {facts.seed}"
-    again, among = (
-        max(values, default=0.0) for values in (facts.repeat_change, facts.batch_change)
-    )
-    if again > REFUSED_CHANGE:
-        got = f"an image's slots change by {again:.2g} (relative) when asked twice"
-        raise refusal(who, "not-repeatable", got, TODO["not-repeatable"])
-    if among > REFUSED_CHANGE:
-        got = f"an image's slots change by {among:.2g} (relative) among other images"
-        raise refusal(who, "batch-statistics", got, TODO["batch-statistics"])
 
 
 def refuse_placed(who: str, slots: str, schema: Schema) -> None:
@@ -208,14 +198,18 @@ def run_seed(
     seed: int,
     out_dir: Path,
     options: RunOptions | None = None,
+    identity: Mapping[str, Any] | None = None,
 ) -> SeedRun:
-    """Train a submission with one seed and keep its predictions."""
+    """Train a submission with one seed and keep its predictions.
+
+    ``identity`` is its `fingerprint`, taken before any seed: a run may change an object.
+    """
     options, dataset = options or RunOptions(), canonical_relations(dataset)
     card = card_of(submission)
     refuse_placed(card.id, card.slots, dataset.schema)
     begin = time.monotonic()
     path = out_dir / f"seed-{seed}.safetensors"
-    key = run_key(submission, dataset, seed=seed, options=options)
+    key = run_key(submission, dataset, seed=seed, options=options, identity=identity)
     if _finished(path, key) and settled(path):
         return SeedRun(path, seed, True, time.monotonic() - begin)
     with locked(path):  # another process that makes this very run is waited for
@@ -223,9 +217,8 @@ def run_seed(
         if not found:
             for leftover in out_dir.glob(f".{path.name}.*.tmp"):  # of a killed run of this seed
                 leftover.unlink(missing_ok=True)
-            predictions = _predictions(submission, dataset, seed, out_dir, options)
+            predictions = _predictions(submission, dataset, seed, out_dir, options, key)
             predictions = replace(predictions, facts=replace(predictions.facts, key=key))
-            check_determinism(predictions.facts)
             refuse_many_slots(predictions, dataset)
             write_predictions(path, predictions)
         drop_states(out_dir, seed)
@@ -233,10 +226,19 @@ def run_seed(
 
 
 def _predictions(
-    submission: AnySubmission, dataset: DatasetLike, seed: int, out_dir: Path, options: RunOptions
+    submission: AnySubmission,
+    dataset: DatasetLike,
+    seed: int,
+    out_dir: Path,
+    options: RunOptions,
+    key: str,
 ) -> Predictions:
     if not isinstance(submission, IsolatedSubmission):
-        return _run_here(submission, dataset, seed, out_dir, options)
+        try:
+            return _run_here(submission, dataset, seed, out_dir, options, key)
+        except DependentAnswersError as error:
+            who, reason = f"{card_of(submission).id}, seed {seed}", error.reason
+            raise refusal(who, reason, error.got, TODO[reason]) from error
     # pyright reads this file under two names, so it sees two classes RunOptions.
     return predict_isolated(
         submission,
@@ -253,12 +255,17 @@ def _predictions(
 
 
 def run_key(
-    submission: AnySubmission, dataset: DatasetLike, *, seed: int, options: RunOptions
+    submission: AnySubmission,
+    dataset: DatasetLike,
+    *,
+    seed: int,
+    options: RunOptions,
+    identity: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the identity of a run."""
     return content_key(
         {
-            **_fingerprint(submission),
+            **(identity or fingerprint(submission)),
             "format": FORMAT,
             "root": dataset.root,
             "seed": seed,
@@ -295,7 +302,8 @@ def _examine(
     return examine(probe, dataset, fitted, fixed=card.slots == "fixed", seed=seed)
 
 
-def _fingerprint(submission: AnySubmission) -> dict[str, Any]:
+def fingerprint(submission: AnySubmission) -> dict[str, Any]:
+    """Return what makes the runs of a submission its own."""
     if isinstance(submission, IsolatedSubmission):
         return submission.fingerprint()
     return {
@@ -303,19 +311,22 @@ def _fingerprint(submission: AnySubmission) -> dict[str, Any]:
         "source": source_sha256(submission),
         "settings": settings_of(submission),
         "card": asdict(card_of(submission)),
+        "state": state_sha256(submission) or f"unknown {secrets.token_hex()}",
     }
 
 
 def _run_here(
-    submission: Submission, dataset: DatasetLike, seed: int, out_dir: Path, options: RunOptions
+    submission: Submission,
+    dataset: DatasetLike,
+    seed: int,
+    out_dir: Path,
+    options: RunOptions,
+    key: str,
 ) -> Predictions:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(options.threads)
-    try:
-        fitted = _fit(submission, dataset, seed, out_dir, options)
+    with _torch_as_before():
+        torch.set_num_threads(options.threads)
+        fitted = _fit(submission, dataset, seed, out_dir, options, key)
         return _predict(submission, fitted, dataset, seed, out_dir, options)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _finished(path: Path, key: str) -> bool:
@@ -325,10 +336,18 @@ def _finished(path: Path, key: str) -> bool:
         return read_predictions(path).facts.key == key
     except InvalidInputError:
         return False
+    except IntegrityError as error:
+        warnings.warn(f"{error} This run is made again.", RuntimeWarning, stacklevel=3)
+        return False
 
 
 def _fit(
-    submission: Submission, dataset: DatasetLike, seed: int, out_dir: Path, options: RunOptions
+    submission: Submission,
+    dataset: DatasetLike,
+    seed: int,
+    out_dir: Path,
+    options: RunOptions,
+    key: str,
 ) -> _Fitted:
     card = card_of(submission)
     fields = FIELDS_OF_TRACK[card.supervision]
@@ -342,7 +361,6 @@ def _fit(
     )
     if not isinstance(submission, Learner):
         return _Fitted(submission, False, len(served), NOT_TRAINED)
-    key = run_key(submission, dataset, seed=seed, options=options)
     method, training = fit_learner(
         submission,
         served,
@@ -385,6 +403,7 @@ def _predict(
             who=f"{card.id}, seed {seed}",
             key=order_key(out_dir, seed),
         )
+        answers.check(f"{card.id}, seed {seed}")
         memory = peak_rss()
         few = to_images(dataset.images(dataset.indices("id_val")[:32])).to(device)
         cost = measure_cost(fitted.method, few)
@@ -407,12 +426,41 @@ def _predict(
         cost=asdict(cost),
         peak_rss_bytes=memory,
         environment=environment(options.device),
-        batch_change=answers.batch_change,
-        repeat_change=answers.repeat_change,
         diagnostics=found,
+        **answers.facts(),
     )
     run = Predictions(facts, answers.image_index, answers.slots, answers.extras)
     return with_decoded(run, probe, dataset, readout_indices(dataset, options))
+
+
+@contextmanager
+def _torch_as_before() -> Iterator[None]:
+    """Put back what an object of this process may change for all that runs after it."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    threads, dtype, grad = torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()
+    device, anomaly = torch.get_default_device(), torch.is_anomaly_enabled()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    precision = torch.get_float32_matmul_precision()
+    flags = (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32)
+    tf32 = matmul.allow_tf32
+    drawn, ours = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002  # theirs to change
+    python = random.getstate()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+        torch.set_default_device(None if device.type == "cpu" else device)
+        torch.autograd.set_detect_anomaly(anomaly)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.set_float32_matmul_precision(precision)
+        cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32 = flags
+        matmul.allow_tf32 = tf32
+        torch.set_rng_state(drawn)
+        np.random.set_state(ours)  # noqa: NPY002
+        random.setstate(python)
 
 
 @contextmanager

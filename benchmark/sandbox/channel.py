@@ -5,6 +5,8 @@ every batch the guest commits itself with the SHA-256 of its answer; only then c
 batch. The answers themselves come back in one file at the end, and must have the promised hashes.
 So a learner sees no test image while it trains, and no answer can depend on later images.
 
+Some images are asked again of a twin of the guest's process (`inference.twin`), where there is one.
+
 Where the decoder is to be examined, the guest then encodes images and decodes slots on request,
 until the host is done (`RemoteProbe`). Those answers are numbers like any other: checked for
 shape and range, and never compared with what they are about in there.
@@ -41,12 +43,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from recombine.benchmark.inference.probe import Probe
+    from recombine.benchmark.inference.twin import Twin
     from recombine.benchmark.protocol.outputs import Output
     from recombine.renderer.core.types import Array
 
-QUERY, MEASURE, ENCODE, DECODE = 0, 1, 2, 3
+QUERY, MEASURE, ENCODE, DECODE, TWIN = 0, 1, 2, 3, 4
 READY = bytes(32)
 CAN_DECODE = b"\x01" + bytes(31)
+NO_TWIN = b"\x02" + bytes(31)
 ROOM = 64
 SLOTS = "slots.npy"
 _NUMBERS = struct.Struct("<qqqq")
@@ -64,9 +68,11 @@ class Host:
         measured: Int[Array, " rows"],
         read: Callable[[Int[Array, " rows"]], UInt8[Array, "rows height width 3"]],
         examine: Callable[[RemoteProbe], dict[str, Any]] | None = None,
+        of_twin: Sequence[Int[Array, " rows"]] = (),
     ) -> None:
         """Prepare the file and the pipes."""
-        room = max(ROOM, *(len(one) for one in (*batches, measured)))
+        room = max(ROOM, *(len(one) for one in (*batches, *of_twin, measured)))
+        self._of_twin = of_twin
         self._examine = examine
         self.findings: dict[str, Any] = {}
         self.slots: Array = np.zeros(0, np.float32)
@@ -126,6 +132,11 @@ class Host:
                 sent = time.monotonic()
                 self.promised.append(self.receive(len(READY)))
                 self.answer_seconds.append(time.monotonic() - sent)
+            for batch in self._of_twin:
+                self.send_images(self._read(batch), TWIN)
+                if (promise := self.receive(len(READY))) == NO_TWIN:
+                    break
+                self.promised.append(promise)
             if self._examine is not None and ready == CAN_DECODE:
                 self.findings = self._examine(RemoteProbe(self))
             self.send_images(self._read(self._measured), MEASURE)
@@ -205,19 +216,29 @@ class RemoteProbe:
 class Guest:
     """The submission's end: waits for batches, promises answers."""
 
-    def __init__(self, path: Path, ask: int, tell: int, probe: Probe | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        ask: int,
+        tell: int,
+        probe: Probe | None = None,
+        twin: Twin | None = None,
+    ) -> None:
         self._images: Array = np.load(path, mmap_mode="r", allow_pickle=False)
         slots = path.with_name(SLOTS)
         self._slots: Array | None = None
         if probe is not None and slots.exists():
             self._slots = np.load(slots, mmap_mode="r", allow_pickle=False)
-        self._probe = probe
+        self._probe, self._twin = probe, twin
+        self.of_twin: list[list[Output]] = []
+        self.no_twin = "" if twin is not None else "none was made"
         self._ask, self._tell = ask, tell
         self.measured: UInt8[Array, "rows height width 3"] | None = None
 
     def batches(self) -> Iterator[UInt8[Array, "rows height width 3"]]:
         """Yield copies of the batches; between two of them a promise must be made."""
         os.write(self._tell, READY if self._probe is None else CAN_DECODE)
+        seconds, answered = 0.0, 0
         while True:
             count, kind, *shape = _NUMBERS.unpack(self._exactly(_NUMBERS.size))
             images = np.array(self._images[:count])
@@ -225,9 +246,23 @@ class Guest:
                 self.measured = images
                 return
             if kind == QUERY:
+                begin = time.monotonic()
                 yield images
+                seconds, answered = seconds + time.monotonic() - begin, answered + count
+            elif kind == TWIN:
+                self._ask_twin(images, seconds * count / max(answered, 1))
             else:
                 self._send(self._probed(kind, images, (count, *shape)))
+
+    def _ask_twin(self, images: Array, expected_seconds: float) -> None:
+        """Promise the twin's answer, or say that there is no twin."""
+        answers = None if self._twin is None else self._twin.ask(images, expected_seconds)
+        if answers is not None:
+            self.of_twin.append(answers)
+            self.promise(answers)
+        else:
+            self.no_twin = self._twin.reason if self._twin is not None else self.no_twin
+            os.write(self._tell, NO_TWIN)
 
     def _probed(self, kind: int, images: Array, shape: tuple[int, ...]) -> Array:
         """Return encoded images, or decoded slots."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recombine.benchmark.inference.query import DependentAnswersError
 from recombine.benchmark.predictions.safetensors_guard import write_tensors
 from recombine.benchmark.sandbox.channel import Guest
 from recombine.benchmark.sandbox.data import Served, ServedData
@@ -26,6 +27,7 @@ from recombine.renderer.core.errors import RecombineError
 
 if TYPE_CHECKING:
     from recombine.benchmark.protocol.contract import Encoder, Inverter
+    from recombine.benchmark.protocol.outputs import Output
     from recombine.renderer.core.types import Array
 
 MAX_LOG = 8 * 2**20
@@ -99,6 +101,7 @@ def answer_all(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Text
 
     from recombine.benchmark.inference.cost import measure_cost, reset_peak_rss
     from recombine.benchmark.protocol.contract import Inverter
+    from recombine.benchmark.serving.data import to_images
 
     torch.set_num_threads(job["threads"])
     submission = _load(job, witness)
@@ -110,7 +113,8 @@ def answer_all(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Text
     with witness.during("setup"):
         method.setup(spec_of(job["spec"]), device)
     with witness.during("inference"):
-        tensors, measured, memory = _answers(method, job, steps, device)
+        tensors, guest, memory = _answers(method, job, steps, device)
+        measured = to_images(guest.measured).to(device)
         cost = measure_cost(method, measured)
     report = {
         **training,
@@ -119,6 +123,7 @@ def answer_all(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Text
         "cost": asdict(cost),
         "peak_rss_bytes": memory,
         "network": witness.network,
+        "no_twin": guest.no_twin[:200],
     }
     tensors["log"] = np.frombuffer(log, np.uint8)
     return tensors, {"run": json.dumps(report, allow_nan=False)}
@@ -187,21 +192,27 @@ def _fit(
 
 def _answers(
     method: Encoder | Inverter, job: Mapping[str, Any], steps: tuple[int, ...], device: Any
-) -> tuple[Tensors, Any, int | None]:
-    """Answer batch by batch; return all answers, the images to measure on, and peak memory."""
+) -> tuple[Tensors, Guest, int | None]:
+    """Answer batch by batch; return all answers, the end of the channel, and peak memory."""
     from recombine.benchmark.inference.cost import peak_rss
     from recombine.benchmark.inference.probe import MethodProbe, can_decode
     from recombine.benchmark.inference.query import answer_batches
+    from recombine.benchmark.inference.twin import Twin
     from recombine.benchmark.serving.data import to_images
 
     least, size = job["spec"]["max_slots"], job["spec"]["image_hw"][0]
     probe = MethodProbe(method, size, device, least) if can_decode(method) else None
     ask, tell = job["pipes"]
-    guest = Guest(job["folder"] / "batch.npy", ask, tell, probe)
-    batches = (to_images(pixels).to(device) for pixels in guest.batches())
-    out: Tensors = {"row": np.arange(job["rows"], dtype=np.int64)}
+
+    def answer(batches: Iterable[Array]) -> Iterator[list[Output]]:
+        images = (to_images(pixels).to(device) for pixels in batches)
+        return answer_batches(method, images, steps=steps, min_slots=least, who=job["who"])
+
+    out: Tensors = {}
     begin = 0
-    for answers in answer_batches(method, batches, steps=steps, min_slots=least, who=job["who"]):
+
+    def keep(answers: Sequence[Output]) -> None:
+        nonlocal begin
         count = len(answers[0]["slots"])
         for step, output in zip(steps, answers, strict=True):
             for part, values in output.items():
@@ -210,17 +221,26 @@ def _answers(
                     out[name] = np.empty((job["rows"], *values.shape[1:]), values.dtype)
                 out[name][begin : begin + count] = values
         begin += count
-        guest.promise(answers)
+
+    with Twin(lambda pixels: next(answer([pixels])), device) as twin:
+        guest = Guest(job["folder"] / "batch.npy", ask, tell, probe, twin)
+        for answers in answer(guest.batches()):
+            keep(answers)
+            guest.promise(answers)
     memory = peak_rss()
+    for answers in guest.of_twin:
+        keep(answers)
     if guest.measured is None:
         raise EOFError("the harness stopped asking")
-    return out, to_images(guest.measured).to(device), memory
+    whole = {name: array[:begin] for name, array in out.items()}
+    return {**whole, "row": np.arange(begin, dtype=np.int64)}, guest, memory
 
 
 def _failure(error: BaseException, witness: _Witness) -> dict[str, Any]:
     chain = _chain(error)
     system = [one for one in chain if isinstance(one, OSError) and one.errno]
-    text = str(error)
+    dependent = error if isinstance(error, DependentAnswersError) else None
+    text = dependent.got if dependent else str(error)
     files = [str(one.filename) for one in system if one.filename is not None]
     unresolved = any(type(one).__name__ == "gaierror" for one in chain)
     typed = isinstance(error, RecombineError) and error.exit_code in (3, 4)
@@ -231,6 +251,7 @@ def _failure(error: BaseException, witness: _Witness) -> dict[str, Any]:
         "message": text[:2000],
         "errors": [abs(int(one.errno or 0)) for one in system][:50] + [101] * unresolved,
         "file": files[0][:200] if files else "",
+        "dependent": dependent.reason if dependent else None,
         "memory": any(isinstance(one, MemoryError) for one in chain)
         or any(words in text for words in ("allocate memory", "failed to map segment")),
         "network": witness.network,

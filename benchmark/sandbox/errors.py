@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypeVar
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from recombine.benchmark.inference import query
 from recombine.benchmark.predictions.external import Card
 from recombine.benchmark.results.parts import Count, NonNegative, Scalar, Strict, Text
 from recombine.benchmark.sandbox.process import MIB, forged, refusal
@@ -71,6 +72,8 @@ class RunReport(Strict):
     cost: CostReport
     peak_rss_bytes: Count | None
     network: Annotated[tuple[Short, ...], Field(max_length=10)]
+    no_twin: Short = ""
+    """Why no twin of the process was asked."""
 
 
 class Failure(Strict):
@@ -85,6 +88,8 @@ class Failure(Strict):
     """System error numbers in the chain of causes."""
     file: Short
     """The file that the first of them was about."""
+    dependent: query.Reason | None = None
+    """Of a `DependentAnswersError`, found before all images were asked."""
     memory: bool
     """Whether an allocation failed."""
     network: Annotated[tuple[Short, ...], Field(max_length=10)]
@@ -158,6 +163,8 @@ TODO: dict[Reason, str] = {
     "changed-answer": "leave the harness's process alone",
     "no-answer": "return from the protocol's methods; do not end the process",
     "not-repeatable": "draw no random numbers at test time, and keep no state between batches",
+    "memory-between-calls": "keep nothing of one call of encode for the next, neither images nor "
+    "statistics",
     "batch-statistics": "treat every image on its own; call eval() on networks with batch "
     "normalisation",
     "places-by-masks": "give the slots fixed roles, or score on data that recombine no places",
@@ -198,6 +205,9 @@ def raise_failure(
     """Raise the reason why there is no answer."""
     if metadata is not None and "failure" in metadata:
         failure = parse(Failure, metadata, "failure", who)
+        if failure.dependent is not None:
+            got = printable(failure.message)
+            raise refusal(who, failure.dependent, got, TODO[failure.dependent])
         reason = _reason(failure)
         if reason is not None:
             _stop(who, reason, _evidence(failure, reason), limits)

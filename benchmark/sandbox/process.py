@@ -203,6 +203,7 @@ Reason = Literal[
     "not-repeatable",
     "places-by-masks",
     "too-many-slots",
+    "memory-between-calls",
 ]
 RESOURCES = frozenset({"time-limit", "memory-limit", "process-limit", "output-limit"})
 

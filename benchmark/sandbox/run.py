@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.benchmark.inference.query import Answers, gather, make_queries
+from recombine.benchmark.inference.query import (
+    Answers,
+    DependentAnswersError,
+    gather,
+    make_queries,
+)
 from recombine.benchmark.inference.runlog import check_training_time
 from recombine.benchmark.predictions.file import (
     Predictions,
@@ -21,9 +26,15 @@ from recombine.benchmark.predictions.safetensors_guard import Rule, TensorFileEr
 from recombine.benchmark.protocol.outputs import MAX_SLOTS
 from recombine.benchmark.sandbox.channel import Host, check_promises
 from recombine.benchmark.sandbox.data import write_served
-from recombine.benchmark.sandbox.errors import RunReport, SubmissionError, parse
+from recombine.benchmark.sandbox.errors import (
+    TODO,
+    RunReport,
+    SubmissionError,
+    parse,
+    printable,
+)
 from recombine.benchmark.sandbox.isolation import Cell, workplace
-from recombine.benchmark.sandbox.process import forged
+from recombine.benchmark.sandbox.process import forged, refusal
 from recombine.benchmark.serving.data import FIELDS_OF_TRACK, plain_spec, served_order
 from recombine.benchmark.submissions.fingerprint import environment
 from recombine.renderer.core.errors import InvalidInputError
@@ -64,8 +75,11 @@ def predict_isolated(
 ) -> Predictions:
     """Train a submission if it is a learner, ask it about images, examine it, all in isolation."""
     who = f"{submission.card.id}, seed {seed}"
-    asked = make_queries(len(indices), options.batch_size, key)
-    order = _Order(submission, dataset, indices, asked, seed, options, who, examine)
+    every = make_queries(len(indices), options.batch_size, key)
+    asked = [one for one in every if one.purpose != "twin"]
+    order = _Order(
+        submission, dataset, indices, asked, every[len(asked) :], seed, options, who, examine
+    )
     report = out_dir / f"seed-{seed}.error.txt"
     with workplace(out_dir, f"seed-{seed}") as folder:
         cell = _cell(order, folder, out_dir)
@@ -75,6 +89,9 @@ def predict_isolated(
             with host:
                 opened = cell.run("run", host=host, pipes=host.inherited, **job)
             run, answers, log = _read(order, opened, host)
+            answers.check(who)
+        except DependentAnswersError as error:
+            raise refusal(who, error.reason, error.got, TODO[error.reason]) from error
         except SubmissionError as error:
             write_bytes(report, error.report.encode())
             raise InvalidInputError(f"{error}; the traceback is in {report}") from error
@@ -93,6 +110,7 @@ class _Order:
     dataset: DatasetLike
     indices: Int[Array, " images"]
     asked: list[Query]
+    of_twin: list[Query]
     seed: int
     options: RunOptions
     who: str
@@ -100,7 +118,7 @@ class _Order:
 
     @property
     def rows(self) -> int:
-        return sum(len(one.rows) for one in self.asked)
+        return sum(len(one.rows) for one in (*self.asked, *self.of_twin))
 
 
 def _cell(order: _Order, folder: Path, out_dir: Path) -> Cell:
@@ -122,10 +140,12 @@ def _cell(order: _Order, folder: Path, out_dir: Path) -> Cell:
 
 def _host(order: _Order, path: Path) -> Host:
     dataset = order.dataset
-    batches = [order.indices[one.rows] for one in order.asked]
+    batches, of_twin = (
+        [order.indices[one.rows] for one in queries] for queries in (order.asked, order.of_twin)
+    )
     shape = (dataset.resolution, dataset.resolution, 3)
     measured = dataset.indices("id_val")[:MEASURED]
-    return Host(path, shape, batches, measured, dataset.images, order.examine)
+    return Host(path, shape, batches, measured, dataset.images, order.examine, of_twin)
 
 
 def _write_job(order: _Order, cell: Cell) -> dict[str, Any]:
@@ -165,11 +185,14 @@ def _train_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"
 
 def _read(order: _Order, opened: TensorFile, host: Host) -> tuple[RunReport, Answers, bytes]:
     """Return the checked report, the answers in the order of the images, and the log."""
-    who, rows = order.who, order.rows
+    who = order.who
+    # The twin may have ended before it was asked everything.
+    queries = [*order.asked, *order.of_twin][: len(host.promised)]
+    rows = sum(len(one.rows) for one in queries)
     run = parse(RunReport, opened.metadata, "run", who)
     steps = order.options.steps if run.kind == "inverter" else (0,)
     _check_report(order, run, steps, host)
-    arrays = opened.take(_rules(order, opened, steps))
+    arrays = opened.take(_rules(order, opened, steps, rows))
     order_of_rows = check_index(arrays.pop("row"), np.arange(rows), who)
     log = arrays.pop("log").tobytes()
     outputs = [
@@ -181,19 +204,24 @@ def _read(order: _Order, opened: TensorFile, host: Host) -> tuple[RunReport, Ans
         for step in steps
     ]
     _check_outputs(outputs, who)
-    ends = np.cumsum([len(one.rows) for one in order.asked])
+    ends = np.cumsum([len(one.rows) for one in queries])
     answered = [
         (one, [{k: v[end - len(one.rows) : end] for k, v in output.items()} for output in outputs])
-        for one, end in zip(order.asked, ends, strict=True)
+        for one, end in zip(queries, ends, strict=True)
     ]
     check_promises(host.promised, answered, who)
-    return run, gather(order.indices, steps, answered), log
+    no_twin = printable(run.no_twin)
+    if len(queries) < len(order.asked) + len(order.of_twin):
+        no_twin = no_twin or "it ended"
+    return run, gather(order.indices, steps, answered, no_twin=no_twin), log
 
 
-def _rules(order: _Order, opened: TensorFile, steps: tuple[int, ...]) -> dict[str, Rule]:
+def _rules(
+    order: _Order, opened: TensorFile, steps: tuple[int, ...], answered: int
+) -> dict[str, Rule]:
     """Return what must be in the file: slots at every step, and what is offered beside them."""
     resolution = order.dataset.resolution
-    rows, edge = (order.rows, order.rows), (resolution, resolution)
+    rows, edge = (answered, answered), (resolution, resolution)
     count = (len(order.dataset.schema.slots), MAX_SLOTS)
     rules = {"row": Rule("I64", (rows,)), "log": Rule("U8", ((0, MAX_LOG),))}
     for step in steps:
@@ -294,7 +322,6 @@ def _facts(order: _Order, run: RunReport, answers: Answers) -> RunFacts:
         cost=run.cost.model_dump(),
         peak_rss_bytes=run.peak_rss_bytes,
         environment={**environment(options.device), "threads": options.threads},
-        batch_change=answers.batch_change,
-        repeat_change=answers.repeat_change,
         isolation=submission.backend,
+        **answers.facts(),
     )

@@ -11,12 +11,12 @@ import platform
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import CodeType, FunctionType
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
+from recombine.benchmark.submissions.state import state_sha256
 from recombine.renderer.core.provenance import cpu_name
 
 Scalar: TypeAlias = str | int | float | bool | None
@@ -68,34 +68,9 @@ def source_sha256(submission: object) -> str:
             files = [(path.name, path)]
         for name, file in files:
             digest.update(name.encode() + b"\0" + file.read_bytes() + b"\0")
-    elif module is not None:
-        digest.update(_typed_in(vars(module)))
+    elif module is not None:  # typed into a notebook
+        digest.update((state_sha256(type(submission)) or "").encode())
     return digest.hexdigest()
-
-
-def _typed_in(names: Mapping[str, Any]) -> bytes:
-    """Return what was typed into a notebook: its functions, and the plain values they read."""
-    found: dict[str, bytes] = {}
-    for name, value in names.items():
-        if isinstance(value, type | FunctionType) and value.__module__ == names["__name__"]:
-            members = vars(value).items() if isinstance(value, type) else [(name, value)]
-            for part, member in members:
-                code = getattr(getattr(member, "__func__", member), "__code__", None)
-                if code is not None:
-                    found |= _compiled(f"{name}.{part}", code, names)
-    return b"\0".join(key.encode() + value for key, value in sorted(found.items()))
-
-
-def _compiled(where: str, code: CodeType, names: Mapping[str, Any]) -> dict[str, bytes]:
-    inner = [one for one in code.co_consts if isinstance(one, CodeType)]
-    plain = [one for one in code.co_consts if not isinstance(one, CodeType)]
-    found = {where: code.co_code + repr((plain, code.co_names)).encode()}
-    for name in code.co_names:  # a learning rate in a cell of its own
-        if isinstance(names.get(name), int | float | str | tuple):
-            found[f"{where}={name}"] = repr(names[name]).encode()
-    for number, one in enumerate(inner):
-        found |= _compiled(f"{where}.{number}", one, names)
-    return found
 
 
 def content_key(parts: Mapping[str, Any]) -> str:

@@ -132,6 +132,7 @@ class Row:
             "every image once": checks.coverage_once,
             "batch invariance": checks.batch_invariance is None or checks.batch_invariance.passed,
             "repeatability": checks.repeatability is None or checks.repeatability.passed,
+            "no memory between calls": checks.memory is None or checks.memory.passed,
         }
         return [name for name, passed in named.items() if not passed]
 
@@ -148,6 +149,9 @@ class Row:
             "batch invariance was not checked": result.checks.batch_invariance is None,
             "repeatability was not checked": result.checks.repeatability is None,
             other_order(result): result.scores.ooc_test.metric_version != JOINT.version,
+            "independence declared, not verified: answers may depend on earlier questions": (
+                result.checks.independence != "twin"
+            ),
         }
         return tuple(text for text, absent in parts.items() if absent)
 

@@ -21,13 +21,14 @@ class RecombineError(Exception):
     exit_code = 3
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A worker process sends its error to its parent whole, whatever its own __init__ takes.
+        # Workers send errors to the first process, and subclasses take arguments of their own.
         return _restored, (type(self), self.args, self.__dict__)
 
 
-def _restored(kind: type[RecombineError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
-    error = kind.__new__(kind)
-    error.args = args
+def _restored(
+    kind: type[RecombineError], arguments: tuple[Any, ...], state: dict[str, Any]
+) -> RecombineError:
+    error = kind.__new__(kind, *arguments)
     error.__dict__.update(state)
     return error
 

@@ -9,7 +9,7 @@ from fakes import Approach, FakeDataset, Pixels, halves
 from torch import nn
 
 from recombine.benchmark.inference import query
-from recombine.benchmark.inference.query import run_inference
+from recombine.benchmark.inference.query import DependentAnswersError, run_inference
 from recombine.benchmark.protocol.contract import SlotOutput
 from recombine.renderer.core.errors import InvalidInputError
 
@@ -52,7 +52,8 @@ def test_answers_are_in_the_order_of_the_index_whatever_the_order_asked(dataset,
         expected = halves(torch.tensor(pixels, dtype=torch.float32)).flip(1)[0].numpy()
         assert np.allclose(answers.slots[0][row], expected, atol=1e-6)
     assert answers.slots[0].dtype == np.float32
-    assert answers.batch_change == answers.repeat_change == (0.0,)
+    assert answers.among.largest == answers.again.largest == answers.twin.largest == (0.0,)
+    answers.check("method-x")
 
 
 def test_every_image_is_asked_and_a_few_again(dataset, indices):
@@ -101,17 +102,149 @@ class Random(Pixels):
         return SlotOutput(slots=halves(images) + 0.1 * torch.randn(len(images), 2, 96))
 
 
-def test_batch_statistics_are_found_but_are_repeatable(dataset, indices):
-    answers = run(BatchNorm(), dataset, indices)
-    assert answers.batch_change[0] > 0.05
-    assert answers.repeat_change[0] < 0.05
+class Constant(BatchNorm):
+    """Batch statistics beside a constant so big that relative to it nothing changes."""
+
+    slot_dim = 97
+
+    def encode(self, images):
+        slots = self.norm(halves(images).flatten(1)).unflatten(1, (2, 96))
+        return SlotOutput(slots=nn.functional.pad(slots, (0, 1), value=1e5))
+
+
+class Shifted(BatchNorm):
+    """The same on top of a constant in every number."""
+
+    def encode(self, images):
+        return SlotOutput(slots=super().encode(images).slots + 1e4)
+
+
+class OneOfMany(Pixels):
+    """Hides one number that depends on the batch among many that do not."""
+
+    def encode(self, images):
+        slots = halves(images)
+        rank = slots[:, 0, 0].argsort().argsort().float() / len(images)
+        slots[:, 1, 7] = rank
+        return SlotOutput(slots=slots)
+
+
+class Few(Pixels):
+    """Looks at the other images only for one image in ten."""
+
+    def encode(self, images):
+        slots = halves(images)
+        chosen = (slots.sum(dim=(1, 2)) * 1e3).long() % 10 == 0
+        return SlotOutput(slots=slots + chosen[:, None, None] * slots.mean(0))
+
+
+@pytest.mark.parametrize("kind", [BatchNorm, Constant, Shifted, OneOfMany, Few])
+def test_answers_that_depend_on_the_batch_are_refused(dataset, indices, kind):
+    answers = run(kind(), dataset, indices)
+    assert answers.again.largest == (0.0,)
+    with pytest.raises(DependentAnswersError, match="batch-statistics") as caught:
+        answers.check("method-x")
+    assert caught.value.reason == "batch-statistics"
 
 
 @pytest.mark.parametrize("method", [Drifting(), Random()])
-def test_methods_that_do_not_repeat_are_found(dataset, indices, method):
-    answers = run(method, dataset, indices)
-    assert answers.repeat_change[0] > 1e-2
-    assert answers.batch_change[0] > 1e-2
+def test_methods_that_do_not_repeat_are_refused_at_once(dataset, indices, method, monkeypatch):
+    asked = []
+    monkeypatch.setattr(query, "checked_output", counting(query.checked_output, asked))
+    with pytest.raises(DependentAnswersError, match="not-repeatable"):
+        run(method, dataset, indices)
+    assert len(asked) == 2  # one batch, and the same again
+
+
+def counting(function, calls):
+    def counted(*arguments, **options):
+        calls.append(1)
+        return function(*arguments, **options)
+
+    return counted
+
+
+class SlowDrift(Pixels):
+    """Answers are centred on all that it has seen: a change too small for two batches in a row."""
+
+    def setup(self, spec, device):
+        self.seen, self.mean = 0, torch.zeros(2, 96)
+
+    def encode(self, images):
+        slots = halves(images)
+        self.seen += len(slots)
+        self.mean = self.mean + (slots - self.mean).sum(0) / self.seen
+        return SlotOutput(slots=slots - self.mean)
+
+
+def remembering(kind):
+    """Return a method that gives every image the answer that it gave first."""
+
+    class Remembering(kind):
+        def encode(self, images):
+            keys = [image.numpy().tobytes() for image in images]
+            new = [i for i, key in enumerate(keys) if key not in self.known]
+            if new:
+                slots = super().encode(images[new]).slots
+                self.known |= dict(zip((keys[i] for i in new), slots, strict=True))
+            return SlotOutput(slots=torch.stack([self.known[key] for key in keys]))
+
+    method = Remembering()
+    method.known = {}
+    return method
+
+
+class Vote(Pixels):
+    """Adds to every image what it knows of its nearest neighbours among all that it has seen."""
+
+    def setup(self, spec, device):
+        self.seen = torch.zeros(0, 2, 96)
+
+    def encode(self, images):
+        slots = halves(images)
+        self.seen = torch.cat([self.seen, slots])
+        near = torch.cdist(slots.flatten(1), self.seen.flatten(1)).topk(3, largest=False).indices
+        return SlotOutput(slots=self.seen[near].mean(1))
+
+
+@pytest.mark.parametrize("kind", [SlowDrift, Random, BatchNorm, Vote])
+def test_memory_between_calls_is_found_by_the_twin(dataset, indices, kind):
+    answers = run(remembering(kind), dataset, indices)
+    assert answers.again.largest == answers.among.largest == (0.0,)
+    with pytest.raises(DependentAnswersError, match="memory-between-calls"):
+        answers.check("method-x")
+
+
+def test_a_cache_of_honest_answers_is_no_memory(dataset, indices):
+    answers = run(remembering(Pixels), dataset, indices)
+    answers.check("method-x")
+    assert answers.twin.largest == (0.0,)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_rounding_to_16_bits_is_allowed(dataset, indices, kind):
+    class Half(Pixels):
+        """Rounds differently in batches of different size, as kernels of accelerators do."""
+
+        def encode(self, images):
+            draw = torch.Generator().manual_seed(len(images))
+            noise = torch.rand(2, 96, generator=draw) - 0.5
+            slots = halves(images) * (1 + torch.finfo(kind).eps * noise)
+            return SlotOutput(slots=slots.to(kind).float())
+
+    answers = run(Half(), dataset, indices)
+    assert max(answers.among.largest) > 0
+    answers.check("method-x")
+
+
+def test_a_constant_that_is_all_rounding_is_allowed(dataset, indices):
+    class Rounded(Pixels):
+        def encode(self, images):
+            slots = halves(images)
+            slots[:, 0, 0] = 1 + 1e-7 * (len(images) % 3)
+            return SlotOutput(slots=slots)
+
+    run(Rounded(), dataset, indices).check("method-x")
 
 
 def test_search_is_read_at_the_asked_steps(dataset, indices):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import stat
-from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from recombine.benchmark.inference.query import make_queries
-from recombine.benchmark.running.harness import ORDER_FILE, check_determinism, order_key
-from recombine.benchmark.sandbox.process import RefusedError
+from recombine.benchmark.inference.query import (
+    Answers,
+    Change,
+    DependentAnswersError,
+    make_queries,
+)
+from recombine.benchmark.running.harness import ORDER_FILE, order_key
 
 
 def test_a_folder_keeps_its_order_and_no_two_share_one(tmp_path):
@@ -29,27 +33,30 @@ def test_the_same_key_asks_the_same_batches():
     assert order(None) != order(None)
 
 
-def facts(among, again):
-    return SimpleNamespace(
-        card={"id": "x"}, seed=0, batch_change=(0.0, among), repeat_change=(0.0, again)
-    )
+def change(share, images=64):
+    return Change(images, (0.0, 0.5), (0.0, 0.5), (0.0, share), 0.1)
+
+
+@pytest.mark.parametrize(("changed", "images"), [(2, 64), (1, 8), (5, 400)])
+def test_more_than_one_image_in_a_hundred_is_refused(changed, images):
+    assert f"the slots of {changed} of {images} images" in change(changed / images, images).refused()
+
+
+@pytest.mark.parametrize(("changed", "images"), [(0, 8), (1, 64), (4, 400)])
+def test_a_single_image_may_flip(changed, images):
+    assert change(changed / images, images).refused() is None
 
 
 @pytest.mark.parametrize(
-    ("among", "again", "reason"),
+    ("part", "reason"),
     [
-        (0.05, 0.0, "batch-statistics"),
-        (0.5, 0.5, "not-repeatable"),
-        (float("inf"), 0.0, "batch-statistics"),
+        ("again", "not-repeatable"),
+        ("among", "batch-statistics"),
+        ("twin", "memory-between-calls"),
     ],
 )
-def test_dependence_has_a_name(among, again, reason):
-    with pytest.raises(RefusedError, match="x, seed 0: refused") as caught:
-        check_determinism(facts(among, again))
+def test_dependence_has_a_name(part, reason):
+    parts = {name: change(0.0) for name in ("again", "among", "twin")} | {part: change(1.0)}
+    with pytest.raises(DependentAnswersError, match=f"x, seed 0: refused .{reason}.") as caught:
+        Answers(np.arange(2), {}, **parts).check("x, seed 0")
     assert caught.value.reason == reason
-
-
-@pytest.mark.parametrize("change", [0.0, 1e-6, 0.009])
-def test_rounding_is_allowed(change):
-    check_determinism(facts(change, change))
-    check_determinism(SimpleNamespace(card={"id": "x"}, seed=0, batch_change=(), repeat_change=()))

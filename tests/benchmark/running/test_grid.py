@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,11 @@ class Deadly(Pixels):
         os._exit(1)
 
 
+@dataclass(frozen=True)
 class Slow(Pixels):
     """Says who it is, and answers only when a file lets it."""
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    folder: Path = field(compare=False)
 
     def encode(self, images):
         (self.folder / f"{os.getpid()}.pid").touch()

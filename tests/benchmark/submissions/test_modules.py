@@ -131,9 +131,6 @@ def test_weights_and_class_are_part_of_the_fingerprint():
         "module_source_sha256",
         "weights_sha256",
     }
-    encoder = encoder_of(module)
-    encoder.setup(SPEC, CPU)
-    assert run_key(encoder, dataset, seed=0, options=OPTIONS) == before
     module.layers[1].running_mean += 1  # buffers count as well
     assert key(module) != before
     assert key(Halves()) != key(nn.Flatten())
