@@ -202,14 +202,14 @@ class Row:
 
     @property
     def strip(self) -> Markup:
-        """Draw ID and OOC with their intervals."""
+        """Draw ID and OOC with their intervals, and every training run as a point."""
         scores, name = self.entry.result.scores, self.entry.result.method.name
         inside, outside = scores.id_test, scores.ooc_test
         title = (
             f"{name}: ID {numbers.percent(inside.estimate)} %, "
             f"OOC {numbers.percent(outside.estimate)} %"
         )
-        marks = Mark(inside.estimate, inside.ci95), Mark(outside.estimate, outside.ci95)
+        marks = [Mark(one.estimate, one.ci95, one.per_seed) for one in (inside, outside)]
         return strip(*marks, drawn_levels([outside]), title)
 
 

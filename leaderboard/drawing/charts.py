@@ -133,6 +133,7 @@ class Mark:
 
     value: float  # in [0, 1]; what lies outside is drawn on the border
     interval: Sequence[float] | None = None  # its 95 % interval
+    seeds: Sequence[float] = ()  # the share of every training run: one that failed shows here
 
 
 Lines = Sequence[tuple[float, str]]
@@ -234,12 +235,13 @@ def shares(parts: Sequence[tuple[str, float]], title: str) -> Markup:
 
 
 def _bar(mark: Mark, y: float, css: str) -> list[Markup]:
+    runs = [node("circle", cx=percent(x), cy=y - 7, r=1.6, class_=f"f-{css}") for x in mark.seeds]
     if mark.interval is None:
-        return []
+        return runs
     low, high = (percent(end) for end in mark.interval)
     whisker = f"whisker-{css}"
     ends = [node("line", x1=x, x2=x, y1=y - 4, y2=y + 4, class_=whisker) for x in (low, high)]
-    return [node("line", x1=low, x2=high, y1=y, y2=y, class_=f"bar-{css}"), *ends]
+    return [node("line", x1=low, x2=high, y1=y, y2=y, class_=f"bar-{css}"), *ends, *runs]
 
 
 def _box(x: float, y: float, width: float, height: float) -> dict[str, Any]:

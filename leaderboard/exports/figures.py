@@ -360,6 +360,15 @@ def rows(ranked: RankedBoard) -> Figure:
 def _point(axes: Axes, score: Score, height: float, *, filled: bool) -> None:
     if score.ci95 is not None:
         axes.plot(score.ci95, (height, height), color=COLOURS[1 - filled], linewidth=1.3)
+    # Every training run: one that failed is a point far from the others.
+    axes.plot(
+        score.per_seed,
+        [height + OFFSET / 2] * len(score.per_seed),
+        color=COLOURS[1 - filled],
+        marker=".",
+        markersize=2.5,
+        linestyle="none",
+    )
     axes.plot(
         [score.estimate],
         [height],
