@@ -1,12 +1,16 @@
-"""Bring result files of schema 1.0 and 1.1 up to 2.0, in place.
+"""Bring result files of earlier schemas up to the present one, in place.
 
     python scripts/migrate_results.py FOLDER [--key FILE]
 
-Scores, intervals and counts stay as they are. Two facts that used to be read out of prose and names
-become fields: `method.role` and `data.recipe`. A result's id is the hash of its content, so every
-id is new; the ledger `verified.jsonl` beside the files gets one more line for every result that has
-one, with the tier that was reached, and is otherwise left alone. File names stay. A second run
-changes nothing. A signed ledger needs its key.
+Scores and counts stay as they are. What earlier files tell in prose and names becomes a field
+(`method.role`, `data.recipe`), every interval is computed anew from the stored counts as the measure
+2.0 does it, and the levels of ignorance are computed from the recipe. Intervals whose counts are not on
+record (masks, further readouts, search steps between the first and the last) are dropped. Which slot
+stood for what cannot be decided again without predictions: the metric version stays.
+
+A result's id is the hash of its content, so every id is new; the ledger `verified.jsonl` beside the
+files gets one more line for every result that has one, with the tier that was reached, and is
+otherwise left alone. File names stay. A second run changes nothing. A signed ledger needs its key.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from recombine.benchmark.metrics.base import FACTOR_METRICS
+from recombine.benchmark.results.levels import redrawn_levels
 from recombine.benchmark.results.parts import FactorScore, Score
 from recombine.benchmark.results.result import EARLIER, SCHEMA_VERSION, Result
 from recombine.benchmark.scoring.aggregate import paired_gap_part
@@ -57,7 +62,8 @@ def migrate(folder: Path, signer: Signer | None = None) -> int:
         fields = with_intervals(fields)
         tier = tiers.get(fields.pop("result_id"), SELF_REPORTED)
         del fields["schema_version"]
-        new[path] = Result.sealed(**fields), tier
+        result = redrawn_levels(Result.sealed(**fields))
+        new[path] = result.model_copy(update={"result_id": result.expected_id()}), tier
     by_tier: dict[Tier, list[Result]] = {}
     for result, tier in new.values():
         by_tier.setdefault(tier, []).append(result)
