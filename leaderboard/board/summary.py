@@ -128,7 +128,10 @@ def _levels(results: Sequence[Result]) -> str:
         f"above the best of these for {_of(above, len(scores), 'entry', 'entries')}."
     )
     if found:
-        counted = [f"{_n(n, 'entry', 'entries')} {words}" for words, n in found.most_common(3)]
+        counted = [
+            f"{_n(n, 'entry', 'entries')} {words if n == 1 else words.replace('its', 'their', 1)}"
+            for words, n in found.most_common(3)
+        ]
         text += f" Of the others, the most frequent: {'; '.join(counted)}."
     return text
 

@@ -1,8 +1,8 @@
 """Figures for papers, from result files alone: SVG, PDF or PNG.
 
 matplotlib draws them; the site draws its own. In every figure out-of-combination is filled and in
-combination is open, error bars are 95 % intervals over seeds and cells, and what ignorance scores
-is dotted.
+combination is open, error bars are 95 % intervals over runs, cells and blocks, small points are
+training runs, and what ignorance scores is dotted.
 """
 
 from __future__ import annotations
