@@ -10,9 +10,9 @@ from sample_board import sample, write_results
 
 from recombine import leaderboard
 from recombine.benchmark.results.result import Result
+from recombine.benchmark.statistics.design import scores_of
 from recombine.leaderboard.board.entries import (
     board_key,
-    cell_scores,
     find_results,
     load_boards,
     load_entry,
@@ -167,21 +167,24 @@ def test_columns_are_sorted_by_the_names_of_cells():
     result = make_result(ooc_hits=hits, ooc_counts=counts, id_hits=hits, id_counts=counts)
     score = result.scores.ooc_test
     order = sorted(range(3), key=lambda i: score.cells[i])
-    assert np.array_equal(cell_scores(score), hits[:, order] / 10)
+    assert np.array_equal(scores_of(score).cells, hits[:, order] / 10)
 
 
 def test_the_order_of_cells_in_a_file_does_not_matter(tmp_path):
     def reverse(plain):
         score = plain["scores"]["ooc_test"]
         score["cells"] = score["cells"][::-1]
-        for table in ("hits", "counts"):
-            score[table] = [row[::-1] for row in score[table]]
+        score["blocks"]["images"] = score["blocks"]["images"][::-1]
+        for table in (score["hits"], score["counts"], score["blocks"]["right"]):
+            table[:] = [row[::-1] for row in table]
 
     first = sample(0)
     second = resealed(first, reverse)
     assert first.scores.ooc_test.cells != second.scores.ooc_test.cells
-    before, after = (cell_scores(r.scores.ooc_test) for r in (first, second))
-    assert np.array_equal(before, after)
+    before, after = (scores_of(r.scores.ooc_test) for r in (first, second))
+    for name in ("cells", "codes", "blocks"):
+        assert np.array_equal(getattr(before, name), getattr(after, name))
+    assert load_entry(second.save(tmp_path)).result == second
 
 
 def test_a_slug_holds_safe_characters_only(tmp_path):

@@ -64,7 +64,7 @@ def test_the_static_pairs_are_those_of_the_statistics(tmp_path):
     assert len(pairs) == 10
     assert all(pair.first.letter < pair.second.letter for pair in pairs)
     for pair in pairs:
-        found = stats.paired_difference(pair.first.entry.ooc_cells, pair.second.entry.ooc_cells)
+        found = stats.paired_difference(pair.first.entry.ooc, pair.second.entry.ooc)
         assert pair.difference == found
         assert pair.verdict in ("told apart", "not told apart")
     assert {pair.verdict for pair in static_pairs(ranked(tmp_path / "few", seeds=2))} == {
