@@ -9,6 +9,7 @@ from factories import make_result
 from sample_board import sample, write_results
 
 from recombine import leaderboard
+from recombine.benchmark.metrics.base import JOINT
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.statistics.design import scores_of
 from recombine.leaderboard.board.entries import (
@@ -79,18 +80,18 @@ def test_other_data_never_share_a_board(tmp_path, name, change):
 def test_another_metric_version_never_shares_a_board(tmp_path):
     def bump(plain):
         for score in plain["scores"].values():
-            score["metric_version"] = "2.0"
+            score["metric_version"] = "9.9"
 
     first = make_result(entry="one")
     second = resealed(make_result(entry="two"), bump)
     assert board_key(first) != board_key(second)
     paths = [r.save(tmp_path / f"{i}.json") for i, r in enumerate((first, second))]
-    assert [b.key.metric_version for b in load_boards(paths)] == ["1.0", "2.0"]
+    assert [b.key.metric_version for b in load_boards(paths)] == [JOINT.version, "9.9"]
 
 
 def test_mixed_metric_versions_in_one_file_are_refused(tmp_path):
     def bump(plain):
-        plain["scores"]["id_test"]["metric_version"] = "2.0"
+        plain["scores"]["id_test"]["metric_version"] = "9.9"
 
     path = resealed(make_result(), bump).save(tmp_path / "mixed.json")
     with pytest.raises(InvalidInputError, match=r"mixed\.json.*one metric and version"):

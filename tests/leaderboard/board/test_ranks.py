@@ -61,19 +61,64 @@ def test_sets_are_valid_and_consistent(entries, seeds, cells, seed):
         assert found[j].low > 1
 
 
-@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 6), st.integers(0, 2**32 - 1))
-def test_every_comparison_is_that_of_the_statistics(seeds, others, cells, seed):
-    rng = np.random.default_rng(seed)
-    scores = [rng.integers(0, 9, (n, cells)) / 8 for n in (seeds, others, others)]
-    compared = compare_all(tables(scores))
-    for i in range(3):
-        for j in range(3):
-            expected = stats.paired_difference(scores[i], scores[j])
+def some_tables(rng, cells, count=5):
+    """Return tables of one board: any runs, near an end or not, some without blocks."""
+    codes = np.stack([rng.integers(0, 3, cells), rng.integers(0, 2, cells)], axis=1)
+    width, shared = int(rng.integers(1, 5)), rng.random() < 0.7
+    found = []
+    for _ in range(count):
+        runs = int(rng.integers(1, 6))
+        level = rng.choice([0.0, 0.02, 0.5, 0.97, 1.0])
+        spread = rng.choice([0.0, 0.01, 0.2])
+        run = level + rng.normal(0, spread, (runs, 1))
+        share = [
+            (run + rng.normal(0, spread, (runs, n))).clip(0, 1).round(3) for n in (cells, width)
+        ]
+        blocks = share[1] if shared or rng.random() < 0.5 else None
+        if blocks is not None and rng.random() < 0.2:  # of other blocks
+            blocks = np.hstack([blocks, blocks[:, :1]])
+        found.append(Crossed(share[0], codes, blocks, one_network=runs == 1 and rng.random() < 0.7))
+    return found
+
+
+def assert_as_the_statistics(scores):
+    """Return how many pairs were declined, and how many had a p-value."""
+    compared = compare_all(scores)
+    declined, tested = 0, 0
+    for i, first in enumerate(scores):
+        for j, second in enumerate(scores):
+            expected = stats.paired_difference(first, second)
+            declined, tested = declined + expected.declined, tested + (expected.p_value is not None)
             assert compared.difference[i, j] == pytest.approx(expected.value, abs=1e-12)
             if expected.p_value is None:
                 assert np.isnan(compared.p_value[i, j])
             else:
-                assert compared.p_value[i, j] == pytest.approx(expected.p_value, abs=1e-9)
+                assert compared.p_value[i, j] == pytest.approx(expected.p_value, rel=1e-6, abs=1e-9)
+    return declined, tested
+
+
+@given(st.integers(1, 8), st.integers(0, 2**32 - 1))
+def test_every_comparison_is_that_of_the_statistics(cells, seed):
+    assert_as_the_statistics(some_tables(np.random.default_rng(seed), cells))
+
+
+def test_the_tables_compared_hold_every_kind_of_pair():
+    rng = np.random.default_rng(0)
+    found = np.array([assert_as_the_statistics(some_tables(rng, 8)) for _ in range(30)]).sum(axis=0)
+    assert found.min() > 20
+
+
+def test_a_declined_pair_stays_in_the_family_and_is_not_told_apart():
+    rng = np.random.default_rng(3)
+    off = rng.normal(0, 0.001, (3, 8))
+    steady, fell = 0.99 + off, np.array([[0.99], [0.98], [0.8]]) + off
+    compared = compare_all(tables([steady, fell, 0.2 + off]))
+    assert np.isnan(compared.p_value[0, 1])
+    assert compared.n_tested == 3
+    assert not compared.separated[0, 1]
+    assert compared.separated[0, 2]
+
+
 
 
 @given(st.integers(0, 2**32 - 1))
