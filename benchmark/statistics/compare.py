@@ -183,18 +183,31 @@ def gap_difference(ids: tuple[Crossed, Crossed], oocs: tuple[Crossed, Crossed]) 
     value = means[0] - means[1]
     if any(one is None for one in each):
         return Estimate(value)
-    runs = [term for one in each for term in one or () if term.name == "run"]
-    # Cells and blocks are the same for both methods, so their parts are those of the differences.
+    # Cells and blocks are the same for both methods, so their parts are those of the differences;
+    # blocks that are not the same count for each method.
+    apart = any(_other_blocks(one, two) for one, two in (ids, oocs))
+    own = [
+        term
+        for one in each
+        for term in one or ()
+        if term.name == "run" or (apart and term.name == "block")
+    ]
     rest = [
         Crossed(
             (one.cells.mean(axis=0) - two.cells.mean(axis=0))[None],
             one.codes,
-            _block_means(one, two),
+            None if apart else _block_means(one, two),
             one_network=True,
         )
         for one, two in (ids, oocs)
     ]
-    return stats.estimate(value, [*runs, *(gap_terms(*rest) or ())], (-2.0, 2.0))
+    return stats.estimate(value, [*own, *(gap_terms(*rest) or ())], (-2.0, 2.0))
+
+
+def _other_blocks(first: Crossed, second: Crossed) -> bool:
+    if first.blocks is None or second.blocks is None:
+        return False
+    return first.blocks.shape[1] != second.blocks.shape[1]
 
 
 def _block_means(first: Crossed, second: Crossed) -> Array | None:

@@ -246,17 +246,14 @@ def paired_difference(
     Raises
     ------
     InvalidInputError
-        When the two have different numbers of cells or of blocks.
+        When the two have different numbers of cells.
     """
     mine, theirs = _table(first), _table(second)
-    for name in ("cells", "blocks"):
-        tables = [getattr(one, name) for one in (mine, theirs)]
-        widths = [table.shape[1] for table in tables if table is not None]
-        if len(set(widths)) > 1:
-            raise InvalidInputError(
-                f"paired_difference: both methods need the same {name}, got {widths[0]} and "
-                f"{widths[1]}; compare entries of one dataset"
-            )
+    if mine.cells.shape[1] != theirs.cells.shape[1]:
+        raise InvalidInputError(
+            "paired_difference: both methods need the same cells, got "
+            f"{mine.cells.shape[1]} and {theirs.cells.shape[1]}; compare entries of one dataset"
+        )
     means = _mean(mine.cells), _mean(theirs.cells)
     parts = paired_terms(mine, theirs)
     if parts is None or bounds is None:

@@ -159,7 +159,8 @@ def _shared_parts(
     """Return the parts of cells and blocks in the differences to the first, with their df."""
     design = CellDesign.of(codes, per_cell.shape[1])
     parts = list(design.parts(per_cell).T)
-    df = [np.full(len(per_cell), levels - 1.0) for levels in design.levels]
+    # One cell has no test, whatever stands here.
+    df = [np.full(len(per_cell), max(levels - 1.0, 1.0)) for levels in design.levels]
     # One column of blocks where both saw the same ones, else one for each; 0 where none are known.
     known = np.zeros((2, 2, len(per_cell)))
     known[1] = 1.0

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 
+from recombine.benchmark.metrics.base import JOINT
 from recombine.benchmark.predictions.file import RunFacts
 from recombine.benchmark.results.levels import with_levels
 from recombine.benchmark.results.parts import Levels, Score
@@ -56,8 +57,8 @@ def make_score(hits, counts, offset=0, per_factor=None):
     blocks = make_blocks(hits, counts)
     right = np.array(blocks["hits"]) / blocks["counts"]
     score = {
-        "metric": "joint_slot_accuracy",
-        "metric_version": "1.0",
+        "metric": JOINT.name,
+        "metric_version": JOINT.version,
         "estimate": float(share.mean()),
         "ci95": None,
         "ci_method": stats.CI_METHOD,

@@ -75,6 +75,12 @@ function blockTerm(each) {
   return [each.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (each.length - 1) / each.length, each.length - 1];
 }
 
+// Of a difference: paired where both saw the same blocks.
+function blockTerms(first, second) {
+  const both = [first, second].filter((one) => one);
+  return (both.length === 2 && first.length === second.length ? [minus(first, second)] : both).map(blockTerm);
+}
+
 // As guarded() in benchmark/statistics/intervals.py; null where a test would not hold.
 function guarded(terms, runs, a, b, limits) {
   const bent = (p) => p * (1 - p);
@@ -92,7 +98,7 @@ function paired(a, b, design, bounds, limits) {
   const value = a.mean - b.mean;
   if (!(a.known && b.known)) return estimate(value, null, bounds);
   const shared = [...cellTerms(minus(a.cells, b.cells), design)];
-  if (a.blocks && b.blocks && a.blocks.length === b.blocks.length) shared.push(blockTerm(minus(a.blocks, b.blocks)));
+  if (a.blocks && b.blocks) shared.push(...blockTerms(a.blocks, b.blocks));
   const runs = [a, b].filter((one) => one.seeds > 1).map((one) => [one.spread, one.seeds - 1, one.seeds, one]);
   const terms = limits ? guarded(shared, runs, a, b, limits) : [...runs, ...shared];
   return terms ? estimate(value, terms, bounds) : { value, ci: null, p: null, declined: true };
@@ -103,10 +109,11 @@ function gapDifference(a, b, design) {
   if (![a.id, a.ooc, b.id, b.ooc].every((one) => one.known)) return estimate(value, null, [-2, 2]);
   const runs = [a.gap, b.gap].filter((gap) => gap.seeds > 1).map((gap) => [gap.spread, gap.seeds - 1]);
   const cells = ["id", "ooc"].flatMap((split) => cellTerms(minus(a[split].cells, b[split].cells), design[split]));
-  const blocks = ["id", "ooc"].map((split) => (a[split].blocks && b[split].blocks ? minus(a[split].blocks, b[split].blocks) : null));
-  const both = blocks.every((one) => one) && blocks[0].length === blocks[1].length;
-  const rest = both ? [minus(blocks[0], blocks[1])] : blocks.filter((one) => one);
-  return estimate(value, [...runs, ...cells, ...rest.map(blockTerm)], [-2, 2]);
+  const pairs = ["id", "ooc"].map((split) => [a[split].blocks, b[split].blocks]);
+  const apart = pairs.some(([x, y]) => x && y && x.length !== y.length);
+  const blocks = apart ? [a, b].flatMap((one) => blockTerms(one.id.blocks, one.ooc.blocks))
+    : blockTerms(...pairs.map(([x, y]) => (x && y ? minus(x, y) : null)));
+  return estimate(value, [...runs, ...cells, ...blocks], [-2, 2]);
 }
 
 // Holm (1979): which of a group of differences are real.

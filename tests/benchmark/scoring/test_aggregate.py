@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 from fakes import FakeDataset
 
 from recombine.benchmark.metrics import base as metrics
@@ -9,6 +10,7 @@ from recombine.benchmark.scoring import aggregate
 from recombine.benchmark.serving.toy_data import ID_CELLS as ID
 from recombine.benchmark.serving.toy_data import SCHEMA
 from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.design import Crossed, factor_scores_of, scores_of
 
 
 @pytest.fixture(scope="module")
@@ -113,11 +115,8 @@ def test_gap_and_its_sign(dataset, inside, outside):
 
 def paired(dataset, inside, outside, first, second):
     return aggregate.paired_gap_part(
-        dataset,
-        inside,
-        outside,
-        aggregate.correct_images(dataset, inside, first),
-        aggregate.correct_images(dataset, outside, second),
+        aggregate.score_split(dataset, inside, first),
+        aggregate.score_split(dataset, outside, second),
     )
 
 
@@ -125,13 +124,23 @@ def test_paired_gap_by_block(dataset, inside, outside):
     first, second = guesses(dataset, inside), guesses(dataset, outside, wrong=0.5)
     gap = paired(dataset, inside, outside, first, second)
     assert gap.n_blocks == 5
-    assert gap.id_counts == gap.ooc_counts == (8,) * 5
+    by_block = []
+    for split, predicted in ((inside, first), (outside, second)):
+        right = aggregate.correct_images(dataset, split, predicted)
+        blocks = dataset.blocks[split.indices]
+        by_block.append([right[:, blocks == b].mean(axis=1) for b in np.unique(blocks)])
+    difference = np.subtract(*by_block)  # (blocks, seeds)
+    run = difference.mean(axis=0).var(ddof=1) / 3
+    block = difference.mean(axis=1).var(ddof=1) / 5
+    df = (run + block) ** 2 / (run**2 / 2 + block**2 / 4)
+    half = scipy.stats.t.ppf(0.975, df) * np.sqrt(run + block)
+    assert gap.ci95 == pytest.approx((difference.mean() - half, difference.mean() + half))
+    assert gap.ci_method == stats.BLOCK_METHOD
     plain = aggregate.gap_part(
         aggregate.score_split(dataset, inside, first),
         aggregate.score_split(dataset, outside, second),
     )
     assert gap.estimate == pytest.approx(plain.estimate)
-    assert np.sum(gap.id_hits) == np.sum(aggregate.score_split(dataset, inside, first).hits)
 
 
 def test_a_hard_block_cancels_in_the_paired_gap(dataset, inside, outside):
@@ -150,11 +159,119 @@ def test_a_hard_block_cancels_in_the_paired_gap(dataset, inside, outside):
     assert gap.ci95[1] - gap.ci95[0] < 0.2
 
 
-def test_without_common_blocks_there_is_no_paired_gap(inside, outside):
+def test_without_common_blocks_there_is_no_paired_gap():
     apart = FakeDataset(train=2, val=1, test=5)
     apart.blocks = np.arange(len(apart))
-    result = paired(apart, inside, outside, perfect(apart, inside), perfect(apart, outside))
-    assert result is None
+    splits = [aggregate.group_by_cell(apart, name) for name in ("id_test", "ooc_test")]
+    assert paired(apart, *splits, *(perfect(apart, split) for split in splits)) is None
+    with_blocks = aggregate.score_split(apart, splits[0], perfect(apart, splits[0]))
+    without = with_blocks.model_copy(update={"blocks": None})
+    assert aggregate.paired_gap_part(with_blocks, without) is None
+
+
+def test_the_paired_gap_is_over_the_blocks_of_both_splits(dataset, inside):
+    other = FakeDataset(train=2, val=1, test=5)
+    other.blocks = other.blocks.copy()
+    other.blocks[other.blocks == other.blocks[inside.indices].min()] = 999
+    ooc = aggregate.group_by_cell(other, "ooc_test")
+    gap = paired(dataset, inside, ooc, guesses(dataset, inside), perfect(other, ooc, 3))
+    assert gap.n_blocks == 4
+    left = inside.block_of > 0
+    right = aggregate.correct_images(dataset, inside, guesses(dataset, inside))
+    assert gap.estimate == pytest.approx(right[:, left].mean() - 1)
+
+
+def digits(rows):
+    return np.array([[int(digit, 36) for digit in row] for row in rows])
+
+
+@pytest.mark.parametrize("most", [3, 35, 36])
+def test_counts_by_block_match_a_loop(inside, most):
+    """Blocks of unequal size, some of which some cells do not show."""
+    rng = np.random.default_rng(most)
+    cells, blocks = 3, 4
+    shown = rng.integers(0, 4, (cells, blocks))
+    shown[0, 0], shown[:, 3] = most, 1
+    cell_of, block_of = np.argwhere(shown).repeat(shown[shown > 0], axis=0).T
+    order = rng.permutation(len(cell_of))
+    split = aggregate.Split(
+        "ooc_test", np.arange(len(order)), np.arange(2 * cells).reshape(cells, 2), cell_of[order],
+        (("a", "b"),) * cells, np.array([2, 3, 5, 9]), block_of[order],
+    )  # fmt: skip
+    correct = rng.random((2, len(order))) < 0.7
+    found = aggregate.count_by_block(split, correct)
+    expected = np.zeros((2, cells, blocks), int)
+    for seed in range(2):
+        for image in range(len(order)):
+            expected[seed, split.cell_of[image], split.block_of[image]] += correct[seed, image]
+    assert found.numbers == (2, 3, 5, 9)
+    assert found.counts == tuple(shown.sum(axis=0))
+    assert np.array_equal(found.hits, expected.sum(axis=1))
+    if most < 36:
+        assert np.array_equal(digits(found.images), shown)
+        assert np.array_equal([digits(table) for table in found.right], expected)
+    else:
+        assert found.images == found.right == ()
+
+
+def test_intervals_come_from_cells_their_values_and_blocks(dataset, inside):
+    predicted = guesses(dataset, inside)
+    score = aggregate.score_split(dataset, inside, predicted)
+    right = aggregate.correct_images(dataset, inside, predicted)
+    cells, blocks = (
+        np.stack([right[:, group == k].mean(axis=1) for k in range(group.max() + 1)], axis=1)
+        for group in (inside.cell_of, inside.block_of)
+    )
+    table = Crossed(cells, inside.cells, blocks)
+    assert score.ci95 == pytest.approx(stats.crossed_mean(table).ci95)
+    assert score.ci95 == pytest.approx(stats.crossed_mean(scores_of(score)).ci95)
+    assert score.ci_method == stats.CI_METHOD
+    assert stats.crossed_mean(Crossed(cells)).ci95 != pytest.approx(score.ci95)
+
+
+def intervals(score):
+    return [score.ci95, *(factor.ci95 for _, factor in sorted(score.per_factor.items()))]
+
+
+def test_copies_of_a_run_do_not_count_in_intervals(dataset, inside, outside):
+    both = [guesses(dataset, inside), guesses(dataset, outside, wrong=0.5)]
+    copied = [[one[0], one[1], one[0], one[2]] for one in both]
+    fewer, more = (
+        [aggregate.score_split(dataset, split, one, rows)
+         for split, one in zip((inside, outside), given, strict=True)]
+        for given, rows in ((both, ()), (copied, (0, 1, 3)))
+    )  # fmt: skip
+    for one, other in zip(fewer, more, strict=True):
+        assert other.distinct == (0, 1, 3)
+        assert other.ci_method == stats.CI_METHOD
+        for a, b in zip(intervals(one), intervals(other), strict=True):
+            assert a == pytest.approx(b, abs=1e-6)
+        assert one.variance == other.variance
+        assert other.estimate == pytest.approx(np.mean(other.per_seed))
+    gaps = [aggregate.gap_part(*pair) for pair in (fewer, more)]
+    assert gaps[0].ci95 == pytest.approx(gaps[1].ci95)
+    gaps = [aggregate.paired_gap_part(*pair) for pair in (fewer, more)]
+    assert np.ptp(gaps[0].ci95) == pytest.approx(np.ptp(gaps[1].ci95))
+
+
+def test_runs_that_are_all_one_network_say_so(dataset, inside, outside):
+    one = [guesses(dataset, inside, 1) * 3, guesses(dataset, outside, 1, wrong=0.5) * 3]
+    scores = [
+        aggregate.score_split(dataset, split, given, (0,))
+        for split, given in zip((inside, outside), one, strict=True)
+    ]
+    assert {score.ci_method for score in scores} == {stats.ONE_NETWORK_METHOD}
+    assert all(score.ci95 is not None and score.n_seeds == 3 for score in scores)
+    assert scores[0].variance.seed is None
+    assert aggregate.gap_part(*scores).ci_method == stats.ONE_NETWORK_GAP_METHOD
+    assert aggregate.gap_part(*scores).ci95 is not None
+    paired_gap = aggregate.paired_gap_part(*scores)
+    assert paired_gap.ci_method == stats.ONE_NETWORK_BLOCK_METHOD
+    assert paired_gap.ci95 is not None
+    # A single run that may be any of many has no interval.
+    alone = aggregate.score_split(dataset, inside, one[0][:1])
+    assert (alone.ci95, alone.distinct, alone.ci_method) == (None, (), stats.CI_METHOD)
+    assert aggregate.score_split(dataset, inside, one[0], (0, 1, 2)).distinct == ()
 
 
 def test_worst_cells(dataset, outside):
@@ -173,9 +290,9 @@ def test_worst_cells(dataset, outside):
 def test_factor_scores_carry_what_their_interval_needs(dataset, inside):
     score = aggregate.score_split(dataset, inside, guesses(dataset, inside))
     for factor in score.per_factor.values():
-        table = np.array(factor.per_cell)
-        assert table.shape == (3, 8)
-        assert table.mean(axis=1) == pytest.approx(factor.per_seed, abs=1e-5)
-        again = stats.crossed_mean(table, None)
+        for table, size in ((factor.per_cell, 8), (factor.per_block, 5)):
+            assert np.shape(table) == (3, size)
+            assert np.mean(table, axis=1) == pytest.approx(factor.per_seed, abs=1e-5)
+        again = stats.crossed_mean(factor_scores_of(factor, score), None)
         assert again.value == pytest.approx(factor.estimate, abs=1e-5)
         assert again.ci95[0] == pytest.approx(factor.ci95[0], abs=1e-4)

@@ -41,6 +41,21 @@ def test_nothing_changed_nothing_changes(dataset, scored):
     assert [one.verdict for one in found] == ["identical"] * 3
     assert [one.new for one in found] == results
     assert all(not one.changes for one in found)
+    assert all(one.new.scores.ooc_test.blocks.right for one in found)
+
+
+def test_a_result_from_before_blocks_gains_them(dataset, scored):
+    results, folder = scored
+    plain = results[0].model_dump(mode="json", exclude={"schema_version", "result_id"})
+    for score in plain["scores"].values():
+        score["blocks"] = None
+    (one,) = rescore_results([Result.sealed(**plain)], PredictionStore([folder]), [dataset])
+    assert one.verdict == "updated"
+    assert {change.path for change in one.changes} == {
+        "scores/id_test/blocks",
+        "scores/ooc_test/blocks",
+    }
+    assert one.new.scores == results[0].scores
 
 
 def test_role_and_recipe_stay_where_predictions_and_data_do_not_say_them(dataset, scored):
@@ -83,6 +98,9 @@ def forged(result):
         cell = next(i for i, hit in enumerate(score["hits"][0]) if hit < score["counts"][0][i])
         score["hits"][0][cell] += 1
         score["lift"] = score["lift_ci95"] = None
+        score["blocks"] = {name: score["blocks"][name] for name in ("numbers", "hits", "counts")}
+        row, most = score["blocks"]["hits"][0], score["blocks"]["counts"]
+        row[next(i for i, hit in enumerate(row) if hit < most[i])] += 1
         share = 1 / score["counts"][0][cell] / (score["n_cells"] * score["n_seeds"])
         score["estimate"] += share
         score["per_seed"][0] += share * score["n_seeds"]

@@ -178,6 +178,14 @@ def test_gap_difference_adds_runs_cells_and_blocks():
     assert found.standard_error**2 == pytest.approx(sum(runs) + sum(cells) + block)
 
 
+    # Other blocks: each method's own, of its gap.
+    more = Crossed(oocs[1].cells, None, rng.random((3, 9)))
+    found = gap_difference(tuple(ids), (oocs[0], more))
+    own = [of_block[0].var(ddof=1) / 7, ids[1].blocks.mean(0).var(ddof=1) / 7]
+    own.append(more.blocks.mean(0).var(ddof=1) / 9)
+    assert found.standard_error**2 == pytest.approx(sum(runs) + sum(cells) + sum(own))
+
+
 def test_a_declined_test_is_named_and_says_why():
     """One method nearly always right, the other with a run that fell."""
     counts = np.full((3, 8), 24)

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_board import sample, write_results
 
+from recombine.benchmark.metrics.base import JOINT
+from recombine.benchmark.results.result import Result
 from recombine.leaderboard.board import board as module
 from recombine.leaderboard.board.board import every_row, letter, rank_board
 from recombine.leaderboard.board.entries import load_boards
@@ -94,12 +96,12 @@ def test_many_marks_carry_letters_only(tmp_path, monkeypatch):
 
 def test_the_gap_bar_shows_estimate_and_interval(tmp_path):
     row = ranked(tmp_path, indices=[0]).rows[0]
-    gap = row.entry.result.paired_gap
+    gap = row.entry.result.gap
     low, high = (100 * end for end in gap.ci95)
     assert f'd="M0 2H{100 * gap.estimate:.1f}V8H0Z"' in row.gap_bar
     assert f'd="M{low:.1f} 4H{high:.1f}V6H{low:.1f}Z" class="f-ooc"' in row.gap_bar
     alone = ranked(tmp_path / "one", seeds=1, indices=[0]).rows[0]
-    assert ("f-ooc" in alone.gap_bar) == (alone.entry.result.paired_gap.ci95 is not None)
+    assert ("f-ooc" in alone.gap_bar) == (alone.entry.result.gap.ci95 is not None)
 
 
 def test_trust_and_inference_have_words(tmp_path):
@@ -115,7 +117,7 @@ def test_anchors_are_safe(tmp_path):
     data = {"version": '1.0 "<x>'}
     path = sample(0, data=data).save(tmp_path / "a.json")
     slug = rank_board(load_boards([path])[0]).slug
-    assert slug == "smoke-1-0-x-64px-1-0-ababab"
+    assert slug == f"smoke-1-0-x-64px-{JOINT.version.replace('.', '-')}-ababab"
 
 
 @given(st.integers(0, 5000), st.integers(0, 5000))
@@ -141,6 +143,28 @@ def test_missing_parts_are_named(tmp_path):
     missing = {row.entry.result.method.entry: row.missing for row in board.rows}
     assert missing["pixels"] == ("operations could not be counted",)
     assert missing["supervised"] == ()
+    assert board.older == ""
+
+
+def older(result, matches):
+    """Return the result as an older measure would have it, with these slots per seed."""
+    plain = result.model_dump(mode="json", exclude={"schema_version", "result_id"})
+    for score in plain["scores"].values():
+        score["metric_version"] = "1.0"
+    plain["readout"]["slot_match"] = matches
+    return Result.sealed(**plain)
+
+
+def test_an_older_measure_is_said_and_never_on_the_same_board(tmp_path):
+    swapped = older(sample(0), [[0, 1], [1, 0], [0, 1], [1, 0], [0, 1]])
+    plain = older(sample(1), [[0, 1]] * 5)
+    files = [one.save(tmp_path / f"{i}.json") for i, one in enumerate((swapped, plain, sample(0)))]
+    boards = {board.key.metric_version: rank_board(board) for board in load_boards(files)}
+    assert boards.keys() == {"1.0", JOINT.version}
+    assert boards["1.0"].older.startswith("Measure 1.0: ")
+    missing = {row.entry.result.method.entry: row.missing for row in boards["1.0"].rows}
+    assert missing["autoencoder"] == ("slots assigned by the older rule",)
+    assert missing["supervised"][0].endswith("not in the scene's order in 2 of 5 seeds")
 
 
 def test_a_superseded_entry_keeps_its_page_and_loses_its_rank(tmp_path):

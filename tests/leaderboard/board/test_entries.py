@@ -9,10 +9,11 @@ from factories import make_result
 from sample_board import sample, write_results
 
 from recombine import leaderboard
+from recombine.benchmark.metrics.base import JOINT
 from recombine.benchmark.results.result import Result
+from recombine.benchmark.statistics.design import scores_of
 from recombine.leaderboard.board.entries import (
     board_key,
-    cell_scores,
     find_results,
     load_boards,
     load_entry,
@@ -79,18 +80,18 @@ def test_other_data_never_share_a_board(tmp_path, name, change):
 def test_another_metric_version_never_shares_a_board(tmp_path):
     def bump(plain):
         for score in plain["scores"].values():
-            score["metric_version"] = "2.0"
+            score["metric_version"] = "9.9"
 
     first = make_result(entry="one")
     second = resealed(make_result(entry="two"), bump)
     assert board_key(first) != board_key(second)
     paths = [r.save(tmp_path / f"{i}.json") for i, r in enumerate((first, second))]
-    assert [b.key.metric_version for b in load_boards(paths)] == ["1.0", "2.0"]
+    assert [b.key.metric_version for b in load_boards(paths)] == [JOINT.version, "9.9"]
 
 
 def test_mixed_metric_versions_in_one_file_are_refused(tmp_path):
     def bump(plain):
-        plain["scores"]["id_test"]["metric_version"] = "2.0"
+        plain["scores"]["id_test"]["metric_version"] = "9.9"
 
     path = resealed(make_result(), bump).save(tmp_path / "mixed.json")
     with pytest.raises(InvalidInputError, match=r"mixed\.json.*one metric and version"):
@@ -167,21 +168,24 @@ def test_columns_are_sorted_by_the_names_of_cells():
     result = make_result(ooc_hits=hits, ooc_counts=counts, id_hits=hits, id_counts=counts)
     score = result.scores.ooc_test
     order = sorted(range(3), key=lambda i: score.cells[i])
-    assert np.array_equal(cell_scores(score), hits[:, order] / 10)
+    assert np.array_equal(scores_of(score).cells, hits[:, order] / 10)
 
 
 def test_the_order_of_cells_in_a_file_does_not_matter(tmp_path):
     def reverse(plain):
         score = plain["scores"]["ooc_test"]
         score["cells"] = score["cells"][::-1]
-        for table in ("hits", "counts"):
-            score[table] = [row[::-1] for row in score[table]]
+        score["blocks"]["images"] = score["blocks"]["images"][::-1]
+        for table in (score["hits"], score["counts"], score["blocks"]["right"]):
+            table[:] = [row[::-1] for row in table]
 
     first = sample(0)
     second = resealed(first, reverse)
     assert first.scores.ooc_test.cells != second.scores.ooc_test.cells
-    before, after = (cell_scores(r.scores.ooc_test) for r in (first, second))
-    assert np.array_equal(before, after)
+    before, after = (scores_of(r.scores.ooc_test) for r in (first, second))
+    for name in ("cells", "codes", "blocks"):
+        assert np.array_equal(getattr(before, name), getattr(after, name))
+    assert load_entry(second.save(tmp_path)).result == second
 
 
 def test_a_slug_holds_safe_characters_only(tmp_path):

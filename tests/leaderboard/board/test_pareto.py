@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sample_board import declared, sample, write_results
 
+from recombine.benchmark.statistics.design import Crossed
 from recombine.leaderboard.board import pareto as front
 from recombine.leaderboard.board.board import rank_board
 from recombine.leaderboard.board.entries import load_boards
@@ -15,7 +16,7 @@ from recombine.leaderboard.board.ranks import compare_all
 
 def compared(*levels, seeds=5):
     rng = np.random.default_rng(0)
-    return compare_all([level + rng.normal(0, 0.004, (seeds, 8)) for level in levels])
+    return compare_all([Crossed(level + rng.normal(0, 0.004, (seeds, 8))) for level in levels])
 
 
 def test_a_dearer_and_worse_entry_is_off():
@@ -31,7 +32,7 @@ def test_at_equal_cost_the_better_one_stays():
 
 
 def test_what_cannot_be_told_apart_stays():
-    same = np.random.default_rng(1).uniform(0.4, 0.6, (5, 8))
+    same = Crossed(np.random.default_rng(1).uniform(0.4, 0.6, (5, 8)))
     assert on_front([1, 2], compare_all([same, same])) == [True, True]
 
 
@@ -56,7 +57,7 @@ def test_without_a_known_cost_there_is_no_figure(tmp_path):
 
 @pytest.mark.parametrize("costs", [[], [3.0]])
 def test_few_entries_are_all_on_the_front(costs):
-    scores = [np.full((5, 8), 0.5)] * len(costs)
+    scores = [Crossed(np.full((5, 8), 0.5))] * len(costs)
     found = on_front(costs, compare_all(scores)) if costs else []
     assert found == [True] * len(costs)
 

@@ -6,6 +6,7 @@ from factories import make_result
 from sample_board import declared, sample, write_results
 
 from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.design import scores_of
 from recombine.leaderboard.board.board import rank_board
 from recombine.leaderboard.board.entries import load_boards
 from recombine.leaderboard.drawing.formatting import DASH, points
@@ -56,9 +57,7 @@ def test_older_results_know_chance_alone(tmp_path):
 def test_the_kinds_are_set_against_each_other_with_an_interval(tmp_path):
     told = summary_of(tmp_path)
     (text,) = [plain(t) for t in told.shows if "highest generative" in t]
-    first, second = (sample(i).scores.ooc_test for i in (4, 0))
-    share = [np.asarray(s.hits) / np.asarray(s.counts) for s in (first, second)]
-    found = stats.paired_difference(*share)
+    found = stats.paired_difference(*(scores_of(sample(i).scores.ooc_test) for i in (4, 0)))
     low, high = (points(end) for end in found.ci95)
     assert "Autoencoder (replay+search)" in text
     assert "Supervised slot encoder (direct)" in text

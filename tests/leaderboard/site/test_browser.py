@@ -4,11 +4,18 @@ import json
 import re
 from itertools import pairwise, permutations
 
+import numpy as np
 import pytest
-from browsing import HOSTILE, entry_of, page_names
+from browsing import HOSTILE, Visit, entry_of, page_names
+from factories import make_score
+from sample_board import sample
 
+from recombine.benchmark.results.parts import Score
 from recombine.benchmark.results.result import Result
+from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.compare import compare_results
+from recombine.benchmark.statistics.design import scores_of
+from recombine.leaderboard.site.build import build_site
 
 pytestmark = pytest.mark.browser
 
@@ -273,6 +280,78 @@ def test_the_compare_page_prints_what_the_statistics_say(visit, folder):
     assert again.page.locator("#first").input_value() == slugs[first.result_id]
     again.page.locator("[data-swap]").click()
     assert again.page.locator("#first").input_value() == slugs[second.result_id]
+
+
+COUNTS = np.full((3, 8), 48)
+
+
+def of_kind(kind, number):
+    """Return an entry whose pairs are declined, guarded, of one network, or of other blocks."""
+    rng = np.random.default_rng(number)
+    ooc = rng.binomial(48, 0.5, (3, 8))
+    if kind == "steady":  # near the end, and its runs agree
+        ooc = 48 - rng.integers(0, 2, (3, 8))
+    elif kind == "fell":  # near the end, and one run fell
+        ooc = 48 - np.array([[0], [1], [9]]) + np.array([0, -1, 0, 0, 0, 0, 0, 0])
+    elif kind == "low":
+        ooc = np.array([[0], [1], [6]]) + rng.integers(0, 2, (3, 8))
+    elif kind == "one network":
+        ooc = ooc[:1].repeat(3, axis=0)
+    ids = rng.binomial(48, 0.8, (3, 8))
+    ids = ids[:1].repeat(3, axis=0) if kind == "one network" else ids
+    made = sample(
+        0, seeds=3, entry=kind.replace(" ", "-"), paired_gap=None,
+        scores={"id_test": make_score(ids, COUNTS), "ooc_test": make_score(ooc, COUNTS, offset=8)},
+        gap={"estimate": float(ids.mean() - ooc.mean()) / 48},
+    )  # fmt: skip
+    plain = made.model_dump(mode="json", exclude={"schema_version", "result_id"})
+    for score in plain["scores"].values():
+        if kind == "one network":  # every copy answers alike, image by image
+            blocks = score["blocks"]
+            del blocks["images"], blocks["right"]
+            blocks["hits"] = blocks["hits"][:1] * 3
+            score["distinct"] = [0]
+        if kind == "no blocks":
+            score["blocks"] = None
+        if kind == "fewer blocks":  # two blocks put together
+            blocks = score["blocks"]
+            del blocks["images"], blocks["right"]
+            blocks["hits"] = [[row[0] + row[1], *row[2:]] for row in blocks["hits"]]
+            blocks["counts"] = [16, *blocks["counts"][2:]]
+            blocks["numbers"] = blocks["numbers"][1:]
+    parts = [Score.model_validate_json(json.dumps(one)) for one in plain["scores"].values()]
+    for score, part in zip(plain["scores"].values(), parts, strict=True):
+        score["ci95"] = stats.crossed_mean(scores_of(part)).ci95
+    plain["gap"]["ci95"] = stats.gap(*map(scores_of, parts)).ci95
+    return Result.sealed(**plain)
+
+
+KINDS = ("steady", "fell", "low", "plain", "one network", "no blocks", "fewer blocks")
+
+
+def test_the_compare_page_declines_and_pairs_as_the_statistics(browser, tmp_path):
+    results = [of_kind(kind, i) for i, kind in enumerate(KINDS)]
+    site = build_site([one.save(tmp_path / "results") for one in results], tmp_path / "site", [])
+    name = next(n for n in page_names(site.parent) if n.startswith("compare/"))
+    one = Visit(browser, site.parent / name)
+    slugs = [f"{r.method.entry}-{r.result_id[:10]}" for r in results]
+    declined = set()
+    for (i, first), (j, second) in permutations(enumerate(results), 2):
+        one.page.locator("#first").select_option(slugs[i])
+        one.page.locator("#second").select_option(slugs[j])
+        expected = compare_results(first, second)
+        shown = shown_rows(one.page, "scores")
+        check_contrasts(shown, expected.headline, "percent")
+        check_contrasts(shown_rows(one.page, "factors"), expected.factors, "ratio")
+        ooc = expected.headline[0].difference
+        verdict = one.page.locator("#verdict").inner_text()
+        assert ("Not tested: so near an end" in verdict) == ooc.declined
+        if ooc.declined:
+            declined.add(frozenset((KINDS[i], KINDS[j])))
+            assert shown["OOC"][3:] == ["no interval", "\u2014", "not tested"]
+    assert declined == {frozenset(("steady", "fell"))}
+    assert one.complaints == []
+    one.context.close()
 
 
 def test_the_compare_page_marks_held_out_combinations(visit, folder):
