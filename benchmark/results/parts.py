@@ -183,8 +183,8 @@ class Readout(Strict):
     """Per factor and seed: whether that is the weakest or strongest one tried; empty when not
     measured. Among equal ID-val scores the strongest is chosen."""
     converged: dict[str, tuple[bool, ...]] = {}
-    """Per factor and seed: whether the fit ended by itself, not at its iteration limit; empty when not
-    measured."""
+    """Per factor and seed: whether the fit ended by itself rather than at its limit of iterations;
+    empty when not measured."""
     width: Positive | None = None
     """Numbers that the readout of a factor reads; None when not measured."""
     random_network: RandomNetwork | None = None

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 NETWORKS = 3
 EDGE = 64  # larger images are averaged down to it: the pass costs the same for every dataset
-CHANNELS = (3, 32, 64, 64)
+CHANNELS = (3, 16, 32, 64)
 GRID = 8
 BATCH = 256
 DIGITS = 4  # of codes of order 1: rounding elsewhere must not move them
