@@ -75,8 +75,9 @@ def _best_constant(factor: Factor, chosen: Array, everything: Array) -> float | 
 CHUNK = 512
 MAX_MATCHED = 16
 """Most slots that may be matched on masks. Which of S slots fits an object best says up to log2 S
-bits about the image, whatever the slots hold: 64 of them could name every combination of 8 x 8
-values, 16 the value of one factor in part. Sixteen is the largest preset's eight objects and their
+bits about the image, whatever the slots hold, and 64 could name every combination of 8 x 8 values.
+On the preset smoke, a grid of 64 masks that never looks reads the shape at 0.19 of the way from
+chance to perfect, one of 16 at 0.06. Sixteen is the largest preset's eight objects and their
 background with seven to spare; slot attention is run with 7 to 11 (arXiv 2006.15055)."""
 
 

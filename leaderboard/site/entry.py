@@ -293,7 +293,8 @@ class Detail:
     @property
     def factors(self) -> list[dict[str, Any]]:
         """Return one row per factor: name, metric, figure, and whether it is recombined."""
-        scores, rows = self.row.entry.result.scores, []
+        scores, more, rows = self.row.entry.result.scores, self.row.entry.result.further, []
+        floors = more.matching.floors if more is not None and more.matching is not None else {}
         inside, outside = scores.id_test.per_factor, scores.ooc_test.per_factor
         for name in sorted(
             inside.keys() & outside.keys(), key=lambda n: (not inside[n].recombined, n)
@@ -301,7 +302,11 @@ class Detail:
             i, o = inside[name], outside[name]
             title = f"{name}: ID {numbers.ratio(i.estimate)}, OOC {numbers.ratio(o.estimate)}"
             drawn = strip(Mark(i.estimate, i.ci95), Mark(o.estimate, o.ci95), (), title)
-            about = {"metric": metric_words(i.metric), "recombined": i.recombined}
+            about = {
+                "metric": metric_words(i.metric),
+                "recombined": i.recombined,
+                "floor": floors.get(name),  # what the choice of slots on masks gives away, OOC
+            }
             rows.append({"name": name, "strip": drawn, **about})
         return rows
 

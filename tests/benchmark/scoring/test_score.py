@@ -1,12 +1,16 @@
 """From submission to result: known methods get known scores, foreign files are refused."""
 
+import zlib
 from dataclasses import replace
 
 import pytest
+import torch
 from factories import make_result
 from fakes import Constant, FakeDataset, Memoriser, Noisy, Pixels, Trained
 
 from recombine.benchmark.predictions.file import read_predictions, write_predictions
+from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
+from recombine.benchmark.results.levels import standing
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.harness import RunOptions, run_seed
 from recombine.benchmark.scoring.aggregate import shares
@@ -49,6 +53,48 @@ def test_a_constant_is_at_chance(dataset, tmp_path):
     for split in (result.scores.id_test, result.scores.ooc_test):
         assert split.estimate <= 2 * split.chance
         assert split.per_factor["object.shape"].estimate == pytest.approx(0, abs=1e-9)
+
+
+class NamesAnother(Pixels):
+    """Reads the background, and names a shape that training never showed with it."""
+
+    slot_dim = 8
+
+    def __init__(self, told, seed):
+        self.told, self.seed = told, seed
+
+    def encode(self, images):
+        out = torch.zeros(len(images), 2, 8)
+        colours = images[..., 4:].mean(dim=(2, 3))
+        for row, (image, colour) in enumerate(zip(images, colours, strict=True)):
+            ground = int(colour[0] > 0.2) + 2 * int(colour[1] > 0.2)
+            found = image.numpy().tobytes()
+            free = [s for s in range(4) if (s, ground) not in self.told.values()]
+            guess = free[(zlib.crc32(found) + self.seed) % len(free)], ground
+            shape, ground = self.told.get(found, guess)  # readouts are fitted on known images
+            out[row, :, shape] = out[row, :, 4 + ground] = 1
+        return SlotOutput(slots=out)
+
+
+class Contrarian:
+    card = MethodCard(id="contrarian", name="Contrarian", supervision="supervised")
+
+    def fit(self, data, val, *, seed, budget, log):
+        told = {}
+        for part in (data.arrays(), val.arrays()):
+            keys = ("object.shape", "background.environment")
+            labels = zip(*(part.factors[key].tolist() for key in keys), strict=True)
+            told |= {i.numpy().tobytes(): cell for i, cell in zip(part.images, labels, strict=True)}
+        return NamesAnother(told, seed)
+
+
+def test_a_contrarian_is_at_its_floor(dataset, tmp_path):
+    (result,) = run(Contrarian(), dataset, tmp_path)
+    assert result.id.estimate == 0
+    assert result.ooc.estimate >= 4 * result.ooc.chance
+    assert max(result.ooc.levels.one_known_unseen.values()) == result.ooc.floor == 0.5
+    assert result.ooc.lift == pytest.approx(0, abs=0.25)
+    assert standing(result.ooc).startswith("at its floor, at the level of knowing the environment")
 
 
 def test_search_gives_two_entries_with_one_curve(dataset, tmp_path):

@@ -50,6 +50,17 @@ def test_what_ignorance_scores_is_listed(tmp_path):
     assert "entry is above its floor" in text
 
 
+def test_what_matched_slots_tell_stands_beside_the_factor(tmp_path):
+    matching = {"on": "masks", "floors": {"object.shape": 0.125}}
+    page = detail(tmp_path, further={"matching": matching})
+    assert {f["name"]: f["floor"] for f in page.factors} == {
+        "object.shape": 0.125, "background.environment": None
+    }  # fmt: skip
+    built = build_site([page.row.entry.result.save(tmp_path / "one")], tmp_path / "site")
+    (text,) = (p.read_text() for p in built.parent.glob("entries/*.html"))
+    assert "matched slots alone 0.125 OOC" in text
+
+
 def test_every_cell_is_listed_with_its_accuracy(tmp_path):
     page = detail(tmp_path)
     score = page.row.entry.result.scores.ooc_test
