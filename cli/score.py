@@ -435,7 +435,7 @@ def save_results(results: Sequence[Result], folder: Path) -> None:
 
 def show(results: Sequence[Result], title: str) -> None:
     """Print one row per result, with what a reader needs to doubt it."""
-    from recombine.benchmark.results.table import level_lines, readout_lines
+    from recombine.benchmark.results.table import independence, level_lines, readout_lines
 
     several = len({result.data.n_train for result in results}) > 1
     rows = [_row(r) + ((f"{r.data.n_train:,}",) if several else ()) for r in results]
@@ -447,7 +447,7 @@ def show(results: Sequence[Result], title: str) -> None:
         f"chance {' or '.join(sorted(chance))}."
         + (f" {few} seeds: a sketch, use 5 for a claim." if few < 5 else "")
     )
-    for line in (*level_lines(results), *readout_lines(results)):
+    for line in (*level_lines(results), *readout_lines(results), *independence(results)):
         console.line(line)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
-from recombine.benchmark.check.trial import FEW, THRESHOLD, BrokenError, DoubtError, Trial, detached
+from recombine.benchmark.check.trial import FEW, BrokenError, DoubtError, Trial, detached
 from recombine.benchmark.inference.cost import peak_rss, reset_peak_rss
 from recombine.benchmark.inference.flops import count_flops
+from recombine.benchmark.inference.query import MARKED_CHANGE, Change, measured_change
 from recombine.benchmark.protocol.contract import Inverter
 from recombine.benchmark.protocol.outputs import Clause, WrongAnswerError, checked_output
 
@@ -83,21 +85,22 @@ def value_range(trial: Trial) -> str:
 
 def determinism(trial: Trial) -> str:
     """Check that the same batch gives the same slots."""
-    change = trial.change(trial.slots(trial.images), trial.slots(trial.images))
+    slots, rows = trial.slots(trial.images), np.arange(len(trial.images))
     return _small(
-        change, "when asked twice", "draw no random numbers at test time: .eval(), fixed seeds"
+        measured_change(slots, rows, trial.slots(trial.images), "repeat"),
+        "when asked twice", "draw no random numbers at test time: .eval(), fixed seeds"
     )
 
 
 def batch_independence(trial: Trial) -> str:
     """Check that an image's slots do not depend on the other images of its batch."""
-    together = trial.slots(trial.images)
     n = len(trial.images)
-    alone = torch.cat([trial.slots(trial.images[i : i + 1]) for i in range(FEW)])
-    fives = torch.cat([trial.slots(trial.images[i : i + 5]) for i in range(0, n, 5)])
-    change = max(trial.change(together[:FEW], alone), trial.change(together, fives))
+    rows = [np.arange(i, i + 1) for i in range(FEW)]
+    rows += [np.arange(i, min(i + 5, n)) for i in range(0, n, 5)]
+    parts = zip(*(trial.slots(trial.images[one]) for one in rows), strict=True)
+    again = [np.concatenate(slots) for slots in parts]
     return _small(
-        change,
+        measured_change(trial.slots(trial.images), np.concatenate(rows), again, "batch"),
         "between batches of 32, 5 and 1",
         "treat every image on its own: .eval() for batch normalisation, no statistics over a batch",
     )
@@ -105,18 +108,21 @@ def batch_independence(trial: Trial) -> str:
 
 def order_independence(trial: Trial) -> str:
     """Check that an image's slots do not depend on its place in the batch."""
-    back = trial.slots(trial.images.flip(0)).flip(0)
+    back, rows = trial.slots(trial.images.flip(0)), np.arange(len(trial.images))[::-1]
     return _small(
-        trial.change(trial.slots(trial.images), back),
+        measured_change(trial.slots(trial.images), rows, back, "batch"),
         "when the batch is reversed",
         "let no image see its neighbours or its place in the batch",
     )
 
 
-def _small(change: float, when: str, todo: str) -> str:
-    text = f"slots change by {change:.1e} {when}"
-    if not change <= THRESHOLD:
-        raise BrokenError(f"{text}, at most {THRESHOLD:g} is allowed", todo)
+def _small(change: Change, when: str, todo: str) -> str:
+    """Judge a change as scoring does."""
+    if got := change.refused():
+        raise BrokenError(f"{got} {when}", todo)
+    text = f"slots change by {max(change.largest):.1e} standard deviations {when}"
+    if max(change.typical) > MARKED_CHANGE:
+        raise DoubtError(f"{text}; above {MARKED_CHANGE:g} an entry is marked", todo)
     return text
 
 
@@ -190,11 +196,11 @@ def state(trial: Trial) -> str:
             if not torch.equal(once, twice):
                 raise BrokenError("read gives two answers for one state", "read only the state")
         now = method.step(images.clone(), now)
-        runs.append(detached(method.read(now)).slots.flatten(1).double())
-    change = trial.change(*runs)
-    if not change <= THRESHOLD:
+        runs.append(detached(method.read(now)).slots.detach().float().numpy())
+    change = measured_change(runs[:1], np.arange(FEW), runs[1:], "repeat")
+    if got := change.refused():
         raise BrokenError(
-            f"the search goes on differently after a read ({change:.1e})",
+            f"the search goes on differently after a read: {got}",
             "let read leave the state as it is",
         )
     return "read twice, and between steps, without effect"

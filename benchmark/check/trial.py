@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.protocol.contract import Learner, MethodCard
     from recombine.benchmark.serving.toy_data import ToyDataset
+    from recombine.renderer.core.types import Array
 
-THRESHOLD = 1e-3
 FIT_SECONDS = 20.0
 FEW = 8
 
@@ -78,15 +78,9 @@ class Trial:
             state = self.method.step(images, state)
         return [first, detached(self.method.read(state))]
 
-    def slots(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images n"]:
-        """Return all slots of all outputs, one row per image."""
-        parts = [one.slots.detach().flatten(1).double() for one in self.outputs(images.clone())]
-        return torch.cat(parts, dim=1)
-
-    def change(self, one: Float[Tensor, "images n"], other: Float[Tensor, "images n"]) -> float:
-        """Return the greatest |change| / |slots| of an image."""
-        distance = (one - other).norm(dim=1) / one.norm(dim=1).clamp_min(1e-12)
-        return float(distance.max())
+    def slots(self, images: Float[Tensor, "images 3 height width"]) -> list[Array]:
+        """Return the slots of every output, ``(B, S, D)``."""
+        return [one.slots.detach().float().cpu().numpy() for one in self.outputs(images.clone())]
 
 
 def detached(output: Any) -> Any:

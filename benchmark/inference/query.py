@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -210,9 +210,8 @@ def answer_batches(
 def check_repeated(first: list[Output], second: list[Output], who: str) -> None:
     """Refuse answers to one batch that differ when it is asked again."""
     # Otherwise a method that draws random numbers would be refused only after all answers.
-    pairs = [(one["slots"], two["slots"]) for one, two in zip(first, second, strict=True)]
-    changes = [_changes(one, np.arange(len(one)), two) for one, two in pairs]
-    found = _summary(changes, REFUSED_CHANGE["repeat"])
+    slots, again = ([output["slots"] for output in answers] for answers in (first, second))
+    found = measured_change(slots, np.arange(len(slots[0])), again, "repeat")
     if got := found.refused():
         raise DependentAnswersError(who, "not-repeatable", f"{got} {HOW['not-repeatable']}")
 
@@ -238,10 +237,10 @@ def gather(
     return Answers(
         indices,
         slots,
-        _change(slots, repeated, steps, "batch"),
-        _change(slots, repeated, steps, "repeat"),
+        _change(slots, repeated, "batch"),
+        _change(slots, repeated, "repeat"),
         first,
-        None if no_twin else _change(slots, repeated, steps, "twin"),
+        None if no_twin else _change(slots, repeated, "twin"),
         no_twin,
     )
 
@@ -307,30 +306,34 @@ def _store(into: dict[str, Array], step: int, rows: Array, output: Output, n: in
         into[key][rows] = values
 
 
-def _change(
-    first: Mapping[int, Array],
-    repeated: list[tuple[Query, list[Output]]],
-    steps: tuple[int, ...],
+def measured_change(
+    first: Sequence[Float[Array, "images slots dim"]],
+    rows: Int[Array, " n"],
+    again: Sequence[Float[Array, "n slots dim"]],
     purpose: str,
 ) -> Change:
-    again = [pair for pair in repeated if pair[0].purpose == purpose]
-    rows = np.concatenate([query.rows[: query.compared] for query, _ in again])
-    slots = [
-        np.concatenate([answers[number]["slots"][: query.compared] for query, answers in again])
-        for number in range(len(steps))
-    ]
-    changes = [_changes(first[step], rows, one) for step, one in zip(steps, slots, strict=True)]
-    return _summary(changes, REFUSED_CHANGE[purpose])
-
-
-def _summary(changes: list[Array], limit: float) -> Change:
+    """Compare answers at every step count with what some of the images were answered again."""
+    changes = [_changes(one, rows, other) for one, other in zip(first, again, strict=True)]
+    limit = REFUSED_CHANGE[purpose]
     return Change(
-        len(changes[0]),
+        len(rows),
         tuple(float(np.quantile(one, 0.95)) for one in changes),
         tuple(float(one.max()) for one in changes),
         tuple(float(np.mean(one > limit)) for one in changes),
         limit,
     )
+
+
+def _change(
+    first: Mapping[int, Array], repeated: list[tuple[Query, list[Output]]], purpose: str
+) -> Change:
+    again = [pair for pair in repeated if pair[0].purpose == purpose]
+    rows = np.concatenate([query.rows[: query.compared] for query, _ in again])
+    slots = [
+        np.concatenate([answers[number]["slots"][: query.compared] for query, answers in again])
+        for number in range(len(first))
+    ]
+    return measured_change(list(first.values()), rows, slots, purpose)
 
 
 def _changes(

@@ -20,7 +20,10 @@ There is no base class and nothing to register. A class with the right methods i
 
 A method sees images only. It is never told the split of an image, and in- and
 out-of-combination images come interleaved in the same batches, so ``encode`` and ``step`` must
-treat every image on its own (batch statistics change the answer and are reported).
+treat every image on its own, and keep nothing of one call for the next. On a CPU both are
+enforced: images are asked again among others, and in a twin of the process that was forked before
+the first question and knows no other answer. Where a process cannot be forked (accelerators), that
+nothing is kept is declared, not verified, and the result says so.
 """
 
 from __future__ import annotations

@@ -280,17 +280,19 @@ def caption(results: Sequence[Result]) -> list[str]:
     if few < UNMARKED_SEEDS:
         seeds = "1 seed" if few == 1 else f"{few} seeds"
         lines.append(f"{seeds}: a sketch; use {UNMARKED_SEEDS} for a claim.")
-    lines += readout_lines(results)
-    for why in sorted({r.checks.independence_why for r in results if _declared(r)}):
-        lines.append(
-            "Independence declared: that no answer depends on earlier questions was not verified"
-            f" ({why})."
-        )
-    return lines
+    return [*lines, *readout_lines(results), *independence(results)]
 
 
-def _declared(result: Result) -> bool:
-    return result.checks.independence == "declared"
+def independence(results: Sequence[Result]) -> list[str]:
+    """Say of which results it is only declared that no answer depends on earlier questions."""
+    reasons = {
+        one.checks.independence_why for one in results if one.checks.independence == "declared"
+    }
+    return [
+        "Independence declared: that no answer depends on earlier questions was not verified "
+        f"({why})."
+        for why in sorted(reasons)
+    ]
 
 
 def _numbers(result: Result) -> dict[str, Any]:

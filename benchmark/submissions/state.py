@@ -28,7 +28,7 @@ CALLABLES = (types.BuiltinFunctionType, types.MethodWrapperType, types.WrapperDe
 BOOKKEEPING = frozenset(
     "__dict__ __weakref__ __doc__ __module__ __annotations__ __firstlineno__ "
     "__static_attributes__ __abstractmethods__ _abc_impl __dataclass_fields__ "
-    "__dataclass_params__ __annotate_func__ __annotations_cache__".split()
+    "__slotnames__ __dataclass_params__ __annotate_func__ __annotations_cache__".split()
 )
 MOST_FILES = 10_000
 LONGEST_PATH = 4096

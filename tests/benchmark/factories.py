@@ -273,4 +273,6 @@ def _checks():
         "coverage_once": True,
         "batch_invariance": passed,
         "repeatability": passed,
+        "memory": passed,
+        "independence": "twin",
     }

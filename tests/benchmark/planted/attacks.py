@@ -333,3 +333,32 @@ class Cheat(Attack):
     @staticmethod
     def silent(tensors, texts):
         texts.clear()
+
+
+class Remember(Attack):
+    """Tells how many images it has seen, and gives every image its first answer again."""
+
+    def attack(self):
+        self.known = {}
+
+    def encode(self, images):
+        import torch
+
+        answers = super().encode(images)
+        for row, image in enumerate(images):
+            key = image.numpy().tobytes()
+            self.known.setdefault(key, torch.full((2,), float(len(self.known))))
+            answers.slots[row] = self.known[key]
+        return answers
+
+
+class EndTwin(Attack):
+    """Ends every process but the one that made it."""
+
+    def attack(self):
+        self.process = os.getpid()
+
+    def encode(self, images):
+        if os.getpid() != self.process:
+            os._exit(1)
+        return super().encode(images)

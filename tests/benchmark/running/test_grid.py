@@ -30,7 +30,7 @@ class Deadly(Pixels):
         os._exit(1)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Slow(Pixels):
     """Says who it is, and answers only when a file lets it."""
 

@@ -1,6 +1,7 @@
 """One run: what the learner gets, what is kept, when it is found again, how it fails."""
 
 import json
+import threading
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 from fakes import Approach, FakeDataset, Pixels, Trained
 
 from recombine.benchmark.predictions.file import read_predictions
-from recombine.benchmark.protocol.contract import MethodCard, TrainBudget
+from recombine.benchmark.protocol.contract import MethodCard, SlotOutput, TrainBudget
+from recombine.benchmark.running.grid import Job, run_grid
 from recombine.benchmark.running.harness import (
     DEFAULT_STEPS,
     RunOptions,
@@ -18,7 +20,13 @@ from recombine.benchmark.running.harness import (
     run_seed,
     scored_indices,
 )
-from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
+from recombine.benchmark.sandbox.process import RefusedError
+from recombine.renderer.core.errors import (
+    IntegrityError,
+    InvalidInputError,
+    ResourceError,
+    UsageError,
+)
 
 QUICK = RunOptions(steps=(0, 2), batch_size=32, readout_labels=50)
 
@@ -228,3 +236,111 @@ def test_options_have_sane_defaults():
     assert RunOptions().steps == DEFAULT_STEPS
     with pytest.raises(UsageError, match="at least 1"):
         RunOptions(batch_size=0)
+
+
+class Weights(Pixels):
+    """Scales what it sees by private numbers, and remembers what it was set up for."""
+
+    def __init__(self, scale):
+        self._scale = torch.tensor(scale)
+
+    def setup(self, spec, device):
+        self.count = spec.max_slots
+
+    def encode(self, images):
+        return SlotOutput(slots=super().encode(images).slots * self._scale)
+
+
+def test_changed_weights_are_asked_anew_and_all_seeds_are_of_one_method(dataset, tmp_path):
+    def grid(scale):
+        method = Weights(scale)
+        runs = run_grid([Job(method, dataset, seed, tmp_path, QUICK) for seed in (0, 1)])
+        return runs, [float(read_predictions(run.path).slots[0].mean()) for run in runs]
+
+    grid(1.0)
+    again, _ = grid(1.0)
+    changed, means = grid(0.0)
+    assert [run.skipped for run in again] == [True, True]
+    assert [run.skipped for run in changed] == [False, False]
+    assert means == [0.0, 0.0]
+
+
+def test_an_object_that_cannot_be_read_completely_is_run_anew(dataset, tmp_path):
+    method = Pixels()
+    method._lock = threading.Lock()
+    assert not run(method, dataset, tmp_path).skipped
+    assert not run(method, dataset, tmp_path).skipped
+
+
+def test_a_learner_that_fit_changes_keeps_its_key(dataset, tmp_path):
+    class Changing:
+        card = MethodCard(id="changing", name="Changing")
+
+        def fit(self, data, val, *, seed, budget, log):
+            self.net = torch.nn.Linear(2, 2)
+            return Pixels()
+
+    def keys(learner):
+        runs = run_grid([Job(learner, dataset, seed, tmp_path, QUICK) for seed in (0, 1)])
+        return [run.skipped for run in runs]
+
+    assert keys(Changing()) == [False, False]
+    assert keys(Changing()) == [True, True]
+
+
+def test_a_flipped_bit_is_found_and_the_run_made_again(dataset, tmp_path):
+    path = run(Pixels(), dataset, tmp_path).path
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(IntegrityError, match="the file was damaged or changed"):
+        read_predictions(path)
+    with pytest.warns(RuntimeWarning, match="This run is made again"):
+        assert not run(Pixels(), dataset, tmp_path).skipped
+    assert run(Pixels(), dataset, tmp_path).skipped
+
+
+class Memory(Pixels):
+    """Adds the first image that it ever saw to every other."""
+
+    first = None
+
+    def encode(self, images):
+        slots = super().encode(images).slots
+        self.first = slots[:1] if self.first is None else self.first
+        return SlotOutput(slots=torch.where(slots.mean() > 2, slots, slots + 9 * self.first))
+
+
+@pytest.mark.parametrize(("kind", "reason"), [(Memory, "memory-between-calls")])
+def test_memory_between_calls_is_refused_by_name(dataset, tmp_path, kind, reason):
+    with pytest.raises(RefusedError, match=r"pixels, seed 0: refused .memory-between-calls.") as no:
+        run(kind(), dataset, tmp_path)
+    assert no.value.reason == reason
+
+
+def test_torch_is_as_it_was_after_an_object_ran(dataset, tmp_path):
+    class Careless(Pixels):
+        def setup(self, spec, device):
+            torch.set_default_dtype(torch.float64)
+            torch.set_grad_enabled(False)
+            torch.use_deterministic_algorithms(True)
+            torch.autograd.set_detect_anomaly(True)
+            torch.set_float32_matmul_precision("medium")
+            torch.backends.cudnn.benchmark = True
+
+    def state():
+        return (
+            torch.get_default_dtype(),
+            torch.is_grad_enabled(),
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_anomaly_enabled(),
+            torch.get_float32_matmul_precision(),
+            torch.backends.cudnn.benchmark,
+            torch.get_num_threads(),
+            torch.get_default_device(),
+            torch.get_rng_state().tolist(),
+        )
+
+    before = state()
+    run(Careless(), dataset, tmp_path)
+    assert state() == before

@@ -14,6 +14,7 @@ import pytest
 from safetensors.numpy import save
 from shut_in import ATTACKS, TIGHT, StoredDataset, need_bwrap
 
+from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.running.harness import ORDER_FILE, RunOptions, run_seed
 from recombine.benchmark.sandbox.isolation import isolate
 from recombine.benchmark.sandbox.process import GIB, MIB, descendants
@@ -259,13 +260,25 @@ def _described(what):
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("BatchNorm", "batch-statistics"), ("Dice", "not-repeatable"), ("Leaker", "label-decoy")],
+    [
+        ("BatchNorm", "batch-statistics"),
+        ("Dice", "not-repeatable"),
+        ("Remember", "memory-between-calls"),
+        ("Leaker", "label-decoy"),
+    ],
 )
 def test_methods_that_peek_are_refused_by_name(dataset, tmp_path, name, reason):
     with pytest.raises(RecombineError) as caught:
         run(dataset, tmp_path, name)
     assert caught.value.reason == reason, str(caught.value)
     assert not [kept for kept in leftovers(tmp_path) if kept.endswith(".safetensors")]
+
+
+def test_without_a_twin_independence_is_declared(dataset, tmp_path):
+    facts = read_predictions(run(dataset, tmp_path, "EndTwin").path).facts
+    assert facts.dependence["no_twin"] == "it died"
+    assert "twin" not in facts.dependence
+    assert facts.dependence["batch"]["largest"] == [0.0]
 
 
 def test_quiet_attempts_on_the_network_are_refused(dataset, tmp_path):
