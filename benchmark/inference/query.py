@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from recombine.benchmark.inference.clocks import AnswerClock
 from recombine.benchmark.protocol.outputs import (
     Output,
     WrongAnswerError,
@@ -70,6 +71,7 @@ def run_inference(
     min_slots: int,
     who: str = "submission",
     key: bytes | None = None,
+    clock: AnswerClock | None = None,
 ) -> Answers:
     """Ask for the slots of images in secret order, some of them twice."""
     # All images are shuffled together. 2 % are asked again among other images, and one batch is
@@ -77,7 +79,8 @@ def run_inference(
     indices = np.sort(indices)
     asked = make_queries(len(indices), batch_size, key)
     batches = (to_images(dataset.images(indices[one.rows])).to(device) for one in asked)
-    answers = answer_batches(method, batches, steps=steps, min_slots=min_slots, who=who)
+    timed = (clock or AnswerClock()).over(batches)
+    answers = answer_batches(method, timed, steps=steps, min_slots=min_slots, who=who)
     return gather(indices, steps, zip(asked, answers, strict=True))
 
 

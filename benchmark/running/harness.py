@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from recombine.benchmark.inference.cost import measure_cost, peak_rss, reset_peak_rss
+from recombine.benchmark.inference.clocks import AnswerClock
+from recombine.benchmark.inference.cost import (
+    measure_cost,
+    peak_rss,
+    reset_peak_rss,
+    unasked_images,
+)
 from recombine.benchmark.inference.probe import MethodProbe, can_decode
 from recombine.benchmark.inference.query import run_inference
 from recombine.benchmark.inference.runlog import (
@@ -347,7 +353,11 @@ def _predict(
     torch.manual_seed(seed)
     with _guarded("setup", card, seed, out_dir):
         fitted.method.setup(spec, device)
+    setup_memory, clock = peak_rss(), AnswerClock()
     with _guarded("inference", card, seed, out_dir):
+        unasked = to_images(unasked_images(dataset, order_key(out_dir, seed))).to(device)
+        cost = measure_cost(fitted.method, unasked, (1, min(32, options.batch_size)))
+        reset_peak_rss()
         answers = run_inference(
             fitted.method,
             dataset,
@@ -358,10 +368,9 @@ def _predict(
             min_slots=spec.max_slots,
             who=f"{card.id}, seed {seed}",
             key=order_key(out_dir, seed),
+            clock=clock,
         )
-        memory = peak_rss()
-        few = to_images(dataset.images(dataset.indices("id_val")[:32])).to(device)
-        cost = measure_cost(fitted.method, few)
+        memory = max((m for m in (setup_memory, peak_rss()) if m is not None), default=None)
         found = {}
         probe = MethodProbe(fitted.method, dataset.resolution, device, spec.max_slots)
         if options.full and can_decode(fitted.method):
@@ -378,7 +387,7 @@ def _predict(
         settings=flat(settings_of(submission)),
         n_train=fitted.n_train,
         training=fitted.training,
-        cost=asdict(cost),
+        cost={**asdict(cost), "seen_cpu": clock.median},
         peak_rss_bytes=memory,
         environment=environment(options.device),
         batch_change=answers.batch_change,

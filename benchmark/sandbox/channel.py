@@ -1,7 +1,8 @@
 """The channel to isolated code: it gets no image before it has answered the last one.
 
-Images are sent through one small file that both sides map into memory, a batch at a time. After
-every batch the guest commits itself with the SHA-256 of its answer; only then comes the next
+Images are sent through one small file that both sides map into memory, a batch at a time. First
+come changed images on which costs are measured (`cost.unasked_images`). After every batch of
+questions the guest commits itself with the SHA-256 of its answer; only then comes the next
 batch. The answers themselves come back in one file at the end, and must have the promised hashes.
 So a learner sees no test image while it trains, and no answer can depend on later images.
 
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 
+from recombine.benchmark.inference.clocks import tree_seconds
 from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
 from recombine.benchmark.sandbox.process import forged
 from recombine.benchmark.serving.data import to_images
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.protocol.outputs import Output
     from recombine.renderer.core.types import Array
 
-QUERY, MEASURE, ENCODE, DECODE = 0, 1, 2, 3
+QUERY, MEASURE, ENCODE, DECODE, DONE = 0, 1, 2, 3, 4
 READY = bytes(32)
 CAN_DECODE = b"\x01" + bytes(31)
 ROOM = 64
@@ -61,7 +63,7 @@ class Host:
         path: Path,
         shape: tuple[int, int, int],
         batches: Sequence[Int[Array, " rows"]],
-        measured: Int[Array, " rows"],
+        measured: UInt8[Array, "rows height width 3"],
         read: Callable[[Int[Array, " rows"]], UInt8[Array, "rows height width 3"]],
         examine: Callable[[RemoteProbe], dict[str, Any]] | None = None,
     ) -> None:
@@ -88,6 +90,8 @@ class Host:
         self.promised: list[bytes] = []
         self.ready_seconds: float | None = None
         self.answer_seconds: list[float] = []
+        self.answer_cpu: list[float] = []  # CPU seconds of the whole process tree
+        self._pid: int | None = None
         self.error: Exception | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(time.monotonic(),), daemon=True)
@@ -110,8 +114,9 @@ class Host:
         self.inherited, self._ask, self._tell = (), -1, -1
         self._images = self.slots = np.zeros(0, np.uint8)  # lets go of the files
 
-    def started(self) -> None:
-        """Begin, once the inside has its ends of the pipes."""
+    def started(self, pid: int | None = None) -> None:
+        """Begin, once the inside, a process tree, has its ends of the pipes."""
+        self._pid = pid
         for number in self.inherited:
             os.close(number)
         self.inherited = ()
@@ -119,22 +124,28 @@ class Host:
 
     def _run(self, begin: float) -> None:
         try:
-            ready = self.receive(len(READY))
+            self.receive(len(READY))
             self.ready_seconds = time.monotonic() - begin
+            self.send_images(self._measured, MEASURE)
+            ready = self.receive(len(READY))
             for batch in self._batches:
                 self.send_images(self._read(batch), QUERY)
-                sent = time.monotonic()
+                sent, busy = time.monotonic(), self._cpu()
                 self.promised.append(self.receive(len(READY)))
                 self.answer_seconds.append(time.monotonic() - sent)
+                self.answer_cpu.append(self._cpu() - busy)
             if self._examine is not None and ready == CAN_DECODE:
                 self.findings = self._examine(RemoteProbe(self))
-            self.send_images(self._read(self._measured), MEASURE)
+            os.write(self._ask, _NUMBERS.pack(0, DONE, 0, 0))
         except (BrokenPipeError, _GoneError):
             return  # it died; how is known elsewhere
         except Exception as error:
             self.error = error
             os.close(self._ask)  # ends the inside
             self._ask = -1
+
+    def _cpu(self) -> float:
+        return 0.0 if self._pid is None else tree_seconds(self._pid)
 
     def send_images(self, pixels: UInt8[Array, "rows height width 3"], kind: int) -> None:
         """Put images into the shared file, and say what for."""
@@ -213,17 +224,21 @@ class Guest:
             self._slots = np.load(slots, mmap_mode="r", allow_pickle=False)
         self._probe = probe
         self._ask, self._tell = ask, tell
-        self.measured: UInt8[Array, "rows height width 3"] | None = None
+
+    def measured(self) -> UInt8[Array, "rows height width 3"]:
+        """Return the images to measure costs on; `batches` tells the harness that it is done."""
+        os.write(self._tell, READY)
+        count, *_ = _NUMBERS.unpack(self._exactly(_NUMBERS.size))
+        return np.array(self._images[:count])
 
     def batches(self) -> Iterator[UInt8[Array, "rows height width 3"]]:
         """Yield copies of the batches; between two of them a promise must be made."""
         os.write(self._tell, READY if self._probe is None else CAN_DECODE)
         while True:
             count, kind, *shape = _NUMBERS.unpack(self._exactly(_NUMBERS.size))
-            images = np.array(self._images[:count])
-            if kind == MEASURE:
-                self.measured = images
+            if kind == DONE:
                 return
+            images = np.array(self._images[:count])
             if kind == QUERY:
                 yield images
             else:

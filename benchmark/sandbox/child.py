@@ -25,6 +25,7 @@ from recombine.benchmark.serving.data import spec_of
 from recombine.renderer.core.errors import RecombineError
 
 if TYPE_CHECKING:
+    from recombine.benchmark.inference.cost import Cost
     from recombine.benchmark.protocol.contract import Encoder, Inverter
     from recombine.renderer.core.types import Array
 
@@ -97,7 +98,7 @@ def answer_all(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Text
     """Train a submission if it is a learner, and ask it about every image."""
     import torch
 
-    from recombine.benchmark.inference.cost import measure_cost, reset_peak_rss
+    from recombine.benchmark.inference.cost import reset_peak_rss
     from recombine.benchmark.protocol.contract import Inverter
 
     torch.set_num_threads(job["threads"])
@@ -110,8 +111,7 @@ def answer_all(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Text
     with witness.during("setup"):
         method.setup(spec_of(job["spec"]), device)
     with witness.during("inference"):
-        tensors, measured, memory = _answers(method, job, steps, device)
-        cost = measure_cost(method, measured)
+        tensors, cost, memory = _answers(method, job, steps, device)
     report = {
         **training,
         "kind": "inverter" if isinstance(method, Inverter) else "encoder",
@@ -187,9 +187,9 @@ def _fit(
 
 def _answers(
     method: Encoder | Inverter, job: Mapping[str, Any], steps: tuple[int, ...], device: Any
-) -> tuple[Tensors, Any, int | None]:
-    """Answer batch by batch; return all answers, the images to measure on, and peak memory."""
-    from recombine.benchmark.inference.cost import peak_rss
+) -> tuple[Tensors, Cost, int | None]:
+    """Measure costs, then answer batch by batch; return all answers, costs and peak memory."""
+    from recombine.benchmark.inference.cost import measure_cost, peak_rss, reset_peak_rss
     from recombine.benchmark.inference.probe import MethodProbe, can_decode
     from recombine.benchmark.inference.query import answer_batches
     from recombine.benchmark.serving.data import to_images
@@ -198,6 +198,10 @@ def _answers(
     probe = MethodProbe(method, size, device, least) if can_decode(method) else None
     ask, tell = job["pipes"]
     guest = Guest(job["folder"] / "batch.npy", ask, tell, probe)
+    setup_memory = peak_rss()
+    unasked = to_images(guest.measured()).to(device)
+    cost = measure_cost(method, unasked, (1, min(32, job["batch_size"])))
+    reset_peak_rss()
     batches = (to_images(pixels).to(device) for pixels in guest.batches())
     out: Tensors = {"row": np.arange(job["rows"], dtype=np.int64)}
     begin = 0
@@ -211,10 +215,8 @@ def _answers(
                 out[name][begin : begin + count] = values
         begin += count
         guest.promise(answers)
-    memory = peak_rss()
-    if guest.measured is None:
-        raise EOFError("the harness stopped asking")
-    return out, to_images(guest.measured).to(device), memory
+    memory = max((m for m in (setup_memory, peak_rss()) if m is not None), default=None)
+    return out, cost, memory
 
 
 def _failure(error: BaseException, witness: _Witness) -> dict[str, Any]:

@@ -55,6 +55,8 @@ class CostReport(Strict):
     timings: Annotated[tuple[TimingReport, ...], Field(max_length=8)]
     params: Count
     peak_device_bytes: Count | None = None
+    start_cpu: NonNegative | None = None
+    step_cpu: NonNegative | None = None
 
 
 class RunReport(Strict):
