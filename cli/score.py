@@ -431,6 +431,8 @@ def save_results(results: Sequence[Result], folder: Path) -> None:
 
 def show(results: Sequence[Result], title: str) -> None:
     """Print one row per result, with what a reader needs to doubt it."""
+    from recombine.benchmark.results.table import doubts
+
     several = len({result.data.n_train for result in results}) > 1
     rows = [_row(r) + ((f"{r.data.n_train:,}",) if several else ()) for r in results]
     console.table(title, COLUMNS + (("n",) if several else ()), rows)
@@ -441,6 +443,8 @@ def show(results: Sequence[Result], title: str) -> None:
         f"chance {' or '.join(sorted(chance))}."
         + (f" {few} seeds: a sketch, use 5 for a claim." if few < 5 else "")
     )
+    for line in doubts(results):
+        console.line(line)
 
 
 def _row(result: Result) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PROC = Path("/proc")
 TICK = 1 / os.sysconf("SC_CLK_TCK")
+LOOKS, LOOK_SECONDS = 50, 0.01
 
 
 def other_seconds() -> float:
@@ -29,6 +30,15 @@ def other_seconds() -> float:
     waited = os.times()
     children += waited.children_user + waited.children_system
     return time.process_time() - time.thread_time() + children
+
+
+def wait_for_idle() -> None:
+    """Wait a moment for threads that spin after their last work, as those of OpenMP do."""
+    for _ in range(LOOKS):
+        before = other_seconds()
+        time.sleep(LOOK_SECONDS)
+        if other_seconds() - before < LOOK_SECONDS / 100:
+            return
 
 
 def tree_seconds(pid: int) -> float:

@@ -28,7 +28,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from recombine.benchmark.inference.clocks import other_seconds
+from recombine.benchmark.inference.clocks import other_seconds, wait_for_idle
 from recombine.renderer.core.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ def count_flops(function: Callable[[], Any]) -> FlopReport:
     """Count the operations of one call, and list it when others worked for it unseen."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # so that what other threads do is not a part of counted operators
+    wait_for_idle()
     try:
         with FlopCounter() as counter:
             others, own = other_seconds(), time.thread_time()

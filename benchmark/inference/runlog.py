@@ -87,7 +87,7 @@ class FileRunLog:
 
 
 # What a training run took, in the form of ``RunFacts.training``, when there was none.
-NOT_TRAINED = {"real": 0, "generated": 0, "wall_s": 0.0, "configs": 0}
+NOT_TRAINED = {"real": 0, "val": 0, "generated": 0, "wall_s": 0.0, "configs": 0}
 
 
 def fit_learner(
@@ -109,6 +109,7 @@ def fit_learner(
         wall = log.seconds
     return method, {
         "real": data.images_served,
+        "val": val.images_served,
         "generated": log.generated,
         "wall_s": wall,
         "configs": log.configs,

@@ -311,14 +311,14 @@ def _fit(
     submission: Submission, dataset: DatasetLike, seed: int, out_dir: Path, options: RunOptions
 ) -> _Fitted:
     card = card_of(submission)
-    fields = FIELDS_OF_TRACK[card.supervision]
+    fields, most = FIELDS_OF_TRACK[card.supervision], options.budget.max_images_seen
     served = TrainData(
         dataset,
         "id_train",
         fields=fields,
         rung=options.rung,
         limit=options.n_train,
-        max_images=options.budget.max_images_seen,
+        max_images=most,
     )
     if not isinstance(submission, Learner):
         return _Fitted(submission, False, len(served), NOT_TRAINED)
@@ -326,7 +326,7 @@ def _fit(
     method, training = fit_learner(
         submission,
         served,
-        TrainData(dataset, "id_val", fields=fields),
+        TrainData(dataset, "id_val", fields=fields, max_images=most),
         seed=seed,
         budget=options.budget,
         path=out_dir / f"seed-{seed}.log.jsonl",

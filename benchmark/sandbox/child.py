@@ -167,8 +167,13 @@ def _fit(
         return submission, {"trained": False, **NOT_TRAINED}, b""
     spec, budget = spec_of(job["spec"]), TrainBudget(**job["budget"])
     data, val = (
-        ServedData(job["folder"] / part, Served(**job["served"][part]), spec, max_images=most)
-        for part, most in (("train", budget.max_images_seen), ("val", None))
+        ServedData(
+            job["folder"] / part,
+            Served(**job["served"][part]),
+            spec,
+            max_images=budget.max_images_seen,
+        )
+        for part in ("train", "val")
     )
     path = Path(job["scratch"]) / "log.jsonl"
     method, training = fit_learner(

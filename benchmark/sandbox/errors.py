@@ -66,6 +66,7 @@ class RunReport(Strict):
     trained: bool
     steps: Annotated[tuple[Count, ...], Field(max_length=100)]
     real: Count
+    val: Count
     generated: Count
     configs: Count
     wall_s: NonNegative

@@ -289,6 +289,7 @@ def _facts(order: _Order, run: RunReport, answers: Answers) -> RunFacts:
         n_train=len(_train_indices(dataset, options)),
         training={
             "real": run.real,
+            "val": run.val,
             "generated": run.generated,
             "wall_s": run.wall_s,
             "configs": run.configs,

@@ -69,6 +69,7 @@ class _Made:
     options: RunOptions
     trust: str
     examples: Path | None
+    distinct: tuple[int, ...]  # runs with answers of their own, see `facts.distinct_rows`
 
 
 def score_submission(
@@ -177,7 +178,7 @@ def score_predictions(
         step: _evidence(runs, dataset, step, images, full=step in reported) for step in steps
     }
     curve = _curve(runs, evidence)
-    made = _Made(files, curve, options, trust, examples)
+    made = _Made(files, curve, options, trust, examples, run_facts.distinct_rows(runs))
     return [_result(dataset, evidence[step], made) for step in reported]
 
 
@@ -287,7 +288,7 @@ def _result(dataset: DatasetLike, evidence: _Evidence, made: _Made) -> Result:
         method=method,
         track=run_facts.track_part(facts[0], run_facts.gflop_at(facts, step)),
         data=run_facts.data_part(dataset, facts[0]),
-        training=run_facts.training_part(facts),
+        training=run_facts.training_part(facts, len(made.distinct)),
         seeds=[one.seed for one in facts],
         readout=_readout_part(evidence, len(images), len(dataset.indices("id_val"))),
         scores=Scores(id_test=evidence.id_test, ooc_test=evidence.ooc_test),

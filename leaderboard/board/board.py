@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from recombine.benchmark.results.table import copies_text
 from recombine.leaderboard.board.entries import duplicate_groups
 from recombine.leaderboard.board.ranks import (
     MIN_SEEDS_TEST,
@@ -137,6 +138,8 @@ class Row:
             "no matched blocks, so no paired gap": result.paired_gap is None,
             "operations could not be counted": result.compute.gflop_per_image is None,
             "some operators were not counted": bool(result.compute.uncounted_ops),
+            "costs do not match what the harness saw": result.compute.agrees is False,
+            copies_text(result): bool(copies_text(result)),
             "too few seeds or cells, or no spread, so no interval": result.scores.ooc_test.ci95
             is None,
             "batch invariance was not checked": result.checks.batch_invariance is None,
