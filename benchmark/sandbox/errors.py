@@ -161,6 +161,8 @@ TODO: dict[Reason, str] = {
     "changed-answer": "leave the harness's process alone",
     "no-answer": "return from the protocol's methods; do not end the process",
     "not-repeatable": "draw no random numbers at test time, and keep no state between batches",
+    "brought-data": 'say data="pretrained" or data="open" on the card, or put its source into a '
+    "folder of its own",
     "batch-statistics": "treat every image on its own; call eval() on networks with batch "
     "normalisation",
 }

@@ -27,9 +27,10 @@ from recombine.benchmark.predictions.safetensors_guard import TensorFile, open_t
 from recombine.benchmark.protocol.contract import MethodCard
 from recombine.benchmark.sandbox import bubblewrap as bwrap
 from recombine.benchmark.sandbox.bubblewrap import DecoyWatch, seccomp_program, write_decoys
-from recombine.benchmark.sandbox.code import Located, locate, stage
+from recombine.benchmark.sandbox.code import Located, brought_data, locate, stage
 from recombine.benchmark.sandbox.errors import (
     NETWORK_TODO,
+    TODO,
     Described,
     Finding,
     Findings,
@@ -40,7 +41,13 @@ from recombine.benchmark.sandbox.errors import (
     raise_stopped,
     refuse_network,
 )
-from recombine.benchmark.sandbox.process import Backend, Limits, library_bytes, run_watched
+from recombine.benchmark.sandbox.process import (
+    Backend,
+    Limits,
+    library_bytes,
+    refusal,
+    run_watched,
+)
 from recombine.benchmark.submissions.loading import Submission
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 
@@ -129,6 +136,8 @@ def isolate(
         metadata = cell.run("describe").metadata
     described = parse(Described, metadata, "described", cell.who)
     card = MethodCard(**described.card.model_dump())
+    if described.kind == "Learner" and card.data == "scratch":
+        refuse_brought_data(cell.who, cell.located)
     return IsolatedSubmission(
         cell.located,
         card,
@@ -152,7 +161,8 @@ def check_isolated(
     """Check a submission's contract on built-in images, in isolation."""
     with _cell(spec, settings, trust_local, limits, names) as cell:
         found = parse(Findings, cell.run("check").metadata, "checks", cell.who)
-    return found.model_copy(update={"checks": (*found.checks, _network(found, cell.backend))})
+        files = _files(found, cell.located)
+    return found.model_copy(update={"checks": (*found.checks, files, _network(found, cell.backend))})
 
 
 @contextmanager
@@ -171,6 +181,30 @@ def _cell(
     source = located.source_sha256()
     with workplace() as folder:
         yield Cell(folder, located, given, backend, limits or Limits(), source, located.code)
+
+
+def refuse_brought_data(who: str, located: Located) -> None:
+    """Refuse a learner from scratch that brings data: whoever has the data has its labels."""
+    if found := brought_data(located):
+        got = f"a learner from scratch brings {_listed(found)}"
+        raise refusal(who, "brought-data", got, TODO["brought-data"])
+
+
+def _listed(found: list[str]) -> str:
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return printable("; ".join(found[:3])) + more
+
+
+def _files(found: Findings, located: Located) -> Finding:
+    """Return one more check: whether a learner from scratch consists of source only."""
+    if found.kind != "Learner" or found.card is None or found.card.data != "scratch":
+        why = "only a learner from scratch must bring nothing but source"
+        return Finding(name="files", status="skip", why=why, todo="")
+    if brought := brought_data(located):
+        why = f"it brings {_listed(brought)}"
+        return Finding(name="files", status="fail", why=why, todo=TODO["brought-data"])
+    why = f"{len(located.files)} of source and settings"
+    return Finding(name="files", status="pass", why=why, todo="")
 
 
 def _network(found: Findings, backend: Backend) -> Finding:

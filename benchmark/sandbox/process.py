@@ -191,6 +191,7 @@ Reason = Literal[
     "changed-answer",
     "batch-statistics",
     "not-repeatable",
+    "brought-data",
 ]
 RESOURCES = frozenset({"time-limit", "memory-limit", "process-limit", "output-limit"})
 
