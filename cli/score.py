@@ -123,12 +123,14 @@ class Score(Command):
         """Train, score, save and print."""
         from recombine.baselines.registry import BASELINES
         from recombine.benchmark.running.grid import run_grid
+        from recombine.renderer.core.files import require_writable
         from recombine.renderer.store.dataset import Dataset
 
         if self.methods == ("list",):
             self.reply(list(BASELINES), *BASELINES)
             return 0
         dataset = Dataset(self.data)
+        require_writable(self.out)
         given, groups = self._given(), self._groups(dataset)
         dataset.check()
         results = [r for files in given for r in self._score_given(files, dataset)]

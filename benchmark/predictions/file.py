@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from recombine.benchmark.predictions.safetensors_guard import Rule, TensorFile, open_tensor_file
@@ -159,7 +160,10 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
             tensors[f"decoded/{step}"] = np.ascontiguousarray(images)
     facts = json.dumps(asdict(predictions.facts), sort_keys=True, allow_nan=False)
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"format": FORMAT, "run": facts})
+        try:
+            save_file(tensors, temporary, metadata={"format": FORMAT, "run": facts})
+        except SafetensorError as error:  # of the disk, too, whose number stands in its text only
+            raise OSError(str(error)) from error
         temporary.chmod(0o644)  # the library makes files that only their owner can read
 
 

@@ -72,7 +72,13 @@ from recombine.renderer.core.errors import (
     RecombineError,
     UsageError,
 )
-from recombine.renderer.core.files import locked, settled, write_bytes
+from recombine.renderer.core.files import (
+    disk_error,
+    disk_is_full,
+    locked,
+    settled,
+    write_bytes,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -407,6 +413,8 @@ def _guarded(stage: str, card: MethodCard, seed: int, out_dir: Path) -> Iterator
     except RecombineError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and disk_is_full(error):
+            raise disk_error(out_dir, error) from error  # no fault of the submission
         write_bytes(report, traceback.format_exc().encode())
         raise InvalidInputError(
             f"{card.id}, seed {seed}: {stage} failed with {type(error).__name__}: {error}; the "

@@ -31,6 +31,7 @@ import torch
 
 from recombine.benchmark.inference.clocks import tree_seconds
 from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
+from recombine.benchmark.sandbox.data import new_mapped
 from recombine.benchmark.sandbox.process import forged
 from recombine.benchmark.serving.data import to_images
 
@@ -73,14 +74,10 @@ class Host:
         self.findings: dict[str, Any] = {}
         self.slots: Array = np.zeros(0, np.float32)
         if examine is not None:
-            self.slots = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-                path.with_name(SLOTS), mode="w+", dtype=np.float32,
-                shape=(ROOM * MAX_SLOTS * MAX_DIM,),
-            )  # fmt: skip
+            size = (ROOM * MAX_SLOTS * MAX_DIM,)
+            self.slots = new_mapped(path.with_name(SLOTS), np.float32, size)
             path.with_name(SLOTS).chmod(0o444)
-        self._images: Array = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-            path, mode="w+", dtype=np.uint8, shape=(room, *shape)
-        )
+        self._images: Array = new_mapped(path, np.uint8, (room, *shape))
         path.chmod(0o444)
         self._batches, self._measured, self._read = batches, measured, read
         self.size = (shape[0], shape[1])

@@ -20,9 +20,10 @@ import numpy as np
 from recombine.benchmark.predictions.safetensors_guard import write_tensors
 from recombine.benchmark.sandbox.channel import Guest
 from recombine.benchmark.sandbox.data import Served, ServedData
-from recombine.benchmark.sandbox.process import Limits
+from recombine.benchmark.sandbox.process import NO_ROOM, Limits
 from recombine.benchmark.serving.data import spec_of
 from recombine.renderer.core.errors import RecombineError
+from recombine.renderer.core.files import disk_is_full
 
 if TYPE_CHECKING:
     from recombine.benchmark.inference.cost import Cost
@@ -73,10 +74,14 @@ def main(path: Path) -> int:
     try:
         tensors, texts = MODES[job["mode"]](job, witness)
     except BaseException as error:
-        write_tensors(answer, {}, {"failure": json.dumps(_failure(error, witness))})
-        return 3
-    write_tensors(answer, tensors, texts)
-    return 0
+        tensors, texts = {}, {"failure": json.dumps(_failure(error, witness))}
+    try:
+        write_tensors(answer, tensors, texts)
+    except OSError as error:
+        if not disk_is_full(error):
+            raise
+        return NO_ROOM  # the machine's fault, not the submission's
+    return 3 if "failure" in texts else 0
 
 
 def describe(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Texts]:

@@ -42,6 +42,7 @@ from recombine.benchmark.sandbox.errors import (
     refuse_network,
 )
 from recombine.benchmark.sandbox.process import (
+    NO_ROOM,
     Backend,
     Limits,
     library_bytes,
@@ -49,7 +50,8 @@ from recombine.benchmark.sandbox.process import (
     run_watched,
 )
 from recombine.benchmark.submissions.loading import Submission
-from recombine.renderer.core.errors import InvalidInputError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
+from recombine.renderer.core.files import require_writable, writing
 
 if TYPE_CHECKING:
     from recombine.benchmark.sandbox.channel import Host
@@ -250,8 +252,9 @@ class Cell:
     ) -> TensorFile:
         """Do one job inside, and return the file that came back, its layout checked."""
         answer = self.folder / "answer.safetensors"
-        answer.touch(mode=0o600)
-        self._write_job(mode, mapped_bytes, extra)
+        with writing(self.folder):
+            answer.touch(mode=0o600)
+            self._write_job(mode, mapped_bytes, extra)
         ended = self._start(answer, host)
         if host is not None and host.error is not None:
             raise host.error
@@ -331,6 +334,11 @@ class Cell:
 
     def _read(self, answer: Path, ended: Ended, mode: str) -> TensorFile:
         raise_stopped(self.who, ended, self.limits)
+        if ended.code == NO_ROOM:
+            raise ResourceError(
+                f"{self.who}: the answer needs more disk space in {answer.parent.parent}; the disk "
+                "is full. Free some space and run the same command again, it resumes."
+            )
         if answer.stat().st_size == 0:
             raise_failure(self.who, ended, None, self.limits)
         opened = open_tensor_file(answer, max_bytes=self.limits.answer_bytes, who=self.who)
@@ -346,10 +354,11 @@ def workplace(near: Path | None = None, name: str = "job") -> Iterator[Path]:
     """Yield a new folder that only this user can enter, and remove it afterwards."""
     prefix = f".isolated-{name}-"
     if near is not None:
-        near.mkdir(parents=True, exist_ok=True)
+        require_writable(near)
         for old in near.glob(f"{prefix}*"):
             shutil.rmtree(old, ignore_errors=True)
-    path = Path(tempfile.mkdtemp(prefix=prefix, dir=near))
+    with writing(near or Path(tempfile.gettempdir())):
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=near))
     try:
         yield path
     finally:

@@ -28,6 +28,8 @@ POLL_SECONDS = 0.1
 GRACE_SECONDS = 2.0
 LAST_WORDS_SECONDS = 10.0  # for output of a process that has ended; one that escaped may hold it
 KEPT_OUTPUT = 65_536
+NO_ROOM = 28
+"""Exit status of the inside when the disk is full on which it leaves its answer (ENOSPC)."""
 
 
 @dataclass(frozen=True)
