@@ -200,8 +200,8 @@ def _listed(found: list[str]) -> str:
 def _files(found: Findings, located: Located) -> Finding:
     """Return one more check: whether a learner from scratch consists of source only."""
     if found.kind != "Learner" or found.card is None or found.card.data != "scratch":
-        why = "only a learner from scratch must bring nothing but source"
-        return Finding(name="files", status="skip", why=why, todo="")
+        why = "it may bring weights: only a learner from scratch must not"
+        return Finding(name="files", status="pass", why=why, todo="")
     if brought := brought_data(located):
         why = f"it brings {_listed(brought)}"
         return Finding(name="files", status="fail", why=why, todo=TODO["brought-data"])
