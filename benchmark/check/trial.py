@@ -130,7 +130,9 @@ def fit(submission: Learner, card: MethodCard, data: ToyDataset) -> tuple[Any, s
     check_fitted(method, card.id)
     text = f"{seconds:.1f} s, {served.images_served} images seen, {log.generated} generated"
     if took_too_long(seconds, FIT_SECONDS):
-        text += f" (its budget said {FIT_SECONDS:g} s; a run with TrainBudget.max_seconds is refused)"
+        text += (
+            f" (its budget said {FIT_SECONDS:g} s; a run with TrainBudget.max_seconds is refused)"
+        )
     return method, f"{text}; labels served: {', '.join(fields) or 'none'}"
 
 

@@ -164,7 +164,9 @@ def check_isolated(
     with _cell(spec, settings, trust_local, limits, names) as cell:
         found = parse(Findings, cell.run("check").metadata, "checks", cell.who)
         files = _files(found, cell.located)
-    return found.model_copy(update={"checks": (*found.checks, files, _network(found, cell.backend))})
+    return found.model_copy(
+        update={"checks": (*found.checks, files, _network(found, cell.backend))}
+    )
 
 
 @contextmanager

@@ -41,7 +41,7 @@ CHANGE_LIMIT = 1e-3
 DISAGREEMENT = 3.0
 """Factor between CPU seconds that no warm-up, batch size or busy machine explains."""
 UNEXPLAINED_SECONDS = 1e-3
-"""Per image of 64 x 64 pixels: what the harness's own work on an answer may take."""
+"""Per image of at most 64 x 64 pixels: what the harness's own work on an answer may take."""
 COMPARED_IMAGES = 256
 
 MAX_LINE = 2_000
@@ -175,7 +175,7 @@ def _seen(facts: Sequence[RunFacts]) -> dict[str, Any]:
         if start is None or step is None or seen is None:
             return {}
         pairs.append((start + one.steps[-1] * step, seen))
-    room = UNEXPLAINED_SECONDS * (facts[0].dataset["resolution"] / 64) ** 2
+    room = UNEXPLAINED_SECONDS * max(1.0, (facts[0].dataset["resolution"] / 64) ** 2)
     close = [
         max(pair) <= DISAGREEMENT * min(pair) or max(pair) - min(pair) <= room for pair in pairs
     ]

@@ -221,11 +221,16 @@ def test_work_without_a_formula_is_listed():
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_operators_that_torchscript_hides_make_the_count_incomplete():
-    model, x = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3)), torch.zeros(1, 3, 9, 9)
+    model, x = (
+        nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3)),
+        torch.zeros(1, 3, 9, 9),
+    )
     with torch.no_grad():
         traced = torch.jit.freeze(torch.jit.trace(model.eval(), x))
         fast = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(model, x)))
-        plain, frozen, hidden = (count_flops(lambda run=run: run(x)) for run in (model, traced, fast))
+        plain, frozen, hidden = (
+            count_flops(lambda run=run: run(x)) for run in (model, traced, fast)
+        )
     assert plain.complete
     assert frozen.complete
     assert frozen.flops == plain.flops > 0

@@ -327,13 +327,17 @@ def test_a_learner_from_scratch_brings_source_only(tmp_path):
     path.write_text(LOOKS_UP)
     assert isolate(f"{path}:Scratch", trust_local=True).card.id == "scratch"
     np.save(tmp_path / "table.npy", np.arange(9))
-    with pytest.raises(RefusedError, match=r"\[brought-data\].*table.npy \(200 bytes\).*card") as caught:
+    with pytest.raises(
+        RefusedError, match=r"\[brought-data\].*table.npy \(200 bytes\).*card"
+    ) as caught:
         isolate(f"{path}:Scratch", trust_local=True)
     assert caught.value.exit_code == 3
     for name in ("Pretrained", "Fitted"):  # fitted weights are of the tier rerun anyway
         isolate(f"{path}:{name}", trust_local=True)
     for name, status in (("Scratch", "fail"), ("Pretrained", "pass"), ("Fitted", "pass")):
-        checks = {one.name: one for one in check_isolated(f"{path}:{name}", trust_local=True).checks}
+        checks = {
+            one.name: one for one in check_isolated(f"{path}:{name}", trust_local=True).checks
+        }
         assert checks["files"].status == status
 
 
