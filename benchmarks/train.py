@@ -24,7 +24,7 @@ from recombine.baselines.registry import BASELINES, load_baseline
 from recombine.baselines.training import loop
 from recombine.benchmark.inference.cost import peak_rss, reset_peak_rss
 from recombine.benchmark.protocol.contract import SplitSpec, TrainBudget
-from recombine.benchmark.serving.data import Batch, TrainData
+from recombine.benchmark.serving.data import Batch, TrainData, batch_hash
 from recombine.renderer.core.errors import RecombineError
 from recombine.renderer.store.dataset import Dataset
 
@@ -67,7 +67,12 @@ class RandomData:
 
     def arrays(self) -> Batch:
         """Return everything."""
+        self.images_served += len(self)
         return self.whole
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything."""
+        return batch_hash(self.whole)
 
     def count_again(self, n_images: int) -> None:
         """Count images that are trained on again."""

@@ -127,12 +127,14 @@ class Score(Command):
         """Train, score, save and print."""
         from recombine.baselines.registry import BASELINES
         from recombine.benchmark.running.grid import run_grid
+        from recombine.renderer.core.files import require_writable
         from recombine.renderer.store.dataset import Dataset
 
         if self.methods == ("list",):
             self.reply(list(BASELINES), *BASELINES)
             return 0
         dataset = Dataset(self.data)
+        require_writable(self.out)
         given, groups = self._given(), self._groups(dataset)
         dataset.check()
         results = [r for files in given for r in self._score_given(files, dataset)]
@@ -435,7 +437,12 @@ def save_results(results: Sequence[Result], folder: Path) -> None:
 
 def show(results: Sequence[Result], title: str) -> None:
     """Print one row per result, with what a reader needs to doubt it."""
-    from recombine.benchmark.results.table import independence, level_lines, readout_lines
+    from recombine.benchmark.results.table import (
+        doubts,
+        independence,
+        level_lines,
+        readout_lines,
+    )
 
     several = len({result.data.n_train for result in results}) > 1
     rows = [_row(r) + ((f"{r.data.n_train:,}",) if several else ()) for r in results]
@@ -447,7 +454,12 @@ def show(results: Sequence[Result], title: str) -> None:
         f"chance {' or '.join(sorted(chance))}."
         + (f" {few} seeds: a sketch, use 5 for a claim." if few < 5 else "")
     )
-    for line in (*level_lines(results), *readout_lines(results), *independence(results)):
+    for line in (
+        *level_lines(results),
+        *readout_lines(results),
+        *independence(results),
+        *doubts(results),
+    ):
         console.line(line)
 
 

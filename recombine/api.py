@@ -306,10 +306,12 @@ def score(
     from recombine.benchmark.running.harness import RunOptions
     from recombine.benchmark.scoring.score import score_submission
     from recombine.benchmark.submissions.loading import card_of
+    from recombine.renderer.core.files import require_writable
 
     if not 1 <= seeds <= 100:
         raise UsageError(f"score: expected 1 to 100 seeds; got {seeds}. 5 make an unmarked entry.")
     out, options = Path(out), options or RunOptions()
+    require_writable(out)
     submission, dataset, setting = _entrant(method, _dataset(data), size, out, trust_local)
     if name:
         submission = _named(submission, name)

@@ -29,7 +29,6 @@ from recombine.baselines.training.loop import (
     cached_stage,
     deadline_of,
     endless,
-    fingerprint,
     seeded,
     train,
 )
@@ -159,7 +158,7 @@ class SlotAutoencoder:
         return {
             "settings": settings,
             "source": source_sha256(self),  # changed code trains anew
-            "data": fingerprint(data),
+            "data": data.fingerprint(),
             "seed": seed,
             "share": share,
         }

@@ -154,7 +154,8 @@ class TangentPenaltyOracle(TangentPenalty):
 
     def images(self, data: TrainData) -> int:
         """Return how many real images training sees, with repetition."""
-        return super().images(data) + self.schedule.steps * self.penalised
+        # Tangents are found by looking at every image once.
+        return super().images(data) + len(data) + self.schedule.steps * self.penalised
 
     def _tangents(self, model: SlotModel, data: TrainData, generator: torch.Generator) -> Across:
         del model

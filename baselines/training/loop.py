@@ -183,19 +183,6 @@ def seeded(seed: int) -> Iterator[torch.Generator]:
             drawing.reset(token)
 
 
-def fingerprint(data: TrainData) -> str:
-    """Return a hash of the served training images and labels."""
-    batch = data.arrays()
-    digest = hashlib.sha256()
-    tensors = {"images": (batch.images * 255).round().to(torch.uint8), **batch.factors}
-    if batch.masks is not None:
-        tensors["masks"] = batch.masks.to(torch.uint8)
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def cached_stage(
     cache_dir: Path | None, identity: Mapping[str, Any], build: Callable[[], dict[str, Tensor]]
 ) -> tuple[dict[str, Tensor], bool]:
@@ -244,6 +231,7 @@ class EarlyStop:
         self.patience, self.every = patience, every
         self.best: dict[str, Tensor] = {}
         self.lowest, self.bad = torch.tensor(torch.inf), torch.tensor(0)
+        self.looks = torch.tensor(0)
 
     def after(self, done: int, steps: int, model: nn.Module, log: RunLog) -> bool:
         """Look at the validation loss when it is time to, and say whether training ends."""
@@ -268,11 +256,13 @@ class EarlyStop:
     def tensors(self) -> dict[str, Tensor]:
         """Return the state."""
         best = {f"best/{key}": value for key, value in self.best.items()}
-        return {"lowest": self.lowest, "bad": self.bad, **best}
+        return {"lowest": self.lowest, "bad": self.bad, "looks": self.looks, **best}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Take a state back."""
         self.lowest, self.bad = tensors["lowest"], tensors["bad"]
+        self.looks = tensors["looks"]
+        self.val.count_again(int(self.looks) * len(self.val))
         begin = "best/"
         self.best = {k.removeprefix(begin): v for k, v in tensors.items() if k.startswith(begin)}
 
@@ -280,6 +270,7 @@ class EarlyStop:
     def _value(self, model: nn.Module) -> Tensor:
         model.eval()
         whole = self.val.arrays()
+        self.looks = self.looks + 1
         total = torch.zeros(())
         for rows in torch.split(torch.arange(len(whole.images)), CHUNK):
             total += len(rows) * self.loss(_take(whole, rows)).cpu()

@@ -47,7 +47,7 @@ class CheckReport:
 
     @property
     def passed(self) -> bool:
-        """Return whether no clause failed and none of the needed ones was skipped."""
+        """Return whether no clause failed."""
         return all(check.status != "fail" for check in self.checks)
 
 
@@ -87,7 +87,7 @@ def run_checks(
     torch.set_num_threads(1)  # as in a scored run
     try:
         loader = partial(_load, submission, names, settings)
-        return _all_checks(loader, ToyDataset(resolution, train=8, val=4, test=0), memory_bytes)
+        return _all_checks(loader, ToyDataset(resolution, train=4, val=4, test=0), memory_bytes)
     finally:
         torch.set_num_threads(threads)
 

@@ -1,7 +1,13 @@
-"""What answering costs: operations, seconds, memory, parameters."""
+"""What answering costs: operations, seconds, memory, parameters.
+
+Costs are measured before anything is asked, on test images of both kinds that are changed so
+little that the work is the same, and that no call has shown before: remembered answers save
+nothing, and who adapts the work to an image is measured on both kinds.
+"""
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -12,18 +18,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from recombine.benchmark.inference.flops import FlopReport, count_flops
+from recombine.benchmark.inference.flops import ELSEWHERE, FlopReport, count_flops
 from recombine.benchmark.protocol.contract import Encoder, Inverter
+from recombine.benchmark.serving.data import to_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from jaxtyping import Float
+    from jaxtyping import Float, UInt8
     from torch import Tensor
+
+    from recombine.benchmark.serving.data import DatasetLike
+    from recombine.renderer.core.types import Array
 
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
+MEASURED = 32
+COUNTED = 16
 COUNTED_STEPS = 3
+COUNTS = 3  # tries, when other threads of this process happened to work
+CHANGED_PIXELS = 0.1
+TEST_SPLITS = ("id_test", "ooc_test")
 REPEATS = 7
 SECONDS_PER_BATCH_SIZE = 5.0
 
@@ -43,9 +58,9 @@ class Timing:
 class Cost:
     """The measured cost of one answer."""
 
-    # 1e9 operations per image, before any step and per step; None when counting failed
+    # 1e9 operations per image, before any step and per step; None when counting failed or missed
+    # work that was seen
     start_gflop: float | None
-    # 1e9 operations per image, before any step and per step; None when counting failed
     step_gflop: float | None
     # operators without a formula and how often they ran while counting
     uncounted: Mapping[str, int]
@@ -54,6 +69,9 @@ class Cost:
     # peak memory of tensors on the accelerator while the biggest timed batch was answered; None on
     # a CPU, where `peak_rss` tells
     peak_device_bytes: int | None = None
+    # CPU seconds of this process per image, at the greatest batch: before any step, and per step
+    start_cpu: float | None = None
+    step_cpu: float | None = None
 
     def gflop_at(self, steps: int) -> float | None:
         """Return 1e9 operations per image after so many search steps."""
@@ -67,13 +85,50 @@ def measure_cost(
     images: Float[Tensor, "images 3 height width"],
     batches: Sequence[int] = (1, 32),
 ) -> Cost:
-    """Measure a method that is set up."""
-    start, step, uncounted = _count(method, images[:4])
+    """Measure a method that is set up, on images like those of `unasked_images`."""
+    fresh = _Fresh(images)
     sizes = sorted({min(size, len(images)) for size in batches})
-    reset_peak_device(images.device)
-    timings = tuple(_time(method, images[:size]) for size in sizes)
-    memory = peak_device(images.device)
-    return Cost(start, step, uncounted, timings, count_params(method), memory)
+    devices = [images.device] if images.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):  # the answers do not depend on what is drawn here
+        start, step, uncounted = _count(method, fresh)
+        reset_peak_device(images.device)
+        timed = [_time(method, fresh, size) for size in sizes]
+        memory = peak_device(images.device)
+    timings, cpu = tuple(timing for timing, _ in timed), timed[-1][1]
+    return Cost(start, step, uncounted, timings, count_params(method), memory, *cpu)
+
+
+def unasked_images(
+    dataset: DatasetLike, key: bytes | None = None, most: int = MEASURED
+) -> UInt8[Array, "images height width 3"]:
+    """Return changed test images of both kinds, in secret order, to measure costs on."""
+    rng = np.random.default_rng(int.from_bytes(key or secrets.token_bytes(16), "big"))
+    chosen = [rng.permutation(dataset.indices(name))[: most // 2] for name in TEST_SPLITS]
+    images = to_images(dataset.images(rng.permutation(np.concatenate(chosen))))
+    changed = one_level(images, torch.Generator().manual_seed(int(rng.integers(2**62))))
+    pixels: Array = (changed * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return pixels
+
+
+def one_level(
+    images: Float[Tensor, "images 3 height width"], generator: torch.Generator
+) -> Float[Tensor, "images 3 height width"]:
+    """Return images of which a tenth of the numbers is one grey level of 255 off."""
+    levels = (images * 255).round()
+    moved = torch.rand(images.shape, generator=generator).to(images.device) < CHANGED_PIXELS
+    return (levels + moved * torch.where(levels < 128, 1.0, -1.0)).div_(255.0)
+
+
+class _Fresh:
+    """Images that no call has shown yet, as many as are wanted."""
+
+    def __init__(self, images: Float[Tensor, "images 3 height width"]) -> None:
+        self.images, self.device = images, images.device
+        self._generator = torch.Generator().manual_seed(secrets.randbits(62))
+
+    def take(self, n: int) -> Float[Tensor, "n 3 height width"]:
+        """Return the first n images, changed anew."""
+        return one_level(self.images[:n], self._generator)
 
 
 def peak_rss() -> int | None:
@@ -161,56 +216,69 @@ def _start(method: Encoder | Inverter, images: Tensor) -> Any:
 
 
 def _count(
-    method: Encoder | Inverter, images: Tensor
+    method: Encoder | Inverter, fresh: _Fresh
 ) -> tuple[float | None, float | None, dict[str, int]]:
-    scale = 1e-9 / len(images)
-    try:
-        start = count_flops(lambda: _start(method, images))
-        step = FlopReport()
-        if isinstance(method, Inverter):
-            step = _count_steps(method, images)
-    except Exception as error:  # a method that cannot run under the counter still has a score
-        return None, None, {f"counting failed: {type(error).__name__}": 1}
-    uncounted: Counter[str] = start.uncounted + step.uncounted
-    return start.flops * scale, step.flops * scale / COUNTED_STEPS, dict(uncounted)
+    n = min(COUNTED, len(fresh.images))
+    for _ in range(COUNTS):
+        try:
+            start, step = _count_once(method, fresh.take(n))
+        except Exception as error:  # a method that cannot run under the counter still has a score
+            return None, None, {f"counting failed: {type(error).__name__}": 1}
+        uncounted: Counter[str] = start.uncounted + step.uncounted
+        if ELSEWHERE not in uncounted:
+            break
+    if not (start.complete and step.complete):
+        return None, None, dict(uncounted)
+    return 1e-9 * start.flops / n, 1e-9 * step.flops / n / COUNTED_STEPS, dict(uncounted)
 
 
-def _count_steps(method: Inverter, images: Tensor) -> FlopReport:
+def _count_once(method: Encoder | Inverter, images: Tensor) -> tuple[FlopReport, FlopReport]:
+    start = count_flops(lambda: _start(method, images))
+    if not isinstance(method, Inverter):
+        return start, FlopReport()
     state = [method.init(images)]
 
     def walk() -> None:
         for _ in range(COUNTED_STEPS):
             state[0] = method.step(images, state[0])
 
-    return count_flops(walk)
+    return start, count_flops(walk)
 
 
-def _time(method: Encoder | Inverter, images: Tensor) -> Timing:
-    size = len(images)
-    starts = _repeat(lambda: _start(method, images), images.device)
+def _time(
+    method: Encoder | Inverter, fresh: _Fresh, size: int
+) -> tuple[Timing, tuple[float, float]]:
+    """Return wall-clock seconds at one batch size, and the median CPU seconds per image."""
+    starts, start_cpu = _repeat(lambda images: _start(method, images), fresh, size)
     if not isinstance(method, Inverter):
-        return Timing(size, *_summary(starts, size))
-    inverter = method
-    state = [inverter.init(images)]
+        return Timing(size, *_summary(starts, size)), (start_cpu / size, 0.0)
+    inverter, searched = method, fresh.take(size)
+    state = [inverter.init(searched)]
 
-    def walk() -> None:
+    def walk(images: Tensor) -> None:
         state[0] = inverter.step(images, state[0])
 
-    steps = _repeat(walk, images.device)
-    return Timing(size, *_summary(starts, size), *_summary(steps, size))
+    steps, step_cpu = _repeat(walk, fresh, size, searched)
+    timing = Timing(size, *_summary(starts, size), *_summary(steps, size))
+    return timing, (start_cpu / size, step_cpu / size)
 
 
-def _repeat(function: Callable[[], Any], device: torch.device) -> list[float]:
-    """Return seconds of at least 3 and up to `REPEATS` calls, after one to warm up."""
-    function()
+def _repeat(
+    function: Callable[[Tensor], Any], fresh: _Fresh, size: int, same: Tensor | None = None
+) -> tuple[list[float], float]:
+    """Return seconds of at least 3 and up to `REPEATS` calls, and the median of CPU seconds."""
+    function(fresh.take(size) if same is None else same)  # warms up
     seconds: list[float] = []
+    cpu: list[float] = []
     while len(seconds) < REPEATS and (len(seconds) < 3 or sum(seconds) < SECONDS_PER_BATCH_SIZE):
-        _synchronise(device)
-        begin = time.perf_counter()
-        function()
-        _synchronise(device)
+        images = fresh.take(size) if same is None else same
+        _synchronise(fresh.device)
+        begin, busy = time.perf_counter(), time.process_time()
+        function(images)
+        _synchronise(fresh.device)
         seconds.append(time.perf_counter() - begin)
-    return seconds
+        cpu.append(time.process_time() - busy)
+    return seconds, float(np.median(cpu))
 
 
 def _synchronise(device: torch.device) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import torch
 
+from recombine.benchmark.inference.clocks import AnswerClock
 from recombine.benchmark.inference.twin import Twin
 from recombine.benchmark.protocol.outputs import (
     Output,
@@ -150,6 +151,7 @@ def run_inference(
     min_slots: int,
     who: str = "submission",
     key: bytes | None = None,
+    clock: AnswerClock | None = None,
 ) -> Answers:
     """Ask for the slots of images in secret order, some of them twice."""
     # All images are shuffled together. 2 % are asked again among other images, as many by a twin,
@@ -160,16 +162,19 @@ def run_inference(
     def pixels(query: Query) -> Array:
         return dataset.images(indices[query.rows])
 
-    def answer(batches: Iterable[Array]) -> Iterator[list[Output]]:
-        images = (to_images(one).to(device) for one in batches)
-        return answer_batches(method, images, steps=steps, min_slots=min_slots, who=who)
+    def images(batches: Iterable[Array]) -> Iterator[Float[Tensor, "images 3 height width"]]:
+        return (to_images(one).to(device) for one in batches)
 
-    with Twin(lambda one: next(answer([one])), device) as twin:
+    def answer(batches: Iterable[Float[Tensor, "images 3 height width"]]) -> Iterator[list[Output]]:
+        return answer_batches(method, batches, steps=steps, min_slots=min_slots, who=who)
+
+    timed = clock or AnswerClock()
+    with Twin(lambda one: next(answer(images([one]))), device) as twin:
 
         def answered() -> Iterator[tuple[Query, list[Output]]]:
             first = [one for one in asked if one.purpose != "twin"]
             begin = time.monotonic()
-            yield from zip(first, answer(map(pixels, first)), strict=True)
+            yield from zip(first, answer(timed.over(images(map(pixels, first)))), strict=True)
             each = (time.monotonic() - begin) / sum(len(one.rows) for one in first)
             for one in asked[len(first) :]:
                 answers = twin.ask(pixels(one), each * len(one.rows))

@@ -12,6 +12,7 @@ import torch
 
 from recombine.benchmark.inference.flops import training_counter
 from recombine.renderer.core.errors import ResourceError, UsageError
+from recombine.renderer.core.files import require_writable, writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +28,8 @@ class FileRunLog:
     """A ``RunLog`` that counts, and writes every event as one JSON line."""
 
     def __init__(self, path: Path, checkpoints: Path | None = None) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.checkpoints = checkpoints
+        self.path, self.checkpoints = path, checkpoints
+        require_writable(path.parent)
         resumes = checkpoints is not None and checkpoints.is_dir() and path.is_file()
         self._before = path.read_bytes() if resumes else b""
         self.generated = 0
@@ -83,11 +84,12 @@ class FileRunLog:
 
     def _write(self, event: dict[str, Any]) -> None:
         event["t"] = round(self.seconds, 3)
-        self._stream.write((json.dumps(event, default=str) + "\n").encode())
+        with writing(self.path):
+            self._stream.write((json.dumps(event, default=str) + "\n").encode())
 
 
 # What a training run took, in the form of ``RunFacts.training``, when there was none.
-NOT_TRAINED = {"real": 0, "generated": 0, "wall_s": 0.0, "configs": 0}
+NOT_TRAINED = {"real": 0, "val": 0, "generated": 0, "wall_s": 0.0, "configs": 0}
 
 
 def fit_learner(
@@ -109,6 +111,7 @@ def fit_learner(
         wall = log.seconds
     return method, {
         "real": data.images_served,
+        "val": val.images_served,
         "generated": log.generated,
         "wall_s": wall,
         "configs": log.configs,

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from recombine.benchmark.predictions.safetensors_guard import Rule, TensorFile, open_tensor_file
@@ -67,7 +68,7 @@ class RunFacts:
     dataset: Mapping[str, Any]  # ``preset``, ``version``, ``root`` and ``resolution``
     options: Mapping[str, Any]  # the harness's options
     n_train: int  # different training images served
-    # ``real_images_seen``, ``generated_images_seen``, ``wall_s``, ``configs``
+    # ``real``, ``val``, ``generated`` images seen, ``wall_s``, ``configs``, ``gflop``
     training: Mapping[str, Any]
     cost: Mapping[str, Any]  # fields of ``cost.Cost``
     peak_rss_bytes: int | None  # peak resident memory while answering
@@ -165,7 +166,10 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     facts = json.dumps(asdict(predictions.facts), sort_keys=True, allow_nan=False)
     metadata = {"format": FORMAT, "run": facts, "content": _content(tensors, facts)}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        try:
+            save_file(tensors, temporary, metadata=metadata)
+        except SafetensorError as error:  # of the disk, too, whose number stands in its text only
+            raise OSError(str(error)) from error
         temporary.chmod(0o644)  # the library makes files that only their owner can read
 
 

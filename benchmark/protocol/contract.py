@@ -235,7 +235,10 @@ class TrainBudget:
     Attributes
     ----------
     max_images_seen : int, optional
-        Training images served, counted with repetition over epochs. The data refuse to serve more.
+        Training images served, in batches or all at once, counted with repetition over epochs.
+        Validation images are counted apart, and may be served as often: a look at them per epoch
+        leaves the training budget alone, and training on them is on record. The data refuse to
+        serve more.
     max_gflop : float, optional
         Training compute in 1e9 floating-point operations. They are counted, and training is
         stopped where it exceeds them; without a limit they are not counted, since that slows down.

@@ -101,7 +101,13 @@ class Training(Strict):
     """Cost of training, as a mean over seeds."""
 
     real_images_seen: Count
-    """Rendered training images served, with repetition."""
+    """Rendered training images served, with repetition, all at once or in batches."""
+    val_images_seen: Count | None = None
+    """The same of ID validation images, served to choose settings or to train; None when not on
+    record."""
+    distinct_runs: Positive | None = None
+    """Runs with answers of their own: seeds that answer alike are copies of one run. None when not
+    compared."""
     generated_images_seen: Count
     """Images that the method made itself and trained on."""
     wall_s: NonNegative
@@ -477,6 +483,12 @@ class Compute(Strict):
     """Peak resident memory of the process that answered (VmHWM)."""
     params: Count
     """Numbers in the fitted method, shared storages counted once; 0 when it has no tensors."""
+    cpu_seconds_per_image: NonNegative | None = None
+    """CPU seconds per image of a whole run, all search steps included, when costs were measured."""
+    seen_cpu_seconds_per_image: NonNegative | None = None
+    """The same while the scored answers were given, as the harness saw it."""
+    agrees: bool | None = None
+    """Whether these two differ by less than a factor of 3, for every seed; None when not known."""
 
 
 class Environment(Strict):

@@ -264,7 +264,8 @@ class Result(Strict):
             mode="json", exclude={"result_id", "created", "artifacts", "checks"}
         )
         del content["training"]["wall_s"]
-        for name in ("seconds_per_image", "peak_rss_bytes"):
+        clocks = ("seconds_per_image", "cpu_seconds_per_image", "seen_cpu_seconds_per_image")
+        for name in (*clocks, "agrees", "peak_rss_bytes"):
             del content["compute"][name]
         return hashlib.sha256(_dumps(content)).hexdigest()
 

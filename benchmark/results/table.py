@@ -280,7 +280,7 @@ def caption(results: Sequence[Result]) -> list[str]:
     if few < UNMARKED_SEEDS:
         seeds = "1 seed" if few == 1 else f"{few} seeds"
         lines.append(f"{seeds}: a sketch; use {UNMARKED_SEEDS} for a claim.")
-    return [*lines, *readout_lines(results), *independence(results)]
+    return [*lines, *readout_lines(results), *independence(results), *doubts(results)]
 
 
 def independence(results: Sequence[Result]) -> list[str]:
@@ -293,6 +293,41 @@ def independence(results: Sequence[Result]) -> list[str]:
         f"({why})."
         for why in sorted(reasons)
     ]
+
+
+def doubts(results: Sequence[Result]) -> list[str]:
+    """Return what is wrong with costs and seeds, one line per entry and doubt."""
+    lines = []
+    for result in results:
+        who, compute = result.method.entry, result.compute
+        if copies := copies_text(result):
+            lines.append(f"{who}: {copies}; seeds that answer alike say nothing about training.")
+        if compute.agrees is False:
+            lines.append(f"{who}: {costs_text(result)}")
+    return lines
+
+
+def copies_text(result: Result) -> str:
+    """Say how many runs stand behind the seeds, nothing where every seed has its own."""
+    runs, seeds = result.training.distinct_runs, len(result.seeds)
+    if runs is None or runs == seeds:
+        return ""
+    return f"{runs} run{'' if runs == 1 else 's'}, {seeds} copies"
+
+
+def costs_text(result: Result) -> str:
+    """Say how far measured costs are from those that the harness saw; only where both are known."""
+    measured, seen = (
+        1e3 * (value or 0.0)
+        for value in (
+            result.compute.cpu_seconds_per_image,
+            result.compute.seen_cpu_seconds_per_image,
+        )
+    )
+    return (
+        f"costs do not match what the harness saw: {measured:.3g} ms of CPU per image when "
+        f"measured, {seen:.3g} ms while answering."
+    )
 
 
 def _numbers(result: Result) -> dict[str, Any]:

@@ -22,7 +22,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from recombine.benchmark.inference.cost import measure_cost, peak_rss, reset_peak_rss
+from recombine.benchmark.inference.clocks import AnswerClock
+from recombine.benchmark.inference.cost import (
+    measure_cost,
+    peak_rss,
+    reset_peak_rss,
+    unasked_images,
+)
 from recombine.benchmark.inference.probe import MethodProbe, can_decode
 from recombine.benchmark.inference.query import DependentAnswersError, run_inference
 from recombine.benchmark.inference.runlog import (
@@ -38,7 +44,6 @@ from recombine.benchmark.predictions.failures import with_decoded
 from recombine.benchmark.predictions.file import (
     FORMAT,
     Predictions,
-    RunFacts,
     read_predictions,
     run_facts,
     write_predictions,
@@ -72,7 +77,13 @@ from recombine.renderer.core.errors import (
     RecombineError,
     UsageError,
 )
-from recombine.renderer.core.files import locked, settled, write_bytes
+from recombine.renderer.core.files import (
+    disk_error,
+    disk_is_full,
+    locked,
+    settled,
+    write_bytes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -350,21 +361,21 @@ def _fit(
     key: str,
 ) -> _Fitted:
     card = card_of(submission)
-    fields = FIELDS_OF_TRACK[card.supervision]
+    fields, most = FIELDS_OF_TRACK[card.supervision], options.budget.max_images_seen
     served = TrainData(
         dataset,
         "id_train",
         fields=fields,
         rung=options.rung,
         limit=options.n_train,
-        max_images=options.budget.max_images_seen,
+        max_images=most,
     )
     if not isinstance(submission, Learner):
         return _Fitted(submission, False, len(served), NOT_TRAINED)
     method, training = fit_learner(
         submission,
         served,
-        TrainData(dataset, "id_val", fields=fields),
+        TrainData(dataset, "id_val", fields=fields, max_images=most),
         seed=seed,
         budget=options.budget,
         path=out_dir / f"seed-{seed}.log.jsonl",
@@ -391,7 +402,11 @@ def _predict(
     torch.manual_seed(seed)
     with _guarded("setup", card, seed, out_dir):
         fitted.method.setup(spec, device)
+    setup_memory, clock = peak_rss(), AnswerClock()
     with _guarded("inference", card, seed, out_dir):
+        unasked = to_images(unasked_images(dataset, order_key(out_dir, seed))).to(device)
+        cost = measure_cost(fitted.method, unasked, (1, min(32, options.batch_size)))
+        reset_peak_rss()
         answers = run_inference(
             fitted.method,
             dataset,
@@ -402,11 +417,10 @@ def _predict(
             min_slots=spec.max_slots,
             who=f"{card.id}, seed {seed}",
             key=order_key(out_dir, seed),
+            clock=clock,
         )
         answers.check(f"{card.id}, seed {seed}")
-        memory = peak_rss()
-        few = to_images(dataset.images(dataset.indices("id_val")[:32])).to(device)
-        cost = measure_cost(fitted.method, few)
+        memory = max((m for m in (setup_memory, peak_rss()) if m is not None), default=None)
         found = {}
         probe = MethodProbe(fitted.method, dataset.resolution, device, spec.max_slots)
         if options.full and can_decode(fitted.method):
@@ -423,7 +437,7 @@ def _predict(
         settings=flat(settings_of(submission)),
         n_train=fitted.n_train,
         training=fitted.training,
-        cost=asdict(cost),
+        cost={**asdict(cost), "seen_cpu": clock.median},
         peak_rss_bytes=memory,
         environment=environment(options.device),
         diagnostics=found,
@@ -472,6 +486,8 @@ def _guarded(stage: str, card: MethodCard, seed: int, out_dir: Path) -> Iterator
     except RecombineError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and disk_is_full(error):
+            raise disk_error(out_dir, error) from error  # no fault of the submission
         write_bytes(report, traceback.format_exc().encode())
         raise InvalidInputError(
             f"{card.id}, seed {seed}: {stage} failed with {type(error).__name__}: {error}; the "

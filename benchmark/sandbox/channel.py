@@ -1,7 +1,8 @@
 """The channel to isolated code: it gets no image before it has answered the last one.
 
-Images are sent through one small file that both sides map into memory, a batch at a time. After
-every batch the guest commits itself with the SHA-256 of its answer; only then comes the next
+Images are sent through one small file that both sides map into memory, a batch at a time. First
+come changed images on which costs are measured (`cost.unasked_images`). After every batch of
+questions the guest commits itself with the SHA-256 of its answer; only then comes the next
 batch. The answers themselves come back in one file at the end, and must have the promised hashes.
 So a learner sees no test image while it trains, and no answer can depend on later images.
 
@@ -30,7 +31,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 
+from recombine.benchmark.inference.clocks import tree_seconds
 from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
+from recombine.benchmark.sandbox.data import new_mapped
 from recombine.benchmark.sandbox.process import forged
 from recombine.benchmark.serving.data import to_images
 
@@ -47,7 +50,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.protocol.outputs import Output
     from recombine.renderer.core.types import Array
 
-QUERY, MEASURE, ENCODE, DECODE, TWIN = 0, 1, 2, 3, 4
+QUERY, MEASURE, ENCODE, DECODE, TWIN, DONE = 0, 1, 2, 3, 4, 5
 READY = bytes(32)
 CAN_DECODE = b"\x01" + bytes(31)
 NO_TWIN = b"\x02" + bytes(31)
@@ -65,7 +68,7 @@ class Host:
         path: Path,
         shape: tuple[int, int, int],
         batches: Sequence[Int[Array, " rows"]],
-        measured: Int[Array, " rows"],
+        measured: UInt8[Array, "rows height width 3"],
         read: Callable[[Int[Array, " rows"]], UInt8[Array, "rows height width 3"]],
         examine: Callable[[RemoteProbe], dict[str, Any]] | None = None,
         of_twin: Sequence[Int[Array, " rows"]] = (),
@@ -77,14 +80,10 @@ class Host:
         self.findings: dict[str, Any] = {}
         self.slots: Array = np.zeros(0, np.float32)
         if examine is not None:
-            self.slots = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-                path.with_name(SLOTS), mode="w+", dtype=np.float32,
-                shape=(ROOM * MAX_SLOTS * MAX_DIM,),
-            )  # fmt: skip
+            size = (ROOM * MAX_SLOTS * MAX_DIM,)
+            self.slots = new_mapped(path.with_name(SLOTS), np.float32, size)
             path.with_name(SLOTS).chmod(0o444)
-        self._images: Array = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-            path, mode="w+", dtype=np.uint8, shape=(room, *shape)
-        )
+        self._images: Array = new_mapped(path, np.uint8, (room, *shape))
         path.chmod(0o444)
         self._batches, self._measured, self._read = batches, measured, read
         self.size = (shape[0], shape[1])
@@ -94,6 +93,8 @@ class Host:
         self.promised: list[bytes] = []
         self.ready_seconds: float | None = None
         self.answer_seconds: list[float] = []
+        self.answer_cpu: list[float] = []  # CPU seconds of the whole process tree
+        self._pid: int | None = None
         self.error: Exception | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(time.monotonic(),), daemon=True)
@@ -116,8 +117,9 @@ class Host:
         self.inherited, self._ask, self._tell = (), -1, -1
         self._images = self.slots = np.zeros(0, np.uint8)  # lets go of the files
 
-    def started(self) -> None:
-        """Begin, once the inside has its ends of the pipes."""
+    def started(self, pid: int | None = None) -> None:
+        """Begin, once the inside, a process tree, has its ends of the pipes."""
+        self._pid = pid
         for number in self.inherited:
             os.close(number)
         self.inherited = ()
@@ -125,13 +127,16 @@ class Host:
 
     def _run(self, begin: float) -> None:
         try:
-            ready = self.receive(len(READY))
+            self.receive(len(READY))
             self.ready_seconds = time.monotonic() - begin
+            self.send_images(self._measured, MEASURE)
+            ready = self.receive(len(READY))
             for batch in self._batches:
                 self.send_images(self._read(batch), QUERY)
-                sent = time.monotonic()
+                sent, busy = time.monotonic(), self._cpu()
                 self.promised.append(self.receive(len(READY)))
                 self.answer_seconds.append(time.monotonic() - sent)
+                self.answer_cpu.append(self._cpu() - busy)
             for batch in self._of_twin:
                 self.send_images(self._read(batch), TWIN)
                 if (promise := self.receive(len(READY))) == NO_TWIN:
@@ -139,13 +144,16 @@ class Host:
                 self.promised.append(promise)
             if self._examine is not None and ready == CAN_DECODE:
                 self.findings = self._examine(RemoteProbe(self))
-            self.send_images(self._read(self._measured), MEASURE)
+            os.write(self._ask, _NUMBERS.pack(0, DONE, 0, 0))
         except (BrokenPipeError, _GoneError):
             return  # it died; how is known elsewhere
         except Exception as error:
             self.error = error
             os.close(self._ask)  # ends the inside
             self._ask = -1
+
+    def _cpu(self) -> float:
+        return 0.0 if self._pid is None else tree_seconds(self._pid)
 
     def send_images(self, pixels: UInt8[Array, "rows height width 3"], kind: int) -> None:
         """Put images into the shared file, and say what for."""
@@ -222,18 +230,27 @@ class Guest:
         ask: int,
         tell: int,
         probe: Probe | None = None,
-        twin: Twin | None = None,
     ) -> None:
         self._images: Array = np.load(path, mmap_mode="r", allow_pickle=False)
         slots = path.with_name(SLOTS)
         self._slots: Array | None = None
         if probe is not None and slots.exists():
             self._slots = np.load(slots, mmap_mode="r", allow_pickle=False)
-        self._probe, self._twin = probe, twin
+        self._probe = probe
+        self._twin: Twin | None = None
         self.of_twin: list[list[Output]] = []
-        self.no_twin = "" if twin is not None else "none was made"
+        self.no_twin = "none was made"
         self._ask, self._tell = ask, tell
-        self.measured: UInt8[Array, "rows height width 3"] | None = None
+
+    def measured(self) -> UInt8[Array, "rows height width 3"]:
+        """Return the images to measure costs on; `batches` tells the harness that it is done."""
+        os.write(self._tell, READY)
+        count, *_ = _NUMBERS.unpack(self._exactly(_NUMBERS.size))
+        return np.array(self._images[:count])
+
+    def meet(self, twin: Twin) -> None:
+        """Have a twin answer the questions that are meant for it."""
+        self._twin, self.no_twin = twin, ""
 
     def batches(self) -> Iterator[UInt8[Array, "rows height width 3"]]:
         """Yield copies of the batches; between two of them a promise must be made."""
@@ -241,10 +258,9 @@ class Guest:
         seconds, answered = 0.0, 0
         while True:
             count, kind, *shape = _NUMBERS.unpack(self._exactly(_NUMBERS.size))
-            images = np.array(self._images[:count])
-            if kind == MEASURE:
-                self.measured = images
+            if kind == DONE:
                 return
+            images = np.array(self._images[:count])
             if kind == QUERY:
                 begin = time.monotonic()
                 yield images

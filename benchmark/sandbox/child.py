@@ -21,11 +21,13 @@ from recombine.benchmark.inference.query import DependentAnswersError
 from recombine.benchmark.predictions.safetensors_guard import write_tensors
 from recombine.benchmark.sandbox.channel import Guest
 from recombine.benchmark.sandbox.data import Served, ServedData
-from recombine.benchmark.sandbox.process import Limits
+from recombine.benchmark.sandbox.process import NO_ROOM, Limits
 from recombine.benchmark.serving.data import spec_of
 from recombine.renderer.core.errors import RecombineError
+from recombine.renderer.core.files import disk_is_full
 
 if TYPE_CHECKING:
+    from recombine.benchmark.inference.cost import Cost
     from recombine.benchmark.protocol.contract import Encoder, Inverter
     from recombine.benchmark.protocol.outputs import Output
     from recombine.renderer.core.types import Array
@@ -74,10 +76,14 @@ def main(path: Path) -> int:
     try:
         tensors, texts = MODES[job["mode"]](job, witness)
     except BaseException as error:
-        write_tensors(answer, {}, {"failure": json.dumps(_failure(error, witness))})
-        return 3
-    write_tensors(answer, tensors, texts)
-    return 0
+        tensors, texts = {}, {"failure": json.dumps(_failure(error, witness))}
+    try:
+        write_tensors(answer, tensors, texts)
+    except OSError as error:
+        if not disk_is_full(error):
+            raise
+        return NO_ROOM  # the machine's fault, not the submission's
+    return 3 if "failure" in texts else 0
 
 
 def describe(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Texts]:
@@ -99,9 +105,8 @@ def answer_all(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Text
     """Train a submission if it is a learner, and ask it about every image."""
     import torch
 
-    from recombine.benchmark.inference.cost import measure_cost, reset_peak_rss
+    from recombine.benchmark.inference.cost import reset_peak_rss
     from recombine.benchmark.protocol.contract import Inverter
-    from recombine.benchmark.serving.data import to_images
 
     torch.set_num_threads(job["threads"])
     submission = _load(job, witness)
@@ -113,9 +118,7 @@ def answer_all(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Text
     with witness.during("setup"):
         method.setup(spec_of(job["spec"]), device)
     with witness.during("inference"):
-        tensors, guest, memory = _answers(method, job, steps, device)
-        measured = to_images(guest.measured).to(device)
-        cost = measure_cost(method, measured)
+        tensors, guest, cost, memory = _answers(method, job, steps, device)
     report = {
         **training,
         "kind": "inverter" if isinstance(method, Inverter) else "encoder",
@@ -172,8 +175,13 @@ def _fit(
         return submission, {"trained": False, **NOT_TRAINED}, b""
     spec, budget = spec_of(job["spec"]), TrainBudget(**job["budget"])
     data, val = (
-        ServedData(job["folder"] / part, Served(**job["served"][part]), spec, max_images=most)
-        for part, most in (("train", budget.max_images_seen), ("val", None))
+        ServedData(
+            job["folder"] / part,
+            Served(**job["served"][part]),
+            spec,
+            max_images=budget.max_images_seen,
+        )
+        for part in ("train", "val")
     )
     path = Path(job["scratch"]) / "log.jsonl"
     method, training = fit_learner(
@@ -192,9 +200,9 @@ def _fit(
 
 def _answers(
     method: Encoder | Inverter, job: Mapping[str, Any], steps: tuple[int, ...], device: Any
-) -> tuple[Tensors, Guest, int | None]:
-    """Answer batch by batch; return all answers, the end of the channel, and peak memory."""
-    from recombine.benchmark.inference.cost import peak_rss
+) -> tuple[Tensors, Guest, Cost, int | None]:
+    """Measure costs, then answer batch by batch; return all answers, the channel, costs, memory."""
+    from recombine.benchmark.inference.cost import measure_cost, peak_rss, reset_peak_rss
     from recombine.benchmark.inference.probe import MethodProbe, can_decode
     from recombine.benchmark.inference.query import answer_batches
     from recombine.benchmark.inference.twin import Twin
@@ -203,6 +211,11 @@ def _answers(
     least, size = job["spec"]["max_slots"], job["spec"]["image_hw"][0]
     probe = MethodProbe(method, size, device, least) if can_decode(method) else None
     ask, tell = job["pipes"]
+    guest = Guest(job["folder"] / "batch.npy", ask, tell, probe)
+    setup_memory = peak_rss()
+    unasked = to_images(guest.measured()).to(device)
+    cost = measure_cost(method, unasked, (1, min(32, job["batch_size"])))
+    reset_peak_rss()
 
     def answer(batches: Iterable[Array]) -> Iterator[list[Output]]:
         images = (to_images(pixels).to(device) for pixels in batches)
@@ -223,17 +236,15 @@ def _answers(
         begin += count
 
     with Twin(lambda pixels: next(answer([pixels])), device) as twin:
-        guest = Guest(job["folder"] / "batch.npy", ask, tell, probe, twin)
+        guest.meet(twin)
         for answers in answer(guest.batches()):
             keep(answers)
             guest.promise(answers)
-    memory = peak_rss()
+    memory = max((m for m in (setup_memory, peak_rss()) if m is not None), default=None)
     for answers in guest.of_twin:
         keep(answers)
-    if guest.measured is None:
-        raise EOFError("the harness stopped asking")
     whole = {name: array[:begin] for name, array in out.items()}
-    return {**whole, "row": np.arange(begin, dtype=np.int64)}, guest, memory
+    return {**whole, "row": np.arange(begin, dtype=np.int64)}, guest, cost, memory
 
 
 def _failure(error: BaseException, witness: _Witness) -> dict[str, Any]:

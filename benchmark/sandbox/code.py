@@ -24,6 +24,13 @@ CODE = frozenset((".py", ".pyi", ".so", ".json", ".toml", ".yaml", ".yml", ".txt
 WEIGHTS = frozenset((".safetensors", ".pt", ".pth", ".ckpt", ".onnx", ".bin", ".npy", ".npz"))
 DATA_MARKS = ("plan.h5", "manifest.json", "certificate.json", "shards")
 _PARSING = threading.Lock()  # the parser of Python 3.11 loses count in several threads at once
+SOURCE = frozenset((".py", ".pyi"))
+MAX_SETTINGS = 16 * 2**10
+"""Bytes of a file that is neither source nor weights: settings, requirements, a licence."""
+MAX_SOURCE = 2**18
+MAX_LITERAL, MAX_LISTED = 2**13, 2**11
+"""Characters of one literal, and literals in one list or table: the longest of timm, torchvision
+and scikit-learn have 3,000 and 1,800."""
 MAX_FILES = 2_000
 MAX_BYTES = 16 * 2**30
 
@@ -82,6 +89,48 @@ def stage(located: Located, folder: Path) -> None:
             target.chmod(0o644)
     for parent in {(folder / name).parent for name in located.files if not located.installed}:
         parent.chmod(0o755)
+
+
+def brought_data(located: Located) -> list[str]:
+    """Return what of a submission's files is data rather than source, in words."""
+    found = []
+    for name in () if located.installed else located.files:
+        path = located.root / name
+        size, what = path.stat().st_size, name.as_posix()
+        if path.suffix not in SOURCE:
+            if path.suffix not in CODE - {".so"} or size > MAX_SETTINGS:
+                found.append(f"{what} ({size:,} bytes)")
+        elif size > MAX_SOURCE:
+            found.append(f"{what} ({size:,} bytes of source)")
+        else:
+            found += [f"{what}, line {line}: {text}" for line, text in _tables(path)]
+    return found
+
+
+def _tables(path: Path) -> list[tuple[int, str]]:
+    """Return literals of a source file that are long enough to be a table."""
+    try:
+        with _PARSING:
+            tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return []  # loading it gives the better message
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant):
+            size = _length(node.value)
+            if size > MAX_LITERAL:
+                found.append((node.lineno, f"a literal of {size:,} characters"))
+        elif isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict):
+            size = sum(isinstance(part, ast.Constant) for part in ast.walk(node))
+            if size > MAX_LISTED:
+                found.append((node.lineno, f"a table of {size:,} literals"))
+    return found
+
+
+def _length(value: object) -> int:
+    if isinstance(value, str | bytes):
+        return len(value)
+    return value.bit_length() // 4 if isinstance(value, int) else 1
 
 
 def _link(source: Path, target: Path) -> bool:

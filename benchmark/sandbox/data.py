@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from recombine.benchmark.protocol.contract import SplitSpec
 from recombine.benchmark.serving.data import TrainData, to_images
+from recombine.renderer.core.files import take_space, writing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -52,7 +55,8 @@ def write_served(
     for key in dataset.schema.keys if "factors" in fields else ():
         kind = "int64" if dataset.schema.factor(key).kind == "categorical" else "float32"
         path = folder / f"factor-{len(factors)}.npy"
-        np.save(path, dataset.latents[key][indices].astype(kind), allow_pickle=False)
+        with writing(path):
+            np.save(path, dataset.latents[key][indices].astype(kind), allow_pickle=False)
         path.chmod(0o444)
         size += path.stat().st_size
         factors[key] = kind
@@ -97,10 +101,20 @@ class ServedData(TrainData):
         return {key: torch.from_numpy(values[rows]) for key, values in self._labels.items()}
 
 
+def new_mapped(path: Path, dtype: Any, shape: tuple[int, ...]) -> Array:
+    """Return a new array, mapped into memory from a file that has its room on disk."""
+    header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, header)  # type: ignore[no-untyped-call]
+    take_space(path, buffer.tell() + np.dtype(dtype).itemsize * math.prod(shape))
+    with path.open("r+b") as stream:
+        stream.write(buffer.getvalue())
+    array: Array = np.load(path, mmap_mode="r+", allow_pickle=False)
+    return array
+
+
 def _write_rows(path: Path, read: Any, indices: Int[Array, " n"], shape: tuple[int, ...]) -> int:
-    rows = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-        path, mode="w+", dtype=np.uint8, shape=(len(indices), *shape)
-    )
+    rows: Any = new_mapped(path, np.uint8, (len(indices), *shape))
     for start in range(0, len(indices), CHUNK):
         rows[start : start + CHUNK] = read(indices[start : start + CHUNK])
     rows.flush()

@@ -56,6 +56,8 @@ class CostReport(Strict):
     timings: Annotated[tuple[TimingReport, ...], Field(max_length=8)]
     params: Count
     peak_device_bytes: Count | None = None
+    start_cpu: NonNegative | None = None
+    step_cpu: NonNegative | None = None
 
 
 class RunReport(Strict):
@@ -65,6 +67,7 @@ class RunReport(Strict):
     trained: bool
     steps: Annotated[tuple[Count, ...], Field(max_length=100)]
     real: Count
+    val: Count
     generated: Count
     configs: Count
     wall_s: NonNegative
@@ -147,6 +150,8 @@ SIGNALS = {
     11: "a segmentation fault",
     31: "a forbidden system call",
 }
+LEAST_MEMORY = 512 * MIB
+"""Bytes that Python, torch and the harness take, before a submission does anything."""
 SIGKILL, SIGXCPU, SIGXFSZ = 9, 24, 25
 
 NETWORK_TODO = "load weights from files beside the submission, never from the network"
@@ -165,6 +170,8 @@ TODO: dict[Reason, str] = {
     "not-repeatable": "draw no random numbers at test time, and keep no state between batches",
     "memory-between-calls": "keep nothing of one call of encode for the next, neither images nor "
     "statistics",
+    "brought-data": 'say data="pretrained" or data="open" on the card, or put its source into a '
+    "folder of its own",
     "batch-statistics": "treat every image on its own; call eval() on networks with batch "
     "normalisation",
     "places-by-masks": "give the slots fixed roles, or score on data that recombine no places",
@@ -209,6 +216,8 @@ def raise_failure(
             got = printable(failure.message)
             raise refusal(who, failure.dependent, got, TODO[failure.dependent])
         reason = _reason(failure)
+        if limits.memory_bytes < LEAST_MEMORY:  # anything may fail then, and say anything
+            reason = "memory-limit"
         if reason is not None:
             _stop(who, reason, _evidence(failure, reason), limits)
         text = printable(failure.message, 2000)
@@ -222,7 +231,7 @@ def raise_failure(
     if number is not None:
         what = SIGNALS.get(number, f"signal {number}")
         raise refusal(who, "crashed", f"its process died of {what}", TODO["crashed"])
-    if "MemoryError" in ended.output[-2000:]:
+    if "MemoryError" in ended.output[-2000:] or limits.memory_bytes < LEAST_MEMORY:
         _stop(who, "memory-limit", "more than there is", limits)
     last = printable(ended.output.strip().rpartition("\n")[2], 200)
     got = f"its process ended with status {ended.code} and no answer ({last or 'silent'})"
@@ -245,7 +254,12 @@ def refuse_network(who: str, metadata: Mapping[str, str], mode: str) -> None:
 def _stop(who: str, reason: Reason, got: str, limits: Limits) -> NoReturn:
     allowed = {
         "time-limit": f"it may take {limits.seconds:g} s and took {got}",
-        "memory-limit": f"it may use {limits.memory_bytes / 2**30:.3g} GiB and used {got}",
+        "memory-limit": f"it may use {limits.memory_bytes / 2**30:.3g} GiB and used {got}"
+        + (
+            f"; Python and torch alone need {LEAST_MEMORY // MIB} MiB"
+            if limits.memory_bytes < LEAST_MEMORY
+            else ""
+        ),
         "process-limit": f"it may have {limits.processes} processes and threads, and {got}",
         "output-limit": f"it may write {limits.scratch_bytes // MIB} MiB of scratch files and an "
         f"answer of {limits.answer_bytes // MIB} MiB, and wrote {got}",

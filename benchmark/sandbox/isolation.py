@@ -27,9 +27,10 @@ from recombine.benchmark.predictions.safetensors_guard import TensorFile, open_t
 from recombine.benchmark.protocol.contract import MethodCard
 from recombine.benchmark.sandbox import bubblewrap as bwrap
 from recombine.benchmark.sandbox.bubblewrap import DecoyWatch, seccomp_program, write_decoys
-from recombine.benchmark.sandbox.code import Located, locate, stage
+from recombine.benchmark.sandbox.code import Located, brought_data, locate, stage
 from recombine.benchmark.sandbox.errors import (
     NETWORK_TODO,
+    TODO,
     Described,
     Finding,
     Findings,
@@ -40,9 +41,17 @@ from recombine.benchmark.sandbox.errors import (
     raise_stopped,
     refuse_network,
 )
-from recombine.benchmark.sandbox.process import Backend, Limits, library_bytes, run_watched
+from recombine.benchmark.sandbox.process import (
+    NO_ROOM,
+    Backend,
+    Limits,
+    library_bytes,
+    refusal,
+    run_watched,
+)
 from recombine.benchmark.submissions.loading import Submission
-from recombine.renderer.core.errors import InvalidInputError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
+from recombine.renderer.core.files import require_writable, writing
 
 if TYPE_CHECKING:
     from recombine.benchmark.sandbox.channel import Host
@@ -129,6 +138,8 @@ def isolate(
         metadata = cell.run("describe").metadata
     described = parse(Described, metadata, "described", cell.who)
     card = MethodCard(**described.card.model_dump())
+    if described.kind == "Learner" and card.data == "scratch":
+        refuse_brought_data(cell.who, cell.located)
     return IsolatedSubmission(
         cell.located,
         card,
@@ -152,7 +163,10 @@ def check_isolated(
     """Check a submission's contract on built-in images, in isolation."""
     with _cell(spec, settings, trust_local, limits, names) as cell:
         found = parse(Findings, cell.run("check").metadata, "checks", cell.who)
-    return found.model_copy(update={"checks": (*found.checks, _network(found, cell.backend))})
+        files = _files(found, cell.located)
+    return found.model_copy(
+        update={"checks": (*found.checks, files, _network(found, cell.backend))}
+    )
 
 
 @contextmanager
@@ -171,6 +185,30 @@ def _cell(
     source = located.source_sha256()
     with workplace() as folder:
         yield Cell(folder, located, given, backend, limits or Limits(), source, located.code)
+
+
+def refuse_brought_data(who: str, located: Located) -> None:
+    """Refuse a learner from scratch that brings data: whoever has the data has its labels."""
+    if found := brought_data(located):
+        got = f"a learner from scratch brings {_listed(found)}"
+        raise refusal(who, "brought-data", got, TODO["brought-data"])
+
+
+def _listed(found: list[str]) -> str:
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return printable("; ".join(found[:3])) + more
+
+
+def _files(found: Findings, located: Located) -> Finding:
+    """Return one more check: whether a learner from scratch consists of source only."""
+    if found.kind != "Learner" or found.card is None or found.card.data != "scratch":
+        why = "it may bring weights: only a learner from scratch must not"
+        return Finding(name="files", status="pass", why=why, todo="")
+    if brought := brought_data(located):
+        why = f"it brings {_listed(brought)}"
+        return Finding(name="files", status="fail", why=why, todo=TODO["brought-data"])
+    why = f"{len(located.files)} of source and settings"
+    return Finding(name="files", status="pass", why=why, todo="")
 
 
 def _network(found: Findings, backend: Backend) -> Finding:
@@ -216,8 +254,9 @@ class Cell:
     ) -> TensorFile:
         """Do one job inside, and return the file that came back, its layout checked."""
         answer = self.folder / "answer.safetensors"
-        answer.touch(mode=0o600)
-        self._write_job(mode, mapped_bytes, extra)
+        with writing(self.folder):
+            answer.touch(mode=0o600)
+            self._write_job(mode, mapped_bytes, extra)
         ended = self._start(answer, host)
         if host is not None and host.error is not None:
             raise host.error
@@ -297,6 +336,11 @@ class Cell:
 
     def _read(self, answer: Path, ended: Ended, mode: str) -> TensorFile:
         raise_stopped(self.who, ended, self.limits)
+        if ended.code == NO_ROOM:
+            raise ResourceError(
+                f"{self.who}: the answer needs more disk space in {answer.parent.parent}; the disk "
+                "is full. Free some space and run the same command again, it resumes."
+            )
         if answer.stat().st_size == 0:
             raise_failure(self.who, ended, None, self.limits)
         opened = open_tensor_file(answer, max_bytes=self.limits.answer_bytes, who=self.who)
@@ -312,10 +356,11 @@ def workplace(near: Path | None = None, name: str = "job") -> Iterator[Path]:
     """Yield a new folder that only this user can enter, and remove it afterwards."""
     prefix = f".isolated-{name}-"
     if near is not None:
-        near.mkdir(parents=True, exist_ok=True)
+        require_writable(near)
         for old in near.glob(f"{prefix}*"):
             shutil.rmtree(old, ignore_errors=True)
-    path = Path(tempfile.mkdtemp(prefix=prefix, dir=near))
+    with writing(near or Path(tempfile.gettempdir())):
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=near))
     try:
         yield path
     finally:

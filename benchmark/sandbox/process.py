@@ -15,19 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from recombine.benchmark.inference.clocks import PROC, descendants
 from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from recombine.benchmark.sandbox.bubblewrap import DecoyWatch
 
 
-PROC = Path("/proc")
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 2.0
 LAST_WORDS_SECONDS = 10.0  # for output of a process that has ended; one that escaped may hold it
 KEPT_OUTPUT = 65_536
+NO_ROOM = 28
+"""Exit status of the inside when the disk is full on which it leaves its answer (ENOSPC)."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def run_watched(
     environment: Mapping[str, str],
     inherited: Sequence[int] = (),
     decoys: DecoyWatch | None = None,
-    started: Callable[[], None] | None = None,
+    started: Callable[[int], None] | None = None,
 ) -> Ended:
     """Run a command until it ends or breaks a limit; then nothing of it is left."""
     begin = time.monotonic()
@@ -72,7 +74,7 @@ def run_watched(
     tail = _Tail(process)
     try:
         if started is not None:
-            started()
+            started(process.pid)
         stopped, detail = _watch(process, limits, decoys, begin)
     finally:
         _end(process)
@@ -106,16 +108,6 @@ def proportional_memory(pid: int) -> int | None:
         kinds = ("Pss_Anon", "Pss_Shmem")
         total += sum(int(values.get(kind, "0 kB").split()[0]) for kind in kinds)
     return total * 1024
-
-
-def descendants(pid: int) -> Iterator[int]:
-    """Yield a process and all that descend from it."""
-    yield pid
-    with contextlib.suppress(OSError):
-        for task in (PROC / str(pid) / "task").iterdir():
-            with contextlib.suppress(OSError):
-                for child in (task / "children").read_text().split():
-                    yield from descendants(int(child))
 
 
 def _status(pid: int) -> dict[str, int] | None:
@@ -204,6 +196,7 @@ Reason = Literal[
     "places-by-masks",
     "too-many-slots",
     "memory-between-calls",
+    "brought-data",
 ]
 RESOURCES = frozenset({"time-limit", "memory-limit", "process-limit", "output-limit"})
 

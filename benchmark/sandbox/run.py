@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recombine.benchmark.inference.cost import unasked_images
 from recombine.benchmark.inference.query import (
     Answers,
     DependentAnswersError,
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
 
-MEASURED = 32
 STARTING_SECONDS = 60.0  # of Python and its packages, before training begins
 MAX_LOG = 8 * 2**20
 MAX_LOG_LINE = 10_000
@@ -83,7 +83,7 @@ def predict_isolated(
     report = out_dir / f"seed-{seed}.error.txt"
     with workplace(out_dir, f"seed-{seed}") as folder:
         cell = _cell(order, folder, out_dir)
-        host = _host(order, cell.job / "batch.npy")
+        host = _host(order, cell.job / "batch.npy", key)
         job = _write_job(order, cell)
         try:
             with host:
@@ -138,14 +138,14 @@ def _cell(order: _Order, folder: Path, out_dir: Path) -> Cell:
     )
 
 
-def _host(order: _Order, path: Path) -> Host:
+def _host(order: _Order, path: Path, key: bytes | None) -> Host:
     dataset = order.dataset
     batches, of_twin = (
         [order.indices[one.rows] for one in queries] for queries in (order.asked, order.of_twin)
     )
     shape = (dataset.resolution, dataset.resolution, 3)
-    measured = dataset.indices("id_val")[:MEASURED]
-    return Host(path, shape, batches, measured, dataset.images, order.examine, of_twin)
+    unasked = unasked_images(dataset, key)
+    return Host(path, shape, batches, unasked, dataset.images, order.examine, of_twin)
 
 
 def _write_job(order: _Order, cell: Cell) -> dict[str, Any]:
@@ -166,6 +166,7 @@ def _write_job(order: _Order, cell: Cell) -> dict[str, Any]:
         "mapped_bytes": sum(p.stat().st_size for p in cell.job.rglob("*.npy")),
         "rows": order.rows,
         "steps": list(options.steps),
+        "batch_size": options.batch_size,
         "seed": order.seed,
         "spec": plain_spec(dataset),
         "budget": asdict(options.budget),
@@ -279,7 +280,9 @@ def bounded(facts: RunFacts, host: Host, sizes: Sequence[int]) -> RunFacts:
         "step_p95": high * (1 - start) / max(steps, 1),
     }
     timings = [one for one in facts.cost["timings"] if one["batch"] != full]
-    cost = {**facts.cost, "timings": [*timings, entry]}
+    busy = zip(host.answer_cpu, sizes, strict=True)
+    seen_cpu = float(np.median([seconds / size for seconds, size in busy if size == full]))
+    cost = {**facts.cost, "timings": [*timings, entry], "seen_cpu": seen_cpu}
     return replace(facts, training=training, cost=cost)
 
 
@@ -314,6 +317,7 @@ def _facts(order: _Order, run: RunReport, answers: Answers) -> RunFacts:
         n_train=len(_train_indices(dataset, options)),
         training={
             "real": run.real,
+            "val": run.val,
             "generated": run.generated,
             "wall_s": run.wall_s,
             "configs": run.configs,

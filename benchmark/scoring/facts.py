@@ -29,16 +29,28 @@ from recombine.renderer.store.seal import file_sha256
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from recombine.benchmark.predictions.file import RunFacts
+    from jaxtyping import Float
+
+    from recombine.benchmark.predictions.file import Predictions, RunFacts
     from recombine.benchmark.serving.data import DatasetLike
+    from recombine.renderer.core.types import Array
 
 REFERENCE_GFLOP = 3.64
 """ResNet-18 at 224 x 224 (1.82e9 multiply-adds; He et al. 2016, table 1), scaled by image area."""
+DISAGREEMENT = 3.0
+"""Factor between CPU seconds that no warm-up, batch size or busy machine explains."""
+UNEXPLAINED_SECONDS = 1e-3
+"""Per image of at most 64 x 64 pixels: what the harness's own work on an answer may take."""
+COMPARED_IMAGES = 256
+SAME_ANSWERS = 1e-3
+"""Relative change of an image's slots below which two runs gave one answer."""
+
 MAX_LINE = 2_000
 """Of a log, in characters; a longer one is no list of settings."""
 COSTS = ("gflop_per_image", "seconds_per_image", "peak_rss_bytes", "params")
 TRAINING = (
     "real_images_seen",
+    "val_images_seen",
     "generated_images_seen",
     "configs_tried",
     "wall_s",
@@ -115,13 +127,17 @@ def data_part(dataset: DatasetLike, facts: RunFacts) -> Data:
     )
 
 
-def training_part(facts: Sequence[RunFacts]) -> Training:
-    """Return the mean cost of training."""
+def training_part(facts: Sequence[RunFacts], distinct_runs: int | None = None) -> Training:
+    """Return the mean cost of training, and how many runs have answers of their own."""
     configs = max(1, *(int(one.training["configs"]) for one in facts))
     gflops = [one.training.get("gflop") for one in facts]
     known = [float(value) for value in gflops if value is not None]
+    looks = [one.training.get("val") for one in facts]
+    seen = [int(value) for value in looks if value is not None]
     return Training(
         real_images_seen=round(float(np.mean([one.training["real"] for one in facts]))),
+        val_images_seen=round(float(np.mean(seen))) if len(seen) == len(looks) else None,
+        distinct_runs=distinct_runs,
         generated_images_seen=round(float(np.mean([one.training["generated"] for one in facts]))),
         wall_s=float(np.mean([one.training["wall_s"] for one in facts])),
         gflop=float(np.mean(known)) if len(known) == len(gflops) else None,
@@ -148,7 +164,50 @@ def compute_part(facts: Sequence[RunFacts], steps: int) -> Compute:
         steps=steps,
         peak_rss_bytes=max(memory, default=None),
         params=max(one.cost["params"] for one in facts),
+        **_seen(facts),
     )
+
+
+def _seen(facts: Sequence[RunFacts]) -> dict[str, Any]:
+    """Return CPU seconds as measured and as seen while answering, and whether they agree."""
+    pairs = []
+    for one in facts:
+        start, step, seen = (one.cost.get(key) for key in ("start_cpu", "step_cpu", "seen_cpu"))
+        if start is None or step is None or seen is None:
+            return {}
+        pairs.append((start + one.steps[-1] * step, seen))
+    room = UNEXPLAINED_SECONDS * max(1.0, (facts[0].dataset["resolution"] / 64) ** 2)
+    close = [
+        max(pair) <= DISAGREEMENT * min(pair) or max(pair) - min(pair) <= room for pair in pairs
+    ]
+    measured, seen = np.mean(pairs, axis=0)
+    return {
+        "cpu_seconds_per_image": float(measured),
+        "seen_cpu_seconds_per_image": float(seen),
+        "agrees": all(close),
+    }
+
+
+def distinct_rows(runs: Sequence[Predictions]) -> tuple[int, ...]:
+    """Return the places of runs with answers of their own: the first of every group of copies."""
+    # Copies are equal up to rounding, in the same sense in which repeated answers are.
+    step = runs[0].facts.steps[-1]
+    rows = np.unique(np.linspace(0, len(runs[0].image_index) - 1, COMPARED_IMAGES).astype(int))
+    answers = [run.slots[step][rows].reshape(len(rows), -1).astype(np.float64) for run in runs]
+    kept: list[int] = []
+    for place, one in enumerate(answers):
+        if not any(_copies(answers[other], one) for other in kept):
+            kept.append(place)
+    return tuple(kept)
+
+
+def _copies(one: Float[Array, "images n"], other: Float[Array, "images n"]) -> bool:
+    if one.shape != other.shape:
+        return False
+    # Around the mean over images: a number that is the same everywhere hides no difference.
+    size = np.maximum(np.linalg.norm(one - one.mean(axis=0), axis=1), 1e-12)
+    change = np.linalg.norm(one - other, axis=1) / size
+    return float(np.quantile(change, 0.95)) <= SAME_ANSWERS
 
 
 def checks_part(facts: Sequence[RunFacts], steps: int) -> Checks:

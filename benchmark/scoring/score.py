@@ -80,6 +80,7 @@ class _Made:
     options: RunOptions
     trust: str
     examples: Path | None
+    distinct: tuple[int, ...]  # runs with answers of their own, see `facts.distinct_rows`
 
 
 def score_submission(
@@ -185,11 +186,13 @@ def score_predictions(
     reported = tuple(dict.fromkeys((steps[0], steps[-1])))
     images = readout_indices(dataset, options)
     seen = shown_cells(dataset, options)
+    distinct = run_facts.distinct_rows(runs)
     evidence = {
-        step: _evidence(runs, dataset, step, images, seen, full=step in reported) for step in steps
+        step: _evidence(runs, dataset, step, images, seen, distinct, full=step in reported)
+        for step in steps
     }
     curve = _curve(runs, evidence)
-    made = _Made(files, curve, options, trust, examples)
+    made = _Made(files, curve, options, trust, examples, distinct)
     return [_result(dataset, evidence[step], made) for step in reported]
 
 
@@ -252,6 +255,7 @@ def _evidence(
     step: int,
     images: Int[Array, " labelled"],
     seen: Int[Array, "cells factors"],
+    distinct: tuple[int, ...],
     *,
     full: bool,
 ) -> _Evidence:
@@ -275,7 +279,7 @@ def _evidence(
             for aligned, readout in zip(aligned_runs, readouts, strict=True)
         )
         predicted.append(answers)
-        scores.append(aggregate.score_split(dataset, split, answers))
+        scores.append(aggregate.score_split(dataset, split, answers, distinct))
     floors = _matching_floors(aligned_runs, images, tuple(predicted[0][0]))
     for number, name in enumerate(("id_test", "ooc_test")):
         levels = levels_of(
@@ -338,7 +342,7 @@ def _result(dataset: DatasetLike, evidence: _Evidence, made: _Made) -> Result:
         method=method,
         track=run_facts.track_part(facts[0], run_facts.gflop_at(facts, step)),
         data=run_facts.data_part(dataset, facts[0]),
-        training=run_facts.training_part(facts),
+        training=run_facts.training_part(facts, len(made.distinct)),
         seeds=[one.seed for one in facts],
         readout=_readout_part(evidence, dataset, options),
         scores=Scores(id_test=evidence.id_test, ooc_test=evidence.ooc_test),

@@ -6,6 +6,7 @@ the fields that the track does not allow.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -125,7 +126,7 @@ class TrainData:
     spec : SplitSpec
         Image size, number of slots and factor types.
     images_served : int
-        Images handed out by ``batches`` so far, counted with repetition.
+        Images handed out so far, in batches or all at once, counted with repetition.
 
     Examples
     --------
@@ -229,15 +230,33 @@ class TrainData:
         self._count(n_images)
 
     def arrays(self) -> Batch:
-        """Return all images at once, for evaluation; not counted as training.
+        """Return all images at once, and count them.
+
+        Whoever trains on them for more than one epoch counts the others by ``count_again``.
 
         Returns
         -------
         Batch
             Everything; ``len(self)`` images in memory, in an order that is the same for every
             seed and says nothing about cells.
+
+        Raises
+        ------
+        ResourceError
+            When the image budget of the run is used up.
         """
+        self._count(len(self))
         return self._batch(np.arange(len(self)))
+
+    def fingerprint(self) -> str:
+        """Return a hash of all images and labels; nothing is handed out, so nothing is counted.
+
+        Returns
+        -------
+        str
+            SHA-256, hexadecimal.
+        """
+        return batch_hash(self._batch(np.arange(len(self))))
 
     def _count(self, n: int) -> None:
         if self._max_images is not None and self.images_served + n > self._max_images:
@@ -276,6 +295,18 @@ class TrainData:
             integral = self._dataset.schema.factor(key).kind == "categorical"
             out[key] = torch.from_numpy(values.astype(np.int64 if integral else np.float32))
         return out
+
+
+def batch_hash(batch: Batch) -> str:
+    """Return the SHA-256 of images, as stored, and labels."""
+    digest = hashlib.sha256()
+    tensors = {"images": (batch.images * 255).round().byte(), **batch.factors}
+    if batch.masks is not None:
+        tensors["masks"] = batch.masks.byte()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def served_order(dataset: DatasetLike, indices: Int[Array, " n"]) -> Int[Array, " n"]:

@@ -26,9 +26,7 @@ PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), rang
 CALLABLES = (types.BuiltinFunctionType, types.MethodWrapperType, types.WrapperDescriptorType)
 # Of a class: what Python keeps there itself, none of it code of the class.
 BOOKKEEPING = frozenset(
-    "__dict__ __weakref__ __doc__ __module__ __annotations__ __firstlineno__ "
-    "__static_attributes__ __abstractmethods__ _abc_impl __dataclass_fields__ "
-    "__slotnames__ __dataclass_params__ __annotate_func__ __annotations_cache__".split()
+    ["__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl", "__dataclass_fields__", "__slotnames__", "__dataclass_params__", "__annotate_func__", "__annotations_cache__"]
 )
 MOST_FILES = 10_000
 LONGEST_PATH = 4096

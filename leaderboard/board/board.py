@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from recombine.benchmark.metrics.base import JOINT
 from recombine.benchmark.results.levels import shared_levels, standing
-from recombine.benchmark.results.table import oracle_ooc
+from recombine.benchmark.results.table import copies_text, oracle_ooc
 from recombine.leaderboard.board.entries import duplicate_groups
 from recombine.leaderboard.board.ranks import (
     MIN_SEEDS_TEST,
@@ -144,6 +144,8 @@ class Row:
             "no matched blocks, so no paired gap": result.paired_gap is None,
             "operations could not be counted": result.compute.gflop_per_image is None,
             "some operators were not counted": bool(result.compute.uncounted_ops),
+            "costs do not match what the harness saw": result.compute.agrees is False,
+            copies_text(result): bool(copies_text(result)),
             "too few seeds or cells, or no spread, so no interval": result.scores.ooc_test.ci95
             is None,
             "batch invariance was not checked": result.checks.batch_invariance is None,

@@ -48,11 +48,49 @@ def write_json(path: Path, data: Any) -> None:
     write_bytes(path, (text + "\n").encode())
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what a full or read-only disk does to a block of code into a typed error."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(path, error) from error
+
+
+def require_writable(folder: Path) -> None:
+    """Check that files can be made in a folder, which is made if need be."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".{uuid.uuid4().hex[:8]}.tmp"
+        probe.touch()
+        probe.unlink()
+
+
+def take_space(path: Path, size: int) -> None:
+    """Make a file of so many bytes, all of them on disk: a mapped file cannot grow safely."""
+    # Writing into a mapped hole on a full disk ends the process by a signal, without a message.
+    with writing(path), path.open("wb") as stream:
+        try:
+            os.posix_fallocate(stream.fileno(), 0, size)
+        except OSError as error:
+            if not disk_is_full(error):
+                raise
+            raise ResourceError(
+                f"write: {path} needs {size / 1e6:.1f} MB of disk space; the disk is full. "
+                "Free some space and run the same command again, it resumes."
+            ) from error
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Tell whether an error comes from a full disk or quota."""
+    # h5py and safetensors report a full disk by text only, hence the look at the message.
+    number = getattr(error, "errno", None)
+    return number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+
+
 def disk_error(path: Path, error: OSError) -> OSError | ResourceError:
     """Return the typed error for a full or read-only disk, else the error itself."""
-    # h5py reports a full disk by text only, hence the look at the message.
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-    if full:
+    if disk_is_full(error):
         return ResourceError(
             f"write: {path} needs more disk space; the disk is full. "
             "Free some space and run the same command again, it resumes."

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from recombine.benchmark.protocol.contract import SplitSpec
-from recombine.benchmark.serving.data import Batch
+from recombine.benchmark.serving.data import Batch, batch_hash
 
 FACTORS = {
     "object.shape": "categorical[4]",
@@ -86,7 +86,11 @@ class DrawnData:
         )
 
     def arrays(self) -> Batch:
+        self.images_served += len(self)
         return self._batch(slice(None))
+
+    def fingerprint(self) -> str:
+        return batch_hash(self._batch(slice(None)))
 
     def count_again(self, n_images: int) -> None:
         self.images_served += n_images

@@ -14,7 +14,6 @@ from recombine.baselines.training.loop import (
     budget_share,
     cached_stage,
     endless,
-    fingerprint,
     learning_rate,
     seeded,
     train,
@@ -123,14 +122,14 @@ def test_autocast(precision: str, dtype: torch.dtype | None) -> None:
 
 def test_fingerprint_changes_with_pixels_and_labels() -> None:
     data = drawn(4, px=16, seed=0)
-    before = fingerprint(data)
-    assert fingerprint(drawn(4, px=16, seed=0)) == before
+    before = data.fingerprint()
+    assert drawn(4, px=16, seed=0).fingerprint() == before
     assert data.images_served == 0
     data.factors["object.shape"][0] = (data.factors["object.shape"][0] + 1) % 4
-    relabelled = fingerprint(data)
+    relabelled = data.fingerprint()
     assert relabelled != before
     data.images[0, 0, 0, 0] = 1 - data.images[0, 0, 0, 0].round()
-    assert fingerprint(data) not in (before, relabelled)
+    assert data.fingerprint() not in (before, relabelled)
 
 
 class _Counter:

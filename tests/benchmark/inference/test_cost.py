@@ -1,13 +1,18 @@
 """Parameters, memory, seconds and operations of known methods."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
-from fakes import Approach, Pixels
+from fakes import Approach, FakeDataset, Pixels
 from torch import nn
 
 from recombine.benchmark.inference import cost as costs
+from recombine.benchmark.inference.flops import ELSEWHERE
 from recombine.benchmark.protocol.contract import SlotOutput
+from recombine.benchmark.serving.data import to_images
 
 
 class Linear(Pixels):
@@ -132,3 +137,115 @@ def test_device_memory_holds_weights_images_and_activations():
     method.layer = method.layer.cuda()
     cost = costs.measure_cost(method, images.cuda())
     assert 4 * (cost.params + images.numel()) < cost.peak_device_bytes < 64 * 2**20
+
+
+class Remembers(Linear):
+    """Answers an image that it has seen from memory."""
+
+    def begin(self):
+        self.memory = {}
+
+    def encode(self, images):
+        keys = [one.numpy().tobytes() for one in (images * 255).round().byte()]
+        new = [place for place, key in enumerate(keys) if key not in self.memory]
+        if new:
+            slots = super().encode(images[new]).slots
+            self.memory |= {keys[place]: row for place, row in zip(new, slots, strict=True)}
+        return SlotOutput(slots=torch.stack([self.memory[key] for key in keys]))
+
+
+def test_remembered_answers_save_nothing():
+    remembers, honest = Remembers(), Linear()
+    remembers.begin()
+    remembers.encode(images)
+    for _ in range(2):
+        found, true = (costs.measure_cost(one, images) for one in (remembers, honest))
+        assert found.start_gflop == true.start_gflop > 0
+
+
+class Elsewhere(Linear):
+    """Works in a thread of its own."""
+
+    def encode(self, images):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(self.work, images).result()
+
+    def work(self, images):
+        end = time.thread_time() + 0.02
+        while time.thread_time() < end:
+            slots = super().encode(images)
+        return slots
+
+
+def test_work_of_other_threads_makes_costs_unknown():
+    cost = costs.measure_cost(Elsewhere(), images[:4], batches=(1,))
+    assert cost.gflop_at(0) is None
+    assert cost.uncounted == {ELSEWHERE: 1}
+    assert cost.start_cpu > 0.004  # of 0.02 s, whichever thread spent them
+
+
+class EasyOnSome(Linear):
+    """Looks longer at bright images."""
+
+    def encode(self, images):
+        for _ in range(int((images.mean(dim=(1, 2, 3)) > 0.5).sum())):
+            self.layer(images[:1].flatten(1).unflatten(1, (2, 96)))
+        return super().encode(images)
+
+
+def test_costs_are_a_mean_over_images_of_both_kinds():
+    dataset = FakeDataset(train=1, val=1, test=6)
+    inside = set(dataset.indices("id_test"))
+    dataset.images = lambda rows: np.stack(
+        [np.full((8, 8, 3), 60 if i in inside else 200, np.uint8) for i in rows]
+    )
+    pixels = costs.unasked_images(dataset, b"k")
+    assert pixels.shape == (costs.MEASURED, 8, 8, 3)
+    bright = pixels.mean(axis=(1, 2, 3)) > 128
+    assert bright.sum() == costs.MEASURED // 2
+    assert 0 < bright[: costs.COUNTED].sum() < costs.COUNTED  # mixed, not one kind first
+    cost = costs.measure_cost(EasyOnSome(), to_images(pixels))
+    share = bright[: costs.COUNTED].mean()
+    assert cost.start_gflop == pytest.approx((1 + share) * 2 * 2 * 96 * 8 * 1e-9)
+
+
+def test_no_image_that_costs_are_measured_on_is_asked_or_shown_twice():
+    dataset = FakeDataset(train=1, val=1, test=6)
+    stored = {image.tobytes() for image in dataset.images(range(len(dataset)))}
+    pixels = costs.unasked_images(dataset)
+    assert not stored & {image.tobytes() for image in pixels}
+    shown = []
+
+    class Recorder(Linear):
+        def encode(self, images):
+            shown.extend(one.numpy().tobytes() for one in images)
+            return super().encode(images)
+
+    costs.measure_cost(Recorder(), to_images(pixels))
+    assert len(set(shown)) == len(shown)
+
+
+def test_a_changed_image_is_one_grey_level_off_and_stays_an_image():
+    whole = torch.linspace(0, 1, 256).round(decimals=9).expand(2, 3, 8, 256)
+    whole = (whole * 255).round() / 255
+    changed = costs.one_level(whole, torch.Generator().manual_seed(0))
+    assert changed.min() >= 0
+    assert changed.max() <= 1
+    levels = (changed * 255 - whole * 255).abs()
+    assert levels.max() == pytest.approx(1, abs=1e-4)
+    assert levels.round().mean() == pytest.approx(costs.CHANGED_PIXELS, abs=0.02)
+
+
+def test_answers_do_not_depend_on_what_was_drawn_while_measuring():
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+
+    class Draws(Linear):
+        def encode(self, images):
+            torch.rand(7)
+            return super().encode(images)
+
+    method = Draws()
+    torch.random.set_rng_state(before)
+    costs.measure_cost(method, images[:2], batches=(1,))
+    assert torch.equal(torch.random.get_rng_state(), before)

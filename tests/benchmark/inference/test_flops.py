@@ -1,10 +1,13 @@
 """The counter against counts done by hand; a wrong counter is off by far more than 0.1 %."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
 
-from recombine.benchmark.inference.flops import FlopCounter, count_flops
+from recombine.benchmark.inference.flops import ELSEWHERE, FlopCounter, count_flops
 from recombine.renderer.core.errors import ResourceError
 
 
@@ -214,6 +217,66 @@ def test_work_without_a_formula_is_listed():
         )
     assert set(report.uncounted) == {"_fft_r2c", "_linalg_solve_ex", "_linalg_check_errors"}
     assert report.flops == 0
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_operators_that_torchscript_hides_make_the_count_incomplete():
+    model, x = (
+        nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3)),
+        torch.zeros(1, 3, 9, 9),
+    )
+    with torch.no_grad():
+        traced = torch.jit.freeze(torch.jit.trace(model.eval(), x))
+        fast = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(model, x)))
+        plain, frozen, hidden = (
+            count_flops(lambda run=run: run(x)) for run in (model, traced, fast)
+        )
+    assert plain.complete
+    assert frozen.complete
+    assert frozen.flops == plain.flops > 0
+    assert hidden.flops == 0
+    assert not hidden.complete
+
+
+def burn(seconds=0.03):
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        torch.ones(8, 8) @ torch.ones(8, 8)
+
+
+def test_work_of_another_thread_is_listed():
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()  # a thread that was there before
+        report = count_flops(lambda: pool.submit(burn).result())
+    assert report.uncounted == {ELSEWHERE: 1}
+    assert not report.complete
+
+
+def test_an_idle_thread_and_the_threads_of_the_library_are_no_work():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(int).result()
+            reports = [count_flops(burn) for _ in range(3)]
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert any(report.complete for report in reports)
+
+
+def test_work_that_the_counter_sees_in_another_thread_is_counted():
+    """As that of gradients on a GPU, whose threads take the mode with them."""
+    counter = FlopCounter()
+
+    def work():
+        with counter._mode:
+            burn()
+
+    with counter, ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
+    assert counter.report.flops > 0
+    assert counter.seconds_seen_elsewhere > 0.01
 
 
 def test_ordinary_layers_leave_nothing_uncounted():

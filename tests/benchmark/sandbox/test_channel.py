@@ -11,11 +11,13 @@ from recombine.benchmark.sandbox.channel import Guest, Host, check_promises, dig
 from recombine.benchmark.sandbox.process import RefusedError
 
 BATCHES = [np.array([3, 1]), np.array([0, 2, 4]), np.array([1])]
-MEASURED = np.array([4, 4])
 
 
 def read(indices):
     return np.stack([np.full((2, 2, 3), 10 * i, np.uint8) for i in indices])
+
+
+MEASURED = read([4, 4])
 
 
 @pytest.fixture
@@ -37,6 +39,7 @@ def test_every_batch_is_shown_once_after_the_answer_before(pair):
     host, guest, path = pair
     assert not np.load(path).any()
     host.started()
+    assert guest.measured()[:, 0, 0, 0].tolist() == [40, 40]
     seen, given = [], []
     for images in guest.batches():
         seen.append(images[:, 0, 0, 0].tolist())
@@ -44,7 +47,6 @@ def test_every_batch_is_shown_once_after_the_answer_before(pair):
         given.append((None, answers_to(images)))
         guest.promise(given[-1][1])
     assert seen == [[30, 10], [0, 20, 40], [10]]
-    assert guest.measured[:, 0, 0, 0].tolist() == [40, 40]
     check_promises(host.promised, given, "x")
     assert host.error is None
     assert host.ready_seconds >= 0
@@ -53,6 +55,7 @@ def test_every_batch_is_shown_once_after_the_answer_before(pair):
 def test_the_next_batch_waits_for_the_promise(pair):
     host, guest, path = pair
     host.started()
+    guest.measured()
     batches = guest.batches()
     next(batches)
     waiting = threading.Thread(target=lambda: next(batches), daemon=True)
@@ -89,8 +92,10 @@ def test_a_reading_error_ends_both_sides(tmp_path):
     with Host(tmp_path / "b.npy", (2, 2, 3), BATCHES, MEASURED, broken) as host:
         ends = [os.dup(number) for number in host.inherited]
         host.started()
+        guest = Guest(tmp_path / "b.npy", *ends)
+        guest.measured()
         with pytest.raises(EOFError, match="went away"):
-            list(Guest(tmp_path / "b.npy", *ends).batches())
+            list(guest.batches())
         for number in ends:
             os.close(number)
     assert str(host.error) == "disk gone"

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from recombine.benchmark.sandbox import code as isolation_code
-from recombine.benchmark.sandbox.code import Located, locate, stage
+from recombine.benchmark.sandbox.code import Located, brought_data, locate, stage
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 
 BOMB = "raise SystemExit('it ran')\n"
@@ -184,3 +184,31 @@ def test_a_pipe_in_the_folder_is_no_file(folder):
 
 def test_located_holds_plain_values():
     assert Located("m.py", "A", (), isolation_code.Path("/x"), False).code == "m.py:A"
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"help.py": "x = 1", "settings.toml": "a = 1", "LICENSE.txt": "free " * 2000}, []),
+        ({"table.npy": "x"}, ["table.npy (1 bytes)"]),
+        ({"deep/weights.pt": "x" * 10}, ["deep/weights.pt (10 bytes)"]),
+        ({"fast.so": "x"}, ["fast.so (1 bytes)"]),
+        ({"labels.json": "0" * 20_000}, ["labels.json (20,000 bytes)"]),
+        ({"t.py": f"\nt = {'00' * 6000!r}"}, ["t.py, line 2: a literal of 12,000 characters"]),
+        ({"t.py": f"t = {list(range(3000))}"}, ["t.py, line 1: a table of 3,000 literals"]),
+        ({"t.py": f"t = 0x{'f' * 4000}"}, []),
+        ({"t.py": f"t = 0x{'f' * 9000}"}, ["t.py, line 1: a literal of 9,000 characters"]),
+        ({"t.py": "#" * 300_000}, ["t.py (300,000 bytes of source)"]),
+        ({"t.py": "this is no Python"}, []),
+    ],
+)
+def test_data_are_told_from_source(tmp_path, files, found):
+    (tmp_path / "method.py").write_text("class Mine: ...")
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert brought_data(locate(f"{tmp_path}/method.py:Mine")) == found
+
+
+def test_what_is_installed_brings_nothing():
+    assert brought_data(locate("json:JSONDecoder")) == []

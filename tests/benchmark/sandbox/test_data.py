@@ -52,7 +52,7 @@ def test_a_learner_is_served_the_same_inside_and_outside(dataset, tmp_path, trac
         for name in one.factors:
             assert one.factors[name].dtype == other.factors[name].dtype
             assert torch.equal(one.factors[name], other.factors[name])
-    assert inside.images_served == outside.images_served == 32
+    assert inside.images_served == outside.images_served == 64
     assert what.masks == (track != "unsupervised")
     assert set(what.factors) == (set(dataset.schema.keys) if track == "supervised" else set())
     assert what.bytes == sum(p.stat().st_size for p in (tmp_path / track).iterdir())

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -19,6 +20,7 @@ from recombine.benchmark.sandbox.errors import (
     refuse_network,
 )
 from recombine.benchmark.sandbox.process import (
+    MIB,
     RESOURCES,
     Ended,
     LimitError,
@@ -181,6 +183,15 @@ def test_no_terminal_takes_text_for_commands():
     assert all(c.isprintable() for c in printable(text))
     assert "\x1b" not in str(raised(failure(message=text)))
     assert len(printable("x" * 9999)) == 500
+
+
+@pytest.mark.parametrize("fails", [{"exit_code": 3}, {"type": "ValueError"}, {"stage": "load"}])
+def test_with_less_memory_than_torch_needs_every_failure_is_of_the_limit(fails):
+    little = replace(TIGHT, memory_bytes=200 * MIB)
+    with pytest.raises(LimitError, match=r"may use 0\.195 GiB.*alone need 512 MiB.*max-memory-gb"):
+        raise_failure("x", ended(), failure(**fails), little)
+    with pytest.raises(LimitError, match="alone need 512 MiB"):
+        raise_failure("x", ended(1, "odd words"), None, little)
 
 
 def test_every_reason_has_an_advice():

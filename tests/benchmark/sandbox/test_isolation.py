@@ -16,7 +16,7 @@ from recombine.benchmark.running.grid import Job, run_grid
 from recombine.benchmark.running.harness import RunOptions, run_key, run_seed
 from recombine.benchmark.sandbox import bubblewrap as isolation_bwrap
 from recombine.benchmark.sandbox.isolation import check_isolated, isolate, workplace
-from recombine.benchmark.sandbox.process import GIB
+from recombine.benchmark.sandbox.process import GIB, RefusedError
 from recombine.benchmark.scoring.score import score_submission
 from recombine.benchmark.submissions.loading import card_of
 from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
@@ -306,3 +306,57 @@ def test_masks_and_presence_cross_over(dataset, tmp_path):
     here = read_predictions(run(Segmenter(), dataset, tmp_path / "here").path)
     assert inside.extras.keys() == {"presence/0", "segments/0"}
     assert all(np.array_equal(inside.extras[name], here.extras[name]) for name in here.extras)
+
+
+LOOKS_UP = """
+from pathlib import Path
+from fakes import Pixels, Trained
+from recombine.benchmark.protocol.contract import MethodCard
+class Scratch(Trained):
+    card = MethodCard(id="scratch", name="Scratch", data="scratch")
+class Pretrained(Trained):
+    card = MethodCard(id="pretrained", name="Pretrained", data="pretrained")
+class Fitted(Pixels):
+    card = MethodCard(id="fitted", name="Fitted", data="scratch")
+"""
+
+
+def test_a_learner_from_scratch_brings_source_only(tmp_path):
+    shutil.copy(FAKES, tmp_path / "fakes.py")
+    path = tmp_path / "method.py"
+    path.write_text(LOOKS_UP)
+    assert isolate(f"{path}:Scratch", trust_local=True).card.id == "scratch"
+    np.save(tmp_path / "table.npy", np.arange(9))
+    with pytest.raises(
+        RefusedError, match=r"\[brought-data\].*table.npy \(200 bytes\).*card"
+    ) as caught:
+        isolate(f"{path}:Scratch", trust_local=True)
+    assert caught.value.exit_code == 3
+    for name in ("Pretrained", "Fitted"):  # fitted weights are of the tier rerun anyway
+        isolate(f"{path}:{name}", trust_local=True)
+    for name, status in (("Scratch", "fail"), ("Pretrained", "pass"), ("Fitted", "pass")):
+        checks = {
+            one.name: one for one in check_isolated(f"{path}:{name}", trust_local=True).checks
+        }
+        assert checks["files"].status == status
+
+
+FILLS = """
+import builtins, errno, recombine.benchmark.sandbox.child as child
+from fakes import Pixels
+class Full(Pixels):
+    def setup(self, spec, device):
+        super().setup(spec, device)
+        def write(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        child.write_tensors = write
+"""
+
+
+def test_a_disk_without_room_for_the_answer_is_no_fault_of_a_submission(dataset, tmp_path):
+    """The disk of the harness; scratch files of the submission have a limit of their own."""
+    shutil.copy(FAKES, tmp_path / "fakes.py")
+    (tmp_path / "method.py").write_text(FILLS)
+    submission = isolate(f"{tmp_path}/method.py:Full", trust_local=True)
+    with pytest.raises(ResourceError, match="the answer needs more disk space"):
+        run(submission, dataset, tmp_path / "out")

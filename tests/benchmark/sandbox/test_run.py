@@ -21,7 +21,8 @@ def told(**over):
 
 
 def seen(ready, *seconds):
-    return SimpleNamespace(ready_seconds=ready, answer_seconds=list(seconds))
+    cpu = [0.5 * one for one in seconds]
+    return SimpleNamespace(ready_seconds=ready, answer_seconds=list(seconds), answer_cpu=cpu)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,7 @@ def test_answers_took_as_long_as_the_harness_waited():
     assert mine["start_median"] + 6 * mine["step_median"] == pytest.approx(0.5)
     assert mine["start_median"] == pytest.approx(0.5 / 4)  # a quarter of the work, as told
     assert mine["start_p95"] + 6 * mine["step_p95"] > 0.5
+    assert facts.cost["seen_cpu"] == pytest.approx(0.25)
 
 
 def test_a_report_of_the_harness_own_batch_size_is_replaced():

@@ -2,10 +2,12 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from factories import make_facts
 from fakes import FakeDataset
 
+from recombine.benchmark.predictions.file import Predictions
 from recombine.benchmark.scoring import facts as run_facts
 
 CARD = {
@@ -101,11 +103,49 @@ def test_one_seed_that_cannot_be_counted_leaves_no_number():
     assert compute.uncounted_ops == {"fft": 2}
 
 
+@pytest.mark.parametrize(
+    ("start", "step", "seen", "agrees"),
+    [
+        (0.01, 0.0, 0.012, True),
+        (0.01, 0.0, 0.031, False),
+        (0.04, 0.0, 0.012, False),
+        (0.01, 0.01, 0.11, True),  # ten steps
+        (0.0, 0.0, 0.0009, True),  # the harness's own work
+    ],
+)
+def test_costs_are_held_against_what_the_harness_saw(start, step, seen, agrees):
+    cost = {**facts().cost, "start_cpu": start, "step_cpu": step, "seen_cpu": seen}
+    good = {**cost, "seen_cpu": start + 10 * step}
+    compute = run_facts.compute_part([facts(cost=good), facts(cost=cost)], 0)
+    assert compute.agrees is agrees  # the worst seed counts
+    assert compute.cpu_seconds_per_image == pytest.approx(start + 10 * step)
+    assert run_facts.compute_part([facts(cost=cost), facts()], 0).agrees is None
+
+
+def runs_of(*answers):
+    index = np.arange(300)
+    return [Predictions(facts(seed=n), index, {0: one, 10: one}) for n, one in enumerate(answers)]
+
+
+def test_copies_of_a_run_are_told_from_runs():
+    rng = np.random.default_rng(0)
+    one, two = rng.normal(size=(2, 300, 2, 5)).astype(np.float32)
+    rounded = one * (1 + 1e-6 * rng.normal(size=one.shape)).astype(np.float32)
+    assert run_facts.distinct_rows(runs_of(one, two, rounded, one, two)) == (0, 1)
+    assert run_facts.distinct_rows(runs_of(one, one + 0.1)) == (0, 1)
+    assert run_facts.distinct_rows(runs_of(one, one[:, :, :4])) == (0, 1)
+    assert run_facts.distinct_rows(runs_of(one)) == (0,)
+
+
 def test_training_is_a_mean_over_seeds():
     training = run_facts.training_part([facts(), facts(training={"real": 301, "configs": 4})])
     assert training.real_images_seen == 200
     assert training.generated_images_seen == 10
     assert (training.configs_tried, training.selection.rule) == (4, "id_val")
+    assert training.val_images_seen is None  # not on record
+    looked = [facts(training={"val": n, "real": 1, "configs": 0}) for n in (3, 5)]
+    assert run_facts.training_part(looked, 2).val_images_seen == 4
+    assert run_facts.training_part(looked, 2).distinct_runs == 2
     assert run_facts.training_part([facts()]).selection.rule == "none"
 
 

@@ -1,5 +1,6 @@
 """From submission to result: known methods get known scores, foreign files are refused."""
 
+import time
 import zlib
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from recombine.benchmark.predictions.file import read_predictions, write_predict
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
 from recombine.benchmark.results.levels import standing
 from recombine.benchmark.results.result import Result
+from recombine.benchmark.results.table import doubts
 from recombine.benchmark.running.harness import RunOptions, run_seed
 from recombine.benchmark.scoring.aggregate import shares
 from recombine.benchmark.scoring.score import score_predictions, score_submission, stored_options
@@ -230,3 +232,48 @@ def test_the_factory_makes_what_scoring_makes(dataset, tmp_path):
     assert made["scores"]["ooc_test"].keys() == measured["scores"]["ooc_test"].keys()
     assert made["scores"]["ooc_test"]["ci_method"] == measured["scores"]["ooc_test"]["ci_method"]
     assert made["gap"]["ci_method"] == measured["gap"]["ci_method"]
+
+
+class Shirker(Pixels):
+    """Does little while costs are measured: its first calls; then it works."""
+
+    def setup(self, spec, device):
+        self.calls = 0
+
+    def encode(self, images):
+        self.calls += 1
+        end = time.process_time() + 0.01 * len(images) * (self.calls > 20)
+        while time.process_time() < end:
+            pass
+        return super().encode(images)
+
+
+def test_costs_that_the_harness_does_not_see_are_marked(tmp_path):
+    small = FakeDataset(train=2, val=1, test=2)
+    options = RunOptions(readout_labels=10, batch_size=2)
+    seen = {}
+    for method in (Pixels(), Shirker()):
+        folder = tmp_path / type(method).__name__
+        (result,) = score_submission(method, small, seeds=[0], out_dir=folder, options=options)
+        seen[type(method)] = result
+    assert seen[Pixels].compute.agrees
+    assert doubts([seen[Pixels]]) == []
+    assert seen[Shirker].compute.agrees is False
+    assert seen[Shirker].compute.seen_cpu_seconds_per_image > 0.009
+    (line,) = doubts([seen[Shirker]])
+    assert "costs do not match what the harness saw" in line
+
+
+def test_an_encoder_is_one_run_whatever_its_seeds(tmp_path):
+    small = FakeDataset(train=2, val=1, test=2)
+    options = RunOptions(readout_labels=10)
+    results = {}
+    for method in (Pixels(), Noisy()):
+        folder = tmp_path / type(method).__name__
+        (found,) = score_submission(method, small, seeds=[0, 1, 2], out_dir=folder, options=options)
+        results[type(method)] = found
+    assert results[Pixels].training.distinct_runs == 1
+    assert results[Pixels].scores.ooc_test.n_seeds == 3  # every seed keeps its row
+    assert "1 run, 3 copies" in doubts([results[Pixels]])[0]
+    assert results[Noisy].training.distinct_runs == 3
+    assert results[Noisy].training.val_images_seen == 0

@@ -84,9 +84,23 @@ def test_order_depends_on_the_seed_only(dataset):
     assert not torch.equal(order(one, 1), order(one, 2))
 
 
-def test_evaluation_is_not_training(dataset):
-    data = TrainData(dataset, "id_val")
-    assert len(data.arrays().images) == len(data)
+@pytest.mark.parametrize("split", ["id_train", "id_val"])
+def test_images_served_all_at_once_count_too(dataset, split):
+    data = TrainData(dataset, split, max_images=500)
+    n = len(data)
+    assert len(data.arrays().images) == n
+    for _ in data.batches(30, seed=0):
+        pass
+    assert data.images_served == 2 * n
+    data.count_again(500 - 2 * n)
+    with pytest.raises(ResourceError, match="may see 500 images"):
+        data.arrays()
+
+
+def test_a_hash_hands_nothing_out(dataset):
+    data = TrainData(dataset, "id_train", fields=("masks",))
+    assert data.fingerprint() == TrainData(dataset, "id_train", fields=("masks",)).fingerprint()
+    assert data.fingerprint() != TrainData(dataset, "id_train").fingerprint()
     assert data.images_served == 0
 
 
@@ -166,5 +180,6 @@ def test_batch_size_must_be_positive(dataset):
 def test_nothing_in_the_data_names_an_index_or_a_cell(dataset):
     public = {name for name in dir(TrainData(dataset, "id_train")) if not name.startswith("_")}
     assert public == {
-        "spec", "images_served", "batches", "arrays", "count_again", "all_combinations"
+        "spec", "images_served", "batches", "arrays", "count_again", "fingerprint",
+        "all_combinations",
     }  # fmt: skip

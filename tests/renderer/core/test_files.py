@@ -164,3 +164,46 @@ def test_it_is_settled_only_when_nobody_holds_it_or_died_holding_it(tmp_path: Pa
     with locked(path):
         pass
     assert settled(path)
+
+
+def test_mapped_files_have_their_room_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "room"
+    atomic.take_space(path, 2_000_000)
+    assert path.stat().st_size == 2_000_000
+    assert 512 * path.stat().st_blocks >= 2_000_000  # no hole
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ResourceError, match=r"room needs 2\.0 MB of disk space; the disk is full"):
+        atomic.take_space(path, 2_000_000)
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    atomic.require_writable(tmp_path / "new")
+    assert not list((tmp_path / "new").iterdir())
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", read_only)
+    with pytest.raises(ResourceError, match="must be writable; got Read-only file system"):
+        atomic.require_writable(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (OSError(errno.ENOSPC, "x"), True),
+        (OSError(errno.EDQUOT, "x"), True),
+        (OSError("I/O error: No space left on device (os error 28)"), True),
+        (OSError(errno.EACCES, "x"), False),
+    ],
+)
+def test_a_full_disk_is_told_from_others(error: OSError, full: bool) -> None:
+    assert atomic.disk_is_full(error) is full
