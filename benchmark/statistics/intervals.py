@@ -32,7 +32,6 @@ from recombine.benchmark.statistics.design import (
     Crossed,
     Term,
     gap_terms,
-    mean_term,
     paired_terms,
     terms,
 )

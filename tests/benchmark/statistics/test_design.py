@@ -221,7 +221,9 @@ def test_results_without_blocks_have_none():
 
 
 @pytest.mark.parametrize(
-    "over", [{"codes": np.zeros((3, 1), int)}, {"blocks": np.zeros((3, 5))}], ids=["codes", "blocks"]
+    "over",
+    [{"codes": np.zeros((3, 1), int)}, {"blocks": np.zeros((3, 5))}],
+    ids=["codes", "blocks"],
 )
 def test_parts_that_do_not_fit_are_refused(over):
     with pytest.raises(InvalidInputError, match="codes need one row per cell and blocks one per"):
