@@ -12,6 +12,8 @@ from factories import make_result
 
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.scoring.aggregate import paired_gap_part
+from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.design import Crossed, factor_scores_of
 from recombine.leaderboard.board.entries import load_boards
 from recombine.leaderboard.ledger.chain import append
 from recombine.leaderboard.ledger.records import read_tiers
@@ -83,9 +85,10 @@ def numbers(value):
 def test_numbers_stay_and_the_facts_become_fields(tmp_path, version):
     path = tmp_path / "a.json"
     method = {"note": "As in the paper. Control: without replay."}
+    data = DATA
     if version == "2.0":
-        method["role"] = "control"
-    write_old(path, version, method=method, data=DATA, paired_gap=BLOCKS)
+        method, data = {**method, "role": "control"}, {**DATA, "recipe": RECIPE}
+    write_old(path, version, method=method, data=data, paired_gap=BLOCKS)
     before = json.loads(path.read_text())
     assert script.migrate(tmp_path) == 1
     after = json.loads(path.read_text())
@@ -98,9 +101,8 @@ def test_numbers_stay_and_the_facts_become_fields(tmp_path, version):
     for name in kept:
         assert numbers(after[name]) == numbers(before[name]), name
     # Blocks that do not hold all images say nothing; what was computed from them stays.
-    assert after["paired_gap"] == {
-        k: BLOCKS[k] for k in BLOCKS if "hits" not in k and "counts" not in k
-    }
+    stated = ("estimate", "ci95", "ci_method", "n_blocks")
+    assert after["paired_gap"] == {name: BLOCKS[name] for name in stated}
     assert Result.load(path).scores.ooc_test.blocks is None
     assert script.migrate(tmp_path) == 0
 
@@ -124,8 +126,9 @@ def test_intervals_are_those_that_the_counts_give_today(tmp_path):
             new.ci95, new.ci_method, new.blocks.hits,
         )  # fmt: skip
         for name, factor in old.per_factor.items():
-            low, high = new.per_factor[name].ci95  # with blocks, which older files do not tell
-            assert low < factor.ci95[0] < factor.estimate < factor.ci95[1] < high
+            parts = factor_scores_of(new.per_factor[name], new)  # of blocks, older files had none
+            low, high = stats.crossed_mean(Crossed(parts.cells, parts.codes), None).ci95
+            assert factor.ci95 == pytest.approx((low, min(high, 1.0)))
     (board,) = load_boards([path])
     assert board.entries[0].result == after
 
