@@ -158,7 +158,8 @@ def count_by_block(split: Split, correct: Bool[Array, "seeds images"]) -> Blocks
     written: dict[str, Any] = {}
     if images.max() < len(DIGIT):
         right = np.zeros((len(correct), *images.shape), np.int64)
-        np.add.at(right, (slice(None), split.cell_of, split.block_of), correct.astype(np.int64))
+        for table, one in zip(right, correct, strict=True):
+            np.add.at(table, (split.cell_of, split.block_of), one.astype(np.int64))
         written = {
             "images": tuple(_digits(row) for row in images),
             "right": tuple(tuple(_digits(row) for row in table) for table in right),

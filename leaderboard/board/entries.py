@@ -318,9 +318,10 @@ def _recomputed(result: Result) -> Iterator[tuple[str, Numbers, Numbers]]:
         yield f"scores.{name}.per_seed", score.per_seed, every.mean(axis=1).tolist()
     yield "gap.ci95", result.gap.ci95, stats.gap(*tables).ci95
     if result.paired_gap is not None:
-        expected = paired_gap_part(*scores)
-        yield "paired_gap.estimate", [result.paired_gap.estimate], expected and [expected.estimate]
-        yield "paired_gap.ci95", result.paired_gap.ci95, expected and expected.ci95
+        found = paired_gap_part(*scores)
+        estimate, interval = (None, None) if found is None else ([found.estimate], found.ci95)
+        yield "paired_gap.estimate", [result.paired_gap.estimate], estimate
+        yield "paired_gap.ci95", result.paired_gap.ci95, interval
 
 
 def _same(stated: Numbers, expected: Numbers) -> bool:

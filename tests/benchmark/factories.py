@@ -82,6 +82,17 @@ def table_of(score):
     return scores_of(Score.model_validate_json(json.dumps(score)))
 
 
+def restated(scores):
+    """Return changed score parts, and the gap, with the intervals that now follow from them."""
+    inside, outside = (table_of(scores[name]) for name in ("id_test", "ooc_test"))
+    gap = stats.gap(inside, outside)
+    stated = {
+        name: scores[name] | {"ci95": stats.crossed_mean(table).ci95}
+        for name, table in (("id_test", inside), ("ooc_test", outside))
+    }
+    return {"scores": stated, "gap": {"estimate": gap.value, "ci95": gap.ci95}}
+
+
 def make_blocks(hits, counts):
     """Return right answers per block: image i of every cell is of block i, the hits at random."""
     counts = counts[0]

@@ -168,15 +168,16 @@ def test_gap_difference_adds_runs_cells_and_blocks():
     ids, oocs = (
         [Crossed(rng.random((3, c)), None, rng.random((3, 7))) for _ in range(2)] for c in (6, 4)
     )
-    runs = [(i.cells.mean(1) - o.cells.mean(1)).var(ddof=1) / 3 for i, o in zip(ids, oocs)]
+    runs = [
+        (i.cells.mean(1) - o.cells.mean(1)).var(ddof=1) / 3 for i, o in zip(ids, oocs, strict=True)
+    ]
     cells = [
         (a.cells.mean(0) - b.cells.mean(0)).var(ddof=1) / n for (a, b), n in ((ids, 6), (oocs, 4))
     ]
-    of_block = [i.blocks.mean(0) - o.blocks.mean(0) for i, o in zip(ids, oocs)]
+    of_block = [i.blocks.mean(0) - o.blocks.mean(0) for i, o in zip(ids, oocs, strict=True)]
     block = (of_block[0] - of_block[1]).var(ddof=1) / 7
     found = gap_difference(tuple(ids), tuple(oocs))
     assert found.standard_error**2 == pytest.approx(sum(runs) + sum(cells) + block)
-
 
     # Other blocks: each method's own, of its gap.
     more = Crossed(oocs[1].cells, None, rng.random((3, 9)))

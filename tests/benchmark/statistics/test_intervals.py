@@ -242,11 +242,11 @@ def test_blocks_are_paired_where_both_have_them():
     found = stats.paired_difference(first, second)
     assert found.standard_error**2 == pytest.approx(bare + extra)
     for one, other in ((first, cells[1]), (cells[0], second)):
-        assert stats.paired_difference(one, other).standard_error**2 == pytest.approx(bare)
+        assert stats.paired_difference(one, other).standard_error ** 2 == pytest.approx(bare)
     # Other blocks: their luck does not cancel.
     other = Crossed(cells[1], None, blocks[1][:, :5])
     own = blocks[0].mean(0).var(ddof=1) / 6 + blocks[1][:, :5].mean(0).var(ddof=1) / 5
-    assert stats.paired_difference(first, other).standard_error**2 == pytest.approx(bare + own)
+    assert stats.paired_difference(first, other).standard_error ** 2 == pytest.approx(bare + own)
 
 
 def test_one_network_has_no_run_part():

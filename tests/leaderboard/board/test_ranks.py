@@ -119,8 +119,6 @@ def test_a_declined_pair_stays_in_the_family_and_is_not_told_apart():
     assert compared.separated[0, 2]
 
 
-
-
 @given(st.integers(0, 2**32 - 1))
 def test_the_order_of_entries_does_not_matter(seed):
     rng = np.random.default_rng(seed)
@@ -211,9 +209,7 @@ def test_different_cells_are_refused():
 @given(st.integers(2, 5), st.integers(0, 2**32 - 1))
 def test_comparisons_are_symmetric(entries, seed):
     rng = np.random.default_rng(seed)
-    compared = compare_all(
-        tables(simulate(rng, m, 4, 5) for m in np.linspace(0.3, 0.6, entries))
-    )
+    compared = compare_all(tables(simulate(rng, m, 4, 5) for m in np.linspace(0.3, 0.6, entries)))
     assert np.allclose(compared.difference, -compared.difference.T)
     assert np.array_equal(compared.separated, compared.separated.T)
     assert np.array_equal(compared.tested, ~np.eye(entries, dtype=bool))

@@ -1,4 +1,4 @@
-"""Result files of schema 1.x become 2.0 with the same numbers and the same tiers."""
+"""Older result files become 2.1 with the same scores, today's intervals and the same tiers."""
 
 import hashlib
 import importlib.util
@@ -11,6 +11,10 @@ import pytest
 from factories import make_result
 
 from recombine.benchmark.results.result import Result
+from recombine.benchmark.scoring.aggregate import paired_gap_part
+from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.design import Crossed, factor_scores_of
+from recombine.leaderboard.board.entries import load_boards
 from recombine.leaderboard.ledger.chain import append
 from recombine.leaderboard.ledger.records import read_tiers
 from recombine.renderer.core.errors import IntegrityError
@@ -23,10 +27,11 @@ script = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(script)
 
 BLOCKS = {
-    "estimate": 0.0, "ci95": None, "ci_method": "", "n_blocks": 43,
+    "estimate": 0.125, "ci95": [0.1, 0.15], "ci_method": "older", "n_blocks": 43,
     "id_hits": [[1] * 43] * 3, "ooc_hits": [[1] * 43] * 3,
     "id_counts": [1] * 43, "ooc_counts": [1] * 43,
 }  # fmt: skip
+"""Of some blocks only: less than the cells hold."""
 DATA = {"dataset": "object-background--values-8", "n_train": 8256}
 RECIPE = {
     "preset": "object-background", "resolution": 64, "scale": 1.34, "values": 8,
@@ -34,10 +39,17 @@ RECIPE = {
 }  # fmt: skip
 
 
-def write_old(path, version="1.1", **over):
-    """Write a result as 1.x wrote it, and return its id."""
+def write_old(path, version="1.1", paired_gap=None, **over):
+    """Write a result as an older version wrote it, and return its id."""
     plain = make_result(**over).model_dump(mode="json")
-    del plain["method"]["role"], plain["data"]["recipe"], plain["result_id"]
+    del plain["result_id"]
+    for score in plain["scores"].values():
+        del score["blocks"], score["distinct"]
+        for factor in score["per_factor"].values():
+            del factor["per_block"]
+    plain["paired_gap"] = paired_gap
+    if version != "2.0":
+        del plain["method"]["role"], plain["data"]["recipe"]
     for name in ("examples", "configurations"):
         plain["artifacts"].pop(name)
     for name in ("sources", "further") if version == "1.0" else ():
@@ -55,21 +67,70 @@ def put_on_record(folder, named, tier):
     append(folder / "verified.jsonl", "verified", body, "2026-01-01T00:00:00Z", None)
 
 
-@pytest.mark.parametrize("version", ["1.0", "1.1"])
+INTERVALS = {"ci95", "ci_method", "id_ci95", "ooc_ci95", "smallest_detectable_difference"}
+"""What the measure of today computes anew."""
+
+
+def numbers(value):
+    """Return plain values without intervals and without what older files do not have."""
+    if isinstance(value, list):
+        return [numbers(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    new = {"blocks", "distinct", "per_block"}
+    return {key: numbers(one) for key, one in value.items() if key not in INTERVALS | new}
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1", "2.0"])
 def test_numbers_stay_and_the_facts_become_fields(tmp_path, version):
     path = tmp_path / "a.json"
-    note = {"note": "As in the paper. Control: without replay."}
-    write_old(path, version, method=note, data=DATA, paired_gap=BLOCKS)
+    method = {"note": "As in the paper. Control: without replay."}
+    data = DATA
+    if version == "2.0":
+        method, data = {**method, "role": "control"}, {**DATA, "recipe": RECIPE}
+    write_old(path, version, method=method, data=data, paired_gap=BLOCKS)
     before = json.loads(path.read_text())
     assert script.migrate(tmp_path) == 1
     after = json.loads(path.read_text())
-    assert after["schema_version"] == "2.0"
+    assert after["schema_version"] == "2.1"
     assert after["method"].pop("role") == "control"
     assert after["data"].pop("recipe") == RECIPE
-    for name in before.keys() - {"schema_version", "result_id", "artifacts"}:
-        assert after[name] == before[name], name
-    Result.load(path)
+    for part, name in (("method", "role"), ("data", "recipe")):
+        before[part].pop(name, None)
+    kept = before.keys() - {"schema_version", "result_id", "artifacts", "paired_gap"} - INTERVALS
+    for name in kept:
+        assert numbers(after[name]) == numbers(before[name]), name
+    # Blocks that do not hold all images say nothing; what was computed from them stays.
+    stated = ("estimate", "ci95", "ci_method", "n_blocks")
+    assert after["paired_gap"] == {name: BLOCKS[name] for name in stated}
+    assert Result.load(path).scores.ooc_test.blocks is None
     assert script.migrate(tmp_path) == 0
+
+
+def test_intervals_are_those_that_the_counts_give_today(tmp_path):
+    path = tmp_path / "a.json"
+    today = make_result()
+    found = paired_gap_part(today.scores.id_test, today.scores.ooc_test)
+    blocks = {"estimate": found.estimate, "ci95": [-1.0, 1.0], "ci_method": "older", "n_blocks": 24}
+    for name, score in (("id", today.scores.id_test), ("ooc", today.scores.ooc_test)):
+        blocks[f"{name}_hits"] = score.blocks.model_dump(mode="json")["hits"]
+        blocks[f"{name}_counts"] = list(score.blocks.counts)
+    write_old(path, "2.0", paired_gap=blocks)
+    script.migrate(tmp_path)
+    after = Result.load(path)
+    assert after.gap == today.gap
+    assert after.paired_gap == found
+    for split in ("id_test", "ooc_test"):
+        old, new = (getattr(one.scores, split) for one in (after, today))
+        assert (old.ci95, old.ci_method, old.blocks.hits) == (
+            new.ci95, new.ci_method, new.blocks.hits,
+        )  # fmt: skip
+        for name, factor in old.per_factor.items():
+            parts = factor_scores_of(new.per_factor[name], new)  # of blocks, older files had none
+            low, high = stats.crossed_mean(Crossed(parts.cells, parts.codes), None).ci95
+            assert factor.ci95 == pytest.approx((low, min(high, 1.0)))
+    (board,) = load_boards([path])
+    assert board.entries[0].result == after
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,11 @@ from itertools import pairwise, permutations
 import numpy as np
 import pytest
 from browsing import HOSTILE, Visit, entry_of, page_names
-from factories import make_score
+from factories import make_score, restated
 from sample_board import sample
 
-from recombine.benchmark.results.parts import Score
 from recombine.benchmark.results.result import Result
-from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.compare import compare_results
-from recombine.benchmark.statistics.design import scores_of
 from recombine.leaderboard.site.build import build_site
 
 pytestmark = pytest.mark.browser
@@ -319,11 +316,8 @@ def of_kind(kind, number):
             blocks["hits"] = [[row[0] + row[1], *row[2:]] for row in blocks["hits"]]
             blocks["counts"] = [16, *blocks["counts"][2:]]
             blocks["numbers"] = blocks["numbers"][1:]
-    parts = [Score.model_validate_json(json.dumps(one)) for one in plain["scores"].values()]
-    for score, part in zip(plain["scores"].values(), parts, strict=True):
-        score["ci95"] = stats.crossed_mean(scores_of(part)).ci95
-    plain["gap"]["ci95"] = stats.gap(*map(scores_of, parts)).ci95
-    return Result.sealed(**plain)
+    stated = restated(plain["scores"])
+    return Result.sealed(**plain | stated | {"gap": plain["gap"] | stated["gap"]})
 
 
 KINDS = ("steady", "fell", "low", "plain", "one network", "no blocks", "fewer blocks")

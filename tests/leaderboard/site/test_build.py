@@ -7,6 +7,7 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
+from factories import restated
 from sample_board import PNG, sample, write_card, write_results
 
 from recombine.leaderboard.board.board import rank_board
@@ -191,7 +192,7 @@ def test_a_hostile_method_name_stays_text(tmp_path):
 def test_a_hostile_cell_and_certificate_stay_text(tmp_path):
     scores = sample(0).model_dump(mode="json")["scores"]
     scores["ooc_test"]["cells"][0] = ["<script>x", "</svg><script>y"]
-    path = sample(0, scores=scores).save(tmp_path / "r.json")
+    path = sample(0, **restated(scores)).save(tmp_path / "r.json")
     folder = write_card(tmp_path / "data", PNG)
     certificate = json.loads((folder / "certificate.json").read_text())
     certificate["proves"] = certificate["dataset"] = "<script>z"

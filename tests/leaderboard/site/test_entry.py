@@ -5,7 +5,7 @@ import shlex
 
 import numpy as np
 import pytest
-from factories import make_result
+from factories import make_result, restated
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_board import sample
@@ -86,7 +86,7 @@ def test_one_factor_gives_no_map(tmp_path):
     plain = sample(0).model_dump(mode="json")["scores"]
     scores = {name: one(score) for name, score in plain.items()}
     scores["id_test"]["cells"] = [[f"i{i}"] for i in range(8)]
-    page = detail(tmp_path, 0, scores=scores, data={"recombined": ["object.x"]})
+    page = detail(tmp_path, 0, data={"recombined": ["object.x"]}, **restated(scores))
     assert page.heat_maps == []
     assert len(page.cells) == 16
 
@@ -98,7 +98,7 @@ def test_three_factors_give_one_map_per_value_of_the_third(tmp_path):
             [*cell, "day" if i % 2 else "dusk"] for i, cell in enumerate(score["cells"])
         ]
     recombined = ["object.shape", "background.environment", "light.time"]
-    page = detail(tmp_path, 0, scores=plain, data={"recombined": recombined})
+    page = detail(tmp_path, 0, data={"recombined": recombined}, **restated(plain))
     assert sorted(name for name, _ in page.heat_maps) == ["day", "dusk"]
 
 
@@ -123,9 +123,12 @@ def test_seeds_are_listed_with_their_gap(tmp_path):
 
 def test_the_parts_of_the_uncertainty_add_up(tmp_path):
     page = detail(tmp_path)
-    assert [name for name, _ in page.uncertainty][:2] == ["training runs", "combinations"]
+    assert [name for name, _ in page.uncertainty] == [
+        "training runs", "values of object.shape", "values of background.environment",
+        "combinations", "nuisance blocks",
+    ]  # fmt: skip
     assert sum(share for _, share in page.uncertainty) == pytest.approx(1)
-    assert page.uncertainty_bar.count("<rect") == 3
+    assert page.uncertainty_bar.count("<rect") == 5
 
 
 def test_one_seed_has_no_uncertainty_to_split(tmp_path):
