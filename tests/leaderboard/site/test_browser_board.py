@@ -31,7 +31,7 @@ def test_every_column_sorts_both_ways_by_mouse(visit):
 
 def test_sorting_works_by_keyboard(visit):
     one = visit()
-    head = one.page.locator(".board thead th").nth(6)
+    head = one.page.locator(".board thead th").nth(7)
     head.locator("button").focus()
     one.page.keyboard.press("Enter")
     assert head.get_attribute("aria-sort") == "ascending"
