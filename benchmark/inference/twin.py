@@ -121,7 +121,9 @@ class Twin:
 
 def _obstacle(device: torch.device) -> str:
     """Return why this process cannot be forked."""
-    if not hasattr(os, "fork") or sys.platform == "darwin":  # whose system libraries do not allow it
+    if (
+        not hasattr(os, "fork") or sys.platform == "darwin"
+    ):  # whose system libraries do not allow it
         return "this system cannot fork a process that computes"
     if device.type != "cpu" or torch.cuda.is_initialized():
         return "a process that uses an accelerator cannot be forked"

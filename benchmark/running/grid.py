@@ -109,7 +109,9 @@ def run_grid(
     if len(set(targets)) != len(targets):
         raise UsageError("run_grid: two jobs share a folder and a seed; give each its own folder")
     total = len(jobs)
-    given = {id(job.submission): job.submission for job in jobs if not isinstance(job.submission, str)}
+    given = {
+        id(job.submission): job.submission for job in jobs if not isinstance(job.submission, str)
+    }
     taken = {number: fingerprint(one) for number, one in given.items()}
     known = [taken.get(id(job.submission)) for job in jobs]  # as they are before the first run
     outcomes: dict[int, SeedRun | Exception] = {}

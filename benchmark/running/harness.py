@@ -37,7 +37,6 @@ from recombine.benchmark.predictions.failures import with_decoded
 from recombine.benchmark.predictions.file import (
     FORMAT,
     Predictions,
-    RunFacts,
     read_predictions,
     run_facts,
     write_predictions,
@@ -411,7 +410,11 @@ def _predict(
 def _torch_as_before() -> Iterator[None]:
     """Put back what an object of this process may change for all that runs after it."""
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    threads, dtype, grad = torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()
+    threads, dtype, grad = (
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        torch.is_grad_enabled(),
+    )
     device, anomaly = torch.get_default_device(), torch.is_anomaly_enabled()
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
