@@ -121,9 +121,7 @@ class Twin:
 
 def _obstacle(device: torch.device) -> str:
     """Return why this process cannot be forked."""
-    if (
-        not hasattr(os, "fork") or sys.platform == "darwin"
-    ):  # whose system libraries do not allow it
+    if not hasattr(os, "fork") or sys.platform == "darwin":  # Apple's libraries break in a fork
         return "this system cannot fork a process that computes"
     if device.type != "cpu" or torch.cuda.is_initialized():
         return "a process that uses an accelerator cannot be forked"
@@ -138,7 +136,7 @@ def _serve(pipe: Connection, answer: Callable[[Any], list[Output]]) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # a notebook's are no files
+    sys.stdout = sys.stderr = os.fdopen(null, "w")  # those of a notebook are no files
     # The threads of a pool do not exist in a twin, and libgomp would wait for them for ever; with
     # one thread it uses no pool.
     torch.set_num_threads(1)

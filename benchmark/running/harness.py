@@ -1,8 +1,8 @@
 """One training run: fit a submission with one seed, ask it blindly, keep its predictions.
 
 A finished run is a predictions file whose key, a hash of code, weights, settings, data, seed and
-options, matches what is asked for. Running again then does nothing; a changed setting runs anew, and
-so does an object whose state cannot be read completely.
+options, matches what is asked for. Running again then does nothing; a changed setting runs anew,
+and so does an object whose state cannot be read completely.
 """
 
 from __future__ import annotations

@@ -32,22 +32,12 @@ CALLABLES = (
 )
 # Of a class: what Python keeps there itself, none of it code of the class.
 BOOKKEEPING = frozenset(
-    [
-        "__dict__",
-        "__weakref__",
-        "__doc__",
-        "__module__",
-        "__annotations__",
-        "__firstlineno__",
-        "__static_attributes__",
-        "__abstractmethods__",
-        "_abc_impl",
-        "__dataclass_fields__",
-        "__slotnames__",
-        "__dataclass_params__",
-        "__annotate_func__",
+    (
+        *("__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "_abc_impl"),
+        *("__firstlineno__", "__static_attributes__", "__abstractmethods__", "__slotnames__"),
+        *("__dataclass_fields__", "__dataclass_params__", "__annotate_func__"),
         "__annotations_cache__",
-    ]
+    )
 )
 MOST_FILES = 10_000
 LONGEST_PATH = 4096
@@ -58,7 +48,8 @@ def state_sha256(value: object) -> str | None:
 
     That is: attributes, whether public or not; tensors and arrays in them; the code of classes and
     functions that no library defines, with their defaults, closures and the globals they read; and
-    files that a path names, of a folder sizes and times. Fields of a dataclass that do not compare are left out.
+    files that a path names, of a folder sizes and times. Fields of a dataclass that do not compare
+    are left out.
     """
     walk = _Walk()
     try:
