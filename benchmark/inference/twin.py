@@ -71,9 +71,11 @@ class Twin:
             return None
         try:
             self._pipe.send(pixels)
-            return self._receive(LEAST_SECONDS + PATIENCE * expected_seconds)
+            found: list[Output] | None = self._receive(LEAST_SECONDS + PATIENCE * expected_seconds)
         except (EOFError, OSError):
-            return self._give_up("it died")
+            self._give_up("it died")
+            return None
+        return found
 
     def _fork(self, answer: Callable[[Any], list[Output]]) -> None:
         self._pipe, other = multiprocessing.Pipe()
@@ -100,9 +102,13 @@ class Twin:
 
     def _receive(self, seconds: float) -> Any:
         if not self._pipe.poll(seconds):
-            return self._give_up(f"it did not answer within {seconds:.0f} s")
+            self._give_up(f"it did not answer within {seconds:.0f} s")
+            return None
         found = self._pipe.recv()
-        return self._give_up(found) if isinstance(found, str) else found
+        if isinstance(found, str):
+            self._give_up(found)
+            return None
+        return found
 
     def _give_up(self, reason: str) -> None:
         self.reason = reason
@@ -123,7 +129,7 @@ def _obstacle(device: torch.device) -> str:
     """Return why this process cannot be forked."""
     if not hasattr(os, "fork") or sys.platform == "darwin":  # Apple's libraries break in a fork
         return "this system cannot fork a process that computes"
-    if device.type != "cpu" or torch.cuda.is_initialized():
+    if device.type != "cpu" or torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return "a process that uses an accelerator cannot be forked"
     return ""
 

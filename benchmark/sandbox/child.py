@@ -114,6 +114,8 @@ def answer_all(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Text
         method.setup(spec_of(job["spec"]), device)
     with witness.during("inference"):
         tensors, guest, memory = _answers(method, job, steps, device)
+        if guest.measured is None:
+            raise EOFError("the harness stopped asking")
         measured = to_images(guest.measured).to(device)
         cost = measure_cost(method, measured)
     report = {
@@ -230,8 +232,6 @@ def _answers(
     memory = peak_rss()
     for answers in guest.of_twin:
         keep(answers)
-    if guest.measured is None:
-        raise EOFError("the harness stopped asking")
     whole = {name: array[:begin] for name, array in out.items()}
     return {**whole, "row": np.arange(begin, dtype=np.int64)}, guest, memory
 
