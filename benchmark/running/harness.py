@@ -409,7 +409,8 @@ def _predict(
 @contextmanager
 def _torch_as_before() -> Iterator[None]:
     """Put back what an object of this process may change for all that runs after it."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
+    matmul = torch.backends.cuda.matmul
     threads, dtype, grad = (
         torch.get_num_threads(),
         torch.get_default_dtype(),
