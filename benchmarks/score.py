@@ -10,15 +10,19 @@ is rendered: images are random numbers, since speed does not depend on them.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from torch import nn
 
+from recombine.benchmark.inference import twin
 from recombine.benchmark.inference.query import make_queries, run_inference
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
 from recombine.benchmark.running.harness import RunOptions
@@ -223,7 +227,6 @@ def overhead(px: int, images: int, repeats: int, batch: int = 64) -> None:
     """Time the blind harness against a bare loop over the same images; medians of pairs."""
     dataset = Memory(images, px, train=0, val=0)
     method, indices = ResNet18(), np.arange(images)
-    asked = sum(len(question.rows) for question in make_queries(images, batch))
 
     def bare() -> None:
         with torch.inference_mode():
@@ -241,25 +244,41 @@ def overhead(px: int, images: int, repeats: int, batch: int = 64) -> None:
             min_slots=2,
         )
 
+    def alone() -> None:
+        with patch.object(twin, "_obstacle", lambda _: "switched off"):
+            blind()
+
     bare()
-    ratios = []
+    seconds: dict[Callable[[], None], list[float]] = {bare: [], alone: [], blind: []}
     for _ in range(repeats):  # interleaved, since a shared machine changes its speed
-        seconds = []
-        for function in (bare, blind):
-            begin = time.process_time()
-            function()
-            seconds.append(time.process_time() - begin)
-        ratios.append(seconds[1] / seconds[0])
-    total = float(np.median(ratios))
-    each = total / (asked / images)
-    print(
-        f"harness over a bare forward pass, ResNet-18 at {px} px: {100 * (each - 1):+.1f} % CPU "
-        f"time per image asked; with images asked again on purpose {100 * (total - 1):+.1f} % "
-        f"for {images} images (measured)"
-    )
-    for many in (5000, 20_000):
-        share = sum(len(question.rows) for question in make_queries(many, batch)) / many
-        print(f"  and {100 * (each * share - 1):+.1f} % for {many:,} images (computed)")
+        for function, found in seconds.items():
+            found.append(spent(function))
+    for function, words in ((alone, "without"), (blind, "with")):
+        pairs = zip(seconds[function], seconds[bare], strict=True)
+        total = float(np.median([one / other for one, other in pairs]))
+        each = total / share(images, batch, all_asked=function is blind)
+        print(
+            f"harness over a bare forward pass, ResNet-18 at {px} px, {words} the twin: "
+            f"{100 * (each - 1):+.1f} % CPU time per image asked; with images asked again on "
+            f"purpose {100 * (total - 1):+.1f} % for {images} images (measured)"
+        )
+        for many in (5000, 20_000):
+            asked = share(many, batch, all_asked=function is blind)
+            print(f"  and {100 * (each * asked - 1):+.1f} % for {many:,} images (computed)")
+
+
+def spent(function: Callable[[], None]) -> float:
+    """Return CPU seconds of this process and of the twins that it made."""
+    begin = os.times()
+    function()
+    end = os.times()
+    return sum(end[:4]) - sum(begin[:4])
+
+
+def share(images: int, batch: int, *, all_asked: bool) -> float:
+    """Return how many images are asked for every image that there is."""
+    asked = [one for one in make_queries(images, batch) if all_asked or one.purpose != "twin"]
+    return sum(len(one.rows) for one in asked) / images
 
 
 def main() -> None:

@@ -88,7 +88,8 @@ def determinism(trial: Trial) -> str:
     slots, rows = trial.slots(trial.images), np.arange(len(trial.images))
     return _small(
         measured_change(slots, rows, trial.slots(trial.images), "repeat"),
-        "when asked twice", "draw no random numbers at test time: .eval(), fixed seeds"
+        "when asked twice",
+        "draw no random numbers at test time: .eval(), fixed seeds",
     )
 
 

@@ -71,9 +71,11 @@ class Twin:
             return None
         try:
             self._pipe.send(pixels)
-            return self._receive(LEAST_SECONDS + PATIENCE * expected_seconds)
+            found: list[Output] | None = self._receive(LEAST_SECONDS + PATIENCE * expected_seconds)
         except (EOFError, OSError):
-            return self._give_up("it died")
+            self._give_up("it died")
+            return None
+        return found
 
     def _fork(self, answer: Callable[[Any], list[Output]]) -> None:
         self._pipe, other = multiprocessing.Pipe()
@@ -100,9 +102,13 @@ class Twin:
 
     def _receive(self, seconds: float) -> Any:
         if not self._pipe.poll(seconds):
-            return self._give_up(f"it did not answer within {seconds:.0f} s")
+            self._give_up(f"it did not answer within {seconds:.0f} s")
+            return None
         found = self._pipe.recv()
-        return self._give_up(found) if isinstance(found, str) else found
+        if isinstance(found, str):
+            self._give_up(found)
+            return None
+        return found
 
     def _give_up(self, reason: str) -> None:
         self.reason = reason
@@ -121,9 +127,9 @@ class Twin:
 
 def _obstacle(device: torch.device) -> str:
     """Return why this process cannot be forked."""
-    if not hasattr(os, "fork") or sys.platform == "darwin":  # whose system libraries do not allow it
+    if not hasattr(os, "fork") or sys.platform == "darwin":  # Apple's libraries break in a fork
         return "this system cannot fork a process that computes"
-    if device.type != "cpu" or torch.cuda.is_initialized():
+    if device.type != "cpu" or torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return "a process that uses an accelerator cannot be forked"
     return ""
 
@@ -136,7 +142,7 @@ def _serve(pipe: Connection, answer: Callable[[Any], list[Output]]) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # a notebook's are no files
+    sys.stdout = sys.stderr = os.fdopen(null, "w")  # those of a notebook are no files
     # The threads of a pool do not exist in a twin, and libgomp would wait for them for ever; with
     # one thread it uses no pool.
     torch.set_num_threads(1)

@@ -82,8 +82,8 @@ class RunFacts:
     isolation: str = "none"
     # what was measured on the living method, beside its answers; empty when not asked for
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
-    # more about these changes, see `inference.query.Answers.facts`; empty in files from before, where
-    # a change is relative to the length of the slots
+    # more about these changes, see `inference.query.Answers.facts`; empty in files from before,
+    # where a change is relative to the length of the slots
     dependence: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -109,8 +109,8 @@ def run_grid(
     if len(set(targets)) != len(targets):
         raise UsageError("run_grid: two jobs share a folder and a seed; give each its own folder")
     total = len(jobs)
-    given = {id(job.submission): job.submission for job in jobs if not isinstance(job.submission, str)}
-    taken = {number: fingerprint(one) for number, one in given.items()}
+    given = {id(job.submission): job.submission for job in jobs}
+    taken = {i: fingerprint(one) for i, one in given.items() if not isinstance(one, str)}
     known = [taken.get(id(job.submission)) for job in jobs]  # as they are before the first run
     outcomes: dict[int, SeedRun | Exception] = {}
 

@@ -1,8 +1,8 @@
 """One training run: fit a submission with one seed, ask it blindly, keep its predictions.
 
 A finished run is a predictions file whose key, a hash of code, weights, settings, data, seed and
-options, matches what is asked for. Running again then does nothing; a changed setting runs anew, and
-so does an object whose state cannot be read completely.
+options, matches what is asked for. Running again then does nothing; a changed setting runs anew,
+and so does an object whose state cannot be read completely.
 """
 
 from __future__ import annotations
@@ -450,8 +450,13 @@ def _predict(
 @contextmanager
 def _torch_as_before() -> Iterator[None]:
     """Put back what an object of this process may change for all that runs after it."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    threads, dtype, grad = torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()
+    cudnn: Any = torch.backends.cudnn
+    matmul = torch.backends.cuda.matmul
+    threads, dtype, grad = (
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        torch.is_grad_enabled(),
+    )
     device, anomaly = torch.get_default_device(), torch.is_anomaly_enabled()
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()

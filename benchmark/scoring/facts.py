@@ -301,9 +301,7 @@ def _latencies(timings: Sequence[Sequence[Mapping[str, Any]]], steps: int) -> tu
     return tuple(out)
 
 
-def _check(
-    values: Sequence[float], more: Sequence[Mapping[str, Any]], name: str, at: int
-) -> Check:
+def _check(values: Sequence[float], more: Sequence[Mapping[str, Any]], name: str, at: int) -> Check:
     """Return one check of the worst seed; of older runs only the 95th percentile is known."""
     parts = [one[name] for one in more if name in one]
     known = len(parts) == len(values)

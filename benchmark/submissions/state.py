@@ -15,7 +15,7 @@ import itertools
 import sys
 import types
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,21 @@ import numpy as np
 import torch
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), range, slice)
-CALLABLES = (types.BuiltinFunctionType, types.MethodWrapperType, types.WrapperDescriptorType)
+CALLABLES = (
+    types.BuiltinFunctionType,
+    types.MethodWrapperType,
+    types.WrapperDescriptorType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+)
 # Of a class: what Python keeps there itself, none of it code of the class.
 BOOKKEEPING = frozenset(
-    ["__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl", "__dataclass_fields__", "__slotnames__", "__dataclass_params__", "__annotate_func__", "__annotations_cache__"]
+    (
+        *("__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "_abc_impl"),
+        *("__firstlineno__", "__static_attributes__", "__abstractmethods__", "__slotnames__"),
+        *("__dataclass_fields__", "__dataclass_params__", "__annotate_func__"),
+        "__annotations_cache__",
+    )
 )
 MOST_FILES = 10_000
 LONGEST_PATH = 4096
@@ -37,7 +48,8 @@ def state_sha256(value: object) -> str | None:
 
     That is: attributes, whether public or not; tensors and arrays in them; the code of classes and
     functions that no library defines, with their defaults, closures and the globals they read; and
-    files that a path names, of a folder sizes and times. Fields of a dataclass that do not compare are left out.
+    files that a path names, of a folder sizes and times. Fields of a dataclass that do not compare
+    are left out.
     """
     walk = _Walk()
     try:
@@ -71,22 +83,11 @@ class _Walk:
             return
         self._met[id(value)] = len(self._met)
         self._kept.append(value)
-        if isinstance(value, Path):
-            self._path(value)
-        elif isinstance(value, torch.Tensor | np.ndarray | np.generic):
-            self._numbers(value)
-        elif isinstance(value, type):
-            self._class(value)
-        elif isinstance(value, types.ModuleType):
-            self._module(value)
-        elif isinstance(value, types.FunctionType):
-            self._function(value)
-        elif isinstance(value, types.CodeType):
-            self._code(value, {})
-        elif isinstance(value, CALLABLES) or type(value).__name__ == "method_descriptor":
-            self._add("builtin", getattr(value, "__qualname__", repr(value)))
-        else:
-            self._object(value)
+        for kinds, read in READERS:
+            if isinstance(value, kinds):
+                read(self, value)
+                return
+        self._object(value)
 
     def _add(self, kind: str, value: object) -> None:
         self.total.update(f"{kind}\0{value!r}\0".encode("utf-8", "surrogatepass"))
@@ -97,41 +98,27 @@ class _Walk:
 
     def _object(self, value: Any) -> None:
         self.feed(type(value))
-        if isinstance(value, torch.jit.ScriptModule):
-            stream = io.BytesIO()
-            torch.jit.save(value, stream)
-            self.total.update(stream.getvalue())
-            return
-        if isinstance(value, torch.Generator):
-            self.feed(value.get_state())
-        elif isinstance(value, torch.device | torch.dtype):
-            self._add("torch", value)
-        elif isinstance(value, functools.partial):
-            self._all(value.func, value.args, value.keywords)
-        elif isinstance(value, types.MethodType | classmethod | staticmethod):
-            self._all(value.__func__, getattr(value, "__self__", None))
-        elif isinstance(value, property):
-            self._all(value.fget, value.fset)
-        elif isinstance(value, functools.cached_property):
-            self.feed(value.func)
-            return
-        elif isinstance(value, types.MemberDescriptorType | types.GetSetDescriptorType):
-            self._add("slot", value.__name__)
-        elif isinstance(value, types.CellType):
-            self.feed(_content(value))
-        elif isinstance(value, Mapping):
-            self._mapping(value)
-        elif isinstance(value, list | tuple | deque):
-            self._add("length", len(value))
-            self._all(*value)
-        elif isinstance(value, set | frozenset):
-            self._all(*sorted(map(_plain_key, value)))
-        elif not _python_alone(type(value)):
-            self._reduced(value)
+        for kinds, parts in PARTS:
+            if isinstance(value, kinds):
+                self._all(*parts(value))
+                break
+        else:
+            if not _python_alone(type(value)):
+                self._reduced(value)
         self._attributes(value)
+
+    def _builtin(self, value: Any) -> None:
+        self._add("builtin", getattr(value, "__qualname__", repr(value)))
+
+    def _script(self, module: torch.jit.ScriptModule) -> None:
+        stream = io.BytesIO()
+        torch.jit.save(module, stream)
+        self.total.update(stream.getvalue())
 
     def _attributes(self, value: Any) -> None:
         found = dict(getattr(value, "__dict__", {}))
+        if isinstance(value, functools.cached_property):
+            return  # its lock is no state
         for kind in type(value).__mro__:
             names = kind.__dict__.get("__slots__", ())
             for name in (names,) if isinstance(names, str) else names:
@@ -144,12 +131,7 @@ class _Walk:
         self._mapping(found)
 
     def _mapping(self, value: Mapping[Any, Any]) -> None:
-        self._add("length", len(value))
-        items = list(value.items())
-        if all(isinstance(key, str) for key, _ in items):
-            items.sort()  # of which no two keys are equal, so values are not compared
-        for key, one in items:
-            self._all(key, one)
+        self._all(*_items(value))
 
     def _reduced(self, value: Any) -> None:
         """Hash what the object itself says it can be made of again."""
@@ -213,17 +195,20 @@ class _Walk:
         if function.__module__ and _of_library(function.__module__):
             self._mapping({"wrapped": getattr(function, "__wrapped__", None)})
             return
-        self._code(function.__code__, function.__globals__)
+        self._code_of(function.__code__, function.__globals__)
         self._all(function.__defaults__, function.__kwdefaults__)
         self._all(*(_content(cell) for cell in function.__closure__ or ()))
         self._mapping(vars(function))
 
-    def _code(self, code: types.CodeType, names: Mapping[str, Any]) -> None:
+    def _code(self, code: types.CodeType) -> None:
+        self._code_of(code, {})
+
+    def _code_of(self, code: types.CodeType, names: Mapping[str, Any]) -> None:
         self.total.update(code.co_code)
         self._add("names", (code.co_names, code.co_varnames, code.co_freevars, code.co_flags))
         for constant in code.co_consts:
             if isinstance(constant, types.CodeType):
-                self._code(constant, names)
+                self._code_of(constant, names)
             else:
                 self.feed(constant)
         for step in dis.get_instructions(code):
@@ -232,6 +217,42 @@ class _Walk:
                 self.feed(names[name])
             elif step.opname == "IMPORT_NAME" and name in sys.modules:
                 self.feed(sys.modules[name])
+
+
+READERS: tuple[tuple[Any, Callable[[_Walk, Any], None]], ...] = (
+    (Path, _Walk._path),
+    ((torch.Tensor, np.ndarray, np.generic), _Walk._numbers),
+    (type, _Walk._class),
+    (types.ModuleType, _Walk._module),
+    (types.FunctionType, _Walk._function),
+    (types.CodeType, _Walk._code),
+    (CALLABLES, _Walk._builtin),
+    (torch.jit.ScriptModule, _Walk._script),
+)
+PARTS: tuple[tuple[Any, Callable[[Any], Iterable[Any]]], ...] = (
+    (torch.Generator, lambda one: [one.get_state()]),
+    ((torch.device, torch.dtype), lambda one: [str(one)]),
+    (functools.partial, lambda one: [one.func, one.args, one.keywords]),
+    ((types.MethodType, classmethod, staticmethod), lambda one: [one.__func__, _bound_to(one)]),
+    (property, lambda one: [one.fget, one.fset]),
+    (functools.cached_property, lambda one: [one.func]),
+    ((types.MemberDescriptorType, types.GetSetDescriptorType), lambda one: [one.__name__]),
+    (types.CellType, lambda one: [_content(one)]),
+    (Mapping, lambda one: _items(one)),
+    ((list, tuple, deque), lambda one: [len(one), *one]),
+    ((set, frozenset), lambda one: sorted(map(_plain_key, one))),
+)
+
+
+def _items(value: Mapping[Any, Any]) -> list[Any]:
+    items = list(value.items())
+    if all(isinstance(key, str) for key, _ in items):
+        items.sort(key=lambda pair: pair[0])
+    return [len(items), *(part for pair in items for part in pair)]
+
+
+def _bound_to(method: Any) -> Any:
+    return getattr(method, "__self__", None)
 
 
 def _content(cell: types.CellType) -> Any:

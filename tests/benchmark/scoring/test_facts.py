@@ -198,3 +198,31 @@ def test_every_cost_says_who_vouches(sandbox, figure, source):
     assert found.sandbox == sandbox
     assert found.figures[figure] == source
     assert set(found.figures) == {*run_facts.COSTS, *run_facts.TRAINING}
+
+
+def dependence(largest=0.0, no_twin=""):
+    change = {"images": 64, "typical": [0.0, 0.0], "largest": [largest, 0.0], "share": [0.0, 0.0]}
+    parts = {"batch": change, "repeat": change} | ({} if no_twin else {"twin": change})
+    return {**parts, "no_twin": no_twin}
+
+
+def test_independence_is_verified_when_every_seed_had_a_twin():
+    runs = [facts(dependence=dependence()), facts(dependence=dependence(largest=0.3))]
+    checks = run_facts.checks_part(runs, 0)
+    assert (checks.independence, checks.independence_why) == ("twin", "")
+    assert checks.memory.passed
+    assert (checks.batch_invariance.largest, checks.batch_invariance.images) == (0.3, 64)
+
+
+def test_independence_is_declared_when_a_seed_had_none():
+    runs = [facts(dependence=dependence()), facts(dependence=dependence(no_twin="it died"))]
+    checks = run_facts.checks_part(runs, 0)
+    assert (checks.independence, checks.independence_why) == ("declared", "it died")
+    assert checks.memory is None
+    given = run_facts.checks_part([facts(batch_change=(), repeat_change=(), isolation="file")], 0)
+    assert (given.independence, given.batch_invariance) == ("declared", None)
+
+
+def test_older_runs_say_nothing_of_a_twin():
+    checks = run_facts.checks_part([facts()], 0)
+    assert (checks.independence, checks.memory, checks.batch_invariance.largest) == (None,) * 3
