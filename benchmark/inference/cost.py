@@ -218,14 +218,15 @@ def _start(method: Encoder | Inverter, images: Tensor) -> Any:
 def _count(
     method: Encoder | Inverter, fresh: _Fresh
 ) -> tuple[float | None, float | None, dict[str, int]]:
-    n = min(COUNTED, len(fresh.images))
-    for _ in range(COUNTS):
+    n, tries = min(COUNTED, len(fresh.images)), 0
+    while True:
         try:
             start, step = _count_once(method, fresh.take(n))
         except Exception as error:  # a method that cannot run under the counter still has a score
             return None, None, {f"counting failed: {type(error).__name__}": 1}
         uncounted: Counter[str] = start.uncounted + step.uncounted
-        if ELSEWHERE not in uncounted:
+        tries += 1
+        if ELSEWHERE not in uncounted or tries == COUNTS:
             break
     if not (start.complete and step.complete):
         return None, None, dict(uncounted)
