@@ -205,7 +205,8 @@ def leave_cells_out(
         fold_of[cell] = fold
         for taken, v in zip(out, values, strict=True):
             taken[fold, v] += 1
-    return fold_of[cell_of.reshape(-1)]
+    found: Array = fold_of[cell_of.reshape(-1)]
+    return found
 
 
 def assign_slots(
@@ -277,7 +278,7 @@ def _margin(
 def _best(
     value: Float[Array, "scene slots"], forbidden: tuple[int, int] | None = None
 ) -> tuple[int, ...]:
-    table = value + TIE * np.eye(*value.shape)
+    table = value + TIE * np.eye(len(value), value.shape[1])
     if forbidden is not None:
         table[forbidden] = -len(value) - 1.0  # less than any assignment can win elsewhere
     _, match = linear_sum_assignment(table, maximize=True)
