@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -152,10 +152,12 @@ def run_inference(
     who: str = "submission",
     key: bytes | None = None,
     clock: AnswerClock | None = None,
+    before: Callable[[], object] = lambda: None,
 ) -> Answers:
     """Ask for the slots of images in secret order, some of them twice."""
     # All images are shuffled together. 2 % are asked again among other images, as many by a twin,
-    # and one batch is asked again unchanged.
+    # and one batch is asked again unchanged. What happens ``before`` the first question, such as
+    # measuring costs, is out of the twin's sight.
     indices = np.sort(indices)
     asked = make_queries(len(indices), batch_size, key)
 
@@ -182,6 +184,7 @@ def run_inference(
                     return
                 yield one, answers
 
+        before()
         return gather(indices, steps, answered(), twin)
 
 

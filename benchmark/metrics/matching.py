@@ -34,8 +34,8 @@ FOLDS = 4
 """Into which in-combination cells are left out; more keep more cells in every fit, at more cost."""
 LEVEL = 0.95
 """Of the interval of a margin that must lie above 0 for a decision to be clear."""
-TIE = 1e-9
-"""Added where scene slot k takes slot k: equal scores keep the order of the slots."""
+TIES = (1e-6, 1e-9)
+"""Weights of ID-val, and of slot k for scene slot k: they decide between equal scores, in turn."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,8 @@ def leave_cells_out(
         fold_of[cell] = fold
         for taken, v in zip(out, values, strict=True):
             taken[fold, v] += 1
-    return fold_of[cell_of.reshape(-1)]
+    found: Array = fold_of[cell_of.reshape(-1)]
+    return found
 
 
 def assign_slots(
@@ -215,6 +216,7 @@ def assign_slots(
     *,
     decided_on: Literal["held-out-cells", "id-val"],
     images: int,
+    seen: Float[Array, "scene slots"] | None = None,
 ) -> SlotAssignment:
     """Assign one slot to every scene slot, once for all images, and say how clear that is.
 
@@ -230,16 +232,21 @@ def assign_slots(
         What the evidence of these is from.
     images : int
         How many images that is.
+    seen : array, optional
+        ``(K, S)`` scores on ID-val, which decide between equal ones.
 
     Returns
     -------
     SlotAssignment
-        The one with the highest score (Hungarian algorithm); equal scores keep the order.
+        The one with the highest score (Hungarian algorithm). Where ID-val does not tell either, the
+        slots keep their order.
     """
     judged = [one for row in (evidence[k] for k in deciding) for one in row[0]]
     present = np.any([one.weights.any(axis=1) for one in judged], axis=0)
     everywhere = np.ones(len(present), bool)
-    value = np.array([[_value(slot, everywhere) for slot in row] for row in evidence])
+    value = slot_values(evidence) + TIES[1] * np.eye(len(evidence), len(same))
+    if seen is not None:
+        value += TIES[0] * seen
     match = _best(value)
     others = [_best(value, forbidden=(k, match[k])) for k in deciding] if len(same) > 1 else []
     if not others:
@@ -261,6 +268,14 @@ def assign_slots(
     )
 
 
+def slot_values(
+    evidence: Sequence[Sequence[Sequence[Evidence]]],
+) -> Float[Array, "scene slots"]:
+    """Return the mean factor score of every slot of the method for every scene slot."""
+    everywhere = np.ones(len(evidence[0][0][0].weights), bool)
+    return np.array([[_value(slot, everywhere) for slot in row] for row in evidence])
+
+
 def _value(slot: Sequence[Evidence], kept: Bool[Array, " cells"]) -> float:
     return float(np.mean([one.score(kept) for one in slot]))
 
@@ -277,7 +292,7 @@ def _margin(
 def _best(
     value: Float[Array, "scene slots"], forbidden: tuple[int, int] | None = None
 ) -> tuple[int, ...]:
-    table = value + TIE * np.eye(*value.shape)
+    table = value.copy()
     if forbidden is not None:
         table[forbidden] = -len(value) - 1.0  # less than any assignment can win elsewhere
     _, match = linear_sum_assignment(table, maximize=True)

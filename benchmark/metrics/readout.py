@@ -29,6 +29,7 @@ from recombine.benchmark.metrics.matching import (
     SlotAssignment,
     assign_slots,
     leave_cells_out,
+    slot_values,
 )
 
 if TYPE_CHECKING:
@@ -215,9 +216,9 @@ def match_slots(train: Representation, val: Representation, schema: Schema) -> S
 
     Scene slots are judged by their recombined factors, on in-combination training images of cells
     that were left out of the fit, fold by fold (`matching.leave_cells_out`): on cells that it saw,
-    a readout also reads well what a slot only infers from its neighbour. Where no cell can be left
-    out, because each has a value of its own, ID-val decides. So it does for scene slots without
-    recombined factors, which no cell tells anything about; they are judged by all their factors.
+    a readout also reads well what a slot only infers from its neighbour. ID-val decides between
+    equal scores, where no cell can be left out, because each has a value of its own, and for scene
+    slots without recombined factors, which are judged by all their factors.
 
     Parameters
     ----------
@@ -243,17 +244,18 @@ def match_slots(train: Representation, val: Representation, schema: Schema) -> S
         for fold in np.unique(fold_of[fold_of >= 0])
         for where in [cell_of[: len(fold_of)][fold_of == fold]]
     ]
+    cell_count = int(cell_of.max()) + 1
     deciding = [k for k, slot in enumerate(schema.slots) if _recombined(slot, schema)]
     same = _same_slots(np.concatenate([train.slots, val.slots]))
     with threadpool_limits(limits=1):
+        on_val = [
+            _judge_slot([seen], slot, _recombined(slot, schema) or slot.factors, same, cell_count)
+            for slot in schema.slots
+        ]
         evidence = [
-            _judge_slot(
-                (trials or [seen]) if number in deciding else [seen],
-                slot,
-                _recombined(slot, schema) or slot.factors,
-                same,
-                int(cell_of.max()) + 1,
-            )
+            _judge_slot(trials, slot, _recombined(slot, schema), same, cell_count)
+            if trials and number in deciding
+            else on_val[number]
             for number, slot in enumerate(schema.slots)
         ]
     return assign_slots(
@@ -262,6 +264,7 @@ def match_slots(train: Representation, val: Representation, schema: Schema) -> S
         deciding,
         decided_on="held-out-cells" if trials else "id-val",
         images=int(np.sum(fold_of >= 0)) if trials else len(val.slots),
+        seen=slot_values(on_val),
     )
 
 

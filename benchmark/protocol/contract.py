@@ -75,8 +75,8 @@ class SlotOutput:
     slots : Tensor
         ``(B, S, D)`` float32, finite. S is the same for every batch and at least
         ``SplitSpec.max_slots``; D is the method's ``slot_dim``. The order of the slots is free but
-        fixed: slot j must mean the same thing in every image (the harness fits one assignment of
-        slots to scene slots on in-combination validation images and freezes it), unless the
+        fixed: slot j must mean the same thing in every image (the harness decides one assignment
+        of slots to scene slots on in-combination images and freezes it), unless the
         method's card says that its slots are exchangeable, and it returns masks. A method with
         one vector per image repeats it S times.
     presence : Tensor, optional

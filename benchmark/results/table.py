@@ -21,6 +21,7 @@ COLUMNS = (
     "seeds",
 )  # fmt: skip
 UNMARKED_SEEDS = 5
+MATTERS = 0.02
 FEW_ROWS = 4
 """Up to so many are described in words one by one; of more, only what changes a score."""
 
@@ -169,9 +170,9 @@ def readout_lines(results: Sequence[Result]) -> list[str]:
 
 
 def matters(result: Result) -> bool:
-    """Tell whether an unclear slot assignment decides the score."""
+    """Tell whether an unclear slot assignment moves the score of its seeds by `MATTERS`."""
     scores = unclear_scores(result)
-    return scores is not None and scores[0] != scores[1]
+    return scores is not None and abs(scores[0] - scores[1]) >= MATTERS
 
 
 def unclear_scores(result: Result) -> tuple[float, float] | None:

@@ -91,6 +91,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Int
 
+    from recombine.benchmark.inference.cost import Cost
     from recombine.benchmark.inference.probe import Probe
     from recombine.benchmark.sandbox.isolation import AnySubmission
     from recombine.benchmark.serving.data import DatasetLike
@@ -403,10 +404,14 @@ def _predict(
     with _guarded("setup", card, seed, out_dir):
         fitted.method.setup(spec, device)
     setup_memory, clock = peak_rss(), AnswerClock()
-    with _guarded("inference", card, seed, out_dir):
+    measured: list[Cost] = []
+
+    def measure() -> None:
         unasked = to_images(unasked_images(dataset, order_key(out_dir, seed))).to(device)
-        cost = measure_cost(fitted.method, unasked, (1, min(32, options.batch_size)))
+        measured.append(measure_cost(fitted.method, unasked, (1, min(32, options.batch_size))))
         reset_peak_rss()
+
+    with _guarded("inference", card, seed, out_dir):
         answers = run_inference(
             fitted.method,
             dataset,
@@ -418,6 +423,7 @@ def _predict(
             who=f"{card.id}, seed {seed}",
             key=order_key(out_dir, seed),
             clock=clock,
+            before=measure,
         )
         answers.check(f"{card.id}, seed {seed}")
         memory = max((m for m in (setup_memory, peak_rss()) if m is not None), default=None)
@@ -437,7 +443,7 @@ def _predict(
         settings=flat(settings_of(submission)),
         n_train=fitted.n_train,
         training=fitted.training,
-        cost={**asdict(cost), "seen_cpu": clock.median},
+        cost={**asdict(measured[0]), "seen_cpu": clock.median},
         peak_rss_bytes=memory,
         environment=environment(options.device),
         diagnostics=found,

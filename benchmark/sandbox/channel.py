@@ -230,16 +230,16 @@ class Guest:
         ask: int,
         tell: int,
         probe: Probe | None = None,
+        twin: Twin | None = None,
     ) -> None:
         self._images: Array = np.load(path, mmap_mode="r", allow_pickle=False)
         slots = path.with_name(SLOTS)
         self._slots: Array | None = None
         if probe is not None and slots.exists():
             self._slots = np.load(slots, mmap_mode="r", allow_pickle=False)
-        self._probe = probe
-        self._twin: Twin | None = None
+        self._probe, self._twin = probe, twin
         self.of_twin: list[list[Output]] = []
-        self.no_twin = "none was made"
+        self.no_twin = "" if twin is not None else "none was made"
         self._ask, self._tell = ask, tell
 
     def measured(self) -> UInt8[Array, "rows height width 3"]:
@@ -247,10 +247,6 @@ class Guest:
         os.write(self._tell, READY)
         count, *_ = _NUMBERS.unpack(self._exactly(_NUMBERS.size))
         return np.array(self._images[:count])
-
-    def meet(self, twin: Twin) -> None:
-        """Have a twin answer the questions that are meant for it."""
-        self._twin, self.no_twin = twin, ""
 
     def batches(self) -> Iterator[UInt8[Array, "rows height width 3"]]:
         """Yield copies of the batches; between two of them a promise must be made."""

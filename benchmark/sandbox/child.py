@@ -211,11 +211,6 @@ def _answers(
     least, size = job["spec"]["max_slots"], job["spec"]["image_hw"][0]
     probe = MethodProbe(method, size, device, least) if can_decode(method) else None
     ask, tell = job["pipes"]
-    guest = Guest(job["folder"] / "batch.npy", ask, tell, probe)
-    setup_memory = peak_rss()
-    unasked = to_images(guest.measured()).to(device)
-    cost = measure_cost(method, unasked, (1, min(32, job["batch_size"])))
-    reset_peak_rss()
 
     def answer(batches: Iterable[Array]) -> Iterator[list[Output]]:
         images = (to_images(pixels).to(device) for pixels in batches)
@@ -235,8 +230,12 @@ def _answers(
                 out[name][begin : begin + count] = values
         begin += count
 
-    with Twin(lambda pixels: next(answer([pixels])), device) as twin:
-        guest.meet(twin)
+    setup_memory = peak_rss()
+    with Twin(lambda pixels: next(answer([pixels])), device) as twin:  # it sees no measured image
+        guest = Guest(job["folder"] / "batch.npy", ask, tell, probe, twin)
+        unasked = to_images(guest.measured()).to(device)
+        cost = measure_cost(method, unasked, (1, min(32, job["batch_size"])))
+        reset_peak_rss()
         for answers in answer(guest.batches()):
             keep(answers)
             guest.promise(answers)

@@ -112,18 +112,14 @@ def random_network_part(
     if known not in _KNOWN:
         codes = [random_codes(dataset, indices, width) for indices in asked]
         estimates = []
-        readouts = [
-            fit_readout(
-                *(
-                    Representation(code[:, [n]], {key: dataset.latents[key][i] for key in keys})
-                    for code, i in zip(codes[:2], asked[:2], strict=True)
-                ),
-                dataset.schema,
-                only=keys,
-                match=(0,) * len(dataset.schema.slots),
+        readouts = []
+        for n in range(NETWORKS):
+            train, val = (
+                Representation(code[:, [n]], {key: dataset.latents[key][i] for key in keys})
+                for code, i in zip(codes[:2], asked[:2], strict=True)
             )
-            for n in range(NETWORKS)
-        ]
+            match = (0,) * len(dataset.schema.slots)
+            readouts.append(fit_readout(train, val, dataset.schema, only=keys, match=match))
         for split, code in zip(tests, codes[2:], strict=True):
             answers = [readout.predict(code[:, [n]]) for n, readout in enumerate(readouts)]
             correct = aggregate.correct_images(dataset, split, answers)
@@ -159,8 +155,8 @@ def _weights(seed: int, width: int) -> list[Tensor]:
     import torch
 
     rng = np.random.default_rng([20_241, seed])
-    shapes = [(out, into, 3, 3) for into, out in pairwise(CHANNELS)]
-    shapes += [(width, CHANNELS[-1] * GRID * GRID)]
+    convolutions = [(out, into, 3, 3) for into, out in pairwise(CHANNELS)]
+    shapes: list[tuple[int, ...]] = [*convolutions, (width, CHANNELS[-1] * GRID * GRID)]
     drawn = [rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape) for shape in shapes]
     return [torch.from_numpy(one.astype(np.float32)) for one in drawn]
 

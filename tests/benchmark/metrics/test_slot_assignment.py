@@ -64,9 +64,9 @@ def evidence(scores, cells=6, spread=0.0):
     ]
 
 
-def assigned(scores, same=(0, 1), deciding=(0, 1), **over):
-    made = evidence(scores, **over)
-    return assign_slots(made, np.array(same), deciding, decided_on="held-out-cells", images=60)
+def assigned(scores, same=(0, 1), deciding=(0, 1), seen=None):
+    on = {"decided_on": "held-out-cells", "images": 60}
+    return assign_slots(evidence(scores), np.array(same), deciding, seen=seen, **on)
 
 
 def test_the_better_assignment_wins_by_its_margin():
@@ -79,6 +79,12 @@ def test_the_better_assignment_wins_by_its_margin():
 def test_equal_scores_keep_the_order_and_are_not_clear():
     one = assigned([(0.5, 0.5), (0.5, 0.5)])
     assert (one.match, one.clear, one.equal) == ((0, 1), False, False)
+
+
+def test_between_equal_scores_id_val_decides():
+    seen = np.array([[0.25, 0.5], [0.5, 0.5]])
+    one = assigned([(0.5, 0.5), (0.5, 0.5)], seen=seen)
+    assert (one.match, one.runner_up, one.clear, one.margin) == ((1, 0), (0, 1), False, 0.0)
 
 
 def test_slots_that_hold_the_same_numbers_leave_nothing_to_decide():

@@ -390,3 +390,46 @@ def test_the_page_shows_them_or_says_how_to_get_them(tmp_path):
     assert "an upper bound, never a result" in full
     assert "<code>--full</code> adds them" in short
     assert "further/" not in short
+
+
+SLOTS = {
+    "decided_on": "held-out-cells", "n_images": 1000, "n_cells": 8, "margin": [0.0] * 5,
+    "standard_error": [0.1] * 5, "clear": [True, True, True, False, False], "equal": [False] * 5,
+    "runner_up": [[1, 0]] * 5,
+}  # fmt: skip
+
+
+def test_the_page_says_where_the_slot_assignment_decides_the_score():
+    read = sample(0).readout.model_dump(mode="json")
+    other = {"estimate": 0.5, "ci95": None, "per_seed": [0.0, 0.0, 0.0, 0.25, 0.75]}
+    unclear = {**SLOTS, "other_id": other, "other_ooc": other}
+    result = sample(0, readout={**read, "match": unclear})
+    here = 50 * sum(result.ooc.per_seed[3:])
+    assert entry.slot_match(result) == (
+        "Slot assignment unclear in 2 of 5 seeds (1,000 images of 8 cells decide): "
+        f"OOC {here:.1f} with (0, 1), 50.0 with (1, 0)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("match", "said"),
+    [
+        (None, ""),
+        ({"decided_on": "masks"}, "Slots are matched to objects on masks, image by image."),
+        ({**SLOTS, "clear": [True] * 5, "margin": [2.5] * 5}, "loses at least 2.50"),
+        ({**SLOTS, "clear": [True] * 5, "decided_on": "id-val"}, "that they had seen"),
+        ({**SLOTS, "clear": [True] * 5, "equal": [True] * 5}, "makes no difference"),
+    ],
+)
+def test_the_page_says_how_slots_were_assigned(match, said):
+    read = sample(0).readout.model_dump(mode="json")
+    found = entry.slot_match(sample(0, readout={**read, "match": match}))
+    assert said in found
+    assert bool(found) == bool(said)
+
+
+def test_the_oracle_readout_alone_is_not_the_full_measurement():
+    result = sample(0, further={**FULL, "readouts": FULL["readouts"][1:]})
+    assert not entry.has_variants(result)
+    assert "--full" not in entry.score_command(result, "all")
+    assert entry.has_variants(sample(0, further=FULL))
