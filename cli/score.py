@@ -450,7 +450,8 @@ def show(results: Sequence[Result], title: str) -> None:
     chance = {f"{r.scores.ooc_test.chance:.3f}" for r in results}
     few = min(len(r.seeds) for r in results)
     console.line(
-        "joint slot accuracy (all recombined factors right), 95 % intervals over runs, combinations and blocks; "
+        "joint slot accuracy (all recombined factors right), 95 % intervals over runs, "
+        "combinations and blocks; "
         f"chance {' or '.join(sorted(chance))}."
         + (f" {few} seeds: a sketch, use 5 for a claim." if few < 5 else "")
     )

@@ -371,15 +371,19 @@ class Score(Strict):
             raise ValueError(f"per_cell must have n_seeds x n_cells = {shape} entries")
         if any(sum(row) != self.n_images for row in self.counts):
             raise ValueError("counts must add up to n_images for every seed")
+        mean = sum(hit / count for hit, count in pairs) / len(pairs)
+        if abs(mean - self.estimate) > 1e-9:
+            raise ValueError(f"estimate {self.estimate} is not the mean {mean} of hits / counts")
+        return self
+
+    @model_validator(mode="after")
+    def _added_consistent(self) -> Self:
         if self.blocks is not None:
             self._check_blocks(self.blocks)
         if any(row >= self.n_seeds for row in self.distinct) or list(self.distinct) != sorted(
             set(self.distinct)
         ):
             raise ValueError("distinct must name different rows of seeds, ascending")
-        mean = sum(hit / count for hit, count in pairs) / len(pairs)
-        if abs(mean - self.estimate) > 1e-9:
-            raise ValueError(f"estimate {self.estimate} is not the mean {mean} of hits / counts")
         floor = self.floor
         if self.lift is not None and (
             floor is None or abs(self.estimate - floor - self.lift * (1 - floor)) > 1e-9

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from recombine.benchmark.results.parts import Estimate, Gap, Score
 
 COLUMNS = (
-    "method", "inference", "ID %", "OOC %", "lift %", "oracle %", "gap", "GFLOP/image", "images seen",
-    "seeds",
+    "method", "inference", "ID %", "OOC %", "lift %", "oracle %", "gap", "GFLOP/image",
+    "images seen", "seeds",
 )  # fmt: skip
 UNMARKED_SEEDS = 5
 MATTERS = 0.02
