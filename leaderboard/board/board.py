@@ -211,8 +211,8 @@ class Row:
             f"{name}: ID {numbers.percent(inside.estimate)} %, "
             f"OOC {numbers.percent(outside.estimate)} %"
         )
-        marks = [Mark(one.estimate, one.ci95, one.per_seed) for one in (inside, outside)]
-        return strip(*marks, drawn_levels([outside]), title)
+        first, second = (Mark(one.estimate, one.ci95, one.per_seed) for one in (inside, outside))
+        return strip(first, second, drawn_levels([outside]), title)
 
 
 @dataclass(frozen=True)
