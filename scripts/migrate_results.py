@@ -6,8 +6,8 @@ Scores and counts stay as they are. What earlier files tell in prose and names b
 (`method.role`, `data.recipe`), every interval is computed anew from the stored counts as the
 measure 2.0 does it, and the levels of ignorance are computed from the recipe. Intervals whose
 counts are not on record (masks, further readouts, search steps between the first and the last)
-are dropped. Which slot stood for what cannot be decided again without predictions: the metric version
-stays.
+are dropped. Which slot stood for what cannot be decided again without predictions: the metric
+version stays.
 
 A result's id is the hash of its content, so every id is new; the ledger `verified.jsonl` beside the
 files gets one more line for every result that has one, with the tier that was reached, and is

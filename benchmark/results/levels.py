@@ -244,5 +244,5 @@ def standing(score: Score, *, held_out: bool = True) -> str:
         at = "at chance" if near.doing == "chance" else f"at the level of {near.doing}"
     if low > score.floor:
         return "above its floor"
-    place = "below its floor" if high < score.floor else "at its floor"
+    place = "below its floor" if high < score.floor else "not told apart from its floor"
     return f"{place}, {at}" if at else place

@@ -151,7 +151,7 @@ TOLD = "knowing the environment and which shape training never showed with it"
     ("share", "words"),
     [
         (0.95, "above its floor"),
-        (0.5, f"at its floor, at the level of {TOLD}"),
+        (0.5, f"not told apart from its floor, at the level of {TOLD}"),
         (0.25, "below its floor, at the level of knowing the environment"),
         (0.0625, "below its floor, at chance"),
         (0.38, "below its floor"),
@@ -167,7 +167,7 @@ def test_standing(share, words):
 def test_a_score_without_an_interval_is_at_a_level_or_beside_it():
     hits = np.full((1, 8), 12)
     assert score(hits).ci95 is None
-    assert standing(score(hits)).startswith("at its floor, at the level of")
+    assert standing(score(hits)).startswith("not told apart from its floor, at the level of")
     assert standing(score(hits + 1)) == "above its floor"
     assert standing(with_levels(score(hits), None)) == ""
 
