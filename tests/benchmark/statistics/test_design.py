@@ -282,3 +282,22 @@ def test_parts_of_values_are_bounded_by_what_is_there(drawn):
 def test_names_become_codes():
     found = codes_of([("star", "slate"), ("pawn", "slate"), ("star", "meadow")])
     assert found.tolist() == [[1, 1], [0, 1], [1, 0]]
+
+
+def test_the_example_that_the_docs_work_by_hand():
+    accuracy = np.array([[0.9, 0.7, 0.4, 0.2], [0.8, 0.8, 0.5, 0.1], [0.9, 0.9, 0.3, 0.3]])
+    codes = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])  # cube or star; hall or snow
+    blocks = np.tile([0.6, 0.5, 0.6, 0.6, 1.6 / 3], (3, 1))
+    table = Crossed(accuracy, codes, blocks)
+    found = {term.name: (round(term.variance, 4), term.df) for term in terms(table)}
+    assert found == {
+        "run": (0.0003, 2),
+        "value 1": (0.07, 1),
+        "value 2": (0.0033, 1),
+        "cell": (0.0011, 3),
+        "block": (0.0004, 4),
+    }
+    interval = stats.crossed_mean(table)
+    assert (round(interval.standard_error, 3), round(interval.df, 2)) == (0.274, 1.15)
+    assert interval.ci95 == pytest.approx((0.01, 0.99), abs=0.005)
+    assert stats.crossed_mean(accuracy).ci95 == pytest.approx((0.18, 0.89), abs=0.005)
