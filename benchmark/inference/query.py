@@ -26,6 +26,7 @@ from recombine.benchmark.protocol.outputs import (
     checked_output,
     run_method,
 )
+from recombine.benchmark.protocol.rounding import HEARD, spread_of
 from recombine.benchmark.serving.data import to_images
 from recombine.renderer.core.errors import InvalidInputError
 
@@ -48,7 +49,6 @@ MARKED_CHANGE = 1e-3  # rounding changes slots by about 1e-6
 REFUSED_CHANGE = {"repeat": 0.02, "batch": 0.1, "twin": 0.1}
 REFUSED_SHARE = 0.01  # of the images asked again; one may always flip where two answers are close
 SINGLE = 0.07  # of the change of the number that changes most
-CHUNK = 1024
 Reason: TypeAlias = Literal["not-repeatable", "batch-statistics", "memory-between-calls"]
 HOW: dict[Reason, str] = {
     "not-repeatable": "when the same batch is asked again",
@@ -348,33 +348,10 @@ def _changes(
     slots: Float[Array, "images slots dim"], rows: Int[Array, " n"], again: Array
 ) -> Float[Array, " n"]:
     """Return by how much the slots of some images changed, see `Change`."""
-    spread, moved = _spread(slots), np.abs(again.astype(np.float64) - slots[rows])
-    counted = spread > 0  # in a constant nothing can be read
-    parts = np.where(counted, moved / np.where(counted, spread, 1.0), 0.0)
+    spread, noise = spread_of(slots)
+    moved = np.abs(again.astype(np.float64) - slots[rows])
+    counted = spread > HEARD * noise  # in the others nothing is read
+    parts = np.where(counted, moved / np.where(counted, np.hypot(spread, noise), 1.0), 0.0)
     together = np.sqrt((parts**2).sum(axis=2) / np.maximum(counted.sum(axis=1), 1))
     found: Array = np.maximum(together.max(axis=1), SINGLE * parts.max(axis=(1, 2)))
     return found
-
-
-def _spread(slots: Float[Array, "images slots dim"]) -> Float[Array, "slots dim"]:
-    """Return the standard deviation of every number, rounding added; 0 for a constant."""
-    mean = slots.mean(axis=0, dtype=np.float64)
-    total = np.zeros_like(mean)
-    for start in range(0, len(slots), CHUNK):  # no copy in 64 bits
-        total += ((slots[start : start + CHUNK] - mean) ** 2).sum(axis=0)
-    spread = np.sqrt(total / len(slots))
-    biggest = np.maximum(slots.max(axis=0), -slots.min(axis=0))
-    middle = np.median(spread[spread > 0]) if spread.any() else 0.0
-    noise = _rounding(slots) * np.maximum(biggest, middle)
-    return np.where(spread > 0, np.hypot(spread, noise), 0.0)
-
-
-def _rounding(slots: Float[Array, "images slots dim"]) -> float:
-    """Return what several rounding errors add up to, relative to the number that is rounded."""
-    # Answers in 16 bits are told by their digits: more cannot be hidden in the digits they lack.
-    few = np.ascontiguousarray(slots[:CHUNK])
-    if not (few.view(np.uint32) & 0xFFFF).any():
-        return 4 * 2.0**-8
-    with np.errstate(over="ignore"):
-        half = few.astype(np.float16).astype(np.float32)
-    return 4 * 2.0**-11 if np.array_equal(half, few) else 16 * 2.0**-24

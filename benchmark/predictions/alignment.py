@@ -16,6 +16,7 @@ import numpy as np
 from recombine.benchmark.metrics.masks import contingency
 from recombine.benchmark.metrics.matching import Matching, match_on_masks, take
 from recombine.benchmark.metrics.readout import Representation
+from recombine.benchmark.protocol.rounding import audible
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class AlignedPredictions:
 
 def align_predictions(run: Predictions, dataset: DatasetLike, step: int) -> AlignedPredictions:
     """Return a run's slots at one step count, matched to objects where roles mean nothing."""
-    slots = run.slots[step]
+    slots = audible(run.slots[step])
     if not on_masks(run, dataset, step):
         return AlignedPredictions(run, dataset, step, slots)
     segments = run.extras.get(f"segments/{step}")

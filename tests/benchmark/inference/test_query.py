@@ -11,6 +11,7 @@ from torch import nn
 from recombine.benchmark.inference import query
 from recombine.benchmark.inference.query import DependentAnswersError, run_inference
 from recombine.benchmark.protocol.contract import SlotOutput
+from recombine.benchmark.protocol.rounding import audible
 from recombine.renderer.core.errors import InvalidInputError
 
 CPU = torch.device("cpu")
@@ -345,3 +346,28 @@ def test_gradients_are_available_to_search_and_do_not_leak(dataset, indices):
             return SlotOutput(slots=slots.requires_grad_(True))
 
     assert run(Method(), dataset, indices, steps=(0, 1)).slots[1].shape[2] == 112
+
+
+def test_a_loud_number_hides_no_change_that_a_readout_could_read():
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(400, 1, 4)).astype(np.float32)
+    loud = np.where(rng.random((400, 1, 9)) < 0.5, -1e6, 1e6).astype(np.float32)
+    first = np.concatenate([signal * np.float32(1e-4), loud], axis=2)
+    again = first.copy()
+    again[:, :, :4] *= -1
+    rows = np.arange(64)
+    change = query.measured_change([first], rows, [again[rows]], "batch")
+    heard = audible(first)
+    # Either the change is seen, or nothing of it is read.
+    assert change.share[0] > 0.5 or not heard[:, :, :4].any()
+    assert np.array_equal(heard[:, :, 4:], loud)
+    assert np.array_equal(audible(signal), signal)
+
+
+def test_a_few_images_with_huge_numbers_hide_no_change():
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=(400, 1, 4)).astype(np.float32)
+    first[rng.permutation(400)[:5]] += 1e6
+    rows = np.flatnonzero(np.abs(first[:, 0, 0]) < 100)[:64]
+    change = query.measured_change([first], rows, [-first[rows]], "batch")
+    assert change.share[0] > 0.9

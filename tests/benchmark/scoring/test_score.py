@@ -96,7 +96,9 @@ def test_a_contrarian_is_at_its_floor(dataset, tmp_path):
     assert result.ooc.estimate >= 4 * result.ooc.chance
     assert max(result.ooc.levels.one_known_unseen.values()) == result.ooc.floor == 0.5
     assert result.ooc.lift == pytest.approx(0, abs=0.25)
-    assert standing(result.ooc).startswith("not told apart from its floor, at the level of knowing the environment")
+    assert standing(result.ooc).startswith(
+        "not told apart from its floor, at the level of knowing the environment"
+    )
 
 
 def test_search_gives_two_entries_with_one_curve(dataset, tmp_path):
