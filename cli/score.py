@@ -453,7 +453,7 @@ def show(results: Sequence[Result], title: str) -> None:
         "joint slot accuracy (all recombined factors right), 95 % intervals over runs, "
         "combinations and blocks; "
         f"chance {' or '.join(sorted(chance))}."
-        + (f" {few} seeds: a sketch, use 5 for a claim." if few < 5 else "")
+        + (f" {few} seed{'s' * (few > 1)}: a sketch, use 5 for a claim." if few < 5 else "")
     )
     for line in (
         *level_lines(results),

@@ -153,6 +153,7 @@ def run_inference(
     key: bytes | None = None,
     clock: AnswerClock | None = None,
     before: Callable[[], object] = lambda: None,
+    read: Int[Array, " n"] | None = None,
 ) -> Answers:
     """Ask for the slots of images in secret order, some of them twice."""
     # All images are shuffled together. 2 % are asked again among other images, as many by a twin,
@@ -185,7 +186,7 @@ def run_inference(
                 yield one, answers
 
         before()
-        return gather(indices, steps, answered(), twin)
+        return gather(indices, steps, answered(), twin, read=read)
 
 
 def answer_batches(
@@ -230,6 +231,7 @@ def gather(
     answered: Iterable[tuple[Query, list[Output]]],
     twin: Twin | None = None,
     no_twin: str = "",
+    read: Int[Array, " n"] | None = None,
 ) -> Answers:
     """Put answers back into the order of the images, and compare the repeated ones."""
     first: dict[str, Array] = {}
@@ -245,10 +247,10 @@ def gather(
     return Answers(
         indices,
         slots,
-        _change(slots, repeated, "batch"),
-        _change(slots, repeated, "repeat"),
+        _change(slots, repeated, "batch", read),
+        _change(slots, repeated, "repeat", read),
         first,
-        None if no_twin else _change(slots, repeated, "twin"),
+        None if no_twin else _change(slots, repeated, "twin", read),
         no_twin,
     )
 
@@ -319,9 +321,10 @@ def measured_change(
     rows: Int[Array, " n"],
     again: Sequence[Float[Array, "n slots dim"]],
     purpose: str,
+    read: Int[Array, " labelled"] | None = None,
 ) -> Change:
     """Compare answers at every step count with what some of the images were answered again."""
-    changes = [_changes(one, rows, other) for one, other in zip(first, again, strict=True)]
+    changes = [_changes(one, rows, other, read) for one, other in zip(first, again, strict=True)]
     limit = REFUSED_CHANGE[purpose]
     return Change(
         len(rows),
@@ -333,7 +336,10 @@ def measured_change(
 
 
 def _change(
-    first: Mapping[int, Array], repeated: list[tuple[Query, list[Output]]], purpose: str
+    first: Mapping[int, Array],
+    repeated: list[tuple[Query, list[Output]]],
+    purpose: str,
+    read: Int[Array, " n"] | None,
 ) -> Change:
     again = [pair for pair in repeated if pair[0].purpose == purpose]
     rows = np.concatenate([query.rows[: query.compared] for query, _ in again])
@@ -341,14 +347,17 @@ def _change(
         np.concatenate([answers[number]["slots"][: query.compared] for query, answers in again])
         for number in range(len(first))
     ]
-    return measured_change(list(first.values()), rows, slots, purpose)
+    return measured_change(list(first.values()), rows, slots, purpose, read)
 
 
 def _changes(
-    slots: Float[Array, "images slots dim"], rows: Int[Array, " n"], again: Array
+    slots: Float[Array, "images slots dim"],
+    rows: Int[Array, " n"],
+    again: Array,
+    read: Int[Array, " labelled"] | None = None,
 ) -> Float[Array, " n"]:
     """Return by how much the slots of some images changed, see `Change`."""
-    spread, noise = spread_of(slots)
+    spread, noise = spread_of(slots, read)
     moved = np.abs(again.astype(np.float64) - slots[rows])
     counted = spread > HEARD * noise  # in the others nothing is read
     parts = np.where(counted, moved / np.where(counted, np.hypot(spread, noise), 1.0), 0.0)

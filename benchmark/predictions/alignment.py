@@ -52,13 +52,22 @@ def blind_answers(
     for key in keys:
         column, factor = columns[key.partition(".")[0]], aligned.dataset.schema.factor(key)
         values = aligned.dataset.latents[key]
-        known, chosen, asked = values[labelled], before[:, column], now[:, column]
-        # A slot that was never chosen in training says nothing.
-        guess = np.full(len(indices), _best_constant(factor, known, known), values.dtype)
-        for number in np.unique(chosen):
-            guess[asked == number] = _best_constant(factor, known[chosen == number], known)
-        out[key] = guess
+        out[key] = constants(factor, before[:, column], values[labelled], now[:, column])
     return out
+
+
+def constants(
+    factor: Factor,
+    chosen: Int[Array, " labelled"],
+    known: Shaped[Array, " labelled"],
+    asked: Int[Array, " images"],
+) -> Shaped[Array, " images"]:
+    """Return the best constant for every number of a slot, of what is known where it was chosen."""
+    # A slot that was never chosen in training says nothing.
+    guess = np.full(len(asked), _best_constant(factor, known, known), known.dtype)
+    for number in np.unique(chosen):
+        guess[asked == number] = _best_constant(factor, known[chosen == number], known)
+    return guess
 
 
 def _best_constant(factor: Factor, chosen: Array, everything: Array) -> float | int:
@@ -107,9 +116,17 @@ class AlignedPredictions:
         return Representation(self.at(indices), {key: latents[key][indices] for key in keys})
 
 
-def align_predictions(run: Predictions, dataset: DatasetLike, step: int) -> AlignedPredictions:
-    """Return a run's slots at one step count, matched to objects where roles mean nothing."""
-    slots = audible(run.slots[step])
+def align_predictions(
+    run: Predictions,
+    dataset: DatasetLike,
+    step: int,
+    read: Int[Array, " labelled"] | None = None,
+) -> AlignedPredictions:
+    """Return a run's slots at one step count, matched to objects where roles mean nothing.
+
+    ``read`` are the images on which readouts will be fitted.
+    """
+    slots = audible(run.slots[step], None if read is None else run.rows(read))
     if not on_masks(run, dataset, step):
         return AlignedPredictions(run, dataset, step, slots)
     segments = run.extras.get(f"segments/{step}")

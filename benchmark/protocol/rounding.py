@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
     from recombine.renderer.core.types import Array
 
@@ -20,14 +20,22 @@ MOST = 2048
 """Images from which the spread is estimated."""
 RARE = 0.02
 """Share of the images at either end whose values do not stretch the spread."""
-HEARD = 0.25
-"""Share of several rounding errors, about one of them, above which a number is read."""
+HEARD = 1.0
+"""Of what several rounding errors add up to; above it a number is read."""
 
 
 def spread_of(
-    slots: Float[Array, "images slots dim"],
+    slots: Float[Array, "images slots dim"], read: Int[Array, " n"] | None = None
 ) -> tuple[Float[Array, "slots dim"], Float[Array, "slots dim"]]:
-    """Return the standard deviation of every number and what several rounding errors add up to."""
+    """Return the standard deviation of every number and what several rounding errors add up to.
+
+    ``read`` are the rows on which readouts are fitted: numbers that lie closer together there are
+    standardised by that, however far apart they lie elsewhere.
+    """
+    if read is not None and len(read) > 1:
+        whole, among = spread_of(slots), spread_of(slots[read])
+        closer = (among[0] > 0) & (among[0] < whole[0])
+        return tuple(np.where(closer, b, a) for a, b in zip(whole, among, strict=True))  # type: ignore[return-value]
     few = slots[:: max(1, len(slots) // MOST)].astype(np.float64)
     plain = few.std(axis=0)
     # A few images with huge numbers would make every other difference look small.
@@ -39,9 +47,11 @@ def spread_of(
     return spread, _rounding(slots) * np.maximum(biggest, middle)
 
 
-def audible(slots: Float[Array, "images slots dim"]) -> Float[Array, "images slots dim"]:
+def audible(
+    slots: Float[Array, "images slots dim"], read: Int[Array, " n"] | None = None
+) -> Float[Array, "images slots dim"]:
     """Return slots without the numbers that are below the rounding of those beside them."""
-    spread, noise = spread_of(slots)
+    spread, noise = spread_of(slots, read)
     lost = spread <= HEARD * noise
     if not (lost & (spread > 0)).any():
         return slots

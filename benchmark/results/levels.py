@@ -235,6 +235,10 @@ def standing(score: Score, *, held_out: bool = True) -> str:
     """
     if score.levels is None or score.floor is None:
         return ""
+    if score.ci95 is None and score.n_seeds == 1:
+        side = score.estimate - score.floor
+        where = "at" if abs(side) <= SAME else "above" if side > 0 else "below"
+        return f"estimate {where} its floor, no interval"
     low, high = score.ci95 or (score.estimate - SAME, score.estimate + SAME)
     found = named_levels(score, held_out=held_out)
     inside = [level for level in found if low <= level.value <= high]

@@ -389,6 +389,11 @@ class Score(Strict):
             floor is None or abs(self.estimate - floor - self.lift * (1 - floor)) > 1e-9
         ):
             raise ValueError(f"lift {self.lift} is not the estimate over the floor {floor}")
+        if self.lift is not None and self.ci95 is not None and floor is not None:
+            expected = [(end - floor) / (1 - floor) for end in self.ci95]
+            given = self.lift_ci95 or (math.inf, math.inf)
+            if any(abs(a - b) > 1e-9 for a, b in zip(expected, given, strict=True)):
+                raise ValueError(f"lift_ci95 {self.lift_ci95} is not ci95 over the floor {floor}")
         return self
 
     def _check_blocks(self, blocks: Blocks) -> None:

@@ -201,12 +201,12 @@ def match_words(result: Result) -> str:
         f"({match.n_images:,} images of {match.n_cells} cells decide)"
     )
     if here == there:
-        return f"{said}, which makes no difference: OOC {here} either way"
+        return f"{said}, which makes no difference: OOC {here} % either way"
     pairs = {(result.readout.slot_match[k], match.runner_up[k]) for k in match.unclear}
     if len(pairs) > 1:
-        return f"{said}: OOC {here} as assigned, {there} the other way"
+        return f"{said}: OOC {here} % as assigned, {there} % the other way"
     first, second = (_slots(one or ()) for one in pairs.pop())
-    return f"{said}: OOC {here} with {first}, {there} with {second}"
+    return f"{said}: OOC {here} % with slots {first}, {there} % with slots {second}"
 
 
 def _slots(match: Sequence[int]) -> str:
@@ -275,7 +275,7 @@ def caption(results: Sequence[Result]) -> list[str]:
     data = sorted({f"{r.data.dataset} {r.data.version}, {r.data.resolution} px" for r in results})
     chance = sorted({f"{100 * r.scores.ooc_test.chance:.2f}" for r in results})
     few = min(len(r.seeds) for r in results)
-    what = "joint slot accuracy (all recombined factors right), 95 % intervals over seeds x cells"
+    what = "joint slot accuracy (all recombined factors right), 95 % intervals over runs and cells"
     lines = [f"{'; '.join(data)}: {what}; chance {' or '.join(chance)} %."]
     lines += level_lines(results)
     if few < UNMARKED_SEEDS:

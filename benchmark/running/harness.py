@@ -259,6 +259,7 @@ def _predictions(
         seed=seed,
         out_dir=out_dir,
         options=options,  # pyright: ignore[reportArgumentType]
+        read=read_rows(dataset, options),
         key=order_key(out_dir, seed),
         examine=partial(_examine, submission.card, dataset, options, seed)
         if options.full
@@ -304,6 +305,14 @@ def scored_indices(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"
     labels = max((options.readout_labels, *(BUDGETS if options.full else ())))
     every: Array = np.unique(np.concatenate([*parts, readout_indices(dataset, options, labels)]))
     return every.astype(np.int64, copy=False)
+
+
+def read_rows(dataset: DatasetLike, options: RunOptions) -> Int[Array, " n"]:
+    """Return which of the scored images readouts are fitted on, as rows."""
+    rows: Array = np.searchsorted(
+        scored_indices(dataset, options), readout_indices(dataset, options)
+    )
+    return rows
 
 
 def _examine(
@@ -424,6 +433,7 @@ def _predict(
             key=order_key(out_dir, seed),
             clock=clock,
             before=measure,
+            read=read_rows(dataset, options),
         )
         answers.check(f"{card.id}, seed {seed}")
         memory = max((m for m in (setup_memory, peak_rss()) if m is not None), default=None)

@@ -72,13 +72,14 @@ def predict_isolated(
     options: RunOptions,
     key: bytes | None = None,
     examine: Callable[[Probe], dict[str, Any]] | None = None,
+    read: Int[Array, " n"] | None = None,
 ) -> Predictions:
     """Train a submission if it is a learner, ask it about images, examine it, all in isolation."""
     who = f"{submission.card.id}, seed {seed}"
     every = make_queries(len(indices), options.batch_size, key)
     asked = [one for one in every if one.purpose != "twin"]
     order = _Order(
-        submission, dataset, indices, asked, every[len(asked) :], seed, options, who, examine
+        submission, dataset, indices, asked, every[len(asked) :], seed, options, who, examine, read
     )
     report = out_dir / f"seed-{seed}.error.txt"
     with workplace(out_dir, f"seed-{seed}") as folder:
@@ -115,6 +116,7 @@ class _Order:
     options: RunOptions
     who: str
     examine: Callable[[Probe], dict[str, Any]] | None
+    read: Int[Array, " n"] | None = None
 
     @property
     def rows(self) -> int:
@@ -214,7 +216,7 @@ def _read(order: _Order, opened: TensorFile, host: Host) -> tuple[RunReport, Ans
     no_twin = printable(run.no_twin)
     if len(queries) < len(order.asked) + len(order.of_twin):
         no_twin = no_twin or "it ended"
-    return run, gather(order.indices, steps, answered, no_twin=no_twin), log
+    return run, gather(order.indices, steps, answered, no_twin=no_twin, read=order.read), log
 
 
 def _rules(

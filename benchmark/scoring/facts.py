@@ -43,7 +43,7 @@ UNEXPLAINED_SECONDS = 1e-3
 """Per image of at most 64 x 64 pixels: what the harness's own work on an answer may take."""
 COMPARED_IMAGES = 256
 SAME_ANSWERS = 1e-3
-"""Relative change of an image's slots below which two runs gave one answer."""
+"""Relative change of a number, after scaling, below which two runs gave one answer."""
 
 MAX_LINE = 2_000
 """Of a log, in characters; a longer one is no list of settings."""
@@ -204,10 +204,15 @@ def distinct_rows(runs: Sequence[Predictions]) -> tuple[int, ...]:
 def _copies(one: Float[Array, "images n"], other: Float[Array, "images n"]) -> bool:
     if one.shape != other.shape:
         return False
-    # Around the mean over images: a number that is the same everywhere hides no difference.
-    size = np.maximum(np.linalg.norm(one - one.mean(axis=0), axis=1), 1e-12)
-    change = np.linalg.norm(one - other, axis=1) / size
-    return float(np.quantile(change, 0.95)) <= SAME_ANSWERS
+    # A number that was only scaled, shifted or turned round is the same to a readout.
+    mine, theirs = one - one.mean(axis=0), other - other.mean(axis=0)
+    sizes = np.linalg.norm(mine, axis=0), np.linalg.norm(theirs, axis=0)
+    still = [size <= 1e-6 * (size.max() + 1e-300) for size in sizes]
+    if not np.array_equal(*still):
+        return False
+    product = np.where(still[0], 1.0, sizes[0] * sizes[1])
+    together = np.where(still[0], 1.0, np.abs((mine * theirs).sum(axis=0)) / product)
+    return bool(np.all(together >= 1 - SAME_ANSWERS**2))
 
 
 def checks_part(facts: Sequence[RunFacts], steps: int) -> Checks:

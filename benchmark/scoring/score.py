@@ -187,8 +187,11 @@ def score_predictions(
     images = readout_indices(dataset, options)
     seen = shown_cells(dataset, options)
     distinct = run_facts.distinct_rows(runs)
+    # A single run that nothing trained is the method itself, not a draw from its training.
+    drawn = runs[0].facts.trained or len(runs) > 1
+    kept = distinct if len(distinct) < len(runs) or not drawn else ()
     evidence = {
-        step: _evidence(runs, dataset, step, images, seen, distinct, full=step in reported)
+        step: _evidence(runs, dataset, step, images, seen, kept, full=step in reported)
         for step in steps
     }
     curve = _curve(runs, evidence)
@@ -263,7 +266,7 @@ def _evidence(
     schema = dataset.schema
     only = None if full else schema.recombined
     val = dataset.indices("id_val")
-    aligned_runs = tuple(align_predictions(run, dataset, step) for run in runs)
+    aligned_runs = tuple(align_predictions(run, dataset, step, images) for run in runs)
     readouts = tuple(
         fit_readout(
             aligned.known(images), aligned.known(val), schema, only=only, match=aligned.match

@@ -290,9 +290,11 @@ def _caveats(first: Result, second: Result) -> Iterator[str]:
     )
     if tested.declined:
         yield f"OOC {stats.DECLINED}"
-    for which, one in (("first", first), ("second", second)):
+    for which, one in (("A", first), ("B", second)):
         if len(one.seeds) < UNMARKED_SEEDS:
-            yield f"the {which} has {len(one.seeds)} seeds: a sketch, {UNMARKED_SEEDS} make a claim"
+            n = len(one.seeds)
+            seeds = "1 seed" if n == 1 else f"{n} seeds"
+            yield f"{which} has {seeds}: a sketch, {UNMARKED_SEEDS} make a claim"
         score = one.scores.ooc_test
         if np.ptp(np.asarray(score.hits) / np.asarray(score.counts)) == 0:
-            yield f"the {which} is equally right everywhere: its own spread is unknown"
+            yield f"{which} is equally right everywhere: its own spread is unknown"

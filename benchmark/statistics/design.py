@@ -142,7 +142,7 @@ def codes_of(cells: Sequence[Sequence[str]]) -> Int[Array, "cells factors"]:
 
 def distinct_runs(table: Crossed, distinct: Sequence[int]) -> Crossed:
     """Leave out runs that repeat another one; what is left of copies is one network."""
-    if not distinct or len(distinct) == len(table.cells):
+    if not distinct:
         return table
     return replace(table.rows(distinct), one_network=len(distinct) == 1)
 

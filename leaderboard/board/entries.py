@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recombine.benchmark.results.artifacts import MAX_PICTURE
+from recombine.benchmark.results.levels import redrawn_levels
 from recombine.benchmark.results.result import MAX_BYTES, Result
 from recombine.benchmark.scoring.aggregate import paired_gap_part
 from recombine.benchmark.statistics import intervals as stats
@@ -124,6 +125,8 @@ if TYPE_CHECKING:
 
     Numbers = Sequence[float] | None
 
+ROUNDED = 1e-4
+"""Of a mean of parts that a file keeps with six digits."""
 TOLERANCE = 1e-6
 MOST_NAMED = 5
 """Bad files that an error names one by one."""
@@ -316,6 +319,21 @@ def _recomputed(result: Result) -> Iterator[tuple[str, Numbers, Numbers]]:
         yield f"scores.{name}.ci95", score.ci95, stats.crossed_mean(table).ci95
         every = scores_of(score, range(score.n_seeds)).cells
         yield f"scores.{name}.per_seed", score.per_seed, every.mean(axis=1).tolist()
+        for key, factor in score.per_factor.items():
+            if factor.per_cell:  # six digits are kept
+                mean = float(np.mean(factor.per_cell))
+                close = abs(mean - factor.estimate) < ROUNDED
+                yield f"{name}.{key}", [factor.estimate], [factor.estimate if close else mean]
+    curve = result.compute_curve
+    if result.compute.steps in curve.steps:
+        at = curve.steps.index(result.compute.steps)
+        ends = [curve.id[at], curve.ooc[at]]
+        yield "compute_curve", ends, [score.estimate for score in scores]
+    redrawn = redrawn_levels(result).scores
+    for name, score in (("id_test", redrawn.id_test), ("ooc_test", redrawn.ooc_test)):
+        stated_levels = getattr(result.scores, name).levels
+        if stated_levels is not None and score.levels is not None:
+            yield f"scores.{name}.levels", [stated_levels.best], [score.levels.best]
     yield "gap.ci95", result.gap.ci95, stats.gap(*tables).ci95
     if result.paired_gap is not None:
         found = paired_gap_part(*scores)

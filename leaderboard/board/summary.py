@@ -210,7 +210,8 @@ def _cells(results: Sequence[Result]) -> str:
         f" (fewer than {WANTED_CELLS})," if cells < WANTED_CELLS else ","
     )
     if not known:
-        return f"{few} no interval could be computed." if cells < WANTED_CELLS else ""
+        text = f"{few} and single seeds or equal answers, no interval could be computed."
+        return text if cells < WANTED_CELLS else ""
     low, high = percent(min(known)), percent(max(known))
     span = low if low == high else f"{low} to {high}"
     return f"{few} a difference below {span} points would often be missed (80{PERCENT} power)."

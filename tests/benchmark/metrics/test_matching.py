@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as hnp
 from simulate import another_image
 
 from recombine.benchmark.metrics import matching as m
-from recombine.benchmark.predictions.alignment import matching_floor
+from recombine.benchmark.metrics.base import contributions
+from recombine.benchmark.predictions.alignment import constants
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.scenes.factors import Factor
 
@@ -23,6 +24,14 @@ costs = hnp.arrays(
     st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 5)),
     elements=st.floats(-3, 3, width=16),
 )
+
+
+def matching_floor(matching, factor, true):
+    """Return what constants per matched slot score on the images they are fitted to."""
+    slot, values = matching.index[matching.present], true[matching.present]
+    sums, weights = contributions(factor, constants(factor, slot, values, slot), values)
+    total = weights.sum(axis=0)
+    return np.mean(sums.sum(axis=0)[total > 0] / total[total > 0])
 
 
 def cheapest(table):
