@@ -85,7 +85,9 @@ class BatchNorm(Pixels):
         self.norm = nn.BatchNorm1d(192)  # train mode: uses the batch's own statistics
 
     def encode(self, images):
-        return SlotOutput(slots=self.norm(halves(images).flatten(1)).unflatten(1, (2, 96)))
+        twice = torch.cat([images, images])  # a batch of one has no statistics
+        slots = self.norm(halves(twice).flatten(1)).unflatten(1, (2, 96))
+        return SlotOutput(slots=slots[: len(images)])
 
 
 class Drifting(Pixels):
