@@ -115,6 +115,7 @@ def score_split(
     """Return the headline and the factor scores of one split."""
     # Scores are means over all seeds. Copies of a run tell nothing about the spread, so intervals
     # are over the rows that are ``distinct``; none given: all of them.
+    distinct = () if len(distinct) == len(predicted) > 1 else distinct
     rows = list(distinct) or slice(None)
     correct = correct_images(dataset, split, predicted)
     hits, counts = count_by_cell(split, correct)

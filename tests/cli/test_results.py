@@ -63,7 +63,7 @@ def test_compare_prints_for_people_and_programs(
     out = capsys.readouterr().out
     assert "joint slot accuracy" in out
     assert "object.shape" in out
-    assert "the first has 2 seeds" in out
+    assert "A has 2 seeds" in out
     assert main(["results", "compare", *files, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     scores = [Result.load(file).scores.ooc_test.estimate for file in files]

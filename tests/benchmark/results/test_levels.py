@@ -104,7 +104,9 @@ def score(hits, **over):
 
 def _exact(plain):
     """Return plain values as a strict model takes them: tuples in place of lists."""
-    return {k: _tuples(v) if k != "per_factor" else _factors(v) for k, v in plain.items()}
+    exact = {k: _tuples(v) for k, v in plain.items() if k not in ("per_factor", "blocks")}
+    blocks = {k: _tuples(v) for k, v in plain["blocks"].items()}
+    return {**exact, "per_factor": _factors(plain["per_factor"]), "blocks": blocks}
 
 
 def _factors(table):
@@ -167,9 +169,13 @@ def test_standing(share, words):
 def test_a_score_without_an_interval_is_at_a_level_or_beside_it():
     hits = np.full((1, 8), 12)
     assert score(hits).ci95 is None
-    assert standing(score(hits)).startswith("not told apart from its floor, at the level of")
-    assert standing(score(hits + 1)) == "above its floor"
+    # One run tells nothing about others: no claim.
+    assert standing(score(hits)) == "estimate at its floor, no interval"
+    assert standing(score(hits + 1)) == "estimate above its floor, no interval"
+    assert standing(score(hits - 1)) == "estimate below its floor, no interval"
     assert standing(with_levels(score(hits), None)) == ""
+    same = np.full((3, 8), 12)  # equal answers everywhere have no spread
+    assert standing(score(same)).startswith("not told apart from its floor, at the level of")
 
 
 def test_words_name_the_factor_that_was_read():

@@ -67,7 +67,7 @@ def test_a_process_that_ignores_the_polite_signal():
         code,
         replace(TIGHT, seconds=0.5),
         inherited=[ignores],
-        started=lambda: os.read(hears, 1),
+        started=lambda _pid: os.read(hears, 1),
     )
     os.close(hears)
     os.close(ignores)
@@ -156,7 +156,7 @@ def test_a_failing_start_ends_the_process():
     pids = []
     before = set(descendants(os.getpid()))  # such as the tracker of an earlier process pool
 
-    def fail():
+    def fail(_pid):
         pids.extend(set(descendants(os.getpid())) - before)
         raise RuntimeError("no")
 

@@ -92,7 +92,7 @@ def test_an_unclear_assignment_that_matters_is_told_with_both_scores(dataset, tm
     read = result.readout.model_copy(update={"match": match})
     told = match_words(result.model_copy(update={"readout": read}))
     here = f"{100 * result.ooc.estimate:.1f}"
-    assert f"OOC {here} with (0, 1), 50.0 with (1, 0)" in told
+    assert f"OOC {here} % with slots (0, 1), 50.0 % with slots (1, 0)" in told
 
 
 def test_slots_matched_on_masks_are_said_to_be(dataset, tmp_path):

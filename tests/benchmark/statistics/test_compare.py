@@ -133,14 +133,14 @@ def test_caveats_name_what_else_differs():
     text = "; ".join(found.caveats)
     assert "training images: 256 and 1024" in text
     assert "supervision: unsupervised and supervised" in text
-    assert "the first has 3 seeds" in text
+    assert "A has 3 seeds" in text
     assert "second has" not in text
 
 
 def test_a_flat_entry_is_pointed_out():
     right = make_result(id_hits=COUNTS, id_counts=COUNTS, ooc_hits=COUNTS, ooc_counts=COUNTS)
     found = compare_results(right, entry(0.5))
-    assert "the first is equally right everywhere" in "; ".join(found.caveats)
+    assert "A is equally right everywhere" in "; ".join(found.caveats)
     assert by_name(found.headline)["OOC"].real
 
 
