@@ -134,9 +134,9 @@ class Score(Command):
             self.reply(list(BASELINES), *BASELINES)
             return 0
         dataset = Dataset(self.data)
-        require_writable(self.out)
         given, groups = self._given(), self._groups(dataset)
         dataset.check()
+        require_writable(self.out)
         results = [r for files in given for r in self._score_given(files, dataset)]
         jobs = [job for group in groups for job in group.jobs]
         failure: RecombineError | None = None

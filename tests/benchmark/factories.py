@@ -87,10 +87,18 @@ def restated(scores):
     inside, outside = (table_of(scores[name]) for name in ("id_test", "ooc_test"))
     gap = stats.gap(inside, outside)
     stated = {
-        name: scores[name] | {"ci95": stats.crossed_mean(table).ci95}
+        name: lifted(scores[name] | {"ci95": stats.crossed_mean(table).ci95})
         for name, table in (("id_test", inside), ("ooc_test", outside))
     }
     return {"scores": stated, "gap": {"estimate": gap.value, "ci95": gap.ci95}}
+
+
+def lifted(score):
+    """Return a score part with the lift and its interval that follow from its levels."""
+    if score.get("levels") is None:
+        return score
+    bare = Score.model_validate_json(json.dumps(score | {"lift": None, "lift_ci95": None}))
+    return with_levels(bare, bare.levels).model_dump(mode="json")
 
 
 def make_blocks(hits, counts):

@@ -317,6 +317,9 @@ def of_kind(kind, number):
             blocks["counts"] = [16, *blocks["counts"][2:]]
             blocks["numbers"] = blocks["numbers"][1:]
     stated = restated(plain["scores"])
+    curve, at = plain["compute_curve"], plain["compute"]["steps"]
+    for name, split in (("id", "id_test"), ("ooc", "ooc_test")):
+        curve[name][curve["steps"].index(at)] = stated["scores"][split]["estimate"]
     return Result.sealed(**plain | stated | {"gap": plain["gap"] | stated["gap"]})
 
 
