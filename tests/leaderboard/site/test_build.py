@@ -69,7 +69,7 @@ def test_every_file_is_there(built):
     assert {"index.html", "results.csv", "results.json", ".recombine-site"} <= names
     assert {"pareto.html", "changelog.html", "feed.xml", "results.parquet"} <= names
     assert len([n for n in names if n.startswith("badges/")]) == 6
-    assert "compare/smoke-1-0-64px-1-0-ababab.html" in names
+    assert "compare/smoke-1-0-64px-2-0-ababab.html" in names
     assert len([n for n in names if re.fullmatch(r"entries/[a-z-]+-[0-9a-f]{10}\.html", n)]) == 6
     assert {"index.html", "certificate.json", "preview.png"} == {
         n.rsplit("/", 1)[1] for n in names if n.startswith("data/smoke-1-0-abababab/")

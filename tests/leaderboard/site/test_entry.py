@@ -105,7 +105,7 @@ def test_three_factors_give_one_map_per_value_of_the_third(tmp_path):
 def test_recombined_factors_come_first(tmp_path):
     plain = sample(0).model_dump(mode="json")["scores"]
     for score in plain.values():
-        factor = dict(score["per_factor"]["object.shape"], recombined=False, estimate=-0.5)
+        factor = dict(score["per_factor"]["object.shape"], recombined=False)
         score["per_factor"]["a.first"] = factor
     page = detail(tmp_path, 0, scores=plain)
     assert [f["name"] for f in page.factors][-1] == "a.first"
@@ -407,7 +407,7 @@ def test_the_page_says_where_the_slot_assignment_decides_the_score():
     here = 50 * sum(result.ooc.per_seed[3:])
     assert entry.slot_match(result) == (
         "Slot assignment unclear in 2 of 5 seeds (1,000 images of 8 cells decide): "
-        f"OOC {here:.1f} with (0, 1), 50.0 with (1, 0)."
+        f"OOC {here:.1f} % with slots (0, 1), 50.0 % with slots (1, 0)."
     )
 
 

@@ -169,6 +169,7 @@ def test_a_claim_that_does_not_come_out_is_refused(scored, tmp_path):
     def improve(plain):
         for factor in plain["scores"]["ooc_test"]["per_factor"].values():
             factor["estimate"] = 1.0
+            factor["per_cell"] = [[1.0 for _ in row] for row in factor["per_cell"]]
 
     with pytest.raises(InvalidInputError, match="as recomputed from the predictions"):
         rescore_bundle(forged(scored, tmp_path, improve), roots())
