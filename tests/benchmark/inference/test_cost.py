@@ -249,3 +249,21 @@ def test_answers_do_not_depend_on_what_was_drawn_while_measuring():
     torch.random.set_rng_state(before)
     costs.measure_cost(method, images[:2], batches=(1,))
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_work_that_escapes_the_counter_makes_costs_unknown():
+    class ByHand(Pixels):
+        """Spends its time where no operation of the tensor library is seen."""
+
+        def encode(self, images):
+            for _ in images:
+                sum(i * i for i in range(300_000))
+            return super().encode(images)
+
+    method = ByHand()
+    method.setup(None, torch.device("cpu"))
+    cost = costs.measure_cost(method, images[:2], batches=(1,))
+    assert cost.start_gflop is None
+    assert costs.UNSEEN in cost.uncounted
+    light = costs.measure_cost(Linear(), images[:2], batches=(1,))
+    assert costs.UNSEEN not in light.uncounted

@@ -374,3 +374,13 @@ def test_a_few_images_with_huge_numbers_hide_no_change():
     rows = np.flatnonzero(np.abs(first[:, 0, 0]) < 100)[:64]
     change = query.measured_change([first], rows, [-first[rows]], "batch")
     assert change.share[0] > 0.9
+
+
+def test_loud_images_that_no_readout_was_fitted_on_hide_no_change():
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=(400, 1, 4)).astype(np.float32)
+    read = np.arange(100)
+    first[100 + rng.permutation(300)[:30]] += 1e6
+    rows = np.flatnonzero(np.abs(first[:, 0, 0]) < 100)[:64]
+    assert query.measured_change([first], rows, [-first[rows]], "twin").share[0] < 0.1
+    assert query.measured_change([first], rows, [-first[rows]], "twin", read).share[0] > 0.9
