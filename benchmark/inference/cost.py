@@ -98,11 +98,11 @@ def measure_cost(
         reset_peak_device(images.device)
         timed = [_time(method, fresh, size) for size in sizes]
         memory = peak_device(images.device)
-    timings, cpu = tuple(timing for timing, _ in timed), timed[-1][1]
+    timings, (*cpu, start_least, step_least) = tuple(one for one, _ in timed), timed[-1][1]
     room = LEAST_SECONDS * max(1.0, (images.shape[-1] / 64) ** 2)
     if images.device.type == "cpu" and any(
         gflop is not None and seconds > room and gflop < LEAST_RATE * seconds
-        for gflop, seconds in ((start, cpu[0]), (step, cpu[1]))
+        for gflop, seconds in ((start, start_least), (step, step_least))
     ):
         start, step, uncounted = None, None, {**uncounted, UNSEEN: 1}
     return Cost(start, step, uncounted, timings, count_params(method), memory, *cpu)
@@ -258,38 +258,45 @@ def _count_once(method: Encoder | Inverter, images: Tensor) -> tuple[FlopReport,
 
 def _time(
     method: Encoder | Inverter, fresh: _Fresh, size: int
-) -> tuple[Timing, tuple[float, float]]:
-    """Return wall-clock seconds at one batch size, and the median CPU seconds per image."""
-    starts, start_cpu = _repeat(lambda images: _start(method, images), fresh, size)
+) -> tuple[Timing, tuple[float, float, float, float]]:
+    """Return wall-clock seconds at one batch size, and CPU seconds per image: medians, leasts."""
+    starts, start_cpu, start_least = _repeat(lambda images: _start(method, images), fresh, size)
     if not isinstance(method, Inverter):
-        return Timing(size, *_summary(starts, size)), (start_cpu / size, 0.0)
+        return Timing(size, *_summary(starts, size)), (
+            start_cpu / size,
+            0.0,
+            start_least / size,
+            0.0,
+        )
     inverter, searched = method, fresh.take(size)
     state = [inverter.init(searched)]
 
     def walk(images: Tensor) -> None:
         state[0] = inverter.step(images, state[0])
 
-    steps, step_cpu = _repeat(walk, fresh, size, searched)
+    steps, step_cpu, step_least = _repeat(walk, fresh, size, searched)
     timing = Timing(size, *_summary(starts, size), *_summary(steps, size))
-    return timing, (start_cpu / size, step_cpu / size)
+    return timing, (start_cpu / size, step_cpu / size, start_least / size, step_least / size)
 
 
 def _repeat(
     function: Callable[[Tensor], Any], fresh: _Fresh, size: int, same: Tensor | None = None
-) -> tuple[list[float], float]:
-    """Return seconds of at least 3 and up to `REPEATS` calls, and the median of CPU seconds."""
+) -> tuple[list[float], float, float]:
+    """Return seconds of at least 3 and up to `REPEATS` calls, and CPU seconds: median and least."""
     function(fresh.take(size) if same is None else same)  # warms up
     seconds: list[float] = []
     cpu: list[float] = []
+    own: list[float] = []  # of this thread alone: those of a pool may spin
     while len(seconds) < REPEATS and (len(seconds) < 3 or sum(seconds) < SECONDS_PER_BATCH_SIZE):
         images = fresh.take(size) if same is None else same
         _synchronise(fresh.device)
-        begin, busy = time.perf_counter(), time.process_time()
+        begin, busy, here = time.perf_counter(), time.process_time(), time.thread_time()
         function(images)
         _synchronise(fresh.device)
         seconds.append(time.perf_counter() - begin)
         cpu.append(time.process_time() - busy)
-    return seconds, float(np.median(cpu))
+        own.append(time.thread_time() - here)
+    return seconds, float(np.median(cpu)), min(own)
 
 
 def _synchronise(device: torch.device) -> None:
