@@ -101,7 +101,10 @@ def test_mixed_metric_versions_in_one_file_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("what", "change"),
     [
-        ("scores.ooc_test.ci95", lambda p: p["scores"]["ooc_test"].update(ci95=[0.5, 0.51])),
+        (
+            "scores.ooc_test.ci95",
+            lambda p: p["scores"]["ooc_test"].update(ci95=[0.5, 0.51], lift=None, lift_ci95=None),
+        ),
         ("scores.id_test.ci95", lambda p: p["scores"]["id_test"].update(ci95=None)),
         (
             "scores.ooc_test.per_seed",
