@@ -126,8 +126,21 @@ def mixed_model(right):
 
 
 def measure_1(right):
-    """Return the interval of the measure 1.x: runs x cells, Wilson form."""
-    return stats.crossed_mean(right.mean(axis=2)).ci95
+    """Return the interval of the measure 1.x: runs x cells bootstrap variance, Wilson form."""
+    share = right.mean(axis=2)
+    (seeds, cells), mean = share.shape, share.mean()
+    rows, columns = share.mean(axis=1) - mean, share.mean(axis=0) - mean
+    rest = share - mean - rows[:, None] - columns
+    parts = {
+        seeds - 1: np.sum(rows**2) / (seeds * (seeds - 1)),
+        cells - 1: np.sum(columns**2) / (cells * (cells - 1)),
+        (seeds - 1) * (cells - 1): np.sum(rest**2) / (seeds * cells * (seeds - 1) * (cells - 1)),
+    }
+    variance = sum(parts.values())
+    df = variance**2 / sum(part**2 / n for n, part in parts.items())
+    weight = special.stdtrit(df, 0.975) ** 2 * variance / (mean * (1 - mean))  # t^2 / n
+    half = math.sqrt(weight * (mean * (1 - mean) + weight / 4))
+    return tuple((mean + weight / 2 + side * half) / (1 + weight) for side in (-1, 1))
 
 
 METHODS = {

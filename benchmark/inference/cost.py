@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -98,16 +98,18 @@ def measure_cost(
         reset_peak_device(images.device)
         timed = [_time(method, fresh, size) for size in sizes]
         memory = peak_device(images.device)
-    timings, (*cpu, start_least, step_least) = tuple(one for one, _ in timed), timed[-1][1]
+    timings, (begun, walked) = tuple(one for one, *_ in timed), timed[-1][1:]
     room = LEAST_SECONDS * max(1.0, (images.shape[-1] / 64) ** 2)
     # With several threads they spin while they wait for each other, and no number is small enough.
     alone = images.device.type == "cpu" and torch.get_num_threads() == 1
     if alone and any(
         gflop is not None and seconds > room and gflop < LEAST_RATE * seconds
-        for gflop, seconds in ((start, start_least), (step, step_least))
+        for gflop, seconds in ((start, begun.least), (step, walked.least))
     ):
         start, step, uncounted = None, None, {**uncounted, UNSEEN: 1}
-    return Cost(start, step, uncounted, timings, count_params(method), memory, *cpu)
+    return Cost(
+        start, step, uncounted, timings, count_params(method), memory, begun.cpu, walked.cpu
+    )
 
 
 def unasked_images(
@@ -260,31 +262,33 @@ def _count_once(method: Encoder | Inverter, images: Tensor) -> tuple[FlopReport,
 
 def _time(
     method: Encoder | Inverter, fresh: _Fresh, size: int
-) -> tuple[Timing, tuple[float, float, float, float]]:
-    """Return wall-clock seconds at one batch size, and CPU seconds per image: medians, leasts."""
-    starts, start_cpu, start_least = _repeat(lambda images: _start(method, images), fresh, size)
+) -> tuple[Timing, _Seconds, _Seconds]:
+    """Return the timing at one batch size, and the seconds of a start and of a step."""
+    start = _repeat(lambda images: _start(method, images), fresh, size)
     if not isinstance(method, Inverter):
-        return Timing(size, *_summary(starts, size)), (
-            start_cpu / size,
-            0.0,
-            start_least / size,
-            0.0,
-        )
+        return Timing(size, *_summary(start.wall, size)), start, _Seconds([], 0.0, 0.0)
     inverter, searched = method, fresh.take(size)
     state = [inverter.init(searched)]
 
     def walk(images: Tensor) -> None:
         state[0] = inverter.step(images, state[0])
 
-    steps, step_cpu, step_least = _repeat(walk, fresh, size, searched)
-    timing = Timing(size, *_summary(starts, size), *_summary(steps, size))
-    return timing, (start_cpu / size, step_cpu / size, start_least / size, step_least / size)
+    step = _repeat(walk, fresh, size, searched)
+    return Timing(size, *_summary(start.wall, size), *_summary(step.wall, size)), start, step
+
+
+class _Seconds(NamedTuple):
+    """What some calls took."""
+
+    wall: list[float]  # of every call
+    cpu: float  # per image, of this process: the median
+    least: float  # per image, of this thread: the least
 
 
 def _repeat(
     function: Callable[[Tensor], Any], fresh: _Fresh, size: int, same: Tensor | None = None
-) -> tuple[list[float], float, float]:
-    """Return seconds of at least 3 and up to `REPEATS` calls, and CPU seconds: median and least."""
+) -> _Seconds:
+    """Return the seconds of at least 3 and up to `REPEATS` calls."""
     function(fresh.take(size) if same is None else same)  # warms up
     seconds: list[float] = []
     cpu: list[float] = []
@@ -298,7 +302,7 @@ def _repeat(
         seconds.append(time.perf_counter() - begin)
         cpu.append(time.process_time() - busy)
         own.append(time.thread_time() - here)
-    return seconds, float(np.median(cpu)), min(own)
+    return _Seconds(seconds, float(np.median(cpu)) / size, min(own) / size)
 
 
 def _synchronise(device: torch.device) -> None:

@@ -118,13 +118,14 @@ def redrawn_levels(result: Result) -> Result:
 def shown_cells(result: Result) -> tuple[Array, list[tuple[str, ...]]] | None:
     """Return the combinations that training showed, and the values of every recombined factor.
 
-    Read from the preset that the result's recipe names; None where there is no recipe, or where
-    its preset has another schema or needs more than its name: a declared split, a relation.
+    Read from the preset that the result's recipe names; None where there is no recipe, where its
+    preset has another schema or needs more than its name (a declared split, a relation, a season),
+    or where other combinations were shown: to an upper bound, or in fewer images than combinations.
     """
     from recombine.renderer.presets.table import load_preset
 
     recipe = result.data.recipe
-    if not recipe or recipe.get("split"):
+    if not recipe or recipe.get("split") or result.method.role == "bound":
         return None
     try:
         preset = load_preset(
@@ -141,7 +142,11 @@ def shown_cells(result: Result) -> tuple[Array, list[tuple[str, ...]]] | None:
     known = all(n in v for names in named for n, v in zip(names, values, strict=True))
     if schema.recombined != result.data.recombined or schema.placed or not known:
         return None
-    return np.unique(np.array([cell for cell, _ in draws], int), axis=0), values
+    cells = np.unique(np.array([cell for cell, _ in draws], int), axis=0)
+    shown = {tuple(v[c] for v, c in zip(values, cell, strict=True)) for cell in cells.tolist()}
+    inside, outside = (set(one.cells) for one in (result.scores.id_test, result.scores.ooc_test))
+    fits = inside <= shown and not outside & shown and result.data.n_train >= len(cells)
+    return (cells, values) if fits else None
 
 
 # The same in words.

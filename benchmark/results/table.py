@@ -275,7 +275,10 @@ def caption(results: Sequence[Result]) -> list[str]:
     data = sorted({f"{r.data.dataset} {r.data.version}, {r.data.resolution} px" for r in results})
     chance = sorted({f"{100 * r.scores.ooc_test.chance:.2f}" for r in results})
     few = min(len(r.seeds) for r in results)
-    what = "joint slot accuracy (all recombined factors right), 95 % intervals over runs and cells"
+    what = (
+        "joint slot accuracy (all recombined factors right), 95 % intervals over runs, "
+        "combinations and blocks"
+    )
     lines = [f"{'; '.join(data)}: {what}; chance {' or '.join(chance)} %."]
     lines += level_lines(results)
     if few < UNMARKED_SEEDS:

@@ -2,8 +2,7 @@
 
 The page subtracts any two entries itself, as ``benchmark.compare`` does: the difference of two
 methods depends on their means per cell and block, on the variance between their seeds, and on
-nothing else. So
-those are embedded, not half a million prebuilt pairs.
+nothing else. So those are embedded, not half a million prebuilt pairs.
 """
 
 from __future__ import annotations

@@ -233,3 +233,20 @@ def test_levels_of_an_older_result_come_from_its_recipe():
 def test_a_recipe_that_is_not_known_gives_no_levels(recipe):
     old = from_smoke(**recipe)
     assert redrawn_levels(old) is old
+
+
+@pytest.mark.parametrize("change", ["season", "few images", "bound"])
+def test_other_combinations_than_the_presets_give_no_levels(change):
+    old = from_smoke()
+    if change == "season":  # held-out combinations of a secret draw
+        inside, outside = old.id.cells, old.ooc.cells
+        scores = old.scores.model_copy(update={
+            "id_test": old.id.model_copy(update={"cells": outside}),
+            "ooc_test": old.ooc.model_copy(update={"cells": inside}),
+        })  # fmt: skip
+        old = old.model_copy(update={"scores": scores})
+    elif change == "few images":
+        old = old.model_copy(update={"data": old.data.model_copy(update={"n_train": 3})})
+    else:
+        old = old.model_copy(update={"method": old.method.model_copy(update={"role": "bound"})})
+    assert redrawn_levels(old) is old
