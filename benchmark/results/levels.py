@@ -120,12 +120,13 @@ def shown_cells(result: Result) -> tuple[Array, list[tuple[str, ...]]] | None:
 
     Read from the preset that the result's recipe names; None where there is no recipe, where its
     preset has another schema or needs more than its name (a declared split, a relation, a season),
-    or where other combinations were shown: to an upper bound, or in fewer images than combinations.
+    or where other combinations were shown: to an upper bound of a wider rung, whose levels are
+    those of the narrowest, or in fewer images than combinations.
     """
     from recombine.renderer.presets.table import load_preset
 
     recipe = result.data.recipe
-    if not recipe or recipe.get("split") or result.method.role == "bound":
+    if not recipe or recipe.get("split") or (result.method.role == "bound" and recipe.get("rung")):
         return None
     try:
         preset = load_preset(

@@ -248,5 +248,7 @@ def test_other_combinations_than_the_presets_give_no_levels(change):
     elif change == "few images":
         old = old.model_copy(update={"data": old.data.model_copy(update={"n_train": 3})})
     else:
-        old = old.model_copy(update={"method": old.method.model_copy(update={"role": "bound"})})
+        bound = old.method.model_copy(update={"role": "bound"})
+        assert redrawn_levels(old.model_copy(update={"method": bound})).ooc.levels is not None
+        old = from_smoke(rung=1).model_copy(update={"method": bound})
     assert redrawn_levels(old) is old
