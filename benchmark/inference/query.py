@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 REPEATED_SHARE = 0.02
 MIN_REPEATED = 64
 FIRST = 8  # images of the first batch, which is asked again at once
-MARKED_CHANGE = 1e-3  # rounding changes slots by about 1e-6
+# Rounding in 32 bits changes slots by about 1e-6, by 1e-3 after thirty steps of a search.
+MARKED_CHANGE = 1e-2
 # In standard deviations. Rounding to bfloat16 moves networks by up to 0.1, to float16 by 0.01;
 # batch statistics move them by 0.3 and more. The same batch is rounded the same way.
 REFUSED_CHANGE = {"repeat": 0.02, "batch": 0.1, "twin": 0.1}
