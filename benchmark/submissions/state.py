@@ -97,6 +97,8 @@ class _Walk:
             self.feed(value)
 
     def _object(self, value: Any) -> None:
+        if isinstance(value, io.IOBase):  # some Pythons let it be taken apart, without its content
+            raise _UnknownError(type(value).__name__)
         self.feed(type(value))
         for kinds, parts in PARTS:
             if isinstance(value, kinds):

@@ -219,7 +219,7 @@ def test_work_without_a_formula_is_listed():
     assert report.flops == 0
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_operators_that_torchscript_hides_make_the_count_incomplete():
     model, x = (
         nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3)),
