@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recombine.renderer.blender.api import BVHTree, mathutils
-from recombine.renderer.blender.labels import Hits, project, rays
+from recombine.renderer.blender.labels import Hits, combined, project, rays
 from recombine.renderer.core.types import Array
-from recombine.renderer.scenes.library import CAMERA
+from recombine.renderer.scenes.library import CAMERA, Camera
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -51,22 +52,35 @@ def _cast(tree: Any, origin: Array, directions: Array, pixel: Array) -> Hits:
     return Hits(index, depth, normal)
 
 
-def object_hits(mesh: Any, spec: ObjectSpec, resolution: int) -> Hits:
+def object_hits(mesh: Any, spec: ObjectSpec, resolution: int, camera: Camera = CAMERA) -> Hits:
     """Return where the rays meet one object, as if it were alone."""
     tree, box = _tree(mesh)
     turn = _rotation(spec.yaw)
     base = np.array([spec.x, spec.y, 0.0])
-    seen = project(box * spec.scale @ turn.T + base, resolution)
+    seen = project(combined(box * spec.scale, turn.T) + base, resolution, camera)
     low = np.clip(np.floor(seen.min(0)).astype(int), 0, resolution)
     high = np.clip(np.ceil(seen.max(0)).astype(int), 0, resolution)
     rows, columns = np.arange(low[1], high[1]), np.arange(low[0], high[0])
     pixel = (rows[:, None] * resolution + columns[None]).ravel()
-    origin = (np.array(CAMERA.position) - base) @ turn / spec.scale
-    found = _cast(tree, origin, rays(resolution)[pixel] @ turn, pixel)
-    return Hits(found.pixel, found.depth * spec.scale, found.normal @ turn.T)
+    origin = combined(np.array([camera.position]) - base, turn)[0] / spec.scale
+    found = _cast(tree, origin, combined(rays(resolution, camera)[pixel], turn), pixel)
+    return Hits(found.pixel, found.depth * spec.scale, combined(found.normal, turn.T))
 
 
-def surface_hits(mesh: Any, resolution: int) -> Hits:
-    """Return where the rays meet a mesh that stands in world coordinates."""
+def floor_hits(resolution: int, camera: Camera = CAMERA, reach: float = math.inf) -> Hits:
+    """Return where the rays meet the floor, as far from the origin as it reaches."""
+    toward = rays(resolution, camera)
+    eye = np.array(camera.position)
+    down = np.flatnonzero(toward[:, 2] < 0)
+    depth = eye[2] / -toward[down, 2]
+    place = eye[:2] + depth[:, None] * toward[down, :2]
+    near = (place * place).sum(axis=1) < reach * reach
+    down, depth = down[near], depth[near]
+    return Hits(down, depth, np.tile([0.0, 0.0, 1.0], (len(down), 1)))
+
+
+def surface_hits(mesh: Any, resolution: int, camera: Camera = CAMERA, shift: float = 0.0) -> Hits:
+    """Return where the rays meet a mesh that stands in the world, shifted along x."""
     tree, _ = _tree(mesh)
-    return _cast(tree, np.array(CAMERA.position), rays(resolution), np.arange(resolution**2))
+    eye = np.subtract(camera.position, (shift, 0.0, 0.0))
+    return _cast(tree, eye, rays(resolution, camera), np.arange(resolution**2))

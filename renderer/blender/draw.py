@@ -52,18 +52,18 @@ def _stage() -> Stage:
         return Stage()
 
 
-@cache
-def _ground(environment: str, resolution: int) -> list[Hits]:
-    """Return where the rays meet floor and backdrop: the same in every image."""
+def _ground(scene: Scene, resolution: int) -> list[Hits]:
+    """Return where the rays meet floor and backdrop."""
     from recombine.renderer.blender import casting
     from recombine.renderer.blender import stage as setting
     from recombine.renderer.blender.environments import coverings
 
-    factor = coverings.shrink(resolution)
-    meshes = [setting.floor_mesh(environment, factor)]
-    if not setting.painted(environment):
-        meshes.append(setting.backdrop_mesh(environment, factor))
-    return [casting.surface_hits(mesh, resolution) for mesh in meshes]
+    found = [casting.floor_hits(resolution, scene.camera)]
+    if not setting.painted(scene.environment):
+        mesh = setting.backdrop_mesh(scene.environment, coverings.shrink(resolution))
+        shift = setting.wall_shift(scene)
+        found.append(casting.surface_hits(mesh, resolution, scene.camera, shift))
+    return found
 
 
 def _check(scene: Scene) -> None:
@@ -115,10 +115,12 @@ def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:
 
     size = settings.resolution
     things = [
-        labels.NOWHERE if o is None else casting.object_hits(shapes.mesh(o.shape), o, size)
+        labels.NOWHERE
+        if o is None
+        else casting.object_hits(shapes.mesh(o.shape), o, size, scene.camera)
         for o in scene.objects
     ]
-    found = labels.label(things, _ground(scene.environment, size), size)
+    found = labels.label(things, _ground(scene, size), size)
     return Rendered(
         image=tonemap.encode(radiance),
         mask=found.mask,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recombine.renderer.core.types import Array
-from recombine.renderer.scenes.library import CAMERA
+from recombine.renderer.scenes.library import CAMERA, Camera
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float16, Int8, UInt8
@@ -39,30 +40,39 @@ NOWHERE = Hits(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 3)))
 """The hits of an absent object."""
 
 
-def camera_axes() -> Float[Array, "3 3"]:
+@lru_cache(maxsize=8)
+def camera_axes(camera: Camera = CAMERA) -> Float[Array, "3 3"]:
     """Return the camera's right, up and forward unit vectors as rows, in world coordinates."""
-    forward = np.subtract(CAMERA.target, CAMERA.position)
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
-    return np.stack([right, np.cross(right, forward), forward])
+    fx, fy, fz = (t - p for t, p in zip(camera.target, camera.position, strict=True))
+    length, flat = math.sqrt(fx * fx + fy * fy + fz * fz), math.sqrt(fx * fx + fy * fy)
+    fx, fy, fz, rx, ry = fx / length, fy / length, fz / length, fy / flat, -fx / flat
+    return np.array([[rx, ry, 0.0], [ry * fz, -rx * fz, rx * fy - ry * fx], [fx, fy, fz]])
 
 
-@cache
-def rays(resolution: int) -> Float[Array, "P 3"]:
+@lru_cache(maxsize=2)  # of one image: all its objects and surfaces ask for them
+def rays(resolution: int, camera: Camera = CAMERA) -> Float[Array, "P 3"]:
     """Return the unit directions of the rays through the pixel centres."""
-    slope = CAMERA.sensor / CAMERA.focal / 2
+    slope = camera.sensor / camera.focal / 2
     at = ((np.arange(resolution) + 0.5) / resolution * 2 - 1) * slope
     x, y = np.meshgrid(at, -at)
-    local = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3)
-    world = local @ camera_axes()
-    return np.asarray(world / np.linalg.norm(world, axis=1, keepdims=True))
+    local = np.stack([x.ravel(), y.ravel(), np.ones(resolution**2)], axis=1)
+    world = combined(local, camera_axes(camera))
+    return world / np.sqrt((world * world).sum(axis=1, keepdims=True))
 
 
-def project(points: Float[Array, "N 3"], resolution: int) -> Float[Array, "N 2"]:
+def combined(weights: Float[Array, "N 3"], rows: Float[Array, "3 3"]) -> Float[Array, "N 3"]:
+    """Return ``weights @ rows``."""
+    # Sums in a fixed order: a library of linear algebra may round otherwise on another processor.
+    x, y, z = weights[:, :1], weights[:, 1:2], weights[:, 2:]
+    return x * rows[0] + y * rows[1] + z * rows[2]
+
+
+def project(
+    points: Float[Array, "N 3"], resolution: int, camera: Camera = CAMERA
+) -> Float[Array, "N 2"]:
     """Return where world points appear in the image."""
-    local = (points - np.array(CAMERA.position)) @ camera_axes().T
-    slope = CAMERA.sensor / CAMERA.focal / 2
+    local = combined(points - np.array(camera.position), camera_axes(camera).T)
+    slope = camera.sensor / camera.focal / 2
     flat = local[:, :2] / local[:, 2:] / slope
     return np.asarray((flat * [1, -1] + 1) * resolution / 2)
 

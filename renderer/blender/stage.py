@@ -25,10 +25,11 @@ from recombine.renderer.blender.labels import camera_axes
 from recombine.renderer.blender.materials.table import hue_colour, material
 from recombine.renderer.blender.shapes import table as shapes
 from recombine.renderer.planning.assets import hdri
-from recombine.renderer.scenes.library import CAMERA
+from recombine.renderer.scenes.library import FOCAL, SENSOR
 
 if TYPE_CHECKING:
     from recombine.renderer.blender.environments.skies import Panorama
+    from recombine.renderer.scenes.library import Camera
     from recombine.renderer.scenes.scene import Interaction, ObjectSpec, RenderSettings, Scene
 
 
@@ -39,6 +40,7 @@ LAMPS = 2  # a rig has at most so many
 PHOTOGRAPH_MEAN = 0.7  # radiance, over the whole sphere
 
 HALF_FLOOR = 60.0
+SHIFT = 4.0  # range of the shifts of patterns, metres, see `presets.base`
 
 
 def _strips(name: str, pieces: list[Piece]) -> Any:
@@ -66,9 +68,7 @@ def _meshes(name: str, factor: int) -> tuple[Any, Any]:
     """Return floor and backdrop of an environment; their arrays are let go again."""
     recipe = ENVIRONMENTS[name]
     pieces, floor = BACKDROPS[recipe.backdrop](), FLOORS[recipe.floor]()
-    # It ends where the backdrop begins, or a painted distance would cover what rays still hit.
-    end = min(float(piece.section[0, 0]) for piece in pieces)
-    section = np.array([[-HALF_FLOOR, 0.0], [end, 0.0]])
+    section = np.array([[-HALF_FLOOR, 0.0], [HALF_FLOOR, 0.0]])
     ground = _strips(f"{name} floor", [Piece(section, HALF_FLOOR, floor)])
     ground.materials.append(covering(f"{name} floor", floor, factor))
     behind = _strips(f"{name} backdrop", pieces)
@@ -212,14 +212,23 @@ def worn(name: str, level: Interaction) -> Any:
     return made
 
 
-def _place_camera() -> None:
-    """Stand the camera where the library says."""
-    bproc.camera.set_intrinsics_from_blender_params(lens=CAMERA.focal, lens_unit="MILLIMETERS")
-    right, up, forward = camera_axes()
+def _place_camera(camera: Camera) -> None:
+    """Stand the camera in the world and focus it on its aim."""
+    right, up, forward = camera_axes(camera)
     pose = np.eye(4)
     pose[:3, :3] = np.stack([right, up, -forward], axis=1)
-    pose[:3, 3] = CAMERA.position
-    bproc.camera.add_camera_pose(pose, frame=0)
+    pose[:3, 3] = camera.position
+    target = bpy.context.scene.camera
+    target.matrix_world = mathutils.Matrix(pose.tolist())
+    lens = target.data
+    lens.dof.use_dof = math.isfinite(camera.f_stop)
+    lens.dof.focus_distance = math.dist(camera.position, camera.target)
+    lens.dof.aperture_fstop = camera.f_stop if lens.dof.use_dof else 1.0
+
+
+def wall_shift(scene: Scene) -> float:
+    """Return how far walls are shifted along x, metres."""
+    return scene.wall - SHIFT / 2
 
 
 def _set_once() -> None:
@@ -264,7 +273,9 @@ class Stage:
 
     def __init__(self) -> None:
         _set_once()
-        _place_camera()
+        bproc.camera.set_intrinsics_from_blender_params(lens=FOCAL, lens_unit="MILLIMETERS")
+        bproc.camera.add_camera_pose(np.eye(4), frame=0)  # each image moves it
+        bpy.context.scene.camera.animation_data_clear()
         self._floor = self._thing("floor")
         self._backdrop = self._thing("backdrop")
         self._lamps = [bproc.types.Light("SUN", f"lamp {i}") for i in range(LAMPS)]
@@ -286,6 +297,7 @@ class Stage:
             if spec is not None:
                 self._dress(thing, spec, index, scene.interaction)
         self._surround(scene, coverings.shrink(resolution))
+        _place_camera(scene.camera)
         bpy.context.scene.cycles.seed = scene.cycles_seed
 
     def _dress(self, thing: Any, spec: ObjectSpec, index: int, level: Interaction) -> None:
@@ -305,8 +317,11 @@ class Stage:
     def _surround(self, scene: Scene, factor: int) -> None:
         """Swap floor, backdrop, world and lamps."""
         name, own = scene.environment, scene.light == OWN
-        self._floor.blender_obj.data = floor_mesh(name, factor)
-        backdrop = self._backdrop.blender_obj
+        ground, backdrop = self._floor.blender_obj, self._backdrop.blender_obj
+        ground.data = floor_mesh(name, factor)
+        x, y, turn = scene.floor
+        ground.location, ground.rotation_euler = (x - SHIFT / 2, y - SHIFT / 2, 0), (0, 0, turn)
+        backdrop.location = (wall_shift(scene), 0, 0)
         backdrop.data = backdrop_mesh(name, factor)
         backdrop.color = (*distance(scene.light), 1.0)
         solid = not painted(name)
@@ -314,13 +329,14 @@ class Stage:
         backdrop.visible_transmission = solid
         backdrop.visible_shadow = solid and own  # the lamps of a rig shine through walls
         sky = world(name, scene.light)
-        sky.node_tree.nodes["turn"].inputs["Rotation"].default_value[2] = -scene.sun_azimuth
+        turned = scene.turn + scene.sun_azimuth
+        sky.node_tree.nodes["turn"].inputs["Rotation"].default_value[2] = -turned
         bpy.context.scene.world = sky
         rig = lamps(name, scene.light)
         for index, thing in enumerate(self._lamps):
             thing.hide(index >= len(rig))
             if index < len(rig):
-                _aim(thing, rig[index], scene.sun_azimuth)
+                _aim(thing, rig[index], turned)
 
     @staticmethod
     def overscan(settings: RenderSettings) -> int:
@@ -332,7 +348,7 @@ class Stage:
         size = settings.resolution + 2 * self.overscan(settings)
         bproc.camera.set_resolution(size, size)
         lens = bpy.context.scene.camera.data
-        lens.sensor_width = CAMERA.sensor * size / settings.resolution  # the pixels stay as large
+        lens.sensor_width = SENSOR * size / settings.resolution  # the pixels stay as large
         bproc.renderer.set_max_amount_of_samples(settings.samples)
         bproc.renderer.set_light_bounces(
             diffuse_bounces=min(settings.bounces, 2),

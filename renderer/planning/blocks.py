@@ -13,7 +13,7 @@ import numpy as np
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.seeds import keyed_rng
 from recombine.renderer.presets.base import Preset
-from recombine.renderer.scenes.arrangements import ARRANGEMENTS, OCCLUDED, Rejection
+from recombine.renderer.scenes.arrangements import ARRANGEMENTS, OCCLUDED, Rejection, stage_camera
 from recombine.renderer.scenes.factors import Factor
 from recombine.renderer.scenes.placement import TRIES, Stand, draw_allowed, outside, violation
 
@@ -69,11 +69,13 @@ def _spread(preset: Preset, drawn: dict[str, float], rng: np.random.Generator) -
     """Return nuisances in which each object was drawn anew until it keeps clear of those before."""
     # Many objects at once would almost never be allowed. No cell is asked here either.
     placed: dict[str, Stand] = {}
+    camera = stage_camera(drawn)
     for slot in preset.schema.objects:
         x, y = f"{slot}.x", f"{slot}.y"
         for _ in range(TRIES):
             placed[slot] = Stand(drawn[x], drawn[y], drawn[f"{slot}.scale"])
-            if not violation(placed, preset.separation or "apart") and not outside(placed):
+            near = violation(placed, preset.separation or "apart", camera)
+            if not near and not outside(placed, camera):
                 break
             drawn |= {key: _draw(preset.schema.factor(key), rng) for key in (x, y)}
     return drawn
@@ -93,22 +95,21 @@ def arranged(
 
 def _faults(preset: Preset, nuisances: Mapping[str, float]) -> Iterator[str]:
     """Yield what is wrong with the placement under every code that could matter to it."""
-    if preset.separation is None:
-        return
     for codes in _placings(preset):
         try:
             latents = arranged(preset, nuisances, codes, codes.get("variant", 0))
         except Rejection as rejection:
             yield str(rejection)
             continue
+        camera = stage_camera(latents)
         stands = {
             slot: Stand(*(latents[f"{slot}.{f}"] for f in ("x", "y", "scale")))
             for slot in preset.schema.objects
         }
-        hiding = codes.get("scene.interaction") == OCCLUDED
-        yield violation(stands, "apart" if hiding else preset.separation)
-        if preset.arrangement:
-            yield outside(stands)
+        if preset.separation is not None:
+            hiding = codes.get("scene.interaction") == OCCLUDED
+            yield violation(stands, "apart" if hiding else preset.separation, camera)
+        yield outside(stands, camera)
 
 
 MOVERS = ("scene.relation", "scene.interaction", "object0.zone", "object1.zone")

@@ -8,7 +8,7 @@ from typing import Any
 
 from recombine.renderer.core.errors import UsageError
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
-from recombine.renderer.scenes.library import ENVIRONMENTS, PLACEMENT
+from recombine.renderer.scenes.library import ENVIRONMENTS, PLACEMENT, VIEW
 from recombine.renderer.scenes.placement import Separation
 from recombine.renderer.scenes.scene import RenderSettings
 from recombine.renderer.splits.geometry import Draw, Geometry, Sizes
@@ -96,8 +96,33 @@ def metres(name: str, span: Range) -> Factor:
 
 
 def background_slot(values: int = len(ENVIRONMENTS)) -> Slot:
-    """Return the background with the first few environments."""
-    return Slot("background", (categorical("environment", ENVIRONMENTS[:values]),))
+    """Return the background: the first few environments, turned and shifted by the block."""
+    return Slot(
+        "background",
+        (
+            categorical("environment", ENVIRONMENTS[:values]),
+            Factor("turn", "periodic"),
+            metres("floor_x", (0.0, SHIFT)),
+            metres("floor_y", (0.0, SHIFT)),
+            Factor("floor_turn", "periodic"),
+            metres("wall_x", (0.0, SHIFT)),
+        ),
+    )
+
+
+SHIFT = 4.0
+"""How far patterns are shifted at most, metres: more than any of their tiles."""
+ANGLES = ("azimuth", "elevation")
+
+
+def camera_slot(*named: Factor, **ranges: Range) -> Slot:
+    """Return the camera, anywhere in `library.VIEW` but for the ranges given."""
+    view = VIEW | ranges
+    pose = (
+        Factor(name, "continuous", low=low, high=high, unit="rad" if name in ANGLES else "m")
+        for name, (low, high) in view.items()
+    )
+    return Slot("camera", (*named, *pose))
 
 
 def orbit_ladder(modulus: int) -> OrbitSplit:

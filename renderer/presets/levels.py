@@ -11,13 +11,14 @@ from recombine.renderer.presets.base import (
     EXACT_TIER,
     Preset,
     background_slot,
+    camera_slot,
     categorical,
     check_modulus,
     metres,
     object_slot,
     symmetric_ladder,
 )
-from recombine.renderer.presets.pairs import partner
+from recombine.renderer.presets.pairs import PAIR_SCALE, PAIR_X, partner
 from recombine.renderer.scenes.arrangements import EDITS
 from recombine.renderer.scenes.factors import Schema, Slot
 from recombine.renderer.scenes.library import LIGHTS, PLACEMENT, SHAPES
@@ -32,17 +33,18 @@ GLAZED = (("object0.material", "glaze"), ("object1.material", "glaze"))
 
 def interaction_ladder(values: int = 32) -> Preset:
     """Return the cells of object-object at four levels of physical interaction."""
-    scale = (0.5, 0.6)
+    scale = PAIR_SCALE
     slots = (
         partner("object0", values, y=(-0.4, -0.2), scale=scale),
         partner("object1", values, **ANYWHERE, scale=scale),
         background_slot(),
+        camera_slot(),
         Slot(
             "scene",
             (
                 categorical("interaction", LEVELS),
-                metres("x", PLACEMENT["x"]),
-                metres("y", PLACEMENT["y"]),
+                metres("x", PAIR_X),
+                metres("y", (-0.3, 0.5)),
             ),
         ),
     )
@@ -50,7 +52,7 @@ def interaction_ladder(values: int = 32) -> Preset:
     middle = ladder.ladder[1] if values >= 16 else ladder.ladder[0]
     return Preset(
         name="interaction-ladder",
-        version="1.0",
+        version="2.0",
         summary="pairs of objects, each isolated, with shadows, fully lit and partly hidden",
         schema=Schema(
             slots,
@@ -77,14 +79,15 @@ def counterfactual(values: int = 16) -> Preset:
     presence = categorical("present", ("absent", "present"))
     shape = categorical("shape", SHAPES[:n])
     slots = (
-        *(object_slot(f"object{k}", shape, presence, scale=(0.55, 0.75)) for k in (0, 1)),
+        *(object_slot(f"object{k}", shape, presence, x=PAIR_X, scale=PAIR_SCALE) for k in (0, 1)),
         background_slot(),
+        camera_slot(),
         Slot("light", (categorical("rig", LIGHTS),)),
         Slot("scene", (categorical("edit", EDITS),)),
     )
     return Preset(
         name="counterfactual",
-        version="1.0",
+        version="2.0",
         summary="scenes with four swaps of one slot and two removals of one object each",
         schema=Schema(
             slots,

@@ -13,6 +13,7 @@ from recombine.renderer.presets.base import (
     Preset,
     Range,
     background_slot,
+    camera_slot,
     categorical,
     object_slot,
     orbit_ladder,
@@ -25,7 +26,8 @@ from recombine.renderer.splits.geometry import Sizes
 from recombine.renderer.splits.orbit import OrbitSplit
 from recombine.renderer.splits.special import BindingSplit
 
-PAIR_SCALE = (0.55, 0.75)
+PAIR_SCALE = (0.5, 0.6)
+PAIR_X = (-0.55, 0.55)
 
 
 def smoke(values: int = 4) -> Preset:
@@ -33,10 +35,10 @@ def smoke(values: int = 4) -> Preset:
     named = categorical("shape", ("pawn", "pumpkin", "star", "knot")[:values])
     return Preset(
         name="smoke",
-        version="1.1",
+        version="2.0",
         summary="4 objects x 4 environments, 64 px: a few minutes on two cores",
         schema=Schema(
-            (object_slot("object", named, scale=(0.65, 0.9)), background_slot(min(values, 4))),
+            (object_slot("object", named), background_slot(min(values, 4)), camera_slot()),
             ("object.shape", "background.environment"),
         ),
         constants=(("object.material", "glaze"),),
@@ -51,12 +53,13 @@ def object_background(values: int = 32) -> Preset:
     shapes, environments = SHAPES[:values], ENVIRONMENTS[:values]
     return Preset(
         name="object-background",
-        version="1.0",
+        version="2.0",
         summary="32 objects x 16 environments: the background lights the object",
         schema=Schema(
             (
                 object_slot("object", categorical("shape", shapes)),
                 background_slot(len(environments)),
+                camera_slot(),
             ),
             ("object.shape", "background.environment"),
         ),
@@ -73,10 +76,10 @@ def object_texture(values: int = 32) -> Preset:
     named = categorical("shape", shapes), categorical("material", materials)
     return Preset(
         name="object-texture",
-        version="1.0",
+        version="2.0",
         summary="32 objects x 16 materials: attributes bound to one object",
         schema=Schema(
-            (object_slot("object", *named), background_slot()),
+            (object_slot("object", *named), background_slot(), camera_slot()),
             ("object.shape", "object.material"),
         ),
         constants=(),
@@ -92,13 +95,14 @@ def object_texture_pair(values: int = 16) -> Preset:
     ladder = orbit_ladder(n)
     named = categorical("shape", SHAPES[:n]), categorical("material", MATERIALS[:n])
     slots = (
-        *(object_slot(f"object{k}", *named, scale=PAIR_SCALE) for k in (0, 1)),
+        *(object_slot(f"object{k}", *named, x=PAIR_X, scale=PAIR_SCALE) for k in (0, 1)),
         background_slot(),
+        camera_slot(),
     )
     keys = tuple(f"object{k}.{name}" for k in (0, 1) for name in ("shape", "material"))
     return Preset(
         name="object-texture-pair",
-        version="1.0",
+        version="2.0",
         summary="two objects, 16 shapes x 16 materials each: which texture is whose",
         schema=Schema(slots, keys),
         constants=(),
@@ -111,10 +115,11 @@ def object_texture_pair(values: int = 16) -> Preset:
 
 def object_object(values: int = 32) -> Preset:
     """Return two objects that neither touch nor hide nor light each other: the additive control."""
-    slots = (partner("object0", values), partner("object1", values), background_slot())
+    objects = partner("object0", values), partner("object1", values)
+    slots = (*objects, background_slot(), camera_slot())
     return Preset(
         name="object-object",
-        version="1.0",
+        version="2.0",
         summary="32 x 32 objects apart, no light between them: the additive control",
         schema=Schema(slots, ("object0.shape", "object1.shape")),
         constants=(
@@ -132,5 +137,5 @@ def object_object(values: int = 32) -> Preset:
 def partner(name: str, values: int, **ranges: Range) -> Slot:
     """Return one of two exchangeable objects, a little smaller than an object that is alone."""
     return object_slot(
-        name, categorical("shape", SHAPES[:values]), **{"scale": PAIR_SCALE, **ranges}
+        name, categorical("shape", SHAPES[:values]), **{"x": PAIR_X, "scale": PAIR_SCALE, **ranges}
     )

@@ -6,11 +6,13 @@ from recombine.renderer.presets.base import (
     TRAIN_TIER,
     Preset,
     background_slot,
+    camera_slot,
     categorical,
     check_modulus,
     metres,
     object_slot,
 )
+from recombine.renderer.presets.slots import ABOVE
 from recombine.renderer.scenes.factors import Schema, Slot
 from recombine.renderer.scenes.library import MATERIALS, SHAPES
 from recombine.renderer.splits.geometry import Sizes
@@ -26,15 +28,16 @@ def count(values: int = OBJECTS) -> Preset:
     del values  # eight counts are few already
     presence = categorical("present", ("absent", "present"))
     named = categorical("shape", SHAPES), categorical("material", MATERIALS), presence
-    room = {"x": (-0.75, 0.75), "y": (-1.0, 0.7), "scale": (0.38, 0.44)}
+    room = {"x": (-0.7, 0.7), "y": (-0.9, 0.9), "scale": (0.46, 0.5)}
     slots = (
         *(object_slot(f"object{k}", *named, **room) for k in range(OBJECTS)),
         background_slot(),
+        camera_slot(**ABOVE),
         Slot("scene", (categorical("count", tuple(str(k + 1) for k in range(OBJECTS))),)),
     )
     return Preset(
         name="count",
-        version="1.0",
+        version="2.0",
         summary="1 to 4 objects in training, 5 to 8 in testing: extrapolation, reported apart",
         schema=Schema(
             slots,
@@ -55,14 +58,14 @@ def relation(values: int = 16) -> Preset:
     n = min(values, 16)
     check_modulus(n)
     shape = categorical("shape", SHAPES[:n])
-    room = {"x": (-0.7, 0.7), "y": (-1.4, 0.8), "scale": (0.38, 0.42)}
+    room = {"x": (-0.7, 0.7), "y": (-1.2, 1.2), "scale": (0.44, 0.48)}
     scene = Slot(
         "scene",
         (
             categorical("relation", RELATIONS),
-            metres("x", (-0.2, 0.2)),
-            metres("y", (-0.4, -0.3)),
-            metres("gap", (0.84, 0.9)),
+            metres("x", (-0.12, 0.12)),
+            metres("y", (0.0, 0.1)),
+            metres("gap", (0.74, 0.8)),
             metres("slip", (-0.1, 0.1)),
         ),
     )
@@ -70,12 +73,13 @@ def relation(values: int = 16) -> Preset:
         object_slot("object0", shape, **room),
         object_slot("object1", shape, **room),
         background_slot(),
+        camera_slot(**ABOVE),
         scene,
     )
     ladder = tuple(tuple(range(w)) for w in (n // 2, 3 * n // 4))
     return Preset(
         name="relation",
-        version="1.0",
+        version="2.0",
         summary="16 x 16 objects x 4 relations: pairs held out per relation",
         schema=Schema(
             slots,

@@ -6,6 +6,7 @@ from recombine.renderer.presets.base import (
     TRAIN_TIER,
     Preset,
     background_slot,
+    camera_slot,
     categorical,
     check_modulus,
     object_slot,
@@ -16,9 +17,11 @@ from recombine.renderer.splits.geometry import Sizes
 from recombine.renderer.splits.orbit import OrbitSplit
 from recombine.renderer.splits.special import BandSplit
 
-FRONT, REAR = (-1.25, -1.15), (0.5, 0.6)
+ABOVE = {"elevation": (0.42, 0.50), "distance": (2.8, 3.0)}
+"""A camera that sees a row of objects over another."""
+FRONT, REAR = (-0.85, -0.75), (0.5, 0.6)
 """Rows so far apart that a small object in front hides nothing of one in the rear."""
-SMALL = (0.38, 0.42)
+SMALL = (0.42, 0.46)
 
 
 def four_slot(values: int = 16, order: int = 4) -> Preset:
@@ -32,6 +35,7 @@ def four_slot(values: int = 16, order: int = 4) -> Preset:
             "object", categorical("shape", SHAPES[:n]), categorical("material", MATERIALS[:n])
         ),
         background_slot(n),
+        camera_slot(),
         Slot("light", (categorical("rig", LIGHTS[:n]),)),
     )
     keys = ("object.shape", "object.material", "background.environment", "light.rig")
@@ -43,7 +47,7 @@ def four_slot(values: int = 16, order: int = 4) -> Preset:
     )
     return Preset(
         name="four-slot" if order == 4 else f"four-slot--order-{order}",
-        version="1.0",
+        version="2.0",
         summary=f"object x material x background x light, 16 each: novelty of order {order}",
         schema=Schema(slots, keys),
         constants=(),
@@ -63,11 +67,12 @@ def position_band(values: int = 32) -> Preset:
         object_slot("object0", shape, zone, offset, y=FRONT, scale=SMALL),
         object_slot("object1", shape, zone, offset, y=REAR, scale=SMALL),
         background_slot(),
+        camera_slot(**ABOVE),
     )
     widths = sorted({max(1, values * share // 32) for share in (1, 3, 7)})
     return Preset(
         name="position-band",
-        version="1.0",
+        version="2.0",
         summary="two objects, x of one in a band around x of the other: continuous, convex ID",
         schema=Schema(slots, ("object0.zone", "object1.zone"), derived=("object0.x", "object1.x")),
         constants=(("object0.material", "glaze"), ("object1.material", "glaze")),
@@ -89,11 +94,12 @@ def object_light(values: int = 16) -> Preset:
         object_slot("object", categorical("shape", SHAPES[:n])),
         background_slot(),
         Slot("light", (sector, offset, Factor("azimuth", "periodic"))),
+        camera_slot(),
     )
     gap = n // 8  # what OOC stays clear of the widest band on either side
     return Preset(
         name="object-light",
-        version="1.0",
+        version="2.0",
         summary="16 objects x azimuth of the sun: a continuous band on the circle",
         schema=Schema(slots, ("object.shape", "light.sector"), derived=("light.azimuth",)),
         constants=(("object.material", "glaze"), ("light.rig", "sun-left")),

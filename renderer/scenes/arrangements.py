@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from recombine.renderer.scenes.factors import Schema
+from recombine.renderer.scenes.library import VIEW, Camera, camera_at
 from recombine.renderer.scenes.placement import Stand, occluding_offset
 
 Latents = Mapping[str, Any]
@@ -27,6 +28,12 @@ EDITS = ("base", "object0", "object1", "background", "light", "without-object0",
 
 class Rejection(Exception):  # noqa: N818 - the planner draws again, nothing failed
     """These nuisances do not allow the arrangement; the message is what cannot be met."""
+
+
+def stage_camera(latents: Latents) -> Camera:
+    """Return the camera of some latents in its own frame of the floor: at azimuth 0."""
+    given = {name: latents[f"camera.{name}"] for name in VIEW if f"camera.{name}" in latents}
+    return camera_at(**{**given, "azimuth": 0.0})
 
 
 def zones(schema: Schema, latents: Latents) -> dict[str, Any]:
@@ -50,6 +57,13 @@ def sun(schema: Schema, latents: Latents) -> dict[str, Any]:
     sectors = schema.factor("light.sector").size
     turn = (latents["light.sector"] + latents["light.offset"]) / sectors
     return {"light.azimuth": 2 * math.pi * turn}
+
+
+def view(schema: Schema, latents: Latents) -> dict[str, Any]:
+    """Return the azimuth of the camera, radians, and the yaw of an object that stands still."""
+    sectors = schema.factor("camera.sector").size
+    azimuth = 2 * math.pi * (latents["camera.sector"] + latents["camera.offset"]) / sectors
+    return {"camera.azimuth": azimuth, "object.yaw": -azimuth % (2 * math.pi)}
 
 
 def count(schema: Schema, latents: Latents) -> dict[str, Any]:
@@ -80,7 +94,9 @@ def ladder(schema: Schema, latents: Latents) -> dict[str, Any]:
     if latents["scene.interaction"] != OCCLUDED:
         return {"object1.x": latents["scene.x"], "object1.y": latents["scene.y"]}
     rear = _behind(
-        *(latents[f"object0.{f}"] for f in ("x", "y", "scale")), latents["object1.scale"]
+        *(latents[f"object0.{f}"] for f in ("x", "y", "scale")),
+        latents["object1.scale"],
+        stage_camera(latents),
     )
     if rear is None:
         raise Rejection(f"object0 must hide {OCCLUSION_SHARE:.0%} of object1")
@@ -88,9 +104,9 @@ def ladder(schema: Schema, latents: Latents) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)  # all images of a block ask for one place
-def _behind(x: float, y: float, scale: float, rear_scale: float) -> Stand | None:
-    front = Stand(x, y, scale)
-    return occluding_offset(front, rear_scale, OCCLUSION_SHARE, side=1 if x < 0 else -1)
+def _behind(x: float, y: float, scale: float, rear_scale: float, camera: Camera) -> Stand | None:
+    front, side = Stand(x, y, scale), 1 if x < 0 else -1
+    return occluding_offset(front, rear_scale, OCCLUSION_SHARE, side=side, camera=camera)
 
 
 def edit(schema: Schema, latents: Latents) -> dict[str, Any]:
@@ -117,6 +133,7 @@ def edit(schema: Schema, latents: Latents) -> dict[str, Any]:
 ARRANGEMENTS: dict[str, Arrangement] = {
     "zones": zones,
     "sun": sun,
+    "view": view,
     "count": count,
     "relation": relation,
     "ladder": ladder,

@@ -6,6 +6,7 @@ new names are appended and old ones never move.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 # Name of every shape and material, and the module under `renderer/blender` with its function.
@@ -109,22 +110,63 @@ whatever their yaw.
 """
 
 PLACEMENT: dict[str, tuple[float, float]] = {
-    "x": (-0.6, 0.6),
-    "y": (-0.4, 0.6),
-    "scale": (0.55, 0.9),
+    "x": (-0.25, 0.25),
+    "y": (-0.3, 0.3),
+    "scale": (0.65, 0.85),
 }
-"""Ranges (metres) in which every object, at any yaw, lies fully inside the frame."""
+"""Ranges (metres) for an object that stands alone; what leaves the frame is drawn again."""
+
+VIEW: dict[str, tuple[float, float]] = {
+    "azimuth": (-0.3, 0.3),
+    "elevation": (0.12, 0.30),
+    "distance": (2.4, 2.8),
+    "aim_x": (-0.05, 0.05),
+    "aim_z": (0.28, 0.36),
+}
+"""Where the camera may be: angles in radians, lengths in metres; see `camera_at`."""
+
+FOCAL, SENSOR = 50.0, 36.0
+"""Focal length and edge of the square sensor, millimetres."""
+F_STOP = 0.5
+"""Aperture, seen from a stage of two metres about as shallow as f/8 seen from a table top."""
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera with a square sensor, looking from the front (-y) towards +y."""
+    """A camera with a square sensor and no roll."""
 
     position: tuple[float, float, float]  # metres
     target: tuple[float, float, float]  # the point in the centre of the picture, metres
-    focal: float  # millimetres
-    sensor: float  # edge, millimetres
+    focal: float = FOCAL  # millimetres
+    sensor: float = SENSOR  # edge, millimetres
+    f_stop: float = F_STOP  # of the depth of field; inf is a pinhole
 
 
-CAMERA = Camera(position=(0.0, -3.68, 1.5), target=(0.0, 0.1, 0.49), focal=50.0, sensor=36.0)
-"""The one camera of every scene."""
+def turned(x: float, y: float, angle: float) -> tuple[float, float]:
+    """Return a point of the floor turned about the origin, counter-clockwise seen from above."""
+    # Rounded far below any pixel, so that the last bit of a machine's sine decides nothing.
+    c, s = math.cos(angle), math.sin(angle)
+    return round(x * c - y * s, 9), round(x * s + y * c, 9)
+
+
+def camera_at(
+    azimuth: float = 0.0,
+    elevation: float = 0.21,
+    distance: float = 2.6,
+    aim_x: float = 0.0,
+    aim_z: float = 0.32,
+) -> Camera:
+    """Return the camera at some distance (metres) from its aim.
+
+    At azimuth 0 it looks from the front (-y) towards +y; a positive azimuth (radians) moves it
+    counter-clockwise seen from above. The elevation is the angle (radians) under which it looks
+    down. The aim lies in the plane x = aim_x of the camera's own frame, aim_z above the floor.
+    """
+    flat = distance * math.cos(elevation)
+    x, y = turned(aim_x, -flat, azimuth)
+    z = round(aim_z + distance * math.sin(elevation), 9)
+    return Camera((x, y, z), (*turned(aim_x, 0.0, azimuth), aim_z))
+
+
+CAMERA = camera_at()
+"""The camera in the middle of its range."""

@@ -62,20 +62,20 @@ def screen_box(stand: Stand, camera: Camera = CAMERA) -> Box:
     return Box(min(across), max(across), min(up), max(up))
 
 
-def violation(stands: Mapping[str, Stand], separation: Separation) -> str:
+def violation(stands: Mapping[str, Stand], separation: Separation, camera: Camera = CAMERA) -> str:
     """Return why objects may not stand together; empty when they may."""
     for (name_a, a), (name_b, b) in itertools.combinations(stands.items(), 2):
         if math.hypot(a.x - b.x, a.y - b.y) < RADIUS * (a.scale + b.scale):
             return f"{name_a} and {name_b} must not touch"
-        if separation == "unoccluded" and screen_box(a).overlaps(screen_box(b)):
+        if separation == "unoccluded" and screen_box(a, camera).overlaps(screen_box(b, camera)):
             return f"{name_a} and {name_b} must not overlap on the picture"
     return ""
 
 
-def outside(stands: Mapping[str, Stand]) -> str:
+def outside(stands: Mapping[str, Stand], camera: Camera = CAMERA) -> str:
     """Return which object may leave the picture; empty when none may."""
     for name, stand in stands.items():
-        box = screen_box(stand)
+        box = screen_box(stand, camera)
         if max(-box.left, box.right, -box.bottom, box.top) > EDGE:
             return f"{name} must stay inside the picture"
     return ""

@@ -1,21 +1,25 @@
 """A scene as plain data: everything Blender needs to draw one image, and nothing of Blender.
 
-Units: scene units are metres, angles are radians, the floor is the plane z = 0 and the
-camera looks along +y from the front. Every object stands on the floor, centred on its own
-(x, y), inside a cube of edge `scale` and within `library.RADIUS` times `scale` of its own
-vertical axis. `library.PLACEMENT` gives the ranges in which any object is fully in the frame.
+Units: scene units are metres, angles are radians, the floor is the plane z = 0. A scene is in
+world coordinates, in which walls stand still and the camera moves. Latents of objects are in the
+camera's own frame of the floor (x to the right, y away from it), so that they say what the
+picture shows; `scene_of` turns them into the world by the camera's azimuth. Every object stands
+on the floor, centred on its own (x, y), inside a cube of edge `scale` and within
+`library.RADIUS` times `scale` of its own vertical axis.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.scenes.factors import Schema
+from recombine.renderer.scenes.library import CAMERA, Camera, camera_at, turned
 
 if TYPE_CHECKING:
     from jaxtyping import Float16, Int8, UInt8
@@ -50,6 +54,12 @@ class Scene:
     objects: tuple[ObjectSpec | None, ...]
     environment: str  # name from `recombine.renderer.scenes.library`
     cycles_seed: int  # seed of the path tracer, in [0, 2**31)
+    camera: Camera = CAMERA
+    # rotation of the panorama and of the environment's own light about the vertical, radians
+    turn: float = 0.0
+    # where the floor's pattern begins, metres, and how far it is turned, radians
+    floor: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    wall: float = 0.0  # where the pattern of walls begins along them, metres
     # rotation of the light about the vertical, radians, added to the environment's own
     sun_azimuth: float = 0.0
     # name from `recombine.renderer.scenes.library.LIGHTS`; ``"own"`` is the environment's own;
@@ -109,6 +119,8 @@ class Rendered:
 
 # What stored latents mean: the scene they stand for, and the hash that binds pixels to it.
 
+STANDARD = {"azimuth": 0.0, "elevation": 0.21, "distance": 2.6, "aim_x": 0.0, "aim_z": 0.32}
+"""The camera of a preset that says nothing about it."""
 OBJECT_FIELDS = ("shape", "material", "x", "y", "yaw", "scale", "hue")
 PHYSICS: dict[str, Interaction] = {
     "isolated": "isolated",
@@ -144,15 +156,26 @@ def scene_of(
         factor = schema.factor(key)
         return factor.values[int(latents[key])] if factor.values else float(latents[key])
 
+    view = {name: float(value("camera", name, default)) for name, default in STANDARD.items()}
+    azimuth = view["azimuth"]
+
     def thing(slot: str) -> ObjectSpec | None:
         if latents.get(f"{slot}.present", 1) == 0:
             return None
-        return ObjectSpec(**{f: value(slot, f) for f in OBJECT_FIELDS})
+        found = {f: value(slot, f, 0.0 if f == "yaw" else None) for f in OBJECT_FIELDS}
+        # Latents are what the picture shows: x to the right and y away, as the camera sees them.
+        found["x"], found["y"] = turned(found["x"], found["y"], azimuth)
+        found["yaw"] = round((found["yaw"] + azimuth) % (2 * math.pi), 9)
+        return ObjectSpec(**found)
 
     return Scene(
         objects=tuple(thing(s) for s in schema.objects),
         environment=value("background", "environment"),
         cycles_seed=cycles_seed,
+        camera=camera_at(**view),
+        turn=value("background", "turn", 0.0),
+        floor=tuple(value("background", f"floor_{f}", 0.0) for f in ("x", "y", "turn")),
+        wall=value("background", "wall_x", 0.0),
         sun_azimuth=value("light", "azimuth", 0.0),
         light=value("light", "rig", "own"),
         interaction=PHYSICS[value("scene", "interaction", "full")],
