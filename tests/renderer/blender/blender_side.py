@@ -56,6 +56,22 @@ def radiance(scene, settings):
     return render_radiance(scene, settings)
 
 
+def radiance_worn(scene, settings, worn):
+    """Return the linear pixels of a scene whose materials are worn, or new."""
+    from recombine.renderer.blender import stage
+    from recombine.renderer.blender.draw import render_radiance
+    from recombine.renderer.blender.materials import table
+
+    wear = dict(table.WEAR)
+    if not worn:
+        table.WEAR.update(dict.fromkeys(wear, (0.0, 0.0, 0.0)))
+    stage.worn.cache_clear(), table.material.cache_clear()
+    pixels = render_radiance(scene, settings)
+    table.WEAR.update(wear)
+    stage.worn.cache_clear(), table.material.cache_clear()
+    return pixels
+
+
 def index_pass(scene, settings):
     """Return Cycles' own object index per pixel (of one random point in each pixel)."""
     import cycles
