@@ -101,7 +101,8 @@ def render_radiance(scene: Scene, settings: RenderSettings) -> Float[Array, "H W
     edge = stage.overscan(settings)
     full = settings.resolution + 2 * edge
     pixels = _passes["combined"].reshape(full, full, -1)[::-1, :, :3]
-    return np.ascontiguousarray(pixels[edge : full - edge, edge : full - edge])
+    inside = pixels[edge : full - edge, edge : full - edge]
+    return np.ascontiguousarray(inside * np.float32(2.0**scene.exposure))
 
 
 def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:

@@ -377,6 +377,10 @@ class Stage:
         ground.location, ground.rotation_euler = (x - SHIFT / 2, y - SHIFT / 2, 0), (0, 0, turn)
         backdrop.location = (wall_shift(scene), 0, 0)
         backdrop.data = backdrop_mesh(name, factor)
+        floor_tone, wall_tone = scene.tone
+        if ENVIRONMENTS[name].seamless:
+            wall_tone = floor_tone
+        ground.color, backdrop.color = (*[floor_tone] * 3, 1.0), (*[wall_tone] * 3, 1.0)
         backdrop.visible_shadow = own  # the lamps of a rig shine through walls
         sky, turn = world(name, scene.light), light_turn(scene)
         angles = {"light": turn, "seen": scene.turn + (scene.sun_azimuth if own else 0.0)}

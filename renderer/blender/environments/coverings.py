@@ -79,7 +79,7 @@ def covering(name: str, floor: Floor, factor: int, fade: Fade | None = None) -> 
     scale = (1 / floor.metres, columns / rows / floor.metres, 1.0)
     place = tree.node("ShaderNodeMapping", Vector=uv, Scale=scale).outputs["Vector"]
     albedo = image(f"{name} albedo", averaged(floor.albedo, factor), "colour")
-    colour = _texture(tree, albedo, place)
+    colour = tree.product(_texture(tree, albedo, place), tree.hue)  # the tone of the scene
     relief = image(f"{name} relief", averaged(floor.relief, factor), "data")
     bent = tree.node("ShaderNodeNormalMap", Color=_texture(tree, relief, place))
     if not floor.specular:  # a sixth less time than the principled shader
