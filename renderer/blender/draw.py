@@ -58,8 +58,8 @@ def _ground(scene: Scene, resolution: int) -> list[Hits]:
     from recombine.renderer.blender import stage as setting
     from recombine.renderer.blender.environments import coverings
 
-    found = [casting.floor_hits(resolution, scene.camera)]
-    if not setting.painted(scene.environment):
+    found = [casting.floor_hits(resolution, scene.camera, setting.fade(scene.environment))]
+    if not setting.photographed(scene.environment):
         mesh = setting.backdrop_mesh(scene.environment, coverings.shrink(resolution))
         shift = setting.wall_shift(scene)
         found.append(casting.surface_hits(mesh, resolution, scene.camera, shift))
@@ -101,7 +101,8 @@ def render_radiance(scene: Scene, settings: RenderSettings) -> Float[Array, "H W
     edge = stage.overscan(settings)
     full = settings.resolution + 2 * edge
     pixels = _passes["combined"].reshape(full, full, -1)[::-1, :, :3]
-    return np.ascontiguousarray(pixels[edge : full - edge, edge : full - edge])
+    inside = pixels[edge : full - edge, edge : full - edge]
+    return np.ascontiguousarray(inside * np.float32(2.0**scene.exposure))
 
 
 def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:

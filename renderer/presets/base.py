@@ -106,12 +106,19 @@ def background_slot(values: int = len(ENVIRONMENTS)) -> Slot:
             metres("floor_y", (0.0, SHIFT)),
             Factor("floor_turn", "periodic"),
             metres("wall_x", (0.0, SHIFT)),
+            Factor("floor_tone", "continuous", low=TONE[0], high=TONE[1]),
+            Factor("wall_tone", "continuous", low=TONE[0], high=TONE[1]),
+            Factor("exposure", "continuous", low=-EXPOSURE, high=EXPOSURE, unit="stop"),
         ),
     )
 
 
 SHIFT = 4.0
 """How far patterns are shifted at most, metres: more than any of their tiles."""
+TONE = (0.45, 1.0)
+"""What the reflectance of floors and walls is multiplied by."""
+EXPOSURE = 0.7
+"""How much brighter or darker than its mean the light of a block is at most, stops."""
 ANGLES = ("azimuth", "elevation")
 
 

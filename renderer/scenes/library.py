@@ -67,21 +67,22 @@ MATERIALS = tuple(MATERIAL_MODULES)
 ENVIRONMENTS: tuple[str, ...] = (
     "meadow",
     "parlour",
-    "courtyard",
-    "studio",
-    "snow",
-    "desert",
-    "night",
+    "city",
     "hall",
-    "beach",
-    "forest",
+    "harbour",
     "workshop",
+    "garden",
+    "studio",
+    "carport",
+    "courtyard",
+    "hotel",
     "gallery",
-    "sunset",
-    "plaza",
-    "study",
+    "dusk",
     "dojo",
+    "filmset",
+    "study",
 )
+"""Photographs and rooms in turn, so that the first few of them differ as much as all do."""
 LIGHTS: tuple[str, ...] = (
     "noon",
     "sun-left",
@@ -91,10 +92,10 @@ LIGHTS: tuple[str, ...] = (
     "lamp-left",
     "lamp-right",
     "moonlight",
-    "magenta",
-    "cyan",
-    "green",
-    "amber",
+    "neon",
+    "teal",
+    "lime",
+    "sunset",
     "rim",
     "spot",
     "candle",
@@ -127,8 +128,8 @@ VIEW: dict[str, tuple[float, float]] = {
 
 FOCAL, SENSOR = 50.0, 36.0
 """Focal length and edge of the square sensor, millimetres."""
-F_STOP = 0.5
-"""Aperture, seen from a stage of two metres about as shallow as f/8 seen from a table top."""
+F_STOP = 1.0
+"""Aperture, seen from a stage of two metres about as shallow as f/16 seen from a table top."""
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,9 @@ class Scene:
     # where the floor's pattern begins, metres, and how far it is turned, radians
     floor: tuple[float, float, float] = (0.0, 0.0, 0.0)
     wall: float = 0.0  # where the pattern of walls begins along them, metres
+    # what the reflectance of floor and walls is multiplied by
+    tone: tuple[float, float] = (1.0, 1.0)
+    exposure: float = 0.0  # brightness of the light, in stops: one more is twice as bright
     # rotation of the light about the vertical, radians, added to the environment's own
     sun_azimuth: float = 0.0
     # name from `recombine.renderer.scenes.library.LIGHTS`; ``"own"`` is the environment's own;
@@ -176,6 +179,11 @@ def scene_of(
         turn=value("background", "turn", 0.0),
         floor=tuple(value("background", f"floor_{f}", 0.0) for f in ("x", "y", "turn")),
         wall=value("background", "wall_x", 0.0),
+        tone=(
+            value("background", "floor_tone", 1.0),
+            value("background", "wall_tone", 1.0),
+        ),
+        exposure=value("background", "exposure", 0.0),
         sun_azimuth=value("light", "azimuth", 0.0),
         light=value("light", "rig", "own"),
         interaction=PHYSICS[value("scene", "interaction", "full")],

@@ -69,6 +69,14 @@ class Tree:
         node.inputs["Scale"].default_value = factor
         return node.outputs[0]
 
+    def product(self, a: Any, b: Any) -> Any:
+        """Return two colours, multiplied channel by channel."""
+        node = self.nodes.new("ShaderNodeVectorMath")
+        node.operation = "MULTIPLY"
+        self.put(node.inputs[0], a)
+        self.put(node.inputs[1], b)
+        return node.outputs[0]
+
     def remap(self, value: Any, low: float, high: float, to_low: float, to_high: float) -> Any:
         """Map [low, high] to [to_low, to_high], clamped."""
         node = self.node("ShaderNodeMapRange", Value=value, From_Min=low, From_Max=high)
