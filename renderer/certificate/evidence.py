@@ -25,6 +25,7 @@ from recombine.renderer.core.hdf5 import (
     stored,
 )
 from recombine.renderer.core.types import Array
+from recombine.renderer.scenes.assets import plan_assets
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.scene import RenderSettings, scene_hash, scene_of
 from recombine.renderer.store.seal import MANIFEST_FORMAT, file_sha256, image_leaf, read_json
@@ -121,11 +122,12 @@ def _rehash(handle: h5py.File, evidence: Evidence) -> dict[str, Array]:
     small = {n: column(handle, n) for n in (*_SMALL, *_HASHES)}
     small |= {f"latents/{k}": column(handle, f"latents/{k}") for k in keys}
     settings = RenderSettings(**evidence.config["settings"])
+    assets = plan_assets(evidence.config)
     for row, image in enumerate(_images(handle, len(small["index"]))):
         i = int(small["index"][row])
         latents = {k: small[f"latents/{k}"][row] for k in keys}
         seed = int(small["cycles_seed"][row])
-        scene = scene_of(evidence.schema, evidence.config["constants"], latents, seed)
+        scene = scene_of(evidence.schema, evidence.config["constants"], latents, seed, assets)
         if scene_hash(scene, settings) != small["spec_hash"][row].tobytes().hex():
             evidence.spec_faults.append(f"image {i}: latents do not match their spec hash")
         if pixel_hash(image["image"]) != small["pixel_hash"][row].tobytes():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recombine.renderer.core.types import Array
+from recombine.renderer.scenes.assets import Asset
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.scene import RenderSettings, Scene, scene_hash, scene_of
 
@@ -48,6 +49,8 @@ class Plan:
     recipe : mapping, optional
         What `render` was asked for (see `load_preset`); no part of the digest. None where no
         preset with options gives the plan, and for data that were made before it was stored.
+    assets : tuple of Asset
+        Users' own inside ``config``, with their files.
     """
 
     config: Mapping[str, Any]
@@ -60,6 +63,7 @@ class Plan:
     cycles_seed: Int64[Array, " N"]
     tries: Int64[Array, " N"]
     recipe: Mapping[str, Any] | None = None
+    assets: tuple[Asset, ...] = ()
 
     def __len__(self) -> int:
         return len(self.split)
@@ -76,6 +80,7 @@ class Plan:
             self.config["constants"],
             {k: v[index] for k, v in self.latents.items()},
             int(self.cycles_seed[index]),
+            self.assets,
         )
 
     def spec_hash(self, index: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recombine.renderer.core.errors import UsageError
+from recombine.renderer.scenes.assets import Asset
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
 from recombine.renderer.scenes.library import ENVIRONMENTS, PLACEMENT, VIEW
 from recombine.renderer.scenes.placement import Separation
@@ -44,6 +45,7 @@ class Preset:
     commitment: str = ""
     secret: str = ""  # the key itself (hex): the plan is that of the hidden test set. Never stored
     season: bool = False  # with a secret: training images are part of the plan, and keyed as well
+    assets: tuple[Asset, ...] = ()  # users' own that it names, see `planning.ledger`
     # what `render` was asked for, as plain data (see `load_preset`). None where that gives another
     # preset: `dataclasses.replace` leaves it out
     recipe: Mapping[str, Any] | None = field(default=None, init=False, compare=False)

@@ -19,6 +19,7 @@ from recombine.renderer.certificate.verify import Certificate, verify
 from recombine.renderer.core.errors import IntegrityError, ResourceError, UsageError
 from recombine.renderer.core.files import clear_leftovers, locked, require_space
 from recombine.renderer.core.provenance import combined, provenance
+from recombine.renderer.planning.ledger import keep_assets
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import Preset
@@ -64,6 +65,7 @@ def prepare(folder: Path, plan: Plan, existing: Existing, shard_size: int) -> No
             f"render: {folder} must hold {plan.dataset} with these settings to resume; it "
             "holds another dataset. Choose another --out, or --existing overwrite."
         )
+    keep_assets(folder, plan.assets)
 
 
 def units_of(folder: Path, plan: Plan) -> list[Unit]:

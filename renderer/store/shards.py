@@ -27,6 +27,7 @@ from recombine.renderer.core.hdf5 import (
 )
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import PLAN_FORMAT, Plan
+from recombine.renderer.scenes.assets import plan_assets
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.scene import Rendered, RenderSettings
 
@@ -78,6 +79,7 @@ def load_plan(folder: Path) -> Plan:
             cycles_seed=column(handle, "cycles_seed"),
             tries=column(handle, "tries"),
             recipe=json.loads(attribute(handle, "recipe") or "null"),
+            assets=plan_assets(config, folder),
         )
         if plan.digest() != attribute(handle, "plan_sha256"):
             raise IntegrityError(

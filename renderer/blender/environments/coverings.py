@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from recombine.renderer.blender.environments.surfaces import Fade, Floor
-    from recombine.renderer.planning.assets import Asset
+    from recombine.renderer.scenes.assets import Asset
+
+
+PHOTOGRAPHS: dict[str, Asset] = {}
+"""Users' photographs that scenes of this process have named, by the name that the stage gives."""
 
 
 def image(name: str, pixels: Float[Array, "H W 3"], kind: str) -> Any:

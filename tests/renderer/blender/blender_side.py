@@ -25,6 +25,13 @@ def mesh_arrays(name):
     return np.array([v.co for v in mesh.vertices]), faces
 
 
+def imported_points(asset):
+    """Return the vertices of a user's mesh as it is drawn."""
+    from recombine.renderer.blender.shapes.imported import imported
+
+    return np.array([v.co for v in imported(asset).vertices])
+
+
 def corner_normal_error(name):
     """Return the largest angle (degrees) between a face and the shading of its corners."""
     from recombine.renderer.blender.shapes import table as shapes
