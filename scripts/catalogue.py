@@ -31,7 +31,7 @@ def sheets() -> dict[str, tuple[int, int, int, list[Scene]]]:
         Scene((thing(shape, hue=0.2 * index),), "studio", 1) for index, shape in enumerate(SHAPES)
     ]
     materials = [
-        Scene((thing(shape, material, hue),), "studio", 1)
+        Scene((thing(shape, material, hue),), "city", 1)
         for material in MATERIALS
         for shape, hue in (("sphere", 0.5), ("vase", 4.4))
     ]
@@ -62,9 +62,9 @@ def main(folder: Path, *wanted: str) -> None:
                 continue
             settings = RenderSettings(size, SAMPLES, denoise=True)
             drawn = [pool.submit(render_scene, s, settings).result().image for s in scenes]
-            inside = slice(cut, size - cut)
+            inside, up = slice(cut, size - cut), cut // 4  # bodies stand above the middle
             rows = [
-                np.concatenate([image[inside, inside] for image in drawn[i : i + columns]], axis=1)
+                np.concatenate([image[cut - up : size - cut - up, inside] for image in drawn[i : i + columns]], axis=1)
                 for i in range(0, len(drawn), columns)
             ]
             save(Image.fromarray(np.concatenate(rows)), folder / f"{name}.jpg")

@@ -114,7 +114,7 @@ def test_options_are_passed_on_if_they_are_given() -> None:
 def test_every_option_that_decides_the_images_is_passed_on() -> None:
     values = {"scale": 0.5, "values": 8, "split": Path("s.toml"), "resolution": 96}
     values |= {"ooc_val": True, "hidden": True}
-    values |= {name: Path("/key") for name in ("hidden_key", "season_key")}
+    values |= {name: Path("/key") for name in ("hidden_key", "season_key", "assets")}
     assert {f.name for f in fields(PresetOptions)} == {"preset", "json", *values}
     there = tyro.cli(Render, args=Render("four-slot", **values, slurm=2).task_words())
     assert {name: getattr(there, name) for name in values} == {

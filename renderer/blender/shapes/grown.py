@@ -51,7 +51,9 @@ def limb(start: Point, end: Point, thick: float, thin: float, ribs: float = 0.0)
         if not ribs:
             return np.asarray(round_)
         around = np.arctan2(off @ side, off @ other)
-        return np.asarray(round_ + ribs * np.abs(np.cos(5 * around)))
+        beside = np.hypot(off @ side, off @ other / np.linalg.norm(other))
+        depth = ribs * np.clip(beside / (0.8 * thin), 0, 1) ** 2  # none where they meet at the ends
+        return np.asarray(round_ + depth * np.abs(np.cos(5 * around)))
 
     return distance
 
