@@ -156,8 +156,12 @@ def scene_of(
         factor = schema.factor(key)
         return factor.values[int(latents[key])] if factor.values else float(latents[key])
 
-    view = {name: float(value("camera", name, default)) for name, default in STANDARD.items()}
-    azimuth = view["azimuth"]
+    view = {
+        name: float(value("background", f"camera_{name}", default))
+        for name, default in STANDARD.items()
+    }
+    # A preset that recombines the azimuth has a slot of its own for it.
+    azimuth = view["azimuth"] = float(value("camera", "azimuth", view["azimuth"]))
 
     def thing(slot: str) -> ObjectSpec | None:
         if latents.get(f"{slot}.present", 1) == 0:
