@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from recombine.renderer.scenes.library import CAMERA, Camera
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from recombine.renderer.blender.environments.surfaces import Fade
     from recombine.renderer.scenes.scene import ObjectSpec
 
 
@@ -67,15 +67,16 @@ def object_hits(mesh: Any, spec: ObjectSpec, resolution: int, camera: Camera = C
     return Hits(found.pixel, found.depth * spec.scale, combined(found.normal, turn.T))
 
 
-def floor_hits(resolution: int, camera: Camera = CAMERA, reach: float = math.inf) -> Hits:
-    """Return where the rays meet the floor, as far from the origin as it reaches."""
+def floor_hits(resolution: int, camera: Camera = CAMERA, fade: Fade | None = None) -> Hits:
+    """Return where the rays meet the floor, as far as it is more than half opaque."""
     toward = rays(resolution, camera)
     eye = np.array(camera.position)
     down = np.flatnonzero(toward[:, 2] < 0)
     depth = eye[2] / -toward[down, 2]
     place = eye[:2] + depth[:, None] * toward[down, :2]
-    near = (place * place).sum(axis=1) < reach * reach
-    down, depth = down[near], depth[near]
+    if fade is not None:
+        near = fade.at(place) > 0.5
+        down, depth = down[near], depth[near]
     return Hits(down, depth, np.tile([0.0, 0.0, 1.0], (len(down), 1)))
 
 

@@ -58,8 +58,8 @@ def _ground(scene: Scene, resolution: int) -> list[Hits]:
     from recombine.renderer.blender import stage as setting
     from recombine.renderer.blender.environments import coverings
 
-    found = [casting.floor_hits(resolution, scene.camera)]
-    if not setting.painted(scene.environment):
+    found = [casting.floor_hits(resolution, scene.camera, setting.fade(scene.environment))]
+    if not setting.photographed(scene.environment):
         mesh = setting.backdrop_mesh(scene.environment, coverings.shrink(resolution))
         shift = setting.wall_shift(scene)
         found.append(casting.surface_hits(mesh, resolution, scene.camera, shift))

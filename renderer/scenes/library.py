@@ -67,22 +67,23 @@ MATERIALS = tuple(MATERIAL_MODULES)
 ENVIRONMENTS: tuple[str, ...] = (
     "meadow",
     "parlour",
-    "courtyard",
-    "studio",
-    "snow",
-    "desert",
-    "night",
+    "city",
     "hall",
-    "beach",
-    "forest",
+    "harbour",
     "workshop",
+    "garden",
+    "studio",
+    "carport",
+    "courtyard",
+    "hotel",
     "gallery",
-    "sunset",
-    "plaza",
-    "study",
+    "dusk",
     "dojo",
+    "filmset",
+    "study",
 )
-PHOTOGRAPHS: tuple[str, ...] = ("meadow", "desert", "beach", "forest")
+"""Photographs and rooms in turn, so that the first few of them differ as much as all do."""
+PHOTOGRAPHS = ENVIRONMENTS[::2]
 """Environments that surround the stage on all sides."""
 LIGHTS: tuple[str, ...] = (
     "noon",
@@ -93,10 +94,10 @@ LIGHTS: tuple[str, ...] = (
     "lamp-left",
     "lamp-right",
     "moonlight",
-    "magenta",
-    "cyan",
-    "green",
-    "amber",
+    "neon",
+    "teal",
+    "lime",
+    "sunset",
     "rim",
     "spot",
     "candle",
@@ -129,8 +130,8 @@ VIEW: dict[str, tuple[float, float]] = {
 
 FOCAL, SENSOR = 50.0, 36.0
 """Focal length and edge of the square sensor, millimetres."""
-F_STOP = 0.5
-"""Aperture, seen from a stage of two metres about as shallow as f/8 seen from a table top."""
+F_STOP = 1.0
+"""Aperture, seen from a stage of two metres about as shallow as f/16 seen from a table top."""
 
 
 @dataclass(frozen=True)
