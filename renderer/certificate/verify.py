@@ -13,7 +13,7 @@ from recombine.renderer.certificate.check import Check
 from recombine.renderer.certificate.evidence import Evidence, gather
 from recombine.renderer.certificate.files import integrity
 from recombine.renderer.core.files import write_json
-from recombine.renderer.store.dataset import CERTIFICATE_FORMAT
+from recombine.renderer.store.records import CERTIFICATE_FORMAT
 
 # The invariants of a certificate, in the order in which they are printed.
 
