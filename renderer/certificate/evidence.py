@@ -122,9 +122,9 @@ def _read_shard(
         evidence.file_faults.append(f"{name} is truncated ({path.stat().st_size} bytes)")
     elif file_sha256(path) != entry["sha256"]:
         evidence.file_faults.append(f"{name} does not match its sha256")
-    sealed = evidence.manifest["plan_sha256"]
+    sealed, indices = evidence.manifest["plan_sha256"], range(entry["start"], entry["stop"])
     try:
-        with open_shard(path, sealed, plan, entry["start"], entry["stop"]) as handle:
+        with open_shard(path, sealed, plan, indices) as handle:
             return _rehash(handle, evidence)
     except RecombineError as error:
         evidence.file_faults.append(f"{name}: {str(error).removeprefix(f'{path}: ')}")

@@ -105,5 +105,10 @@ def verify(folder: Path, *, seal: bool = True) -> Certificate:
         checks=tuple(run_checks(evidence)),
     )
     if seal:
-        write_json(folder / "certificate.json", certificate.to_dict())
+        write_certificate(folder, certificate)
     return certificate
+
+
+def write_certificate(folder: Path, certificate: Certificate) -> None:
+    """Seal a certificate with the data that it is about."""
+    write_json(folder / "certificate.json", certificate.to_dict())

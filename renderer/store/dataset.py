@@ -337,13 +337,9 @@ class Dataset:
     def _shard(self, number: int) -> h5py.File:
         if number not in self._handles:
             entry = self.manifest["shards"][number]
-            self._handles[number] = open_shard(
-                inside(self.path, entry["file"]),
-                self.manifest["plan_sha256"],
-                self._plan,
-                entry["start"],
-                entry["stop"],
-            )
+            path, indices = inside(self.path, entry["file"]), range(entry["start"], entry["stop"])
+            sealed = self.manifest["plan_sha256"]
+            self._handles[number] = open_shard(path, sealed, self._plan, indices, planned=True)
         return self._handles[number]
 
     def _read_many(self, name: str, indices: Iterable[int]) -> Array:

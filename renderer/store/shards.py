@@ -108,11 +108,23 @@ def stored_shard_size(folder: Path) -> int:
         return int(plan_attributes(handle, path)["shard_size"])
 
 
-def open_shard(path: Path, plan_sha256: str, plan: Plan, start: int, stop: int) -> h5py.File:
-    """Open a shard of a plan: the attributes and columns of its format, values in range."""
+def open_shard(
+    path: Path, plan_sha256: str, plan: Plan, indices: range, *, planned: bool = False
+) -> h5py.File:
+    """Open a shard of a plan: the attributes and columns of its format, values in range.
+
+    With ``planned`` it must say of its images what the plan says, for readers that believe the
+    plan; a certificate names the first image that differs instead.
+    """
     handle = open_checked(path)
     try:
-        _check_shard(handle, path, plan_sha256, plan, range(start, stop))
+        _check_shard(handle, path, plan_sha256, plan, indices)
+        small = {name: column(handle, name) for name in (*plan_columns(plan.schema), *_MEASURED)}
+        if planned:
+            _require_planned(small, path, plan, indices)
+        check_columns(
+            small, plan.schema, len(plan.config["split"]["ladder"]), str(path), indices.start
+        )
     except BaseException:
         handle.close()
         raise
@@ -130,8 +142,16 @@ def _check_shard(
     columns = shard_columns(plan.schema, plan.settings.resolution)
     require_only(handle, path, columns)
     read_columns(handle, path, columns, len(indices))
-    small = {name: column(handle, name) for name in (*plan_columns(plan.schema), *_MEASURED)}
-    check_columns(small, plan.schema, len(plan.config["split"]["ladder"]), str(path), indices.start)
+
+
+def _require_planned(columns: Mapping[str, Array], path: Path, plan: Plan, indices: range) -> None:
+    stored_plan = {n: getattr(plan, n) for n in _PER_IMAGE}
+    stored_plan |= {f"latents/{k}": v for k, v in plan.latents.items()}
+    for name, values in stored_plan.items():
+        if not np.array_equal(columns[name], values[indices.start : indices.stop]):
+            raise IntegrityError(
+                f"{path}: expected {name!r} as in plan.h5; it differs. Render it again."
+            )
 
 
 def plan_columns(schema: Schema) -> dict[str, Column]:
@@ -225,7 +245,7 @@ def shard_is_complete(folder: Path, number: int, plan: Plan, indices: range) -> 
         return False
     try:
         digest = plan.digest()
-        with open_shard(path, digest, plan, indices.start, indices.stop) as handle:
+        with open_shard(path, digest, plan, indices) as handle:
             columns = shard_columns(plan.schema, plan.settings.resolution)
             arrays = {name: column(handle, name) for name in columns}
             return shard_attributes(handle, path)["content_sha256"] == content_digest(arrays)
