@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recombine.renderer.core.errors import ResourceError
+from recombine.renderer.core.machine import crowding
 
 Progress = Callable[[int, int], None]
 
@@ -65,6 +66,12 @@ def note(text: str) -> None:
         sys.stderr.flush()
     except OSError:
         silence(sys.stderr)  # the exit code tells what matters
+
+
+def note_crowding(workers: int) -> None:
+    """Warn of the memory of more Blender workers than there are cores."""
+    if words := crowding(workers):
+        note(f"recombine: {words}")
 
 
 def emit(data: Any) -> None:

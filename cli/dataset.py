@@ -77,8 +77,8 @@ class Verify(Command):
 
     data: Folder
     """Dataset folder."""
-    seal: bool = True
-    """Write certificate.json; with --no-seal, for data that are read-only, it is only printed."""
+    no_seal: bool = False
+    """Only print the certificate, for data that are read-only."""
 
     def run(self) -> int:
         """Verify and print one line per check."""
@@ -93,7 +93,7 @@ class Verify(Command):
             console.table(title, ("check", "", "claim", "found"), rows)
             console.line(PROVES)
         code = 0 if certificate.passed else 5
-        if self.seal:
+        if not self.no_seal:
             try:
                 write_certificate(self.data, certificate)
             except ResourceError as error:

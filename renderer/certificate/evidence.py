@@ -152,10 +152,11 @@ def _rehash(handle: h5py.File, evidence: Evidence) -> dict[str, Array]:
 
 
 def _images(handle: h5py.File, n: int) -> Iterator[dict[str, Array]]:
+    names = ("image", "mask", "depth", "normal", "visible", "amodal")
+    columns = {name: stored(handle, name) for name in names}  # a look-up costs more than a row
     for row in range(n):
-        names = ("image", "mask", "depth", "normal", "visible", "amodal")
         with reading(handle.filename):
-            image = {name: np.asarray(handle[name][row]) for name in names}
+            image = {name: np.asarray(values[row]) for name, values in columns.items()}
         yield image
 
 
