@@ -172,6 +172,7 @@ def _compare_plan(plan: Plan, evidence: Evidence) -> None:
     if evidence.file_faults:
         return
     for name in plan_columns(plan.schema):
-        planned = plan.latents.get(name.removeprefix("latents/"), vars(plan).get(name))
+        key = name.removeprefix("latents/")
+        planned = plan.latents[key] if key in plan.latents else getattr(plan, name)
         if not np.array_equal(planned, evidence.columns[name]):
             evidence.file_faults.append(f"plan.h5 and the shards differ in {name}")

@@ -111,15 +111,15 @@ def attributes(handle: h5py.File) -> dict[str, str | int]:
     found: dict[str, str | int] = {}
     with reading(handle.filename):
         for name, value in handle.attrs.items():
-            plain = value if isinstance(value, str) else None
-            if isinstance(value, np.integer):
-                plain = int(value)
-            if plain is None:
+            if isinstance(value, str):
+                found[name] = value
+            elif isinstance(value, np.integer):
+                found[name] = int(value)
+            else:
                 raise IntegrityError(
                     f"{handle.filename}: expected a text or a whole number as attribute {name!r}; "
                     f"got {type(value).__name__}. Do not use this file."
                 )
-            found[name] = plain
     return found
 
 

@@ -184,7 +184,11 @@ def scene_of(
         cycles_seed=cycles_seed,
         camera=camera_at(**view),
         turn=number("background", "turn", 0.0),
-        floor=tuple(number("background", f"floor_{f}", 0.0) for f in ("x", "y", "turn")),
+        floor=(
+            number("background", "floor_x", 0.0),
+            number("background", "floor_y", 0.0),
+            number("background", "floor_turn", 0.0),
+        ),
         wall=number("background", "wall_x", 0.0),
         sun_azimuth=number("light", "azimuth", 0.0),
         light=value("light", "rig", "own"),

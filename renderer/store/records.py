@@ -421,11 +421,12 @@ def _check_config(config: dict[str, Any], who: str) -> None:
     check_format(config.get("format"), PLAN_FORMAT, who)
     validated(Config, config, who)
     split, schema = config["split"], Schema.from_dict(config["schema"])
-    record = DeclaredRecord if "digest" in split else SPLIT_RECORDS.get(split.get("geometry"))
+    name = str(split.get("geometry"))
+    record = DeclaredRecord if "digest" in split else SPLIT_RECORDS.get(name)
     if record is None:
         raise IntegrityError(
             f"{who}, key 'split.geometry': expected one of {sorted(SPLIT_RECORDS)}; got "
-            f"{ascii(split.get('geometry'))[:80]}. Another version of recombine wrote it."
+            f"{ascii(name)[:80]}. Another version of recombine wrote it."
         )
     found = validated(record, split, f"{who}, split")
     if not found.fits(schema.cell_shape) or not set(found.labels) <= set(schema.recombined):

@@ -248,7 +248,7 @@ def shard_is_complete(folder: Path, number: int, plan: Plan, indices: range) -> 
         with open_shard(path, digest, plan, indices) as handle:
             columns = shard_columns(plan.schema, plan.settings.resolution)
             arrays = {name: column(handle, name) for name in columns}
-            return shard_attributes(handle, path)["content_sha256"] == content_digest(arrays)
+            return bool(shard_attributes(handle, path)["content_sha256"] == content_digest(arrays))
     except RecombineError:
         return False
 

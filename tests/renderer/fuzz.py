@@ -353,7 +353,8 @@ def seal_again(folder: Path) -> None:
 def mutate(rng: Random, folder: Path) -> str:
     """Damage one file of a dataset and return what was done to which."""
     shards = sorted(f"shards/{p.name}" for p in (folder / "shards").iterdir())
-    files = (*JSON_FILES, "plan.h5", "plan.h5", shards[rng.integers(len(shards))], "plan.h5")
+    files = ["plan.h5"] * 5 + ["manifest.json"] * 2 + ["certificate.json"]
+    files += [shards[rng.integers(len(shards))]] * 2
     name = files[rng.integers(len(files))]
     path, kind = folder / name, rng.random()
     if kind < 0.06:
