@@ -12,7 +12,7 @@ import tyro
 from recombine.cli import console
 from recombine.cli.console import Command
 from recombine.cli.render import PresetOptions
-from recombine.renderer.core.errors import UsageError
+from recombine.renderer.core.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
     from recombine.renderer.publish.facts import Publication
@@ -70,19 +70,21 @@ class Verify(Command):
     """Re-derive every claim about a dataset from its stored latents, masks and pixels.
 
     Writes certificate.json beside the data; scoring refuses data whose certificate fails or
-    does not match. Exit code 5 when a check fails.
+    does not match. Exit code 5 when a check fails, 4 when the certificate cannot be written.
 
     Example: recombine dataset verify runs/smoke
     """
 
     data: Folder
     """Dataset folder."""
+    no_seal: bool = False
+    """Only print the certificate, for data that are read-only."""
 
     def run(self) -> int:
         """Verify and print one line per check."""
-        from recombine.renderer.certificate.verify import PROVES, verify
+        from recombine.renderer.certificate.verify import PROVES, verify, write_certificate
 
-        certificate = verify(self.data)
+        certificate = verify(self.data, seal=False)
         if self.json:
             console.emit(certificate.to_dict())
         else:
@@ -90,7 +92,14 @@ class Verify(Command):
             title = f"{certificate.dataset}  root {certificate.root[:16]}"
             console.table(title, ("check", "", "claim", "found"), rows)
             console.line(PROVES)
-        return 0 if certificate.passed else 5
+        code = 0 if certificate.passed else 5
+        if not self.no_seal:
+            try:
+                write_certificate(self.data, certificate)
+            except ResourceError as error:
+                console.note(f"recombine: not sealed; {error} Or only print it, with --no-seal.")
+                return code or error.exit_code
+        return code
 
 
 @dataclass(frozen=True)

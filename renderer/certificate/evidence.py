@@ -6,7 +6,6 @@ read off the images themselves.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,20 +14,30 @@ from typing import Any
 import h5py
 import numpy as np
 
-from recombine.renderer.core.errors import RecombineError
+from recombine.renderer.core.errors import IntegrityError, RecombineError
 from recombine.renderer.core.hdf5 import (
     Column,
     attribute,
     column,
     open_checked,
     read_columns,
+    reading,
     stored,
 )
+from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
+from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.scene import RenderSettings, scene_hash, scene_of
-from recombine.renderer.store.seal import MANIFEST_FORMAT, file_sha256, image_leaf, read_json
-from recombine.renderer.store.shards import label_hash, pixel_hash, plan_columns, shard_columns
+from recombine.renderer.store.records import read_manifest
+from recombine.renderer.store.seal import file_sha256, image_leaf
+from recombine.renderer.store.shards import (
+    label_hash,
+    open_shard,
+    pixel_hash,
+    plan_columns,
+    read_plan,
+)
 
 _SMALL = ("index", "split", "rungs", "block", "cycles_seed", "tries", "visible", "amodal")
 _HASHES = ("spec_hash", "pixel_hash", "label_hash")
@@ -66,36 +75,46 @@ class Evidence:
 
 def gather(folder: Path) -> Evidence:
     """Read and re-hash every shard of a dataset."""
-    manifest = read_json(folder / "manifest.json", MANIFEST_FORMAT)
-    with open_checked(folder / "plan.h5") as handle:
-        config = json.loads(attribute(handle, "config"))
-    evidence = Evidence(manifest, config, Schema.from_dict(config["schema"]))
+    manifest, (plan, _) = read_manifest(folder), read_plan(folder)
+    evidence = Evidence(manifest, dict(plan.config), plan.schema)
     parts: list[dict[str, Array]] = []
     for entry in manifest["shards"]:
-        part = _read_shard(folder, entry, evidence)
+        part = _read_shard(folder, entry, plan, evidence)
         if part:
             parts.append(part)
     if parts:
         evidence.columns = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
     _count_images(evidence)
-    _compare_plan(folder / "plan.h5", evidence)
-    evidence.interaction = _interaction(folder / "interaction.h5", manifest["plan_sha256"])
+    _compare_plan(plan, evidence)
+    evidence.interaction = _interaction(inside(folder, "interaction.h5"), manifest)
     return evidence
 
 
-def _interaction(path: Path, plan_sha256: str) -> dict[str, Array]:
+def _interaction(path: Path, manifest: dict[str, Any]) -> dict[str, Array]:
     if not path.is_file():
         return {}
     with open_checked(path) as handle:
-        if attribute(handle, "plan_sha256") not in ("", plan_sha256):
+        if attribute(handle, "plan_sha256") not in ("", manifest["plan_sha256"]):
             return {}
-        n = len(stored(handle, "index"))
-        read_columns(handle, path, {"energy": Column("f8", (3,)), "floor": Column("f8", (3,))}, n)
-        return {name: column(handle, name) for name in ("index", "energy", "floor")}
+        with reading(path):
+            n = len(stored(handle, "index"))
+        columns = {"index": Column("i8"), "energy": Column("f8", (3,)), "floor": Column("f8", (3,))}
+        read_columns(handle, path, columns, n)
+        found = {name: column(handle, name) for name in columns}
+    rows = found["index"]
+    sound = all(np.isfinite(found[name]).all() for name in ("energy", "floor"))
+    if not sound or not np.all((rows >= 0) & (rows < manifest["n_images"])):
+        raise IntegrityError(
+            f"{path}: expected finite energies of the images 0..{manifest['n_images'] - 1}; got "
+            "others. Remove it, and run `recombine measure interaction` again."
+        )
+    return found
 
 
-def _read_shard(folder: Path, entry: dict[str, Any], evidence: Evidence) -> dict[str, Array] | None:
-    path, name = folder / entry["file"], entry["file"]
+def _read_shard(
+    folder: Path, entry: dict[str, Any], plan: Plan, evidence: Evidence
+) -> dict[str, Array] | None:
+    path, name = inside(folder, entry["file"]), entry["file"]
     if not path.is_file():
         evidence.file_faults.append(f"{name} is missing")
         return None
@@ -103,16 +122,12 @@ def _read_shard(folder: Path, entry: dict[str, Any], evidence: Evidence) -> dict
         evidence.file_faults.append(f"{name} is truncated ({path.stat().st_size} bytes)")
     elif file_sha256(path) != entry["sha256"]:
         evidence.file_faults.append(f"{name} does not match its sha256")
+    sealed, indices = evidence.manifest["plan_sha256"], range(entry["start"], entry["stop"])
     try:
-        with open_checked(path) as handle:
-            if attribute(handle, "plan_sha256") != evidence.manifest["plan_sha256"]:
-                evidence.file_faults.append(f"{name} belongs to another dataset")
-                return None
-            columns = shard_columns(evidence.schema, evidence.config["settings"]["resolution"])
-            read_columns(handle, path, columns, entry["stop"] - entry["start"])
+        with open_shard(path, sealed, plan, indices) as handle:
             return _rehash(handle, evidence)
-    except (RecombineError, OSError) as error:
-        evidence.file_faults.append(f"{name} cannot be read: {str(error).split(':')[0]}")
+    except RecombineError as error:
+        evidence.file_faults.append(f"{name}: {str(error).removeprefix(f'{path}: ')}")
         return None
 
 
@@ -137,9 +152,12 @@ def _rehash(handle: h5py.File, evidence: Evidence) -> dict[str, Array]:
 
 
 def _images(handle: h5py.File, n: int) -> Iterator[dict[str, Array]]:
+    names = ("image", "mask", "depth", "normal", "visible", "amodal")
+    columns = {name: stored(handle, name) for name in names}  # a look-up costs more than a row
     for row in range(n):
-        names = ("image", "mask", "depth", "normal", "visible", "amodal")
-        yield {name: np.asarray(stored(handle, name)[row]) for name in names}
+        with reading(handle.filename):
+            image = {name: np.asarray(values[row]) for name, values in columns.items()}
+        yield image
 
 
 def _count_images(evidence: Evidence) -> None:
@@ -149,12 +167,12 @@ def _count_images(evidence: Evidence) -> None:
         evidence.file_faults.append(f"images 0..{expected - 1} are not each present once")
 
 
-def _compare_plan(path: Path, evidence: Evidence) -> None:
+def _compare_plan(plan: Plan, evidence: Evidence) -> None:
     """Readers take splits and latents from the plan, so it must say what the shards say."""
     if evidence.file_faults:
         return
-    with open_checked(path) as handle:
-        for name in plan_columns(evidence.schema):
-            planned = column(handle, name) if name in handle else np.array([])
-            if not np.array_equal(planned, evidence.columns[name]):
-                evidence.file_faults.append(f"plan.h5 and the shards differ in {name}")
+    for name in plan_columns(plan.schema):
+        key = name.removeprefix("latents/")
+        planned = plan.latents[key] if key in plan.latents else getattr(plan, name)
+        if not np.array_equal(planned, evidence.columns[name]):
+            evidence.file_faults.append(f"plan.h5 and the shards differ in {name}")

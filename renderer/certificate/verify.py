@@ -13,7 +13,7 @@ from recombine.renderer.certificate.check import Check
 from recombine.renderer.certificate.evidence import Evidence, gather
 from recombine.renderer.certificate.files import integrity
 from recombine.renderer.core.files import write_json
-from recombine.renderer.store.dataset import CERTIFICATE_FORMAT
+from recombine.renderer.store.records import CERTIFICATE_FORMAT
 
 # The invariants of a certificate, in the order in which they are printed.
 
@@ -105,5 +105,10 @@ def verify(folder: Path, *, seal: bool = True) -> Certificate:
         checks=tuple(run_checks(evidence)),
     )
     if seal:
-        write_json(folder / "certificate.json", certificate.to_dict())
+        write_certificate(folder, certificate)
     return certificate
+
+
+def write_certificate(folder: Path, certificate: Certificate) -> None:
+    """Seal a certificate with the data that it is about."""
+    write_json(folder / "certificate.json", certificate.to_dict())

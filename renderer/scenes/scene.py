@@ -156,17 +156,26 @@ def scene_of(
         factor = schema.factor(key)
         return factor.values[int(latents[key])] if factor.values else float(latents[key])
 
+    def number(slot: str, name: str, default: float | None = None) -> float:
+        found = value(slot, name, default)
+        if not isinstance(found, float):
+            raise InvalidInputError(
+                f"scene: expected a number as {slot}.{name}; got {found!r}. Make it continuous."
+            )
+        return found
+
     view = {
-        name: float(value("background", f"camera_{name}", default))
-        for name, default in STANDARD.items()
+        name: number("background", f"camera_{name}", default) for name, default in STANDARD.items()
     }
     # A preset that recombines the azimuth has a slot of its own for it.
-    azimuth = view["azimuth"] = float(value("camera", "azimuth", view["azimuth"]))
+    azimuth = view["azimuth"] = number("camera", "azimuth", view["azimuth"])
 
     def thing(slot: str) -> ObjectSpec | None:
         if latents.get(f"{slot}.present", 1) == 0:
             return None
-        found = {f: value(slot, f, 0.0 if f == "yaw" else None) for f in OBJECT_FIELDS}
+        found: dict[str, Any] = {name: value(slot, name) for name in OBJECT_FIELDS[:2]}
+        for name in OBJECT_FIELDS[2:]:
+            found[name] = number(slot, name, 0.0 if name == "yaw" else None)
         # Latents are what the picture shows: x to the right and y away, as the camera sees them.
         found["x"], found["y"] = turned(found["x"], found["y"], azimuth)
         found["yaw"] = round((found["yaw"] + azimuth) % (2 * math.pi), 9)
@@ -177,10 +186,23 @@ def scene_of(
         environment=value("background", "environment"),
         cycles_seed=cycles_seed,
         camera=camera_at(**view),
-        turn=value("background", "turn", 0.0),
-        floor=tuple(value("background", f"floor_{f}", 0.0) for f in ("x", "y", "turn")),
-        wall=value("background", "wall_x", 0.0),
-        sun_azimuth=value("light", "azimuth", 0.0),
+        turn=number("background", "turn", 0.0),
+        floor=(
+            number("background", "floor_x", 0.0),
+            number("background", "floor_y", 0.0),
+            number("background", "floor_turn", 0.0),
+        ),
+        wall=number("background", "wall_x", 0.0),
+        sun_azimuth=number("light", "azimuth", 0.0),
         light=value("light", "rig", "own"),
-        interaction=PHYSICS[value("scene", "interaction", "full")],
+        interaction=_physics(value("scene", "interaction", "full")),
     )
+
+
+def _physics(level: str) -> Interaction:
+    if level not in PHYSICS:
+        raise InvalidInputError(
+            f"scene: expected one of {sorted(PHYSICS)} as scene.interaction; got {level!r}. "
+            "Check the preset."
+        )
+    return PHYSICS[level]

@@ -14,21 +14,20 @@ import h5py
 import numpy as np
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
-from recombine.renderer.core.hdf5 import column, mapped, open_checked, read_columns, stored
+from recombine.renderer.core.hdf5 import column, mapped, reading, stored
+from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.splits.geometry import SPLITS
-from recombine.renderer.store.seal import MANIFEST_FORMAT, file_sha256, read_json
-from recombine.renderer.store.shards import load_plan, shard_columns
+from recombine.renderer.store.records import read_certificate, read_manifest
+from recombine.renderer.store.seal import file_sha256
+from recombine.renderer.store.shards import load_plan, open_shard
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64, UInt8
 
     from recombine.renderer.store.torch_dataset import TorchDataset
-
-
-CERTIFICATE_FORMAT = "recombine.certificate/1"
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class Dataset:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.manifest: dict[str, Any] = read_json(self.path / "manifest.json", MANIFEST_FORMAT)
+        self.manifest: dict[str, Any] = read_manifest(self.path)
         self._starts: list[int] = [s["start"] for s in self.manifest["shards"]]
         self._handles: dict[int, h5py.File] = {}
         self._columns: dict[tuple[int, str], h5py.Dataset | Array] = {}
@@ -263,7 +262,7 @@ class Dataset:
 
     @cached_property
     def _certificate(self) -> dict[str, Any]:
-        return read_json(self.path / "certificate.json", CERTIFICATE_FORMAT)
+        return read_certificate(self.path)
 
     def indices(self, split: str, *, rung: int = 0) -> Int64[Array, " n"]:
         """Return the sorted image indices of a split.
@@ -323,12 +322,7 @@ class Dataset:
                 f"{self.path}: the certificate fails on {', '.join(failed)}. "
                 f"See `recombine dataset verify {self.path}`; such data are not scored."
             )
-        changed = [
-            s["file"]
-            for s in self.manifest["shards"]
-            if not (self.path / s["file"]).is_file()
-            or file_sha256(self.path / s["file"]) != s["sha256"]
-        ]
+        changed = [s["file"] for s in self.manifest["shards"] if not self._is_whole(s)]
         if changed or self.certificate["root"] != self.root:
             raise IntegrityError(
                 f"{self.path}: the certificate does not match the files "
@@ -336,14 +330,16 @@ class Dataset:
                 f"Run `recombine dataset verify {self.path}`."
             )
 
+    def _is_whole(self, entry: dict[str, Any]) -> bool:
+        path = inside(self.path, entry["file"])
+        return path.is_file() and file_sha256(path) == entry["sha256"]
+
     def _shard(self, number: int) -> h5py.File:
         if number not in self._handles:
             entry = self.manifest["shards"][number]
-            path = self.path / entry["file"]
-            handle = open_checked(path)
-            columns = shard_columns(self.schema, self.resolution)
-            read_columns(handle, path, columns, entry["stop"] - entry["start"])
-            self._handles[number] = handle
+            path, indices = inside(self.path, entry["file"]), range(entry["start"], entry["stop"])
+            sealed = self.manifest["plan_sha256"]
+            self._handles[number] = open_shard(path, sealed, self._plan, indices, planned=True)
         return self._handles[number]
 
     def _read_many(self, name: str, indices: Iterable[int]) -> Array:
@@ -363,8 +359,11 @@ class Dataset:
             return np.asarray(first[rows])
         # A fancy index of h5py is some 80 times slower than a loop.
         found: Array = np.empty((len(wanted), *first.shape[1:]), first.dtype)
-        for place, (number, row) in enumerate(zip(numbers.tolist(), rows.tolist(), strict=True)):
-            found[place] = columns[number][row]
+        with reading(self.path):
+            for place, (number, row) in enumerate(
+                zip(numbers.tolist(), rows.tolist(), strict=True)
+            ):
+                found[place] = columns[number][row]
         return found
 
     def _column(self, number: int, name: str) -> h5py.Dataset | Array:
