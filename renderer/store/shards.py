@@ -28,9 +28,10 @@ from recombine.renderer.core.hdf5 import (
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import PLAN_FORMAT, Plan
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.scenes.scene import Rendered, RenderSettings
+from recombine.renderer.scenes.geometry import CONVENTIONS, mask_dtype
+from recombine.renderer.scenes.scene import LABELS, Rendered, RenderSettings
 
-SHARD_FORMAT = "recombine.shard/1"
+SHARD_FORMAT = "recombine.shard/2"
 SHARD_SIZE = 64
 _PER_IMAGE = ("split", "rungs", "block", "cycles_seed", "tries")
 
@@ -112,6 +113,7 @@ def shard_columns(schema: Schema, resolution: int) -> dict[str, Column]:
     """Return every dataset of a shard."""
     n_objects = len(schema.objects)
     hw = (resolution, resolution)
+    whole = mask_dtype(n_objects)
     return plan_columns(schema) | {
         "index": Column("i8"),
         "image": Column("u1", (*hw, 3)),
@@ -120,10 +122,23 @@ def shard_columns(schema: Schema, resolution: int) -> dict[str, Column]:
         "normal": Column("i1", (*hw, 3)),
         "visible": Column("f2", (n_objects,)),
         "amodal": Column("f2", (n_objects,)),
+        "amodal_mask": Column(whole, hw),
+        "intrinsics": Column("f8", (3, 3)),
+        "camera_to_world": Column("f8", (4, 4)),
+        "object_to_world": Column("f8", (n_objects, 4, 4)),
+        "box_3d": Column("f8", (n_objects, 8, 3)),
+        "box_2d": Column("i4", (n_objects, 4)),
+        "box_2d_amodal": Column("i4", (n_objects, 4)),
         "spec_hash": Column("u1", (32,)),
         "pixel_hash": Column("u1", (32,)),
         "label_hash": Column("u1", (32,)),
     }
+
+
+def require_columns(handle: h5py.File, path: Path, columns: Mapping[str, Column], n: int) -> None:
+    """Check that a file is a shard of this format with these columns."""
+    _require_format(handle, path, SHARD_FORMAT)
+    read_columns(handle, path, columns, n)
 
 
 def pixel_hash(image: Array) -> bytes:
@@ -134,7 +149,7 @@ def pixel_hash(image: Array) -> bytes:
 def label_hash(rendered: Mapping[str, Array]) -> bytes:
     """Return the sha256 of one image's annotations."""
     digest = hashlib.sha256()
-    for name in ("mask", "depth", "normal", "visible", "amodal"):
+    for name in LABELS:
         digest.update(np.ascontiguousarray(rendered[name]).tobytes())
     return digest.digest()
 
@@ -162,9 +177,12 @@ def save_shard(
 def write_column(handle: h5py.File, name: str, array: Array) -> h5py.Dataset:
     """Write one column of a shard in the layout that is fastest to read: colours contiguous."""
     options = {}
-    if name in ("mask", "depth", "normal"):
+    if name in ("mask", "depth", "normal", "amodal_mask"):
         options = {"chunks": (1, *array.shape[1:]), "compression": 1, "shuffle": True}
-    return handle.create_dataset(name, data=array, **options)
+    made = handle.create_dataset(name, data=array, **options)
+    if name in CONVENTIONS:
+        made.attrs["convention"] = CONVENTIONS[name]
+    return made
 
 
 def content_digest(arrays: Mapping[str, Array]) -> str:
@@ -185,7 +203,7 @@ def shard_is_complete(folder: Path, number: int, plan: Plan, indices: range) -> 
     try:
         with open_checked(path) as handle:
             columns = shard_columns(plan.schema, plan.settings.resolution)
-            read_columns(handle, path, columns, len(indices))
+            require_columns(handle, path, columns, len(indices))
             arrays = {name: column(handle, name) for name in columns}
             return bool(
                 attribute(handle, "plan_sha256") == plan.digest()
@@ -209,7 +227,7 @@ def _shard_arrays(plan: Plan, indices: range, rendered: Sequence[Rendered]) -> d
         **{n: getattr(plan, n)[pick] for n in _PER_IMAGE},
         **{f"latents/{k}": v[pick] for k, v in plan.latents.items()},
     }
-    for name in ("image", "mask", "depth", "normal", "visible", "amodal"):
+    for name in ("image", *LABELS):
         arrays[name] = np.stack([getattr(r, name) for r in rendered])
     arrays["spec_hash"] = _bytes_rows([bytes.fromhex(plan.spec_hash(i)) for i in indices])
     arrays["pixel_hash"] = _bytes_rows([pixel_hash(r.image) for r in rendered])
@@ -222,9 +240,13 @@ def _bytes_rows(rows: Sequence[bytes]) -> Array:
 
 
 def _config(handle: h5py.File, path: Path, form: str) -> dict[str, Any]:
+    _require_format(handle, path, form)
+    return dict(json.loads(attribute(handle, "config")))
+
+
+def _require_format(handle: h5py.File, path: Path, form: str) -> None:
     if attribute(handle, "format") != form:
         raise IntegrityError(
             f"{path}: expected the format {form}; got {attribute(handle, 'format')!r}. "
-            "Use the version of recombine that wrote it."
+            "Use the version of recombine that wrote it, or render it again."
         )
-    return dict(json.loads(attribute(handle, "config")))
