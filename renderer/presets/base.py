@@ -90,17 +90,24 @@ def object_slot(
     return Slot(name, (*named, *pose))
 
 
+def without(factors: tuple[Factor, ...], name: str) -> tuple[Factor, ...]:
+    """Return the factors but one."""
+    return tuple(f for f in factors if f.name != name)
+
+
 def metres(name: str, span: Range) -> Factor:
     """Return a continuous factor in metres."""
     return Factor(name, "continuous", low=span[0], high=span[1], unit="m")
 
 
-def background_slot(values: int = len(ENVIRONMENTS)) -> Slot:
+def background_slot(
+    values: int = len(ENVIRONMENTS), environments: tuple[str, ...] = ENVIRONMENTS
+) -> Slot:
     """Return the background: the first few environments, turned and shifted by the block."""
     return Slot(
         "background",
         (
-            categorical("environment", ENVIRONMENTS[:values]),
+            categorical("environment", environments[:values]),
             Factor("turn", "periodic"),
             metres("floor_x", (0.0, SHIFT)),
             metres("floor_y", (0.0, SHIFT)),

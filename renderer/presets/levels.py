@@ -21,7 +21,7 @@ from recombine.renderer.presets.base import (
 from recombine.renderer.presets.pairs import PAIR_SCALE, PAIR_X, partner
 from recombine.renderer.scenes.arrangements import EDITS
 from recombine.renderer.scenes.factors import Schema, Slot
-from recombine.renderer.scenes.library import LIGHTS, PLACEMENT, SHAPES
+from recombine.renderer.scenes.library import LIGHTS, SHAPES
 from recombine.renderer.splits.geometry import Sizes
 from recombine.renderer.splits.orbit import OrbitSplit
 

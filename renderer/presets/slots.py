@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from recombine.renderer.presets.base import (
     TRAIN_TIER,
     Preset,
@@ -10,9 +12,10 @@ from recombine.renderer.presets.base import (
     categorical,
     check_modulus,
     object_slot,
+    without,
 )
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
-from recombine.renderer.scenes.library import LIGHTS, MATERIALS, SHAPES
+from recombine.renderer.scenes.library import LIGHTS, MATERIALS, PHOTOGRAPHS, SHAPES
 from recombine.renderer.splits.geometry import Sizes
 from recombine.renderer.splits.orbit import OrbitSplit
 from recombine.renderer.splits.special import BandSplit
@@ -111,4 +114,45 @@ def object_light(values: int = 16) -> Preset:
         sizes=Sizes(train=384, val=16, test=32),
         settings=TRAIN_TIER,
         arrangement="sun",
+    )
+
+
+def object_camera(values: int = 16) -> Preset:
+    """Return one object seen from an azimuth in a band on the circle, among photographs."""
+    # Object and surroundings stand still while the camera goes round them: the view of the object
+    # and what lies behind it tell the azimuth together. Rooms have one wall, photographs all round.
+    n = min(values, 16)
+    check_modulus(n)
+    sector = categorical("sector", tuple(f"sector-{k}" for k in range(n)))
+    offset = Factor("offset", "continuous", low=0.0, high=1.0, unit="sector")
+    thing = object_slot("object", categorical("shape", SHAPES[:n]))
+    surroundings = background_slot(environments=PHOTOGRAPHS)
+    camera = camera_slot(sector, offset)
+    slots = (
+        thing,
+        replace(surroundings, factors=without(surroundings.factors, "turn")),
+        replace(
+            camera,
+            factors=(*without(camera.factors, "azimuth"), Factor("azimuth", "periodic")),
+        ),
+    )
+    gap = n // 8  # what OOC stays clear of the widest band on either side
+    return Preset(
+        name="object-camera",
+        version="2.0",
+        summary="16 objects x azimuth of the camera: recombined points of view",
+        schema=Schema(
+            slots,
+            ("object.shape", "camera.sector"),
+            derived=("object.yaw", "camera.azimuth"),
+        ),
+        constants=(("object.material", "glaze"),),
+        split=OrbitSplit(
+            ladder=tuple(tuple(range(w)) for w in sorted({max(2, n // 8), n // 4, n // 2} - {1})),
+            ooc=tuple(range(n // 2 + gap, n - gap)),
+            modulus=n,
+        ),
+        sizes=Sizes(train=384, val=16, test=32),
+        settings=TRAIN_TIER,
+        arrangement="view",
     )

@@ -82,6 +82,8 @@ ENVIRONMENTS: tuple[str, ...] = (
     "study",
     "dojo",
 )
+PHOTOGRAPHS: tuple[str, ...] = ("meadow", "desert", "beach", "forest")
+"""Environments that surround the stage on all sides."""
 LIGHTS: tuple[str, ...] = (
     "noon",
     "sun-left",

@@ -25,6 +25,7 @@ SMALL = {
     "four-slot--order-3": {"values": 4, "scale": 0.002},
     "position-band": {"values": 8, "scale": 0.002},
     "object-light": {"values": 8, "scale": 0.002},
+    "object-camera": {"values": 8, "scale": 0.002},
     "count": {"scale": 0.002},
     "relation": {"values": 4, "scale": 0.002},
     "counterfactual": {"values": 8, "scale": 0.002},

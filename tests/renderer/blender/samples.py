@@ -12,4 +12,4 @@ def thing(shape="sphere", material="rubber", x=0.0, y=0.0, yaw=0.0, scale=0.8, h
 
 def scene(*objects, environment="studio", seed=5, azimuth=0.0):
     """Return a scene of these objects."""
-    return Scene(tuple(objects), environment, seed, azimuth)
+    return Scene(tuple(objects), environment, seed, sun_azimuth=azimuth)

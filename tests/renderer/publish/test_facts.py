@@ -115,7 +115,7 @@ def test_facts_of_drawn_data(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(Dataset, "recipe", recipe, raising=False)
     verify(sealed)
     facts = Facts(Dataset(sealed), DAY)
-    assert (facts.title, facts.version, facts.variant) == ("smoke", "1.1.0", "small version")
+    assert (facts.title, facts.version, facts.variant) == ("smoke", "2.0.0", "small version")
     assert facts.about == "The smallest preset, for the quickstart and continuous integration."
     assert facts.ladder == [8]
     assert facts.held_out == 8
