@@ -28,13 +28,7 @@ from recombine.renderer.core.types import Array
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.scene import LABELS, RenderSettings, scene_hash, scene_of
 from recombine.renderer.store.seal import MANIFEST_FORMAT, file_sha256, image_leaf, read_json
-from recombine.renderer.store.shards import (
-    label_hash,
-    pixel_hash,
-    plan_columns,
-    require_columns,
-    shard_columns,
-)
+from recombine.renderer.store.shards import label_hash, pixel_hash, plan_columns, shard_columns
 
 _SMALL = ("index", "split", "rungs", "block", "cycles_seed", "tries", "visible", "amodal")
 _HASHES = ("spec_hash", "pixel_hash", "label_hash")
@@ -115,7 +109,7 @@ def _read_shard(folder: Path, entry: dict[str, Any], evidence: Evidence) -> dict
                 evidence.file_faults.append(f"{name} belongs to another dataset")
                 return None
             columns = shard_columns(evidence.schema, evidence.config["settings"]["resolution"])
-            require_columns(handle, path, columns, entry["stop"] - entry["start"])
+            read_columns(handle, path, columns, entry["stop"] - entry["start"])
             return _rehash(handle, evidence)
     except (RecombineError, OSError) as error:
         evidence.file_faults.append(f"{name} cannot be read: {str(error).split(':')[0]}")

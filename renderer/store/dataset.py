@@ -14,13 +14,13 @@ import h5py
 import numpy as np
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
-from recombine.renderer.core.hdf5 import column, mapped, open_checked, stored
+from recombine.renderer.core.hdf5 import column, mapped, open_checked, read_columns, stored
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.seal import MANIFEST_FORMAT, file_sha256, read_json
-from recombine.renderer.store.shards import load_plan, require_columns, shard_columns
+from recombine.renderer.store.shards import load_plan, shard_columns
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64, UInt8
@@ -342,7 +342,7 @@ class Dataset:
             path = self.path / entry["file"]
             handle = open_checked(path)
             columns = shard_columns(self.schema, self.resolution)
-            require_columns(handle, path, columns, entry["stop"] - entry["start"])
+            read_columns(handle, path, columns, entry["stop"] - entry["start"])
             self._handles[number] = handle
         return self._handles[number]
 

@@ -135,12 +135,6 @@ def shard_columns(schema: Schema, resolution: int) -> dict[str, Column]:
     }
 
 
-def require_columns(handle: h5py.File, path: Path, columns: Mapping[str, Column], n: int) -> None:
-    """Check that a file is a shard of this format with these columns."""
-    _require_format(handle, path, SHARD_FORMAT)
-    read_columns(handle, path, columns, n)
-
-
 def pixel_hash(image: Array) -> bytes:
     """Return the sha256 of one image's colour array."""
     return hashlib.sha256(np.ascontiguousarray(image).tobytes()).digest()
@@ -203,7 +197,7 @@ def shard_is_complete(folder: Path, number: int, plan: Plan, indices: range) -> 
     try:
         with open_checked(path) as handle:
             columns = shard_columns(plan.schema, plan.settings.resolution)
-            require_columns(handle, path, columns, len(indices))
+            read_columns(handle, path, columns, len(indices))
             arrays = {name: column(handle, name) for name in columns}
             return bool(
                 attribute(handle, "plan_sha256") == plan.digest()
@@ -240,13 +234,9 @@ def _bytes_rows(rows: Sequence[bytes]) -> Array:
 
 
 def _config(handle: h5py.File, path: Path, form: str) -> dict[str, Any]:
-    _require_format(handle, path, form)
-    return dict(json.loads(attribute(handle, "config")))
-
-
-def _require_format(handle: h5py.File, path: Path, form: str) -> None:
     if attribute(handle, "format") != form:
         raise IntegrityError(
             f"{path}: expected the format {form}; got {attribute(handle, 'format')!r}. "
-            "Use the version of recombine that wrote it, or render it again."
+            "Use the version of recombine that wrote it."
         )
+    return dict(json.loads(attribute(handle, "config")))
