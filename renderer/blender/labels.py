@@ -49,7 +49,7 @@ def rays(resolution: int, camera: Camera = CAMERA) -> Float[Array, "P 3"]:
     x, y = np.meshgrid(at, -at)
     local = np.stack([x.ravel(), y.ravel(), np.ones(resolution**2)], axis=1)
     world = combined(local, camera_axes(camera))
-    return world / np.sqrt((world * world).sum(axis=1, keepdims=True))
+    return np.asarray(world / np.sqrt((world * world).sum(axis=1, keepdims=True)))
 
 
 def project(

@@ -56,7 +56,7 @@ def camera_axes(camera: Camera = CAMERA) -> Float[Array, "3 3"]:
 def combined(weights: Float[Array, "N 3"], rows: Float[Array, "3 3"]) -> Float[Array, "N 3"]:
     """Return ``weights @ rows``."""
     x, y, z = weights[:, :1], weights[:, 1:2], weights[:, 2:]
-    return x * rows[0] + y * rows[1] + z * rows[2]
+    return np.asarray(x * rows[0] + y * rows[1] + z * rows[2])
 
 
 def rotation(yaw: float) -> Float64[Array, "3 3"]:

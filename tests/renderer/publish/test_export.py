@@ -14,7 +14,7 @@ from PIL import Image
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import IntegrityError, ResourceError, UsageError
 from recombine.renderer.publish import export as module
-from recombine.renderer.publish.columns import columns
+from recombine.renderer.publish.columns import columns, depth_pixels, png
 from recombine.renderer.publish.export import export_dataset, rows
 from recombine.renderer.store.dataset import Dataset
 
@@ -131,4 +131,4 @@ def test_interrupted_export_leaves_nothing(
 
 def test_png_is_lossless() -> None:
     array = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(module._png(array)))), array)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(png(array)))), array)
