@@ -123,13 +123,14 @@ def _objects(
     data: Dataset, view: SplitView, names: Sequence[str], measured: Array
 ) -> tuple[list[dict[str, Any]], list[tuple[dict[str, Any], dict[str, Array]]]]:
     """Return poses, and facts and masks, of the objects that are present."""
-    pose = view.cameras.world_to_camera[0]
+    pose, mask, whole = view.cameras.world_to_camera[0], view.masks[0], view.amodal_masks[0]
+    stands, corners = view.poses[0], view.boxes.corners[0]
     poses, seen = [], []
     for k, thing in enumerate(data.plan.scene(int(view.index[0])).objects):
         if thing is None:
             continue
-        turn = pose[:3, :3] @ view.poses[0, k, :3, :3] / thing.scale
-        centre = moved(pose, view.boxes.corners[0, k].mean(0))
+        turn = pose[:3, :3] @ stands[k, :3, :3] / thing.scale
+        centre = moved(pose, corners[k].mean(0))
         poses.append(
             {
                 "cam_R_m2c": turn.ravel().tolist(),
@@ -139,16 +140,16 @@ def _objects(
                 "slot": data.schema.objects[k],
             }
         )
-        masks = {"mask": view.amodal_masks[0, k], "mask_visib": view.masks[0] == k + 1}
-        whole, visible = (int(mask.sum()) for mask in masks.values())
+        masks = {"mask": whole[k], "mask_visib": mask == k + 1}
+        full, visible = (int(m.sum()) for m in masks.values())
         boxes = mask_boxes(np.stack(list(masks.values()))).tolist()
         info = {
-            "bbox_obj": boxes[0] if whole else NOWHERE,
+            "bbox_obj": boxes[0] if full else NOWHERE,
             "bbox_visib": boxes[1] if visible else NOWHERE,
-            "px_count_all": whole,
+            "px_count_all": full,
             "px_count_valid": int((masks["mask"] & measured).sum()),
             "px_count_visib": visible,
-            "visib_fract": visible / max(whole, 1),
+            "visib_fract": visible / max(full, 1),
         }
         seen.append((info, masks))
     return poses, seen

@@ -72,11 +72,12 @@ def shapes(data: Dataset) -> tuple[str, ...]:
 def annotated(data: Dataset, i: int) -> dict[str, list[dict[str, Any]]]:
     """Return the annotations of one image for each file; objects without a pixel have none."""
     view = SplitView(data, np.array([i]))
-    names, boxes, mask = shapes(data), view.boxes, view.masks[0]
+    names, boxes, mask, whole = shapes(data), view.boxes, view.masks[0], view.amodal_masks[0]
+    shares, poses = view.visible[0], view.poses[0]
     kinds = {"instances": boxes.visible[0], "amodal": boxes.amodal[0]}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
     for k, thing in enumerate(data.plan.scene(i).objects):
-        masks = {"instances": mask == k + 1, "amodal": view.amodal_masks[0, k]}
+        masks = {"instances": mask == k + 1, "amodal": whole[k]}
         for name, box in kinds.items():
             if thing is None or not masks[name].any():
                 continue
@@ -90,8 +91,8 @@ def annotated(data: Dataset, i: int) -> dict[str, list[dict[str, Any]]]:
                     "bbox": box[k].tolist(),
                     "iscrowd": 0,
                     "slot": data.schema.objects[k],
-                    "visible": float(view.visible[0, k]),
-                    "object_to_world": view.poses[0, k].tolist(),
+                    "visible": float(shares[k]),
+                    "object_to_world": poses[k].tolist(),
                     "box_3d": boxes.corners[0, k].tolist(),
                 }
             )
