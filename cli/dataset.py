@@ -180,9 +180,13 @@ class Export(Command):
     A Parquet export is fit to be uploaded as it is: `datasets.load_dataset` loads the folder, its
     pictures show in the Hugging Face viewer, and it carries its data card (README.md,
     datasheet.md, croissant.json with the sha256 of every file, certificate, contact sheet).
-    WebDataset is one tar set per split; folder is PNG files with metadata.jsonl.
+    WebDataset is one tar set per split; folder is PNG files with metadata.jsonl. All three hold
+    every annotation. COCO is one file of instances per split for what is seen of the objects and
+    one for all of them, BOP is scenes with poses, depth and, where Blender is installed, models.
 
     Example: recombine dataset export runs/smoke --out runs/smoke-parquet
+
+    Example: recombine dataset export runs/smoke --out runs/smoke-coco --format coco
 
     Example: mlcroissant validate --jsonld runs/smoke-parquet/croissant.json
     """
@@ -191,7 +195,10 @@ class Export(Command):
     """Dataset folder."""
     out: Path
     """New folder to write; it must not exist."""
-    form: Literal["parquet", "webdataset", "folder"] = "parquet"
+    form: Annotated[
+        Literal["parquet", "webdataset", "folder", "coco", "bop"],
+        tyro.conf.arg(name="format", aliases=["--form"]),
+    ] = "parquet"
     """Format."""
     published: str = ""
     """Day of publication that the card states, YYYY-MM-DD; today by default."""

@@ -155,7 +155,7 @@ def verify(data: Dataset | Path | str) -> Certificate:
 def export(
     data: Dataset | Path | str,
     out: Path | str,
-    form: Literal["parquet", "webdataset", "folder"] = "parquet",
+    form: Literal["parquet", "webdataset", "folder", "coco", "bop"] = "parquet",
     *,
     progress: bool = True,
 ) -> Path:
@@ -167,8 +167,8 @@ def export(
         A sealed dataset or its folder.
     out : Path or str
         New folder.
-    form : {"parquet", "webdataset", "folder"}
-        Parquet with PNG bytes, tar files, or an image folder.
+    form : {"parquet", "webdataset", "folder", "coco", "bop"}
+        Parquet with PNG bytes, tar files, an image folder, COCO instances, or BOP scenes.
     progress : bool
         Show progress and the time left.
 

@@ -29,10 +29,10 @@ from recombine.renderer.blender.environments.panoramas import (
 from recombine.renderer.blender.environments.skies import SKIES, dome
 from recombine.renderer.blender.environments.surfaces import Piece, faded
 from recombine.renderer.blender.environments.table import ENVIRONMENTS
-from recombine.renderer.blender.labels import camera_axes
 from recombine.renderer.blender.materials.table import hue_colour, material
 from recombine.renderer.blender.shapes import table as shapes
 from recombine.renderer.planning.assets import check_file, find, hdri
+from recombine.renderer.scenes.geometry import camera_axes
 from recombine.renderer.scenes.library import FOCAL, SENSOR
 
 if TYPE_CHECKING:

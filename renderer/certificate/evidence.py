@@ -28,7 +28,7 @@ from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.scenes.scene import RenderSettings, scene_hash, scene_of
+from recombine.renderer.scenes.scene import LABELS, RenderSettings, scene_hash, scene_of
 from recombine.renderer.store.records import read_manifest
 from recombine.renderer.store.seal import file_sha256, image_leaf
 from recombine.renderer.store.shards import (
@@ -152,7 +152,7 @@ def _rehash(handle: h5py.File, evidence: Evidence) -> dict[str, Array]:
 
 
 def _images(handle: h5py.File, n: int) -> Iterator[dict[str, Array]]:
-    names = ("image", "mask", "depth", "normal", "visible", "amodal")
+    names = ("image", *LABELS)
     columns = {name: stored(handle, name) for name in names}  # a look-up costs more than a row
     for row in range(n):
         with reading(handle.filename):

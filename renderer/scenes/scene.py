@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from recombine.renderer.core.errors import InvalidInputError
@@ -22,7 +22,7 @@ from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.library import CAMERA, Camera, camera_at, turned
 
 if TYPE_CHECKING:
-    from jaxtyping import Float16, Int8, UInt8
+    from jaxtyping import Float16, Float64, Int8, Int32, UInt8, UInt16
 
     from recombine.renderer.core.types import Array
 
@@ -106,6 +106,18 @@ class Rendered:
         Visible share of each object: modal over amodal pixels, 0 where it has none.
     amodal : float16 array of shape (K,)
         Amodal pixels of each object over all pixels of the frame.
+    amodal_mask : uint8 or uint16 array of shape (H, W)
+        Bit k is set where object k is seen when it stands alone; 8 or 16 bits by their number.
+    intrinsics : float64 array of shape (3, 3)
+        Camera matrix K, pixels; the centre of the upper left pixel is the point (0, 0).
+    camera_to_world : float64 array of shape (4, 4)
+        Pose of the camera, metres; axes as in OpenCV: x to the right, y down, z forward.
+    object_to_world : float64 array of shape (K, 4, 4)
+        Rotation times scale, and place, of each object; zero for an absent one.
+    box_3d : float64 array of shape (K, 8, 3)
+        Corners of each object's own box in the world, metres; zero for an absent one.
+    box_2d, box_2d_amodal : int32 arrays of shape (K, 4)
+        x, y, width and height of the visible and of the whole mask, pixels; zero where empty.
     """
 
     image: UInt8[Array, "H W 3"]
@@ -114,8 +126,18 @@ class Rendered:
     normal: Int8[Array, "H W 3"]
     visible: Float16[Array, " K"]
     amodal: Float16[Array, " K"]
+    amodal_mask: UInt8[Array, "H W"] | UInt16[Array, "H W"]
+    intrinsics: Float64[Array, "3 3"]
+    camera_to_world: Float64[Array, "4 4"]
+    object_to_world: Float64[Array, "K 4 4"]
+    box_3d: Float64[Array, "K 8 3"]
+    box_2d: Int32[Array, "K 4"]
+    box_2d_amodal: Int32[Array, "K 4"]
     seconds: float = field(default=0.0, compare=False)
 
+
+LABELS = tuple(f.name for f in fields(Rendered) if f.name not in ("image", "seconds"))
+"""Names of the annotations, in the order in which they are hashed."""
 
 # What stored latents mean: the scene they stand for, and the hash that binds pixels to it.
 

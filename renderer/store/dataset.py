@@ -19,15 +19,36 @@ from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.factors import Schema
+from recombine.renderer.scenes.geometry import Cameras, bits
 from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.records import read_certificate, read_manifest
 from recombine.renderer.store.seal import file_sha256
 from recombine.renderer.store.shards import load_plan, open_shard
 
 if TYPE_CHECKING:
-    from jaxtyping import Float64, Int64, UInt8
+    from jaxtyping import Bool, Float16, Float32, Float64, Int32, Int64, UInt8
 
     from recombine.renderer.store.torch_dataset import TorchDataset
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The boxes of the objects of some images; zero for an object that is absent or hidden.
+
+    Attributes
+    ----------
+    visible : int32 array of shape (n, K, 4)
+        x, y, width, height of what is seen of an object, pixels; column x is the first one.
+    amodal : int32 array of shape (n, K, 4)
+        The same of the object when it stands alone.
+    corners : float64 array of shape (n, K, 8, 3)
+        Corners of its own box in the world, metres: corner 4 i + 2 j + k is low (0) or high (1)
+        along the object's x (i), y (j) and z (k).
+    """
+
+    visible: Int32[Array, "n K 4"]
+    amodal: Int32[Array, "n K 4"]
+    corners: Float64[Array, "n K 8 3"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +82,53 @@ class SplitView:
     def masks(self) -> UInt8[Array, "n H W"]:
         """Return instance masks: 0 background, k + 1 object k."""
         return self.data.masks(self.index)
+
+    @property
+    def amodal_masks(self) -> Bool[Array, "n K H W"]:
+        """Return where each object is seen when it stands alone; these may overlap."""
+        whole = self.data.annotation("amodal_mask", self.index)
+        return bits(whole, len(self.data.schema.objects))
+
+    @property
+    def depth(self) -> Float16[Array, "n H W"]:
+        """Return metres along each pixel's ray, inf where nothing is hit; see `cameras`."""
+        return self.data.annotation("depth", self.index)
+
+    @property
+    def normals(self) -> Float32[Array, "n H W 3"]:
+        """Return unit normals of the faces in the world; zero where nothing is hit."""
+        return self.data.annotation("normal", self.index).astype(np.float32) / np.float32(127)
+
+    @property
+    def visible(self) -> Float16[Array, "n K"]:
+        """Return the share of each object that is seen, 0 to 1; 0 for an absent one."""
+        return self.data.annotation("visible", self.index)
+
+    @property
+    def amodal(self) -> Float16[Array, "n K"]:
+        """Return the share of the frame that each object takes when it stands alone."""
+        return self.data.annotation("amodal", self.index)
+
+    @property
+    def seeds(self) -> Int64[Array, " n"]:
+        """Return the seed of the path tracer of each image."""
+        return np.asarray(self.data.plan.cycles_seed[self.index])
+
+    @property
+    def cameras(self) -> Cameras:
+        """Return intrinsics and poses; they turn depth into points and points into pixels."""
+        return self.data.camera(self.index)
+
+    @property
+    def poses(self) -> Float64[Array, "n K 4 4"]:
+        """Return object to world: rotation times scale, and place, metres; zero if absent."""
+        return self.data.annotation("object_to_world", self.index)
+
+    @property
+    def boxes(self) -> Boxes:
+        """Return the boxes of the objects, in pixels and in the world."""
+        names = ("box_2d", "box_2d_amodal", "box_3d")
+        return Boxes(*(self.data.annotation(name, self.index) for name in names))
 
     @property
     def factors(self) -> dict[str, Array]:
@@ -301,8 +369,26 @@ class Dataset:
         """Return instance masks: 0 background, k + 1 object k."""
         return self._read_many("mask", indices)
 
+    def camera(self, indices: Iterable[int]) -> Cameras:
+        """Return intrinsics and poses of the cameras of some images.
+
+        Parameters
+        ----------
+        indices : iterable of int
+            Plain indices of the images.
+
+        Returns
+        -------
+        Cameras
+            ``intrinsics`` (n, 3, 3) in pixels and ``camera_to_world`` (n, 4, 4) in metres, with
+            methods that turn depth into points and points into pixels.
+        """
+        wanted = list(indices)
+        names = ("intrinsics", "camera_to_world")
+        return Cameras(*(self._read_many(name, wanted) for name in names))
+
     def annotation(self, name: str, indices: Iterable[int]) -> Array:
-        """Return ``depth``, ``normal``, ``visible`` or ``amodal`` of some images."""
+        """Return an annotation of some images by its name in the shards, such as ``depth``."""
         return self._read_many(name, indices)
 
     def check(self) -> None:

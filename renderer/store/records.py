@@ -37,7 +37,7 @@ from recombine.renderer.splits.geometry import SPLITS
 
 MANIFEST_FORMAT = "recombine.manifest/1"
 CERTIFICATE_FORMAT = "recombine.certificate/1"
-SHARD_FORMAT = "recombine.shard/1"
+SHARD_FORMAT = "recombine.shard/2"
 MOST_RUNGS = 8  # bits of the column of rungs
 MOST_CELLS = 2_000_000  # of a grid of recombined factors; the checks list all of them
 

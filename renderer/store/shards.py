@@ -28,7 +28,8 @@ from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import PLAN_FORMAT, Plan
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.scenes.scene import Rendered, RenderSettings
+from recombine.renderer.scenes.geometry import CONVENTIONS, mask_dtype
+from recombine.renderer.scenes.scene import LABELS, Rendered, RenderSettings
 from recombine.renderer.store.records import (
     SHARD_FORMAT,
     check_columns,
@@ -173,6 +174,7 @@ def shard_columns(schema: Schema, resolution: int) -> dict[str, Column]:
     """Return every dataset of a shard."""
     n_objects = len(schema.objects)
     hw = (resolution, resolution)
+    whole = mask_dtype(n_objects)
     return plan_columns(schema) | {
         "index": Column("i8"),
         "image": Column("u1", (*hw, 3)),
@@ -181,6 +183,13 @@ def shard_columns(schema: Schema, resolution: int) -> dict[str, Column]:
         "normal": Column("i1", (*hw, 3)),
         "visible": Column("f2", (n_objects,)),
         "amodal": Column("f2", (n_objects,)),
+        "amodal_mask": Column(whole, hw),
+        "intrinsics": Column("f8", (3, 3)),
+        "camera_to_world": Column("f8", (4, 4)),
+        "object_to_world": Column("f8", (n_objects, 4, 4)),
+        "box_3d": Column("f8", (n_objects, 8, 3)),
+        "box_2d": Column("i4", (n_objects, 4)),
+        "box_2d_amodal": Column("i4", (n_objects, 4)),
         "spec_hash": Column("u1", (32,)),
         "pixel_hash": Column("u1", (32,)),
         "label_hash": Column("u1", (32,)),
@@ -195,7 +204,7 @@ def pixel_hash(image: Array) -> bytes:
 def label_hash(rendered: Mapping[str, Array]) -> bytes:
     """Return the sha256 of one image's annotations."""
     digest = hashlib.sha256()
-    for name in ("mask", "depth", "normal", "visible", "amodal"):
+    for name in LABELS:
         digest.update(np.ascontiguousarray(rendered[name]).tobytes())
     return digest.digest()
 
@@ -223,9 +232,12 @@ def save_shard(
 def write_column(handle: h5py.File, name: str, array: Array) -> h5py.Dataset:
     """Write one column of a shard in the layout that is fastest to read: colours contiguous."""
     options = {}
-    if name in ("mask", "depth", "normal"):
+    if name in ("mask", "depth", "normal", "amodal_mask"):
         options = {"chunks": (1, *array.shape[1:]), "compression": 1, "shuffle": True}
-    return handle.create_dataset(name, data=array, **options)
+    made = handle.create_dataset(name, data=array, **options)
+    if name in CONVENTIONS:
+        made.attrs["convention"] = CONVENTIONS[name]
+    return made
 
 
 def content_digest(arrays: Mapping[str, Array]) -> str:
@@ -266,7 +278,7 @@ def _shard_arrays(plan: Plan, indices: range, rendered: Sequence[Rendered]) -> d
         **{n: getattr(plan, n)[pick] for n in _PER_IMAGE},
         **{f"latents/{k}": v[pick] for k, v in plan.latents.items()},
     }
-    for name in ("image", "mask", "depth", "normal", "visible", "amodal"):
+    for name in ("image", *LABELS):
         arrays[name] = np.stack([getattr(r, name) for r in rendered])
     arrays["spec_hash"] = _bytes_rows([bytes.fromhex(plan.spec_hash(i)) for i in indices])
     arrays["pixel_hash"] = _bytes_rows([pixel_hash(r.image) for r in rendered])

@@ -12,6 +12,7 @@ from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import Preset, load_preset
 from recombine.renderer.rendering.pool import Unit
 from recombine.renderer.rendering.render import Engine
+from recombine.renderer.scenes.geometry import bits, mask_dtype, placed_arrays
 from recombine.renderer.scenes.scene import Rendered, RenderSettings, Scene, scene_hash
 from recombine.renderer.store.seal import write_manifest
 from recombine.renderer.store.shards import (
@@ -22,6 +23,9 @@ from recombine.renderer.store.shards import (
     shard_ranges,
 )
 
+UNIT = np.array([[-0.5, -0.5, 0.0], [0.5, 0.5, 1.0]])
+"""Box of a mesh."""
+
 
 def drawn_fixture(scene: Scene, settings: RenderSettings) -> Rendered:
     """Draw a disc on a tinted square; every scene gives other pixels."""
@@ -31,22 +35,27 @@ def drawn_fixture(scene: Scene, settings: RenderSettings) -> Rendered:
     image = np.full((size, size, 3), tint, np.uint8)
     rows, columns = np.mgrid[:size, :size]
     mask = np.zeros((size, size), np.uint8)
+    whole = np.zeros((size, size), mask_dtype(len(scene.objects)))
     for k, thing in enumerate(scene.objects):
         if thing is None:
             continue
         centre = size * (0.5 + 0.4 * thing.x), size * (0.5 + 0.4 * thing.y)
         disc = (columns - centre[0]) ** 2 + (rows - centre[1]) ** 2 < (size * thing.scale / 4) ** 2
         mask[disc] = k + 1
+        whole[disc] |= whole.dtype.type(1 << k)
         image[disc] = [sum(map(ord, thing.shape)) % 256, int(40 * thing.hue) % 256, 90]
     image[0, :, 0] = rng.integers(0, 256, size)
-    k = len(scene.objects)
+    alone = bits(whole, len(scene.objects)).mean((1, 2))
+    seen = np.array([(mask == k + 1).mean() for k in range(len(scene.objects))])
     return Rendered(
         image=image,
         mask=mask,
         depth=np.ones((size, size), np.float16),
         normal=np.zeros((size, size, 3), np.int8),
-        visible=np.array([thing is not None for thing in scene.objects], np.float16),
-        amodal=np.array([(mask == j + 1).mean() for j in range(k)], np.float16),
+        visible=np.divide(seen, alone, out=np.zeros(len(seen)), where=alone > 0).astype(np.float16),
+        amodal=alone.astype(np.float16),
+        amodal_mask=whole,
+        **placed_arrays(scene, [UNIT] * len(scene.objects), mask, whole),
     )
 
 
