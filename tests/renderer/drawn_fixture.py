@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import Preset, load_preset
 from recombine.renderer.rendering.pool import Unit
 from recombine.renderer.rendering.render import Engine
+from recombine.renderer.scenes.library import CAMERA
+from recombine.renderer.scenes.placement import Stand, screen_box
 from recombine.renderer.scenes.scene import Rendered, RenderSettings, Scene, scene_hash
 from recombine.renderer.store.seal import write_manifest
 from recombine.renderer.store.shards import (
@@ -24,29 +27,37 @@ from recombine.renderer.store.shards import (
 
 
 def drawn_fixture(scene: Scene, settings: RenderSettings) -> Rendered:
-    """Draw a disc on a tinted square; every scene gives other pixels."""
-    size = settings.resolution
-    rng = np.random.default_rng(int(scene_hash(scene, settings)[:8], 16))
+    """Draw a disc per object, where the object would be, on a tinted square."""
+    size, k = settings.resolution, len(scene.objects)
     tint = sum(map(ord, scene.environment)) % 200
     image = np.full((size, size, 3), tint, np.uint8)
-    rows, columns = np.mgrid[:size, :size]
+    rows, columns = np.mgrid[:size, :size] + 0.5
     mask = np.zeros((size, size), np.uint8)
-    for k, thing in enumerate(scene.objects):
-        if thing is None:
-            continue
-        centre = size * (0.5 + 0.4 * thing.x), size * (0.5 + 0.4 * thing.y)
-        disc = (columns - centre[0]) ** 2 + (rows - centre[1]) ** 2 < (size * thing.scale / 4) ** 2
-        mask[disc] = k + 1
+    depth = np.full((size, size), np.inf, np.float16)
+    normal = np.zeros((size, size, 3), np.int8)
+    full = np.zeros(k, np.int64)
+    there = [(n, thing) for n, thing in enumerate(scene.objects) if thing is not None]
+    for n, thing in sorted(there, key=lambda pair: -pair[1].y):  # the nearest comes last
+        box = screen_box(Stand(thing.x, thing.y, thing.scale))
+        middle = (0.5 + (box.left + box.right) / 2) * size, (0.5 - (box.bottom + box.top) / 2) * size
+        radius = size * min(box.right - box.left, box.top - box.bottom) / 2
+        disc = (columns - middle[0]) ** 2 + (rows - middle[1]) ** 2 < radius**2
+        mask[disc] = n + 1
         image[disc] = [sum(map(ord, thing.shape)) % 256, int(40 * thing.hue) % 256, 90]
-    image[0, :, 0] = rng.integers(0, 256, size)
-    k = len(scene.objects)
+        depth[disc] = math.dist(CAMERA.position, (thing.x, thing.y, thing.scale / 2))
+        normal[disc] = (0, -127, 0)
+        full[n] = disc.sum()
+    # Every scene gives other pixels, where no object is.
+    own = int(scene_hash(scene, settings)[:8], 16)
+    image[0, :16, 0] = tint + np.array([own >> b & 1 for b in range(16)])[:size]
+    shown = np.array([(mask == n + 1).sum() for n in range(k)])
     return Rendered(
         image=image,
         mask=mask,
-        depth=np.ones((size, size), np.float16),
-        normal=np.zeros((size, size, 3), np.int8),
-        visible=np.array([thing is not None for thing in scene.objects], np.float16),
-        amodal=np.array([(mask == j + 1).mean() for j in range(k)], np.float16),
+        depth=depth,
+        normal=normal,
+        visible=(shown / np.maximum(full, 1)).astype(np.float16),
+        amodal=(full / size**2).astype(np.float16),
     )
 
 

@@ -28,7 +28,7 @@ OTHER = {"left-of": "right-of", "right-of": "left-of", "in-front-of": "behind",
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
     folder = tmp_path_factory.mktemp("relation") / "data"
-    preset = load_preset("relation", values=4, scale=0.1, resolution=16)
+    preset = load_preset("relation", values=8, scale=0.1, resolution=16)
     drawn_dataset(folder, preset=preset, shard_size=500)
     assert verify(folder).passed
     return Dataset(folder)
