@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 
 from recombine.renderer.certificate.check import Check, listed, required
@@ -92,7 +90,12 @@ def surroundings(e: Evidence) -> Check:
             inside, outside = inside > SPIKE, outside > SPIKE
         # One image may be alone in its surroundings: then ID-test has nothing to compare.
         means[name] = (float(inside.mean()) if len(inside) else 0.0, float(outside.mean()))
-    limits = {"shift": (SHIFT, 0), "difference": (NOISE, 2), "spike": (SPIKED, 1), "hole": (HOLE, 3)}
+    limits = {
+        "shift": (SHIFT, 0),
+        "difference": (NOISE, 2),
+        "spike": (SPIKED, 1),
+        "hole": (HOLE, 3),
+    }
     what = {
         "shift": "are brighter or darker by {1:+.2f} levels ({0:+.2f} in ID)",
         "difference": "differ by {1:.2f} levels ({0:.2f} in ID)",
@@ -113,7 +116,9 @@ def surroundings(e: Evidence) -> Check:
     found = f"{n} of {int(e.split(OOC_TEST).sum())} OOC-test images compared: " + "; ".join(lines)
     if not n:
         return Check("surroundings", "stated", claim, "no two images share block and surroundings")
-    return Check.from_claim("surroundings", claim, not faults, listed(faults) or found, promised=promised)
+    return Check.from_claim(
+        "surroundings", claim, not faults, listed(faults) or found, promised=promised
+    )
 
 
 def _foreign(e: Evidence, hole: Array) -> list[str]:
@@ -154,7 +159,8 @@ def statistics(e: Evidence) -> Check:
     error = _error(e, rows, centred, outside)
     order = np.argsort(-np.abs(size), kind="stable")
     found = ", ".join(
-        f"{STATISTICS[k]} {gap[k]:+.3g} ({size[k]:+.2f} sd{_chance(error[k])})" for k in order
+        f"{STATISTICS[k]} {gap[k]:+.3g} ({size[k]:+.2f} sd{_chance(float(error[k]))})"
+        for k in order
     )
     if np.abs(size).max() < SIZE:
         return Check("statistics", "pass", claim, found)
@@ -171,8 +177,8 @@ def _error(e: Evidence, rows: Array, centred: Array, outside: Array) -> Array:
     """Return the standard error of each difference over cells, single factors taken out."""
     cells, place = np.unique(e.cells[rows], axis=0, return_inverse=True)
     place, n = place.reshape(-1), len(cells)
-    means = np.stack([np.bincount(place, column, n) for column in centred.T], axis=1)
-    means /= np.bincount(place, minlength=n)[:, None]
+    totals = np.stack([np.bincount(place, column, n) for column in centred.T], axis=1)
+    means = totals.astype(float) / np.bincount(place, minlength=n)[:, None]
     side = np.zeros(n)
     side[place[outside]] = 1.0
     shape = e.schema.cell_shape
@@ -186,5 +192,3 @@ def _error(e: Evidence, rows: Array, centred: Array, outside: Array) -> Array:
         return np.full(means.shape[1], np.nan)
     noise = ((means - codes @ fit) ** 2).sum(axis=0) / free
     return np.asarray(np.sqrt(noise * (1 / side.sum() + 1 / (n - side.sum()))))
-
-

@@ -166,9 +166,7 @@ def _tuple_codes(e: Evidence, *, matched: bool) -> Iterator[tuple[str, Array]]:
     blocks = e.columns["block"][inside]
     for key in (*e.schema.derived, *e.schema.crossed):
         column = e.columns[f"latents/{key}"]
-        parents = {
-            k for k in recombined if dependent(e.columns[k][inside], column[inside], blocks)
-        }
+        parents = {k for k in recombined if dependent(e.columns[k][inside], column[inside], blocks)}
         for k in recombined:
             # A derived factor stands for those that it follows from.
             if len(parents | {k}) < order:
@@ -201,11 +199,11 @@ def novelty(e: Evidence) -> Check:
             distances[len(cell) - largest_seen(cell, seen)] += images
     times = f" x {len(ladder)} rungs" if len(ladder) > 1 else ""
 
-    def images(total: int) -> str:
+    def shown(total: int) -> str:
         return f"{total / len(ladder):.10g} images{times}"
 
-    found = ", ".join(f"order {k}: {images(v)}" for k, v in sorted(orders.items()))
-    found += "; " + ", ".join(f"{images(v)} at {k} from ID" for k, v in sorted(distances.items()))
+    found = ", ".join(f"order {k}: {shown(v)}" for k, v in sorted(orders.items()))
+    found += "; " + ", ".join(f"{shown(v)} at {k} from ID" for k, v in sorted(distances.items()))
     met = set(orders) == {order}
     known = 0 in orders  # an OOC cell that training shows is never a matter of declaration
     return Check.from_claim("novelty", claim, met, found, promised=known or promised)
@@ -281,8 +279,10 @@ def arrangement(e: Evidence) -> Check:
                 shown = e.columns[f"latents/{key}"] == code
                 wrong[f"object {first[0]} is not {name} the other"] = shown & ~holds[name]
     if "count" in told:
-        there = sum(e.columns[f"latents/{slot}.present"] for slot in e.schema.objects)
-        wrong["the count is not that of the objects"] = there != e.columns[f"latents/{told['count']}"] + 1
+        there = np.sum([e.columns[f"latents/{slot}.present"] for slot in e.schema.objects], axis=0)
+        wrong["the count is not that of the objects"] = np.not_equal(
+            there, e.columns[f"latents/{told['count']}"] + 1
+        )
     for part, whole in (("zone", "x"), ("sector", "azimuth")):
         for key in (k for k in e.schema.keys if k.endswith(f".{part}")):
             place = key.removesuffix(part) + whole

@@ -179,9 +179,7 @@ def _rehash(handle: h5py.File, evidence: Evidence, *, pixels: bool) -> dict[str,
         stands = _stands(evidence, latents)
         labels.append(label_counts(image, stands, stage_camera(latents)))
         tested = small["split"][row] in TESTED
-        statistics.append(
-            image_statistics(image["image"], image["mask"]) if tested else UNTESTED
-        )
+        statistics.append(image_statistics(image["image"], image["mask"]) if tested else UNTESTED)
     if pixels:
         small["measured/labels"] = np.array(labels)
         small["measured/statistics"] = np.array(statistics)
@@ -203,9 +201,9 @@ def _stands(evidence: Evidence, latents: Mapping[str, Any]) -> list[Stand | None
     known = {**evidence.config["constants"], **latents}
     places: list[Stand | None] = []
     for slot in evidence.schema.objects:
-        place = [known.get(f"{slot}.{name}") for name in ("x", "y", "scale")]
-        there = known.get(f"{slot}.present", 1) and None not in place
-        places.append(Stand(*map(float, place)) if there else None)
+        keys = [f"{slot}.{name}" for name in ("x", "y", "scale")]
+        there = known.get(f"{slot}.present", 1) and all(key in known for key in keys)
+        places.append(Stand(*(float(known[key]) for key in keys)) if there else None)
     return places
 
 
@@ -294,6 +292,10 @@ def _digest(evidence: Evidence, planned: Mapping[str, Array]) -> str:
         schema=evidence.schema,
         settings=RenderSettings(**evidence.config["settings"]),
         latents={key: planned[f"latents/{key}"] for key in evidence.schema.keys},
-        **{name: planned[name] for name in ("split", "rungs", "block", "cycles_seed", "tries")},
+        split=planned["split"],
+        rungs=planned["rungs"],
+        block=planned["block"],
+        cycles_seed=planned["cycles_seed"],
+        tries=planned["tries"],
     )
     return plan.digest()

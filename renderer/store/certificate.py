@@ -42,7 +42,9 @@ STATUSES = ("pass", "stated", "not run")
 """What a check may say of data that are scored."""
 
 
-def require_certificate(folder: Path, manifest: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+def require_certificate(
+    folder: Path, manifest: Mapping[str, Any], found: Mapping[str, Any]
+) -> None:
     """Refuse a certificate that fails, is incomplete, or is of other files than these."""
     advice = f"Run `recombine dataset verify {folder}`."
     checks = found.get("checks")

@@ -39,7 +39,10 @@ def drawn_fixture(scene: Scene, settings: RenderSettings) -> Rendered:
     there = [(n, thing) for n, thing in enumerate(scene.objects) if thing is not None]
     for n, thing in sorted(there, key=lambda pair: -pair[1].y):  # the nearest comes last
         box = screen_box(Stand(thing.x, thing.y, thing.scale))
-        middle = (0.5 + (box.left + box.right) / 2) * size, (0.5 - (box.bottom + box.top) / 2) * size
+        middle = (
+            (0.5 + (box.left + box.right) / 2) * size,
+            (0.5 - (box.bottom + box.top) / 2) * size,
+        )
         radius = size * min(box.right - box.left, box.top - box.bottom) / 2
         disc = (columns - middle[0]) ** 2 + (rows - middle[1]) ** 2 < radius**2
         mask[disc] = n + 1
