@@ -63,70 +63,57 @@ def _rounded_from(values: Array) -> tuple[Array, Array]:
     return np.maximum((exact + below) / 2, 0), (exact + above) / 2
 
 
-FOREIGN = 0.5
-"""Share of an object's mask that shows the background: more, and the image is another's."""
-HOLE, SHIFT, NOISE = 0.05, 0.25, 0.3
-"""How far the mean of OOC-test may exceed that of ID-test: a share, and levels of 255."""
+FOREIGN = {"offset": 8.0, "hole": 0.5}
+"""An image with more is another's: levels of 255 away from objects; a share of its objects."""
+SPARE = {"shift": 0.25, "difference": 0.3, "spike": 0.25, "hole": 0.02}
+"""How far the mean over OOC-test may exceed `TIMES` that over ID-test: levels, or a share."""
+TIMES = {"shift": 1, "difference": 2, "spike": 1, "hole": 3}
 SPIKE = 96
-"""A pixel that differs by so many levels, and its neighbours do not, stands alone."""
-SPIKED = 0.25
-"""How many more images of OOC-test than of ID-test may have such a pixel, as a share."""
+"""A pixel that differs by so many levels, when its neighbours do not, stands alone."""
+SAID = {
+    "shift": "are brighter or darker by {1:+.2f} levels ({0:+.2f} in ID)",
+    "difference": "differ by {1:.2f} levels ({0:.2f} in ID)",
+    "spike": "have a pixel that stands alone in {1:.0%} of images ({0:.0%} in ID)",
+    "hole": "show background in {1:.1%} of their objects' masks ({0:.1%} in ID)",
+}
 
 
 def surroundings(e: Evidence) -> Check:
-    """15: away from objects ID-test and OOC-test images of a block are one picture."""
-    # Images of a block and surroundings have the same nuisances, light and noise. ID-test images
-    # among themselves tell how far objects reach beyond their masks, by shadows and by bounces.
+    """15: away from objects, test images of a block and surroundings are one picture."""
+    # They have the same nuisances, light and noise. ID-test images among themselves tell how far
+    # objects reach beyond their masks, by shadows and by bounces.
     claim = "away from objects, OOC-test images equal ID-test images of their block"
     if "measured/compared" not in e.columns:
         return Check("surroundings", "not run", claim, UNREAD)
     compared = {name: e.columns["measured/compared"][:, k] for k, name in enumerate(COMPARED)}
-    means, faults, lines = {}, [], []
-    for name, values in compared.items():
-        inside, outside = (values[e.split(s) & ~np.isnan(values)] for s in (ID_TEST, OOC_TEST))
+    faults, lines = [], []
+    for name, words in SAID.items():
+        values = compared[name] > SPIKE if name == "spike" else compared[name]
+        told = ~np.isnan(compared[name])
+        inside, outside = (values[e.split(s) & told] for s in (ID_TEST, OOC_TEST))
         if not len(outside):
             continue
-        if name == "spike":
-            inside, outside = inside > SPIKE, outside > SPIKE
-        # One image may be alone in its surroundings: then ID-test has nothing to compare.
-        means[name] = (float(inside.mean()) if len(inside) else 0.0, float(outside.mean()))
-    limits = {
-        "shift": (SHIFT, 0),
-        "difference": (NOISE, 2),
-        "spike": (SPIKED, 1),
-        "hole": (HOLE, 3),
-    }
-    what = {
-        "shift": "are brighter or darker by {1:+.2f} levels ({0:+.2f} in ID)",
-        "difference": "differ by {1:.2f} levels ({0:.2f} in ID)",
-        "spike": "have a pixel that stands alone in {1:.0%} of images ({0:.0%} in ID)",
-        "hole": "show background in {1:.1%} of their objects' masks ({0:.1%} in ID)",
-    }
-    for name, (mine, others) in means.items():
-        spare, times = limits[name]
-        line = what[name].format(mine, others)
-        lines.append(line)
-        base = abs(mine) if name == "shift" else times * mine
-        if abs(others) > base + spare:
-            faults.append(f"OOC-test images {line}")
-    promised = required(e, "marginal_tv", 0) is not None
-    if promised:
-        faults += _foreign(e, compared["hole"])
+        # An ID-test image may be alone in its surroundings: then there is nothing to compare.
+        mine = float(inside.mean()) if len(inside) else 0.0
+        others = float(outside.mean())
+        lines.append(words.format(mine, others))
+        if abs(others) > TIMES[name] * abs(mine) + SPARE[name]:
+            faults.append(f"OOC-test images {lines[-1]}")
+    for name, limit in FOREIGN.items():
+        faults += [
+            f"image {e.columns['index'][row]} of {SPLITS[int(e.columns['split'][row])]} shows "
+            + ("other surroundings" if name == "offset" else "background where its objects are")
+            for row in np.flatnonzero(np.nan_to_num(compared[name]) > limit)
+        ]
     n = int(np.sum(~np.isnan(compared["shift"]) & e.split(OOC_TEST)))
-    found = f"{n} of {int(e.split(OOC_TEST).sum())} OOC-test images compared: " + "; ".join(lines)
     if not n:
         return Check("surroundings", "stated", claim, "no two images share block and surroundings")
+    found = f"{n} of {int(e.split(OOC_TEST).sum())} OOC-test images compared: " + "; ".join(lines)
+    # Where ID and OOC differ by declaration, in the number of objects say, so may their shadows.
+    promised = required(e, "marginal_tv", 0) is not None
     return Check.from_claim(
         "surroundings", claim, not faults, listed(faults) or found, promised=promised
     )
-
-
-def _foreign(e: Evidence, hole: Array) -> list[str]:
-    return [
-        f"image {e.columns['index'][row]} of {SPLITS[int(e.columns['split'][row])]} shows "
-        f"background in {hole[row]:.0%} of its objects' masks"
-        for row in np.flatnonzero(np.nan_to_num(hole) > FOREIGN)
-    ]
 
 
 SIZE = 0.1

@@ -35,8 +35,8 @@ from recombine.renderer.core.hdf5 import (
 )
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import Plan
+from recombine.renderer.scenes.arrangements import stage_camera
 from recombine.renderer.scenes.factors import LAYOUTS, Schema
-from recombine.renderer.scenes.library import CAMERA, Camera
 from recombine.renderer.scenes.placement import Stand
 from recombine.renderer.scenes.scene import RenderSettings, scene_hash, scene_of
 from recombine.renderer.splits.geometry import SPLITS
@@ -56,7 +56,7 @@ class Evidence:
     schema: Schema  # slots and factors
     # columns over all readable images: latents as ``latents/slot.factor``; what was measured on the
     # pixels as ``measured/labels`` (N, K, 7), ``measured/statistics`` (N, 10) and
-    # ``measured/compared`` (N, 4), see `pixels`, the last two NaN outside of the test parts. Those
+    # ``measured/compared`` (N, 5), see `pixels`, the last two NaN outside of the test parts. Those
     # are absent where pixels were not read
     columns: dict[str, Array] = field(default_factory=dict)
     manifest_sha256: str = ""  # of the manifest's file
@@ -188,12 +188,6 @@ def _rehash(handle: h5py.File, evidence: Evidence, *, pixels: bool) -> dict[str,
 
 TESTED = [SPLITS.index(name) for name in ("id_test", "ooc_test")]
 UNTESTED = np.full(len(STATISTICS), np.nan)
-
-
-def stage_camera(latents: Mapping[str, Any]) -> Camera:
-    """Return the camera of some latents, in the frame in which their objects stand."""
-    del latents
-    return CAMERA
 
 
 def _stands(evidence: Evidence, latents: Mapping[str, Any]) -> list[Stand | None]:

@@ -117,7 +117,7 @@ def _bends(light: Array) -> Array:
     )
 
 
-COMPARED = ("shift", "difference", "spike", "hole")
+COMPARED = ("shift", "difference", "offset", "spike", "hole")
 """What `compare` returns, in order; NaN where too few pixels tell."""
 SAME = 4
 """Levels within which a pixel of an object counts as what stands behind it."""
@@ -143,13 +143,13 @@ class Picture:
         return cls(image.astype(np.int16), here, near, _grown(here, max(2, len(mask) // 16)))
 
 
-def compare(one: Picture, mate: Picture) -> Float[Array, "4"]:
+def compare(one: Picture, mate: Picture) -> Float[Array, "5"]:
     """Compare an image with another of its block and surroundings.
 
     Away from both images' objects the two show the same thing under the same light and noise:
-    the median signed and the mean absolute difference there, and the largest difference that
-    stands alone, in levels. Last comes the share of the image's own objects, where the other shows
-    none, that shows what the other shows: the background.
+    the median signed, the mean absolute and the median absolute difference there, and the largest
+    difference that stands alone, in levels. Last comes the share of the image's own objects, where
+    the other shows none, that shows what the other shows: the background.
     """
     difference = one.image - mate.image
     away = ~(one.far | mate.far)
@@ -157,10 +157,10 @@ def compare(one: Picture, mate: Picture) -> Float[Array, "4"]:
     if away.sum() >= ENOUGH:
         there = difference[away]
         found[0], found[1] = np.median(there), np.abs(there).mean()
-        found[2] = _spike(difference, away)
+        found[2], found[3] = np.median(np.abs(there)), _spike(difference, away)
     alone = one.mask & ~mate.near
     if alone.sum() >= ENOUGH:
-        found[3] = (np.abs(difference).max(axis=-1)[alone] <= SAME).mean()
+        found[4] = (np.abs(difference).max(axis=-1)[alone] <= SAME).mean()
     return found
 
 

@@ -13,8 +13,7 @@ from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import Preset, load_preset
 from recombine.renderer.rendering.pool import Unit
 from recombine.renderer.rendering.render import Engine
-from recombine.renderer.scenes.library import CAMERA
-from recombine.renderer.scenes.placement import Stand, screen_box
+from recombine.renderer.scenes.placement import project
 from recombine.renderer.scenes.scene import Rendered, RenderSettings, Scene, scene_hash
 from recombine.renderer.store.seal import write_manifest
 from recombine.renderer.store.shards import (
@@ -30,24 +29,28 @@ def drawn_fixture(scene: Scene, settings: RenderSettings) -> Rendered:
     """Draw a disc per object, where the object would be, on a tinted square."""
     size, k = settings.resolution, len(scene.objects)
     tint = sum(map(ord, scene.environment)) % 200
-    image = np.full((size, size, 3), tint, np.uint8)
+    image = np.empty((size, size, 3), np.uint8)
+    image[:] = [tint, tint // 2, tint // 3]
     rows, columns = np.mgrid[:size, :size] + 0.5
     mask = np.zeros((size, size), np.uint8)
     depth = np.full((size, size), np.inf, np.float16)
     normal = np.zeros((size, size, 3), np.int8)
     full = np.zeros(k, np.int64)
-    there = [(n, thing) for n, thing in enumerate(scene.objects) if thing is not None]
-    for n, thing in sorted(there, key=lambda pair: -pair[1].y):  # the nearest comes last
-        box = screen_box(Stand(thing.x, thing.y, thing.scale))
-        middle = (
-            (0.5 + (box.left + box.right) / 2) * size,
-            (0.5 - (box.bottom + box.top) / 2) * size,
-        )
-        radius = size * min(box.right - box.left, box.top - box.bottom) / 2
+    there = []
+    for n, thing in enumerate(scene.objects):
+        if thing is not None:
+            centre = (thing.x, thing.y, thing.scale / 2)
+            there.append((math.dist(scene.camera.position, centre), n, thing, centre))
+    for far, n, thing, centre in sorted(there, reverse=True):  # the nearest comes last
+        across, up = project(centre, scene.camera)
+        middle = (0.5 + across) * size, (0.5 - up) * size
+        # Shapes are told by how large their discs are, too.
+        part = 0.25 + 0.2 * (sum(map(ord, thing.shape)) % 7) / 6
+        radius = part * thing.scale * scene.camera.focal / scene.camera.sensor / far * size
         disc = (columns - middle[0]) ** 2 + (rows - middle[1]) ** 2 < radius**2
         mask[disc] = n + 1
         image[disc] = [sum(map(ord, thing.shape)) % 256, int(40 * thing.hue) % 256, 90]
-        depth[disc] = math.dist(CAMERA.position, (thing.x, thing.y, thing.scale / 2))
+        depth[disc] = far
         normal[disc] = (0, -127, 0)
         full[n] = disc.sum()
     # Every scene gives other pixels, where no object is.
