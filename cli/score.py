@@ -127,6 +127,7 @@ class Score(Command):
         """Train, score, save and print."""
         from recombine.baselines.registry import BASELINES
         from recombine.benchmark.running.grid import run_grid
+        from recombine.benchmark.serving.data import require_sound
         from recombine.renderer.core.files import require_writable
         from recombine.renderer.store.dataset import Dataset
 
@@ -135,7 +136,7 @@ class Score(Command):
             return 0
         dataset = Dataset(self.data)
         given, groups = self._given(), self._groups(dataset)
-        dataset.check()
+        require_sound(dataset)
         require_writable(self.out)
         results = [r for files in given for r in self._score_given(files, dataset)]
         jobs = [job for group in groups for job in group.jobs]

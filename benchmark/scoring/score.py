@@ -40,6 +40,7 @@ from recombine.benchmark.scoring import facts as run_facts
 from recombine.benchmark.scoring.controls import random_network_part, slot_match_part
 from recombine.benchmark.scoring.examples import keep_examples
 from recombine.benchmark.scoring.extra import decoder_part, identifiability_part, readout_variants
+from recombine.benchmark.serving.data import require_sound
 from recombine.benchmark.serving.relations import canonical_relations
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.design import scores_of
@@ -128,7 +129,7 @@ def score_submission(
     UsageError, InvalidInputError, ResourceError
         When the submission does not exist, fails, or exceeds its budget.
     """
-    dataset.check()
+    require_sound(dataset)
     if not isinstance(submission, IsolatedSubmission):
         submission = submission_of(submission)
     how, where = options or RunOptions(), Path(out_dir)
@@ -174,7 +175,7 @@ def score_predictions(
     InvalidInputError
         When files are damaged, incomplete, of other data, or do not belong together.
     """
-    dataset.check()
+    require_sound(dataset)
     dataset = canonical_relations(dataset)
     read = [(Path(path), read_predictions(Path(path))) for path in paths]
     read.sort(key=lambda pair: pair[1].facts.seed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -64,6 +65,16 @@ class DatasetLike(Protocol):
     def images(self, indices: Any) -> UInt8[Array, "n height width 3"]: ...  # noqa: D102
     def masks(self, indices: Any) -> UInt8[Array, "n height width"]: ...  # noqa: D102
     def check(self) -> None: ...  # noqa: D102
+
+
+def require_sound(dataset: DatasetLike) -> None:
+    """Refuse data whose certificate does not hold, as far as can be told without their pixels."""
+    from recombine.renderer.certificate.verify import recheck
+
+    dataset.check()
+    folder = getattr(dataset, "path", None)
+    if isinstance(folder, Path):
+        recheck(folder)
 
 
 @dataclass(frozen=True)

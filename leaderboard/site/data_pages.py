@@ -124,7 +124,7 @@ class Certificate(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
-    format: Literal["recombine.certificate/1"]
+    format: Literal["recombine.certificate/1", "recombine.certificate/2"]
     dataset: Text
     root: Annotated[str, Field(pattern=r"^[0-9a-f]{8,128}$")]
     passed: bool

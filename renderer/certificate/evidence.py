@@ -6,7 +6,8 @@ read off the images themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,14 @@ from typing import Any
 import h5py
 import numpy as np
 
+from recombine.renderer.certificate.pixels import (
+    COMPARED,
+    STATISTICS,
+    Picture,
+    compare,
+    image_statistics,
+    label_counts,
+)
 from recombine.renderer.core.errors import IntegrityError, RecombineError
 from recombine.renderer.core.hdf5 import (
     Column,
@@ -27,8 +36,11 @@ from recombine.renderer.core.hdf5 import (
 from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import Plan
-from recombine.renderer.scenes.factors import Schema
+from recombine.renderer.scenes.arrangements import stage_camera
+from recombine.renderer.scenes.factors import LAYOUTS, Schema
+from recombine.renderer.scenes.placement import Stand
 from recombine.renderer.scenes.scene import LABELS, RenderSettings, scene_hash, scene_of
+from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.records import read_manifest
 from recombine.renderer.store.seal import file_sha256, image_leaf
 from recombine.renderer.store.shards import (
@@ -50,8 +62,14 @@ class Evidence:
     manifest: dict[str, Any]  # sealed
     config: dict[str, Any]  # of the plan
     schema: Schema  # slots and factors
-    # columns over all readable images, latents as ``latents/slot.factor``
+    # columns over all readable images: latents as ``latents/slot.factor``; what was measured on the
+    # pixels as ``measured/labels`` (N, K, 7), ``measured/statistics`` (N, 10) and
+    # ``measured/compared`` (N, 5), see `pixels`, the last two NaN outside of the test parts. Those
+    # are absent where pixels were not read
     columns: dict[str, Array] = field(default_factory=dict)
+    manifest_sha256: str = ""  # of the manifest's file
+    # sha256 (hex) of what plan.h5 holds, and the one it claims
+    plan_digests: tuple[str, str] = ("", "")
     # merkle leaves recomputed from what the shards hold
     leaves: list[bytes] = field(default_factory=list)
     # one line per fault found while reading
@@ -73,19 +91,23 @@ class Evidence:
         return np.stack([self.columns[f"latents/{k}"] for k in self.schema.recombined], axis=1)
 
 
-def gather(folder: Path) -> Evidence:
-    """Read and re-hash every shard of a dataset."""
-    manifest, (plan, _) = read_manifest(folder), read_plan(folder)
+def gather(folder: Path, *, pixels: bool = True) -> Evidence:
+    """Read and re-hash every shard of a dataset; without pixels, its small columns only."""
+    manifest, (plan, claimed) = read_manifest(folder), read_plan(folder)
     evidence = Evidence(manifest, dict(plan.config), plan.schema)
+    evidence.manifest_sha256 = file_sha256(folder / "manifest.json")
+    evidence.plan_digests = (plan.digest(), claimed)
     parts: list[dict[str, Array]] = []
     for entry in manifest["shards"]:
-        part = _read_shard(folder, entry, plan, evidence)
+        part = _read_shard(folder, entry, plan, evidence, pixels=pixels)
         if part:
             parts.append(part)
     if parts:
         evidence.columns = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
     _count_images(evidence)
     _compare_plan(plan, evidence)
+    if pixels and not evidence.file_faults:
+        evidence.columns["measured/compared"] = _compared(folder, evidence)
     evidence.interaction = _interaction(inside(folder, "interaction.h5"), manifest)
     return evidence
 
@@ -112,7 +134,7 @@ def _interaction(path: Path, manifest: dict[str, Any]) -> dict[str, Array]:
 
 
 def _read_shard(
-    folder: Path, entry: dict[str, Any], plan: Plan, evidence: Evidence
+    folder: Path, entry: dict[str, Any], plan: Plan, evidence: Evidence, *, pixels: bool
 ) -> dict[str, Array] | None:
     path, name = inside(folder, entry["file"]), entry["file"]
     if not path.is_file():
@@ -120,35 +142,62 @@ def _read_shard(
         return None
     if path.stat().st_size < entry["bytes"]:
         evidence.file_faults.append(f"{name} is truncated ({path.stat().st_size} bytes)")
-    elif file_sha256(path) != entry["sha256"]:
+    elif pixels and file_sha256(path) != entry["sha256"]:
         evidence.file_faults.append(f"{name} does not match its sha256")
     sealed, indices = evidence.manifest["plan_sha256"], range(entry["start"], entry["stop"])
     try:
         with open_shard(path, sealed, plan, indices) as handle:
-            return _rehash(handle, evidence)
+            return _rehash(handle, evidence, pixels=pixels)
     except RecombineError as error:
         evidence.file_faults.append(f"{name}: {str(error).removeprefix(f'{path}: ')}")
         return None
 
 
-def _rehash(handle: h5py.File, evidence: Evidence) -> dict[str, Array]:
+def _rehash(handle: h5py.File, evidence: Evidence, *, pixels: bool) -> dict[str, Array]:
     keys = evidence.schema.keys
     small = {n: column(handle, n) for n in (*_SMALL, *_HASHES)}
     small |= {f"latents/{k}": column(handle, f"latents/{k}") for k in keys}
     settings = RenderSettings(**evidence.config["settings"])
-    for row, image in enumerate(_images(handle, len(small["index"]))):
+    n = len(small["index"])
+    images: Iterable[dict[str, Array]] = _images(handle, n) if pixels else itertools.repeat({}, n)
+    labels, statistics = [], []
+    for row, image in enumerate(images):
         i = int(small["index"][row])
         latents = {k: small[f"latents/{k}"][row] for k in keys}
         seed = int(small["cycles_seed"][row])
         scene = scene_of(evidence.schema, evidence.config["constants"], latents, seed)
         if scene_hash(scene, settings) != small["spec_hash"][row].tobytes().hex():
             evidence.spec_faults.append(f"image {i}: latents do not match their spec hash")
+        evidence.leaves.append(image_leaf({k: v[row] for k, v in small.items()}))
+        if not pixels:
+            continue
         if pixel_hash(image["image"]) != small["pixel_hash"][row].tobytes():
             evidence.pixel_faults.append(f"image {i}: pixels do not match their hash")
         if label_hash(image) != small["label_hash"][row].tobytes():
             evidence.label_faults.append(f"image {i}: annotations do not match their hash")
-        evidence.leaves.append(image_leaf({k: v[row] for k, v in small.items()}))
+        stands = _stands(evidence, latents)
+        labels.append(label_counts(image, stands, stage_camera(latents)))
+        tested = small["split"][row] in TESTED
+        statistics.append(image_statistics(image["image"], image["mask"]) if tested else UNTESTED)
+    if pixels:
+        small["measured/labels"] = np.array(labels)
+        small["measured/statistics"] = np.array(statistics)
     return small
+
+
+TESTED = [SPLITS.index(name) for name in ("id_test", "ooc_test")]
+UNTESTED = np.full(len(STATISTICS), np.nan)
+
+
+def _stands(evidence: Evidence, latents: Mapping[str, Any]) -> list[Stand | None]:
+    """Return where each object stands, None where its place is not recorded or it is absent."""
+    known = {**evidence.config["constants"], **latents}
+    places: list[Stand | None] = []
+    for slot in evidence.schema.objects:
+        keys = [f"{slot}.{name}" for name in ("x", "y", "scale")]
+        there = known.get(f"{slot}.present", 1) and all(key in known for key in keys)
+        places.append(Stand(*(float(known[key]) for key in keys)) if there else None)
+    return places
 
 
 def _images(handle: h5py.File, n: int) -> Iterator[dict[str, Array]]:
@@ -158,6 +207,55 @@ def _images(handle: h5py.File, n: int) -> Iterator[dict[str, Array]]:
         with reading(handle.filename):
             image = {name: np.asarray(values[row]) for name, values in columns.items()}
         yield image
+
+
+def _compared(folder: Path, evidence: Evidence) -> Array:
+    """Compare every test image with up to two ID-test images of its block and surroundings."""
+    columns = evidence.columns
+    found = np.full((len(columns["split"]), len(COMPARED)), np.nan)
+    tests = np.flatnonzero(np.isin(columns["split"], TESTED))
+    keys = [f"latents/{key}" for key in surroundings_of(evidence.schema)]
+    for block in np.unique(columns["block"][tests]):
+        rows = tests[columns["block"][tests] == block]
+        arrays = _pictures(folder, evidence, rows)
+        table = np.stack([columns["block"][rows], *(columns[key][rows] for key in keys)], axis=1)
+        group = np.unique(table, axis=0, return_inverse=True)[1].reshape(-1)
+        for members in (rows[group == g].tolist() for g in range(group.max() + 1)):
+            pictures = {row: Picture.of(*arrays[row]) for row in members}
+            mates = [row for row in members if columns["split"][row] == TESTED[0]]
+            for place, row in enumerate(members):
+                # Others than itself, each about equally often.
+                others = [m for m in np.roll(mates, -place).tolist() if m != row][:2]
+                pairs = np.array([compare(pictures[row], pictures[mate]) for mate in others])
+                for k in range(len(COMPARED) if others else 0):
+                    told = pairs[~np.isnan(pairs[:, k]), k]
+                    found[row, k] = told.mean() if len(told) else np.nan
+    return found
+
+
+def _pictures(folder: Path, evidence: Evidence, rows: Array) -> dict[int, tuple[Array, Array]]:
+    """Return image and mask of some rows, opening every shard once."""
+    entries = evidence.manifest["shards"]
+    firsts = np.cumsum([0, *(entry["stop"] - entry["start"] for entry in entries)])
+    numbers = np.searchsorted(firsts, rows, "right") - 1
+    found = {}
+    for number in np.unique(numbers):
+        with open_checked(inside(folder, entries[number]["file"])) as handle:
+            image, mask = stored(handle, "image"), stored(handle, "mask")
+            for row in rows[numbers == number].tolist():
+                found[row] = image[row - firsts[number]], mask[row - firsts[number]]
+    return found
+
+
+def surroundings_of(schema: Schema) -> list[str]:
+    """Return the factors that say what stands around the objects, and under which light."""
+    return [
+        f"{slot.name}.{factor.name}"
+        for slot in schema.slots
+        if slot.name not in schema.objects
+        for factor in slot.factors
+        if factor.name not in LAYOUTS
+    ]
 
 
 def _count_images(evidence: Evidence) -> None:

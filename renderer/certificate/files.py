@@ -37,6 +37,7 @@ def integrity(e: Evidence) -> list[Check]:
             listed(e.spec_faults) or f"{len(e.leaves)} images",
         ),
     ]
+    checks.append(_plan(e))
     root = merkle_root(e.leaves) if e.leaves else "no images"
     same = root == e.manifest["root"]
     found = (
@@ -48,6 +49,19 @@ def integrity(e: Evidence) -> list[Check]:
     if "hidden_test" in e.config:
         checks.append(_commitment(e.config["hidden_test"]))
     return checks
+
+
+def _plan(e: Evidence) -> Check:
+    # Splits, labels and settings are read from the plan: its digest covers every one of them.
+    digest, claimed = e.plan_digests
+    sealed = str(e.manifest["plan_sha256"])
+    claim = "plan.h5 has the digest that it claims, and that was sealed"
+    if not digest:
+        return Check("plan", "not run", claim, "files are incomplete")
+    found = f"digest {digest[:16]}"
+    if not digest == claimed == sealed:
+        found = f"plan.h5 is {digest[:16]}, claims {claimed[:16]}, sealed {sealed[:16]}"
+    return Check.from_claim("plan", claim, digest == claimed == sealed, found)
 
 
 def _commitment(hidden: dict[str, str]) -> Check:

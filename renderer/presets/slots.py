@@ -51,7 +51,7 @@ def four_slot(values: int = 16, order: int = 4) -> Preset:
         schema=Schema(slots, keys),
         constants=(),
         split=split,
-        sizes=Sizes(train=32, val=2, test=14, cells=1024),
+        sizes=Sizes(train=32, val=4, test=16, cells=1024),
         settings=TRAIN_TIER,
     )
 

@@ -240,7 +240,7 @@ def _responsible(facts: Facts) -> dict[str, Any]:
                 "The world shown is that of one procedural library of shapes, materials, "
                 "environments and lights under one camera."
             ),
-            *(f"Differs between ID and OOC by design, {line}" for line in stated),
+            *(f"Differs between ID and OOC, {line}" for line in stated),
         ],
         "rai:dataLimitations": facts.limits,
         "rai:dataUseCases": [

@@ -21,8 +21,8 @@ from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.geometry import Cameras, bits
 from recombine.renderer.splits.geometry import SPLITS
+from recombine.renderer.store.certificate import require_certificate
 from recombine.renderer.store.records import read_certificate, read_manifest
-from recombine.renderer.store.seal import file_sha256
 from recombine.renderer.store.shards import load_plan, open_shard
 
 if TYPE_CHECKING:
@@ -392,33 +392,19 @@ class Dataset:
         return self._read_many(name, indices)
 
     def check(self) -> None:
-        """Check that the certificate passed and belongs to exactly these files.
+        """Check that the certificate is whole, passed, and belongs to exactly these files.
+
+        Whether what it says is true only `verify` can tell; scoring decides again what labels and
+        latents alone can tell.
 
         Raises
         ------
         InvalidInputError
             When the dataset was never verified.
         IntegrityError
-            When a check failed, or a file changed since.
+            When a check failed or is missing, or a file changed since.
         """
-        known = ("pass", "stated", "not run")  # a check may want what is not there
-        failed = [c["name"] for c in self.certificate["checks"] if c["status"] not in known]
-        if failed:
-            raise IntegrityError(
-                f"{self.path}: the certificate fails on {', '.join(failed)}. "
-                f"See `recombine dataset verify {self.path}`; such data are not scored."
-            )
-        changed = [s["file"] for s in self.manifest["shards"] if not self._is_whole(s)]
-        if changed or self.certificate["root"] != self.root:
-            raise IntegrityError(
-                f"{self.path}: the certificate does not match the files "
-                f"({', '.join(changed) or 'manifest.json'}). "
-                f"Run `recombine dataset verify {self.path}`."
-            )
-
-    def _is_whole(self, entry: dict[str, Any]) -> bool:
-        path = inside(self.path, entry["file"])
-        return path.is_file() and file_sha256(path) == entry["sha256"]
+        require_certificate(self.path, self.manifest, self.certificate)
 
     def _shard(self, number: int) -> h5py.File:
         if number not in self._handles:

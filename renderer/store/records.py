@@ -36,7 +36,7 @@ from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.splits.geometry import SPLITS
 
 MANIFEST_FORMAT = "recombine.manifest/1"
-CERTIFICATE_FORMAT = "recombine.certificate/1"
+CERTIFICATE_FORMAT = "recombine.certificate/2"
 SHARD_FORMAT = "recombine.shard/2"
 MOST_RUNGS = 8  # bits of the column of rungs
 MOST_CELLS = 2_000_000  # of a grid of recombined factors; the checks list all of them
@@ -104,6 +104,7 @@ class CertificateRecord(Strict):
     format: str
     dataset: DatasetName
     root: Sha256
+    manifest_sha256: Sha256
     passed: bool
     proves: str
     checks: Annotated[list[CheckRecord], Field(min_length=1)]

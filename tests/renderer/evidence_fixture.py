@@ -8,6 +8,7 @@ import numpy as np
 
 from recombine.renderer.certificate.check import Check
 from recombine.renderer.certificate.evidence import Evidence
+from recombine.renderer.certificate.pixels import COMPARED, LABEL_COUNTS, STATISTICS
 from recombine.renderer.certificate.verify import CHECKS, run_checks
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import Preset, load_preset
@@ -27,7 +28,7 @@ SMALL = {
     "object-light": {"values": 8, "scale": 0.002},
     "object-camera": {"values": 8, "scale": 0.002},
     "count": {"scale": 0.002},
-    "relation": {"values": 4, "scale": 0.002},
+    "relation": {"values": 12, "scale": 0.002},
     "counterfactual": {"values": 8, "scale": 0.002},
 }
 """Every preset at the smallest size that passes every check."""
@@ -52,9 +53,25 @@ def evidence_of(preset: Preset) -> Evidence:
     columns["pixel_hash"] = np.array([np.frombuffer(p, np.uint8) for p in pixels])
     present = [columns.get(f"latents/{slot}.present", np.ones(n)) for slot in plan.schema.objects]
     columns["visible"] = np.stack(present, axis=1).astype(float)
+    labels = np.zeros((n, len(plan.schema.objects), len(LABEL_COUNTS)), np.int64)
+    labels[..., LABEL_COUNTS.index("area")] = 200 * columns["visible"]
+    labels[..., LABEL_COUNTS.index("full")] = -1
+    columns["amodal"] = 200 / plan.settings.resolution**2 * columns["visible"]
+    columns["measured/labels"] = labels
+    columns["measured/statistics"] = np.zeros((n, len(STATISTICS)))
+    columns["measured/compared"] = np.zeros((n, len(COMPARED)))
     leaves = [hashlib.sha256(b"leaf%d" % i).digest() for i in range(n)]
-    manifest = {"shards": [], "root": merkle_root(leaves), "n_images": n, "dataset": plan.dataset}
-    return Evidence(manifest, dict(plan.config), plan.schema, columns, leaves)
+    manifest = {
+        "shards": [],
+        "root": merkle_root(leaves),
+        "n_images": n,
+        "dataset": plan.dataset,
+        "plan_sha256": plan.digest(),
+    }
+    digests = (plan.digest(), plan.digest())
+    return Evidence(
+        manifest, dict(plan.config), plan.schema, columns, plan_digests=digests, leaves=leaves
+    )
 
 
 def outcomes(evidence: Evidence) -> dict[str, Check]:
