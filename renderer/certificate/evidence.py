@@ -7,7 +7,7 @@ read off the images themselves.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,48 @@ from recombine.renderer.core.hdf5 import (
     read_columns,
     stored,
 )
+from recombine.renderer.core.provenance import Build
+from recombine.renderer.core.seeds import keyed_rng
 from recombine.renderer.core.types import Array
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.scenes.scene import RenderSettings, scene_hash, scene_of
-from recombine.renderer.store.seal import MANIFEST_FORMAT, file_sha256, image_leaf, read_json
-from recombine.renderer.store.shards import label_hash, pixel_hash, plan_columns, shard_columns
+from recombine.renderer.scenes.scene import Rendered, RenderSettings, scene_hash, scene_of
+from recombine.renderer.store.agreement import Agreement, agreement
+from recombine.renderer.store.dataset import Dataset
+from recombine.renderer.store.reference import find_reference, load_reference
+from recombine.renderer.store.seal import (
+    LABEL_COLUMNS,
+    MANIFEST_FORMAT,
+    file_sha256,
+    image_leaf,
+    read_json,
+)
+from recombine.renderer.store.shards import (
+    label_hash,
+    pixel_hash,
+    plan_columns,
+    read_build,
+    shard_columns,
+)
 
 _SMALL = ("index", "split", "rungs", "block", "cycles_seed", "tries", "visible", "amodal")
 _HASHES = ("spec_hash", "pixel_hash", "label_hash")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Which build drew a shard."""
+
+    file: str
+    images: int
+    build: Build
+
+
+@dataclass(frozen=True)
+class Redraw:
+    """How to draw images of a dataset again, and how many of each split."""
+
+    per_split: int
+    draw: Callable[[Sequence[int]], Iterable[Rendered]]
 
 
 @dataclass
@@ -45,6 +79,12 @@ class Evidence:
     columns: dict[str, Array] = field(default_factory=dict)
     # merkle leaves recomputed from what the shards hold
     leaves: list[bytes] = field(default_factory=list)
+    label_leaves: list[bytes] = field(default_factory=list)
+    # one row per readable shard, in the order of the images
+    builds: list[Drawn] = field(default_factory=list)
+    # how the images compare with their published reference, and drawn again; or why they were not
+    reference: Agreement | str = "no reference of this plan is at hand"
+    redraw: Agreement | str = "not asked for (--redraw)"
     # one line per fault found while reading
     file_faults: list[str] = field(default_factory=list)
     spec_faults: list[str] = field(default_factory=list)
@@ -64,8 +104,10 @@ class Evidence:
         return np.stack([self.columns[f"latents/{k}"] for k in self.schema.recombined], axis=1)
 
 
-def gather(folder: Path) -> Evidence:
-    """Read and re-hash every shard of a dataset."""
+def gather(
+    folder: Path, *, reference: Path | None = None, redraw: Redraw | None = None
+) -> Evidence:
+    """Read and re-hash every shard of a dataset; compare with a reference and draw again."""
     manifest = read_json(folder / "manifest.json", MANIFEST_FORMAT)
     with open_checked(folder / "plan.h5") as handle:
         config = json.loads(attribute(handle, "config"))
@@ -80,7 +122,42 @@ def gather(folder: Path) -> Evidence:
     _count_images(evidence)
     _compare_plan(folder / "plan.h5", evidence)
     evidence.interaction = _interaction(folder / "interaction.h5", manifest["plan_sha256"])
+    if not evidence.file_faults:
+        evidence.reference = _reference(folder, evidence, reference)
+        if redraw:
+            evidence.redraw = _redraw(folder, evidence, redraw)
     return evidence
+
+
+def _reference(folder: Path, evidence: Evidence, given: Path | None) -> Agreement | str:
+    plan_sha256 = evidence.manifest["plan_sha256"]
+    found = load_reference(given) if given else find_reference(plan_sha256)
+    if found is None:
+        return evidence.reference
+    if found.plan_sha256 != plan_sha256:
+        return f"the reference is of another plan ({found.dataset}, {found.plan_sha256[:12]})"
+    ours = evidence.manifest["render_version"]
+    if found.render_version != ours:
+        return f"the reference is of render version {found.render_version}, the images of {ours}"
+    data, index = Dataset(folder), found.choice.index
+    labels = [row.tobytes() for row in data.annotation("label_hash", index)]
+    return found.compare(list(data.images(index)), labels)
+
+
+def _redraw(folder: Path, evidence: Evidence, redraw: Redraw) -> Agreement:
+    # Chosen by the identity: whoever made the data could not know which, before all was drawn.
+    chosen: list[int] = []
+    for split in np.unique(evidence.columns["split"]):
+        rng = keyed_rng(evidence.manifest["identity"], "redraw", str(split), 0)
+        members = np.flatnonzero(evidence.split(split))
+        chosen += sorted(rng.permutation(members)[: redraw.per_split].tolist())
+    data = Dataset(folder)
+    hashes = [row.tobytes() for row in data.annotation("label_hash", chosen)]
+    drawn = list(redraw.draw(chosen))
+    return agreement(
+        ((data.image(i), again.image) for i, again in zip(chosen, drawn, strict=True)),
+        [a == label_hash(vars(again)) for a, again in zip(hashes, drawn, strict=True)],
+    )
 
 
 def _interaction(path: Path, plan_sha256: str) -> dict[str, Array]:
@@ -110,6 +187,8 @@ def _read_shard(folder: Path, entry: dict[str, Any], evidence: Evidence) -> dict
                 return None
             columns = shard_columns(evidence.schema, evidence.config["settings"]["resolution"])
             read_columns(handle, path, columns, entry["stop"] - entry["start"])
+            build = read_build(attribute(handle, "build"), path)
+            evidence.builds.append(Drawn(name, entry["stop"] - entry["start"], build))
             return _rehash(handle, evidence)
     except (RecombineError, OSError) as error:
         evidence.file_faults.append(f"{name} cannot be read: {str(error).split(':')[0]}")
@@ -132,7 +211,9 @@ def _rehash(handle: h5py.File, evidence: Evidence) -> dict[str, Array]:
             evidence.pixel_faults.append(f"image {i}: pixels do not match their hash")
         if label_hash(image) != small["label_hash"][row].tobytes():
             evidence.label_faults.append(f"image {i}: annotations do not match their hash")
-        evidence.leaves.append(image_leaf({k: v[row] for k, v in small.items()}))
+        record = {k: v[row] for k, v in small.items()}
+        evidence.leaves.append(image_leaf(record))
+        evidence.label_leaves.append(image_leaf(record, LABEL_COLUMNS))
     return small
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from recombine.renderer.certificate import cells as checks_cells
+from recombine.renderer.certificate import drawing as checks_drawing
 from recombine.renderer.certificate import images as checks_images
 from recombine.renderer.certificate.check import Check
-from recombine.renderer.certificate.evidence import Evidence, gather
+from recombine.renderer.certificate.evidence import Evidence, Redraw, gather
 from recombine.renderer.certificate.files import integrity
 from recombine.renderer.core.files import write_json
 from recombine.renderer.store.dataset import CERTIFICATE_FORMAT
@@ -37,6 +38,9 @@ CHECKS: tuple[Callable[[Evidence], Check], ...] = (
     checks_images.accounting,
     checks_images.interaction,
     checks_cells.stability,
+    checks_drawing.build,
+    checks_drawing.reference,
+    checks_drawing.redraw,
 )
 
 
@@ -69,13 +73,16 @@ class Certificate:
     ----------
     dataset : str
         ``name/version``.
+    identity : str
+        What the data show (hex), whatever machine drew them; see `seal.identity_of`.
     root : str
-        Merkle root (hex) of the images that were checked.
+        Merkle root (hex) of the images that were checked, pixels included.
     checks : tuple of Check
         One line per invariant.
     """
 
     dataset: str
+    identity: str
     root: str
     checks: tuple[Check, ...]
 
@@ -89,6 +96,7 @@ class Certificate:
         return {
             "format": CERTIFICATE_FORMAT,
             "dataset": self.dataset,
+            "identity": self.identity,
             "root": self.root,
             "passed": self.passed,
             "proves": PROVES,
@@ -96,11 +104,22 @@ class Certificate:
         }
 
 
-def verify(folder: Path, *, seal: bool = True) -> Certificate:
-    """Re-derive every invariant from the stored latents, masks and pixels."""
-    evidence = gather(folder)
+def verify(
+    folder: Path,
+    *,
+    seal: bool = True,
+    reference: Path | None = None,
+    redraw: Redraw | None = None,
+) -> Certificate:
+    """Re-derive every invariant from the stored latents, masks and pixels.
+
+    Compared with a reference of the same plan, the one in a folder or else one of the data cards,
+    and with images that are drawn again where ``redraw`` says how.
+    """
+    evidence = gather(folder, reference=reference, redraw=redraw)
     certificate = Certificate(
         dataset=str(evidence.manifest["dataset"]),
+        identity=str(evidence.manifest["identity"]),
         root=str(evidence.manifest["root"]),
         checks=tuple(run_checks(evidence)),
     )

@@ -76,7 +76,9 @@ class Build:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Build:
         """Read `to_dict`; the digest is computed anew."""
-        parts = ({str(k): str(v) for k, v in data[name].items()} for name in ("versions", "sources"))
+        parts = (
+            {str(k): str(v) for k, v in data[name].items()} for name in ("versions", "sources")
+        )
         return cls(str(data["render_version"]), *parts)
 
     def differences(self, other: Build) -> list[str]:
