@@ -315,7 +315,7 @@ class Rerender(Command):
 
     --check compares with the stored pixels and labels. On the build that drew them (the same
     Blender, packages and CPU) they must be equal to the last bit; on another build they must
-    agree to 50 dB and 3 levels, with equal labels. The output says which of the two was asked.
+    agree to 50 dB with few values off by more than 3 levels, and labels must be equal. The output says which of the two was asked.
     Exit code 5 when it fails.
 
     Example: recombine dataset rerender runs/smoke --index 7 --check
@@ -385,9 +385,9 @@ def _write(drawn: Rendered, out: Path) -> None:
 
 
 def _say(found: Comparison) -> None:
-    from recombine.renderer.store.agreement import IMAGE_DB, IMAGE_LEVELS
+    from recombine.renderer.store.agreement import IMAGE_DB, LEVELS
 
-    near = f"{IMAGE_DB:g} dB, {IMAGE_LEVELS} levels, equal labels (another build)"
+    near = f"{IMAGE_DB:g} dB, few values off by more than {LEVELS}, equal labels (another build)"
     asked = near if found.build else "equal bits"
     rows = [
         ("build", "; ".join(found.build) or "the recorded one"),

@@ -7,11 +7,11 @@ import numpy as np
 from recombine.renderer.certificate.check import Check, listed
 from recombine.renderer.certificate.evidence import Evidence
 from recombine.renderer.splits.geometry import SPLITS
-from recombine.renderer.store.agreement import ALL_DB, IMAGE_DB, IMAGE_LEVELS, Agreement
+from recombine.renderer.store.agreement import FAR_SHARE, IMAGE_DB, LEVELS, SHARE, Agreement
 
 TOLERANCE = (
-    f"every image within {IMAGE_DB:g} dB and {IMAGE_LEVELS} levels, all together within "
-    f"{ALL_DB:g} dB, labels to the bit"
+    f"every image within {IMAGE_DB:g} dB; at most {SHARE:.0%} of all values differ, and "
+    f"{FAR_SHARE:.1%} by more than {LEVELS} levels; labels equal to the bit"
 )
 
 
