@@ -315,8 +315,8 @@ class Rerender(Command):
 
     --check compares with the stored pixels and labels. On the build that drew them (the same
     Blender, packages and CPU) they must be equal to the last bit; on another build they must
-    agree to 50 dB with few values off by more than 3 levels, and labels must be equal. The output says which of the two was asked.
-    Exit code 5 when it fails.
+    agree to 50 dB, with few values off by more than 3 levels and equal labels. The output says
+    which of the two was asked. Exit code 5 when it fails.
 
     Example: recombine dataset rerender runs/smoke --index 7 --check
 

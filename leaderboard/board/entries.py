@@ -289,7 +289,12 @@ def board_key(result: Result) -> BoardKey:
     """Return the board that a result belongs to."""
     data, score = result.data, result.scores.ooc_test
     return BoardKey(
-        data.dataset, data.version, data.resolution, data.identity, score.metric, score.metric_version
+        data.dataset,
+        data.version,
+        data.resolution,
+        data.identity,
+        score.metric,
+        score.metric_version,
     )
 
 

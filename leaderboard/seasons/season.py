@@ -180,7 +180,11 @@ def reveal(season: Season, dataset: SeasonData, time: str) -> Line:
     if _events(season, "reveal"):
         raise UsageError(f"{season.folder}: expected an open season, got one that is revealed")
     _require_committed(season, dataset)
-    body = {"key": season.key().hex(), "split": season.split.read_text(), "identity": dataset.identity}
+    body = {
+        "key": season.key().hex(),
+        "split": season.split.read_text(),
+        "identity": dataset.identity,
+    }
     return append(season.log, "reveal", body, time, season.signer())
 
 

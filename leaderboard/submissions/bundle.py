@@ -277,8 +277,8 @@ def _check_claims(folder: Path, manifest: Manifest, results: Sequence[Result]) -
     first = _same_method(results)
     data = first.data
     stated = (manifest.method, manifest.dataset, manifest.version, manifest.resolution)
-    named = (data.dataset, data.version, data.resolution, data.identity, data.root)
-    if (*stated, manifest.identity, manifest.root) != (first.method.id, *named):
+    scored = (first.method.id, data.dataset, data.version, data.resolution)
+    if (*stated, manifest.identity, manifest.root) != (*scored, data.identity, data.root):
         raise InvalidInputError(
             f"{folder}: expected manifest and results of one method and dataset, got "
             f"{stated} and {first.method.id} on {data.dataset}; write the bundle again"

@@ -36,7 +36,9 @@ def scenes() -> list[tuple[Scene, RenderSettings]]:
         materials = MATERIALS[n % len(MATERIALS)], MATERIALS[(n + 5) % len(MATERIALS)]
         objects = tuple(
             ObjectSpec(shape, material, x=x, y=0.1 * k, yaw=n, scale=0.8, hue=0.4 * n + 3 * k)
-            for k, (shape, material, x) in enumerate(zip(shapes, materials, (-0.4, 0.4), strict=True))
+            for k, (shape, material, x) in enumerate(
+                zip(shapes, materials, (-0.4, 0.4), strict=True)
+            )
         )
         place = ENVIRONMENTS[n % len(ENVIRONMENTS)]
         found.append((Scene(objects, place, cycles_seed=n, sun_azimuth=0.1 * n), TRAIN))
