@@ -8,6 +8,7 @@ from .api import presets as presets
 from .api import render as render
 from .api import rescore as rescore
 from .api import score as score
+from .api import import_dataset as import_dataset
 from .api import verify as verify
 from .benchmark import metrics as metrics
 from .benchmark import statistics as statistics

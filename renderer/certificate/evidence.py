@@ -7,7 +7,7 @@ read off the images themselves.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,9 @@ from recombine.renderer.core.hdf5 import (
     stored,
 )
 from recombine.renderer.core.types import Array
+from recombine.renderer.planning.plan import IMPORTED, annotations_of, spec_hash
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.scenes.scene import RenderSettings, scene_hash, scene_of
+from recombine.renderer.scenes.scene import ANNOTATIONS, RenderSettings
 from recombine.renderer.store.seal import MANIFEST_FORMAT, file_sha256, image_leaf, read_json
 from recombine.renderer.store.shards import label_hash, pixel_hash, plan_columns, shard_columns
 
@@ -57,6 +58,11 @@ class Evidence:
     def split(self, code: int) -> Array:
         """Return a boolean array of the images in one split."""
         return np.asarray(self.columns["split"] == code)
+
+    @property
+    def imported(self) -> bool:
+        """Return whether the images are someone else's."""
+        return self.config.get("source") == IMPORTED
 
     @property
     def cells(self) -> Array:
@@ -108,7 +114,11 @@ def _read_shard(folder: Path, entry: dict[str, Any], evidence: Evidence) -> dict
             if attribute(handle, "plan_sha256") != evidence.manifest["plan_sha256"]:
                 evidence.file_faults.append(f"{name} belongs to another dataset")
                 return None
-            columns = shard_columns(evidence.schema, evidence.config["settings"]["resolution"])
+            columns = shard_columns(
+                evidence.schema,
+                evidence.config["settings"]["resolution"],
+                annotations_of(evidence.config),
+            )
             read_columns(handle, path, columns, entry["stop"] - entry["start"])
             return _rehash(handle, evidence)
     except (RecombineError, OSError) as error:
@@ -118,15 +128,17 @@ def _read_shard(folder: Path, entry: dict[str, Any], evidence: Evidence) -> dict
 
 def _rehash(handle: h5py.File, evidence: Evidence) -> dict[str, Array]:
     keys = evidence.schema.keys
-    small = {n: column(handle, n) for n in (*_SMALL, *_HASHES)}
+    known = annotations_of(evidence.config)
+    kept = (n for n in (*_SMALL, *_HASHES) if n not in ANNOTATIONS or n in known)
+    small = {n: column(handle, n) for n in kept}
     small |= {f"latents/{k}": column(handle, f"latents/{k}") for k in keys}
     settings = RenderSettings(**evidence.config["settings"])
-    for row, image in enumerate(_images(handle, len(small["index"]))):
+    for row, image in enumerate(_images(handle, len(small["index"]), known)):
         i = int(small["index"][row])
         latents = {k: small[f"latents/{k}"][row] for k in keys}
         seed = int(small["cycles_seed"][row])
-        scene = scene_of(evidence.schema, evidence.config["constants"], latents, seed)
-        if scene_hash(scene, settings) != small["spec_hash"][row].tobytes().hex():
+        spec = spec_hash(evidence.config, evidence.schema, settings, latents, seed)
+        if spec != small["spec_hash"][row].tobytes().hex():
             evidence.spec_faults.append(f"image {i}: latents do not match their spec hash")
         if pixel_hash(image["image"]) != small["pixel_hash"][row].tobytes():
             evidence.pixel_faults.append(f"image {i}: pixels do not match their hash")
@@ -136,10 +148,9 @@ def _rehash(handle: h5py.File, evidence: Evidence) -> dict[str, Array]:
     return small
 
 
-def _images(handle: h5py.File, n: int) -> Iterator[dict[str, Array]]:
+def _images(handle: h5py.File, n: int, known: Sequence[str]) -> Iterator[dict[str, Array]]:
     for row in range(n):
-        names = ("image", "mask", "depth", "normal", "visible", "amodal")
-        yield {name: np.asarray(stored(handle, name)[row]) for name in names}
+        yield {name: np.asarray(stored(handle, name)[row]) for name in ("image", *known)}
 
 
 def _count_images(evidence: Evidence) -> None:

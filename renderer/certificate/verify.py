@@ -12,6 +12,7 @@ from recombine.renderer.certificate import images as checks_images
 from recombine.renderer.certificate.check import Check
 from recombine.renderer.certificate.evidence import Evidence, gather
 from recombine.renderer.certificate.files import integrity
+from recombine.renderer.certificate.imported import images_check, imported_check
 from recombine.renderer.core.files import write_json
 from recombine.renderer.store.dataset import CERTIFICATE_FORMAT
 
@@ -41,17 +42,26 @@ CHECKS: tuple[Callable[[Evidence], Check], ...] = (
 
 
 def run_checks(e: Evidence) -> list[Check]:
-    """Run every invariant; those whose images are not there are "not run"."""
+    """Run every invariant; those whose images are not there are "not run".
+
+    Imported images have less: what needs a renderer is "not applicable".
+    """
     checks = integrity(e)
     if e.file_faults and len(e.leaves) != e.manifest["n_images"]:
         return checks + [_not_run(c, "files are incomplete") for c in CHECKS]
+    if e.imported:
+        return [*checks, images_check(e), *(imported_check(e, _name(c), c) for c in CHECKS)]
     hidden = e.config.get("hidden_test", {}).get("part") == "hidden"
     public = "a hidden test set; training images are in the public dataset"
     return checks + [_not_run(c, public) if hidden and c in TRAINING else c(e) for c in CHECKS]
 
 
 def _not_run(check: Callable[[Evidence], Check], why: str) -> Check:
-    return Check(check.__name__.replace("_", "-"), "not run", "", why)
+    return Check(_name(check), "not run", "", why)
+
+
+def _name(check: Callable[[Evidence], Check]) -> str:
+    return check.__name__.replace("_", "-")
 
 
 PROVES = (

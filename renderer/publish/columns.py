@@ -32,10 +32,12 @@ def columns(data: Dataset) -> tuple[Column, ...]:
     """Return the columns of a dataset, in the order of the files."""
     schema = data.schema
     edge = data.resolution
+    kind = "image" if data.imported else "rendered scene"
+    mask = Column("mask", "image", "0 where nothing stands, k + 1 on object k, as 8-bit grey")
     return (
         Column("index", "int64", "number of the image in the dataset, from 0"),
-        Column("image", "image", f"rendered scene, {edge} x {edge} pixels, sRGB"),
-        Column("mask", "image", "0 where nothing stands, k + 1 on object k, as 8-bit grey"),
+        Column("image", "image", f"{kind}, {edge} x {edge} pixels, sRGB"),
+        *([mask] if "mask" in data.annotations else []),
         Column("split", "string", "split that the image belongs to"),
         Column("part", "string", "ID for a combination used in training, OOC for a held-out one"),
         Column("cell", "string", f"values of {', '.join(schema.recombined)}"),

@@ -92,7 +92,8 @@ def export_dataset(
     try:
         temporary.mkdir(parents=True)
         _write(data, temporary, form, progress)
-        if form == "parquet":
+        # The card is about how images were rendered; other people's have one of their own.
+        if form == "parquet" and not data.imported:
             today = Publication(datetime.now(UTC).date())
             add_card(data, temporary, publication or today, block=block)
         temporary.replace(out)
@@ -150,7 +151,8 @@ def _write(data: Dataset, out: Path, form: Form, progress: Progress) -> None:
     about = {
         "dataset": data.name,
         "root": data.root,
-        "license": data.manifest["license"],
+        "license": data.licence,
+        "training_generative_models": data.training_generative_models,
         "config": data.config,
         "certificate": data.certificate,
     }
@@ -186,7 +188,7 @@ def rows(data: Dataset, indices: list[int]) -> Iterator[Record]:
         record: Record = {
             "index": i,
             "image": _png(data.image(i)),
-            "mask": _png(data.masks([i])[0]),
+            **({"mask": _png(data.masks([i])[0])} if "mask" in data.annotations else {}),
             "split": str(data.splits[i]),
             "part": "OOC" if data.splits[i].startswith("ooc") else "ID",
             "cell": ", ".join(data.schema.cell_names(data.cells[i])),
@@ -224,7 +226,7 @@ def _parquet(
     with pq.ParquetWriter(path, schema) as writer:  # type: ignore[no-untyped-call]
         while group := list(itertools.islice(records, ROW_GROUP)):
             for record in group:
-                for name in ("image", "mask"):
+                for name in ("image", "mask") if "mask" in record else ("image",):
                     named = f"{record['index']:08d}-{name}.png"
                     record[name] = {"bytes": record[name], "path": named}
             writer.write_table(pa.Table.from_pylist(group, schema))
@@ -234,9 +236,11 @@ def _tar(split: str, number: int, records: Iterator[Record], out: Path) -> None:
     with tarfile.open(out / f"{split}-{number:05d}.tar", "w") as archive:
         for record in records:
             key = f"{record['index']:08d}"
-            image, mask = record.pop("image"), record.pop("mask")
-            labels = json.dumps(record, sort_keys=True).encode()
-            for name, content in (("png", image), ("mask.png", mask), ("json", labels)):
+            files = {"png": record.pop("image")}
+            if "mask" in record:
+                files["mask.png"] = record.pop("mask")
+            files["json"] = json.dumps(record, sort_keys=True).encode()
+            for name, content in files.items():
                 entry = tarfile.TarInfo(f"{key}.{name}")
                 entry.size = len(content)
                 archive.addfile(entry, io.BytesIO(content))
@@ -249,8 +253,9 @@ def _folder(split: str, _number: int, records: Iterator[Record], out: Path) -> N
         for record in records:
             name = f"{record['index']:08d}"
             (place / f"{name}.png").write_bytes(record.pop("image"))
-            (out / f"{split}-masks").mkdir(exist_ok=True)
-            (out / f"{split}-masks" / f"{name}.png").write_bytes(record.pop("mask"))
+            if "mask" in record:
+                (out / f"{split}-masks").mkdir(exist_ok=True)
+                (out / f"{split}-masks" / f"{name}.png").write_bytes(record.pop("mask"))
             labels.write(json.dumps({"file_name": f"{name}.png", **record}, sort_keys=True) + "\n")
 
 

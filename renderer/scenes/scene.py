@@ -117,6 +117,9 @@ class Rendered:
     seconds: float = field(default=0.0, compare=False)
 
 
+ANNOTATIONS = ("mask", "depth", "normal", "visible", "amodal")
+"""What a rendered image has beside its pixels."""
+
 # What stored latents mean: the scene they stand for, and the hash that binds pixels to it.
 
 STANDARD = {"azimuth": 0.0, "elevation": 0.21, "distance": 2.6, "aim_x": 0.0, "aim_z": 0.32}

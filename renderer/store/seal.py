@@ -22,6 +22,10 @@ MANIFEST_FORMAT = "recombine.manifest/1"
 LEAF_COLUMNS = ("index", "split", "rungs", "block", "spec_hash", "pixel_hash", "label_hash")
 
 
+LICENCE = "CC-BY-4.0; training generative models is explicitly permitted"
+"""Of what this package renders."""
+
+
 def file_sha256(path: Path) -> str:
     """Return the sha256 (hex) of a file."""
     with path.open("rb") as handle:
@@ -64,8 +68,10 @@ def write_manifest(
     plan_sha256: str,
     shards: Iterable[tuple[Path, range]],
     provenance: Mapping[str, Any],
+    licence: str = LICENCE,
+    training_generative_models: bool = True,
 ) -> dict[str, Any]:
-    """Seal a complete set of shards."""
+    """Seal a complete set of shards, with the terms under which the images may be used."""
     leaves: list[bytes] = []
     rows = []
     for path, indices in shards:
@@ -87,7 +93,8 @@ def write_manifest(
         "root": merkle_root(leaves),
         "shards": rows,
         "provenance": dict(provenance),
-        "license": "CC-BY-4.0; training generative models is explicitly permitted",
+        "license": licence,
+        "training_generative_models": training_generative_models,
     }
     write_json(folder / "manifest.json", manifest)
     return manifest

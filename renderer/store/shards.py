@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,19 @@ from recombine.renderer.core.hdf5 import (
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import PLAN_FORMAT, Plan
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.scenes.scene import Rendered, RenderSettings
+from recombine.renderer.scenes.scene import ANNOTATIONS, Rendered, RenderSettings
 
 SHARD_FORMAT = "recombine.shard/1"
 SHARD_SIZE = 64
 _PER_IMAGE = ("split", "rungs", "block", "cycles_seed", "tries")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What an imported image has: pixels, and masks where they are known."""
+
+    image: Array  # uint8 (H, W, 3)
+    mask: Array | None = None  # uint8 (H, W), as in `Rendered`
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -108,11 +117,13 @@ def plan_columns(schema: Schema) -> dict[str, Column]:
     return columns
 
 
-def shard_columns(schema: Schema, resolution: int) -> dict[str, Column]:
+def shard_columns(
+    schema: Schema, resolution: int, annotations: Sequence[str] = ANNOTATIONS
+) -> dict[str, Column]:
     """Return every dataset of a shard."""
     n_objects = len(schema.objects)
     hw = (resolution, resolution)
-    return plan_columns(schema) | {
+    columns = plan_columns(schema) | {
         "index": Column("i8"),
         "image": Column("u1", (*hw, 3)),
         "mask": Column("u1", hw),
@@ -124,6 +135,7 @@ def shard_columns(schema: Schema, resolution: int) -> dict[str, Column]:
         "pixel_hash": Column("u1", (32,)),
         "label_hash": Column("u1", (32,)),
     }
+    return {k: c for k, c in columns.items() if k not in ANNOTATIONS or k in annotations}
 
 
 def pixel_hash(image: Array) -> bytes:
@@ -134,8 +146,9 @@ def pixel_hash(image: Array) -> bytes:
 def label_hash(rendered: Mapping[str, Array]) -> bytes:
     """Return the sha256 of one image's annotations."""
     digest = hashlib.sha256()
-    for name in ("mask", "depth", "normal", "visible", "amodal"):
-        digest.update(np.ascontiguousarray(rendered[name]).tobytes())
+    for name in ANNOTATIONS:
+        if name in rendered:
+            digest.update(np.ascontiguousarray(rendered[name]).tobytes())
     return digest.digest()
 
 
@@ -144,7 +157,7 @@ def save_shard(
     number: int,
     plan: Plan,
     indices: range,
-    rendered: Sequence[Rendered],
+    rendered: Sequence[Rendered] | Sequence[Picture],
     provenance: Mapping[str, str] | None = None,
 ) -> None:
     """Write one finished shard atomically, with a digest of its content."""
@@ -184,7 +197,7 @@ def shard_is_complete(folder: Path, number: int, plan: Plan, indices: range) -> 
         return False
     try:
         with open_checked(path) as handle:
-            columns = shard_columns(plan.schema, plan.settings.resolution)
+            columns = shard_columns(plan.schema, plan.settings.resolution, plan.annotations)
             read_columns(handle, path, columns, len(indices))
             arrays = {name: column(handle, name) for name in columns}
             return bool(
@@ -202,18 +215,21 @@ def shard_provenance(path: Path) -> dict[str, str]:
         return dict(json.loads(attribute(handle, "provenance") or "{}"))
 
 
-def _shard_arrays(plan: Plan, indices: range, rendered: Sequence[Rendered]) -> dict[str, Array]:
+def _shard_arrays(
+    plan: Plan, indices: range, rendered: Sequence[Rendered] | Sequence[Picture]
+) -> dict[str, Array]:
     pick = slice(indices.start, indices.stop)
     arrays: dict[str, Array] = {
         "index": np.array(indices, np.int64),
         **{n: getattr(plan, n)[pick] for n in _PER_IMAGE},
         **{f"latents/{k}": v[pick] for k, v in plan.latents.items()},
     }
-    for name in ("image", "mask", "depth", "normal", "visible", "amodal"):
+    for name in ("image", *plan.annotations):
         arrays[name] = np.stack([getattr(r, name) for r in rendered])
     arrays["spec_hash"] = _bytes_rows([bytes.fromhex(plan.spec_hash(i)) for i in indices])
     arrays["pixel_hash"] = _bytes_rows([pixel_hash(r.image) for r in rendered])
-    arrays["label_hash"] = _bytes_rows([label_hash(vars(r)) for r in rendered])
+    labels = [{name: getattr(r, name) for name in plan.annotations} for r in rendered]
+    arrays["label_hash"] = _bytes_rows([label_hash(found) for found in labels])
     return arrays
 
 
