@@ -127,6 +127,9 @@ class Score(Command):
         """Train, score, save and print."""
         from recombine.baselines.registry import BASELINES
         from recombine.benchmark.running.grid import run_grid
+        from recombine.benchmark.running.harness import trains
+        from recombine.benchmark.serving.data import refuse_unfit
+        from recombine.benchmark.submissions.loading import card_of
         from recombine.renderer.core.files import require_writable
         from recombine.renderer.store.dataset import Dataset
 
@@ -136,6 +139,8 @@ class Score(Command):
         dataset = Dataset(self.data)
         given, groups = self._given(), self._groups(dataset)
         dataset.check()
+        for job in (group.jobs[0] for group in groups):
+            refuse_unfit(card_of(job.submission), job.dataset, trains=trains(job.submission))
         require_writable(self.out)
         results = [r for files in given for r in self._score_given(files, dataset)]
         jobs = [job for group in groups for job in group.jobs]

@@ -1,5 +1,6 @@
 # python clevrtex.py clevrtex_full clevrtex.csv
 import csv, json, pathlib, sys  # noqa: E401
+
 folder = pathlib.Path(sys.argv[1])
 with open(sys.argv[2], "w", newline="") as out:
     table = csv.writer(out)

@@ -85,7 +85,9 @@ def draw(
     if outside:
         lost = sum(map(len, outside.values()))
         notes.append(f"{lost} images of {len(outside)} combinations are on neither side: left out")
-    sides = Sides(here, [frozenset(c) for c in ladder], frozenset(split.held_out.cells), recipe)
+    sides = Sides(
+        here, ranks, [frozenset(c) for c in ladder], frozenset(split.held_out.cells), recipe
+    )
     blocks = _blocks(table, schema, latents, recipe, sides)
     rows, more = _by_block(sides, blocks) if blocks else _by_image(sides)
     for name in ("id_train", "id_val", "id_test", "ooc_test"):
@@ -105,6 +107,7 @@ class Sides:
     """The images of both sides, per combination and in the order in which they are drawn."""
 
     rows: dict[Cell, list[int]]
+    ranks: Int64[Array, " N"]  # by which images are drawn, of all rows of the table
     ladder: Sequence[frozenset[Cell]]
     held_out: frozenset[Cell]
     recipe: Recipe
@@ -176,11 +179,11 @@ def _blocks(
     if recipe.blocks == NONE:
         return []
     groups = _groups(table, schema, latents, recipe)
-    found: dict[int, dict[Cell, int]] = defaultdict(dict)
+    found: dict[int, dict[Cell, list[int]]] = defaultdict(lambda: defaultdict(list))
     for cell, rows in sides.rows.items():
-        for row in rows:
-            found[int(groups[row])].setdefault(cell, row)
-    whole = [block for block in found.values() if len(block) == len(sides.rows)]
+        for row in sorted(rows):
+            found[int(groups[row])][cell].append(row)
+    whole = [_one_each(block, sides) for block in found.values() if len(block) == len(sides.rows)]
     usable = sum(map(len, found.values()))
     enough = len(whole) >= FEWEST_BLOCKS and 2 * len(whole) * len(sides.rows) >= usable
     if recipe.blocks and len(whole) < 3:
@@ -193,8 +196,14 @@ def _blocks(
         return []
     # As for images: where a block comes follows from the name of one image of it.
     cell = next(iter(sides.rows))
-    place = {row: number for number, row in enumerate(sides.rows[cell])}
-    return sorted(whole, key=lambda block: place[block[cell]])[: recipe.per_cell]
+    return sorted(whole, key=lambda block: int(sides.ranks[block[cell]]))[: recipe.per_cell]
+
+
+def _one_each(block: dict[Cell, list[int]], sides: Sides) -> dict[Cell, int]:
+    """Return one image per combination: where there are several, the same one of each."""
+    # What a binned factor leaves free is then the same in every combination, in ID as in OOC.
+    chosen = int(sides.ranks[min(min(rows) for rows in block.values())])
+    return {cell: rows[chosen % len(rows)] for cell, rows in block.items()}
 
 
 def _groups(

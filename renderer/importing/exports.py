@@ -101,7 +101,9 @@ def _folders(folder: Path) -> Iterator[dict[str, Any]]:
             record = dict(json.loads(line))
             name = Path(str(record["file_name"])).name
             mask = folder / f"{split}-masks" / name
-            yield record | {"image": path.parent / name} | ({"mask": mask} if mask.is_file() else {})
+            yield (
+                record | {"image": path.parent / name} | ({"mask": mask} if mask.is_file() else {})
+            )
 
 
 def _tars(folder: Path) -> Iterator[dict[str, Any]]:

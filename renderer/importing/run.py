@@ -329,5 +329,3 @@ def _kept_promises(certificate: Certificate) -> Certificate:
             "declare another split."
         )
     return certificate
-
-
