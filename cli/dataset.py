@@ -80,7 +80,7 @@ class Import(Command):
 
     Example: recombine dataset import photos --labels photos.csv --split photos.toml --out runs/mine
 
-    Example: recombine dataset import 3dshapes.h5 --split examples/imports/shapes3d.toml --out runs/s
+    Example: recombine dataset import 3dshapes.h5 --split shapes3d.toml --out runs/shapes3d
     """
 
     source: Folder
@@ -135,7 +135,7 @@ class Verify(Command):
 
     def run(self) -> int:
         """Verify and print one line per check."""
-        from recombine.renderer.certificate.verify import PROVES, verify
+        from recombine.renderer.certificate.verify import verify
 
         certificate = verify(self.data)
         if self.json:
@@ -144,7 +144,7 @@ class Verify(Command):
             rows = [(c.name, c.status.upper(), c.claim, c.found) for c in certificate.checks]
             title = f"{certificate.dataset}  root {certificate.root[:16]}"
             console.table(title, ("check", "", "claim", "found"), rows)
-            console.line(PROVES)
+            console.line(certificate.proves)
         return 0 if certificate.passed else 5
 
 

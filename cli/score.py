@@ -127,9 +127,6 @@ class Score(Command):
         """Train, score, save and print."""
         from recombine.baselines.registry import BASELINES
         from recombine.benchmark.running.grid import run_grid
-        from recombine.benchmark.running.harness import trains
-        from recombine.benchmark.serving.data import refuse_unfit
-        from recombine.benchmark.submissions.loading import card_of
         from recombine.renderer.core.files import require_writable
         from recombine.renderer.store.dataset import Dataset
 
@@ -139,8 +136,6 @@ class Score(Command):
         dataset = Dataset(self.data)
         given, groups = self._given(), self._groups(dataset)
         dataset.check()
-        for job in (group.jobs[0] for group in groups):
-            refuse_unfit(card_of(job.submission), job.dataset, trains=trains(job.submission))
         require_writable(self.out)
         results = [r for files in given for r in self._score_given(files, dataset)]
         jobs = [job for group in groups for job in group.jobs]
@@ -209,6 +204,8 @@ class Score(Command):
         """Return what is to be trained: every method on every training set."""
         from recombine.baselines.registry import BASELINES, data_for
         from recombine.benchmark.running.grid import Job
+        from recombine.benchmark.running.harness import trains
+        from recombine.benchmark.serving.data import refuse_unfit
         from recombine.benchmark.submissions.loading import card_of
 
         trained = [name for name in self.methods if not given_files(name)]
@@ -223,6 +220,7 @@ class Score(Command):
                 ours = spec in BASELINES
                 name = spec if ours else card_of(submission).id
                 data = data_for(submission, dataset) if ours else dataset
+                refuse_unfit(card_of(submission), data, trains=trains(submission))
                 folder = self._folder(name, n, self.size if ours else "")
                 jobs = tuple(Job(submission, data, seed, folder, options) for seed in seeds)
                 groups.append(Group(spec, n, data, jobs))

@@ -226,8 +226,8 @@ def _check_runs(runs: Sequence[Predictions], dataset: DatasetLike) -> RunOptions
         )
     refuse_placed(first.card["id"], first.card.get("slots", "fixed"), dataset.schema)
     # A card may forget that its method has a decoder; what was trained into one shows it.
-    card = MethodCard(**{**first.card, "generative": _draws(first)})
-    refuse_unfit(card, dataset, trains=first.trained)
+    card: dict[str, Any] = {**first.card, "generative": _draws(first)}
+    refuse_unfit(MethodCard(**card), dataset, trains=first.trained)
     options = stored_options(first.options)
     expected = scored_indices(dataset, options)
     for run in runs:

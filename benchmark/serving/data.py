@@ -82,12 +82,12 @@ def refuse_unfit(card: MethodCard, dataset: DatasetLike, *, trains: bool) -> Non
             "Score a method without a decoder. Whoever has the owner's permission states it where "
             "the licence stands, and imports the images again."
         )
-    needs = card.supervision == "weak" and trains or card.slots == "exchangeable"
-    if needs and not has(dataset, "mask"):
+    matched = card.slots == "exchangeable"
+    if (matched or (trains and card.supervision == "weak")) and not has(dataset, "mask"):
         raise UsageError(
-            f"{card.id}: expected images with masks, "
-            f"{'to match its slots to objects' if card.slots == 'exchangeable' else 'to learn from'}"
-            f"; {dataset.preset}/{dataset.version} has none. Import them with masks, or score "
+            f"{card.id}: expected images with masks, to "
+            f"{'match its slots to objects' if matched else 'learn from them'}; "
+            f"{dataset.preset}/{dataset.version} has none. Import them with masks, or score "
             "another method."
         )
 

@@ -21,8 +21,8 @@ None and never a made-up number.
 
 from __future__ import annotations
 
-import re
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 

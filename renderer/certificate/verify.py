@@ -71,6 +71,14 @@ PROVES = (
 )
 
 
+PROVES_IMPORTED = (
+    "Imported images. Proves, by counts over the labels as they were given: which combinations "
+    "training shows and which are held out, and that files, pixels and labels are those that were "
+    "imported. States how ID and OOC differ in what is recorded. Cannot prove that the labels are "
+    "right, nor that what they leave out is balanced: nothing can draw these images again."
+)
+
+
 @dataclass(frozen=True)
 class Certificate:
     """Outcome of all checks on one dataset.
@@ -94,6 +102,11 @@ class Certificate:
         """Tell whether no check failed; confounds that the split declares are stated."""
         return all(c.status != "fail" for c in self.checks)
 
+    @property
+    def proves(self) -> str:
+        """Return in words what a pass means."""
+        return PROVES_IMPORTED if any(c.name == "imported" for c in self.checks) else PROVES
+
     def to_dict(self) -> dict[str, Any]:
         """Return the certificate as plain data, as written to ``certificate.json``."""
         return {
@@ -101,7 +114,7 @@ class Certificate:
             "dataset": self.dataset,
             "root": self.root,
             "passed": self.passed,
-            "proves": PROVES,
+            "proves": self.proves,
             "checks": [asdict(c) for c in self.checks],
         }
 

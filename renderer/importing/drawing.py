@@ -255,7 +255,5 @@ def _by_block(sides: Sides, blocks: list[dict[Cell, int]]) -> tuple[list[Row], l
             if bits:
                 rows.append(Row(row, ID_TRAIN, bits, number))
     taken = len(blocks) * len(sides.rows)
-    return rows, [
-        f"{len(blocks)} matched blocks of {len(sides.rows)} combinations ({taken} images): "
-        f"{len(train)} train, {len(vals)} validate, {len(tests)} test"
-    ]
+    said = f"{len(blocks)} matched blocks of {len(sides.rows)} combinations ({taken} images): "
+    return rows, [f"{said}{len(train)} train, {len(vals)} validate, {len(tests)} test"]

@@ -84,9 +84,8 @@ def records(export: Export) -> Iterator[dict[str, Any]]:
     read = {"parquet": _parquet, "webdataset": _tars, "folder": _folders}[export.form]
     try:
         for number, record in enumerate(read(export.folder)):
-            if {"image", *export.schema.keys} - set(record):
-                raise KeyError(", ".join(sorted({"image", *export.schema.keys} - set(record))))
-            yield {**record, "#": number}
+            known = {key: record[key] for key in ("image", *export.schema.keys)}
+            yield {**record, **known, "#": number}
     except (KeyError, ValueError, TypeError, OSError, tarfile.TarError) as error:
         raise IntegrityError(
             f"{export.folder}: expected an export as `recombine dataset export` writes it; "
@@ -129,7 +128,7 @@ def _parquet(folder: Path) -> Iterator[dict[str, Any]]:
         ) from error
     for path in sorted((folder / "data").glob("*.parquet")):
         with pq.ParquetFile(path) as file:  # type: ignore[no-untyped-call]
-            for batch in file.iter_batches(64):  # type: ignore[no-untyped-call]
+            for batch in file.iter_batches(64):
                 for record in batch.to_pylist():
                     pictures = {k: record[k]["bytes"] for k in ("image", "mask") if record.get(k)}
                     yield record | pictures
@@ -137,9 +136,8 @@ def _parquet(folder: Path) -> Iterator[dict[str, Any]]:
 
 def table_of(export: Export) -> Table:
     """Return the labels of an export."""
-    rows = []
-    for record in records(export):
-        rows.append({key: record[key] for key in (*export.schema.keys, "block", "split")})
+    kept = (*export.schema.keys, "block", "split")
+    rows = [{key: record[key] for key in kept} for record in records(export)]
     if not rows:
         raise InvalidInputError(f"{export.folder}: expected images; got none. Export them again.")
     columns = {key: np.array([row[key] for row in rows], object) for key in rows[0]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,8 +35,9 @@ class Table:
     def column(self, name: str) -> Array:
         """Return a column."""
         if name not in self.columns:
+            known = [column for column in self.columns if column != "#"]
             raise InvalidInputError(
-                f"{self.name}: expected a column {name!r}; got {list(self.columns)[:20]}. "
+                f"{self.name}: expected a column {name!r}; got {known[:20]}. "
                 "Correct the name in the table [import], or in the table of labels."
             )
         return self.columns[name]
@@ -233,7 +235,7 @@ def _binned(rule: FactorRule, name: str, numbers: Array) -> tuple[Factor, Array]
     high = float(numbers.max()) if rule.high is None else rule.high
     edges = np.linspace(low, high, rule.bins + 1)
     codes = np.clip(np.searchsorted(edges, numbers, "right") - 1, 0, rule.bins - 1)
-    values = tuple(f"{a:.6g}..{b:.6g}" for a, b in zip(edges[:-1], edges[1:], strict=True))
+    values = tuple(f"{a:.6g}..{b:.6g}" for a, b in itertools.pairwise(edges.tolist()))
     return Factor(name, "categorical", values=values), codes.astype(np.int64)
 
 

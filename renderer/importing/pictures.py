@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
+
 import numpy as np
 from PIL import Image
 
@@ -127,28 +131,15 @@ def entries(path: Path, key: str, rows: Sequence[int]) -> Iterator[Array]:
                 yield np.asarray(dataset[row])
         return
     # Arrays of published sets are larger than memory: they are read as a stream.
-    with _npz(path) as archive, archive.open(_member(archive, path, key)) as stream:
-        version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        shape, fortran, dtype = read(stream) if read else ((), True, np.dtype(object))  # type: ignore[no-untyped-call]
-        if fortran or dtype.hasobject:
-            raise InvalidInputError(
-                f"{path.name}: expected numbers in C order as {key!r}; got {dtype}. "
-                "Save the array again with `np.savez(images=np.ascontiguousarray(...))`."
-            )
+    with _array(path, key) as stream:
+        shape, dtype = _header(stream, path, key)
         _check_rows(path, key, shape, rows)
         size, at = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize, 0
         for row in rows:
             stream.seek((row - at) * size, io.SEEK_CUR)
             content, at = stream.read(size), row + 1
             if len(content) != size:
-                raise InvalidInputError(
-                    f"{path.name}: expected {shape[0]} entries of {key!r}; the file ends before "
-                    f"number {row}. Fetch it again."
-                )
+                raise EOFError(f"it ends before number {row}")
             yield np.frombuffer(content, dtype).reshape(shape[1:])
 
 
@@ -157,13 +148,13 @@ def whole(path: Path, key: str) -> Array:
     if path.suffix.lower() in HDF5:
         with open_checked(path) as handle:
             return np.asarray(stored(handle, key)[:])
-    with _npz(path) as archive, archive.open(_member(archive, path, key)) as stream:
-        try:
-            return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))  # type: ignore[no-untyped-call]
-        except ValueError as error:
-            raise InvalidInputError(
-                f"{path.name}: expected numbers as {key!r}; got something else ({error})."
-            ) from error
+    with _array(path, key) as stream:
+        shape, dtype = _header(stream, path, key)
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        content = stream.read(size)
+        if len(content) != size:
+            raise EOFError("it ends early")
+        return np.frombuffer(content, dtype).reshape(shape)
 
 
 def count(path: Path, key: str) -> int:
@@ -171,21 +162,36 @@ def count(path: Path, key: str) -> int:
     if path.suffix.lower() in HDF5:
         with open_checked(path) as handle:
             return len(stored(handle, key))
-    with _npz(path) as archive, archive.open(_member(archive, path, key)) as stream:
-        version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
-        first = np.lib.format.read_array_header_1_0 if version == (1, 0) else None
-        read = first or np.lib.format.read_array_header_2_0
-        return int((read(stream)[0] or (0,))[0])  # type: ignore[no-untyped-call]
+    with _array(path, key) as stream:
+        shape, _ = _header(stream, path, key)
+        return shape[0] if shape else 0
 
 
-def _npz(path: Path) -> zipfile.ZipFile:
+@contextmanager
+def _array(path: Path, key: str) -> Iterator[IO[bytes]]:
+    """Open an array of an NPZ file; whatever is wrong with the file has one name."""
     try:
-        return zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+        with zipfile.ZipFile(path) as archive, archive.open(_member(archive, path, key)) as stream:
+            yield stream
+    except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
         raise InvalidInputError(
-            f"{path.name}: expected an NPZ or HDF5 file; got something else ({error}). "
-            "Fetch it again, or give the folder of images."
+            f"{path.name}: expected an NPZ or HDF5 file that is whole; {key!r} cannot be read "
+            f"({error}). Fetch it again, or give the folder of images."
         ) from error
+
+
+def _header(stream: IO[bytes], path: Path, key: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and type of an array; numbers in C order only, never pickled objects."""
+    form: Any = np.lib.format
+    version = form.read_magic(stream)
+    read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    if fortran or dtype.hasobject:
+        raise InvalidInputError(
+            f"{path.name}: expected numbers in C order as {key!r}; got {dtype}. "
+            "Save the array again with `np.savez(images=np.ascontiguousarray(...))`."
+        )
+    return shape, dtype
 
 
 def _member(archive: zipfile.ZipFile, path: Path, key: str) -> str:

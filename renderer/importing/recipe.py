@@ -212,7 +212,7 @@ def _rule(key: str, node: Node) -> FactorRule:
     kind = fields["type"].choice(KINDS) if "type" in fields else None
     values, names = _values(fields["values"]) if "values" in fields else ((), ())
     bins = fields["bins"].integer(2, MOST_VALUES) if "bins" in fields else 0
-    if (values or bins) and kind not in (None, "categorical") or (values and bins):
+    if (values and bins) or ((values or bins) and kind not in (None, "categorical")):
         raise node.refuse("values or bins of a categorical factor", "Keep one of them.")
     if values or bins:
         kind = "categorical"

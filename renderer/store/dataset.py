@@ -228,7 +228,7 @@ class Dataset:
     @property
     def matched(self) -> bool:
         """Return whether ID and OOC test images share blocks; else each is a block of its own."""
-        return self._plan.config.get("blocks", "matched") == "matched"
+        return bool(self._plan.config.get("blocks", "matched") == "matched")
 
     @property
     def licence(self) -> str:
