@@ -71,8 +71,9 @@ class Table:
         if column.dtype.kind in "iufb":
             found = column.astype(float)
         else:
+            self.texts(name)  # none is empty
             try:
-                found = np.array([float(text) for text in self.texts(name)])
+                found = np.array([float(value) for value in column.tolist()])
             except ValueError:
                 return None
         wrong = np.flatnonzero(~np.isfinite(found))
@@ -207,8 +208,10 @@ def _typed(table: Table, rule: FactorRule, name: str, recombined: bool) -> tuple
             f"{rule.key!r}; got text. Leave the type out, or correct the column."
         )
     if kind == "periodic":
-        turns = np.mod(numbers / rule.period, 1.0)
-        return Factor(name, "periodic"), turns % 1.0 * 2 * math.pi
+        angles = numbers if rule.period == 2 * math.pi else numbers / rule.period * 2 * math.pi
+        inside = (angles >= 0) & (angles < 2 * math.pi)  # kept to the last bit
+        turns = np.mod(angles / (2 * math.pi), 1.0) % 1.0
+        return Factor(name, "periodic"), np.where(inside, angles, turns * 2 * math.pi)
     low = float(numbers.min()) if rule.low is None else rule.low
     high = float(numbers.max()) if rule.high is None else rule.high
     outside = np.flatnonzero((numbers < low) | (numbers > high))
