@@ -129,7 +129,11 @@ def test_masks_are_kept_and_images_without_have_none(imported: Imported, tmp_pat
     bare = Dataset(imported.folder)
     assert bare.annotations == ()
     assert "mask" not in bare.torch("id_test")[0]
-    for ask in (lambda: bare.masks([0]), lambda: bare.visible, lambda: data.annotation("depth", [0])):
+    for ask in (
+        lambda: bare.masks([0]),
+        lambda: bare.visible,
+        lambda: data.annotation("depth", [0]),
+    ):
         with pytest.raises(InvalidInputError, match="expected images with"):
             ask()
 
@@ -247,7 +251,7 @@ def test_a_value_that_the_split_names_must_be_in_the_table(photos: Path, tmp_pat
         'geometry = "leave-one-out"\ncell = ["e", "w"]',
     )
     (tmp_path / "split.toml").write_text(text)
-    with pytest.raises(InvalidInputError, match="a value of 'object.shape'"):
+    with pytest.raises(InvalidInputError, match=r"a value of 'object.shape'"):
         import_dataset(
             photos, tmp_path / "split.toml", tmp_path / "data", labels=photos / "labels.csv"
         )
