@@ -127,6 +127,7 @@ class Score(Command):
         """Train, score, save and print."""
         from recombine.baselines.registry import BASELINES
         from recombine.benchmark.running.grid import run_grid
+        from recombine.benchmark.serving.data import require_sound
         from recombine.renderer.core.files import require_writable
         from recombine.renderer.store.dataset import Dataset
 
@@ -135,7 +136,7 @@ class Score(Command):
             return 0
         dataset = Dataset(self.data)
         given, groups = self._given(), self._groups(dataset)
-        dataset.check()
+        require_sound(dataset)
         require_writable(self.out)
         results = [r for files in given for r in self._score_given(files, dataset)]
         jobs = [job for group in groups for job in group.jobs]
@@ -309,7 +310,7 @@ class Score(Command):
         if self.json:
             console.emit(paths)
             return
-        show(results, f"{dataset.name}, {len(dataset)} images, root {dataset.root[:16]}")
+        show(results, f"{dataset.name}, {len(dataset)} images, identity {dataset.identity[:16]}")
         sizes = sorted({result.data.n_train for result in results})
         for line in dict.fromkeys(self._bound(results, n) for n in sizes):
             if line:

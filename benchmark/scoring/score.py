@@ -41,7 +41,7 @@ from recombine.benchmark.scoring import facts as run_facts
 from recombine.benchmark.scoring.controls import random_network_part, slot_match_part
 from recombine.benchmark.scoring.examples import keep_examples
 from recombine.benchmark.scoring.extra import decoder_part, identifiability_part, readout_variants
-from recombine.benchmark.serving.data import refuse_unfit
+from recombine.benchmark.serving.data import refuse_unfit, require_sound
 from recombine.benchmark.serving.relations import canonical_relations
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.design import scores_of
@@ -132,7 +132,7 @@ def score_submission(
     UsageError, InvalidInputError, ResourceError
         When the submission does not exist, fails, or exceeds its budget.
     """
-    dataset.check()
+    require_sound(dataset)
     if not isinstance(submission, IsolatedSubmission):
         submission = submission_of(submission)
     how, where = options or RunOptions(), Path(out_dir)
@@ -179,7 +179,7 @@ def score_predictions(
     InvalidInputError
         When files are damaged, incomplete, of other data, or do not belong together.
     """
-    dataset.check()
+    require_sound(dataset)
     dataset = canonical_relations(dataset)
     read = [(Path(path), read_predictions(Path(path))) for path in paths]
     read.sort(key=lambda pair: pair[1].facts.seed)
@@ -219,10 +219,11 @@ def _check_runs(runs: Sequence[Predictions], dataset: DatasetLike) -> RunOptions
             )
     if len({run.facts.seed for run in runs}) != len(runs):
         raise InvalidInputError("score: a seed is given twice; give every predictions file once")
-    if first.dataset["root"] != dataset.root:
+    asked = str(first.dataset.get("identity", "of version 1"))
+    if asked != dataset.identity:
         raise InvalidInputError(
-            f"score: the predictions are for data {first.dataset['root'][:12]}, got "
-            f"{dataset.root[:12]}; give the dataset they were made on"
+            f"score: the predictions are for data {asked[:12]}, got "
+            f"{dataset.identity[:12]}; give the dataset they were made on"
         )
     refuse_placed(first.card["id"], first.card.get("slots", "fixed"), dataset.schema)
     # A card may forget that its method has a decoder; what was trained into one shows it.

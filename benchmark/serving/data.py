@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -44,6 +45,8 @@ class DatasetLike(Protocol):
     def preset(self) -> str: ...  # noqa: D102
     @property
     def version(self) -> str: ...  # noqa: D102
+    @property
+    def identity(self) -> str: ...  # noqa: D102
     @property
     def root(self) -> str: ...  # noqa: D102
     @property
@@ -90,6 +93,16 @@ def refuse_unfit(card: MethodCard, dataset: DatasetLike, *, trains: bool) -> Non
             f"{dataset.preset}/{dataset.version} has none. Import them with masks, or score "
             "another method."
         )
+
+
+def require_sound(dataset: DatasetLike) -> None:
+    """Refuse data whose certificate does not hold, as far as can be told without their pixels."""
+    from recombine.renderer.certificate.verify import recheck
+
+    dataset.check()
+    folder = getattr(dataset, "path", None)
+    if isinstance(folder, Path):
+        recheck(folder)
 
 
 @dataclass(frozen=True)
@@ -339,7 +352,7 @@ def batch_hash(batch: Batch) -> str:
 def served_order(dataset: DatasetLike, indices: Int[Array, " n"]) -> Int[Array, " n"]:
     """Return images in the order in which a learner gets to know them."""
     # Stored order runs through the cells of every block, so it would tell them apart.
-    rank = np.random.default_rng(int(dataset.root[:16], 16)).permutation(len(dataset))
+    rank = np.random.default_rng(int(dataset.identity[:16], 16)).permutation(len(dataset))
     shuffled: Array = indices[np.argsort(rank[indices])]
     return shuffled
 

@@ -19,6 +19,7 @@ UNPLACED = "imported images: neither depth nor the place of objects is recorded"
 NO_BLOCKS = "no matched blocks: every image is a block of its own"
 NEVER = {
     "interaction": UNDRAWN,
+    "build": UNDRAWN,
     "redraw": UNDRAWN,
     "reference": UNDRAWN,
     "surroundings": UNDRAWN,
@@ -42,7 +43,9 @@ def imported_check(e: Evidence, name: str, check: Callable[[Evidence], Check]) -
     why = NEVER.get(name, "")
     if name == "exposure" and "visible" not in e.columns:
         why = "imported images: nothing says how much of an object is visible"
-    if name in ("blocks", "statistics") and not matched(e):
+    if name == "statistics":
+        why = UNDRAWN  # the import prints them itself, over all images
+    if name == "blocks" and not matched(e):
         why = NO_BLOCKS
     if why:
         return Check(name, "not applicable", "", why)

@@ -17,7 +17,7 @@ from recombine.renderer.certificate.imported import images_digest
 from recombine.renderer.certificate.verify import Certificate, verify
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 from recombine.renderer.core.files import disk_error, require_space
-from recombine.renderer.core.provenance import provenance
+from recombine.renderer.core.provenance import Build, provenance
 from recombine.renderer.core.types import Array
 from recombine.renderer.importing.drawing import Drawn, draw
 from recombine.renderer.importing.exports import Exported, find_export, table_of
@@ -219,7 +219,7 @@ def _write(
     made = {key: v for key, v in provenance().items() if key in ("recombine", "python", "numpy")}
     for number, indices in enumerate(ranges):
         some = [Picture(images[i], None if masks is None else masks[i]) for i in indices]
-        save_shard(folder, number, plan, indices, some, made)
+        save_shard(folder, number, plan, indices, some, made, Build(IMPORTED, {}, {}))
     del images, masks
     for name in SCRATCH:
         (folder / name).unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from recombine.renderer.core.errors import UsageError
 from recombine.renderer.core.types import Array
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.scene import (
-    ANNOTATIONS,
+    LABELS,
     RenderSettings,
     Scene,
     scene_hash,
@@ -138,4 +138,4 @@ class Plan:
 
 def annotations_of(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what the images of a plan have beside their pixels."""
-    return tuple(config.get("annotations", ANNOTATIONS))
+    return tuple(config.get("annotations", LABELS))

@@ -208,9 +208,7 @@ class Facts:
             for status in ("stated", "not run")
         }
         if names := by_status["stated"]:
-            lines.append(
-                f"Differs between ID and OOC by design, see the certificate: {', '.join(names)}."
-            )
+            lines.append(f"Differs between ID and OOC, see the certificate: {', '.join(names)}.")
         if names := by_status["not run"]:
             lines.append(f"Not measured on these images: {', '.join(names)}.")
         if self.variant == "small version":

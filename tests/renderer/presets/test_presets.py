@@ -88,7 +88,7 @@ def test_plan_of_a_scene_can_be_read_as_a_scene(name: str) -> None:
         ("object-texture", 512, (64, 128, 256, 384), 24_576),
         ("object-object", 1024, (128, 256, 512, 768), 24_576),
         ("object-light", 256, (32, 64, 128), 12_288),
-        ("relation", 1024, (512, 768), 18_432),
+        ("relation", 1024, (192, 384, 576), 18_432),
         ("counterfactual", 256, (128,), None),
         ("interaction-ladder", 1024, (256,), None),
     ],
