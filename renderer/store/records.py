@@ -87,6 +87,7 @@ class Manifest(Strict):
     shards: Annotated[list[ShardEntry], Field(min_length=1)]
     provenance: dict[Line, Line]
     license: Line
+    training_generative_models: bool = True
 
     @model_validator(mode="after")
     def _contiguous(self) -> Self:
@@ -106,7 +107,7 @@ class CheckRecord(Strict):
     """One line of a certificate."""
 
     name: Name
-    status: Literal["pass", "stated", "fail", "not run"]
+    status: Literal["pass", "stated", "fail", "not run", "not applicable"]
     claim: str
     found: str
 
@@ -358,6 +359,14 @@ class HiddenTest(Strict):
     key_sha256: str
 
 
+class ImportRecord(Strict):
+    """Where imported images come from, and what was done to them."""
+
+    source: Line
+    processing: Line
+    images_sha256: Sha256
+
+
 class Config(Strict):
     """The configuration of a plan."""
 
@@ -374,6 +383,11 @@ class Config(Strict):
     separation: Line | None
     arrangement: Line
     hidden_test: HiddenTest | None = None
+    # of imported images
+    source: Literal["imported"] | None = None
+    annotations: list[Literal["mask"]] | None = None
+    blocks: Literal["matched", "none"] = "matched"
+    imported: ImportRecord | None = Field(default=None, alias="import")
 
 
 class Recipe(Strict):
