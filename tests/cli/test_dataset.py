@@ -110,6 +110,14 @@ def test_export_and_card_say_the_same(
         assert path.read_bytes() == (out / path.name).read_bytes()
 
 
+def test_export_knows_coco(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "coco"
+    assert main(["dataset", "export", data, "--out", str(out), "--format", "coco"]) == 0
+    assert (out / "annotations" / "amodal_ooc_test.json").is_file()
+    assert (out / "metadata.json").is_file()
+    assert str(out) in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", ["export", "card"])
 @pytest.mark.parametrize("option", [("--published", "21.11."), ("--url", "ftp://a")])
 def test_wrong_day_or_address_writes_nothing(
