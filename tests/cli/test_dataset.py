@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from recombine.cli.main import main
-from recombine.renderer.core.files import disk_error
 from recombine.renderer.certificate.verify import verify
+from recombine.renderer.core.files import disk_error
 from recombine.renderer.presets.table import load_preset
 from recombine.renderer.rendering.render import render_dataset
 from tests.renderer.drawn_fixture import DRAWN, drawn_dataset
