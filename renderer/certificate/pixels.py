@@ -148,10 +148,11 @@ class Picture:
 def compare(one: Picture, mate: Picture) -> Float[Array, "5"]:
     """Compare an image with another of its block and surroundings.
 
-    Away from both images' objects the two show the same thing under the same light and noise:
-    the median signed difference there, how much it changes from pixel to pixel (shadows and bounces
-    are smooth), the median absolute difference, and the largest that stands alone, in levels. Last comes the share of the image's own objects, where
-    the other shows none, that shows what the other shows: the background.
+    Away from both images' objects the two show the same thing under the same light and noise: the
+    median signed difference there, how much it changes from pixel to pixel (shadows and bounces are
+    smooth), the median absolute difference, and the largest that stands alone, in levels. Last
+    comes the share of the image's own objects, where the other shows none, that shows what the
+    other shows: the background.
     """
     difference = one.image - mate.image
     away = ~(one.far | mate.far)
