@@ -12,7 +12,7 @@ import tyro
 from recombine.cli import console
 from recombine.cli.console import Command
 from recombine.cli.render import PresetOptions
-from recombine.renderer.core.errors import UsageError
+from recombine.renderer.core.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
     from recombine.renderer.publish.facts import Publication
@@ -70,19 +70,21 @@ class Verify(Command):
     """Re-derive every claim about a dataset from its stored latents, masks and pixels.
 
     Writes certificate.json beside the data; scoring refuses data whose certificate fails or
-    does not match. Exit code 5 when a check fails.
+    does not match. Exit code 5 when a check fails, 4 when the certificate cannot be written.
 
     Example: recombine dataset verify runs/smoke
     """
 
     data: Folder
     """Dataset folder."""
+    no_seal: bool = False
+    """Only print the certificate, for data that are read-only."""
 
     def run(self) -> int:
         """Verify and print one line per check."""
-        from recombine.renderer.certificate.verify import PROVES, verify
+        from recombine.renderer.certificate.verify import PROVES, verify, write_certificate
 
-        certificate = verify(self.data)
+        certificate = verify(self.data, seal=False)
         if self.json:
             console.emit(certificate.to_dict())
         else:
@@ -90,7 +92,14 @@ class Verify(Command):
             title = f"{certificate.dataset}  root {certificate.root[:16]}"
             console.table(title, ("check", "", "claim", "found"), rows)
             console.line(PROVES)
-        return 0 if certificate.passed else 5
+        code = 0 if certificate.passed else 5
+        if not self.no_seal:
+            try:
+                write_certificate(self.data, certificate)
+            except ResourceError as error:
+                console.note(f"recombine: not sealed; {error} Or only print it, with --no-seal.")
+                return code or error.exit_code
+        return code
 
 
 @dataclass(frozen=True)
@@ -171,9 +180,13 @@ class Export(Command):
     A Parquet export is fit to be uploaded as it is: `datasets.load_dataset` loads the folder, its
     pictures show in the Hugging Face viewer, and it carries its data card (README.md,
     datasheet.md, croissant.json with the sha256 of every file, certificate, contact sheet).
-    WebDataset is one tar set per split; folder is PNG files with metadata.jsonl.
+    WebDataset is one tar set per split; folder is PNG files with metadata.jsonl. All three hold
+    every annotation. COCO is one file of instances per split for what is seen of the objects and
+    one for all of them, BOP is scenes with poses, depth and, where Blender is installed, models.
 
     Example: recombine dataset export runs/smoke --out runs/smoke-parquet
+
+    Example: recombine dataset export runs/smoke --out runs/smoke-coco --format coco
 
     Example: mlcroissant validate --jsonld runs/smoke-parquet/croissant.json
     """
@@ -182,7 +195,10 @@ class Export(Command):
     """Dataset folder."""
     out: Path
     """New folder to write; it must not exist."""
-    form: Literal["parquet", "webdataset", "folder"] = "parquet"
+    form: Annotated[
+        Literal["parquet", "webdataset", "folder", "coco", "bop"],
+        tyro.conf.arg(name="format", aliases=["--form"]),
+    ] = "parquet"
     """Format."""
     published: str = ""
     """Day of publication that the card states, YYYY-MM-DD; today by default."""

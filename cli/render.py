@@ -179,6 +179,8 @@ class Render(PresetOptions):
             return self._scripts()
         if self.estimate:
             return self._estimate(preset)
+        if self.cluster is None and self.existing != "verify":
+            console.note_crowding(self.workers)
         label = f"render {self.preset}" + (f", shard {self.shard}" if self.shard else "")
         with self.progress(label) as progress:
             if self.shard:

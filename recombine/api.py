@@ -17,6 +17,7 @@ from recombine.renderer.core.errors import (
     RecombineError,
     UsageError,
 )
+from recombine.renderer.core.machine import usable_cores
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -99,7 +100,7 @@ def render(
         from recombine.renderer.splits.declaration import load_split
 
         preset = with_split(preset, load_split(Path(split), preset.schema))
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or usable_cores()
     with _progress(f"render {preset.name}", shown=progress) as report:
         render_dataset(preset, Path(out), workers=workers, existing=existing, progress=report)
     return load(out)
@@ -154,7 +155,7 @@ def verify(data: Dataset | Path | str) -> Certificate:
 def export(
     data: Dataset | Path | str,
     out: Path | str,
-    form: Literal["parquet", "webdataset", "folder"] = "parquet",
+    form: Literal["parquet", "webdataset", "folder", "coco", "bop"] = "parquet",
     *,
     progress: bool = True,
 ) -> Path:
@@ -166,8 +167,8 @@ def export(
         A sealed dataset or its folder.
     out : Path or str
         New folder.
-    form : {"parquet", "webdataset", "folder"}
-        Parquet with PNG bytes, tar files, or an image folder.
+    form : {"parquet", "webdataset", "folder", "coco", "bop"}
+        Parquet with PNG bytes, tar files, an image folder, COCO instances, or BOP scenes.
     progress : bool
         Show progress and the time left.
 
@@ -361,7 +362,7 @@ def _entrant(
 def _processes() -> int:
     """Return how many processes can be started unasked: a script would be run again by each."""
     script = getattr(sys.modules["__main__"], "__file__", None)
-    return 1 if script else len(os.sched_getaffinity(0))
+    return 1 if script else usable_cores()
 
 
 def _named(submission: Any, name: str) -> Any:

@@ -43,7 +43,7 @@ def sheets() -> dict[str, tuple[int, int, int, list[Scene]]]:
     lights = [
         Scene((thing("knot", hue=2.4),), place, 1, light=light)
         for light in LIGHTS
-        for place in ("parlour", "beach")
+        for place in ("parlour", "city")
     ]
     return {
         "assets_shapes": (192, 36, 8, shapes),

@@ -14,21 +14,30 @@ import numpy as np
 
 from recombine.renderer.blender.api import bproc, bpy, mathutils
 from recombine.renderer.blender.environments import coverings
-from recombine.renderer.blender.environments.backdrops import BACKDROPS, PAINTED
+from recombine.renderer.blender.environments.backdrops import BACKDROPS
 from recombine.renderer.blender.environments.coverings import covering, image, photograph
 from recombine.renderer.blender.environments.floors import FLOORS
 from recombine.renderer.blender.environments.lights import RIGS, Lamp
+from recombine.renderer.blender.environments.panoramas import (
+    LIT,
+    elevations,
+    irradiance,
+    lighting,
+    reduced,
+    seen,
+)
 from recombine.renderer.blender.environments.skies import SKIES, dome
-from recombine.renderer.blender.environments.surfaces import Piece
+from recombine.renderer.blender.environments.surfaces import Piece, faded
 from recombine.renderer.blender.environments.table import ENVIRONMENTS
-from recombine.renderer.blender.labels import camera_axes
 from recombine.renderer.blender.materials.table import hue_colour, material
 from recombine.renderer.blender.shapes import table as shapes
-from recombine.renderer.planning.assets import hdri
+from recombine.renderer.planning.assets import check_file, find, hdri
+from recombine.renderer.scenes.geometry import camera_axes
 from recombine.renderer.scenes.library import FOCAL, SENSOR
 
 if TYPE_CHECKING:
     from recombine.renderer.blender.environments.skies import Panorama
+    from recombine.renderer.blender.environments.surfaces import Fade
     from recombine.renderer.scenes.library import Camera
     from recombine.renderer.scenes.scene import Interaction, ObjectSpec, RenderSettings, Scene
 
@@ -38,6 +47,7 @@ if TYPE_CHECKING:
 OWN = "own"  # the light that an environment brings along
 LAMPS = 2  # a rig has at most so many
 PHOTOGRAPH_MEAN = 0.7  # radiance, over the whole sphere
+BRIGHTEST = 4.0  # radiance that a photograph shows, white already
 
 HALF_FLOOR = 60.0
 SHIFT = 4.0  # range of the shifts of patterns, metres, see `presets.base`
@@ -66,15 +76,16 @@ def _strips(name: str, pieces: list[Piece]) -> Any:
 @cache
 def _meshes(name: str, factor: int) -> tuple[Any, Any]:
     """Return floor and backdrop of an environment; their arrays are let go again."""
-    recipe = ENVIRONMENTS[name]
-    pieces, floor = BACKDROPS[recipe.backdrop](), FLOORS[recipe.floor]()
-    section = np.array([[-HALF_FLOOR, 0.0], [HALF_FLOOR, 0.0]])
-    ground = _strips(f"{name} floor", [Piece(section, HALF_FLOOR, floor)])
-    ground.materials.append(covering(f"{name} floor", floor, factor))
+    recipe, ends = ENVIRONMENTS[name], fade(name)
+    floor = FLOORS[recipe.floor]()
+    half = HALF_FLOOR if ends is None else ends.half + math.hypot(SHIFT, SHIFT) / 2
+    section = np.array([[-half, 0.0], [half, 0.0]])
+    ground = _strips(f"{name} floor", [Piece(section, half, floor)])
+    ground.materials.append(covering(f"{name} floor", floor, factor, ends))
+    pieces = BACKDROPS[recipe.backdrop]() if recipe.backdrop else []
     behind = _strips(f"{name} backdrop", pieces)
     for index, piece in enumerate(pieces):
-        title = f"{name} backdrop {index}"
-        behind.materials.append(covering(title, piece.covering, factor, painted=painted(name)))
+        behind.materials.append(covering(f"{name} backdrop {index}", piece.covering, factor))
     return ground, behind
 
 
@@ -84,21 +95,20 @@ def floor_mesh(name: str, factor: int) -> Any:
 
 
 def backdrop_mesh(name: str, factor: int) -> Any:
-    """Return the backdrop of an environment as a mesh with its materials."""
+    """Return the backdrop of a room as a mesh with its materials; empty in a photograph."""
     return _meshes(name, factor)[1]
 
 
-def painted(name: str) -> bool:
-    """Tell whether the backdrop of an environment is a painted distance, not a thing."""
-    return ENVIRONMENTS[name].backdrop in PAINTED
+def photographed(name: str) -> bool:
+    """Tell whether an environment is a photograph all around, not a room."""
+    return bool(ENVIRONMENTS[name].panorama)
 
 
 @cache
-def world(environment: str, light: str) -> Any:
-    """Return the surroundings that light a scene."""
-    if is_photograph(light):
-        return _photographed(light)
-    return _drawn(environment if light == OWN else light, own=light == OWN)
+def fade(name: str) -> Fade | None:
+    """Return where the floor of an environment ends; rooms end at their walls."""
+    recipe = ENVIRONMENTS[name]
+    return faded(*recipe.fade, seed=900) if recipe.panorama else None
 
 
 def is_photograph(light: str) -> bool:
@@ -106,58 +116,92 @@ def is_photograph(light: str) -> bool:
     return "#" in light
 
 
-@cache
-def _drawn(name: str, *, own: bool) -> Any:
-    """Return the world of an environment's own light, or of a rig."""
-    if own:
-        return _world(name, SKIES[ENVIRONMENTS[name].sky](), ENVIRONMENTS[name].strength)
-    return _world(name, dome(RIGS[name].zenith, RIGS[name].horizon), 1.0)
+def _panorama(name: str) -> Panorama:
+    """Return the photograph of an environment, if it is the one that the ledger pins."""
+    asset = find("hdri", ENVIRONMENTS[name].panorama)
+    check_file(asset)
+    return photograph(asset)
 
 
 @cache
-def _photographed(light: str) -> Any:
-    """Return the world of a photograph, as bright on the whole as an overcast sky."""
-    panorama = photograph(hdri(light))
-    height = len(panorama)
-    cosine = np.cos((np.arange(height) + 0.5) / height * np.pi - np.pi / 2)
-    mean = float(np.average(panorama.mean((1, 2)), weights=cosine))
-    return _world(light, panorama, PHOTOGRAPH_MEAN / max(mean, 1e-6))
+def _seen(name: str) -> tuple[Any, float]:
+    """Return what the camera sees of an environment's photograph, and its exposure."""
+    recipe = ENVIRONMENTS[name]
+    panorama = _panorama(name)
+    strength = recipe.strength / max(irradiance(panorama), 1e-6)
+    view = seen(panorama, recipe.haze, BRIGHTEST / strength)
+    return image(f"{name} seen", view, "light"), strength
 
 
-def _world(name: str, panorama: Panorama, strength: float) -> Any:
-    """Return a world that shows a panorama."""
-    made = bpy.data.worlds.new(f"{name} world")
+@cache
+def _light(source: str) -> tuple[Any, float]:
+    """Return what lights a scene: an environment's own light, a rig's dome or a ledger's."""
+    if is_photograph(source):
+        panorama = photograph(hdri(source))
+        height = len(panorama)
+        cosine = np.cos(elevations(height))
+        mean = float(np.average(panorama.mean((1, 2)), weights=cosine))
+        panorama, strength = reduced(panorama, LIT), PHOTOGRAPH_MEAN / max(mean, 1e-6)
+    elif source in RIGS:
+        panorama, strength = dome(RIGS[source].zenith, RIGS[source].horizon), 1.0
+    elif photographed(source):
+        panorama, strength = lighting(_panorama(source)), _seen(source)[1]
+    else:
+        panorama, strength = SKIES[ENVIRONMENTS[source].sky](), ENVIRONMENTS[source].strength
+    return image(f"{source} light", panorama, "light"), strength
+
+
+@cache
+def world(environment: str, light: str) -> Any:
+    """Return the surroundings that light a scene, and those that the camera sees."""
+    source = environment if light == OWN else light
+    made = bpy.data.worlds.new(f"{environment}, {light} world")
     made.use_nodes = True
     nodes, links = made.node_tree.nodes, made.node_tree.links
     place = nodes.new("ShaderNodeTexCoord")
-    turn = nodes.new("ShaderNodeMapping")
-    turn.name = "turn"
-    picture = nodes.new("ShaderNodeTexEnvironment")
-    picture.image = image(f"{name} sky", panorama, "light")
-    background = nodes["Background"]
-    background.inputs["Strength"].default_value = strength
-    links.new(place.outputs["Generated"], turn.inputs["Vector"])
-    links.new(turn.outputs["Vector"], picture.inputs["Vector"])
-    links.new(picture.outputs["Color"], background.inputs["Color"])
+
+    def shown(part: str, picture: Any, strength: float) -> Any:
+        turn = nodes.new("ShaderNodeMapping")
+        turn.name = part
+        texture = nodes.new("ShaderNodeTexEnvironment")
+        texture.image = picture
+        background = nodes.new("ShaderNodeBackground")
+        background.inputs["Strength"].default_value = strength
+        links.new(place.outputs["Generated"], turn.inputs["Vector"])
+        links.new(turn.outputs["Vector"], texture.inputs["Vector"])
+        links.new(texture.outputs["Color"], background.inputs["Color"])
+        return background
+
+    output = shown("light", *_light(source)).outputs["Background"]
+    if photographed(environment):
+        picture, strength = _seen(environment)
+        view = shown("seen", picture, strength)
+        tint = nodes.new("ShaderNodeVectorMath")  # a rig tints and dims what lies far off
+        tint.operation = "MULTIPLY"
+        tint.inputs[1].default_value = distance(light)
+        colour = view.inputs["Color"]
+        links.new(colour.links[0].from_socket, tint.inputs[0])
+        links.new(tint.outputs[0], colour)
+        mix = nodes.new("ShaderNodeMixShader")
+        links.new(nodes.new("ShaderNodeLightPath").outputs["Is Camera Ray"], mix.inputs["Fac"])
+        links.new(output, mix.inputs[1])
+        links.new(view.outputs["Background"], mix.inputs[2])
+        output = mix.outputs["Shader"]
+    links.new(output, nodes["World Output"].inputs["Surface"])
     # An automatic importance map would be as large as the picture asks for; this one is exact.
     made.cycles.sampling_method = "MANUAL"
     made.cycles.sample_map_resolution = 256
     return made
 
 
-def lamps(environment: str, light: str) -> tuple[Lamp, ...]:
-    """Return the lamps of a scene."""
-    if is_photograph(light):
-        return ()
-    if light != OWN:
-        return RIGS[light].lamps
-    sun = ENVIRONMENTS[environment].sun
-    return () if sun is None else (sun,)
+def lamps(light: str) -> tuple[Lamp, ...]:
+    """Return the lamps of a scene: those of its rig."""
+    return RIGS[light].lamps if light in RIGS else ()
 
 
 def distance(light: str) -> tuple[float, float, float]:
-    """Return what painted distances are multiplied by under a light."""
-    return (1.0, 1.0, 1.0) if light == OWN or is_photograph(light) else RIGS[light].distance
+    """Return what the camera's view of a photograph is multiplied by under a light."""
+    return RIGS[light].distance if light in RIGS else (1.0, 1.0, 1.0)
 
 
 @cache
@@ -224,6 +268,16 @@ def _place_camera(camera: Camera) -> None:
     lens.dof.use_dof = math.isfinite(camera.f_stop)
     lens.dof.focus_distance = math.dist(camera.position, camera.target)
     lens.dof.aperture_fstop = camera.f_stop if lens.dof.use_dof else 1.0
+
+
+def light_turn(scene: Scene) -> float:
+    """Return how far the light is turned about the vertical, radians."""
+    if scene.light in RIGS:  # what is left in the picture stays left
+        x, y, _ = np.subtract(scene.camera.position, scene.camera.target)
+        return scene.sun_azimuth + math.atan2(x, -y)
+    if photographed(scene.environment) or is_photograph(scene.light):
+        return scene.sun_azimuth + scene.turn
+    return scene.sun_azimuth + ENVIRONMENTS[scene.environment].swing * math.sin(scene.turn)
 
 
 def wall_shift(scene: Scene) -> float:
@@ -323,20 +377,18 @@ class Stage:
         ground.location, ground.rotation_euler = (x - SHIFT / 2, y - SHIFT / 2, 0), (0, 0, turn)
         backdrop.location = (wall_shift(scene), 0, 0)
         backdrop.data = backdrop_mesh(name, factor)
-        backdrop.color = (*distance(scene.light), 1.0)
-        solid = not painted(name)
-        backdrop.visible_diffuse = backdrop.visible_glossy = solid
-        backdrop.visible_transmission = solid
-        backdrop.visible_shadow = solid and own  # the lamps of a rig shine through walls
-        sky = world(name, scene.light)
-        turned = scene.turn + scene.sun_azimuth
-        sky.node_tree.nodes["turn"].inputs["Rotation"].default_value[2] = -turned
+        backdrop.visible_shadow = own  # the lamps of a rig shine through walls
+        sky, turn = world(name, scene.light), light_turn(scene)
+        angles = {"light": turn, "seen": scene.turn + (scene.sun_azimuth if own else 0.0)}
+        for part, angle in angles.items():
+            if part in sky.node_tree.nodes:
+                sky.node_tree.nodes[part].inputs["Rotation"].default_value[2] = -angle
         bpy.context.scene.world = sky
-        rig = lamps(name, scene.light)
+        rig = lamps(scene.light)
         for index, thing in enumerate(self._lamps):
             thing.hide(index >= len(rig))
             if index < len(rig):
-                _aim(thing, rig[index], turned)
+                _aim(thing, rig[index], turn)
 
     @staticmethod
     def overscan(settings: RenderSettings) -> int:

@@ -11,7 +11,10 @@ from recombine.renderer.core.types import Array
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
 
-SHOULDER = 0.76  # compression begins here (after the toe offset)
+CONTRAST, PIVOT = 1.16, 0.24
+"""Slope of the curve on logarithmic axes, as film has it, and the radiance that it keeps."""
+SHOULDER = 0.64
+"""Display value from which highlights are compressed."""
 DESATURATION = 0.15
 
 
@@ -21,11 +24,11 @@ def srgb(linear: Float[Array, "*any"]) -> Float[Array, "*any"]:
     return np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.maximum(x, 1e-9) ** (1 / 2.4) - 0.055)
 
 
-def neutral(linear: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
-    """Compress highlights by the Khronos PBR Neutral tone mapper, which keeps base hues true."""
-    # Source: Khronos Group, "PBR Neutral Tone Mapper" specification (2024).
-    low = linear.min(-1, keepdims=True)
-    colour = linear - np.where(low < 0.08, low - 6.25 * low * low, 0.04)
+def film(linear: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
+    """Give radiance the contrast of film and compress its highlights, keeping hues."""
+    # The shoulder is that of the Khronos Group, "PBR Neutral Tone Mapper" specification (2024).
+    # Its subtraction of 0.04 is left out: it turns what is darker than a tenth into black.
+    colour = PIVOT * (linear / PIVOT) ** CONTRAST
     peak = colour.max(-1, keepdims=True)
     room = 1.0 - SHOULDER
     squeezed = 1.0 - room * room / (np.maximum(peak, SHOULDER) + room - SHOULDER)
@@ -37,7 +40,7 @@ def neutral(linear: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
 
 def display(linear: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
     """Turn radiance into display units, before rounding."""
-    return srgb(neutral(np.maximum(linear, 0.0))) * 255.0
+    return srgb(film(np.maximum(linear, 0.0))) * 255.0
 
 
 def encode(linear: Float[Array, "H W 3"]) -> UInt8[Array, "H W 3"]:

@@ -7,7 +7,6 @@ read off the images themselves.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,24 +23,33 @@ from recombine.renderer.certificate.pixels import (
     image_statistics,
     label_counts,
 )
-from recombine.renderer.core.errors import RecombineError
+from recombine.renderer.core.errors import IntegrityError, RecombineError
 from recombine.renderer.core.hdf5 import (
     Column,
     attribute,
     column,
     open_checked,
     read_columns,
+    reading,
     stored,
 )
+from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.arrangements import stage_camera
 from recombine.renderer.scenes.factors import LAYOUTS, Schema
 from recombine.renderer.scenes.placement import Stand
-from recombine.renderer.scenes.scene import RenderSettings, scene_hash, scene_of
+from recombine.renderer.scenes.scene import LABELS, RenderSettings, scene_hash, scene_of
 from recombine.renderer.splits.geometry import SPLITS
-from recombine.renderer.store.seal import MANIFEST_FORMAT, file_sha256, image_leaf, read_json
-from recombine.renderer.store.shards import label_hash, pixel_hash, plan_columns, shard_columns
+from recombine.renderer.store.records import read_manifest
+from recombine.renderer.store.seal import file_sha256, image_leaf
+from recombine.renderer.store.shards import (
+    label_hash,
+    open_shard,
+    pixel_hash,
+    plan_columns,
+    read_plan,
+)
 
 _SMALL = ("index", "split", "rungs", "block", "cycles_seed", "tries", "visible", "amodal")
 _HASHES = ("spec_hash", "pixel_hash", "label_hash")
@@ -85,41 +93,50 @@ class Evidence:
 
 def gather(folder: Path, *, pixels: bool = True) -> Evidence:
     """Read and re-hash every shard of a dataset; without pixels, its small columns only."""
-    manifest = read_json(folder / "manifest.json", MANIFEST_FORMAT)
-    with open_checked(folder / "plan.h5") as handle:
-        config = json.loads(attribute(handle, "config"))
-    evidence = Evidence(manifest, config, Schema.from_dict(config["schema"]))
+    manifest, (plan, claimed) = read_manifest(folder), read_plan(folder)
+    evidence = Evidence(manifest, dict(plan.config), plan.schema)
     evidence.manifest_sha256 = file_sha256(folder / "manifest.json")
+    evidence.plan_digests = (plan.digest(), claimed)
     parts: list[dict[str, Array]] = []
     for entry in manifest["shards"]:
-        part = _read_shard(folder, entry, evidence, pixels=pixels)
+        part = _read_shard(folder, entry, plan, evidence, pixels=pixels)
         if part:
             parts.append(part)
     if parts:
         evidence.columns = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
     _count_images(evidence)
-    _compare_plan(folder / "plan.h5", evidence)
+    _compare_plan(plan, evidence)
     if pixels and not evidence.file_faults:
         evidence.columns["measured/compared"] = _compared(folder, evidence)
-    evidence.interaction = _interaction(folder / "interaction.h5", manifest["plan_sha256"])
+    evidence.interaction = _interaction(inside(folder, "interaction.h5"), manifest)
     return evidence
 
 
-def _interaction(path: Path, plan_sha256: str) -> dict[str, Array]:
+def _interaction(path: Path, manifest: dict[str, Any]) -> dict[str, Array]:
     if not path.is_file():
         return {}
     with open_checked(path) as handle:
-        if attribute(handle, "plan_sha256") not in ("", plan_sha256):
+        if attribute(handle, "plan_sha256") not in ("", manifest["plan_sha256"]):
             return {}
-        n = len(stored(handle, "index"))
-        read_columns(handle, path, {"energy": Column("f8", (3,)), "floor": Column("f8", (3,))}, n)
-        return {name: column(handle, name) for name in ("index", "energy", "floor")}
+        with reading(path):
+            n = len(stored(handle, "index"))
+        columns = {"index": Column("i8"), "energy": Column("f8", (3,)), "floor": Column("f8", (3,))}
+        read_columns(handle, path, columns, n)
+        found = {name: column(handle, name) for name in columns}
+    rows = found["index"]
+    sound = all(np.isfinite(found[name]).all() for name in ("energy", "floor"))
+    if not sound or not np.all((rows >= 0) & (rows < manifest["n_images"])):
+        raise IntegrityError(
+            f"{path}: expected finite energies of the images 0..{manifest['n_images'] - 1}; got "
+            "others. Remove it, and run `recombine measure interaction` again."
+        )
+    return found
 
 
 def _read_shard(
-    folder: Path, entry: dict[str, Any], evidence: Evidence, *, pixels: bool
+    folder: Path, entry: dict[str, Any], plan: Plan, evidence: Evidence, *, pixels: bool
 ) -> dict[str, Array] | None:
-    path, name = folder / entry["file"], entry["file"]
+    path, name = inside(folder, entry["file"]), entry["file"]
     if not path.is_file():
         evidence.file_faults.append(f"{name} is missing")
         return None
@@ -127,31 +144,13 @@ def _read_shard(
         evidence.file_faults.append(f"{name} is truncated ({path.stat().st_size} bytes)")
     elif pixels and file_sha256(path) != entry["sha256"]:
         evidence.file_faults.append(f"{name} does not match its sha256")
+    sealed, indices = evidence.manifest["plan_sha256"], range(entry["start"], entry["stop"])
     try:
-        with open_checked(path) as handle:
-            if attribute(handle, "plan_sha256") != evidence.manifest["plan_sha256"]:
-                evidence.file_faults.append(f"{name} belongs to another dataset")
-                return None
-            columns = shard_columns(evidence.schema, evidence.config["settings"]["resolution"])
-            read_columns(handle, path, columns, entry["stop"] - entry["start"])
-            if extra := set(_names(handle)) - {*columns, *OPTIONAL}:
-                evidence.file_faults.append(f"{name} holds {sorted(extra)}, which no reader knows")
+        with open_shard(path, sealed, plan, indices) as handle:
             return _rehash(handle, evidence, pixels=pixels)
-    except (RecombineError, OSError) as error:
-        evidence.file_faults.append(f"{name} cannot be read: {str(error).split(':')[0]}")
+    except RecombineError as error:
+        evidence.file_faults.append(f"{name}: {str(error).removeprefix(f'{path}: ')}")
         return None
-
-
-OPTIONAL = ("amodal_mask",)
-"""Columns that a shard may lack."""
-
-
-def _names(group: h5py.Group) -> Iterator[str]:
-    for name, item in group.items():
-        if isinstance(item, h5py.Group):
-            yield from (f"{name}/{inner}" for inner in _names(item))
-        else:
-            yield name
 
 
 def _rehash(handle: h5py.File, evidence: Evidence, *, pixels: bool) -> dict[str, Array]:
@@ -202,10 +201,12 @@ def _stands(evidence: Evidence, latents: Mapping[str, Any]) -> list[Stand | None
 
 
 def _images(handle: h5py.File, n: int) -> Iterator[dict[str, Array]]:
-    names = ["image", "mask", "depth", "normal", "visible", "amodal"]
-    names += [name for name in OPTIONAL if name in handle]
+    names = ("image", *LABELS)
+    columns = {name: stored(handle, name) for name in names}  # a look-up costs more than a row
     for row in range(n):
-        yield {name: np.asarray(stored(handle, name)[row]) for name in names}
+        with reading(handle.filename):
+            image = {name: np.asarray(values[row]) for name, values in columns.items()}
+        yield image
 
 
 def _compared(folder: Path, evidence: Evidence) -> Array:
@@ -239,7 +240,7 @@ def _pictures(folder: Path, evidence: Evidence, rows: Array) -> dict[int, tuple[
     numbers = np.searchsorted(firsts, rows, "right") - 1
     found = {}
     for number in np.unique(numbers):
-        with open_checked(folder / entries[number]["file"]) as handle:
+        with open_checked(inside(folder, entries[number]["file"])) as handle:
             image, mask = stored(handle, "image"), stored(handle, "mask")
             for row in rows[numbers == number].tolist():
                 found[row] = image[row - firsts[number]], mask[row - firsts[number]]
@@ -264,32 +265,12 @@ def _count_images(evidence: Evidence) -> None:
         evidence.file_faults.append(f"images 0..{expected - 1} are not each present once")
 
 
-def _compare_plan(path: Path, evidence: Evidence) -> None:
+def _compare_plan(plan: Plan, evidence: Evidence) -> None:
     """Readers take splits and latents from the plan, so it must say what the shards say."""
     if evidence.file_faults:
         return
-    with open_checked(path) as handle:
-        planned = {
-            name: column(handle, name) if name in handle else np.array([])
-            for name in plan_columns(evidence.schema)
-        }
-        claimed = attribute(handle, "plan_sha256")
-    for name, values in planned.items():
-        if not np.array_equal(values, evidence.columns[name]):
+    for name in plan_columns(plan.schema):
+        key = name.removeprefix("latents/")
+        planned = plan.latents[key] if key in plan.latents else getattr(plan, name)
+        if not np.array_equal(planned, evidence.columns[name]):
             evidence.file_faults.append(f"plan.h5 and the shards differ in {name}")
-    evidence.plan_digests = (_digest(evidence, planned), claimed)
-
-
-def _digest(evidence: Evidence, planned: Mapping[str, Array]) -> str:
-    plan = Plan(
-        config=evidence.config,
-        schema=evidence.schema,
-        settings=RenderSettings(**evidence.config["settings"]),
-        latents={key: planned[f"latents/{key}"] for key in evidence.schema.keys},
-        split=planned["split"],
-        rungs=planned["rungs"],
-        block=planned["block"],
-        cycles_seed=planned["cycles_seed"],
-        tries=planned["tries"],
-    )
-    return plan.digest()

@@ -16,7 +16,8 @@ from recombine.renderer.certificate.evidence import Evidence, gather
 from recombine.renderer.certificate.files import integrity
 from recombine.renderer.core.errors import IntegrityError
 from recombine.renderer.core.files import write_json
-from recombine.renderer.store.certificate import CERTIFICATE_FORMAT, TRAINING_CHECKS
+from recombine.renderer.store.certificate import TRAINING_CHECKS
+from recombine.renderer.store.records import CERTIFICATE_FORMAT
 from recombine.renderer.store.seal import file_sha256
 
 # The invariants of a certificate, in the order in which they are printed.
@@ -123,8 +124,13 @@ def verify(folder: Path, *, seal: bool = True) -> Certificate:
         checks=tuple(run_checks(evidence)),
     )
     if seal:
-        write_json(folder / "certificate.json", certificate.to_dict())
+        write_certificate(folder, certificate)
     return certificate
+
+
+def write_certificate(folder: Path, certificate: Certificate) -> None:
+    """Seal a certificate with the data that it is about."""
+    write_json(folder / "certificate.json", certificate.to_dict())
 
 
 def recheck(folder: Path) -> None:

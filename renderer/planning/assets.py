@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import importlib.util
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,6 +54,52 @@ _MODULES: dict[Kind, Mapping[str, str]] = {
 }
 
 
+WHEEL: dict[str, tuple[str, str, str]] = {
+    "sunrise": (
+        "sunrise.exr",
+        "spruit_sunrise",
+        "6a1180126e4db7d01f134c5430ea43c1b263ab1a12faf58a444d9ce9c03f3a84",
+    ),
+    "city": (
+        "city.exr",
+        "portland_landing_pad",
+        "9e42abcd2fa3231e5c2485ca6dd64800534d157b7194ab7fe9cc3bf5a56d0256",
+    ),
+    "quay": (
+        "sunset.exr",
+        "venice_sunset",
+        "3bcafdda4f2d7b9759cc1d73004d34d721a274c29b1a0947be88a602dbac426b",
+    ),
+    "garden": (
+        "forest.exr",
+        "ninomaru_teien",
+        "bdf2298244affa0f85509380fd130ac6d4dfaa3c856df065998f7f4c1a93dc0d",
+    ),
+    "carport": (
+        "courtyard.exr",
+        "courtyard",
+        "6690b47725965531559380121e6878373eb599655e35fefd109a4bd0911366f3",
+    ),
+    "hotel": (
+        "interior.exr",
+        "hotel_room",
+        "e945ff5c1ddd7a3aaf05e9fb5c3bc9cb93c5518414febd44ed2c394e013f0cbd",
+    ),
+    "dusk": (
+        "night.exr",
+        "moonless_golf",
+        "17480af5547465d160f7307c92585cf30820ca563f87f066395decbad8ac32a4",
+    ),
+    "filmset": (
+        "studio.exr",
+        "studio_small_01",
+        "c36c7fd390b2cdf8693360cf3662cb1d710c95fa799d9f822f42997167839b56",
+    ),
+}
+"""Photographs in the bpy wheel: file, name at Poly Haven (by Greg Zaal, CC0) and sha256."""
+WORLDS = "*/datafiles/studiolights/world"  # below the package, in a folder per version
+
+
 @dataclass(frozen=True)
 class Asset:
     """One row of the ledger."""
@@ -78,6 +125,25 @@ def procedural() -> tuple[Asset, ...]:
             digest = hashlib.sha256(text).hexdigest()
             rows.append(Asset(name, kind, CODE_LICENCE, source, digest))
     return tuple(rows)
+
+
+@cache
+def photographs() -> tuple[Asset, ...]:
+    """Return the row of every photograph in the bpy wheel; without files where bpy is missing."""
+    found = importlib.util.find_spec("bpy")
+    roots = found.submodule_search_locations if found else None
+    folder = next(iter(Path(roots[0]).glob(WORLDS)), None) if roots else None
+    return tuple(
+        Asset(
+            name,
+            "hdri",
+            "CC0-1.0",
+            f"https://polyhaven.com/a/{page}",
+            digest,
+            folder / file if folder else None,
+        )
+        for name, (file, page, digest) in WHEEL.items()
+    )
 
 
 def load_ledger(path: Path) -> tuple[Asset, ...]:
@@ -144,7 +210,7 @@ def hdri(light: str) -> Asset:
 def find(kind: Kind, name: str, ledger: tuple[Asset, ...] = ()) -> Asset:
     """Return the row of an asset."""
     known: Mapping[str, Asset] = {
-        row.name: row for row in (*ledger, *procedural()) if row.kind == kind
+        row.name: row for row in (*photographs(), *procedural(), *ledger) if row.kind == kind
     }
     if name in known:
         return known[name]

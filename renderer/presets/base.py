@@ -90,9 +90,9 @@ def object_slot(
     return Slot(name, (*named, *pose))
 
 
-def without(factors: tuple[Factor, ...], name: str) -> tuple[Factor, ...]:
-    """Return the factors but one."""
-    return tuple(f for f in factors if f.name != name)
+def without(slot: Slot, *names: str) -> Slot:
+    """Return a slot that lacks some factors."""
+    return replace(slot, factors=tuple(f for f in slot.factors if f.name not in names))
 
 
 def metres(name: str, span: Range) -> Factor:
@@ -101,35 +101,39 @@ def metres(name: str, span: Range) -> Factor:
 
 
 def background_slot(
-    values: int = len(ENVIRONMENTS), environments: tuple[str, ...] = ENVIRONMENTS
+    values: int = len(ENVIRONMENTS),
+    environments: tuple[str, ...] = ENVIRONMENTS,
+    camera: Mapping[str, Range] = VIEW,
 ) -> Slot:
-    """Return the background: the first few environments, turned and shifted by the block."""
-    return Slot(
-        "background",
-        (
-            categorical("environment", environments[:values]),
-            Factor("turn", "periodic"),
-            metres("floor_x", (0.0, SHIFT)),
-            metres("floor_y", (0.0, SHIFT)),
-            Factor("floor_turn", "periodic"),
-            metres("wall_x", (0.0, SHIFT)),
-        ),
+    """Return what surrounds the objects, and from where it is seen: both moved by the block.
+
+    The camera is no slot of its own unless a preset recombines it: it is everywhere in
+    `library.VIEW`, but for the ranges given.
+    """
+    surroundings = (
+        categorical("environment", environments[:values]),
+        Factor("turn", "periodic"),
+        metres("floor_x", (0.0, SHIFT)),
+        metres("floor_y", (0.0, SHIFT)),
+        Factor("floor_turn", "periodic"),
+        metres("wall_x", (0.0, SHIFT)),
     )
+    view = (
+        Factor(
+            f"camera_{name}",
+            "continuous",
+            low=low,
+            high=high,
+            unit="rad" if name in ANGLES else "m",
+        )
+        for name, (low, high) in {**VIEW, **camera}.items()
+    )
+    return Slot("background", (*surroundings, *view))
 
 
 SHIFT = 4.0
 """How far patterns are shifted at most, metres: more than any of their tiles."""
 ANGLES = ("azimuth", "elevation")
-
-
-def camera_slot(*named: Factor, **ranges: Range) -> Slot:
-    """Return the camera, anywhere in `library.VIEW` but for the ranges given."""
-    view = VIEW | ranges
-    pose = (
-        Factor(name, "continuous", low=low, high=high, unit="rad" if name in ANGLES else "m")
-        for name, (low, high) in view.items()
-    )
-    return Slot("camera", (*named, *pose))
 
 
 def orbit_ladder(modulus: int) -> OrbitSplit:

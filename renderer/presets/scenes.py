@@ -6,7 +6,6 @@ from recombine.renderer.presets.base import (
     TRAIN_TIER,
     Preset,
     background_slot,
-    camera_slot,
     categorical,
     check_modulus,
     metres,
@@ -36,8 +35,7 @@ def count(values: int = OBJECTS) -> Preset:
     room = {"x": (-0.7, 0.7), "y": (-0.9, 0.9), "scale": (0.46, 0.5)}
     slots = (
         *(object_slot(f"object{k}", *named, **room) for k in range(OBJECTS)),
-        background_slot(),
-        camera_slot(**ABOVE),
+        background_slot(camera=ABOVE),
         Slot("scene", (categorical("count", tuple(str(k + 1) for k in range(OBJECTS))),)),
     )
     return Preset(
@@ -77,8 +75,7 @@ def relation(values: int = 16) -> Preset:
     slots = (
         object_slot("object0", shape, **room),
         object_slot("object1", shape, **room),
-        background_slot(),
-        camera_slot(**ABOVE),
+        background_slot(camera=ABOVE),
         scene,
     )
     *quarters, ooc = relation_residues(n)

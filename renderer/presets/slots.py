@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from recombine.renderer.presets.base import (
     TRAIN_TIER,
     Preset,
     background_slot,
-    camera_slot,
     categorical,
     check_modulus,
     object_slot,
@@ -38,7 +35,6 @@ def four_slot(values: int = 16, order: int = 4) -> Preset:
             "object", categorical("shape", SHAPES[:n]), categorical("material", MATERIALS[:n])
         ),
         background_slot(n),
-        camera_slot(),
         Slot("light", (categorical("rig", LIGHTS[:n]),)),
     )
     keys = ("object.shape", "object.material", "background.environment", "light.rig")
@@ -69,8 +65,7 @@ def position_band(values: int = 32) -> Preset:
     slots = (
         object_slot("object0", shape, zone, offset, y=FRONT, scale=SMALL),
         object_slot("object1", shape, zone, offset, y=REAR, scale=SMALL),
-        background_slot(),
-        camera_slot(**ABOVE),
+        background_slot(camera=ABOVE),
     )
     widths = sorted({max(1, values * share // 32) for share in (1, 3, 7)})
     return Preset(
@@ -97,7 +92,6 @@ def object_light(values: int = 16) -> Preset:
         object_slot("object", categorical("shape", SHAPES[:n])),
         background_slot(),
         Slot("light", (sector, offset, Factor("azimuth", "periodic"))),
-        camera_slot(),
     )
     gap = n // 8  # what OOC stays clear of the widest band on either side
     return Preset(
@@ -125,16 +119,10 @@ def object_camera(values: int = 16) -> Preset:
     check_modulus(n)
     sector = categorical("sector", tuple(f"sector-{k}" for k in range(n)))
     offset = Factor("offset", "continuous", low=0.0, high=1.0, unit="sector")
-    thing = object_slot("object", categorical("shape", SHAPES[:n]))
-    surroundings = background_slot(environments=PHOTOGRAPHS)
-    camera = camera_slot(sector, offset)
     slots = (
-        thing,
-        replace(surroundings, factors=without(surroundings.factors, "turn")),
-        replace(
-            camera,
-            factors=(*without(camera.factors, "azimuth"), Factor("azimuth", "periodic")),
-        ),
+        object_slot("object", categorical("shape", SHAPES[:n])),
+        without(background_slot(environments=PHOTOGRAPHS), "turn", "camera_azimuth"),
+        Slot("camera", (sector, offset, Factor("azimuth", "periodic"))),
     )
     gap = n // 8  # what OOC stays clear of the widest band on either side
     return Preset(

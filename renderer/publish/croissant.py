@@ -177,16 +177,18 @@ class _Nodes:
     def field(self, split: str, column: Column, files: dict[str, str]) -> Any:
         """Return one column of a split."""
         kinds = [TYPES[column.type]]
-        if column.name == "mask":
+        if column.name in ("mask", "amodal_mask"):
             kinds.insert(0, f"{CR}SegmentationMask")
         if column.label:
             kinds.append(f"{CR}Label")
         source = {**files, "extract": self.node("Extract", column=column.name)}
         if column.type == "image":
             source["transforms"] = [self.node("Transform", json_path="bytes")]
-        foreign = {}
+        further = {}
         if column.name == "split":
-            foreign["references"] = self.node("Source", field="splits/name")
+            further["references"] = self.node("Source", field="splits/name")
+        if column.shape:
+            further |= {"is_array": True, "array_shape": ",".join(map(str, column.shape))}
         return self.node(
             "Field",
             id=f"{split}/{column.name}",
@@ -194,7 +196,7 @@ class _Nodes:
             description=column.meaning,
             data_types=kinds,
             source=self.node("Source", **source),
-            **foreign,
+            **further,
         )
 
 

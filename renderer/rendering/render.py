@@ -117,7 +117,7 @@ def require_passed(certificate: Certificate, folder: Path) -> Certificate:
     return certificate
 
 
-BYTES_PER_PIXEL = 9  # colour 3, normals 3, depth 2, mask 1; an upper bound, labels compress
+BYTES_PER_PIXEL = 11  # colour 3, normals 3, depth 2, masks 3; an upper bound, labels compress
 SPARE_BYTES = 20_000_000
 Progress = Callable[[int, int], None]
 

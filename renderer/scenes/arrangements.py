@@ -32,7 +32,8 @@ class Rejection(Exception):  # noqa: N818 - the planner draws again, nothing fai
 
 def stage_camera(latents: Latents) -> Camera:
     """Return the camera of some latents in its own frame of the floor: at azimuth 0."""
-    given = {name: latents[f"camera.{name}"] for name in VIEW if f"camera.{name}" in latents}
+    keys = {name: f"background.camera_{name}" for name in VIEW}
+    given = {name: latents[key] for name, key in keys.items() if key in latents}
     return camera_at(**{**given, "azimuth": 0.0})
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from recombine.renderer.core.errors import IntegrityError
+from recombine.renderer.core.strict import inside
 from recombine.renderer.store.seal import file_sha256
 
-CERTIFICATE_FORMAT = "recombine.certificate/2"
 TRAINING_CHECKS = ("coverage", "novelty", "additive-rank", "exposure")
 """Checks of training images, which a hidden test set has none of."""
 KNOWN_CHECKS = (
@@ -69,7 +69,7 @@ def require_certificate(
     changed = [
         s["file"]
         for s in manifest["shards"]
-        if not (folder / s["file"]).is_file() or file_sha256(folder / s["file"]) != s["sha256"]
+        if not _is_whole(inside(folder, s["file"]), s["sha256"])
     ]
     sealed = found.get("root"), found.get("manifest_sha256")
     if changed or sealed != (manifest["root"], file_sha256(folder / "manifest.json")):
@@ -77,3 +77,7 @@ def require_certificate(
             f"{folder}: the certificate does not match the files "
             f"({', '.join(changed) or 'manifest.json'}). {advice}"
         )
+
+
+def _is_whole(path: Path, sha256: str) -> bool:
+    return path.is_file() and file_sha256(path) == sha256

@@ -14,19 +14,41 @@ import h5py
 import numpy as np
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
-from recombine.renderer.core.hdf5 import column, mapped, open_checked, read_columns, stored
+from recombine.renderer.core.hdf5 import column, mapped, reading, stored
+from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.factors import Schema
+from recombine.renderer.scenes.geometry import Cameras, bits
 from recombine.renderer.splits.geometry import SPLITS
-from recombine.renderer.store.certificate import CERTIFICATE_FORMAT, require_certificate
-from recombine.renderer.store.seal import MANIFEST_FORMAT, read_json
-from recombine.renderer.store.shards import load_plan, shard_columns
+from recombine.renderer.store.certificate import require_certificate
+from recombine.renderer.store.records import read_certificate, read_manifest
+from recombine.renderer.store.shards import load_plan, open_shard
 
 if TYPE_CHECKING:
-    from jaxtyping import Float64, Int64, UInt8
+    from jaxtyping import Bool, Float16, Float32, Float64, Int32, Int64, UInt8
 
     from recombine.renderer.store.torch_dataset import TorchDataset
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The boxes of the objects of some images; zero for an object that is absent or hidden.
+
+    Attributes
+    ----------
+    visible : int32 array of shape (n, K, 4)
+        x, y, width, height of what is seen of an object, pixels; column x is the first one.
+    amodal : int32 array of shape (n, K, 4)
+        The same of the object when it stands alone.
+    corners : float64 array of shape (n, K, 8, 3)
+        Corners of its own box in the world, metres: corner 4 i + 2 j + k is low (0) or high (1)
+        along the object's x (i), y (j) and z (k).
+    """
+
+    visible: Int32[Array, "n K 4"]
+    amodal: Int32[Array, "n K 4"]
+    corners: Float64[Array, "n K 8 3"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +82,53 @@ class SplitView:
     def masks(self) -> UInt8[Array, "n H W"]:
         """Return instance masks: 0 background, k + 1 object k."""
         return self.data.masks(self.index)
+
+    @property
+    def amodal_masks(self) -> Bool[Array, "n K H W"]:
+        """Return where each object is seen when it stands alone; these may overlap."""
+        whole = self.data.annotation("amodal_mask", self.index)
+        return bits(whole, len(self.data.schema.objects))
+
+    @property
+    def depth(self) -> Float16[Array, "n H W"]:
+        """Return metres along each pixel's ray, inf where nothing is hit; see `cameras`."""
+        return self.data.annotation("depth", self.index)
+
+    @property
+    def normals(self) -> Float32[Array, "n H W 3"]:
+        """Return unit normals of the faces in the world; zero where nothing is hit."""
+        return self.data.annotation("normal", self.index).astype(np.float32) / np.float32(127)
+
+    @property
+    def visible(self) -> Float16[Array, "n K"]:
+        """Return the share of each object that is seen, 0 to 1; 0 for an absent one."""
+        return self.data.annotation("visible", self.index)
+
+    @property
+    def amodal(self) -> Float16[Array, "n K"]:
+        """Return the share of the frame that each object takes when it stands alone."""
+        return self.data.annotation("amodal", self.index)
+
+    @property
+    def seeds(self) -> Int64[Array, " n"]:
+        """Return the seed of the path tracer of each image."""
+        return np.asarray(self.data.plan.cycles_seed[self.index])
+
+    @property
+    def cameras(self) -> Cameras:
+        """Return intrinsics and poses; they turn depth into points and points into pixels."""
+        return self.data.camera(self.index)
+
+    @property
+    def poses(self) -> Float64[Array, "n K 4 4"]:
+        """Return object to world: rotation times scale, and place, metres; zero if absent."""
+        return self.data.annotation("object_to_world", self.index)
+
+    @property
+    def boxes(self) -> Boxes:
+        """Return the boxes of the objects, in pixels and in the world."""
+        names = ("box_2d", "box_2d_amodal", "box_3d")
+        return Boxes(*(self.data.annotation(name, self.index) for name in names))
 
     @property
     def factors(self) -> dict[str, Array]:
@@ -107,7 +176,7 @@ class Dataset:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.manifest: dict[str, Any] = read_json(self.path / "manifest.json", MANIFEST_FORMAT)
+        self.manifest: dict[str, Any] = read_manifest(self.path)
         self._starts: list[int] = [s["start"] for s in self.manifest["shards"]]
         self._handles: dict[int, h5py.File] = {}
         self._columns: dict[tuple[int, str], h5py.Dataset | Array] = {}
@@ -261,7 +330,7 @@ class Dataset:
 
     @cached_property
     def _certificate(self) -> dict[str, Any]:
-        return read_json(self.path / "certificate.json", CERTIFICATE_FORMAT)
+        return read_certificate(self.path)
 
     def indices(self, split: str, *, rung: int = 0) -> Int64[Array, " n"]:
         """Return the sorted image indices of a split.
@@ -300,8 +369,26 @@ class Dataset:
         """Return instance masks: 0 background, k + 1 object k."""
         return self._read_many("mask", indices)
 
+    def camera(self, indices: Iterable[int]) -> Cameras:
+        """Return intrinsics and poses of the cameras of some images.
+
+        Parameters
+        ----------
+        indices : iterable of int
+            Plain indices of the images.
+
+        Returns
+        -------
+        Cameras
+            ``intrinsics`` (n, 3, 3) in pixels and ``camera_to_world`` (n, 4, 4) in metres, with
+            methods that turn depth into points and points into pixels.
+        """
+        wanted = list(indices)
+        names = ("intrinsics", "camera_to_world")
+        return Cameras(*(self._read_many(name, wanted) for name in names))
+
     def annotation(self, name: str, indices: Iterable[int]) -> Array:
-        """Return ``depth``, ``normal``, ``visible`` or ``amodal`` of some images."""
+        """Return an annotation of some images by its name in the shards, such as ``depth``."""
         return self._read_many(name, indices)
 
     def check(self) -> None:
@@ -322,11 +409,9 @@ class Dataset:
     def _shard(self, number: int) -> h5py.File:
         if number not in self._handles:
             entry = self.manifest["shards"][number]
-            path = self.path / entry["file"]
-            handle = open_checked(path)
-            columns = shard_columns(self.schema, self.resolution)
-            read_columns(handle, path, columns, entry["stop"] - entry["start"])
-            self._handles[number] = handle
+            path, indices = inside(self.path, entry["file"]), range(entry["start"], entry["stop"])
+            sealed = self.manifest["plan_sha256"]
+            self._handles[number] = open_shard(path, sealed, self._plan, indices, planned=True)
         return self._handles[number]
 
     def _read_many(self, name: str, indices: Iterable[int]) -> Array:
@@ -346,8 +431,11 @@ class Dataset:
             return np.asarray(first[rows])
         # A fancy index of h5py is some 80 times slower than a loop.
         found: Array = np.empty((len(wanted), *first.shape[1:]), first.dtype)
-        for place, (number, row) in enumerate(zip(numbers.tolist(), rows.tolist(), strict=True)):
-            found[place] = columns[number][row]
+        with reading(self.path):
+            for place, (number, row) in enumerate(
+                zip(numbers.tolist(), rows.tolist(), strict=True)
+            ):
+                found[place] = columns[number][row]
         return found
 
     def _column(self, number: int, name: str) -> h5py.Dataset | Array:

@@ -7,25 +7,29 @@ workers or the machine that wrote the files.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.files import write_json
 from recombine.renderer.core.hdf5 import column, open_checked
+from recombine.renderer.store.records import MANIFEST_FORMAT
 
-MANIFEST_FORMAT = "recombine.manifest/1"
 LEAF_COLUMNS = ("index", "split", "rungs", "block", "spec_hash", "pixel_hash", "label_hash")
 
 
 def file_sha256(path: Path) -> str:
     """Return the sha256 (hex) of a file."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise InvalidInputError(
+            f"{path}: expected a file that can be read; got {error.strerror}. Check the disk."
+        ) from error
 
 
 def image_leaf(record: Mapping[str, Any]) -> bytes:
@@ -91,19 +95,3 @@ def write_manifest(
     }
     write_json(folder / "manifest.json", manifest)
     return manifest
-
-
-def read_json(path: Path, form: str) -> dict[str, Any]:
-    """Read one of the dataset's JSON files."""
-    if not path.is_file():
-        raise InvalidInputError(
-            f"{path}: expected a sealed dataset; this file is missing. "
-            "Finish it with `recombine render`, then `recombine dataset verify`."
-        )
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise IntegrityError(f"{path}: expected JSON; it is damaged ({error}).") from error
-    if not isinstance(data, dict) or data.get("format") != form:
-        raise IntegrityError(f"{path}: expected the format {form}; got something else.")
-    return data

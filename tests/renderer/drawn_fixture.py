@@ -13,6 +13,7 @@ from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import Preset, load_preset
 from recombine.renderer.rendering.pool import Unit
 from recombine.renderer.rendering.render import Engine
+from recombine.renderer.scenes.geometry import bits, mask_dtype, placed_arrays
 from recombine.renderer.scenes.placement import project
 from recombine.renderer.scenes.scene import Rendered, RenderSettings, Scene, scene_hash
 from recombine.renderer.store.seal import write_manifest
@@ -23,6 +24,9 @@ from recombine.renderer.store.shards import (
     shard_path,
     shard_ranges,
 )
+
+UNIT = np.array([[-0.5, -0.5, 0.0], [0.5, 0.5, 1.0]])
+"""Box of a mesh."""
 
 
 def drawn_fixture(scene: Scene, settings: RenderSettings) -> Rendered:
@@ -35,7 +39,7 @@ def drawn_fixture(scene: Scene, settings: RenderSettings) -> Rendered:
     mask = np.zeros((size, size), np.uint8)
     depth = np.full((size, size), np.inf, np.float16)
     normal = np.zeros((size, size, 3), np.int8)
-    full = np.zeros(k, np.int64)
+    whole = np.zeros((size, size), mask_dtype(k))
     there = []
     for n, thing in enumerate(scene.objects):
         if thing is not None:
@@ -52,11 +56,12 @@ def drawn_fixture(scene: Scene, settings: RenderSettings) -> Rendered:
         image[disc] = [sum(map(ord, thing.shape)) % 256, int(40 * thing.hue) % 256, 90]
         depth[disc] = far
         normal[disc] = (0, -127, 0)
-        full[n] = disc.sum()
+        whole[disc] |= whole.dtype.type(1 << n)
     # Every scene gives other pixels, where no object is.
     own = int(scene_hash(scene, settings)[:8], 16)
     image[0, :16, 0] = tint + np.array([own >> b & 1 for b in range(16)])[:size]
     shown = np.array([(mask == n + 1).sum() for n in range(k)])
+    full = bits(whole, k).sum((1, 2))
     return Rendered(
         image=image,
         mask=mask,
@@ -64,6 +69,8 @@ def drawn_fixture(scene: Scene, settings: RenderSettings) -> Rendered:
         normal=normal,
         visible=(shown / np.maximum(full, 1)).astype(np.float16),
         amodal=(full / size**2).astype(np.float16),
+        amodal_mask=whole,
+        **placed_arrays(scene, [UNIT] * k, mask, whole),
     )
 
 

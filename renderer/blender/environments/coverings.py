@@ -15,7 +15,7 @@ from recombine.renderer.core.types import Array
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from recombine.renderer.blender.environments.surfaces import Floor
+    from recombine.renderer.blender.environments.surfaces import Fade, Floor
     from recombine.renderer.planning.assets import Asset
 
 
@@ -32,16 +32,16 @@ def image(name: str, pixels: Float[Array, "H W 3"], kind: str) -> Any:
     return made
 
 
-def _texture(tree: Tree, made: Any, vector: Any) -> Any:
+def _texture(tree: Tree, made: Any, vector: Any, extension: str = "REPEAT") -> Any:
     """Return the colour of an image, repeated beyond its edges, at a coordinate."""
     node = tree.node("ShaderNodeTexImage", Vector=vector)
     node.image = made
-    node.extension = "REPEAT"
+    node.extension = extension
     return node.outputs["Color"]
 
 
 def photograph(asset: Asset) -> Float[Array, "H W 3"]:
-    """Return the panorama in a file, averaged down to at most 512 columns."""
+    """Return the panorama in a file."""
     loaded = bpy.data.images.load(str(asset.file))
     width, height = loaded.size
     if width == 0 or width != 2 * height:
@@ -52,10 +52,7 @@ def photograph(asset: Asset) -> Float[Array, "H W 3"]:
     rgba = np.empty(width * height * 4, np.float32)
     loaded.pixels.foreach_get(rgba)
     bpy.data.images.remove(loaded)
-    picture = np.maximum(rgba.reshape(height, width, 4)[..., :3].astype(float), 0)
-    factor = max(1, width // 512)
-    rows, columns = height // factor * factor, width // factor * factor
-    return averaged(picture[:rows, :columns], factor)
+    return np.maximum(rgba.reshape(height, width, 4)[..., :3].astype(float), 0)
 
 
 def shrink(resolution: int) -> int:
@@ -74,7 +71,7 @@ def averaged(pixels: Float[Array, "H W 3"], factor: int) -> Float[Array, "H W 3"
     return np.asarray(squares.mean((1, 3)))
 
 
-def covering(name: str, floor: Floor, factor: int, *, painted: bool = False) -> Any:
+def covering(name: str, floor: Floor, factor: int, fade: Fade | None = None) -> Any:
     """Return a material that shows a covering at the surface's UV coordinates (metres)."""
     tree = Tree(name)
     uv = tree.node("ShaderNodeUVMap").outputs["UV"]
@@ -83,24 +80,33 @@ def covering(name: str, floor: Floor, factor: int, *, painted: bool = False) -> 
     place = tree.node("ShaderNodeMapping", Vector=uv, Scale=scale).outputs["Vector"]
     albedo = image(f"{name} albedo", averaged(floor.albedo, factor), "colour")
     colour = _texture(tree, albedo, place)
-    if painted:
-        tree.surface(Base_Color=(0, 0, 0, 1), Specular_IOR_Level=0.0, Emission_Strength=1.0)
-        node = tree.nodes.new("ShaderNodeVectorMath")  # the light tints it, see lights.Rig
-        node.operation = "MULTIPLY"
-        tree.put(node.inputs[0], colour)
-        tree.put(node.inputs[1], tree.hue)
-        tree.surface(Emission_Color=node.outputs[0])
-        return tree.material.blender_obj
     relief = image(f"{name} relief", averaged(floor.relief, factor), "data")
     bent = tree.node("ShaderNodeNormalMap", Color=_texture(tree, relief, place))
     if not floor.specular:  # a sixth less time than the principled shader
         matte = tree.node("ShaderNodeBsdfDiffuse", Color=colour, Normal=bent.outputs["Normal"])
         tree.put(tree.nodes["Material Output"].inputs["Surface"], matte.outputs["BSDF"])
-        return tree.material.blender_obj
-    tree.surface(
-        Base_Color=colour,
-        Normal=bent.outputs["Normal"],
-        Roughness=floor.roughness,
-        Specular_IOR_Level=floor.specular,
-    )
+    else:
+        tree.surface(
+            Base_Color=colour,
+            Normal=bent.outputs["Normal"],
+            Roughness=floor.roughness,
+            Specular_IOR_Level=floor.specular,
+        )
+    if fade is not None:
+        _let_through(tree, name, fade)
     return tree.material.blender_obj
+
+
+def _let_through(tree: Tree, name: str, fade: Fade) -> None:
+    """Make a surface as transparent as a fade says at each place of the world."""
+    scale = 1 / (2 * fade.half)
+    place = tree.node("ShaderNodeNewGeometry").outputs["Position"]
+    inputs = {"Vector": place, "Scale": (scale, scale, scale), "Location": (0.5, 0.5, 0.0)}
+    vector = tree.node("ShaderNodeMapping", **inputs).outputs["Vector"]
+    grey = np.repeat(fade.opacity[..., None], 3, axis=2)
+    opacity = _texture(tree, image(f"{name} opacity", grey, "data"), vector, "CLIP")
+    socket = tree.nodes["Material Output"].inputs["Surface"]
+    mix = tree.node("ShaderNodeMixShader", Fac=opacity)
+    tree.put(mix.inputs[2], socket.links[0].from_socket)
+    tree.put(mix.inputs[1], tree.node("ShaderNodeBsdfTransparent").outputs["BSDF"])
+    tree.put(socket, mix.outputs["Shader"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 
 # Floors of rooms, drawn once from fixed seeds.
 
+Colour: TypeAlias = tuple[float, float, float]
+
 SIZE = 1024
 HALF = 512
 
 
-def parquet() -> Floor:
+def planks(seed: int, rows: int, dark: Colour, light: Colour) -> Floor:
     """Return oak planks with grain, tone from plank to plank and dark joints."""
-    rng, metres, rows = generator(21), 2.4, 16
+    rng, metres = generator(seed), 2.4
     y, x = np.mgrid[0:SIZE, 0:SIZE] / SIZE
     row = np.floor(y * rows).astype(int)
     shift = rng.uniform(size=rows)[row]
@@ -29,10 +32,10 @@ def parquet() -> Floor:
     plank = row * 2 + along.astype(int)
     count = rows * 2
     tone, twist = rng.uniform(0.0, 1.0, count)[plank], rng.uniform(-1, 1, count)[plank]
-    grain = fractal(SIZE, 22, 1.6, (1.0, 14.0))
+    grain = fractal(SIZE, seed + 1, 1.6, (1.0, 14.0))
     rings = np.sin((grain * 16 + y * rows * 3 * twist + 6 * tone) * 2.2)
-    pores = fractal(SIZE, 23, 0.6, (1.0, 24.0))
-    wood = mix((0.24, 0.115, 0.045), (0.46, 0.265, 0.12), 0.2 + 0.6 * tone + 0.16 * rings)
+    pores = fractal(SIZE, seed + 2, 0.6, (1.0, 24.0))
+    wood = mix(dark, light, 0.2 + 0.6 * tone + 0.16 * rings)
     wood *= (1.0 - 0.45 * np.clip(pores - 0.55, 0, 1) * 2)[..., None]
     across = np.abs(y * rows - row - 0.5) * 2
     ends = np.abs((along % 1) - 0.5) * 2
@@ -103,28 +106,19 @@ def walnut() -> Floor:
     return Floor(albedo, normals(-0.001 * gap + 0.0002 * grain, metres), metres, 0.5, 0.28)
 
 
-def carpet() -> Floor:
-    """Return a Persian carpet: red ground, blue and gold medallions, woven."""
-    metres = 3.2
+def rug() -> Floor:
+    """Return a plain wool rug with a faint lattice, trodden in places."""
+    metres = 2.4
     y, x = squares(HALF)
-    u, v = 4 * x - np.floor(4 * x) - 0.5, 4 * y - np.floor(4 * y) - 0.5
-    away, around = np.hypot(u, v), np.arctan2(v, u)
-    petal = away / (0.30 + 0.08 * np.cos(8 * around))
-    diamond = np.abs(u) + np.abs(v)
-    albedo = np.full((HALF, HALF, 3), (0.24, 0.045, 0.040))
-    for inside, colour in (
-        (diamond > 0.80, (0.55, 0.36, 0.12)),
-        (diamond > 0.88, (0.020, 0.040, 0.16)),
-        (petal < 1.0, (0.60, 0.44, 0.20)),
-        (petal < 0.82, (0.022, 0.050, 0.20)),
-        (petal < 0.45, (0.62, 0.50, 0.30)),
-        (petal < 0.25, (0.24, 0.045, 0.04)),
-    ):
-        albedo[inside] = colour
-    wool = fractal(HALF, 231, 0.4)
-    weave = 0.5 + 0.5 * np.sin(2 * np.pi * 128 * y) * np.sin(2 * np.pi * 128 * x)
-    albedo *= (0.72 + 0.35 * wool + 0.12 * weave)[..., None]
-    return Floor(np.clip(albedo, 0, 1), normals(0.003 * wool + 0.001 * weave, metres), metres)
+    wool, trodden = fractal(HALF, 231, 0.5), fractal(HALF, 232, 2.8)
+    weave = 0.5 + 0.5 * np.sin(2 * np.pi * 96 * y) * np.sin(2 * np.pi * 96 * x)
+    lattice = joint(3 * (x + y), 3 * (x - y), 0.09)
+    albedo = mix((0.060, 0.085, 0.090), (0.15, 0.18, 0.175), 0.6 * wool + 0.4 * trodden)
+    albedo = albedo * (1 - 0.35 * lattice[..., None]) + 0.35 * lattice[..., None] * np.array(
+        [0.36, 0.30, 0.20]
+    )
+    albedo *= (0.8 + 0.2 * weave + 0.25 * (trodden - 0.5))[..., None]
+    return Floor(albedo, normals(0.003 * wool + 0.001 * weave, metres), metres)
 
 
 def tatami() -> Floor:
@@ -144,18 +138,18 @@ def tatami() -> Floor:
 # Ground under the open sky, drawn once from fixed seeds.
 
 
-def lawn() -> Floor:
-    """Return a mown lawn: layers of short blades, lighter towards the tip."""
-    rng, metres = generator(11), 2.4
+def grass(seed: int, green: Colour, straw: Colour, dry: float) -> Floor:
+    """Return grass: layers of short blades, lighter towards the tip, a share of them dry."""
+    rng, metres = generator(seed), 2.4
     blades, steps = 52_000, 14
     root = rng.uniform(0, SIZE, (blades, 1, 2))
     angle = rng.uniform(0, 2 * np.pi, (blades, 1)) + np.linspace(0, 0.5, steps)
     reach = rng.uniform(14, 30, (blades, 1)) * np.linspace(0, 1, steps)
     path = root + reach[..., None] * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
     height = np.linspace(0, 1, steps) ** 0.8 * rng.uniform(0.45, 1.0, (blades, 1))
-    fresh = np.array([0.215, 0.315, 0.085]) * rng.uniform(0.55, 1.25, (blades, 1))
-    dry = np.array([0.46, 0.40, 0.17]) * rng.uniform(0.6, 1.1, (blades, 1))
-    colour = np.where(rng.uniform(size=(blades, 1)) < 0.07, dry, fresh)
+    fresh = np.array(green) * rng.uniform(0.55, 1.25, (blades, 1))
+    brown = np.array(straw) * rng.uniform(0.6, 1.1, (blades, 1))
+    colour = np.where(rng.uniform(size=(blades, 1)) < dry, brown, fresh)
     field, albedo = np.zeros((SIZE, SIZE)), np.full((SIZE, SIZE, 3), (0.045, 0.05, 0.018))
     order = np.argsort(height.ravel(), kind="stable")  # the highest blade is drawn last
     for dx in (0, 1):
@@ -163,26 +157,24 @@ def lawn() -> Floor:
         shade = (0.38 + 0.95 * height[..., None]) * colour[:, None]
         albedo[cell[:, 0], cell[:, 1]] = shade.reshape(-1, 3)[order]
         field[cell[:, 0], cell[:, 1]] = height.ravel()[order]
-    patches = 0.72 + 0.56 * fractal(SIZE, 12, 3.0)[..., None]
+    patches = 0.6 + 0.8 * fractal(SIZE, seed + 1, 3.0)[..., None]
     return Floor(albedo * patches, normals(field * 0.006, metres), metres)
 
 
-def slate() -> Floor:
-    """Return grey-blue slate slabs of uneven tone with sandy joints."""
-    rng, metres, rows = generator(31), 2.4, 4
+def slabs(seed: int, dark: Colour, light: Colour, stain: Colour, metres: float) -> Floor:
+    """Return stone slabs of uneven tone with stains and sandy joints."""
+    rng, rows = generator(seed), 4
     y, x = np.mgrid[0:SIZE, 0:SIZE] / SIZE
-    wobble = (fractal(SIZE, 32, 2.6) - 0.5) * 0.012
+    wobble = (fractal(SIZE, seed + 1, 2.6) - 0.5) * 0.012
     row = np.floor((y + wobble) * rows) % rows
     shift = np.array([0.0, 0.37, 0.12, 0.61])[row.astype(int)]
     across, along = ((y + wobble) * rows) % 1, ((x + wobble + shift) * 3) % 1
     slab = (row * 3 + np.floor(((x + wobble + shift) * 3) % 3)).astype(int)
     tone = rng.uniform(0.0, 1.0, 12)[slab]
-    cloud, fine = fractal(SIZE, 33, 2.4), fractal(SIZE, 34, 1.2)
-    stone = mix(
-        (0.085, 0.11, 0.145), (0.21, 0.25, 0.30), 0.35 * tone + 0.55 * cloud + 0.3 * (fine - 0.5)
-    )
-    rust = np.clip((fractal(SIZE, 35, 2.8) - 0.72) * 4, 0, 1)[..., None] * 0.35
-    stone = stone * (1 - rust) + rust * np.array([0.22, 0.17, 0.12])
+    cloud, fine = fractal(SIZE, seed + 2, 2.4), fractal(SIZE, seed + 3, 1.2)
+    stone = mix(dark, light, 0.35 * tone + 0.55 * cloud + 0.3 * (fine - 0.5))
+    rust = np.clip((fractal(SIZE, seed + 4, 2.8) - 0.72) * 4, 0, 1)[..., None] * 0.35
+    stone = stone * (1 - rust) + rust * np.array(stain)
     edge = (
         np.minimum(np.minimum(across, 1 - across) / rows, np.minimum(along, 1 - along) / 3) * metres
     )
@@ -193,115 +185,106 @@ def slate() -> Floor:
     return Floor(albedo, normals(height, metres), metres, 0.5, 0.5)
 
 
-def snowfield() -> Floor:
-    """Return fresh snow in soft drifts."""
-    drift, fine = fractal(HALF, 101, 3.2), fractal(HALF, 102, 0.8)
-    albedo = mix((0.70, 0.76, 0.86), (0.86, 0.88, 0.90), 0.25 + 0.6 * drift + 0.15 * fine)
-    return Floor(albedo, normals(0.10 * drift + 0.003 * fine, 3.0), 3.0)
-
-
-def sand() -> Floor:
-    """Return desert sand in wind ripples."""
-    metres = 2.4
-    y, _ = squares(HALF)
-    bend = fractal(HALF, 111, 3.0)
-    phase = 2 * np.pi * (14 * y + 2.2 * bend)
-    ripple = 0.5 + 0.5 * np.sin(phase + 0.6 * np.sin(phase))
-    grain = fractal(HALF, 112, 0.6)
-    tone = 0.25 + 0.35 * ripple + 0.25 * bend + 0.25 * (grain - 0.5)
-    albedo = mix((0.44, 0.235, 0.095), (0.70, 0.43, 0.20), tone)
-    return Floor(albedo, normals(0.012 * ripple + 0.001 * grain, metres), metres)
-
-
-def shore() -> Floor:
-    """Return pale, trodden beach sand with crumbs of shell."""
-    metres = 2.4
-    hollow, grain = fractal(HALF, 121, 2.2), fractal(HALF, 122, 0.5)
-    albedo = mix((0.40, 0.31, 0.19), (0.66, 0.56, 0.40), 0.2 + 0.4 * hollow + 0.4 * grain)
-    crumbs = np.clip((fractal(HALF, 123, 0.3) - 0.93) * 20, 0, 1)[..., None]
-    albedo = albedo * (1 - crumbs) + 0.85 * crumbs
-    return Floor(albedo, normals(0.035 * hollow + 0.002 * grain, metres), metres)
-
-
 def asphalt() -> Floor:
-    """Return wet asphalt at night: black, grained and shiny."""
-    metres = 2.4
-    grain, patch = fractal(HALF, 131, 0.7), fractal(HALF, 132, 2.4)
-    albedo = mix((0.03, 0.031, 0.034), (0.14, 0.14, 0.145), 0.6 * grain + 0.4 * patch)
-    return Floor(albedo, normals(0.0035 * grain, metres), metres, 0.5, 0.24)
+    """Return a car park's asphalt: grained, patched, with a worn yellow line."""
+    metres = 4.8
+    y, _ = squares(SIZE)
+    grain, patch = fractal(SIZE, 131, 0.7), fractal(SIZE, 132, 2.4)
+    albedo = mix((0.06, 0.058, 0.055), (0.21, 0.20, 0.185), 0.55 * grain + 0.45 * patch)
+    crack = np.clip(1 - np.abs(fractal(SIZE, 133, 2.8) - 0.5) / 0.006, 0, 1)
+    crack *= fractal(SIZE, 134, 3.0) > 0.5
+    albedo *= (1 - 0.6 * crack)[..., None]
+    worn = np.clip((fractal(SIZE, 135, 1.4) - 0.32) * 6, 0, 1)
+    line = np.clip((0.055 - np.abs(y - 0.5) * metres) / 0.006, 0, 1) * worn
+    albedo = albedo * (1 - line[..., None]) + line[..., None] * np.array([0.55, 0.38, 0.06])
+    height = 0.0035 * grain - 0.006 * crack
+    return Floor(albedo, normals(height, metres), metres, 0.3, 0.6)
 
 
-LEAVES = ((0.27, 0.10, 0.035), (0.34, 0.17, 0.06), (0.16, 0.075, 0.035), (0.26, 0.20, 0.07))
+STONES = ((0.24, 0.21, 0.17), (0.15, 0.14, 0.13), (0.33, 0.30, 0.25), (0.21, 0.16, 0.11))
 
 
-def litter() -> Floor:
-    """Return a forest floor under fallen leaves."""
-    rng, metres, count = generator(141), 2.4, 2600
-    albedo = mix((0.030, 0.020, 0.010), (0.075, 0.055, 0.025), fractal(HALF, 142, 1.4))
-    field = np.zeros((HALF, HALF))
-    v, u = (c.ravel() for c in np.mgrid[-14:15, -14:15].astype(float))
+def gravel() -> Floor:
+    """Return a garden path of trodden gravel, some of it moss and leaves."""
+    rng, metres, count = generator(141), 2.4, 9000
+    albedo = mix((0.035, 0.030, 0.022), (0.075, 0.062, 0.042), fractal(SIZE, 142, 1.4))
+    field = np.zeros((SIZE, SIZE))
+    v, u = (c.ravel() for c in np.mgrid[-12:13, -12:13].astype(float))
     for k in range(count):
-        row, column, turn, length = rng.uniform((0, 0, 0, 7), (HALF, HALF, 2 * np.pi, 13))
+        row, column, turn, length, flat = rng.uniform((0, 0, 0, 4, 0.6), (SIZE, SIZE, 7, 11, 1))
         a = (np.cos(turn) * u + np.sin(turn) * v) / length
-        b = (np.cos(turn) * v - np.sin(turn) * u) / length
-        blade = np.abs(b) < 0.42 * (1 - a * a) * (np.abs(a) < 1)
-        at = (row + v[blade]).astype(int) % HALF, (column + u[blade]).astype(int) % HALF
-        tone = rng.uniform(0.55, 1.25) * (0.75 + 0.5 * np.abs(b[blade] / 0.42))
-        albedo[at] = tone[:, None] * np.array(LEAVES[rng.integers(len(LEAVES))])
-        field[at] = 0.003 * k / count + 0.006 * np.abs(b[blade])
-    return Floor(np.clip(albedo, 0, 1), normals(field, metres), metres)
+        b = (np.cos(turn) * v - np.sin(turn) * u) / length / flat
+        away = a * a + b * b
+        inside = away < 1
+        at = (row + v[inside]).astype(int) % SIZE, (column + u[inside]).astype(int) % SIZE
+        dome = np.sqrt(1 - away[inside])
+        tone = rng.uniform(0.6, 1.4) * (0.55 + 0.5 * dome)
+        albedo[at] = tone[:, None] * np.array(STONES[rng.integers(len(STONES))])
+        field[at] = 0.010 * dome + 0.004 * k / count
+    moss = np.clip((fractal(SIZE, 143, 2.6) - 0.56) * 5, 0, 0.8)[..., None]
+    green = np.array([0.07, 0.085, 0.02]) * (0.5 + fractal(SIZE, 144, 0.8))[..., None]
+    return Floor(albedo * (1 - moss) + moss * green, normals(field, metres), metres)
 
 
-def stubble() -> Floor:
-    """Return a field of ripe, cropped grain."""
-    rng, metres, blades, steps = generator(151), 2.4, 15_000, 9
-    root = rng.uniform(0, HALF, (blades, 1, 2))
-    angle = rng.normal(np.pi / 2, 0.8, (blades, 1, 1))
-    reach = rng.uniform(8, 22, (blades, 1, 1)) * np.linspace(0, 1, steps)[:, None]
-    cell = np.floor(root + reach * np.concatenate([np.sin(angle), np.cos(angle)], axis=-1))
-    height = np.linspace(0.1, 1, steps) * rng.uniform(0.4, 1.0, (blades, 1))
-    colour = np.array([0.74, 0.56, 0.25]) * rng.uniform(0.5, 1.2, (blades, 1))
-    order = np.argsort(height.ravel(), kind="stable")
-    at = tuple((cell.astype(int) % HALF).reshape(-1, 2)[order].T)
-    albedo, field = np.full((HALF, HALF, 3), (0.20, 0.13, 0.06)), np.zeros((HALF, HALF))
-    shade = (0.4 + 0.7 * height)[..., None] * colour[:, None]
-    albedo[at], field[at] = shade.reshape(-1, 3)[order], height.ravel()[order]
-    rows = 0.88 + 0.16 * np.cos(2 * np.pi * 6 * squares(HALF)[1]) ** 2
-    return Floor(np.clip(albedo * rows[..., None], 0, 1), normals(field * 0.008, metres), metres)
+def clinker() -> Floor:
+    """Return red-brown paving bricks in a herringbone, dusty and worn."""
+    metres, tiles = 1.6, 16  # a brick is two cells long
+    y, x = squares(SIZE)
+    row, column = np.floor(y * tiles), np.floor(x * tiles)
+    step = (column - row) % 4
+    lying = step < 2
+    # Cells 0 and 1 of a diagonal lie along x, cells 2 and 3 stand along y.
+    first_x = np.where(lying, column - (step == 1), column)
+    first_y = np.where(lying, row, row - (step == 2))
+    brick = ((first_x % tiles * 7 + first_y % tiles * 13 + 3 * lying) % 97).astype(int)
+    u = np.where(lying, (x * tiles - first_x) / 2, x * tiles - first_x)
+    v = np.where(lying, y * tiles - first_y, (y * tiles - first_y) / 2)
+    edge = np.minimum(
+        np.minimum(u, 1 - u) * np.where(lying, 2, 1), np.minimum(v, 1 - v) * np.where(lying, 1, 2)
+    )
+    gap = np.clip(1.4 - edge / 0.045, 0, 1)
+    tone = generator(151).uniform(0, 1, 97)[brick]
+    rough, cloud = fractal(SIZE, 152, 1.1), fractal(SIZE, 153, 2.6)
+    clay = mix((0.085, 0.048, 0.036), (0.27, 0.155, 0.11), 0.4 * tone + 0.3 * rough + 0.3 * cloud)
+    dust = np.clip((cloud - 0.5) * 2, 0, 0.5)[..., None]
+    clay = clay * (1 - dust) + dust * np.array([0.26, 0.20, 0.15])
+    albedo = clay * (1 - gap)[..., None] + gap[..., None] * np.array([0.075, 0.062, 0.050])
+    return Floor(albedo, normals(0.002 * rough - 0.006 * gap, metres), metres, 0.25, 0.6)
 
 
-def pavers() -> Floor:
-    """Return a plaza of cream slabs with small terracotta squares at their corners."""
-    metres, tiles = 2.4, 4
-    y, x = squares(HALF)
-    cloud, fine = fractal(HALF, 161, 2.4), fractal(HALF, 162, 1.0)
-    tone = generator(163).uniform(0, 1, (tiles, tiles))
-    tone = tone[(y * tiles).astype(int), (x * tiles).astype(int)]
-    stone = mix((0.50, 0.42, 0.30), (0.72, 0.64, 0.50), 0.4 * tone + 0.3 * cloud + 0.3 * fine)
-    away = np.abs(y * tiles - np.rint(y * tiles)) + np.abs(x * tiles - np.rint(x * tiles))
-    corner = np.clip((0.26 - away) / 0.01, 0, 1)[..., None]
-    stone = stone * (1 - corner) + corner * mix((0.34, 0.10, 0.05), (0.48, 0.17, 0.09), fine)
-    edge = np.clip(1 - np.abs(away - 0.26) / 0.018, 0, 1)
-    gap = np.maximum(joint(y * tiles, x * tiles, 0.02) * (away > 0.26), edge)
-    albedo = stone * (1 - 0.65 * gap)[..., None]
-    return Floor(albedo, normals(0.001 * fine - 0.006 * gap, metres), metres, 0.3, 0.55)
+def painted() -> Floor:
+    """Return a film set's grey painted floor with scuffs and tape marks."""
+    metres = 3.6
+    y, x = squares(SIZE)
+    cloud, fine = fractal(SIZE, 161, 2.6), fractal(SIZE, 162, 1.0)
+    albedo = mix((0.30, 0.305, 0.31), (0.46, 0.465, 0.47), 0.7 * cloud + 0.3 * fine)
+    scuff = np.clip(1 - np.abs(fractal(SIZE, 163, 2.2, (1.0, 3.0)) - 0.5) / 0.008, 0, 1)
+    scuff *= np.clip((fractal(SIZE, 164, 2.6) - 0.5) * 6, 0, 1)
+    albedo *= (1 - 0.55 * scuff)[..., None]
+    for middle, colour in (((0.3, 0.35), (0.70, 0.20, 0.03)), ((0.75, 0.7), (0.02, 0.16, 0.42))):
+        off = np.abs(y - middle[0]) * metres, np.abs(x - middle[1]) * metres
+        cross = (np.minimum(*off) < 0.025) & (np.maximum(*off) < 0.13)
+        albedo[cross] = colour
+    return Floor(albedo, normals(0.0006 * fine, metres), metres, 0.4, 0.4)
 
 
 FLOORS: dict[str, Callable[[], Floor]] = {
-    "lawn": lawn,
-    "parquet": parquet,
-    "slate": slate,
+    "lawn": partial(grass, 11, (0.21, 0.22, 0.055), (0.42, 0.31, 0.10), 0.2),
+    "turf": partial(grass, 13, (0.115, 0.12, 0.05), (0.24, 0.19, 0.095), 0.35),
+    "parquet": partial(planks, 21, 16, (0.24, 0.115, 0.045), (0.46, 0.265, 0.12)),
+    "oak": partial(planks, 24, 12, (0.24, 0.185, 0.13), (0.44, 0.36, 0.27)),
+    "slate": partial(slabs, 31, (0.085, 0.11, 0.145), (0.21, 0.25, 0.30), (0.22, 0.17, 0.12), 2.4),
+    "flagstones": partial(
+        slabs, 171, (0.12, 0.115, 0.12), (0.34, 0.32, 0.32), (0.30, 0.26, 0.21), 3.6
+    ),
     "paper": paper,
-    "snowfield": snowfield,
-    "sand": sand,
     "asphalt": asphalt,
     "chessboard": chessboard,
-    "shore": shore,
-    "litter": litter,
     "boards": boards,
     "walnut": walnut,
-    "stubble": stubble,
-    "pavers": pavers,
-    "carpet": carpet,
+    "gravel": gravel,
+    "clinker": clinker,
+    "painted": painted,
+    "rug": rug,
     "tatami": tatami,
 }

@@ -6,7 +6,6 @@ grows counter-clockwise seen from above, so +y (behind the objects) is azimuth p
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,16 +50,6 @@ def softbox(azimuth: float, elevation: float, width: float, height: float) -> Fl
 def _over(base: Panorama, light: Colour, shape: Float[Array, "H W 1"]) -> Panorama:
     """Put a lamp of a colour over a panorama."""
     return np.asarray(base * (1 - shape) + np.array(light) * shape)
-
-
-def clear() -> Panorama:
-    """Return a clear summer sky without its sun, over grass."""
-    _, e = sphere_angles()
-    rise = np.clip(np.sin(e), 0, 1)[..., None]
-    sky = np.array([0.62, 0.78, 1.0]) * (1 - rise) ** 3 + np.array([0.16, 0.34, 0.82]) * (
-        1 - (1 - rise) ** 3
-    )
-    return _over(sky * 0.9, (0.12, 0.17, 0.05), 1 - _ramp(e, -0.03, 0.03))
 
 
 def window() -> Panorama:
@@ -137,20 +126,12 @@ def veranda() -> Panorama:
 
 
 SKIES: dict[str, Callable[[], Panorama]] = {
-    "clear": clear,
     "window": window,
     "overcast": overcast,
     "studio": studio,
-    "winter": partial(dome, (0.32, 0.44, 0.70), (0.52, 0.60, 0.72), (0.38, 0.42, 0.48)),
-    "desert": partial(dome, (0.14, 0.30, 0.72), (0.50, 0.58, 0.66), (0.34, 0.22, 0.12)),
-    "night": partial(dome, (0.045, 0.055, 0.110), (0.075, 0.075, 0.110), (0.03, 0.027, 0.027)),
     "panels": panels,
-    "seaside": partial(dome, (0.22, 0.38, 0.70), (0.52, 0.62, 0.72), (0.40, 0.40, 0.30)),
-    "canopy": partial(dome, (0.70, 0.80, 0.48), (0.22, 0.27, 0.14), (0.06, 0.05, 0.02)),
     "skylight": skylight,
     "spotlights": spotlights,
-    "evening": partial(dome, (0.32, 0.28, 0.46), (0.78, 0.42, 0.32), (0.16, 0.10, 0.06)),
-    "south": partial(dome, (0.18, 0.36, 0.80), (0.52, 0.62, 0.76), (0.36, 0.30, 0.22)),
     "lampshade": lampshade,
     "veranda": veranda,
 }

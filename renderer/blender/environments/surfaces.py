@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
-from recombine.renderer.blender.environments.noise import normals
+from recombine.renderer.blender.environments.noise import fractal
 from recombine.renderer.core.types import Array
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+
+HALF_WALL = 12.0
+"""Half the width of walls, metres: more than a camera sees beside its place and their shift."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,6 @@ class Piece:
     section: Float[Array, "P 2"]
     half_width: float  # the strip spans x in [-half_width, half_width]
     covering: Floor  # albedo and relief, as for floors; its tile repeats in metres along the strip
-    painted: bool = False
 
 
 def squares(size: int) -> tuple[Float[Array, "size size"], Float[Array, "size size"]]:
@@ -53,22 +57,38 @@ def joint(
 
 def upright(y: float, covering: Floor, low: float = 0.0, high: float = 6.0) -> Piece:
     """Return an upright wall across the picture."""
-    return Piece(np.array([[y, low], [y, high]]), 8.0, covering)
+    return Piece(np.array([[y, low], [y, high]]), HALF_WALL, covering)
 
 
-FAR_WIDTH, FAR_HEIGHT = 18.0, 4.5  # metres that a painted distance spans
-FAR_ROWS, FAR_COLUMNS = 256, 1024
-HORIZON = 1.5  # metres: as high as the camera
+@dataclass(frozen=True)
+class Fade:
+    """Where a floor ends in a photograph: its opacity on a square about the origin."""
+
+    opacity: Float[Array, "N N"]  # rows along y, columns along x, in [0, 1]
+    half: float  # half the edge of the square, metres; beyond it the floor is not there
+
+    def at(self, place: Float[Array, "P 2"]) -> Float[Array, " P"]:
+        """Return the opacity at places of the floor, as the texture shows it."""
+        count = len(self.opacity)
+        column, row = ((place / self.half + 1) / 2 * count - 0.5).T
+        near = (np.abs(place) < self.half).all(1)
+        found = map_coordinates(self.opacity, [row, column], order=1, mode="nearest")
+        return np.where(near, found, 0.0)
 
 
-def far_grid() -> tuple[Float[Array, "R C"], Float[Array, "R C"]]:
-    """Return height and place of every pixel of a painted distance, metres."""
-    z, x = np.mgrid[0:FAR_ROWS, 0:FAR_COLUMNS].astype(float)
-    return z * FAR_HEIGHT / FAR_ROWS, x * FAR_WIDTH / FAR_COLUMNS
+RAGGED = 0.3
+"""How far the edge of a fading floor wanders, as a share of the width of the fade."""
 
 
-def far(picture: Float[Array, "R C 3"]) -> list[Piece]:
-    """Return a painted distance behind everything."""
-    flat = normals(np.zeros((8, 8)), 1.0)
-    section = np.array([[16.0, 0.0], [16.0, FAR_HEIGHT]])
-    return [Piece(section, FAR_WIDTH / 2, Floor(np.clip(picture, 0, 1), flat, FAR_WIDTH))]
+def faded(near: float, far: float, seed: int) -> Fade:
+    """Return a floor that begins to fade at a distance from the origin and is gone at another."""
+    count, wander = 256, RAGGED * (far - near)
+    half = 1.02 * far
+    y, x = np.mgrid[0:count, 0:count]
+    place = ((np.stack([x, y], -1) + 0.5) / count * 2 - 1) * half
+    away = np.hypot(*np.moveaxis(place, -1, 0))
+    away = away + 2 * wander * np.clip(fractal(count, seed, 4.0) - 0.5, -0.5, 0.5)
+    share = np.clip((far - away) / (far - near), 0, 1)
+    return Fade(
+        share * share * (3 - 2 * share) * (np.hypot(*np.moveaxis(place, -1, 0)) < far), half
+    )

@@ -1,4 +1,4 @@
-"""The table of environments: which floor, backdrop, surroundings and sun belong together.
+"""The table of environments: which floor, surroundings and light belong together.
 
 A new environment is one entry in `ENVIRONMENTS`, its name in
 `recombine.renderer.scenes.library`, and one function for each part that is new.
@@ -8,51 +8,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recombine.renderer.blender.environments.lights import Lamp
-
 
 @dataclass(frozen=True)
 class Environment:
-    """Floor, backdrop and light of a scene."""
+    """Floor, backdrop and light of a scene: a room, or a photograph all around."""
 
     floor: str  # key of `floors.FLOORS`
-    backdrop: str  # key of `backdrops.BACKDROPS`
-    sky: str  # key of `skies.SKIES`
-    strength: float = 1.0  # multiplier of the sky's radiance
-    sun: Lamp | None = None  # the lamp beside the sky
+    backdrop: str = ""  # key of `backdrops.BACKDROPS`; empty in a photograph
+    sky: str = ""  # key of `skies.SKIES`; empty in a photograph
+    panorama: str = ""  # photograph of `planning.assets.photographs` that lights and surrounds
+    # radiance of a white floor in a photograph; in rooms, what the sky's radiance is multiplied by
+    strength: float = 1.0
+    # where the floor begins to fade into a photograph and where it is gone, metres from the origin
+    fade: tuple[float, float] = (2.2, 5.5)
+    haze: float = 0.0  # share of haze at a photograph's horizon
+    # how far the light of a room may turn to either side, radians: windows stay off the wall
+    swing: float = 0.6
 
 
 ENVIRONMENTS: dict[str, Environment] = {
-    "meadow": Environment(
-        "lawn", "treeline", "clear", sun=Lamp(-125, 44, 4.2, (1.0, 0.93, 0.80), 1.5)
-    ),
+    "meadow": Environment("lawn", panorama="sunrise", strength=1.1, haze=0.25),
     "parlour": Environment("parquet", "plaster", "window"),
-    "courtyard": Environment("slate", "concrete", "overcast"),
-    "studio": Environment("paper", "sweep", "studio"),
-    "snow": Environment(
-        "snowfield", "spruces", "winter", sun=Lamp(-150, 27, 3.2, (1.0, 0.88, 0.72), 1.5)
-    ),
-    "desert": Environment(
-        "sand", "dunes", "desert", sun=Lamp(-48, 50, 4.0, (1.0, 0.94, 0.82), 0.8)
-    ),
-    "night": Environment(
-        "asphalt", "city", "night", sun=Lamp(-115, 66, 8.0, (1.0, 0.74, 0.44), 5, 4.5, 64)
-    ),
+    "city": Environment("asphalt", panorama="city", strength=1.7, haze=0.25),
     "hall": Environment("chessboard", "tiles", "panels"),
-    "beach": Environment(
-        "shore", "sea", "seaside", sun=Lamp(-150, 50, 3.6, (1.0, 0.96, 0.88), 0.8)
-    ),
-    "forest": Environment(
-        "litter", "trunks", "canopy", sun=Lamp(-35, 55, 4.2, (1.0, 0.92, 0.70), 3)
-    ),
-    "workshop": Environment("boards", "brick", "skylight"),
-    "gallery": Environment("walnut", "paintings", "spotlights"),
-    "sunset": Environment(
-        "stubble", "evening", "evening", sun=Lamp(38, 14, 5.0, (1.0, 0.52, 0.22), 2)
-    ),
-    "plaza": Environment(
-        "pavers", "arcade", "south", sun=Lamp(-142, 52, 3.0, (1.0, 0.95, 0.85), 0.8)
-    ),
-    "study": Environment("carpet", "books", "lampshade"),
+    "harbour": Environment("flagstones", panorama="quay", strength=0.9, haze=0.2),
+    "workshop": Environment("boards", "brick", "skylight", strength=1.25),
+    "garden": Environment("gravel", panorama="garden", strength=1.8, fade=(1.8, 5.0)),
+    "studio": Environment("paper", "sweep", "studio"),
+    "carport": Environment("clinker", panorama="carport", strength=0.8, fade=(1.8, 4.0)),
+    "courtyard": Environment("slate", "concrete", "overcast"),
+    "hotel": Environment("oak", panorama="hotel", strength=1.1, fade=(1.2, 2.4)),
+    "gallery": Environment("walnut", "paintings", "spotlights", strength=1.6),
+    "dusk": Environment("turf", panorama="dusk", strength=0.8, haze=0.2),
     "dojo": Environment("tatami", "shoji", "veranda"),
+    "filmset": Environment("painted", panorama="filmset", strength=1.0, fade=(1.2, 3.0)),
+    "study": Environment("rug", "books", "lampshade", strength=1.5),
 }

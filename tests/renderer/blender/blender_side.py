@@ -25,6 +25,12 @@ def mesh_arrays(name):
     return np.array([v.co for v in mesh.vertices]), faces
 
 
+def mesh_bounds(names):
+    """Return the lowest and highest corner of the mesh of each shape."""
+    arrays = [mesh_arrays(name)[0] for name in names]
+    return [(vertices.min(0), vertices.max(0)) for vertices in arrays]
+
+
 def corner_normal_error(name):
     """Return the largest angle (degrees) between a face and the shading of its corners."""
     from recombine.renderer.blender.shapes import table as shapes
@@ -163,3 +169,27 @@ def mask(scene, size):
 
     things = [casting.object_hits(shapes.mesh(o.shape), o, size) for o in scene.objects]
     return labels.label(things, [], size).mask
+
+
+def floor_opacity(scene, resolution):
+    """Return how opaque Cycles draws the floor at each pixel."""
+    from recombine.renderer.blender import draw
+    from recombine.renderer.blender.api import bpy
+    from recombine.renderer.scenes.scene import RenderSettings
+
+    film = bpy.context.scene.render
+    film.film_transparent = True
+    draw.render_radiance(scene, RenderSettings(resolution, 64, denoise=False))
+    film.film_transparent = False
+    return draw._passes["combined"].reshape(resolution, resolution, 4)[::-1, :, 3]
+
+
+def sun_azimuth(name):
+    """Return the azimuth of the brightest place of a photograph, radians."""
+    from recombine.renderer.blender.environments.coverings import photograph
+    from recombine.renderer.blender.environments.panoramas import lighting
+    from recombine.renderer.planning.assets import find
+
+    light = lighting(photograph(find("hdri", name)))
+    column = np.unravel_index(light.mean(-1).argmax(), light.shape[:2])[1]
+    return (0.5 - (column + 0.5) / light.shape[1]) * 2 * np.pi

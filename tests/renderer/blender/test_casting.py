@@ -63,18 +63,24 @@ def test_depth_and_normals_of_a_ball(blender):
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_depth_of_the_floor(blender, environment):
     found = blender(render_scene, scene(environment=environment), QUICK)
-    direction = rays(32).reshape(32, 32, 3)[20:]  # the lower rows see floor only
+    direction = rays(32).reshape(32, 32, 3)[22:]  # the lower rows see floor only
     depth = -EYE[2] / direction[..., 2]
-    assert np.abs(found.depth[20:] - depth).max() < 0.006
-    assert (found.normal[20:] == [0, 0, 127]).all()
+    assert np.abs(found.depth[22:] - depth).max() < 0.006
+    assert (found.normal[22:] == [0, 0, 127]).all()
     assert not found.mask.any()
     assert found.visible.shape == found.amodal.shape == (0,)
 
 
-def test_a_painted_distance_is_nowhere(blender):
+def test_a_photograph_is_nowhere_and_its_floor_ends_where_it_is_half_gone(blender):
+    """Depth says so where Cycles draws the floor more than half transparent."""
     found = blender(render_scene, scene(environment="meadow"), QUICK)
     assert np.isinf(found.depth[0]).all()
     assert not found.normal[0].any()
+    opacity = blender(blender_side.floor_opacity, scene(environment="meadow"), 32)
+    seen = np.isfinite(found.depth)
+    assert (opacity[seen] > 0.4).all()
+    assert (opacity[~seen] < 0.6).all()
+    assert ((opacity > 0.1) & (opacity < 0.9)).any()  # it fades, and has no edge
     inside = blender(render_scene, scene(environment="parlour"), QUICK)
     assert np.isfinite(inside.depth).all()
 
@@ -101,7 +107,7 @@ def test_an_object_fully_hidden_has_no_visible_share(blender):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_touches_the_floor_and_is_seen_whole(blender, shape):
-    found = blender(render_scene, scene(thing(shape, x=0.2, y=-0.2, scale=0.85, yaw=0.7)), QUICK)
+    found = blender(render_scene, scene(thing(shape, x=0.1, y=-0.1, scale=0.8, yaw=0.7)), QUICK)
     edge = np.concatenate([found.mask[0], found.mask[-1], found.mask[:, 0], found.mask[:, -1]])
     assert not edge.any()
     assert found.visible[0] == 1

@@ -39,7 +39,7 @@ def test_rigs_cannot_be_mixed_up(blender, environment):
 @pytest.mark.parametrize("light", LIGHTS)
 def test_rigs_expose_well(blender, light):
     """On the brightest and on a dark ground, nothing is burnt out and nothing drowns."""
-    for environment in ("studio", "night"):
+    for environment in ("studio", "dusk"):
         picture = scene(thing("vase", "rubber"), environment=environment)
         image = blender(render_scene, replace(picture, light=light), SETTINGS).image
         assert (image.min(-1) == 255).mean() < 0.02

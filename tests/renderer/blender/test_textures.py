@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recombine.renderer.blender.environments.backdrops import BACKDROPS, PAINTED
+from recombine.renderer.blender.environments.backdrops import BACKDROPS
 from recombine.renderer.blender.environments.floors import FLOORS
 from recombine.renderer.blender.environments.noise import fractal, mix, normals
+from recombine.renderer.blender.environments.panoramas import irradiance, lighting, seen
 from recombine.renderer.blender.environments.skies import (
     HEIGHT,
     SKIES,
@@ -19,7 +20,7 @@ from recombine.renderer.blender.environments.skies import (
     softbox,
     sphere_angles,
 )
-from recombine.renderer.blender.environments.surfaces import joint
+from recombine.renderer.blender.environments.surfaces import faded, joint
 from recombine.renderer.blender.environments.table import ENVIRONMENTS
 
 
@@ -84,6 +85,7 @@ def test_softbox_is_where_it_says():
 def test_environments_use_existing_parts_each_once():
     for part, table in (("floor", FLOORS), ("backdrop", BACKDROPS), ("sky", SKIES)):
         used = [getattr(environment, part) for environment in ENVIRONMENTS.values()]
+        used = [name for name in used if name]
         assert set(used) == set(table)
         assert len(set(used)) == len(used)
 
@@ -110,24 +112,46 @@ def test_mix_ends():
 
 def test_textures_are_the_same_in_another_process():
     code = (
-        "import hashlib; from recombine.renderer.blender.environments.floors import lawn; "
-        "import sys; sys.stdout.write(hashlib.sha256(lawn().albedo.tobytes()).hexdigest())"
+        "import hashlib; from recombine.renderer.blender.environments.floors import FLOORS; import "
+        "sys; sys.stdout.write(hashlib.sha256(FLOORS['lawn']().albedo.tobytes()).hexdigest())"
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     mine = hashlib.sha256(FLOORS["lawn"]().albedo.tobytes()).hexdigest()
     assert other.stdout == mine
 
 
-def test_painted_distances_are_far_and_join_the_ground():
-    """A painted wall stands 16 m away, spans the picture and repeats without a seam."""
-    assert set(BACKDROPS) > PAINTED
-    for name in sorted(PAINTED):
-        (piece,) = BACKDROPS[name]()
-        albedo = piece.covering.albedo
-        assert piece.section[0].tolist() == [16.0, 0.0]
-        assert albedo.shape == (256, 1024, 3)
-        steps = np.abs(np.diff(albedo, axis=1)).mean((0, 2))
-        assert np.abs(albedo[:, 0] - albedo[:, -1]).mean() <= steps.max() * 1.05
+def test_a_floor_fades_with_distance_and_says_so():
+    ends = faded(2.0, 5.0, seed=1)
+    assert np.allclose(ends.opacity[[0, -1]], 0)
+    assert np.allclose(ends.opacity[:, [0, -1]], 0)
+    circle = np.stack([np.cos(np.arange(0, 6.3, 0.1)), np.sin(np.arange(0, 6.3, 0.1))], 1)
+    assert np.allclose(ends.at(0.9 * circle), 1)
+    assert (ends.at(5.05 * circle) < 0.01).all()
+    middle = ends.at(3.5 * circle)
+    assert 0.2 < middle.mean() < 0.8
+    assert np.ptp(middle) > 0.1  # noise, not a circle
+    assert ends.at(np.array([[100.0, 0.0]])) == 0
+
+
+def test_a_photograph_keeps_its_light_when_it_is_reduced():
+    """A sun in one pixel, far from the ground: what falls on the floor stays the same."""
+    panorama = np.full((512, 1024, 3), 0.2)
+    panorama[400, 301] = 30_000
+    light = lighting(panorama)
+    assert light.shape == (128, 256, 3)
+    assert np.isclose(irradiance(light), irradiance(panorama), rtol=0.01)
+    assert not light[:30].any()  # below the floor
+    assert np.isclose(irradiance(np.full((64, 128, 3), 1.0)), 1.0, rtol=1e-3)
+
+
+def test_the_camera_sees_haze_at_the_horizon_only_and_no_blinding_lamp():
+    panorama = np.random.default_rng(0).uniform(0, 2, (512, 1024, 3))
+    panorama[300, 500] = 1000
+    view = seen(panorama, 0.5, 4.0)
+    assert view.shape == panorama.shape
+    assert view.max() <= 4
+    assert np.ptp(view[256]) < 0.7 * np.ptp(panorama[256])
+    assert np.allclose(view[500], panorama[500], atol=0.02)
 
 
 @settings(max_examples=30, deadline=None)

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.planning import assets
-from recombine.renderer.planning.assets import LICENCES, find, hdri, load_ledger, procedural
+from recombine.renderer.planning.assets import (
+    LICENCES,
+    check_file,
+    find,
+    hdri,
+    load_ledger,
+    photographs,
+    procedural,
+)
 from recombine.renderer.scenes import library
 
 BYTES = b"#?RADIANCE\n"
@@ -50,6 +58,15 @@ def test_rows_name_the_module_and_hash_its_text():
         assert row.sha256 == hashlib.sha256(text).hexdigest()
         assert row.name in text.decode()
         assert row.file is None
+
+
+def test_photographs_of_the_wheel_are_pinned_and_free():
+    rows = photographs()
+    assert len({row.sha256 for row in rows}) == len(rows) == 8
+    for row in rows:
+        assert (row.kind, row.licence) == ("hdri", "CC0-1.0")
+        assert row.file is None or check_file(row) is None
+        assert find("hdri", row.name) == row
 
 
 def test_a_good_ledger_is_read(tmp_path):

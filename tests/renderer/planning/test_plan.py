@@ -90,12 +90,12 @@ def test_scene_follows_latents() -> None:
     shapes = plan.schema.factor("object.shape").values
     assert thing.shape == shapes[plan.latents["object.shape"][3]]
     here = {key: values[3] for key, values in plan.latents.items()}
-    azimuth = here["camera.azimuth"]
+    azimuth = here["background.camera_azimuth"]
     # The latents are in the camera's own frame of the floor, the scene in the world.
     away = complex(thing.x, thing.y) * np.exp(-1j * azimuth)
     assert away == pytest.approx(complex(here["object.x"], here["object.y"]), abs=1e-8)
     assert np.cos(thing.yaw - azimuth - here["object.yaw"]) == pytest.approx(1)
-    assert scene.camera == camera_at(*(here[f"camera.{name}"] for name in VIEW))
+    assert scene.camera == camera_at(*(here[f"background.camera_{name}"] for name in VIEW))
     assert scene.turn == here["background.turn"]
     assert scene.cycles_seed == plan.cycles_seed[3]
     assert scene_hash(scene, plan.settings) == plan.spec_hash(3)
@@ -135,7 +135,7 @@ def test_bad_preset_requests(kwargs: dict[str, object], match: str) -> None:
 
 
 def test_two_objects_are_placed_by_block_and_counted() -> None:
-    (placed, background, camera) = SMALL.schema.slots
+    (placed, background) = SMALL.schema.slots
     first, second = (replace(placed, name=n) for n in ("object0", "object1"))
     constants = (("object0.material", "glaze"), ("object1.material", "glaze"))
     spread = Factor("x", "continuous", low=-0.6, high=0.6, unit="m")
@@ -144,7 +144,7 @@ def test_two_objects_are_placed_by_block_and_counted() -> None:
     first, second = (
         replace(s, factors=tuple(own.get(f.name, f) for f in s.factors)) for s in (first, second)
     )
-    schema = Schema((first, second, background, camera), ("object0.shape", "object1.shape"))
+    schema = Schema((first, second, background), ("object0.shape", "object1.shape"))
     preset = replace(SMALL, schema=schema, constants=constants, separation="apart")
     plan = make_plan(preset)
     assert plan.tries.max() > 1

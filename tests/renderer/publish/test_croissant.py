@@ -96,6 +96,10 @@ def test_records_stream_with_the_pixels_and_latents_of_the_store(
     split: str, certified: Path, exported: Path
 ) -> None:
     data, metadata = Dataset(certified), opened(exported / "croissant.json")
+
+    def stored(name: str, i: int) -> np.ndarray:
+        return np.asarray(data.annotation(name, [i])[0])
+
     records = list(itertools.islice(metadata.records(split), 4))
     assert [r[f"{split}/index"] for r in records] == data.indices(split)[:4].tolist()
     for record in records:
@@ -107,6 +111,11 @@ def test_records_stream_with_the_pixels_and_latents_of_the_store(
         assert plain["part"].decode() == ("OOC" if split == "ooc_test" else "ID")
         assert plain["cell"].decode() == ", ".join(data.schema.cell_names(data.cells[i]))
         assert plain["block"] == data.blocks[i]
+        assert plain["seed"] == data.plan.cycles_seed[i]
+        assert np.array_equal(np.asarray(plain["normal"]).astype(int) - 128, stored("normal", i))
+        assert np.array_equal(np.asarray(plain["depth"]) / 1024, stored("depth", i))
+        for name in ("visible", "intrinsics", "camera_to_world", "box_3d", "box_2d_amodal"):
+            assert np.array_equal(np.stack(plain[name]), stored(name, i))
         assert plain["rung_0"] is (split == "id_train")
         for key, column in data.latents.items():
             names = data.schema.factor(key).values
@@ -154,6 +163,10 @@ def test_types_labels_and_sources_of_fields(certified: Path) -> None:
     assert fields["index"]["dataType"] == "sc:Integer"
     assert fields["image"]["dataType"] == "sc:ImageObject"
     assert fields["mask"]["dataType"] == ["cr:SegmentationMask", "sc:ImageObject"]
+    assert fields["amodal_mask"]["dataType"] == ["cr:SegmentationMask", "sc:ImageObject"]
+    assert (fields["box_3d"]["isArray"], fields["box_3d"]["arrayShape"]) == (True, "1,8,3")
+    assert fields["box_2d"]["dataType"] == "sc:Integer"
+    assert "isArray" not in fields["index"]
     assert fields["object.shape"]["dataType"] == ["sc:Text", "cr:Label"]
     assert fields["object.x"]["dataType"] == "sc:Float"
     assert fields["rung_0"]["dataType"] == "sc:Boolean"
