@@ -59,7 +59,7 @@ class Quickstart(Command):
         if self.json:
             console.emit({"index": str(index), "results": [r.file_name for r in results]})
             return 0
-        show(results, f"{data.name}, {len(data)} images, root {data.root[:16]}")
+        show(results, f"{data.name}, {len(data)} images, identity {data.identity[:16]}")
         console.line(f"done in {(time.monotonic() - began) / 60:.1f} min")
         console.line(f"page:          {index.absolute().as_uri()}")
         console.line(f"contact sheet: {(self._folder('data') / 'preview.png').absolute()}")

@@ -309,7 +309,7 @@ class Render(PresetOptions):
     def _say(self, certificate: Certificate) -> None:
         self.reply(
             certificate.to_dict(),
-            f"{self.out}: sealed, root {certificate.root[:16]}, every check passed",
+            f"{self.out}: sealed, identity {certificate.identity[:16]}, every check passed",
             f"contact sheet: {self.out / 'preview.png'}",
         )
 

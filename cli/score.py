@@ -307,7 +307,7 @@ class Score(Command):
         if self.json:
             console.emit(paths)
             return
-        show(results, f"{dataset.name}, {len(dataset)} images, root {dataset.root[:16]}")
+        show(results, f"{dataset.name}, {len(dataset)} images, identity {dataset.identity[:16]}")
         sizes = sorted({result.data.n_train for result in results})
         for line in dict.fromkeys(self._bound(results, n) for n in sizes):
             if line:

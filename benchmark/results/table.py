@@ -252,7 +252,7 @@ def level_lines(results: Sequence[Result]) -> list[str]:
     """Say what ignorance scores on the data of some results, and what the lift is over."""
     by_cells: dict[Any, list[Result]] = {}
     for result in results:
-        by_cells.setdefault((result.data.root, result.ooc.levels is None), []).append(result)
+        by_cells.setdefault((result.data.identity, result.ooc.levels is None), []).append(result)
     lines = []
     for group in by_cells.values():
         chance, *others = shared_levels([one.ooc for one in group])

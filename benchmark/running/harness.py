@@ -280,7 +280,8 @@ def run_key(
         {
             **(identity or fingerprint(submission)),
             "format": FORMAT,
-            "root": dataset.root,
+            "identity": dataset.identity,
+            "root": dataset.root,  # a run is of these very pixels
             "seed": seed,
             "options": settings_of(options),
             "torch": str(torch.__version__),
@@ -294,7 +295,7 @@ def readout_indices(
 ) -> Int[Array, " n"]:
     """Return the in-combination training images on which readouts are fitted."""
     pool: Array = dataset.indices("id_train", rung=options.rung)[: options.n_train]
-    rng = np.random.default_rng(int(dataset.root[:16], 16))
+    rng = np.random.default_rng(int(dataset.identity[:16], 16))
     chosen: Array = np.sort(rng.permutation(pool)[: labels or options.readout_labels])
     return chosen
 

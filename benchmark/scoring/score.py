@@ -215,10 +215,11 @@ def _check_runs(runs: Sequence[Predictions], dataset: DatasetLike) -> RunOptions
             )
     if len({run.facts.seed for run in runs}) != len(runs):
         raise InvalidInputError("score: a seed is given twice; give every predictions file once")
-    if first.dataset["root"] != dataset.root:
+    asked = str(first.dataset.get("identity", "of version 1"))
+    if asked != dataset.identity:
         raise InvalidInputError(
-            f"score: the predictions are for data {first.dataset['root'][:12]}, got "
-            f"{dataset.root[:12]}; give the dataset they were made on"
+            f"score: the predictions are for data {asked[:12]}, got "
+            f"{dataset.identity[:12]}; give the dataset they were made on"
         )
     refuse_placed(first.card["id"], first.card.get("slots", "fixed"), dataset.schema)
     options = stored_options(first.options)

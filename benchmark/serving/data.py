@@ -45,6 +45,8 @@ class DatasetLike(Protocol):
     @property
     def version(self) -> str: ...  # noqa: D102
     @property
+    def identity(self) -> str: ...  # noqa: D102
+    @property
     def root(self) -> str: ...  # noqa: D102
     @property
     def resolution(self) -> int: ...  # noqa: D102
@@ -323,7 +325,7 @@ def batch_hash(batch: Batch) -> str:
 def served_order(dataset: DatasetLike, indices: Int[Array, " n"]) -> Int[Array, " n"]:
     """Return images in the order in which a learner gets to know them."""
     # Stored order runs through the cells of every block, so it would tell them apart.
-    rank = np.random.default_rng(int(dataset.root[:16], 16)).permutation(len(dataset))
+    rank = np.random.default_rng(int(dataset.identity[:16], 16)).permutation(len(dataset))
     shuffled: Array = indices[np.argsort(rank[indices])]
     return shuffled
 

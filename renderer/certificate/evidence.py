@@ -7,7 +7,7 @@ read off the images themselves.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,26 +33,49 @@ from recombine.renderer.core.hdf5 import (
     reading,
     stored,
 )
+from recombine.renderer.core.provenance import Build
+from recombine.renderer.core.seeds import keyed_rng
 from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.arrangements import stage_camera
 from recombine.renderer.scenes.factors import LAYOUTS, Schema
 from recombine.renderer.scenes.placement import Stand
-from recombine.renderer.scenes.scene import LABELS, RenderSettings, scene_hash, scene_of
+from recombine.renderer.scenes.scene import LABELS, Rendered, RenderSettings, scene_hash, scene_of
 from recombine.renderer.splits.geometry import SPLITS
+from recombine.renderer.store.agreement import Agreement, agreement
+from recombine.renderer.store.dataset import Dataset
 from recombine.renderer.store.records import read_manifest
-from recombine.renderer.store.seal import file_sha256, image_leaf
+from recombine.renderer.store.reference import find_reference, load_reference
+from recombine.renderer.store.seal import LABEL_COLUMNS, file_sha256, image_leaf
 from recombine.renderer.store.shards import (
     label_hash,
     open_shard,
     pixel_hash,
     plan_columns,
+    read_build,
     read_plan,
 )
 
 _SMALL = ("index", "split", "rungs", "block", "cycles_seed", "tries", "visible", "amodal")
 _HASHES = ("spec_hash", "pixel_hash", "label_hash")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Which build drew a shard."""
+
+    file: str
+    images: int
+    build: Build
+
+
+@dataclass(frozen=True)
+class Redraw:
+    """How to draw images of a dataset again, and how many of each split."""
+
+    per_split: int
+    draw: Callable[[Sequence[int]], Iterable[Rendered]]
 
 
 @dataclass
@@ -72,6 +95,12 @@ class Evidence:
     plan_digests: tuple[str, str] = ("", "")
     # merkle leaves recomputed from what the shards hold
     leaves: list[bytes] = field(default_factory=list)
+    label_leaves: list[bytes] = field(default_factory=list)
+    # one row per readable shard, in the order of the images
+    builds: list[Drawn] = field(default_factory=list)
+    # how the images compare with their published reference, and drawn again; or why they were not
+    reference: Agreement | str = "no reference of this plan is at hand"
+    redraw: Agreement | str = "not asked for (--redraw)"
     # one line per fault found while reading
     file_faults: list[str] = field(default_factory=list)
     spec_faults: list[str] = field(default_factory=list)
@@ -91,8 +120,17 @@ class Evidence:
         return np.stack([self.columns[f"latents/{k}"] for k in self.schema.recombined], axis=1)
 
 
-def gather(folder: Path, *, pixels: bool = True) -> Evidence:
-    """Read and re-hash every shard of a dataset; without pixels, its small columns only."""
+def gather(
+    folder: Path,
+    *,
+    pixels: bool = True,
+    reference: Path | None = None,
+    redraw: Redraw | None = None,
+) -> Evidence:
+    """Read and re-hash every shard of a dataset; compare with a reference and draw again.
+
+    Without pixels, its small columns only.
+    """
     manifest, (plan, claimed) = read_manifest(folder), read_plan(folder)
     evidence = Evidence(manifest, dict(plan.config), plan.schema)
     evidence.manifest_sha256 = file_sha256(folder / "manifest.json")
@@ -108,8 +146,42 @@ def gather(folder: Path, *, pixels: bool = True) -> Evidence:
     _compare_plan(plan, evidence)
     if pixels and not evidence.file_faults:
         evidence.columns["measured/compared"] = _compared(folder, evidence)
+        evidence.reference = _reference(folder, evidence, reference)
+        if redraw:
+            evidence.redraw = _redraw(folder, evidence, redraw)
     evidence.interaction = _interaction(inside(folder, "interaction.h5"), manifest)
     return evidence
+
+
+def _reference(folder: Path, evidence: Evidence, given: Path | None) -> Agreement | str:
+    plan_sha256 = evidence.manifest["plan_sha256"]
+    found = load_reference(given) if given else find_reference(plan_sha256)
+    if found is None:
+        return evidence.reference
+    if found.plan_sha256 != plan_sha256:
+        return f"the reference is of another plan ({found.dataset}, {found.plan_sha256[:12]})"
+    ours = evidence.manifest["render_version"]
+    if found.render_version != ours:
+        return f"the reference is of render version {found.render_version}, the images of {ours}"
+    data, index = Dataset(folder), found.choice.index
+    labels = [row.tobytes() for row in data.annotation("label_hash", index)]
+    return found.compare(list(data.images(index)), labels)
+
+
+def _redraw(folder: Path, evidence: Evidence, redraw: Redraw) -> Agreement:
+    # Chosen by the identity: whoever made the data could not know which, before all was drawn.
+    chosen: list[int] = []
+    for split in np.unique(evidence.columns["split"]):
+        rng = keyed_rng(evidence.manifest["identity"], "redraw", str(split), 0)
+        members = np.flatnonzero(evidence.split(split))
+        chosen += sorted(rng.permutation(members)[: redraw.per_split].tolist())
+    data = Dataset(folder)
+    hashes = [row.tobytes() for row in data.annotation("label_hash", chosen)]
+    drawn = list(redraw.draw(chosen))
+    return agreement(
+        ((data.image(i), again.image) for i, again in zip(chosen, drawn, strict=True)),
+        [a == label_hash(vars(again)) for a, again in zip(hashes, drawn, strict=True)],
+    )
 
 
 def _interaction(path: Path, manifest: dict[str, Any]) -> dict[str, Array]:
@@ -147,6 +219,8 @@ def _read_shard(
     sealed, indices = evidence.manifest["plan_sha256"], range(entry["start"], entry["stop"])
     try:
         with open_shard(path, sealed, plan, indices) as handle:
+            build = read_build(attribute(handle, "build"), path)
+            evidence.builds.append(Drawn(name, entry["stop"] - entry["start"], build))
             return _rehash(handle, evidence, pixels=pixels)
     except RecombineError as error:
         evidence.file_faults.append(f"{name}: {str(error).removeprefix(f'{path}: ')}")
@@ -168,7 +242,9 @@ def _rehash(handle: h5py.File, evidence: Evidence, *, pixels: bool) -> dict[str,
         scene = scene_of(evidence.schema, evidence.config["constants"], latents, seed)
         if scene_hash(scene, settings) != small["spec_hash"][row].tobytes().hex():
             evidence.spec_faults.append(f"image {i}: latents do not match their spec hash")
-        evidence.leaves.append(image_leaf({k: v[row] for k, v in small.items()}))
+        record = {k: v[row] for k, v in small.items()}
+        evidence.leaves.append(image_leaf(record))
+        evidence.label_leaves.append(image_leaf(record, LABEL_COLUMNS))
         if not pixels:
             continue
         if pixel_hash(image["image"]) != small["pixel_hash"][row].tobytes():

@@ -10,9 +10,10 @@ from typing import Any
 
 from recombine.renderer.certificate import appearance as checks_appearance
 from recombine.renderer.certificate import cells as checks_cells
+from recombine.renderer.certificate import drawing as checks_drawing
 from recombine.renderer.certificate import images as checks_images
 from recombine.renderer.certificate.check import Check
-from recombine.renderer.certificate.evidence import Evidence, gather
+from recombine.renderer.certificate.evidence import Evidence, Redraw, gather
 from recombine.renderer.certificate.files import integrity
 from recombine.renderer.core.errors import IntegrityError
 from recombine.renderer.core.files import write_json
@@ -41,6 +42,9 @@ CHECKS: tuple[Callable[[Evidence], Check], ...] = (
     checks_appearance.labels,
     checks_appearance.surroundings,
     checks_appearance.statistics,
+    checks_drawing.build,
+    checks_drawing.reference,
+    checks_drawing.redraw,
 )
 
 
@@ -83,8 +87,10 @@ class Certificate:
     ----------
     dataset : str
         ``name/version``.
+    identity : str
+        What the data show (hex), whatever machine drew them; see `seal.identity_of`.
     root : str
-        Merkle root (hex) of the images that were checked.
+        Merkle root (hex) of the images that were checked, pixels included.
     manifest_sha256 : str
         Of ``manifest.json``, which lists the files that were checked.
     checks : tuple of Check
@@ -92,6 +98,7 @@ class Certificate:
     """
 
     dataset: str
+    identity: str
     root: str
     manifest_sha256: str
     checks: tuple[Check, ...]
@@ -106,6 +113,7 @@ class Certificate:
         return {
             "format": CERTIFICATE_FORMAT,
             "dataset": self.dataset,
+            "identity": self.identity,
             "root": self.root,
             "manifest_sha256": self.manifest_sha256,
             "passed": self.passed,
@@ -114,11 +122,22 @@ class Certificate:
         }
 
 
-def verify(folder: Path, *, seal: bool = True) -> Certificate:
-    """Re-derive every invariant from the stored latents, masks and pixels."""
-    evidence = gather(folder)
+def verify(
+    folder: Path,
+    *,
+    seal: bool = True,
+    reference: Path | None = None,
+    redraw: Redraw | None = None,
+) -> Certificate:
+    """Re-derive every invariant from the stored latents, masks and pixels.
+
+    Compared with a reference of the same plan, the one in a folder or else one of the data cards,
+    and with images that are drawn again where ``redraw`` says how.
+    """
+    evidence = gather(folder, reference=reference, redraw=redraw)
     certificate = Certificate(
         dataset=str(evidence.manifest["dataset"]),
+        identity=str(evidence.manifest["identity"]),
         root=str(evidence.manifest["root"]),
         manifest_sha256=evidence.manifest_sha256,
         checks=tuple(run_checks(evidence)),

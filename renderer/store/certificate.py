@@ -34,10 +34,13 @@ KNOWN_CHECKS = (
     "labels",
     "surroundings",
     "statistics",
+    "build",
+    "reference",
+    "redraw",
 )
 """Names of the checks that every certificate holds."""
-ON_REQUEST = ("interaction",)
-"""Checks of what has to be measured apart: they may be "not run"."""
+ON_REQUEST = ("interaction", "reference", "redraw")
+"""Checks of what has to be measured or drawn apart: they may be "not run"."""
 STATUSES = ("pass", "stated", "not run")
 """What a check may say of data that are scored."""
 

@@ -189,11 +189,12 @@ class Dataset:
         return int(self.manifest["n_images"])
 
     def __repr__(self) -> str:
-        return f"Dataset({self.name}, {len(self)} images, root {self.root[:12]})"
+        return f"Dataset({self.name}, {len(self)} images, identity {self.identity[:12]})"
 
     def _repr_html_(self) -> str:
         """Show the contact sheet in a notebook, where there is one."""
-        words = f"<p>{html.escape(self.name)}: {len(self):,} images, root {self.root[:12]}</p>"
+        identity = self.identity[:12]
+        words = f"<p>{html.escape(self.name)}: {len(self):,} images, identity {identity}</p>"
         sheet = self.path / "preview.png"
         if not sheet.is_file():
             return words
@@ -263,8 +264,26 @@ class Dataset:
 
     @property
     def root(self) -> str:
-        """Return the Merkle root (hex) over all images: the identity of the data."""
+        """Return the Merkle root (hex) over all images, pixels included.
+
+        Information only: another processor rounds path-traced colours otherwise. See `identity`.
+        """
         return str(self.manifest["root"])
+
+    @property
+    def identity(self) -> str:
+        """Return the sha256 (hex) over plan digest, `label_root` and `render_version`."""
+        return str(self.manifest["identity"])
+
+    @property
+    def label_root(self) -> str:
+        """Return the Merkle root (hex) over places, scenes and labels of all images."""
+        return str(self.manifest["label_root"])
+
+    @property
+    def render_version(self) -> str:
+        """Return the declared version of the renderer that drew the images."""
+        return str(self.manifest["render_version"])
 
     @property
     def schema(self) -> Schema:

@@ -35,7 +35,7 @@ from recombine.renderer.planning.plan import CYCLES_SEED_BITS, PLAN_FORMAT
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.splits.geometry import SPLITS
 
-MANIFEST_FORMAT = "recombine.manifest/1"
+MANIFEST_FORMAT = "recombine.manifest/2"
 CERTIFICATE_FORMAT = "recombine.certificate/2"
 SHARD_FORMAT = "recombine.shard/2"
 MOST_RUNGS = 8  # bits of the column of rungs
@@ -63,6 +63,15 @@ class ShardEntry(Strict):
     stop: Positive
 
 
+class BuildRecord(Strict):
+    """The programs that drew the images."""
+
+    sha256: Sha256
+    render_version: Line
+    versions: dict[Line, Line]
+    sources: dict[Line, Sha256]
+
+
 class Manifest(Strict):
     """The content of ``manifest.json``."""
 
@@ -70,7 +79,11 @@ class Manifest(Strict):
     dataset: DatasetName
     plan_sha256: Sha256
     n_images: Positive
+    identity: Sha256
+    label_root: Sha256
+    render_version: Line
     root: Sha256
+    build: BuildRecord
     shards: Annotated[list[ShardEntry], Field(min_length=1)]
     provenance: dict[Line, Line]
     license: Line
@@ -103,6 +116,7 @@ class CertificateRecord(Strict):
 
     format: str
     dataset: DatasetName
+    identity: Sha256
     root: Sha256
     manifest_sha256: Sha256
     passed: bool
@@ -391,6 +405,7 @@ class ShardAttributes(Strict):
     format: str
     plan_sha256: Sha256
     content_sha256: Sha256
+    build: BuildRecord
     provenance: dict[Line, Line]
 
 
@@ -404,7 +419,7 @@ def plan_attributes(handle: h5py.File, path: Path) -> dict[str, Any]:
 
 def shard_attributes(handle: h5py.File, path: Path) -> dict[str, Any]:
     """Return the attributes of a shard."""
-    found = _attributes(handle, path, SHARD_FORMAT, ("provenance",))
+    found = _attributes(handle, path, SHARD_FORMAT, ("build", "provenance"))
     validated(ShardAttributes, found, str(path))
     return found
 

@@ -15,15 +15,17 @@ import h5py
 import numpy as np
 
 from recombine.renderer.core.errors import IntegrityError, RecombineError
-from recombine.renderer.core.files import replacing
+from recombine.renderer.core.files import replacing, write_json
 from recombine.renderer.core.hdf5 import (
     Column,
+    attribute,
     column,
     open_checked,
     read_columns,
     require_only,
     stored,
 )
+from recombine.renderer.core.provenance import Build
 from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import PLAN_FORMAT, Plan
@@ -37,6 +39,7 @@ from recombine.renderer.store.records import (
     shard_attributes,
 )
 
+BUILD_FORMAT = "recombine.build/1"
 SHARD_SIZE = 64
 _PER_IMAGE = ("split", "rungs", "block", "cycles_seed", "tries")
 _MEASURED = ("index", "visible", "amodal")
@@ -216,14 +219,16 @@ def save_shard(
     indices: range,
     rendered: Sequence[Rendered],
     provenance: Mapping[str, str] | None = None,
+    build: Build | None = None,
 ) -> None:
-    """Write one finished shard atomically, with a digest of its content."""
+    """Write one finished shard atomically, with a digest of its content and the build here."""
     arrays = _shard_arrays(plan, indices, rendered)
     target = shard_path(folder, number)
     with replacing(target) as path, h5py.File(path, "w", libver="latest") as handle:
         handle.attrs["format"] = SHARD_FORMAT
         handle.attrs["plan_sha256"] = plan.digest()
         handle.attrs["content_sha256"] = content_digest(arrays)
+        handle.attrs["build"] = json.dumps((build or Build.here()).to_dict(), sort_keys=True)
         handle.attrs["provenance"] = json.dumps(dict(provenance or {}), sort_keys=True)
         for name, array in arrays.items():
             write_column(handle, name, array)
@@ -269,6 +274,53 @@ def shard_provenance(path: Path) -> dict[str, str]:
     """Return the versions and the machine that drew a shard; empty when it does not say."""
     with open_checked(path) as handle:
         return dict(shard_attributes(handle, path).get("provenance", {}))
+
+
+def shard_build(path: Path) -> Build:
+    """Return the build that drew a shard."""
+    with open_checked(path) as handle:
+        return read_build(attribute(handle, "build"), path)
+
+
+def read_build(text: str, path: Path) -> Build:
+    """Read the record of a build."""
+    try:
+        return Build.from_dict(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IntegrityError(
+            f"{path}: expected the record of the build that drew it; got none that can be read. "
+            "Use the version of recombine that wrote it, or render again with --existing overwrite."
+        ) from error
+
+
+def one_build(paths: Sequence[Path]) -> Build:
+    """Return the build that drew all of some shards."""
+    first = shard_build(paths[0])
+    for path in paths[1:]:
+        if differs := first.differences(shard_build(path)):
+            raise IntegrityError(
+                f"{path}: expected a shard of the same build as {paths[0]}; they differ in "
+                f"{listed_differences(differs)}. Draw all of a dataset with one build: run "
+                "`recombine render` with --existing overwrite."
+            )
+    return first
+
+
+def listed_differences(differs: Sequence[str]) -> str:
+    """Return what differs between two builds as one phrase."""
+    more = f" and {len(differs) - 5} more" if len(differs) > 5 else ""
+    return ", ".join(differs[:5]) + more
+
+
+def save_build(folder: Path, build: Build) -> None:
+    """Write which build a folder is drawn with."""
+    write_json(folder / "build.json", {"format": BUILD_FORMAT, **build.to_dict()})
+
+
+def load_build(folder: Path) -> Build | None:
+    """Return the build that a folder is drawn with; None where nothing was begun."""
+    path = folder / "build.json"
+    return read_build(path.read_text(encoding="utf-8"), path) if path.is_file() else None
 
 
 def _shard_arrays(plan: Plan, indices: range, rendered: Sequence[Rendered]) -> dict[str, Array]:

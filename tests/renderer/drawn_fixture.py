@@ -94,11 +94,14 @@ def drawn_dataset(
     return plan
 
 
-def draw_unit(folder: Path, unit: Unit) -> None:
-    """Do what a worker does, with drawn images."""
+def draw_unit(folder: Path, unit: Unit, *, tint: int = 0, depth: int = 0) -> None:
+    """Do what a worker does, with drawn images, or with a level or a metre more in a corner."""
     plan = load_plan(folder)
     indices = range(unit.start, unit.stop)
     rendered = [drawn_fixture(plan.scene(i), plan.settings) for i in indices]
+    for one in rendered:
+        one.image[-1, -1] ^= tint
+        one.depth[-1, -1] += depth
     save_shard(folder, unit.number, plan, indices, rendered, {"renderer": "drawn fixture"})
 
 

@@ -7,12 +7,13 @@ import hashlib
 import numpy as np
 
 from recombine.renderer.certificate.check import Check
-from recombine.renderer.certificate.evidence import Evidence
+from recombine.renderer.certificate.evidence import Drawn, Evidence
 from recombine.renderer.certificate.pixels import COMPARED, LABEL_COUNTS, STATISTICS
 from recombine.renderer.certificate.verify import CHECKS, run_checks
+from recombine.renderer.core.provenance import Build
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import Preset, load_preset
-from recombine.renderer.store.seal import merkle_root
+from recombine.renderer.store.seal import identity_of, merkle_root
 
 SMALL = {
     "smoke": {"scale": 0.05},
@@ -61,16 +62,29 @@ def evidence_of(preset: Preset) -> Evidence:
     columns["measured/statistics"] = np.zeros((n, len(STATISTICS)))
     columns["measured/compared"] = np.zeros((n, len(COMPARED)))
     leaves = [hashlib.sha256(b"leaf%d" % i).digest() for i in range(n)]
+    label_leaves = [hashlib.sha256(b"label%d" % i).digest() for i in range(n)]
+    build = Build("2", {}, {})
+    label_root = merkle_root(label_leaves)
     manifest = {
         "shards": [],
+        "plan_sha256": plan.digest(),
+        "identity": identity_of(plan.digest(), label_root, "2"),
+        "label_root": label_root,
+        "render_version": "2",
         "root": merkle_root(leaves),
         "n_images": n,
         "dataset": plan.dataset,
-        "plan_sha256": plan.digest(),
+        "build": build.to_dict(),
     }
-    digests = (plan.digest(), plan.digest())
     return Evidence(
-        manifest, dict(plan.config), plan.schema, columns, plan_digests=digests, leaves=leaves
+        manifest,
+        dict(plan.config),
+        plan.schema,
+        columns,
+        plan_digests=(plan.digest(), plan.digest()),
+        leaves=leaves,
+        label_leaves=label_leaves,
+        builds=[Drawn("shards/shard-00000.h5", n, build)],
     )
 
 

@@ -105,7 +105,7 @@ def test_power_belongs_to_the_pair():
 @pytest.mark.parametrize(
     ("over", "words"),
     [
-        ({"data": {"root": "ff" * 32}}, "Merkle root"),
+        ({"data": {"identity": "ff" * 32}}, "identity"),
         ({"data": {"recombined": ["object.shape", "object.hue"]}}, "recombined factors"),
     ],
 )

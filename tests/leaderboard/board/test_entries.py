@@ -66,7 +66,7 @@ def test_no_files_no_boards():
         ("dataset", {"dataset": "other"}),
         ("version", {"version": "1.1"}),
         ("resolution", {"resolution": 128}),
-        ("root", {"root": "cd" * 32}),
+        ("identity", {"identity": "cd" * 32}),
     ],
 )
 def test_other_data_never_share_a_board(tmp_path, name, change):
