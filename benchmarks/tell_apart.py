@@ -99,26 +99,31 @@ def share_right(values: Array, outside: Array, groups: Array) -> float:
 
 def main() -> None:
     """Print one line per description of the images."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("data", type=Path)
     data = Dataset(parser.parse_args().data)
     rows = np.concatenate([data.indices("id_test"), data.indices("ooc_test")])
     outside = np.isin(rows, data.indices("ooc_test"))
     blocks = data.blocks[rows]
     cells = np.unique(data.cells[rows], axis=0, return_inverse=True)[1].reshape(-1)
-    # One image of a shard at a time: the test parts may be larger than memory.
-    images = [data.image(int(row)) for row in rows]
     n = len(np.unique(blocks))
     print(f"{data.name}: {len(rows)} test images, {n} blocks, {cells.max() + 1} cells")
     if n < 2:
-        raise SystemExit("needs at least 2 test blocks to leave one out; render at a larger --scale")
-    for name, describe in (("30 statistics", global_statistics), ("thumbnail", thumbnail)):
-        values = within(np.stack([describe(image) for image in images]), blocks)
+        raise SystemExit(
+            "needs at least 2 test blocks to leave one out; render at a larger --scale"
+        )
+    # One image at a time: the test parts may be larger than memory.
+    told = [(global_statistics(i), thumbnail(i)) for i in (data.image(int(r)) for r in rows)]
+    chance = 0.5 / np.sqrt(len(rows))  # standard error of guessing
+    for k, name in enumerate(("30 statistics", "thumbnail")):
+        values = within(np.stack([pair[k] for pair in told]), blocks)
         found = share_right(values, outside, blocks)
         verdict = "pass" if abs(found - 0.5) <= LIMIT else "DIFFERS"
         by_cell = share_right(values, outside, cells)
         print(
-            f"{name:14s} leave-blocks-out {found:.3f} ({verdict}: .50 +- {LIMIT}), "
+            f"{name:14s} leave-blocks-out {found:.3f} +- {chance:.3f} ({verdict}: .50 +- {LIMIT}), "
             f"leave-cells-out {by_cell:.3f}"
         )
 

@@ -65,14 +65,14 @@ def _rounded_from(values: Array) -> tuple[Array, Array]:
 
 FOREIGN = {"offset": 8.0, "hole": 0.5}
 """An image with more is another's: levels of 255 away from objects; a share of its objects."""
-SPARE = {"shift": 0.25, "difference": 0.3, "spike": 0.25, "hole": 0.02}
+SPARE = {"shift": 0.5, "grain": 0.5, "spike": 0.25, "hole": 0.02}
 """How far the mean over OOC-test may exceed `TIMES` that over ID-test: levels, or a share."""
-TIMES = {"shift": 1, "difference": 2, "spike": 1, "hole": 3}
+TIMES = {"shift": 1, "grain": 1.4, "spike": 1, "hole": 3}
 SPIKE = 96
 """A pixel that differs by so many levels, when its neighbours do not, stands alone."""
 SAID = {
     "shift": "are brighter or darker by {1:+.2f} levels ({0:+.2f} in ID)",
-    "difference": "differ by {1:.2f} levels ({0:.2f} in ID)",
+    "grain": "differ in grain by {1:.2f} levels ({0:.2f} in ID)",
     "spike": "have a pixel that stands alone in {1:.0%} of images ({0:.0%} in ID)",
     "hole": "show background in {1:.1%} of their objects' masks ({0:.1%} in ID)",
 }

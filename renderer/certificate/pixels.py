@@ -117,10 +117,12 @@ def _bends(light: Array) -> Array:
     )
 
 
-COMPARED = ("shift", "difference", "offset", "spike", "hole")
+COMPARED = ("shift", "grain", "offset", "spike", "hole")
 """What `compare` returns, in order; NaN where too few pixels tell."""
 SAME = 4
 """Levels within which a pixel of an object counts as what stands behind it."""
+MOST_GRAIN = 8
+"""Levels from which on a pixel's grain counts no more: edges of shadows are sharp, but few."""
 ENOUGH = 12
 """Pixels that a comparison needs."""
 
@@ -146,17 +148,20 @@ class Picture:
 def compare(one: Picture, mate: Picture) -> Float[Array, "5"]:
     """Compare an image with another of its block and surroundings.
 
-    Away from both images' objects the two show the same thing under the same light and noise:
-    the median signed, the mean absolute and the median absolute difference there, and the largest
-    difference that stands alone, in levels. Last comes the share of the image's own objects, where
-    the other shows none, that shows what the other shows: the background.
+    Away from both images' objects the two show the same thing under the same light and noise: the
+    median signed difference there, how much it changes from pixel to pixel (shadows and bounces are
+    smooth), the median absolute difference, and the largest that stands alone, in levels. Last
+    comes the share of the image's own objects, where the other shows none, that shows what the
+    other shows: the background.
     """
     difference = one.image - mate.image
     away = ~(one.far | mate.far)
     found = np.full(len(COMPARED), np.nan)
     if away.sum() >= ENOUGH:
         there = difference[away]
-        found[0], found[1] = np.median(there), np.abs(there).mean()
+        found[0] = np.median(there)
+        grain = np.abs(_bends(np.pad(difference, ((1, 1), (1, 1), (0, 0)), mode="edge")))
+        found[1] = np.minimum(grain[away], MOST_GRAIN).mean()
         found[2], found[3] = np.median(np.abs(there)), _spike(difference, away)
     alone = one.mask & ~mate.near
     if alone.sum() >= ENOUGH:

@@ -75,14 +75,13 @@ def _not_run(check: Callable[[Evidence], Check], why: str) -> Check:
 
 
 PROVES = (
-    "Proves, by exact counts over what is recorded: ID and OOC images show single factors, tuples "
-    "below the order of novelty, nuisances and seeds equally often, and differ in which "
-    "combinations are held out; masks, visibility and depth agree with one another and with the "
-    "latents. Tests, with the power that the docs state: test images of a block show the same "
-    "surroundings, and background nowhere that a mask says object. States: how image statistics "
-    "differ within blocks. Cannot see without drawing again: a wrong material or light on the "
-    "right silhouette, a change of all images alike, of training images, or of single pixels next "
-    "to objects. Cannot prove that factors are what a viewer would name."
+    "Proves, by exact counts over what is recorded, that ID and OOC images show single factors, "
+    "tuples below the order of novelty, nuisances and seeds equally often, so that only held-out "
+    "combinations tell them apart; and that masks, visibility and depth agree with the latents. "
+    "Tests that test images of a block show the same surroundings, and no background where a mask "
+    "says object. States by how much image statistics differ within blocks. Cannot see without "
+    "drawing again: a change inside the right silhouette, a change of ID-test and OOC-test alike, "
+    "or one of training images. Cannot prove that factors are what a viewer would name."
 )
 
 

@@ -129,20 +129,30 @@ def read_columns(handle: h5py.File, path: Path, columns: Mapping[str, Column], n
         _read_columns(handle, path, columns, n)
 
 
-def require_only(handle: h5py.File, path: Path, columns: Collection[str]) -> None:
-    """Check that a file holds no dataset that is not asked for: it could tell what is secret."""
+def require_only(
+    handle: h5py.File,
+    path: Path,
+    columns: Collection[str],
+    conventions: Mapping[str, str] | None = None,
+) -> None:
+    """Check that a file holds no dataset that is not asked for: it could tell what is secret.
+
+    The one attribute that a dataset may have is its ``convention``, in these very words.
+    """
     known = {*columns, *(name.rpartition("/")[0] for name in columns)}
     extra: list[str] = []
 
     def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if name not in known or len(item.attrs):
+        told = (conventions or {}).get(name)
+        said = [(key, str(value)) for key, value in item.attrs.items()]
+        if name not in known or any(pair != ("convention", told) for pair in said):
             extra.append(name)
 
     with reading(path):
         handle.visititems(look)
     if extra:
         raise IntegrityError(
-            f"{path}: expected the datasets of the format only, without attributes; got "
+            f"{path}: expected the datasets and attributes of the format only; got "
             f"{extra[0]!r}. Do not use this file."
         )
 

@@ -155,7 +155,7 @@ def _check_shard(
             "Render it again."
         )
     columns = shard_columns(plan.schema, plan.settings.resolution, plan.annotations)
-    require_only(handle, path, columns)
+    require_only(handle, path, columns, CONVENTIONS)
     read_columns(handle, path, columns, len(indices))
 
 
