@@ -71,7 +71,7 @@ def export_dataset(
     Returns
     -------
     Path
-        ``out``, with ``metadata.json`` (schema, root, licence) beside the splits.
+        ``out``, with ``metadata.json`` (schema, identity, root, licence) beside the splits.
 
     Raises
     ------
@@ -149,6 +149,8 @@ def _write(data: Dataset, out: Path, form: Form, progress: Progress) -> None:
     writers: dict[Form, Write] = {"parquet": parquet, "webdataset": _tar, "folder": _folder}
     about = {
         "dataset": data.name,
+        "identity": data.identity,
+        "render_version": data.render_version,
         "root": data.root,
         "license": data.manifest["license"],
         "config": data.config,
