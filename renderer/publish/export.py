@@ -86,7 +86,7 @@ def export_dataset(
     Returns
     -------
     Path
-        ``out``, with ``metadata.json`` (schema, root, licence) beside the splits.
+        ``out``, with ``metadata.json`` (schema, identity, root, licence) beside the splits.
 
     Raises
     ------
@@ -164,6 +164,8 @@ def _write(data: Dataset, out: Path, form: Form, progress: Progress) -> None:
     listed = columns(data)
     about = {
         "dataset": data.name,
+        "identity": data.identity,
+        "render_version": data.render_version,
         "root": data.root,
         "license": data.licence,
         "training_generative_models": data.training_generative_models,

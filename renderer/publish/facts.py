@@ -220,11 +220,11 @@ class Facts:
 
     @property
     def citation(self) -> str:
-        """Return a BibTeX entry; the root names the exact images."""
+        """Return a BibTeX entry; the identity names the images."""
         return (
             f"@misc{{recombine-{self.data.name.replace('/', '-')},\n"
             f"  title = {{{self.data.name}: rendered scenes with held-out combinations}},\n"
             f"  author = {{{{{CREATOR}}}}},\n"
             f"  year = {{{self.publication.published.year}}},\n"
-            f"  note = {{Rendered images, root {self.data.root}}}\n}}"
+            f"  note = {{Rendered images, identity {self.data.identity}}}\n}}"
         )
