@@ -46,6 +46,7 @@ def render(
     values: int | None = None,
     resolution: int | None = None,
     split: Path | str | None = None,
+    assets: Path | str | None = None,
     workers: int | None = None,
     existing: Literal["skip", "verify", "overwrite", "error"] = "skip",
     progress: bool = True,
@@ -66,6 +67,9 @@ def render(
         Image edge in pixels; the latents stay the same.
     split : Path or str, optional
         TOML file that declares another split of the same images.
+    assets : Path or str, optional
+        TOML ledger of your own meshes, panoramas and textures, which declares a variant of the
+        preset.
     workers : int, optional
         Blender processes, one thread each; the number of cores by default.
     existing : {"skip", "verify", "overwrite", "error"}
@@ -90,13 +94,21 @@ def render(
     from recombine.renderer.presets.table import load_preset, with_split
     from recombine.renderer.rendering.render import render_dataset
 
+    ledger = None
+    if assets is not None:
+        from recombine.renderer.planning.ledger import declare, load_ledger
+
+        ledger = load_ledger(Path(assets))
     if isinstance(preset, str):
+        values = values or (ledger.values if ledger else None)
         preset = load_preset(preset, scale=scale, values=values, resolution=resolution)
     elif (scale, values, resolution) != (1.0, None, None):
         raise UsageError(
             "render: expected the name of a preset with scale, values or resolution; got a "
             "Preset object. Change the object, or give the name."
         )
+    if ledger is not None:
+        preset = declare(preset, ledger)
     if split is not None:
         from recombine.renderer.splits.declaration import load_split
 

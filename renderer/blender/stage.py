@@ -15,7 +15,12 @@ import numpy as np
 from recombine.renderer.blender.api import bproc, bpy, mathutils
 from recombine.renderer.blender.environments import coverings
 from recombine.renderer.blender.environments.backdrops import BACKDROPS
-from recombine.renderer.blender.environments.coverings import covering, image, photograph
+from recombine.renderer.blender.environments.coverings import (
+    PHOTOGRAPHS,
+    covering,
+    image,
+    photograph,
+)
 from recombine.renderer.blender.environments.floors import FLOORS
 from recombine.renderer.blender.environments.lights import RIGS, Lamp
 from recombine.renderer.blender.environments.panoramas import (
@@ -31,7 +36,7 @@ from recombine.renderer.blender.environments.surfaces import Piece, faded
 from recombine.renderer.blender.environments.table import ENVIRONMENTS
 from recombine.renderer.blender.materials.table import hue_colour, material
 from recombine.renderer.blender.shapes import table as shapes
-from recombine.renderer.planning.assets import check_file, find, hdri
+from recombine.renderer.planning.assets import OWN, check_file, find
 from recombine.renderer.scenes.geometry import camera_axes
 from recombine.renderer.scenes.library import FOCAL, SENSOR
 
@@ -44,7 +49,7 @@ if TYPE_CHECKING:
 
 # Blender meshes, materials and worlds of the environments, each built once per process.
 
-OWN = "own"  # the light that an environment brings along
+PLAIN = "glaze"  # what a body wears that brings no material along
 LAMPS = 2  # a rig has at most so many
 PHOTOGRAPH_MEAN = 0.7  # radiance, over the whole sphere
 BRIGHTEST = 4.0  # radiance that a photograph shows, white already
@@ -112,13 +117,14 @@ def fade(name: str) -> Fade | None:
 
 
 def is_photograph(light: str) -> bool:
-    """Tell whether a light is a photograph of a user's ledger, as in `assets.hdri`."""
-    return "#" in light
+    """Tell whether a light is a user's photograph, not an environment's own or a rig."""
+    return light in PHOTOGRAPHS and light not in ENVIRONMENTS
 
 
 def _panorama(name: str) -> Panorama:
     """Return the photograph of an environment, if it is the one that the ledger pins."""
-    asset = find("hdri", ENVIRONMENTS[name].panorama)
+    title = ENVIRONMENTS[name].panorama
+    asset = PHOTOGRAPHS[title] if title in PHOTOGRAPHS else find("hdri", title)
     check_file(asset)
     return photograph(asset)
 
@@ -137,7 +143,7 @@ def _seen(name: str) -> tuple[Any, float]:
 def _light(source: str) -> tuple[Any, float]:
     """Return what lights a scene: an environment's own light, a rig's dome or a ledger's."""
     if is_photograph(source):
-        panorama = photograph(hdri(source))
+        panorama = photograph(PHOTOGRAPHS[source])
         height = len(panorama)
         cosine = np.cos(elevations(height))
         mean = float(np.average(panorama.mean((1, 2)), weights=cosine))
@@ -242,11 +248,22 @@ def worn(name: str, level: Interaction) -> Any:
     # Light from the sky reaches a surface along shadow rays and along scattered rays alike, so an
     # object that stopped only the former would cast half a shadow. At level "shadows" it therefore
     # stops diffuse rays too, and is black to them: it takes light away and adds none.
-    own = material(name)
+    return _shaded(material(name), level)
+
+
+@cache
+def _own(shape: str, index: int, level: Interaction) -> Any:
+    """Return the material that a user's mesh brings along for some of its faces, at a level."""
+    found = shapes.mesh(shape).materials[index]
+    return worn(PLAIN, level) if found is None else _shaded(found, level)
+
+
+def _shaded(own: Any, level: Interaction) -> Any:
+    """Return a material as it is at a level."""
     if level != "shadows":
         return own
     made = own.copy()
-    made.name = f"{name}, black to diffuse rays"
+    made.name = f"{own.name}, black to diffuse rays"
     nodes, links = made.node_tree.nodes, made.node_tree.links
     surface = nodes["Material Output"].inputs["Surface"]
     mix = nodes.new("ShaderNodeMixShader")
@@ -358,9 +375,10 @@ class Stage:
         """Give a slot its shape, material and place."""
         target = thing.blender_obj
         target.data = shapes.mesh(spec.shape)
-        slot = target.material_slots[0]
-        slot.link = "OBJECT"  # meshes are shared, materials are not
-        slot.material = worn(spec.material, level)
+        for number, slot in enumerate(target.material_slots):
+            slot.link = "OBJECT"  # meshes are shared, materials are not
+            own = spec.material == OWN
+            slot.material = _own(spec.shape, number, level) if own else worn(spec.material, level)
         set_rays(target, level)
         target.color = (*hue_colour(spec.hue), 1.0)
         target.pass_index = index + 1
@@ -377,6 +395,10 @@ class Stage:
         ground.location, ground.rotation_euler = (x - SHIFT / 2, y - SHIFT / 2, 0), (0, 0, turn)
         backdrop.location = (wall_shift(scene), 0, 0)
         backdrop.data = backdrop_mesh(name, factor)
+        floor_tone, wall_tone = scene.tone
+        if ENVIRONMENTS[name].seamless:
+            wall_tone = floor_tone
+        ground.color, backdrop.color = (*[floor_tone] * 3, 1.0), (*[wall_tone] * 3, 1.0)
         backdrop.visible_shadow = own  # the lamps of a rig shine through walls
         sky, turn = world(name, scene.light), light_turn(scene)
         angles = {"light": turn, "seen": scene.turn + (scene.sun_azimuth if own else 0.0)}

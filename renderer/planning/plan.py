@@ -17,6 +17,7 @@ import numpy as np
 
 from recombine.renderer.core.errors import UsageError
 from recombine.renderer.core.types import Array
+from recombine.renderer.scenes.assets import Asset, plan_assets
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.scene import (
     LABELS,
@@ -44,7 +45,8 @@ def spec_hash(
 ) -> str:
     """Return the hash (hex) of everything that decides one image: its scene, or its labels."""
     if config.get("source") != IMPORTED:
-        return scene_hash(scene_of(schema, config["constants"], latents, cycles_seed), settings)
+        scene = scene_of(schema, config["constants"], latents, cycles_seed, plan_assets(config))
+        return scene_hash(scene, settings)
     # Nothing but its own file decides the pixels of an imported image. The configuration, and so
     # the digest of the plan, holds the hash of all of them.
     labels = {key: float(latents[key]) for key in schema.keys}
@@ -74,6 +76,8 @@ class Plan:
     recipe : mapping, optional
         What `render` was asked for (see `load_preset`); no part of the digest. None where no
         preset with options gives the plan, and for data that were made before it was stored.
+    assets : tuple of Asset
+        Users' own inside ``config``, with their files.
     """
 
     config: Mapping[str, Any]
@@ -86,6 +90,7 @@ class Plan:
     cycles_seed: Int64[Array, " N"]
     tries: Int64[Array, " N"]
     recipe: Mapping[str, Any] | None = None
+    assets: tuple[Asset, ...] = ()
 
     def __len__(self) -> int:
         return len(self.split)
@@ -117,6 +122,7 @@ class Plan:
             self.config["constants"],
             {k: v[index] for k, v in self.latents.items()},
             int(self.cycles_seed[index]),
+            self.assets,
         )
 
     def spec_hash(self, index: int) -> str:

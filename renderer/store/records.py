@@ -367,6 +367,19 @@ class ImportRecord(Strict):
     images_sha256: Sha256
 
 
+class AssetRecord(Strict):
+    """An asset that a user brought along, see `scenes.assets`."""
+
+    name: Line
+    kind: Literal["hdri", "texture", "mesh"]
+    licence: Line
+    source: Line
+    sha256: Sha256
+    ending: Annotated[str, StringConstraints(pattern=r"^\.[a-z]{3,4}$")]
+    metres: Annotated[float, Field(gt=0, le=1000)] | None = None
+    floor: str | None = None
+
+
 class Config(Strict):
     """The configuration of a plan."""
 
@@ -383,6 +396,7 @@ class Config(Strict):
     separation: Line | None
     arrangement: Line
     hidden_test: HiddenTest | None = None
+    assets: Annotated[list[AssetRecord], Field(max_length=4096)] | None = None
     # of imported images
     source: Literal["imported"] | None = None
     annotations: list[Literal["mask"]] | None = None

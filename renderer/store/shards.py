@@ -30,6 +30,7 @@ from recombine.renderer.core.provenance import Build
 from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import PLAN_FORMAT, Plan
+from recombine.renderer.scenes.assets import plan_assets
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.geometry import CONVENTIONS, mask_dtype
 from recombine.renderer.scenes.scene import LABELS, Rendered, RenderSettings
@@ -110,6 +111,7 @@ def read_plan(folder: Path) -> tuple[Plan, str]:
         latents={k: arrays[f"latents/{k}"] for k in schema.keys},
         **{name: arrays[name] for name in _PER_IMAGE},
         recipe=said.get("recipe"),
+        assets=plan_assets(config, folder),
     )
     return plan, str(said["plan_sha256"])
 
