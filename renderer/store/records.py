@@ -415,6 +415,7 @@ class Recipe(Strict):
     rung: Annotated[int, Field(ge=0, lt=MOST_RUNGS)]
     split: dict[str, JsonValue] | None
     hidden_test: Literal["public", "hidden"] | None
+    assets: Line | None = None  # name of the ledger of a user's own
 
 
 class PlanAttributes(Strict):
