@@ -182,7 +182,7 @@ def test_stated_differences_are_listed_as_biases(certified: Path) -> None:
     files = [File(f"data/{split}-00000.parquet", 1, "0" * 64) for split in facts.counts]
     content = croissant(facts, files, File("certificate.json", 1, "0" * 64))
     assert any("balance: worst total variation 0" in b for b in content["rai:dataBiases"])
-    assert "15 of 17 checks passed" in content["description"]
+    assert "16 of 20 checks passed" in content["description"]
 
 
 def test_record_of_a_file(tmp_path: Path) -> None:
