@@ -70,7 +70,7 @@ class Scene:
     # is the environment's own
     light: str = "own"
     # which physics ties the objects to one another and to the environment: none (each object is
-    # seen by the camera alone), shadows only, or everything
+    # seen by the camera alone, with a dark contact of its own), shadows only, or everything
     interaction: Interaction = "full"
     # users' own that shapes, environment or light name, see `recombine.renderer.planning.ledger`
     assets: tuple[Asset, ...] = ()
@@ -85,7 +85,7 @@ class RenderSettings:
     # OpenImageDenoise with albedo and normal guides. Off for interaction and counterfactual work,
     # where additivity in linear radiance matters
     denoise: bool = True
-    bounces: int = 6  # longest light path
+    bounces: int = 4  # longest light path
 
     @property
     def tier(self) -> Literal["train", "exact"]:
@@ -105,7 +105,7 @@ class Rendered:
         0 background, k + 1 object k, by the ray through the pixel centre.
     depth : float16 array of shape (H, W)
         Distance from the camera along the pixel's ray, metres; inf where nothing is hit
-        (sky, and painted distances such as a row of trees).
+        (a photograph, and a floor that is more than half faded into it).
     normal : int8 array of shape (H, W, 3)
         World-space unit normal of the surface's faces times 127; zero where nothing is hit.
     visible : float16 array of shape (K,)
