@@ -44,32 +44,32 @@ import numpy as np
 
 from recombine.renderer.blender.worker import start_worker
 from recombine.renderer.core.types import Array
-from recombine.renderer.scenes.library import ENVIRONMENTS, MATERIALS, PLACEMENT, SHAPES
-from recombine.renderer.scenes.scene import ObjectSpec, RenderSettings, Scene
+from recombine.renderer.planning.blocks import block_of
+from recombine.renderer.presets.table import load_preset
+from recombine.renderer.scenes.library import ENVIRONMENTS
+from recombine.renderer.scenes.scene import RenderSettings, Scene, scene_of
 
 CHOICES = (2, 4, 6, 8, 9, 10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128)
 DEFAULT_PATHS = 1024
 
 
 def scenes(count: int) -> list[Scene]:
-    """Return scenes of two objects each, through all environments in turn."""
+    """Return scenes of two objects each, every one under a camera and surroundings of its own."""
+    preset = load_preset("object-texture-pair")
     rng = np.random.Generator(np.random.Philox(0))
     out = []
-    for i in range(count):
-        names = rng.choice(len(SHAPES), 2, replace=False)
-        things = tuple(
-            ObjectSpec(
-                SHAPES[n],
-                MATERIALS[int(rng.integers(len(MATERIALS)))],
-                x=side * float(rng.uniform(0.45, PLACEMENT["x"][1])),
-                y=float(rng.uniform(*PLACEMENT["y"])),
-                yaw=float(rng.uniform(0, 2 * np.pi)),
-                scale=float(rng.uniform(*PLACEMENT["scale"])),
-                hue=float(rng.uniform(0, 2 * np.pi)),
+    for number in range(count):
+        block = block_of(preset, "train", number)
+        codes = dict(
+            zip(
+                preset.schema.recombined,
+                rng.integers(preset.schema.cell_shape).tolist(),
+                strict=True,
             )
-            for n, side in zip(names, (-1, 1), strict=True)
         )
-        out.append(Scene(things, ENVIRONMENTS[i % len(ENVIRONMENTS)], cycles_seed=i))
+        latents = block.latents(codes, 0)
+        latents["background.environment"] = number % len(ENVIRONMENTS)
+        out.append(scene_of(preset.schema, dict(preset.constants), latents, number))
     return out
 
 
@@ -166,7 +166,8 @@ class Tutorial:
         self.bproc.utility.reset_keyframes()
         self.stage.configure(replace(self.settings, samples=paths))
         self.stage.arrange(scene, self.settings.resolution)
-        self.bproc.camera.add_camera_pose(self.bpy.context.scene.camera.matrix_world.copy())
+        pose = self.bpy.context.scene.camera.matrix_world.copy()
+        self.bproc.camera.add_camera_pose(pose)
         data = self.bproc.renderer.render()
         self.bproc.writer.write_hdf5(folder, data, append_to_existing_output=True)
         return np.asarray(data["colors"][0])[..., :3]

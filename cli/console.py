@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,24 +12,71 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from recombine.renderer.core.errors import ResourceError
+from recombine.renderer.core.machine import crowding
+
 Progress = Callable[[int, int], None]
+
+
+def open_streams() -> None:
+    """Give this process and its children the three standard streams, where one is closed."""
+    # A file that is opened later would take the free number, and output would go into it.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
+            os.set_inheritable(null, True)
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def write(text: str) -> None:
+    """Write to stdout at once; where nobody reads any more, go on without."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence(sys.stdout)
+    except OSError as error:
+        silence(sys.stdout)
+        raise ResourceError(
+            f"stdout: expected a place to write to; got {error.strerror}. Send it elsewhere."
+        ) from error
+
+
+def silence(stream: Any) -> None:
+    """Send what a stream still holds, and what follows, to nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 def line(text: str = "") -> None:
     """Write one line for people, at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    write(text + "\n")
 
 
 def note(text: str) -> None:
     """Write one remark for people beside the progress, at once."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except OSError:
+        silence(sys.stderr)  # the exit code tells what matters
+
+
+def note_crowding(workers: int) -> None:
+    """Warn of the memory of more Blender workers than there are cores."""
+    if words := crowding(workers):
+        note(f"recombine: {words}")
 
 
 def emit(data: Any) -> None:
     """Write one JSON document for programs."""
-    sys.stdout.write(json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write(json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -43,7 +92,10 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         view.add_row(*(Text(cell) for cell in row))
     # A log file has no width: do not fold its tables to 80 columns.
     width = None if sys.stdout.isatty() else 140
-    Console(file=sys.stdout, width=width).print(view)
+    console = Console(file=sys.stdout, width=width)
+    with console.capture() as captured:
+        console.print(view)
+    write(captured.get())
 
 
 @contextmanager
@@ -91,8 +143,7 @@ class _Log:
         self.said = tenth
         spent, fresh = time.monotonic() - self.began, done - self.first
         left = f", {spent / fresh * (total - done):.0f} s left" if fresh and done < total else ""
-        sys.stderr.write(f"{self.label}: {done}/{total}, {spent:.0f} s{left}\n")
-        sys.stderr.flush()
+        note(f"{self.label}: {done}/{total}, {spent:.0f} s{left}")
 
 
 @dataclass(frozen=True, kw_only=True)

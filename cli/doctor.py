@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from recombine.cli import console
 from recombine.cli.console import Command
 from recombine.renderer.core.errors import ResourceError
+from recombine.renderer.core.machine import limited, usable_cores
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class Doctor(Command):
         from recombine.renderer.core.provenance import provenance
 
         found = {k: str(v) for k, v in provenance().items()}
-        found["cores"] = str(len(os.sched_getaffinity(0)))
+        found["cores"] = str(usable_cores())
+        if words := limited():
+            found["address space"] = words
         found["disk free here"] = f"{shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB"
         found |= _renderer()
         found |= _torch()

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import platform
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from recombine.cli import console
+
+LONGEST_NAME, LONGEST_PATH = 240, 4000
 NOUNS = {
     "quickstart": "render, train, score and compare, all in one go",
     "doctor": "check Python, Blender, disk and sandbox; make one test render",
     "render": "render a preset into a dataset folder; resumes",
-    "dataset": "plan, verify, preview, card, export, merge, rerender",
+    "dataset": "plan, import, verify, preview, card, export, merge, rerender, reference",
     "measure": "interaction, influence, tangents: scenes drawn again, changed",
     "score": "train and score methods over seeds and sizes; resumes",
     "submission": "new, check, inputs, bundle, review",
@@ -28,12 +33,14 @@ NOUNS = {
 }
 VERBS = {
     "dataset plan": "show what a preset holds: cells, splits, images",
+    "dataset import": "turn labelled images of other people into a dataset",
     "dataset verify": "re-derive every claim about a dataset; seals a certificate",
     "dataset preview": "draw the contact sheet of a dataset, or a page",
     "dataset card": "write the data card: README, sheet, certificate",
     "dataset export": "write a dataset as Parquet, WebDataset or image folder",
     "dataset merge": "join and seal shards that several machines have drawn",
     "dataset rerender": "draw one image again: check its bits or see it larger",
+    "dataset reference": "draw the 64 images that show whether a copy is the published one",
     "measure interaction": "how much objects interact in the pixels",
     "measure influence": "exact masks of what an edit changes",
     "measure tangents": "training images with one slot changed a little",
@@ -97,20 +104,43 @@ submission, 4 resource limit, 5 integrity failure.
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    from recombine.renderer.core.errors import RecombineError
+
     args = sys.argv[1:] if argv is None else argv
+    console.open_streams()
+    try:
+        return _main(args)
+    except RecombineError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted; everything finished so far is kept, run it again to resume", 130)
+    except BrokenPipeError:
+        console.silence(sys.stdout)
+        return 0
+    except OSError as error:
+        # What files and the machine refuse has no place of its own everywhere.
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}the system refused it: {error.strerror or error}", 4)
+
+
+def _main(args: list[str]) -> int:
     if not (3, 11) <= sys.version_info[:2] < (3, 14):
         here = platform.python_version()
         return _fail(f"recombine needs Python 3.11, 3.12 or 3.13; this is {here}.", 4)
     if args[:1] == ["--version"]:
         from importlib.metadata import version
 
-        sys.stdout.write(f"recombine {version('recombine')}\n")
+        console.line(f"recombine {version('recombine')}")
         return 0
     text = _help(args)
     if text:
-        sys.stdout.write(text)
+        console.write(text)
         return 0
-    return _run(args)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return int(parse(args).run() or 0)
+    finally:
+        console.write("")  # what others have written, the help of a command too, is out now
 
 
 def parse(args: list[str]) -> Any:
@@ -131,27 +161,54 @@ def parse(args: list[str]) -> Any:
     return _command(noun, verb, args[2:])
 
 
-def _run(args: list[str]) -> int:
-    from recombine.renderer.core.errors import RecombineError
-
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        return int(parse(args).run() or 0)
-    except RecombineError as error:
-        return _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return _fail("interrupted; everything finished so far is kept, run it again to resume", 130)
-    except BrokenPipeError:
-        return 0
-
-
 def _command(noun: str, verb: str, args: list[str]) -> Any:
     """Parse options with the class of the verb's name in the module of the noun's."""
     import tyro
 
     command = getattr(importlib.import_module(f"recombine.cli.{noun}"), verb.capitalize())
     prog = f"recombine {noun}" if noun == verb else f"recombine {noun} {verb}"
-    return tyro.cli(command, prog=prog, args=args, config=(tyro.conf.FlagCreatePairsOff,))
+    return tyro.cli(
+        command,
+        prog=prog,
+        args=args,
+        config=(tyro.conf.FlagCreatePairsOff,),
+        registry=_registry(),
+    )
+
+
+def _registry() -> Any:
+    """Return how options are read: paths that no file can have are refused."""
+    from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def path(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path] | None:
+        if info.type is not Path:
+            return None
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="PATH",
+            instance_from_str=lambda words: _path(words[0]),
+            is_instance=lambda value: isinstance(value, Path),
+            str_from_instance=lambda value: [str(value)],
+        )
+
+    return registry
+
+
+def _path(text: str) -> Path:
+    from recombine.renderer.core.errors import UsageError
+
+    name = max(os.fsencode(text).split(b"/"), key=len)
+    # Files are written under a longer name first; see `replacing`.
+    if not text or "\0" in text or len(name) > LONGEST_NAME or len(text) > LONGEST_PATH:
+        shown = ascii(text if len(text) <= 60 else f"{text[:57]}...")
+        raise UsageError(
+            f"path: expected 1 to {LONGEST_NAME} bytes per name, {LONGEST_PATH} in all; got "
+            f"{shown}. Choose another path."
+        )
+    return Path(text)
 
 
 def _verbs(noun: str) -> list[str]:
@@ -181,7 +238,7 @@ def _help(args: list[str]) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"recombine: {message}\n")
+    console.note(f"recombine: {message}")
     return code
 
 

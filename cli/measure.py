@@ -53,6 +53,7 @@ class Interaction(Command):
 
         _require(scenes=(self.scenes, 2, 100_000), samples=(self.samples, 1, 65_536))
         _require(workers=(self.workers, 1, 4096))
+        console.note_crowding(self.workers)
         with self.progress("interaction") as progress:
             report = measure_dataset(
                 self.data,
@@ -129,6 +130,7 @@ class Influence(Command):
 
         _require(pairs=(self.pairs, 0, 1_000_000), samples=(self.samples, 0, 65_536))
         _require(workers=(self.workers, 1, 4096))
+        console.note_crowding(self.workers)
         with self.progress("influence") as progress:
             masks = mask_dataset(
                 self.data,
@@ -181,6 +183,7 @@ class Tangents(Command):
 
         _require(images=(self.images, 1, 1_000_000), samples=(self.samples, 1, 65_536))
         _require(workers=(self.workers, 1, 4096))
+        console.note_crowding(self.workers)
         with self.progress("tangents") as progress:
             path = render_tangents(
                 self.data,

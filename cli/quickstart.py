@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from recombine.cli import console
 from recombine.cli.console import Command
+from recombine.renderer.core.machine import usable_cores
 
 if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
@@ -43,7 +43,7 @@ class Quickstart(Command):
     """Search steps at which the autoencoder is read."""
     readout_labels: int = 512
     """ID training images on which readouts are fitted."""
-    workers: int = field(default_factory=lambda: max(1, len(os.sched_getaffinity(0))))
+    workers: int = field(default_factory=usable_cores)
     """Parallel processes, one thread each; the number of cores by default."""
 
     def run(self) -> int:
@@ -51,6 +51,7 @@ class Quickstart(Command):
         from recombine.cli.score import device_name, show
 
         began = time.monotonic()
+        console.note_crowding(self.workers)
         device = device_name(METHODS[0], self.size)  # a missing one is found before rendering
         data = self._render()
         results = self._train_and_score(data, device)
@@ -58,7 +59,7 @@ class Quickstart(Command):
         if self.json:
             console.emit({"index": str(index), "results": [r.file_name for r in results]})
             return 0
-        show(results, f"{data.name}, {len(data)} images, root {data.root[:16]}")
+        show(results, f"{data.name}, {len(data)} images, identity {data.identity[:16]}")
         console.line(f"done in {(time.monotonic() - began) / 60:.1f} min")
         console.line(f"page:          {index.absolute().as_uri()}")
         console.line(f"contact sheet: {(self._folder('data') / 'preview.png').absolute()}")

@@ -190,6 +190,8 @@ class Render(PresetOptions):
             return self._scripts()
         if self.estimate:
             return self._estimate(preset)
+        if self.cluster is None and self.existing != "verify":
+            console.note_crowding(self.workers)
         label = f"render {self.preset}" + (f", shard {self.shard}" if self.shard else "")
         with self.progress(label) as progress:
             if self.shard:
@@ -318,7 +320,7 @@ class Render(PresetOptions):
     def _say(self, certificate: Certificate) -> None:
         self.reply(
             certificate.to_dict(),
-            f"{self.out}: sealed, root {certificate.root[:16]}, every check passed",
+            f"{self.out}: sealed, identity {certificate.identity[:16]}, every check passed",
             f"contact sheet: {self.out / 'preview.png'}",
         )
 

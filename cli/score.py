@@ -127,6 +127,7 @@ class Score(Command):
         """Train, score, save and print."""
         from recombine.baselines.registry import BASELINES
         from recombine.benchmark.running.grid import run_grid
+        from recombine.benchmark.serving.data import require_sound
         from recombine.renderer.core.files import require_writable
         from recombine.renderer.store.dataset import Dataset
 
@@ -135,7 +136,7 @@ class Score(Command):
             return 0
         dataset = Dataset(self.data)
         given, groups = self._given(), self._groups(dataset)
-        dataset.check()
+        require_sound(dataset)
         require_writable(self.out)
         results = [r for files in given for r in self._score_given(files, dataset)]
         jobs = [job for group in groups for job in group.jobs]
@@ -204,6 +205,8 @@ class Score(Command):
         """Return what is to be trained: every method on every training set."""
         from recombine.baselines.registry import BASELINES, data_for
         from recombine.benchmark.running.grid import Job
+        from recombine.benchmark.running.harness import trains
+        from recombine.benchmark.serving.data import refuse_unfit
         from recombine.benchmark.submissions.loading import card_of
 
         trained = [name for name in self.methods if not given_files(name)]
@@ -218,6 +221,7 @@ class Score(Command):
                 ours = spec in BASELINES
                 name = spec if ours else card_of(submission).id
                 data = data_for(submission, dataset) if ours else dataset
+                refuse_unfit(card_of(submission), data, trains=trains(submission))
                 folder = self._folder(name, n, self.size if ours else "")
                 jobs = tuple(Job(submission, data, seed, folder, options) for seed in seeds)
                 groups.append(Group(spec, n, data, jobs))
@@ -306,7 +310,7 @@ class Score(Command):
         if self.json:
             console.emit(paths)
             return
-        show(results, f"{dataset.name}, {len(dataset)} images, root {dataset.root[:16]}")
+        show(results, f"{dataset.name}, {len(dataset)} images, identity {dataset.identity[:16]}")
         sizes = sorted({result.data.n_train for result in results})
         for line in dict.fromkeys(self._bound(results, n) for n in sizes):
             if line:

@@ -176,7 +176,7 @@ class Inputs(Command):
         write_questions(self.out, dataset, indices, load_key(self.key, dataset))
         key = f" --key {self.key}" if self.key else ""
         self.reply(
-            {"questions": str(self.out), "images": len(indices), "root": dataset.root},
+            {"questions": str(self.out), "images": len(indices), "identity": dataset.identity},
             f"wrote {self.out}: {len(indices)} images of {dataset.name}, without labels",
             f"then: recombine score ANSWERS.safetensors --data {self.data}{key}",
         )
@@ -386,8 +386,8 @@ class Review(Command):
         folders = [self.head] if self.base is None else new_bundles(self.base, self.head, most)
         rules = FetchRules(file_root=self.file_root)
         whole = [fetched(folder, out / ".fetched", rules, most) for folder in folders]
-        roots = {dataset.root: dataset for dataset in self._datasets()}
-        found = [rescore_bundle(folder, roots, out) for folder in whole]
+        known = {dataset.identity: dataset for dataset in self._datasets()}
+        found = [rescore_bundle(folder, known, out) for folder in whole]
         return [result for one in found for result in one.results], save_rescored(found, out)
 
     def _datasets(self) -> list[Dataset]:

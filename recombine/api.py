@@ -17,6 +17,7 @@ from recombine.renderer.core.errors import (
     RecombineError,
     UsageError,
 )
+from recombine.renderer.core.machine import usable_cores
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.statistics.compare import Comparison
     from recombine.cli.console import Progress
     from recombine.renderer.certificate.verify import Certificate
+    from recombine.renderer.importing.run import Imported
     from recombine.renderer.presets.base import Preset
     from recombine.renderer.store.dataset import Dataset
 
@@ -111,7 +113,7 @@ def render(
         from recombine.renderer.splits.declaration import load_split
 
         preset = with_split(preset, load_split(Path(split), preset.schema))
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or usable_cores()
     with _progress(f"render {preset.name}", shown=progress) as report:
         render_dataset(preset, Path(out), workers=workers, existing=existing, progress=report)
     return load(out)
@@ -140,6 +142,50 @@ def load(folder: Path | str) -> Dataset:
     return Dataset(folder)
 
 
+def import_dataset(
+    source: Path | str,
+    split: Path | str,
+    out: Path | str,
+    *,
+    labels: Path | str | None = None,
+    progress: bool = True,
+) -> Imported:
+    """Turn labelled images of other people into a sealed dataset; see docs/importing.md.
+
+    Parameters
+    ----------
+    source : Path or str
+        A folder of PNG or JPEG files, an NPZ or HDF5 file, or a folder that `export` wrote.
+    split : Path or str
+        TOML file: a declared split, and the table ``[import]``.
+    out : Path or str
+        New dataset folder, for `load`, `verify` and `score`.
+    labels : Path or str, optional
+        CSV file, one row per image; left out where ``[import]`` says where labels are.
+    progress : bool
+        Show progress and the time left.
+
+    Returns
+    -------
+    Imported
+        ``folder``, ``certificate``, and the ``shift`` between ID-test and OOC-test.
+
+    Raises
+    ------
+    UsageError
+        When a path does not exist, or ``out`` does.
+    InvalidInputError
+        When table, images and split do not fit together; the message names the row.
+    IntegrityError
+        When the images do not keep what the split promises.
+    """
+    from recombine.renderer.importing.run import import_dataset as read
+
+    table = None if labels is None else Path(labels)
+    with _progress("import", shown=progress) as report:
+        return read(Path(source), Path(split), Path(out), labels=table, progress=report)
+
+
 def verify(data: Dataset | Path | str) -> Certificate:
     """Derive every claim about a dataset again from its latents, masks and pixels, and seal it.
 
@@ -166,7 +212,7 @@ def verify(data: Dataset | Path | str) -> Certificate:
 def export(
     data: Dataset | Path | str,
     out: Path | str,
-    form: Literal["parquet", "webdataset", "folder"] = "parquet",
+    form: Literal["parquet", "webdataset", "folder", "coco", "bop"] = "parquet",
     *,
     progress: bool = True,
 ) -> Path:
@@ -178,8 +224,8 @@ def export(
         A sealed dataset or its folder.
     out : Path or str
         New folder.
-    form : {"parquet", "webdataset", "folder"}
-        Parquet with PNG bytes, tar files, or an image folder.
+    form : {"parquet", "webdataset", "folder", "coco", "bop"}
+        Parquet with PNG bytes, tar files, an image folder, COCO instances, or BOP scenes.
     progress : bool
         Show progress and the time left.
 
@@ -373,7 +419,7 @@ def _entrant(
 def _processes() -> int:
     """Return how many processes can be started unasked: a script would be run again by each."""
     script = getattr(sys.modules["__main__"], "__file__", None)
-    return 1 if script else len(os.sched_getaffinity(0))
+    return 1 if script else usable_cores()
 
 
 def _named(submission: Any, name: str) -> Any:

@@ -7,7 +7,7 @@ Scores and counts stay as they are. What earlier files tell in prose and names b
 measure 2.0 does it, and the levels of ignorance are computed from the recipe. Intervals whose
 counts are not on record (masks, further readouts, search steps between the first and the last)
 are dropped. Which slot stood for what cannot be decided again without predictions: the metric
-version stays.
+version stays. Data of version 1 are named by their root, since they have no other identity.
 
 A result's id is the hash of its content, so every id is new; the ledger `verified.jsonl` beside the
 files gets one more line for every result that has one, with the tier that was reached, and is
@@ -57,13 +57,17 @@ def migrate(folder: Path, signer: Signer | None = None) -> int:
         method, data = plain["method"], plain["data"]
         recipe = recipes[data["root"]]
         fields = dict(plain)
-        if plain["schema_version"] != "2.0":
+        if plain["schema_version"] in ("1.0", "1.1"):
             fields["method"] = {**method, "role": role_of(plain)}
             fields["data"] = {**data, "recipe": recipe and {**recipe, "rung": rung_of(plain)}}
-        fields = with_intervals(fields)
+        # Data of version 1 have no identity but their root: no such board grows any more.
+        fields["data"] = {**fields["data"], "identity": data["root"]}
         tier = tiers.get(fields.pop("result_id"), SELF_REPORTED)
-        del fields["schema_version"]
-        result = redrawn_levels(Result.sealed(**fields))
+        if fields.pop("schema_version") == "2.1":  # intervals and levels are today's already
+            versioned = {**fields, "schema_version": SCHEMA_VERSION, "result_id": "0" * 64}
+            result = Result.model_validate_json(json.dumps(versioned))
+        else:
+            result = redrawn_levels(Result.sealed(**with_intervals(fields)))
         new[path] = result.model_copy(update={"result_id": result.expected_id()}), tier
     by_tier: dict[Tier, list[Result]] = {}
     for result, tier in new.values():

@@ -30,17 +30,7 @@ if [ -z "$python" ]; then need_packages python3.11 python3.11-venv; python=pytho
 missing=()
 while read -r library package; do
   /sbin/ldconfig -p | grep -q "$library" || missing+=("$package")
-done <<'LIBRARIES'
-libGL.so.1 libgl1
-libSM.so.6 libsm6
-libICE.so.6 libice6
-libX11.so.6 libx11-6
-libXext.so.6 libxext6
-libXfixes.so.3 libxfixes3
-libXi.so.6 libxi6
-libXrender.so.1 libxrender1
-libxkbcommon.so.0 libxkbcommon0
-LIBRARIES
+done <"$here/renderer/blender/libraries.txt"
 [ ${#missing[@]} -eq 0 ] || need_packages "${missing[@]}"
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"

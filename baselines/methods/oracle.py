@@ -109,7 +109,7 @@ class AllCombinations:
         new = new[self._served(new)]
         per_cell = len(seen) / self._cells(seen)
         times = max(1, round(per_cell * self._cells(new) / len(new)))
-        rng = np.random.default_rng(int(self.inner.root[:16], 16))
+        rng = np.random.default_rng(int(self.inner.identity[:16], 16))
         mixed: Array = rng.permutation(np.concatenate([seen, np.repeat(new, times)]))
         return mixed[: len(own)]
 

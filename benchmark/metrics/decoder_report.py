@@ -66,7 +66,7 @@ def examine(
 def _examine(
     probe: Probe, dataset: DatasetLike, fitted: Array, *, fixed: bool, seed: int
 ) -> Diagnostics:
-    rng = np.random.default_rng([int(dataset.root[:8], 16), seed])
+    rng = np.random.default_rng([int(dataset.identity[:8], 16), seed])
     inside, outside = (_some(dataset.indices(n), rng) for n in ("id_test", "ooc_test"))
     variance = _pixels(dataset, inside).variance
     train = _encode(probe, dataset, _some(fitted, rng, FITTED))

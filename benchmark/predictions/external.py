@@ -8,7 +8,7 @@ with whatever code, and hands in
   most 512;
 * where there are any, ``presence`` ``(N, S)`` float32 in [0, 1] and ``segments`` ``(N, H, W)``
   uint8, the slot of every pixel;
-* metadata ``format`` = "recombine.answers/1", ``root`` of the question file, and ``run``, JSON:
+* metadata ``format`` = "recombine.answers/2", ``identity`` of the question file, and ``run``, JSON:
   ``{"seed": 0, "card": {"id": "my-method", "name": "My method"}}``, other fields of
   ``MethodCard`` as they apply, and what training took, if anything: ``{"training":
   {"n_train": 1024, "real_images_seen": 50000, "generated_images_seen": 0, "wall_s": 60.0}}``.
@@ -62,14 +62,14 @@ if TYPE_CHECKING:
 
 # The images to answer, in one file without labels: for predictions made elsewhere.
 
-FORMAT = "recombine.questions/1"
+FORMAT = "recombine.questions/2"
 KEY_BYTES = 32
 
 
 def load_key(path: Path | None, dataset: DatasetLike) -> bytes:
     """Return the key of a dataset's questions."""
     if path is None:
-        return hashlib.sha256(dataset.root.encode()).digest()
+        return hashlib.sha256(dataset.identity.encode()).digest()
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -92,7 +92,7 @@ def image_ids(
 ) -> Int[Array, " images"]:
     """Return the number under which each image is asked about."""
     digests = (
-        hashlib.blake2b(f"{dataset.root}:{int(i)}".encode(), digest_size=8, key=key).digest()
+        hashlib.blake2b(f"{dataset.identity}:{int(i)}".encode(), digest_size=8, key=key).digest()
         for i in indices
     )
     return np.array([int.from_bytes(one, "big") >> 1 for one in digests], np.int64)
@@ -106,7 +106,7 @@ def write_questions(
     order = np.argsort(ids)
     metadata = {
         "format": FORMAT,
-        "root": dataset.root,
+        "identity": dataset.identity,
         "spec": json.dumps(plain_spec(dataset)),
     }
     images = dataset.images(indices[order])
@@ -114,7 +114,7 @@ def write_questions(
         write_tensors(temporary, {"image_id": ids[order], "images": images}, metadata)
 
 
-ANSWERS_FORMAT = "recombine.answers/1"
+ANSWERS_FORMAT = "recombine.answers/2"
 MAX_BYTES = 16 * 2**30
 
 
@@ -130,6 +130,7 @@ class Card(Strict):
     note: Text = ""
     slots: Literal["fixed", "exchangeable"] = "fixed"
     role: Literal["method", "control", "floor", "bound"] = "method"
+    generative: bool = False
 
 
 class GivenTraining(Strict):
@@ -195,11 +196,11 @@ def _run_of(opened: TensorFile, dataset: DatasetLike, who: str) -> GivenRun:
         raise InvalidInputError(
             f"{who}: expected format {ANSWERS_FORMAT} in its metadata, got {got!r}"
         )
-    root = opened.metadata.get("root", "")
-    if root != dataset.root:
+    asked = opened.metadata.get("identity", "")
+    if asked != dataset.identity:
         raise InvalidInputError(
-            f"{who}: its answers are for data {root[:12]!r}, got {dataset.root[:12]}; give the "
-            "dataset that was asked about, and copy `root` from the question file"
+            f"{who}: its answers are for data {asked[:12]!r}, got {dataset.identity[:12]}; give "
+            "the dataset that was asked about, and copy `identity` from the question file"
         )
     try:
         return GivenRun.model_validate_json(opened.metadata.get("run", ""))

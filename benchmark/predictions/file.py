@@ -65,7 +65,7 @@ class RunFacts:
     trained: bool  # whether the harness trained it
     code: str  # ``module:Class``
     settings: Mapping[str, Any]  # the submission's settings, flat
-    dataset: Mapping[str, Any]  # ``preset``, ``version``, ``root`` and ``resolution``
+    dataset: Mapping[str, Any]  # ``preset``, ``version``, ``identity``, ``root``, ``resolution``
     options: Mapping[str, Any]  # the harness's options
     n_train: int  # different training images served
     # ``real``, ``val``, ``generated`` images seen, ``wall_s``, ``configs``, ``gflop``
@@ -89,7 +89,8 @@ class RunFacts:
 
 def run_facts(dataset: DatasetLike, options: object, **facts: Any) -> RunFacts:
     """Return the facts of a run on a dataset; ``facts`` are the other fields."""
-    where = {name: getattr(dataset, name) for name in ("preset", "version", "root", "resolution")}
+    names = ("preset", "version", "identity", "root", "resolution")
+    where = {name: getattr(dataset, name) for name in names}
     return RunFacts(dataset=where, options=settings_of(options), **{"key": "", **facts})
 
 

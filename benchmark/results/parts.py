@@ -76,8 +76,12 @@ class Data(Strict):
     version: Name
     resolution: Positive
     """Image height and width in pixels."""
+    identity: Name
+    """What the images show, whatever machine drew them: results of one identity are compared. The
+    identity of the dataset, hexadecimal; of data of version 1, which had none, the root."""
     root: Name
-    """Merkle root over all images, hexadecimal."""
+    """Merkle root over all images, pixels included, hexadecimal: information. A copy that another
+    processor drew has other pixels and the same identity."""
     certificate_sha256: Sha256
     n_train: Positive
     """Different in-combination training images that were served."""

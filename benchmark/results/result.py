@@ -41,17 +41,17 @@ from recombine.benchmark.results.parts import (
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.files import write_bytes
 
-SCHEMA_VERSION: Literal["2.1"] = "2.1"
+SCHEMA_VERSION: Literal["2.2"] = "2.2"
 """2.0 added `method.role` and `data.recipe`, 2.1 answers per block and what else the measure 2.0
-needs; `scripts/migrate_results.py` brings older files up."""
-EARLIER = ("1.0", "1.1", "2.0")
+needs, 2.2 `data.identity`; `scripts/migrate_results.py` brings older files up."""
+EARLIER = ("1.0", "1.1", "2.0", "2.1")
 MAX_BYTES = 16 * 2**20
 
 
 class Result(Strict):
     """One entry of the leaderboard. Make it with ``Result.sealed`` or ``Result.load``."""
 
-    schema_version: Literal["2.1"]
+    schema_version: Literal["2.2"]
     result_id: Sha256
     """SHA-256 of the canonical JSON of everything else."""
     created: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]

@@ -252,7 +252,7 @@ def level_lines(results: Sequence[Result]) -> list[str]:
     """Say what ignorance scores on the data of some results, and what the lift is over."""
     by_cells: dict[Any, list[Result]] = {}
     for result in results:
-        by_cells.setdefault((result.data.root, result.ooc.levels is None), []).append(result)
+        by_cells.setdefault((result.data.identity, result.ooc.levels is None), []).append(result)
     lines = []
     for group in by_cells.values():
         chance, *others = shared_levels([one.ooc for one in group])
@@ -275,9 +275,10 @@ def caption(results: Sequence[Result]) -> list[str]:
     data = sorted({f"{r.data.dataset} {r.data.version}, {r.data.resolution} px" for r in results})
     chance = sorted({f"{100 * r.scores.ooc_test.chance:.2f}" for r in results})
     few = min(len(r.seeds) for r in results)
+    matched = any(r.scores.ooc_test.blocks is not None for r in results)
     what = (
-        "joint slot accuracy (all recombined factors right), 95 % intervals over runs, "
-        "combinations and blocks"
+        "joint slot accuracy (all recombined factors right), 95 % intervals over runs"
+        f"{', combinations and blocks' if matched else ' and combinations; no blocks match'}"
     )
     lines = [f"{'; '.join(data)}: {what}; chance {' or '.join(chance)} %."]
     lines += level_lines(results)

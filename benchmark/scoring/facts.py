@@ -118,7 +118,8 @@ def data_part(dataset: DatasetLike, facts: RunFacts) -> Data:
         dataset=dataset.preset + (f"--rung-{rung}" if rung else ""),
         version=dataset.version,
         resolution=dataset.resolution,
-        root=dataset.root,
+        identity=dataset.identity,
+        root=str(facts.dataset.get("root", dataset.root)),  # of the pixels that were answered
         certificate_sha256=hashlib.sha256(certificate.encode()).hexdigest(),
         n_train=facts.n_train,
         recombined=tuple(dataset.schema.recombined),

@@ -123,7 +123,7 @@ def rescore_results(
     store : PredictionStore
         Where predictions lie.
     datasets : sequence of DatasetLike
-        The data that the entries were scored on, found by their Merkle root.
+        The data that the entries were scored on, found by their identity.
 
     Yields
     ------
@@ -137,12 +137,12 @@ def rescore_results(
     InvalidInputError
         When data or predictions of an entry are missing or do not belong together.
     """
-    roots = {dataset.root: dataset for dataset in datasets}
+    known = {dataset.identity: dataset for dataset in datasets}
     done: dict[tuple[str, ...], list[Result]] = {}
     for old in results:
         key = tuple(one.sha256 for one in old.artifacts.predictions)
         if key not in done:
-            done[key] = score_predictions(store.find(old), _dataset(old, roots))
+            done[key] = score_predictions(store.find(old), _dataset(old, known))
         fresh = [one for one in done[key] if one.compute.steps == old.compute.steps]
         if len(fresh) != 1:
             steps = sorted(one.compute.steps for one in done[key])
@@ -167,14 +167,14 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[Change]:
         yield from differences(before, after, f"{path}/{key}".removeprefix("/"))
 
 
-def _dataset(result: Result, roots: dict[str, DatasetLike]) -> DatasetLike:
-    if result.data.root not in roots:
+def _dataset(result: Result, known: dict[str, DatasetLike]) -> DatasetLike:
+    if result.data.identity not in known:
         raise InvalidInputError(
-            f"rescore: {result.method.entry} needs {result.data.dataset} with Merkle root "
-            f"{result.data.root[:12]}, got {', '.join(r[:12] for r in roots) or 'no data'}; name "
-            "its folder, or render it again"
+            f"rescore: {result.method.entry} needs {result.data.dataset} with identity "
+            f"{result.data.identity[:12]}, got {', '.join(i[:12] for i in known) or 'no data'}; "
+            "name its folder, or render it again"
         )
-    return roots[result.data.root]
+    return known[result.data.identity]
 
 
 def _compared(old: Result, fresh: Result) -> Rescored:

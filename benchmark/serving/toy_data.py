@@ -61,7 +61,7 @@ class ToyDataset:
         x and hue.
     test : int
         Blocks of "id_test" and "ooc_test": 16 images each, one per cell.
-    preset, version, root : str
+    preset, version, identity, root : str
         As of a rendered dataset.
     cells : array
         ``(N, 2)`` int64, codes of shape and environment.
@@ -88,6 +88,7 @@ class ToyDataset:
     test: int = 6
     preset: str = "toy"
     version: str = "1.0"
+    identity: str = "1dea" * 16
     root: str = "5eed" * 16
     schema: Schema = SCHEMA
     certificate: Mapping[str, Any] = field(default_factory=lambda: {"checks": []})

@@ -219,7 +219,7 @@ def _block_means(first: Crossed, second: Crossed) -> Array | None:
 def require_same(first: Result, second: Result) -> None:
     """Refuse two results that are not of the same images, cells and metric."""
     pairs = {
-        "data (Merkle root)": (first.data.root, second.data.root),
+        "data (identity)": (first.data.identity, second.data.identity),
         "recombined factors": (first.data.recombined, second.data.recombined),
         "metric": (first.scores.ooc_test.metric, second.scores.ooc_test.metric),
         "metric version": (
@@ -285,6 +285,8 @@ def _caveats(first: Result, second: Result) -> Iterator[str]:
     for name, (mine, theirs) in pairs.items():
         if mine != theirs:
             yield f"{name}: {mine} and {theirs}"
+    if first.data.root != second.data.root:
+        yield f"other pixels: roots {first.data.root[:12]} and {second.data.root[:12]}"
     tested = stats.paired_difference(
         scores_of(first.scores.ooc_test), scores_of(second.scores.ooc_test)
     )

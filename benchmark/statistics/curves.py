@@ -246,9 +246,8 @@ def data_curves(results: Iterable[Result]) -> list[DataCurve]:
     groups: defaultdict[tuple[str, ...], list[Result]] = defaultdict(list)
     for result in results:
         score = result.scores.ooc_test
-        groups[(result.method.entry, result.data.root, score.metric, score.metric_version)].append(
-            result
-        )
+        key = (result.method.entry, result.data.identity, score.metric, score.metric_version)
+        groups[key].append(result)
     return [_curve(key[0], groups[key]) for key in sorted(groups) if len(groups[key]) > 1]
 
 

@@ -261,7 +261,7 @@ class RankedBoard:
         """Return an anchor for the board: safe characters only, unique by content."""
         key = self.board.key
         text = f"{key.dataset}-{key.version}-{key.resolution}px-{key.metric_version}"
-        return f"{re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')}-{key.root[:6].lower()}"
+        return f"{re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')}-{key.identity[:6].lower()}"
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import io
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -167,12 +167,12 @@ class Entry:
 
 @dataclass(frozen=True, order=True)
 class BoardKey:
-    """What two results must share to be compared: the images, their size, the metric."""
+    """What two results must share to be compared: the images' identity, their size, the metric."""
 
     dataset: str
     version: str
     resolution: int
-    root: str
+    identity: str
     metric: str
     metric_version: str
 
@@ -192,6 +192,13 @@ class Board:
     key: BoardKey  # what they share
     entries: tuple[Entry, ...]  # one per row
     superseded: tuple[Superseded, ...] = ()  # older files of the same rows, the newest first
+
+    @property
+    def other_pixels(self) -> tuple[Entry, ...]:
+        """Return the entries on a copy of the data with other pixels than most entries had."""
+        roots = Counter(entry.result.data.root for entry in self.entries)
+        usual = max(roots, key=lambda root: (roots[root], root))
+        return tuple(entry for entry in self.entries if entry.result.data.root != usual)
 
 
 def find_results(folder: Path) -> list[Path]:
@@ -282,7 +289,12 @@ def board_key(result: Result) -> BoardKey:
     """Return the board that a result belongs to."""
     data, score = result.data, result.scores.ooc_test
     return BoardKey(
-        data.dataset, data.version, data.resolution, data.root, score.metric, score.metric_version
+        data.dataset,
+        data.version,
+        data.resolution,
+        data.identity,
+        score.metric,
+        score.metric_version,
     )
 
 
@@ -366,8 +378,8 @@ def _board(key: BoardKey, entries: list[Entry]) -> Board:
             )
         if _cells(entry) != _cells(first):
             raise InvalidInputError(
-                f"{entry.path}: has other cells than {first.path}, though both name the data root "
-                f"{key.root[:12]}; one of them was not scored on that data"
+                f"{entry.path}: has other cells than {first.path}, though both name the data "
+                f"{key.identity[:12]}; one of them was not scored on that data"
             )
     best = sorted(rows.values(), key=lambda e: (-e.result.scores.ooc_test.estimate, e.slug))
     return Board(key, tuple(best), tuple(superseded))

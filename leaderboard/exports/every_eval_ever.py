@@ -206,6 +206,7 @@ def _data(result: Result) -> dict[str, Any]:
         "additional_details": {
             "version": data.version,
             "resolution": str(data.resolution),
+            "identity": data.identity,
             "merkle_root": data.root,
             "certificate_sha256": data.certificate_sha256,
             "recombined": ", ".join(data.recombined),

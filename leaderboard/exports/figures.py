@@ -326,7 +326,8 @@ def _heat(
 
 def _require_one_dataset(results: Sequence[Result]) -> None:
     keys = {
-        (r.data.root, r.scores.ooc_test.metric, r.scores.ooc_test.metric_version) for r in results
+        (r.data.identity, r.scores.ooc_test.metric, r.scores.ooc_test.metric_version)
+        for r in results
     }
     if len(keys) != 1:
         raise InvalidInputError(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.board import RankedBoard, Row
 
-FORMAT = "recombine.boards/1"
+FORMAT = "recombine.boards/2"
 DATA, SCORES = "entry.result.data", "entry.result.scores"
 ESTIMATES = {
     "ooc": f"{SCORES}.ooc_test",
@@ -37,7 +37,7 @@ ESTIMATES = {
     "paired_gap": "entry.result.paired_gap",
 }
 COLUMNS: dict[str, str] = {
-    **{name: f"{DATA}.{name}" for name in ("dataset", "version", "resolution", "root")},
+    **{name: f"{DATA}.{name}" for name in ("dataset", "version", "resolution", "identity", "root")},
     **{name: f"{SCORES}.ooc_test.{name}" for name in ("metric", "metric_version")},
     **{name: f"entry.result.method.{name}" for name in ("entry", "name", "inference")},
     **{name: f"entry.result.track.{name}" for name in ("supervision", "data", "test_compute")},
@@ -273,7 +273,7 @@ def _caption(ranked: RankedBoard) -> str:
     marks = "".join(_marks(row) for row in ranked.rows)
     text = escape_latex(
         f"Accuracy in and out of combination on {key.dataset} {key.version} "
-        f"({key.resolution} px, data root {key.root[:16]}); metric {key.metric} "
+        f"({key.resolution} px, identity {key.identity[:16]}); metric {key.metric} "
         f"{key.metric_version}, {sizes} training images, {seeds} training seeds. "
         "Below each estimate its 95 % interval over runs, values, cells and blocks; "
         "gap: ID minus OOC. "
@@ -327,7 +327,7 @@ def _markdown_lines(ranked: RankedBoard) -> Iterator[str]:
     levels = (f"{one.words} {numbers.chance(one.value)} %" for one in shared_levels(scores))
     sizes = sorted({entry.result.data.n_train for entry in ranked.board.entries})
     yield (
-        f"**{key.dataset} {key.version}**, {key.resolution} px, root `{key.root[:16]}`, "
+        f"**{key.dataset} {key.version}**, {key.resolution} px, identity `{key.identity[:16]}`, "
         f"{', '.join(map(numbers.count, sizes))} training images, {'; '.join(levels)}"
     )
     yield ""
@@ -400,7 +400,7 @@ def decoder_table(results: Sequence[Result]) -> str:
             "results table: no result holds measurements of a decoder; make some with "
             "`recombine score NAME --full`"
         )
-    if len({result.data.root for result in results}) > 1:
+    if len({result.data.identity for result in results}) > 1:
         raise InvalidInputError("results table: expected results of one dataset, got several")
     head = ("decoder", "OOC % after search", *MEASURES.values())
     lines = [_line(head), _line(["---"] * len(head))]

@@ -30,7 +30,8 @@ SELF_REPORTED: Tier = "self-reported"
 LEDGER = "verified.jsonl"
 KEY = "verified.pub"
 EVENT = "verified"
-FIELDS = {"result_id", "tier", "entry", "dataset", "version", "root", "n_train"}
+FIELDS = {"result_id", "tier", "entry", "dataset", "version", "root", "identity", "n_train"}
+FORMER = FIELDS - {"identity"}  # of lines written before datasets had one
 NAMED = re.compile(rb'"result_id":\s*"([0-9a-f]{64})"')
 
 
@@ -56,7 +57,7 @@ def read_tiers(folder: Path) -> dict[str, Tier]:
     tiers: dict[str, Tier] = {}
     for line in read_chain(path, _public_key(folder)):
         tier = line.body.get("tier")
-        if line.event != EVENT or set(line.body) != FIELDS or tier not in TIERS[1:]:
+        if line.event != EVENT or set(line.body) not in (FIELDS, FORMER) or tier not in TIERS[1:]:
             raise IntegrityError(
                 f"{path}: expected lines of verified results, got something else at line "
                 f"{line.index}; only `recombine submission review` writes this file"
@@ -87,6 +88,7 @@ def _body(result: Result, tier: Tier) -> dict[str, object]:
         "dataset": data.dataset,
         "version": data.version,
         "root": data.root,
+        "identity": data.identity,
         "n_train": data.n_train,
     }
 

@@ -126,7 +126,7 @@ def _data(lines: list[Line], key: bytes, recipe: Recipe, dataset: SeasonData) ->
     )
     yield Finding("the data match their certificate", _certified(dataset))
     body = next(line.body for line in lines if line.event == "data")
-    images = commitment(key, "images", dataset.root.encode())
+    images = commitment(key, "images", dataset.identity.encode())
     yield Finding("images are the committed ones", images == body["images"])
 
 

@@ -43,7 +43,7 @@ class SeasonData(Protocol):
     """The part of ``recombine.renderer.store.dataset.Dataset`` that a season looks at."""
 
     @property
-    def root(self) -> str: ...  # noqa: D102
+    def identity(self) -> str: ...  # noqa: D102
     @property
     def plan(self) -> Plan: ...  # noqa: D102
     def check(self) -> None: ...  # noqa: D102
@@ -133,7 +133,7 @@ def commit_data(season: Season, dataset: SeasonData, time: str) -> Line:
             f"{dataset.plan.dataset}; render with the command that `recombine season open` printed"
         )
     dataset.check()
-    body = {"images": _images(key, dataset.root)}
+    body = {"images": _images(key, dataset.identity)}
     return append(season.log, "data", body, time, season.signer())
 
 
@@ -176,11 +176,15 @@ def rounded(result: Result) -> dict[str, Any]:
 
 
 def reveal(season: Season, dataset: SeasonData, time: str) -> Line:
-    """End a season: publish the key, the split and the roots."""
+    """End a season: publish the key, the split and the identity of the data."""
     if _events(season, "reveal"):
         raise UsageError(f"{season.folder}: expected an open season, got one that is revealed")
     _require_committed(season, dataset)
-    body = {"key": season.key().hex(), "split": season.split.read_text(), "root": dataset.root}
+    body = {
+        "key": season.key().hex(),
+        "split": season.split.read_text(),
+        "identity": dataset.identity,
+    }
     return append(season.log, "reveal", body, time, season.signer())
 
 
@@ -210,13 +214,13 @@ def _write_secrets(season: Season, key: bytes, recipe: Recipe) -> None:
         path.chmod(0o600)
 
 
-def _images(key: bytes, root: str) -> str:
-    return commitment(key, "images", root.encode())
+def _images(key: bytes, identity: str) -> str:
+    return commitment(key, "images", identity.encode())
 
 
 def _require_committed(season: Season, dataset: SeasonData) -> None:
     committed = [line.body["images"] for line in _events(season, "data")]
-    if committed != [_images(season.key(), dataset.root)]:
+    if committed != [_images(season.key(), dataset.identity)]:
         raise IntegrityError(
             f"{season.folder}: expected the data that the season committed to, got "
             f"{'others' if committed else 'a season without data'}; give the committed dataset"
@@ -229,10 +233,10 @@ def _attempt(season: Season, team: str, result: Result) -> dict[str, Any]:
         raise UsageError(
             f"{season.folder}: expected an open season with data; see `recombine season --help`"
         )
-    images = _images(season.key(), result.data.root)
+    images = _images(season.key(), result.data.identity)
     if [line.body["images"] for line in _events(season, "data")] != [images]:
         raise InvalidInputError(
-            f"season: expected a result on the season's data, got root {result.data.root[:12]}; "
+            f"season: expected a result on the season's data, got {result.data.identity[:12]}; "
             "run `recombine score` on the rendered season"
         )
     predictions = sorted(one.sha256 for one in result.artifacts.predictions)

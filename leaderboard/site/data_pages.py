@@ -114,7 +114,7 @@ class Line(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
     name: Text
-    status: Literal["pass", "stated", "fail", "not run"]
+    status: Literal["pass", "stated", "fail", "not run", "not applicable"]
     claim: Text
     found: Text
 
@@ -124,12 +124,18 @@ class Certificate(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
-    format: Literal["recombine.certificate/1"]
+    format: Literal["recombine.certificate/1", "recombine.certificate/2"]
     dataset: Text
     root: Annotated[str, Field(pattern=r"^[0-9a-f]{8,128}$")]
+    identity: Annotated[str, Field(pattern=r"^([0-9a-f]{8,128})?$")] = ""
     passed: bool
     proves: Text
     checks: tuple[Line, ...]
+
+    @property
+    def named(self) -> str:
+        """Return what boards know the data by: the identity, or the root of data of version 1."""
+        return self.identity or self.root
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ class Card:
     def slug(self) -> str:
         """Return a name for the page: safe characters only, unique by content."""
         name = re.sub(r"[^a-z0-9]+", "-", self.certificate.dataset.lower()).strip("-")
-        return f"{name[:60] or 'data'}-{self.certificate.root[:8]}"
+        return f"{name[:60] or 'data'}-{self.certificate.named[:8]}"
 
     @property
     def passed(self) -> int:

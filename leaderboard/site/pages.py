@@ -125,7 +125,7 @@ class _Pages:
             "boards": boards,
             "cards": cards,
             "parquet": tables.has_parquet(),
-            "card_of": {card.certificate.root: card for card in cards},
+            "card_of": {card.certificate.named: card for card in cards},
             "css": Markup(css),  # noqa: S704 - our own file
             "icon": Markup(ICON),  # noqa: S704 - a constant
             "trust": TRUST,

@@ -29,7 +29,7 @@ from recombine.renderer.store.seal import file_sha256
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FORMAT: Literal["recombine.bundle/1"] = "recombine.bundle/1"
+FORMAT: Literal["recombine.bundle/2"] = "recombine.bundle/2"
 MANIFEST = "manifest.json"
 METHOD = "method.json"
 MAX_MANIFEST = 2**20
@@ -77,13 +77,14 @@ class Listed(Strict):
 class Manifest(Strict):
     """What a bundle holds."""
 
-    format: Literal["recombine.bundle/1"]
+    format: Literal["recombine.bundle/2"]
     bundle_id: Sha256
     """SHA-256 of this file's content without this field, as canonical JSON."""
     method: Slug
     dataset: Slug
     version: Name
     resolution: Annotated[int, Field(ge=1)]
+    identity: Name
     root: Name
     files: Annotated[tuple[Listed, ...], Field(min_length=1, max_length=MAX_FILES)]
 
@@ -236,6 +237,7 @@ def _manifest(result: Result, folder: Path, url: str) -> Manifest:
         "dataset": data.dataset,
         "version": data.version,
         "resolution": data.resolution,
+        "identity": data.identity,
         "root": data.root,
         "files": files,
     }
@@ -275,9 +277,8 @@ def _check_claims(folder: Path, manifest: Manifest, results: Sequence[Result]) -
     first = _same_method(results)
     data = first.data
     stated = (manifest.method, manifest.dataset, manifest.version, manifest.resolution)
-    if (*stated, manifest.root) != (
-        first.method.id, data.dataset, data.version, data.resolution, data.root,
-    ):  # fmt: skip
+    scored = (first.method.id, data.dataset, data.version, data.resolution)
+    if (*stated, manifest.identity, manifest.root) != (*scored, data.identity, data.root):
         raise InvalidInputError(
             f"{folder}: expected manifest and results of one method and dataset, got "
             f"{stated} and {first.method.id} on {data.dataset}; write the bundle again"

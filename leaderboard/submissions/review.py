@@ -99,11 +99,11 @@ def rescore_bundle(
             f"{folder}: expected a folder named {expected} after its content, got {folder.name}; "
             "leave the folder as `recombine submission bundle` wrote it"
         )
-    dataset = datasets.get(bundle.manifest.root)
+    dataset = datasets.get(bundle.manifest.identity)
     if dataset is None:
         raise InvalidInputError(
-            f"{folder}: expected data with root {' or '.join(r[:12] for r in datasets)}, got "
-            f"{bundle.manifest.root[:12]}; submit for a dataset of this leaderboard"
+            f"{folder}: expected data with identity {' or '.join(i[:12] for i in datasets)}, got "
+            f"{bundle.manifest.identity[:12]}; submit for a dataset of this leaderboard"
         )
     results = tuple(score_predictions(bundle.predictions, dataset, examples=examples))
     recomputed = {result.method.entry: result for result in results}
@@ -264,7 +264,7 @@ def request_text(bundle: Bundle, checked: str) -> str:
         f"- Code: {_link(method.code)}",
         f"- Paper: {_link(method.paper)}",
         f"- Pretraining: {plain(', '.join(method.pretraining)) or 'none'}",
-        f"- Data: {data}, root `{manifest.root[:16]}`",
+        f"- Data: {data}, identity `{manifest.identity[:16]}`, pixel root `{manifest.root[:16]}`",
         f"- Contract check: {checked}",
         "",
         *_scores(bundle.results),

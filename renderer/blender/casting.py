@@ -8,21 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recombine.renderer.blender.api import BVHTree, mathutils
-from recombine.renderer.blender.labels import Hits, combined, project, rays
+from recombine.renderer.blender.labels import Hits, project, rays
 from recombine.renderer.core.types import Array
+from recombine.renderer.scenes.geometry import combined, rotation
 from recombine.renderer.scenes.library import CAMERA, Camera
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Float64
 
     from recombine.renderer.blender.environments.surfaces import Fade
     from recombine.renderer.scenes.scene import ObjectSpec
-
-
-def _rotation(yaw: float) -> Float[Array, "3 3"]:
-    """Return the rotation about the vertical."""
-    c, s = np.cos(yaw), np.sin(yaw)
-    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
 @cache
@@ -36,6 +31,13 @@ def _tree(mesh: Any) -> tuple[Any, Float[Array, "8 3"]]:
                     for i in (0, 1) for j in (0, 1) for k in (0, 1)])  # fmt: skip
     faces = [tuple(polygon.vertices) for polygon in mesh.polygons]
     return BVHTree.FromPolygons(xyz.tolist(), faces), box
+
+
+def model_box(mesh: Any) -> Float64[Array, "2 3"]:
+    """Return the lowest and the highest corner of a mesh."""
+    # To 0.1 mm: the last bits of a mesh that Blender smoothed are not equal on all processors.
+    _, corners = _tree(mesh)
+    return np.round(corners[[0, 7]].astype(float), 4)
 
 
 def _cast(tree: Any, origin: Array, directions: Array, pixel: Array) -> Hits:
@@ -55,7 +57,7 @@ def _cast(tree: Any, origin: Array, directions: Array, pixel: Array) -> Hits:
 def object_hits(mesh: Any, spec: ObjectSpec, resolution: int, camera: Camera = CAMERA) -> Hits:
     """Return where the rays meet one object, as if it were alone."""
     tree, box = _tree(mesh)
-    turn = _rotation(spec.yaw)
+    turn = rotation(spec.yaw)
     base = np.array([spec.x, spec.y, 0.0])
     seen = project(combined(box * spec.scale, turn.T) + base, resolution, camera)
     low = np.clip(np.floor(seen.min(0)).astype(int), 0, resolution)

@@ -12,6 +12,7 @@ import numpy as np
 from recombine.renderer.blender import session
 from recombine.renderer.core.errors import InvalidInputError, ResourceError
 from recombine.renderer.core.types import Array
+from recombine.renderer.scenes.geometry import placed_arrays
 from recombine.renderer.scenes.library import ENVIRONMENTS, LIGHTS, MATERIALS, SHAPES
 from recombine.renderer.scenes.scene import Rendered
 
@@ -119,19 +120,16 @@ def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:
 
     scene = adopted(scene)
     size = settings.resolution
+    meshes = [None if o is None else shapes.mesh(o.shape) for o in scene.objects]
     things = [
-        labels.NOWHERE
-        if o is None
-        else casting.object_hits(shapes.mesh(o.shape), o, size, scene.camera)
-        for o in scene.objects
+        labels.NOWHERE if thing is None else casting.object_hits(mesh, thing, size, scene.camera)
+        for mesh, thing in zip(meshes, scene.objects, strict=True)
     ]
     found = labels.label(things, _ground(scene, size), size)
+    boxes = [None if mesh is None else casting.model_box(mesh) for mesh in meshes]
     return Rendered(
         image=tonemap.encode(radiance),
-        mask=found.mask,
-        depth=found.depth,
-        normal=found.normal,
-        visible=found.visible,
-        amodal=found.amodal,
+        **vars(found),
+        **placed_arrays(scene, boxes, found.mask, found.amodal_mask),
         seconds=time.process_time() - before,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recombine.renderer.core.types import Array
+from recombine.renderer.scenes.geometry import camera_axes, combined, mask_dtype
 from recombine.renderer.scenes.library import CAMERA, Camera
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float16, Int8, UInt8
+    from jaxtyping import Float, Float16, Int8, UInt8, UInt16
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Labels:
     normal: Int8[Array, "H W 3"]
     visible: Float16[Array, "K"]  # noqa: F821
     amodal: Float16[Array, "K"]  # noqa: F821
+    amodal_mask: UInt8[Array, "H W"] | UInt16[Array, "H W"]
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,6 @@ NOWHERE = Hits(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 3)))
 """The hits of an absent object."""
 
 
-@lru_cache(maxsize=8)
-def camera_axes(camera: Camera = CAMERA) -> Float[Array, "3 3"]:
-    """Return the camera's right, up and forward unit vectors as rows, in world coordinates."""
-    fx, fy, fz = (t - p for t, p in zip(camera.target, camera.position, strict=True))
-    length, flat = math.sqrt(fx * fx + fy * fy + fz * fz), math.sqrt(fx * fx + fy * fy)
-    fx, fy, fz, rx, ry = fx / length, fy / length, fz / length, fy / flat, -fx / flat
-    return np.array([[rx, ry, 0.0], [ry * fz, -rx * fz, rx * fy - ry * fx], [fx, fy, fz]])
-
-
 @lru_cache(maxsize=2)  # of one image: all its objects and surfaces ask for them
 def rays(resolution: int, camera: Camera = CAMERA) -> Float[Array, "P 3"]:
     """Return the unit directions of the rays through the pixel centres."""
@@ -57,14 +49,7 @@ def rays(resolution: int, camera: Camera = CAMERA) -> Float[Array, "P 3"]:
     x, y = np.meshgrid(at, -at)
     local = np.stack([x.ravel(), y.ravel(), np.ones(resolution**2)], axis=1)
     world = combined(local, camera_axes(camera))
-    return world / np.sqrt((world * world).sum(axis=1, keepdims=True))
-
-
-def combined(weights: Float[Array, "N 3"], rows: Float[Array, "3 3"]) -> Float[Array, "N 3"]:
-    """Return ``weights @ rows``."""
-    # Sums in a fixed order: a library of linear algebra may round otherwise on another processor.
-    x, y, z = weights[:, :1], weights[:, 1:2], weights[:, 2:]
-    return x * rows[0] + y * rows[1] + z * rows[2]
+    return np.asarray(world / np.sqrt((world * world).sum(axis=1, keepdims=True)))
 
 
 def project(
@@ -90,6 +75,9 @@ def label(things: list[Hits], ground: list[Hits], resolution: int) -> Labels:
             hits.normal[near],
             max(index, 0),
         )
+    alone = np.zeros(resolution**2, mask_dtype(len(things)))
+    for index, hits in enumerate(things):
+        alone[hits.pixel] |= alone.dtype.type(1 << index)
     total = np.array([len(hits.pixel) for hits in things], dtype=float)
     modal = np.array([np.count_nonzero(mask == k + 1) for k in range(len(things))], dtype=float)
     return Labels(
@@ -98,4 +86,5 @@ def label(things: list[Hits], ground: list[Hits], resolution: int) -> Labels:
         normal=np.rint(normal * 127).astype(np.int8).reshape(resolution, resolution, 3),
         visible=(modal / np.maximum(total, 1)).astype(np.float16),
         amodal=(total / resolution**2).astype(np.float16),
+        amodal_mask=alone.reshape(resolution, resolution),
     )

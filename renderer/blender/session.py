@@ -19,13 +19,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recombine.renderer.blender.libraries import advice
 from recombine.renderer.core.errors import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-INSTALL = "pip install 'recombine[render]'"
 PREFIX = "recombine-blender-"
 STALE_SECONDS = 60  # a folder that is younger may not be locked yet
 PACKAGES = ("camera", "material", "object", "renderer", "types", "utility")
@@ -39,7 +39,7 @@ def quiet() -> Iterator[None]:
     # Blender and BlenderProc report progress on file descriptor 1, where a command line may be
     # writing JSON.
     libc = ctypes.CDLL(None)
-    sys.stdout.flush()
+    _flush()
     libc.fflush(None)
     saved = os.dup(1)
     null = os.open(os.devnull, os.O_WRONLY)
@@ -47,11 +47,16 @@ def quiet() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.stdout.flush()
+        _flush()
         libc.fflush(None)  # or the C buffer would reach the real stdout later
         os.dup2(saved, 1)
         os.close(saved)
         os.close(null)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # a process without a terminal may have none
+        sys.stdout.flush()
 
 
 @contextlib.contextmanager
@@ -145,11 +150,10 @@ def start() -> None:
             blender = importlib.import_module("bpy")  # BlenderProc needs it present
             _import_blenderproc()
             _initialise(blender, folder)
-    except ImportError as error:
+    except (ImportError, MemoryError, OSError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise ResourceError(
-            f"renderer: expected the packages bpy and blenderproc on Python 3.11, "
-            f"but importing them failed ({error}); run: {INSTALL}"
+            f"renderer: expected bpy and blenderproc to be importable; got {error}. {advice(error)}"
         ) from error
     _temp_dir = folder
     atexit.register(stop)

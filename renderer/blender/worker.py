@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib
 import os
 import sys
@@ -34,8 +35,9 @@ def leave(status: int = 0) -> None:
     # Blender's static destructors may fail after all work is done, which would turn a good exit
     # status into a bad one; `os._exit` skips them.
     session.stop()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with contextlib.suppress(OSError):  # nobody may read any more
+            stream.flush()
     os._exit(status)
 
 

@@ -1,8 +1,10 @@
-"""Invariants of the cells, 1 to 6 and 13; each is a pure function of the evidence."""
+"""Invariants of the cells; each is a pure function of the evidence."""
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -14,9 +16,12 @@ from recombine.renderer.certificate.counting import (
     ID_TEST,
     ID_VAL,
     OOC_TEST,
+    bags,
     cells_of,
     components,
+    dependent,
     exchanges,
+    joint,
     largest_seen,
     rungs,
     seen_tuples,
@@ -25,6 +30,7 @@ from recombine.renderer.certificate.counting import (
 )
 from recombine.renderer.certificate.evidence import Evidence
 from recombine.renderer.certificate.membership import RULES, combinations
+from recombine.renderer.core.types import Array
 from recombine.renderer.splits.geometry import SPLITS
 
 
@@ -101,25 +107,106 @@ def balance(e: Evidence) -> Check:
     return Check.from_claim("balance", claim, met, found, promised=limit is not None)
 
 
-def novelty(e: Evidence) -> Check:
-    """5: every OOC image is novel at the declared order, and exactly there."""
+def tuples(e: Evidence) -> Check:
+    """17: no tuple of factors tells ID from OOC, but for those that hold what is novel."""
+    # Tuples are those of the slots as they are named. Where objects are exchangeable a viewer sees
+    # less, the objects without their names; frequencies of that follow from these, since both sides
+    # are closed under exchange. Only a relation gives more to see below its order than any tuple of
+    # two factors: which two objects stand along which axis, whoever is first.
+    claim = "tuples of recombined factors are as frequent in ID as in OOC, unless they are novel"
+    limit = required(e, "tuple_tv", 0)
+    reference = np.flatnonzero(e.split(OOC_TEST))
+    partly = _takes_some_cells(e, reference)
+    worst, where, names = Fraction(0), "", set[str]()
+    for name, rows in _parts(e).items():
+        partly |= _takes_some_cells(e, rows)
+        for what, codes in _tuple_codes(e, matched=name == SPLITS[ID_TEST]):
+            names.add(what)
+            shift = total_variation(codes[rows], codes[reference])
+            if shift > worst:
+                worst, where = shift, f" ({what}, {name} against ooc_test)"
+    size = str(worst) if worst.denominator < 1000 else f"{float(worst):.4f}"
+    found = f"worst total variation {size}{where} of {len(names)} tuples"
+    promised = limit is not None and not partly
+    return Check.from_claim("tuples", claim, not worst, found, promised=promised)
+
+
+def _parts(e: Evidence) -> dict[str, Array]:
+    parts = {f"id_train rung {r}": rows for r, rows in rungs(e)}
+    parts |= {SPLITS[s]: np.flatnonzero(e.split(s)) for s in (ID_VAL, ID_TEST)}
+    return {name: rows for name, rows in parts.items() if len(rows)}
+
+
+def _takes_some_cells(e: Evidence, rows: Array) -> bool:
+    """Tell whether blocks take some cells only, by the plan's design: then tuples are a sample."""
+    if not e.config["sizes"].get("cells"):
+        return False
+    blocks = e.columns["block"][rows]
+    everything = len(cells_of(e, rows))
+    return any(len(cells_of(e, rows[blocks == b])) < everything for b in np.unique(blocks))
+
+
+def _tuple_codes(e: Evidence, *, matched: bool) -> Iterator[tuple[str, Array]]:
+    """Yield the tuples that should tell nothing, as one code per image.
+
+    They are all below the order of novelty, and larger ones of which OOC shows nothing unseen;
+    between matched parts also what is derived from the cell, which depends on the block.
+    """
+    order = _order(e)[0]
+    recombined = [f"latents/{k}" for k in e.schema.recombined]
+    inside, outside = e.split(ID_TEST), e.split(OOC_TEST)
+    for size in range(2, len(recombined)):
+        for chosen in itertools.combinations(recombined, size):
+            codes = joint([e.columns[k] for k in chosen])
+            if size < order or np.isin(codes[outside], codes[inside]).all():
+                yield _called(chosen), codes
+    if not matched:
+        return
+    yield from ((f"{what}, whoever is first", codes) for what, codes in bags(e))
+    blocks = e.columns["block"][inside]
+    for key in (*e.schema.derived, *e.schema.crossed):
+        column = e.columns[f"latents/{key}"]
+        parents = {k for k in recombined if dependent(e.columns[k][inside], column[inside], blocks)}
+        for k in recombined:
+            # A derived factor stands for those that it follows from.
+            if len(parents | {k}) < order:
+                yield _called((k, f"latents/{key}")), joint([e.columns[k], column])
+
+
+def _called(keys: tuple[str, ...]) -> str:
+    return " x ".join(k.removeprefix("latents/") for k in keys)
+
+
+def _order(e: Evidence) -> tuple[int, bool]:
+    """Return the order of novelty, and whether it is promised."""
     strict = len(e.config["split"].get("factors") or e.schema.recombined)
     promised = required(e, "novelty", strict)
-    order = promised or strict
+    return promised or strict, promised is not None
+
+
+def novelty(e: Evidence) -> Check:
+    """5: every OOC image is novel at the declared order, and exactly there."""
+    order, promised = _order(e)
     claim = f"every OOC cell is novel at order {order}, all smaller tuples are seen in training"
     orders: Counter[int] = Counter()
     distances: Counter[int] = Counter()
+    ladder = rungs(e)
     ooc = Counter(tuple(c.tolist()) for c in e.cells[e.split(OOC_TEST)])
-    for _, rows in rungs(e):
+    for _, rows in ladder:
         seen = seen_tuples(e.cells[rows])
         for cell, images in ooc.items():
             orders[smallest_unseen(cell, seen)] += images
             distances[len(cell) - largest_seen(cell, seen)] += images
-    found = ", ".join(f"order {k}: {v} images" for k, v in sorted(orders.items()))
-    found += "; " + ", ".join(f"{v} at {k} from ID" for k, v in sorted(distances.items()))
+    times = f" x {len(ladder)} rungs" if len(ladder) > 1 else ""
+
+    def shown(total: int) -> str:
+        return f"{total / len(ladder):.10g} images{times}"
+
+    found = ", ".join(f"order {k}: {shown(v)}" for k, v in sorted(orders.items()))
+    found += "; " + ", ".join(f"{shown(v)} at {k} from ID" for k, v in sorted(distances.items()))
     met = set(orders) == {order}
     known = 0 in orders  # an OOC cell that training shows is never a matter of declaration
-    return Check.from_claim("novelty", claim, met, found, promised=known or promised is not None)
+    return Check.from_claim("novelty", claim, met, found, promised=known or promised)
 
 
 def additive_rank(e: Evidence) -> Check:
@@ -172,3 +259,45 @@ def stability(e: Evidence) -> Check:
                 faults.append(f"{name} shows {' x '.join(names)}, which its labels put elsewhere")
     found = listed(faults) or f"{count} memberships, derived again under reversed, longer lists"
     return Check.from_claim("stability", claim, not faults, found)
+
+
+def arrangement(e: Evidence) -> Check:
+    """18: where a cell decides places, light or number, the latents say what its names say."""
+    claim = "relations, counts, zones and sectors hold in the latents that follow from them"
+    told = {key.partition(".")[2]: key for key in e.schema.keys}
+    wrong: dict[str, Array] = {}
+    first, second = e.schema.objects[:1], e.schema.objects[1:2]
+    if "relation" in told and second:
+        x, y = (
+            e.columns[f"latents/{first[0]}.{axis}"] - e.columns[f"latents/{second[0]}.{axis}"]
+            for axis in "xy"
+        )
+        holds = {"left-of": x < 0, "right-of": x > 0, "in-front-of": y < 0, "behind": y > 0}
+        key = told["relation"]
+        for code, name in enumerate(e.schema.factor(key).values):
+            if name in holds:
+                shown = e.columns[f"latents/{key}"] == code
+                wrong[f"object {first[0]} is not {name} the other"] = shown & ~holds[name]
+    if "count" in told:
+        there = np.sum([e.columns[f"latents/{slot}.present"] for slot in e.schema.objects], axis=0)
+        wrong["the count is not that of the objects"] = np.not_equal(
+            there, e.columns[f"latents/{told['count']}"] + 1
+        )
+    for part, whole in (("zone", "x"), ("sector", "azimuth")):
+        for key in (k for k in e.schema.keys if k.endswith(f".{part}")):
+            place = key.removesuffix(part) + whole
+            low, high = e.schema.factor(place).bounds
+            share = (e.columns[f"latents/{place}"] - low) / (high - low) * e.schema.factor(key).size
+            off = share - e.columns[f"latents/{key}"]
+            wrong[f"{place} is not in its {part}"] = (off < -EDGE) | (off > 1 + EDGE)
+    faults = [
+        f"image {e.columns['index'][row]}: {what}"
+        for what, where in wrong.items()
+        for row in np.flatnonzero(where)
+    ]
+    found = f"{len(wrong)} rules hold" if wrong else "no factor follows from a cell"
+    return Check.from_claim("arrangement", claim, not faults, listed(faults) or found)
+
+
+EDGE = 1e-9
+"""Rounding at the border of two zones."""

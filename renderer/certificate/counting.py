@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -86,6 +87,39 @@ def total_variation(a: Array, b: Array) -> Fraction:
     return sum(gaps, Fraction(0)) / 2
 
 
+def joint(columns: Sequence[Array]) -> Array:
+    """Return one code per image for the values of some factors together."""
+    table = np.stack([column.astype(float) for column in columns], axis=1)
+    return np.asarray(np.unique(table, axis=0, return_inverse=True)[1]).reshape(-1)
+
+
+def independent(a: Array, b: Array) -> bool:
+    """Tell whether joint counts are exactly the product of the marginal ones."""
+    both = Counter(zip(a.tolist(), b.tolist(), strict=True))
+    left, right = Counter(a.tolist()), Counter(b.tolist())
+    return all(both[x, y] * len(a) == left[x] * right[y] for x in left for y in right)
+
+
+def dependent(a: Array, b: Array, blocks: Array) -> bool:
+    """Tell whether in some block two factors depend on each other."""
+    return any(not independent(a[blocks == n], b[blocks == n]) for n in np.unique(blocks))
+
+
+def bags(e: Evidence) -> Iterator[tuple[str, Array]]:
+    """Yield what the parts of related objects show whoever is first: a code per image."""
+    inverse = e.config["split"].get("inverse")
+    if not inverse or len(e.schema.recombined) != 3:
+        return
+    free = [k for k in e.schema.recombined if k.partition(".")[0] not in e.schema.objects]
+    pair = [k for k in e.schema.recombined if k not in free]
+    if len(free) == 1 and len(pair) == 2 and e.schema.factor(free[0]).size == len(inverse):
+        values = np.stack([e.columns[f"latents/{k}"] for k in pair])
+        relation = e.columns[f"latents/{free[0]}"].astype(int)
+        axis = np.minimum(relation, np.array(inverse)[relation])
+        code = joint([values.min(axis=0), values.max(axis=0), axis])
+        yield " x ".join((*pair, free[0])), code
+
+
 def seen_tuples(cells: Array) -> set[tuple[tuple[int, int], ...]]:
     """Return every partial combination, of any order, that some cell shows."""
     seen: set[tuple[tuple[int, int], ...]] = set()
@@ -131,8 +165,16 @@ def nuisance_vectors(e: Evidence) -> Array:
     return np.asarray(np.unique(table, axis=0, return_inverse=True)[1]).reshape(-1)
 
 
-def nearest(e: Evidence, some: Array, others: Array) -> float | None:
-    """Return how close nuisance vectors of two sets of images come."""
+@dataclass(frozen=True)
+class Nearness:
+    """How close nuisance vectors of two sets of images come."""
+
+    gap: float  # largest difference of one nuisance, as a share of its range
+    chance: float  # how many pairs as close as this vectors drawn at random would have
+
+
+def nearest(e: Evidence, some: Array, others: Array) -> Nearness | None:
+    """Return how close nuisance vectors of two sets of images come, None where there is none."""
     keys = [k for k in e.schema.nuisances if e.schema.factor(k).kind != "categorical"]
     if not keys or not some.any() or not others.any():
         return None
@@ -142,4 +184,5 @@ def nearest(e: Evidence, some: Array, others: Array) -> float | None:
         scaled.append((e.columns[f"latents/{key}"] - low) / (high - low))
     table = np.stack(scaled, 1)
     a, b = (np.unique(table[rows], axis=0) for rows in (some, others))
-    return float(min(np.abs(row - b).max(axis=1).min() for row in a))
+    gap = float(min(np.abs(row - b).max(axis=1).min() for row in a))
+    return Nearness(gap, len(a) * len(b) * min(1.0, 2 * gap) ** len(keys))

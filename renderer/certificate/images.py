@@ -1,8 +1,8 @@
-"""Invariants of the images, 7 to 11; each is a pure function of the evidence."""
+"""Invariants of the images; each is a pure function of the evidence."""
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +16,8 @@ from recombine.renderer.certificate.counting import (
     OOC_TEST,
     OOC_VAL,
     by_cell,
+    independent,
+    joint,
     nearest,
     nuisance_vectors,
     rungs,
@@ -76,20 +78,62 @@ def separation(e: Evidence) -> Check:
         else:
             pair = (e.columns["index"][first], e.columns["index"][row])
             equal.append(f"images {pair[0]} and {pair[1]} are equal")
-    tests = np.isin(e.columns["split"], (*TESTS, OOC_VAL))
-    gap = nearest(e, e.split(ID_TRAIN), tests & ~e.split(OOC_VAL))
-    if gap == 0.0:
-        equal.append("training and test share a nuisance vector")
     found = f"{len(seen)} distinct images" + (f", {twins} shown twice by edits" if twins else "")
-    found += "" if gap is None else f"; nearest nuisances of train and test {gap:.3f} of the range"
+    sides = {name: np.isin(e.columns["split"], codes) for name, codes in SIDES.items()}
+    for (name, some), (other, others) in itertools.combinations(sides.items(), 2):
+        near = nearest(e, some, others)
+        if near is None:
+            continue
+        if near.chance < CHANCE:
+            equal.append(
+                f"{name} and {other} share a nuisance vector, or nearly: {near.gap:.1g} of the "
+                "range apart"
+            )
+        if (name, other) == ("train", "test"):
+            found += f"; nearest nuisances of train and test {near.gap:.3f} of the range"
     return Check.from_claim("separation", claim, not equal, listed(equal) or found)
+
+
+SIDES = {"train": (ID_TRAIN,), "val": (ID_VAL, OOC_VAL), "test": TESTS}
+"""Splits whose nuisances were drawn apart from the others'."""
+CHANCE = 1e-6
+"""Vectors that come closer than so rare a chance were not drawn apart."""
+
+
+def blocks(e: Evidence) -> Check:
+    """19: a block is one nuisance vector, of training, of validation or of the test parts."""
+    # Paired differences and intervals resample blocks, so their numbers must say what they mean.
+    claim = "images of a block, and no others, share a nuisance vector; no block is of two parts"
+    vectors, names = nuisance_vectors(e), e.columns["block"]
+    first = np.unique(vectors, return_index=True)[1]
+    block_of = names[first][vectors]
+    faults = [
+        f"image {e.columns['index'][row]} of block {names[row]} has the nuisances of block "
+        f"{block_of[row]}"
+        for row in np.flatnonzero(block_of != names)
+    ]
+    # An edit may change a nuisance of its block; within an edit there is one vector.
+    edits = [e.columns[f"latents/{k}"] for k in e.schema.crossed]
+    scenes = joint([names, *edits])
+    first = np.unique(scenes, return_index=True)[1]
+    faults += [
+        f"image {e.columns['index'][row]} of block {names[row]} has nuisances of its own"
+        for row in np.flatnonzero(vectors[first][scenes] != vectors)
+    ]
+    homes = {name: np.unique(names[np.isin(e.columns["split"], c)]) for name, c in SIDES.items()}
+    for (name, some), (other, others) in itertools.combinations(homes.items(), 2):
+        faults += [f"block {b} is of {name} and of {other}" for b in np.intersect1d(some, others)]
+    inside, outside = (np.unique(names[e.split(s)]) for s in TESTS)
+    faults += [f"block {b} has one test part only" for b in np.setxor1d(inside, outside)]
+    found = f"{sum(map(len, homes.values()))} blocks, {len(inside)} of them matched"
+    return Check.from_claim("blocks", claim, not faults, listed(faults) or found)
 
 
 def accounting(e: Evidence) -> Check:
     """9: every planned image was rendered; every cell of a split has its share of images."""
     # Cells of a split have equally many images per crossed value, or as many as the split's law
     # gives them; where blocks take some cells only, a cell may be one block ahead.
-    claim = "every cell of a split has its share of images; placements are rejected by block only"
+    claim = "every cell of a split has its share of images, and every rung equally many"
     found, uneven = [], []
     slack = 1 if e.config["sizes"].get("cells") else 0
     groups: list[tuple[str, int | str, Array]] = [
@@ -112,6 +156,9 @@ def accounting(e: Evidence) -> Check:
         found.append(f"{name}: {len(rows)}")
         if max(sizes) - min(sizes) > slack:
             uneven.append(f"{name}: {min(sizes)} to {max(sizes)} per cell")
+    totals = {r: len(rows) for r, rows in rungs(e)}
+    if len(set(totals.values())) > 1:
+        uneven.append("images per rung: " + ", ".join(f"{r}: {n}" for r, n in totals.items()))
     first = np.unique(e.columns["block"], return_index=True)[1]
     drawn = int(e.columns["tries"][first].sum())
     found.append(f"{len(first)} of {drawn} placements kept")
@@ -130,18 +177,11 @@ def nuisances(e: Evidence) -> Check:
     parts += [(SPLITS[s], np.flatnonzero(e.split(s))) for s in (ID_VAL, *TESTS, OOC_VAL)]
     for name, rows in parts:
         for f, key in enumerate(e.schema.recombined):
-            if not _independent(e.cells[rows, f], vectors[rows]):
+            if not independent(e.cells[rows, f], vectors[rows]):
                 found.append(f"{name}: nuisances depend on {key}")
     n = len(set(e.columns["block"][np.isin(e.columns["split"], TESTS)].tolist()))
     sound = f"total variation 0 over {n} matched test blocks"
     return Check.from_claim("nuisances", claim, not found, listed(found) or sound)
-
-
-def _independent(a: Array, b: Array) -> bool:
-    """Tell whether joint counts are exactly the product of the marginal ones."""
-    joint = Counter(zip(a.tolist(), b.tolist(), strict=True))
-    left, right = Counter(a.tolist()), Counter(b.tolist())
-    return all(joint[x, y] * len(a) == left[x] * right[y] for x in left for y in right)
 
 
 def interaction(e: Evidence) -> Check:

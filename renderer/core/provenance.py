@@ -1,13 +1,29 @@
-"""What pixels may depend on beside the plan: versions and the machine."""
+"""What pixels depend on beside the plan: the render version, the build, and the machine.
+
+The render version is part of a dataset's identity; the build is recorded, and never mixed within
+a dataset; the machine is information.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import platform
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+RENDER_VERSION = "2"
+"""Raised whenever a pixel may change by more than another processor changes it (`agreement`).
+
+`tests/renderer/blender/test_render_version.py` draws reference images again and holds it to that.
+"""
+
+DRAWING = ("bpy", "blenderproc", "numpy")  # packages that meshes, textures and light come from
+SOURCES = ("blender", "scenes", "planning/assets.py")  # of the renderer; what they import draws
 PACKAGES = ("bpy", "blenderproc", "numpy", "recombine")
 BUILD = (*PACKAGES, "machine", "cpu")  # the same pixels to the last bit are promised when equal
 SEVERAL = " | "
@@ -15,15 +31,88 @@ SEVERAL = " | "
 
 def provenance() -> dict[str, str]:
     """Return the versions and the machine of this process."""
-    found = {
+    return {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "system": platform.system(),
         "cpu": cpu_name(),
+        **_versions(PACKAGES),
     }
-    for name in PACKAGES:
+
+
+@dataclass(frozen=True)
+class Build:
+    """The programs that draw: equal builds draw equal images, up to the processor's rounding.
+
+    Attributes
+    ----------
+    render_version : str
+        `RENDER_VERSION` of the sources.
+    versions : mapping of str to str
+        Versions of the packages that draw.
+    sources : mapping of str to str
+        Sha256 of every file of the renderer that decides pixels: camera, assets, shading.
+    """
+
+    render_version: str
+    versions: Mapping[str, str]
+    sources: Mapping[str, str]
+
+    @classmethod
+    def here(cls) -> Build:
+        """Return the build that is installed now, read from disk."""
+        # Never cached: that a source changed while a dataset was drawn must show.
+        return cls(RENDER_VERSION, _versions(DRAWING), _source_digests())
+
+    @property
+    def digest(self) -> str:
+        """Return the sha256 (hex) over everything: one name for the build."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {"sha256": self.digest, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Build:
+        """Read `to_dict`; the digest is computed anew."""
+        parts = (
+            {str(k): str(v) for k, v in data[name].items()} for name in ("versions", "sources")
+        )
+        return cls(str(data["render_version"]), *parts)
+
+    def differences(self, other: Build) -> list[str]:
+        """Name what the other build has otherwise; empty when it is the same."""
+        found = []
+        if self.render_version != other.render_version:
+            found.append(f"render version {self.render_version} -> {other.render_version}")
+        for name in sorted({*self.versions, *other.versions}):
+            before, after = (b.versions.get(name, "none") for b in (self, other))
+            found += [f"{name} {before} -> {after}"] if before != after else []
+        for name in sorted({*self.sources, *other.sources}):
+            before, after = (b.sources.get(name, "") for b in (self, other))
+            if before != after:
+                found.append(f"{name} {'changed' if before and after else 'is in one only'}")
+        return found
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for name in packages:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
+    return found
+
+
+def _source_digests() -> dict[str, str]:
+    renderer = Path(__file__).parents[1]
+    found = {}
+    for name in SOURCES:
+        place = renderer / name
+        for path in [place] if place.is_file() else sorted(place.rglob("*")):
+            if path.is_file() and path.suffix not in (".pyc", ".pyi"):
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                found[f"renderer/{path.relative_to(renderer).as_posix()}"] = digest
     return found
 
 

@@ -33,7 +33,9 @@ def make_plan(preset: Preset) -> Plan:
     Returns
     -------
     Plan
-        Images ordered by split, then block, then cell, then crossed values.
+        Images ordered by stream (training, validation, test), then block, then split, then cell,
+        then crossed values: ID and OOC images of one block are neighbours, so that no change of
+        machine during a render can fall between ID and OOC.
 
     Raises
     ------
@@ -41,7 +43,13 @@ def make_plan(preset: Preset) -> Plan:
         When an asset is unknown, objects cannot be placed, or sizes do not fill whole blocks.
     """
     check_assets(preset)
-    rows = [row for part in _parts(preset) for row in _rows(preset, part)]
+    rows = [
+        row
+        for parts in _streams(preset)
+        for number in range(max(len(part.blocks) for part in parts))
+        for part in parts
+        for row in _rows(preset, part, number)
+    ]
     columns: dict[str, Array] = {}
     for key in preset.schema.keys:
         categorical = preset.schema.factor(key).kind == "categorical"
@@ -113,6 +121,14 @@ def config_of(preset: Preset) -> dict[str, Any]:
     return dict(json.loads(json.dumps(config)))
 
 
+def _streams(preset: Preset) -> list[list[_Part]]:
+    """Return the parts that share their blocks' nuisances together."""
+    together: dict[str, list[_Part]] = {}
+    for part in _parts(preset):
+        together.setdefault(part.stream.partition("/")[0], []).append(part)
+    return list(together.values())
+
+
 def _parts(preset: Preset) -> Iterator[_Part]:
     shape, split, sizes = preset.schema.cell_shape, preset.split, preset.sizes
 
@@ -156,21 +172,22 @@ def _train_blocks(preset: Preset) -> list[list[tuple[Draw, int]]]:
 _FIRST_BLOCK = {"train": 0, "val": 1_000_000, "test": 2_000_000}
 
 
-def _rows(preset: Preset, part: _Part) -> Iterator[_Row]:
+def _rows(preset: Preset, part: _Part, number: int) -> Iterator[_Row]:
+    """Yield the images of one block of a part; none where it has fewer blocks than others."""
+    if number >= len(part.blocks):
+        return
     kind = part.stream.partition("/")[0]
     first = _FIRST_BLOCK["test" if kind == "hidden" else kind]
     sizes = [range(preset.schema.factor(k).size) for k in preset.schema.crossed]
     crossings = [
         dict(zip(preset.schema.crossed, v, strict=True)) for v in itertools.product(*sizes)
     ]
-    for number, draws in enumerate(part.blocks):
-        block = block_of(preset, part.stream, number)
-        bits = CYCLES_SEED_BITS
-        seed = keyed_seed(*preset.identity, f"cycles/{part.stream}", number, bits=bits)
-        for (cell, variant), rungs in draws:
-            for crossing in crossings:
-                latents = block.latents(_codes(preset, cell) | crossing, variant)
-                yield _Row(part.split, rungs, first + number, latents, seed, block.tries)
+    block = block_of(preset, part.stream, number)
+    seed = keyed_seed(*preset.identity, f"cycles/{part.stream}", number, bits=CYCLES_SEED_BITS)
+    for (cell, variant), rungs in part.blocks[number]:
+        for crossing in crossings:
+            latents = block.latents(_codes(preset, cell) | crossing, variant)
+            yield _Row(part.split, rungs, first + number, latents, seed, block.tries)
 
 
 def _codes(preset: Preset, cell: Cell) -> dict[str, int]:

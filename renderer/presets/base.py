@@ -92,27 +92,48 @@ def object_slot(
     return Slot(name, (*named, *pose))
 
 
+def without(slot: Slot, *names: str) -> Slot:
+    """Return a slot that lacks some factors."""
+    return replace(slot, factors=tuple(f for f in slot.factors if f.name not in names))
+
+
 def metres(name: str, span: Range) -> Factor:
     """Return a continuous factor in metres."""
     return Factor(name, "continuous", low=span[0], high=span[1], unit="m")
 
 
-def background_slot(values: int = len(ENVIRONMENTS)) -> Slot:
-    """Return the background: the first few environments, turned and shifted by the block."""
-    return Slot(
-        "background",
-        (
-            categorical("environment", ENVIRONMENTS[:values]),
-            Factor("turn", "periodic"),
-            metres("floor_x", (0.0, SHIFT)),
-            metres("floor_y", (0.0, SHIFT)),
-            Factor("floor_turn", "periodic"),
-            metres("wall_x", (0.0, SHIFT)),
-            Factor("floor_tone", "continuous", low=TONE[0], high=TONE[1]),
-            Factor("wall_tone", "continuous", low=TONE[0], high=TONE[1]),
-            Factor("exposure", "continuous", low=-EXPOSURE, high=EXPOSURE, unit="stop"),
-        ),
+def background_slot(
+    values: int = len(ENVIRONMENTS),
+    environments: tuple[str, ...] = ENVIRONMENTS,
+    camera: Mapping[str, Range] = VIEW,
+) -> Slot:
+    """Return what surrounds the objects, and from where it is seen: both moved by the block.
+
+    The camera is no slot of its own unless a preset recombines it: it is everywhere in
+    `library.VIEW`, but for the ranges given.
+    """
+    surroundings = (
+        categorical("environment", environments[:values]),
+        Factor("turn", "periodic"),
+        metres("floor_x", (0.0, SHIFT)),
+        metres("floor_y", (0.0, SHIFT)),
+        Factor("floor_turn", "periodic"),
+        metres("wall_x", (0.0, SHIFT)),
+        Factor("floor_tone", "continuous", low=TONE[0], high=TONE[1]),
+        Factor("wall_tone", "continuous", low=TONE[0], high=TONE[1]),
+        Factor("exposure", "continuous", low=-EXPOSURE, high=EXPOSURE, unit="stop"),
     )
+    view = (
+        Factor(
+            f"camera_{name}",
+            "continuous",
+            low=low,
+            high=high,
+            unit="rad" if name in ANGLES else "m",
+        )
+        for name, (low, high) in {**VIEW, **camera}.items()
+    )
+    return Slot("background", (*surroundings, *view))
 
 
 SHIFT = 4.0
@@ -122,16 +143,6 @@ TONE = (0.45, 1.0)
 EXPOSURE = 0.7
 """How much brighter or darker than its mean the light of a block is at most, stops."""
 ANGLES = ("azimuth", "elevation")
-
-
-def camera_slot(*named: Factor, **ranges: Range) -> Slot:
-    """Return the camera, anywhere in `library.VIEW` but for the ranges given."""
-    view = VIEW | ranges
-    pose = (
-        Factor(name, "continuous", low=low, high=high, unit="rad" if name in ANGLES else "m")
-        for name, (low, high) in view.items()
-    )
-    return Slot("camera", (*named, *pose))
 
 
 def orbit_ladder(modulus: int) -> OrbitSplit:

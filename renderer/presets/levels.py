@@ -11,7 +11,6 @@ from recombine.renderer.presets.base import (
     EXACT_TIER,
     Preset,
     background_slot,
-    camera_slot,
     categorical,
     check_modulus,
     metres,
@@ -38,7 +37,6 @@ def interaction_ladder(values: int = 32) -> Preset:
         partner("object0", values, y=(-0.4, -0.2), scale=scale),
         partner("object1", values, **ANYWHERE, scale=scale),
         background_slot(),
-        camera_slot(),
         Slot(
             "scene",
             (
@@ -81,7 +79,6 @@ def counterfactual(values: int = 16) -> Preset:
     slots = (
         *(object_slot(f"object{k}", shape, presence, x=PAIR_X, scale=PAIR_SCALE) for k in (0, 1)),
         background_slot(),
-        camera_slot(),
         Slot("light", (categorical("rig", LIGHTS),)),
         Slot("scene", (categorical("edit", EDITS),)),
     )

@@ -13,7 +13,6 @@ from recombine.renderer.presets.base import (
     Preset,
     Range,
     background_slot,
-    camera_slot,
     categorical,
     object_slot,
     orbit_ladder,
@@ -38,7 +37,7 @@ def smoke(values: int = 4) -> Preset:
         version="2.0",
         summary="4 objects x 4 environments, 64 px: a few minutes on two cores",
         schema=Schema(
-            (object_slot("object", named), background_slot(min(values, 4)), camera_slot()),
+            (object_slot("object", named), background_slot(min(values, 4))),
             ("object.shape", "background.environment"),
         ),
         constants=(("object.material", "glaze"),),
@@ -59,7 +58,6 @@ def object_background(values: int = 32) -> Preset:
             (
                 object_slot("object", categorical("shape", shapes)),
                 background_slot(len(environments)),
-                camera_slot(),
             ),
             ("object.shape", "background.environment"),
         ),
@@ -79,7 +77,7 @@ def object_texture(values: int = 32) -> Preset:
         version="2.0",
         summary="32 objects x 16 materials: attributes bound to one object",
         schema=Schema(
-            (object_slot("object", *named), background_slot(), camera_slot()),
+            (object_slot("object", *named), background_slot()),
             ("object.shape", "object.material"),
         ),
         constants=(),
@@ -97,7 +95,6 @@ def object_texture_pair(values: int = 16) -> Preset:
     slots = (
         *(object_slot(f"object{k}", *named, x=PAIR_X, scale=PAIR_SCALE) for k in (0, 1)),
         background_slot(),
-        camera_slot(),
     )
     keys = tuple(f"object{k}.{name}" for k in (0, 1) for name in ("shape", "material"))
     return Preset(
@@ -116,7 +113,7 @@ def object_texture_pair(values: int = 16) -> Preset:
 def object_object(values: int = 32) -> Preset:
     """Return two objects that neither touch nor hide nor light each other: the additive control."""
     objects = partner("object0", values), partner("object1", values)
-    slots = (*objects, background_slot(), camera_slot())
+    slots = (*objects, background_slot())
     return Preset(
         name="object-object",
         version="2.0",

@@ -6,7 +6,6 @@ from recombine.renderer.presets.base import (
     TRAIN_TIER,
     Preset,
     background_slot,
-    camera_slot,
     categorical,
     check_modulus,
     metres,
@@ -16,7 +15,12 @@ from recombine.renderer.presets.slots import ABOVE
 from recombine.renderer.scenes.factors import Schema, Slot
 from recombine.renderer.scenes.library import MATERIALS, SHAPES
 from recombine.renderer.splits.geometry import Sizes
-from recombine.renderer.splits.special import RELATIONS, CountSplit, RelationSplit
+from recombine.renderer.splits.special import (
+    RELATIONS,
+    CountSplit,
+    RelationSplit,
+    relation_residues,
+)
 
 MOST, OBJECTS = 4, 8
 
@@ -31,8 +35,7 @@ def count(values: int = OBJECTS) -> Preset:
     room = {"x": (-0.7, 0.7), "y": (-0.9, 0.9), "scale": (0.46, 0.5)}
     slots = (
         *(object_slot(f"object{k}", *named, **room) for k in range(OBJECTS)),
-        background_slot(),
-        camera_slot(**ABOVE),
+        background_slot(camera=ABOVE),
         Slot("scene", (categorical("count", tuple(str(k + 1) for k in range(OBJECTS))),)),
     )
     return Preset(
@@ -56,7 +59,7 @@ def count(values: int = OBJECTS) -> Preset:
 def relation(values: int = 16) -> Preset:
     """Return two objects in one of four relations; pairs are held out per relation."""
     n = min(values, 16)
-    check_modulus(n)
+    check_modulus(n, least=8)
     shape = categorical("shape", SHAPES[:n])
     room = {"x": (-0.7, 0.7), "y": (-1.2, 1.2), "scale": (0.44, 0.48)}
     scene = Slot(
@@ -72,11 +75,11 @@ def relation(values: int = 16) -> Preset:
     slots = (
         object_slot("object0", shape, **room),
         object_slot("object1", shape, **room),
-        background_slot(),
-        camera_slot(**ABOVE),
+        background_slot(camera=ABOVE),
         scene,
     )
-    ladder = tuple(tuple(range(w)) for w in (n // 2, 3 * n // 4))
+    *quarters, ooc = relation_residues(n)
+    ladder = tuple(tuple(sum(quarters[: k + 1], ())) for k in range(3))
     return Preset(
         name="relation",
         version="2.0",
@@ -87,8 +90,8 @@ def relation(values: int = 16) -> Preset:
             derived=tuple(f"object{k}.{axis}" for k in (0, 1) for axis in "xy"),
         ),
         constants=(("object0.material", "glaze"), ("object1.material", "glaze")),
-        split=RelationSplit(n, ladder, tuple(range(3 * n // 4, n))),
-        sizes=Sizes(train=36, val=2, test=8),
+        split=RelationSplit(n, ladder, ooc),
+        sizes=Sizes(train=96, val=5, test=16),
         settings=TRAIN_TIER,
         separation="unoccluded",
         arrangement="relation",

@@ -6,13 +6,13 @@ from recombine.renderer.presets.base import (
     TRAIN_TIER,
     Preset,
     background_slot,
-    camera_slot,
     categorical,
     check_modulus,
     object_slot,
+    without,
 )
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
-from recombine.renderer.scenes.library import LIGHTS, MATERIALS, SHAPES
+from recombine.renderer.scenes.library import LIGHTS, MATERIALS, PHOTOGRAPHS, SHAPES
 from recombine.renderer.splits.geometry import Sizes
 from recombine.renderer.splits.orbit import OrbitSplit
 from recombine.renderer.splits.special import BandSplit
@@ -35,7 +35,6 @@ def four_slot(values: int = 16, order: int = 4) -> Preset:
             "object", categorical("shape", SHAPES[:n]), categorical("material", MATERIALS[:n])
         ),
         background_slot(n),
-        camera_slot(),
         Slot("light", (categorical("rig", LIGHTS[:n]),)),
     )
     keys = ("object.shape", "object.material", "background.environment", "light.rig")
@@ -52,7 +51,7 @@ def four_slot(values: int = 16, order: int = 4) -> Preset:
         schema=Schema(slots, keys),
         constants=(),
         split=split,
-        sizes=Sizes(train=32, val=2, test=14, cells=1024),
+        sizes=Sizes(train=32, val=4, test=16, cells=1024),
         settings=TRAIN_TIER,
     )
 
@@ -66,8 +65,7 @@ def position_band(values: int = 32) -> Preset:
     slots = (
         object_slot("object0", shape, zone, offset, y=FRONT, scale=SMALL),
         object_slot("object1", shape, zone, offset, y=REAR, scale=SMALL),
-        background_slot(),
-        camera_slot(**ABOVE),
+        background_slot(camera=ABOVE),
     )
     widths = sorted({max(1, values * share // 32) for share in (1, 3, 7)})
     return Preset(
@@ -94,7 +92,6 @@ def object_light(values: int = 16) -> Preset:
         object_slot("object", categorical("shape", SHAPES[:n])),
         background_slot(),
         Slot("light", (sector, offset, Factor("azimuth", "periodic"))),
-        camera_slot(),
     )
     gap = n // 8  # what OOC stays clear of the widest band on either side
     return Preset(
@@ -111,4 +108,39 @@ def object_light(values: int = 16) -> Preset:
         sizes=Sizes(train=384, val=16, test=32),
         settings=TRAIN_TIER,
         arrangement="sun",
+    )
+
+
+def object_camera(values: int = 16) -> Preset:
+    """Return one object seen from an azimuth in a band on the circle, among photographs."""
+    # Object and surroundings stand still while the camera goes round them: the view of the object
+    # and what lies behind it tell the azimuth together. Rooms have one wall, photographs all round.
+    n = min(values, 16)
+    check_modulus(n)
+    sector = categorical("sector", tuple(f"sector-{k}" for k in range(n)))
+    offset = Factor("offset", "continuous", low=0.0, high=1.0, unit="sector")
+    slots = (
+        object_slot("object", categorical("shape", SHAPES[:n])),
+        without(background_slot(environments=PHOTOGRAPHS), "turn", "camera_azimuth"),
+        Slot("camera", (sector, offset, Factor("azimuth", "periodic"))),
+    )
+    gap = n // 8  # what OOC stays clear of the widest band on either side
+    return Preset(
+        name="object-camera",
+        version="2.0",
+        summary="16 objects x azimuth of the camera: recombined points of view",
+        schema=Schema(
+            slots,
+            ("object.shape", "camera.sector"),
+            derived=("object.yaw", "camera.azimuth"),
+        ),
+        constants=(("object.material", "glaze"),),
+        split=OrbitSplit(
+            ladder=tuple(tuple(range(w)) for w in sorted({max(2, n // 8), n // 4, n // 2} - {1})),
+            ooc=tuple(range(n // 2 + gap, n - gap)),
+            modulus=n,
+        ),
+        sizes=Sizes(train=384, val=16, test=32),
+        settings=TRAIN_TIER,
+        arrangement="view",
     )

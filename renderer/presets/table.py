@@ -21,7 +21,7 @@ from recombine.renderer.presets.pairs import (
     smoke,
 )
 from recombine.renderer.presets.scenes import count, relation
-from recombine.renderer.presets.slots import four_slot, object_light, position_band
+from recombine.renderer.presets.slots import four_slot, object_camera, object_light, position_band
 from recombine.renderer.splits.geometry import Sizes
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ PRESETS: dict[str, Callable[..., Preset]] = {
     "four-slot--order-3": functools.partial(four_slot, order=3),
     "position-band": position_band,
     "object-light": object_light,
+    "object-camera": object_camera,
     "count": count,
     "relation": relation,
     "counterfactual": counterfactual,

@@ -177,16 +177,18 @@ class _Nodes:
     def field(self, split: str, column: Column, files: dict[str, str]) -> Any:
         """Return one column of a split."""
         kinds = [TYPES[column.type]]
-        if column.name == "mask":
+        if column.name in ("mask", "amodal_mask"):
             kinds.insert(0, f"{CR}SegmentationMask")
         if column.label:
             kinds.append(f"{CR}Label")
         source = {**files, "extract": self.node("Extract", column=column.name)}
         if column.type == "image":
             source["transforms"] = [self.node("Transform", json_path="bytes")]
-        foreign = {}
+        further = {}
         if column.name == "split":
-            foreign["references"] = self.node("Source", field="splits/name")
+            further["references"] = self.node("Source", field="splits/name")
+        if column.shape:
+            further |= {"is_array": True, "array_shape": ",".join(map(str, column.shape))}
         return self.node(
             "Field",
             id=f"{split}/{column.name}",
@@ -194,7 +196,7 @@ class _Nodes:
             description=column.meaning,
             data_types=kinds,
             source=self.node("Source", **source),
-            **foreign,
+            **further,
         )
 
 
@@ -213,7 +215,8 @@ def _description(facts: Facts) -> str:
         f"Rendered images, {data.resolution} px ({counts}),",
         "in which some combinations of factors are held out of training.",
         f"Certificate: {passed} of {len(facts.checks)} checks passed,",
-        f"{'valid' if certificate['passed'] else 'failed'}, root {data.root}.",
+        f"{'valid' if certificate['passed'] else 'failed'}.",
+        f"Identity {data.identity}, pixel root {data.root}.",
     ]
     return " ".join(filter(None, parts))
 
@@ -238,7 +241,7 @@ def _responsible(facts: Facts) -> dict[str, Any]:
                 "The world shown is that of one procedural library of shapes, materials, "
                 "environments and lights under one camera."
             ),
-            *(f"Differs between ID and OOC by design, {line}" for line in stated),
+            *(f"Differs between ID and OOC, {line}" for line in stated),
         ],
         "rai:dataLimitations": facts.limits,
         "rai:dataUseCases": [
@@ -248,8 +251,8 @@ def _responsible(facts: Facts) -> dict[str, Any]:
         "rai:dataSocialImpact": "Shows objects only; no effect on people beyond that of research.",
         "rai:personalSensitiveInformation": ["None: no person, text or place of the real world."],
         "rai:dataReleaseMaintenancePlan": (
-            "A version never changes; a change of any image gives a new version and a new root. "
-            "Older versions can be rendered again from the command on the card."
+            "A version never changes; a change of any image gives a new version and a new "
+            "identity. Older versions can be rendered again from the command on the card."
         ),
         "rai:hasSyntheticData": True,
     }

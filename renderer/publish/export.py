@@ -1,6 +1,6 @@
-"""Exports of a sealed dataset: Parquet with PNG bytes, WebDataset tar, image folder.
+"""Exports of a sealed dataset: Parquet with PNG bytes, WebDataset tar, image folder, COCO, BOP.
 
-Pixels are lossless in all three. Every export is complete or absent. Parquet is the form to
+Pixels are lossless in all of them. Every export is complete or absent. Parquet is the form to
 publish: it carries the data card.
 """
 
@@ -19,26 +19,39 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from PIL import Image
-
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import ResourceError, UsageError
 from recombine.renderer.core.files import disk_error, write_bytes
 from recombine.renderer.core.types import Array
 from recombine.renderer.presets.table import PRESETS
+from recombine.renderer.publish import bop, coco
 from recombine.renderer.publish.card import CARD_FILES, add_card
-from recombine.renderer.publish.columns import Column, columns
+from recombine.renderer.publish.columns import (
+    Column,
+    Record,
+    columns,
+    depth_pixels,
+    normal_pixels,
+    png,
+)
 from recombine.renderer.publish.croissant import library
 from recombine.renderer.publish.facts import Publication
 from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.dataset import Dataset
 
-Form = Literal["parquet", "webdataset", "folder"]
-ROWS_PER_FILE: dict[Form, int] = {"parquet": 65_536, "webdataset": 4096, "folder": 4096}
+Form = Literal["parquet", "webdataset", "folder", "coco", "bop"]
+ROWS_PER_FILE: dict[str, int] = {"parquet": 65_536, "webdataset": 4096, "folder": 4096}
 """A split of a preset is one Parquet file, so that its checksum is compared on reading."""
 ROW_GROUP = 100
 Progress = Callable[[int, int], None]
-Record = dict[str, Any]
+IMAGES = {
+    "image": "",
+    "mask": "-masks",
+    "amodal_mask": "-amodal-masks",
+    "depth": "-depth",
+    "normal": "-normals",
+}
+"""Columns that are PNG files, and what the image folder adds to the name of a split for them."""
 Write = Callable[[str, int, Iterator[Record], Path], None]
 
 
@@ -59,8 +72,10 @@ def export_dataset(
         A sealed dataset whose certificate passes.
     out : Path
         New folder; it must not exist.
-    form : {"parquet", "webdataset", "folder"}
-        One Parquet file set, tar set or image folder per split. Parquet carries the data card.
+    form : {"parquet", "webdataset", "folder", "coco", "bop"}
+        One Parquet file set, tar set or image folder per split, all with every annotation; files
+        of instances, visible and amodal, as COCO has them; or scenes, poses and models of BOP.
+        Parquet carries the data card.
     progress : callable
         Told (images done, images in all).
     publication : Publication, optional
@@ -71,7 +86,7 @@ def export_dataset(
     Returns
     -------
     Path
-        ``out``, with ``metadata.json`` (schema, root, licence) beside the splits.
+        ``out``, with ``metadata.json`` (schema, identity, root, licence) beside the splits.
 
     Raises
     ------
@@ -92,7 +107,8 @@ def export_dataset(
     try:
         temporary.mkdir(parents=True)
         _write(data, temporary, form, progress)
-        if form == "parquet":
+        # The card is about how images were rendered; other people's have one of their own.
+        if form == "parquet" and not data.imported:
             today = Publication(datetime.now(UTC).date())
             add_card(data, temporary, publication or today, block=block)
         temporary.replace(out)
@@ -145,27 +161,41 @@ def write_card(
 
 
 def _write(data: Dataset, out: Path, form: Form, progress: Progress) -> None:
-    parquet = partial(_parquet, columns(data))
-    writers: dict[Form, Write] = {"parquet": parquet, "webdataset": _tar, "folder": _folder}
+    listed = columns(data)
     about = {
         "dataset": data.name,
+        "identity": data.identity,
+        "render_version": data.render_version,
         "root": data.root,
-        "license": data.manifest["license"],
+        "license": data.licence,
+        "training_generative_models": data.training_generative_models,
         "config": data.config,
         "certificate": data.certificate,
+        "columns": {c.name: c.meaning for c in listed},
     }
     (out / "metadata.json").write_text(json.dumps(about, indent=1) + "\n")
     done = itertools.count(1)
+
+    def tell() -> None:
+        progress(next(done), len(data))
+
+    if form == "coco":
+        coco.write(data, out, rows, tell)
+        return
+    if form == "bop":
+        bop.write(data, out, tell)
+        return
+    parquet = partial(_parquet, listed)
+    writers: dict[str, Write] = {"parquet": parquet, "webdataset": _tar, "folder": _folder}
     for split, number, part in _files(data, ROWS_PER_FILE[form]):
-        records = _told(rows(data, part), lambda: progress(next(done), len(data)))
+        records = _told(rows(data, part), tell)
         writers[form](split, number, records, out)
 
 
 def _files(data: Dataset, most: int) -> Iterator[tuple[str, int, list[int]]]:
     """Yield (split, number of the file, images) for every file of an export."""
     for split in SPLITS:
-        rungs = range(data.rungs) if split == "id_train" else [0]
-        members = sorted({int(i) for r in rungs for i in data.indices(split, rung=r)})
+        members = coco.members(data, split)
         for number, start in enumerate(range(0, len(members), most)):
             yield split, number, members[start : start + most]
 
@@ -178,21 +208,30 @@ def _told(records: Iterator[Record], tell: Callable[[], None]) -> Iterator[Recor
 
 def rows(data: Dataset, indices: list[int]) -> Iterator[Record]:
     """Yield one plain record per image, with the keys of `columns.columns`."""
-    # Images and masks are PNG bytes; values of categorical factors are their names.
+    # What has pixels is PNG bytes, arrays are lists; values of categorical factors are their names.
+    arrays = [c.name for c in columns(data) if c.shape]
+    pictures: dict[str, Callable[[int], Array]] = {
+        "mask": lambda i: data.masks([i])[0],
+        "amodal_mask": lambda i: data.annotation("amodal_mask", [i])[0],
+        "depth": lambda i: depth_pixels(data.annotation("depth", [i])[0]),
+        "normal": lambda i: normal_pixels(data.annotation("normal", [i])[0]),
+    }
     rungs = range(data.rungs)
     ladder = [set(data.indices("id_train", rung=r).tolist()) for r in rungs]
     latents = data.latents
     for i in indices:
         record: Record = {
             "index": i,
-            "image": _png(data.image(i)),
-            "mask": _png(data.masks([i])[0]),
+            "image": png(data.image(i)),
+            **{name: png(read(i)) for name, read in pictures.items() if name in data.annotations},
             "split": str(data.splits[i]),
             "part": "OOC" if data.splits[i].startswith("ooc") else "ID",
             "cell": ", ".join(data.schema.cell_names(data.cells[i])),
             "block": int(data.blocks[i]),
+            "seed": int(data.plan.cycles_seed[i]),
         }
         record |= {f"rung_{r}": i in members for r, members in enumerate(ladder)}
+        record |= {name: data.annotation(name, [i])[0].tolist() for name in arrays}
         for key in data.schema.keys:
             factor = data.schema.factor(key)
             value = latents[key][i]
@@ -214,9 +253,16 @@ def _parquet(
     # The struct that the Hugging Face viewer and `datasets` show as a picture.
     picture = pa.struct({"bytes": pa.binary(), "path": pa.string()})
     types = {"image": picture, "bool": pa.bool_()}
+
+    def kind(column: Column) -> Any:
+        found = types.get(column.type) or getattr(pa, column.type)()
+        for _ in column.shape:
+            found = pa.list_(found)
+        return found
+
     described = {"info": {"features": {c.name: c.feature for c in listed}}}
     schema = pa.schema(
-        [(c.name, types.get(c.type) or getattr(pa, c.type)()) for c in listed],
+        [(c.name, kind(c)) for c in listed],
         {"huggingface": json.dumps(described)},
     )
     path = out / "data" / f"{split}-{number:05d}.parquet"
@@ -224,7 +270,7 @@ def _parquet(
     with pq.ParquetWriter(path, schema) as writer:  # type: ignore[no-untyped-call]
         while group := list(itertools.islice(records, ROW_GROUP)):
             for record in group:
-                for name in ("image", "mask"):
+                for name in (n for n in IMAGES if n in record):
                     named = f"{record['index']:08d}-{name}.png"
                     record[name] = {"bytes": record[name], "path": named}
             writer.write_table(pa.Table.from_pylist(group, schema))
@@ -234,27 +280,23 @@ def _tar(split: str, number: int, records: Iterator[Record], out: Path) -> None:
     with tarfile.open(out / f"{split}-{number:05d}.tar", "w") as archive:
         for record in records:
             key = f"{record['index']:08d}"
-            image, mask = record.pop("image"), record.pop("mask")
-            labels = json.dumps(record, sort_keys=True).encode()
-            for name, content in (("png", image), ("mask.png", mask), ("json", labels)):
+            files = {f"{name}.png": record.pop(name) for name in IMAGES if name in record}
+            files["png"] = files.pop("image.png")
+            files["json"] = json.dumps(record, sort_keys=True).encode()
+            for name, content in sorted(files.items()):
                 entry = tarfile.TarInfo(f"{key}.{name}")
                 entry.size = len(content)
                 archive.addfile(entry, io.BytesIO(content))
 
 
 def _folder(split: str, _number: int, records: Iterator[Record], out: Path) -> None:
-    place = out / split
-    place.mkdir(exist_ok=True)
-    with (place / "metadata.jsonl").open("a", encoding="utf-8") as labels:
+    places = {name: out / f"{split}{added}" for name, added in IMAGES.items()}
+    places["image"].mkdir(exist_ok=True)
+    with (out / split / "metadata.jsonl").open("a", encoding="utf-8") as labels:
         for record in records:
             name = f"{record['index']:08d}"
-            (place / f"{name}.png").write_bytes(record.pop("image"))
-            (out / f"{split}-masks").mkdir(exist_ok=True)
-            (out / f"{split}-masks" / f"{name}.png").write_bytes(record.pop("mask"))
+            for column, place in places.items():
+                if column in record:
+                    place.mkdir(exist_ok=True)
+                    (place / f"{name}.png").write_bytes(record.pop(column))
             labels.write(json.dumps({"file_name": f"{name}.png", **record}, sort_keys=True) + "\n")
-
-
-def _png(array: Array) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()

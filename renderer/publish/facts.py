@@ -226,9 +226,7 @@ class Facts:
             for status in ("stated", "not run")
         }
         if names := by_status["stated"]:
-            lines.append(
-                f"Differs between ID and OOC by design, see the certificate: {', '.join(names)}."
-            )
+            lines.append(f"Differs between ID and OOC, see the certificate: {', '.join(names)}.")
         if names := by_status["not run"]:
             lines.append(f"Not measured on these images: {', '.join(names)}.")
         if self.variant == "small version":
@@ -240,11 +238,11 @@ class Facts:
 
     @property
     def citation(self) -> str:
-        """Return a BibTeX entry; the root names the exact images."""
+        """Return a BibTeX entry; the identity names the images."""
         return (
             f"@misc{{recombine-{self.data.name.replace('/', '-')},\n"
             f"  title = {{{self.data.name}: rendered scenes with held-out combinations}},\n"
             f"  author = {{{{{CREATOR}}}}},\n"
             f"  year = {{{self.publication.published.year}}},\n"
-            f"  note = {{Rendered images, root {self.data.root}}}\n}}"
+            f"  note = {{Rendered images, identity {self.data.identity}}}\n}}"
         )

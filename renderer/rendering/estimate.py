@@ -18,7 +18,7 @@ from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import Preset
 from recombine.renderer.rendering.pool import UNITS_PER_WORKER, WorkerPool
 from recombine.renderer.rendering.render import require_blender, start_worker
-from recombine.renderer.scenes.scene import Rendered, RenderSettings, Scene
+from recombine.renderer.scenes.scene import LABELS, Rendered, RenderSettings, Scene
 from recombine.renderer.store.shards import SHARD_SIZE, write_column
 
 SAMPLES = 8
@@ -151,7 +151,7 @@ def stored_size(drawn: Rendered) -> int:
     """Return the bytes that one image and its labels take in a shard."""
     total = SMALL_COLUMNS
     with h5py.File("size", "w", driver="core", backing_store=False, libver="latest") as handle:
-        for name in ("image", "mask", "depth", "normal"):
+        for name in ("image", *LABELS):
             values: Array = getattr(drawn, name)
             column = write_column(handle, name, values[None])
             handle.flush()  # compression happens here

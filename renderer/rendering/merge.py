@@ -16,7 +16,7 @@ from recombine.renderer.core.hdf5 import attribute, open_checked
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.rendering.pool import Unit
 from recombine.renderer.rendering.render import LOCK, finish, open_units, prepare, units_of
-from recombine.renderer.store.shards import load_plan, shard_path, stored_shard_size
+from recombine.renderer.store.shards import load_plan, one_build, shard_path, stored_shard_size
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,18 @@ def merge(
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Merged:
     """Join the shards of several folders into a new one, then seal and verify it."""
-    # Files are hard-linked where the file system allows it, else copied. The root is that of one
-    # uninterrupted run. Run again after an interruption; shards that arrived are kept.
+    # Files are hard-linked where the file system allows it, else copied. The identity is that of
+    # one uninterrupted run. Run again after an interruption; shards that arrived are kept.
     sources = [_existing(s) for s in sources]
     if out.resolve() in [s.resolve() for s in sources]:
         raise UsageError(f"merge: --out must be a new folder; {out} is one of the sources.")
     plan, size = _common_plan(sources)
     units = units_of(sources[0], plan)
     found, twice = _find(sources, plan, units)
+    build = one_build([found[unit] for unit in units])
     require_space(out, sum(p.stat().st_size for p in found.values() if not _linkable(p, out)))
     with locked(out / LOCK, wait=False):
-        prepare(out, plan, "skip", size)
+        prepare(out, plan, "skip", size, build)
         for n, unit in enumerate(open_units(out, plan, units)):
             progress(n, len(units))
             with replacing(shard_path(out, unit.number)) as path:
@@ -99,7 +100,9 @@ def _find(
             path = shard_path(source, unit.number)
             if unit not in found:
                 found[unit] = path
-            elif _content(path) == _content(found[unit]):
+                continue
+            one_build([found[unit], path])
+            if _content(path) == _content(found[unit]):
                 twice += 1
             else:
                 raise IntegrityError(

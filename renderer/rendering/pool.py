@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 
 from recombine.renderer.core.errors import RecombineError, ResourceError
 from recombine.renderer.core.files import disk_error
+from recombine.renderer.core.machine import limited
 
 # Worker processes that are replaced one by one: after enough units, too much memory, or a death.
 
@@ -235,7 +236,9 @@ def death_cause(exitcode: int | None) -> str:
     if exitcode == -signal.SIGKILL:
         return "a worker was killed (SIGKILL): out of memory, or from outside"
     if exitcode in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL):
-        return f"a worker died: Blender crashed ({signal.Signals(-exitcode).name})"
+        memory = limited()
+        why = f"; {memory}" if memory else ""
+        return f"a worker died: Blender crashed ({signal.Signals(-exitcode).name}{why})"
     return f"a worker died with exit code {exitcode}"
 
 

@@ -18,7 +18,7 @@ from typing import Literal
 from recombine.renderer.certificate.verify import Certificate, verify
 from recombine.renderer.core.errors import IntegrityError, ResourceError, UsageError
 from recombine.renderer.core.files import clear_leftovers, locked, require_space
-from recombine.renderer.core.provenance import combined, provenance
+from recombine.renderer.core.provenance import Build, combined, provenance
 from recombine.renderer.planning.ledger import keep_assets
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.planning.planner import make_plan
@@ -27,7 +27,10 @@ from recombine.renderer.rendering.pool import MAX_RSS, Unit, local_pool, run_uni
 from recombine.renderer.store.seal import write_manifest
 from recombine.renderer.store.shards import (
     SHARD_SIZE,
+    listed_differences,
+    load_build,
     load_plan,
+    save_build,
     save_plan,
     save_shard,
     shard_is_complete,
@@ -41,11 +44,14 @@ from recombine.renderer.store.shards import (
 
 Existing = Literal["skip", "verify", "overwrite", "error"]
 SEALS = ("manifest.json", "certificate.json")
+BEGUN = ("plan.h5", "build.json")
 LOCK = "render"  # held by whoever renders into the folder, by all tasks of a job array together
 MEASURED = ("interaction", "counterfactual")  # files written beside the data they describe
 
 
-def prepare(folder: Path, plan: Plan, existing: Existing, shard_size: int) -> None:
+def prepare(
+    folder: Path, plan: Plan, existing: Existing, shard_size: int, build: Build | None = None
+) -> None:
     """Make a folder ready for a plan, or check that it holds this very plan."""
     present = (folder / "plan.h5").exists() or (folder / "shards").exists()
     if present and existing == "error":
@@ -56,7 +62,7 @@ def prepare(folder: Path, plan: Plan, existing: Existing, shard_size: int) -> No
     if present and existing == "overwrite":
         shutil.rmtree(folder / "shards", ignore_errors=True)
         measured = [p for kind in MEASURED for p in folder.glob(f"{kind}.*")]
-        for path in (*(folder / n for n in ("plan.h5", *SEALS, "preview.png")), *measured):
+        for path in (*(folder / n for n in (*BEGUN, *SEALS, "preview.png")), *measured):
             path.unlink(missing_ok=True)
     if not (folder / "plan.h5").exists():
         save_plan(folder, plan, shard_size)
@@ -66,6 +72,21 @@ def prepare(folder: Path, plan: Plan, existing: Existing, shard_size: int) -> No
             "holds another dataset. Choose another --out, or --existing overwrite."
         )
     keep_assets(folder, plan.assets)
+    # A folder without a shard is bound to nothing yet: a mistake mended before the first one.
+    if not any((folder / "shards").glob("*.h5")) or load_build(folder) is None:
+        save_build(folder, build or Build.here())
+
+
+def require_build(folder: Path, here: Build) -> None:
+    """Check that a folder is drawn with the build that is here."""
+    begun = load_build(folder)
+    if begun is None or (differs := begun.differences(here)):
+        what = "nothing says with which" if begun is None else listed_differences(differs)
+        raise IntegrityError(
+            f"render: {folder} must be drawn with one build from its first image to its last; "
+            f"this one differs ({what}). Go on with the build it was begun with, or start over "
+            "with --existing overwrite."
+        )
 
 
 def units_of(folder: Path, plan: Plan) -> list[Unit]:
@@ -119,7 +140,7 @@ def require_passed(certificate: Certificate, folder: Path) -> Certificate:
     return certificate
 
 
-BYTES_PER_PIXEL = 9  # colour 3, normals 3, depth 2, mask 1; an upper bound, labels compress
+BYTES_PER_PIXEL = 11  # colour 3, normals 3, depth 2, masks 3; an upper bound, labels compress
 SPARE_BYTES = 20_000_000
 Progress = Callable[[int, int], None]
 
@@ -219,6 +240,7 @@ def draw(
     finished = total - sum(map(len, left))
     progress(finished, total)
     if left:
+        require_build(folder, Build.here())
         unseal(folder)
 
     def done(unit: Unit) -> None:
@@ -242,12 +264,22 @@ def render_unit(folder: Path, unit: Unit) -> None:
 
     plan = load_plan(folder)
     indices = range(unit.start, unit.stop)
+    if _started is not None:
+        require_build(folder, _started)
     rendered = [worker.render_one(plan.scene(i), plan.settings) for i in indices]
-    save_shard(folder, unit.number, plan, indices, rendered, provenance())
+    # Once more: parts of Blender's side are imported on first use, from what lies there by then.
+    here = Build.here()
+    require_build(folder, here)
+    save_shard(folder, unit.number, plan, indices, rendered, provenance(), here)
+
+
+_started: Build | None = None  # what this worker found when it read the renderer's sources
 
 
 def start_worker() -> None:
     """Prepare a process for rendering; the initializer of every worker."""
+    global _started
+    _started = Build.here()
     from recombine.renderer.blender import worker
 
     worker.start_worker()

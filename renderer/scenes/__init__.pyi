@@ -1,6 +1,10 @@
 from .factors import Factor as Factor
 from .factors import Schema as Schema
 from .factors import Slot as Slot
+from .geometry import Cameras as Cameras
+from .geometry import project as project
+from .geometry import unproject as unproject
+from .geometry import z_depth as z_depth
 from .library import CAMERA as CAMERA
 from .library import ENVIRONMENTS as ENVIRONMENTS
 from .library import LIGHTS as LIGHTS

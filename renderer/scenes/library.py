@@ -83,6 +83,8 @@ ENVIRONMENTS: tuple[str, ...] = (
     "study",
 )
 """Photographs and rooms in turn, so that the first few of them differ as much as all do."""
+PHOTOGRAPHS = ENVIRONMENTS[::2]
+"""Environments that surround the stage on all sides."""
 LIGHTS: tuple[str, ...] = (
     "noon",
     "sun-left",
@@ -143,10 +145,26 @@ class Camera:
     f_stop: float = F_STOP  # of the depth of field; inf is a pinhole
 
 
+def sine_cosine(angle: float) -> tuple[float, float]:
+    """Return sine and cosine of an angle (radians), the same to the last bit on every machine."""
+    # Poses and scenes are part of what a dataset is known by. Libraries of mathematics differ in
+    # the last bit from one processor to another; sums, products and quotients do not.
+    quarters = round(angle / (math.pi / 2))
+    rest = angle - quarters * (math.pi / 2)
+    square = rest * rest
+    sine = cosine = 1.0
+    for n in range(17, 0, -2):  # the series about 0, from its smallest term
+        cosine = 1.0 - square / (n * (n + 1)) * cosine
+        sine = 1.0 - square / ((n + 1) * (n + 2)) * sine
+    sine *= rest
+    turns = ((sine, cosine), (cosine, -sine), (-sine, -cosine), (-cosine, sine))
+    return turns[quarters % 4]
+
+
 def turned(x: float, y: float, angle: float) -> tuple[float, float]:
     """Return a point of the floor turned about the origin, counter-clockwise seen from above."""
-    # Rounded far below any pixel, so that the last bit of a machine's sine decides nothing.
-    c, s = math.cos(angle), math.sin(angle)
+    # Rounded far below any pixel: the text of a scene, which is hashed, stays short.
+    s, c = sine_cosine(angle)
     return round(x * c - y * s, 9), round(x * s + y * c, 9)
 
 
@@ -163,9 +181,9 @@ def camera_at(
     counter-clockwise seen from above. The elevation is the angle (radians) under which it looks
     down. The aim lies in the plane x = aim_x of the camera's own frame, aim_z above the floor.
     """
-    flat = distance * math.cos(elevation)
-    x, y = turned(aim_x, -flat, azimuth)
-    z = round(aim_z + distance * math.sin(elevation), 9)
+    rise, run = sine_cosine(elevation)
+    x, y = turned(aim_x, -distance * run, azimuth)
+    z = round(aim_z + distance * rise, 9)
     return Camera((x, y, z), (*turned(aim_x, 0.0, azimuth), aim_z))
 
 

@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from recombine.renderer.core.errors import InvalidInputError
@@ -23,7 +23,7 @@ from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.library import CAMERA, Camera, camera_at, turned
 
 if TYPE_CHECKING:
-    from jaxtyping import Float16, Int8, UInt8
+    from jaxtyping import Float16, Float64, Int8, Int32, UInt8, UInt16
 
     from recombine.renderer.core.types import Array
 
@@ -70,7 +70,7 @@ class Scene:
     # is the environment's own
     light: str = "own"
     # which physics ties the objects to one another and to the environment: none (each object is
-    # seen by the camera alone), shadows only, or everything
+    # seen by the camera alone, with a dark contact of its own), shadows only, or everything
     interaction: Interaction = "full"
     # users' own that shapes, environment or light name, see `recombine.renderer.planning.ledger`
     assets: tuple[Asset, ...] = ()
@@ -85,7 +85,7 @@ class RenderSettings:
     # OpenImageDenoise with albedo and normal guides. Off for interaction and counterfactual work,
     # where additivity in linear radiance matters
     denoise: bool = True
-    bounces: int = 6  # longest light path
+    bounces: int = 4  # longest light path
 
     @property
     def tier(self) -> Literal["train", "exact"]:
@@ -105,13 +105,25 @@ class Rendered:
         0 background, k + 1 object k, by the ray through the pixel centre.
     depth : float16 array of shape (H, W)
         Distance from the camera along the pixel's ray, metres; inf where nothing is hit
-        (sky, and painted distances such as a row of trees).
+        (a photograph, and a floor that is more than half faded into it).
     normal : int8 array of shape (H, W, 3)
         World-space unit normal of the surface's faces times 127; zero where nothing is hit.
     visible : float16 array of shape (K,)
         Visible share of each object: modal over amodal pixels, 0 where it has none.
     amodal : float16 array of shape (K,)
         Amodal pixels of each object over all pixels of the frame.
+    amodal_mask : uint8 or uint16 array of shape (H, W)
+        Bit k is set where object k is seen when it stands alone; 8 or 16 bits by their number.
+    intrinsics : float64 array of shape (3, 3)
+        Camera matrix K, pixels; the centre of the upper left pixel is the point (0, 0).
+    camera_to_world : float64 array of shape (4, 4)
+        Pose of the camera, metres; axes as in OpenCV: x to the right, y down, z forward.
+    object_to_world : float64 array of shape (K, 4, 4)
+        Rotation times scale, and place, of each object; zero for an absent one.
+    box_3d : float64 array of shape (K, 8, 3)
+        Corners of each object's own box in the world, metres; zero for an absent one.
+    box_2d, box_2d_amodal : int32 arrays of shape (K, 4)
+        x, y, width and height of the visible and of the whole mask, pixels; zero where empty.
     """
 
     image: UInt8[Array, "H W 3"]
@@ -120,8 +132,18 @@ class Rendered:
     normal: Int8[Array, "H W 3"]
     visible: Float16[Array, " K"]
     amodal: Float16[Array, " K"]
+    amodal_mask: UInt8[Array, "H W"] | UInt16[Array, "H W"]
+    intrinsics: Float64[Array, "3 3"]
+    camera_to_world: Float64[Array, "4 4"]
+    object_to_world: Float64[Array, "K 4 4"]
+    box_3d: Float64[Array, "K 8 3"]
+    box_2d: Int32[Array, "K 4"]
+    box_2d_amodal: Int32[Array, "K 4"]
     seconds: float = field(default=0.0, compare=False)
 
+
+LABELS = tuple(f.name for f in fields(Rendered) if f.name not in ("image", "seconds"))
+"""Names of the annotations, in the order in which they are hashed."""
 
 # What stored latents mean: the scene they stand for, and the hash that binds pixels to it.
 
@@ -167,13 +189,26 @@ def scene_of(
         factor = schema.factor(key)
         return factor.values[int(latents[key])] if factor.values else float(latents[key])
 
-    view = {name: float(value("camera", name, default)) for name, default in STANDARD.items()}
-    azimuth = view["azimuth"]
+    def number(slot: str, name: str, default: float | None = None) -> float:
+        found = value(slot, name, default)
+        if not isinstance(found, float):
+            raise InvalidInputError(
+                f"scene: expected a number as {slot}.{name}; got {found!r}. Make it continuous."
+            )
+        return found
+
+    view = {
+        name: number("background", f"camera_{name}", default) for name, default in STANDARD.items()
+    }
+    # A preset that recombines the azimuth has a slot of its own for it.
+    azimuth = view["azimuth"] = number("camera", "azimuth", view["azimuth"])
 
     def thing(slot: str) -> ObjectSpec | None:
         if latents.get(f"{slot}.present", 1) == 0:
             return None
-        found = {f: value(slot, f, 0.0 if f == "yaw" else None) for f in OBJECT_FIELDS}
+        found: dict[str, Any] = {name: value(slot, name) for name in OBJECT_FIELDS[:2]}
+        for name in OBJECT_FIELDS[2:]:
+            found[name] = number(slot, name, 0.0 if name == "yaw" else None)
         # Latents are what the picture shows: x to the right and y away, as the camera sees them.
         found["x"], found["y"] = turned(found["x"], found["y"], azimuth)
         found["yaw"] = round((found["yaw"] + azimuth) % (2 * math.pi), 9)
@@ -187,16 +222,29 @@ def scene_of(
         environment=environment,
         cycles_seed=cycles_seed,
         camera=camera_at(**view),
-        turn=value("background", "turn", 0.0),
-        floor=tuple(value("background", f"floor_{f}", 0.0) for f in ("x", "y", "turn")),
-        wall=value("background", "wall_x", 0.0),
-        tone=(
-            value("background", "floor_tone", 1.0),
-            value("background", "wall_tone", 1.0),
+        turn=number("background", "turn", 0.0),
+        floor=(
+            number("background", "floor_x", 0.0),
+            number("background", "floor_y", 0.0),
+            number("background", "floor_turn", 0.0),
         ),
-        exposure=value("background", "exposure", 0.0),
-        sun_azimuth=value("light", "azimuth", 0.0),
+        wall=number("background", "wall_x", 0.0),
+        tone=(
+            number("background", "floor_tone", 1.0),
+            number("background", "wall_tone", 1.0),
+        ),
+        exposure=number("background", "exposure", 0.0),
+        sun_azimuth=number("light", "azimuth", 0.0),
         light=light,
-        interaction=PHYSICS[value("scene", "interaction", "full")],
+        interaction=_physics(value("scene", "interaction", "full")),
         assets=used(assets, {*meshes, ("hdri", environment), ("hdri", light)}),
     )
+
+
+def _physics(level: str) -> Interaction:
+    if level not in PHYSICS:
+        raise InvalidInputError(
+            f"scene: expected one of {sorted(PHYSICS)} as scene.interaction; got {level!r}. "
+            "Check the preset."
+        )
+    return PHYSICS[level]

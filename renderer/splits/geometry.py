@@ -62,6 +62,11 @@ class Geometry(ABC):
         del factors
         return ()
 
+    def stratum(self, cell: Cell) -> Any:
+        """Return which part of its side a cell is in, of those with all lower marginals uniform."""
+        del cell
+        return 0
+
 
 class ResidueGeometry(Geometry):
     """A geometry that sorts cells by a residue: those of every rung, and those held out."""

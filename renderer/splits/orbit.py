@@ -84,6 +84,12 @@ class OrbitSplit(ResidueGeometry):
             tuple(len(other) if f == first else int(f in other) for f in range(factors)),
         )
 
+    def stratum(self, cell: Cell) -> int:
+        """Return the residue of a cell."""
+        first, *rest = self.factors or range(len(cell))
+        total = sum(cell[f] for f in rest) - cell[first]
+        return total % self.modulus if self.modulus else 0
+
     def _cells(self, shape: tuple[int, ...], residues: Sequence[int]) -> CellSet:
         return orbit_cells(shape, residues, self.modulus, self.factors)
 
@@ -102,6 +108,8 @@ def subsample_orbits(
     identity: tuple[str, str],
 ) -> Sequence[Draw]:
     """Return the draws of a block, which takes some orbits of cells only where they are many."""
+    # Blocks go round the orbits stratum by stratum, so that whole strata, whose marginals of all
+    # orders below the novelty are uniform, are filled before another begins.
     shifts = split.shifts(len(shape))
     if not cells or not shifts:
         return draws
@@ -109,9 +117,18 @@ def subsample_orbits(
     orbits = max(1, cells // len(groups[0]))
     if orbits >= len(groups):
         return draws
-    order = keyed_rng(*identity, "orbits", 0).permutation(len(groups))
+    order = _order(split, groups, identity)
     chosen = {int(order[(block * orbits + k) % len(groups)]) for k in range(orbits)}
     return [draw for g in sorted(chosen) for draw in groups[g]]
+
+
+def _order(split: Geometry, groups: list[list[Draw]], identity: tuple[str, str]) -> list[int]:
+    """Return the orbits of a side in a keyed order, those of a stratum together."""
+    strata: dict[Any, list[int]] = {}
+    for number in keyed_rng(*identity, "orbits", 0).permutation(len(groups)).tolist():
+        cell, _ = groups[number][0]
+        strata.setdefault(split.stratum(cell), []).append(number)
+    return list(itertools.chain.from_iterable(strata.values()))
 
 
 @lru_cache(maxsize=8)

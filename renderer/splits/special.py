@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any
 
 from recombine.renderer.core.errors import InvalidInputError
@@ -109,6 +111,10 @@ class BindingSplit(ResidueGeometry):
         del factors
         return (1, 1, 0, 0), (0, 0, 1, 1)
 
+    def stratum(self, cell: Cell) -> Cell:
+        """Return the residues of both bindings."""
+        return tuple((cell[k + 1] - cell[k]) % self.values for k in (0, 2))
+
     def _cells(self, shape: tuple[int, ...], residues: Sequence[int]) -> CellSet:
         n = self.values
         bound = [(s, (s + r) % n) for s in range(n) for r in residues]
@@ -127,11 +133,31 @@ class RelationSplit(ResidueGeometry):
     right object minus the left one or of the rear one minus the front one; the axis from front to
     rear is shifted by half the values, so that a pair held out on one axis is seen on the other.
     Both readings of a scene have the same d, hence lie on the same side.
+
+    Read in all four relations, a residue r gives pairs whose values differ by r, -r, r + n/2 and
+    n/2 - r. Sides whose residues fall into the same such classes, equally often, show every pair
+    of objects equally often: then only the three factors together tell ID from OOC.
     """
 
-    values: int  # number of objects, a multiple of 4
+    values: int  # number n of objects, a multiple of 4
     ladder: tuple[tuple[int, ...], ...]  # residues of d that are ID at each rung
     ooc: tuple[int, ...]  # residues held out
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shares = [self._pairs(side) for side in (*self.ladder, self.ooc)]
+        if any(share != shares[-1] for share in shares):
+            raise InvalidInputError(
+                f"RelationSplit: rungs and ooc must show pairs of {self.values} objects equally "
+                f"often; got residues {self.ladder} and ooc {self.ooc}. Take one quarter or more "
+                "of `relation_residues` for each."
+            )
+
+    def _pairs(self, residues: Sequence[int]) -> dict[int, Fraction]:
+        n, counts = self.values, Counter[int]()
+        for r in residues:
+            counts.update({min(d % n for d in (r, -r, r + n // 2, n // 2 - r)): 1})
+        return {d: Fraction(count, len(residues)) for d, count in counts.items()}
 
     def _cells(self, shape: tuple[int, ...], residues: Sequence[int]) -> CellSet:
         return CellSet.full(shape).where(lambda c: self._residue(*c) in residues)
@@ -142,7 +168,33 @@ class RelationSplit(ResidueGeometry):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the split as plain data."""
-        return {"geometry": "relation", **asdict(self), "inverse": INVERSE}
+        data = {"geometry": "relation", **asdict(self), "inverse": INVERSE}
+        if self.values % 8 == 0 and all(r % 2 for r in self.ladder[0]):
+            # Objects of a scene then differ in the parity of their values, always: an additive
+            # model keeps one degree of freedom, which is stated and not promised.
+            data["declaration"] = {"require": {k: v for k, v in STRICT.items() if k != "rank"}}
+        return data
+
+
+STRICT = {
+    "symmetric": True,
+    "coverage": 1,
+    "marginal_tv": 0,
+    "tuple_tv": 0,
+    "novelty": 3,
+    "rank": "full",
+}
+"""What a relation split promises."""
+
+
+def relation_residues(n: int) -> tuple[tuple[int, ...], ...]:
+    """Return the residues of the four quarters; multiples of n / 4 belong to none.
+
+    Those are their own mirror images: with them equal objects, and other pairs, would be more
+    frequent on one side than on the other.
+    """
+    step = n // 4
+    return tuple(tuple(range(k * step + 1, (k + 1) * step)) for k in range(4))
 
 
 @dataclass(frozen=True)

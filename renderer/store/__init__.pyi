@@ -1,1 +1,2 @@
+from .dataset import Boxes as Boxes
 from .dataset import Dataset as Dataset

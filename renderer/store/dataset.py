@@ -14,21 +14,42 @@ import h5py
 import numpy as np
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
-from recombine.renderer.core.hdf5 import column, mapped, open_checked, read_columns, stored
+from recombine.renderer.core.hdf5 import column, mapped, reading, stored
+from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.factors import Schema
+from recombine.renderer.scenes.geometry import Cameras, bits
+from recombine.renderer.scenes.scene import LABELS
 from recombine.renderer.splits.geometry import SPLITS
-from recombine.renderer.store.seal import MANIFEST_FORMAT, file_sha256, read_json
-from recombine.renderer.store.shards import load_plan, shard_columns
+from recombine.renderer.store.certificate import require_certificate
+from recombine.renderer.store.records import read_certificate, read_manifest
+from recombine.renderer.store.shards import load_plan, open_shard
 
 if TYPE_CHECKING:
-    from jaxtyping import Float64, Int64, UInt8
+    from jaxtyping import Bool, Float16, Float32, Float64, Int32, Int64, UInt8
 
     from recombine.renderer.store.torch_dataset import TorchDataset
 
 
-CERTIFICATE_FORMAT = "recombine.certificate/1"
+@dataclass(frozen=True)
+class Boxes:
+    """The boxes of the objects of some images; zero for an object that is absent or hidden.
+
+    Attributes
+    ----------
+    visible : int32 array of shape (n, K, 4)
+        x, y, width, height of what is seen of an object, pixels; column x is the first one.
+    amodal : int32 array of shape (n, K, 4)
+        The same of the object when it stands alone.
+    corners : float64 array of shape (n, K, 8, 3)
+        Corners of its own box in the world, metres: corner 4 i + 2 j + k is low (0) or high (1)
+        along the object's x (i), y (j) and z (k).
+    """
+
+    visible: Int32[Array, "n K 4"]
+    amodal: Int32[Array, "n K 4"]
+    corners: Float64[Array, "n K 8 3"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +83,53 @@ class SplitView:
     def masks(self) -> UInt8[Array, "n H W"]:
         """Return instance masks: 0 background, k + 1 object k."""
         return self.data.masks(self.index)
+
+    @property
+    def amodal_masks(self) -> Bool[Array, "n K H W"]:
+        """Return where each object is seen when it stands alone; these may overlap."""
+        whole = self.data.annotation("amodal_mask", self.index)
+        return bits(whole, len(self.data.schema.objects))
+
+    @property
+    def depth(self) -> Float16[Array, "n H W"]:
+        """Return metres along each pixel's ray, inf where nothing is hit; see `cameras`."""
+        return self.data.annotation("depth", self.index)
+
+    @property
+    def normals(self) -> Float32[Array, "n H W 3"]:
+        """Return unit normals of the faces in the world; zero where nothing is hit."""
+        return self.data.annotation("normal", self.index).astype(np.float32) / np.float32(127)
+
+    @property
+    def visible(self) -> Float16[Array, "n K"]:
+        """Return the share of each object that is seen, 0 to 1; 0 for an absent one."""
+        return self.data.annotation("visible", self.index)
+
+    @property
+    def amodal(self) -> Float16[Array, "n K"]:
+        """Return the share of the frame that each object takes when it stands alone."""
+        return self.data.annotation("amodal", self.index)
+
+    @property
+    def seeds(self) -> Int64[Array, " n"]:
+        """Return the seed of the path tracer of each image."""
+        return np.asarray(self.data.plan.cycles_seed[self.index])
+
+    @property
+    def cameras(self) -> Cameras:
+        """Return intrinsics and poses; they turn depth into points and points into pixels."""
+        return self.data.camera(self.index)
+
+    @property
+    def poses(self) -> Float64[Array, "n K 4 4"]:
+        """Return object to world: rotation times scale, and place, metres; zero if absent."""
+        return self.data.annotation("object_to_world", self.index)
+
+    @property
+    def boxes(self) -> Boxes:
+        """Return the boxes of the objects, in pixels and in the world."""
+        names = ("box_2d", "box_2d_amodal", "box_3d")
+        return Boxes(*(self.data.annotation(name, self.index) for name in names))
 
     @property
     def factors(self) -> dict[str, Array]:
@@ -109,7 +177,7 @@ class Dataset:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.manifest: dict[str, Any] = read_json(self.path / "manifest.json", MANIFEST_FORMAT)
+        self.manifest: dict[str, Any] = read_manifest(self.path)
         self._starts: list[int] = [s["start"] for s in self.manifest["shards"]]
         self._handles: dict[int, h5py.File] = {}
         self._columns: dict[tuple[int, str], h5py.Dataset | Array] = {}
@@ -122,11 +190,12 @@ class Dataset:
         return int(self.manifest["n_images"])
 
     def __repr__(self) -> str:
-        return f"Dataset({self.name}, {len(self)} images, root {self.root[:12]})"
+        return f"Dataset({self.name}, {len(self)} images, identity {self.identity[:12]})"
 
     def _repr_html_(self) -> str:
         """Show the contact sheet in a notebook, where there is one."""
-        words = f"<p>{html.escape(self.name)}: {len(self):,} images, root {self.root[:12]}</p>"
+        identity = self.identity[:12]
+        words = f"<p>{html.escape(self.name)}: {len(self):,} images, identity {identity}</p>"
         sheet = self.path / "preview.png"
         if not sheet.is_file():
             return words
@@ -196,8 +265,26 @@ class Dataset:
 
     @property
     def root(self) -> str:
-        """Return the Merkle root (hex) over all images: the identity of the data."""
+        """Return the Merkle root (hex) over all images, pixels included.
+
+        Information only: another processor rounds path-traced colours otherwise. See `identity`.
+        """
         return str(self.manifest["root"])
+
+    @property
+    def identity(self) -> str:
+        """Return the sha256 (hex) over plan digest, `label_root` and `render_version`."""
+        return str(self.manifest["identity"])
+
+    @property
+    def label_root(self) -> str:
+        """Return the Merkle root (hex) over places, scenes and labels of all images."""
+        return str(self.manifest["label_root"])
+
+    @property
+    def render_version(self) -> str:
+        """Return the declared version of the renderer that drew the images."""
+        return str(self.manifest["render_version"])
 
     @property
     def schema(self) -> Schema:
@@ -213,6 +300,31 @@ class Dataset:
     def recipe(self) -> dict[str, Any] | None:
         """Return what `render` was asked for; None where no file records it (see `Plan`)."""
         return None if self._plan.recipe is None else dict(self._plan.recipe)
+
+    @property
+    def imported(self) -> bool:
+        """Return whether the images were imported; nothing can draw these again."""
+        return self._plan.imported
+
+    @property
+    def annotations(self) -> tuple[str, ...]:
+        """Return what the images have beside their pixels, see `annotation`."""
+        return self._plan.annotations
+
+    @property
+    def matched(self) -> bool:
+        """Return whether ID and OOC test images share blocks; else each is a block of its own."""
+        return bool(self._plan.config.get("blocks", "matched") == "matched")
+
+    @property
+    def licence(self) -> str:
+        """Return the licence of the images."""
+        return str(self.manifest["license"])
+
+    @property
+    def training_generative_models(self) -> bool:
+        """Return whether the licence lets generative models be trained on the images."""
+        return bool(self.manifest.get("training_generative_models", True))
 
     @property
     def rungs(self) -> int:
@@ -252,6 +364,7 @@ class Dataset:
     @cached_property
     def visible(self) -> Float64[Array, "N K"]:
         """Return the visible share of every object, (N, K)."""
+        self._require("visible")
         parts = [column(self._shard(s), "visible") for s in range(len(self._starts))]
         shares: Array = np.concatenate(parts).astype(float)
         return shares
@@ -263,7 +376,7 @@ class Dataset:
 
     @cached_property
     def _certificate(self) -> dict[str, Any]:
-        return read_json(self.path / "certificate.json", CERTIFICATE_FORMAT)
+        return read_certificate(self.path)
 
     def indices(self, split: str, *, rung: int = 0) -> Int64[Array, " n"]:
         """Return the sorted image indices of a split.
@@ -302,51 +415,61 @@ class Dataset:
         """Return instance masks: 0 background, k + 1 object k."""
         return self._read_many("mask", indices)
 
+    def camera(self, indices: Iterable[int]) -> Cameras:
+        """Return intrinsics and poses of the cameras of some images.
+
+        Parameters
+        ----------
+        indices : iterable of int
+            Plain indices of the images.
+
+        Returns
+        -------
+        Cameras
+            ``intrinsics`` (n, 3, 3) in pixels and ``camera_to_world`` (n, 4, 4) in metres, with
+            methods that turn depth into points and points into pixels.
+        """
+        wanted = list(indices)
+        names = ("intrinsics", "camera_to_world")
+        return Cameras(*(self._read_many(name, wanted) for name in names))
+
     def annotation(self, name: str, indices: Iterable[int]) -> Array:
-        """Return ``depth``, ``normal``, ``visible`` or ``amodal`` of some images."""
+        """Return an annotation of some images by its name in the shards, such as ``depth``."""
         return self._read_many(name, indices)
 
     def check(self) -> None:
-        """Check that the certificate passed and belongs to exactly these files.
+        """Check that the certificate is whole, passed, and belongs to exactly these files.
+
+        Whether what it says is true only `verify` can tell; scoring decides again what labels and
+        latents alone can tell.
 
         Raises
         ------
         InvalidInputError
             When the dataset was never verified.
         IntegrityError
-            When a check failed, or a file changed since.
+            When a check failed or is missing, or a file changed since.
         """
-        known = ("pass", "stated", "not run")  # a check may want what is not there
-        failed = [c["name"] for c in self.certificate["checks"] if c["status"] not in known]
-        if failed:
-            raise IntegrityError(
-                f"{self.path}: the certificate fails on {', '.join(failed)}. "
-                f"See `recombine dataset verify {self.path}`; such data are not scored."
-            )
-        changed = [
-            s["file"]
-            for s in self.manifest["shards"]
-            if not (self.path / s["file"]).is_file()
-            or file_sha256(self.path / s["file"]) != s["sha256"]
-        ]
-        if changed or self.certificate["root"] != self.root:
-            raise IntegrityError(
-                f"{self.path}: the certificate does not match the files "
-                f"({', '.join(changed) or 'manifest.json'}). "
-                f"Run `recombine dataset verify {self.path}`."
-            )
+        require_certificate(self.path, self.manifest, self.certificate)
 
     def _shard(self, number: int) -> h5py.File:
         if number not in self._handles:
             entry = self.manifest["shards"][number]
-            path = self.path / entry["file"]
-            handle = open_checked(path)
-            columns = shard_columns(self.schema, self.resolution)
-            read_columns(handle, path, columns, entry["stop"] - entry["start"])
-            self._handles[number] = handle
+            path, indices = inside(self.path, entry["file"]), range(entry["start"], entry["stop"])
+            sealed = self.manifest["plan_sha256"]
+            self._handles[number] = open_shard(path, sealed, self._plan, indices, planned=True)
         return self._handles[number]
 
+    def _require(self, name: str) -> None:
+        if name in LABELS and name not in self.annotations:
+            raise InvalidInputError(
+                f"{self.name}: expected images with {name!r}; these were imported with "
+                f"{', '.join(self.annotations) or 'no annotation'} beside their pixels. "
+                "Import them with masks, or ask for what needs none."
+            )
+
     def _read_many(self, name: str, indices: Iterable[int]) -> Array:
+        self._require(name)
         wanted = np.fromiter(map(int, indices), np.int64)
         if not len(wanted):
             raise InvalidInputError(f"{self.name}: expected at least one index; got none.")
@@ -363,8 +486,11 @@ class Dataset:
             return np.asarray(first[rows])
         # A fancy index of h5py is some 80 times slower than a loop.
         found: Array = np.empty((len(wanted), *first.shape[1:]), first.dtype)
-        for place, (number, row) in enumerate(zip(numbers.tolist(), rows.tolist(), strict=True)):
-            found[place] = columns[number][row]
+        with reading(self.path):
+            for place, (number, row) in enumerate(
+                zip(numbers.tolist(), rows.tolist(), strict=True)
+            ):
+                found[place] = columns[number][row]
         return found
 
     def _column(self, number: int, name: str) -> h5py.Dataset | Array:

@@ -38,15 +38,16 @@ class Panel:
 def panels(data: Dataset, block: int = 0) -> list[Panel]:
     """Arrange the test cells of one matched block."""
     # The recombined factor with most values runs down, the next across; combinations of further
-    # ones make a panel each, four at most, where that fills half of it; else they vary inside. A
-    # single recombined factor runs across, and blocks run down. Edits run across from their scenes.
+    # ones make a panel each, four at most, where that fills a quarter of it; else they vary
+    # inside. A single recombined factor runs across, and blocks run down. Edits run across from
+    # their scenes.
     test = np.concatenate([data.indices("id_test"), data.indices("ooc_test")])
     if not len(test):
         raise InvalidInputError(f"preview: {data.path} must have test images; it has none.")
     shown = sorted(set(data.blocks[test].tolist()))
     if len(data.schema.recombined) == 1:
         return [_across(data, test, [shown[(block + k) % len(shown)] for k in range(MOST_ROWS)])]
-    members = test[data.blocks[test] == shown[block % len(shown)]]
+    members = test[data.blocks[test] == shown[block % len(shown)]] if data.matched else test
     if EDIT in data.schema.crossed:
         return [_edits(data, members)]
     down, across, *rest = sorted(data.schema.recombined, key=lambda k: -data.schema.factor(k).size)
@@ -54,7 +55,7 @@ def panels(data: Dataset, block: int = 0) -> list[Panel]:
     codes = {key: data.latents[key][members] for key in further}
     present = sorted(set(zip(*codes.values(), strict=True)))
     places = data.schema.factor(down).size * data.schema.factor(across).size
-    if not further or 2 * len(members) < places * len(present):
+    if not further or 4 * len(members) < places * len(present):
         return [_grid(data, members, (down, across), "")]
     some = np.unique(np.linspace(0, len(present) - 1, MOST_PANELS).round().astype(int))
     return [

@@ -1,37 +1,55 @@
-"""Sealing a finished dataset: file checksums and a Merkle root over images.
+"""Sealing a finished dataset: file checksums, Merkle roots over images, and its identity.
 
-The root depends on images only, so it is the same whatever the shard size, the number of
-workers or the machine that wrote the files.
+The roots depend on images only, so they are the same whatever the shard size or the number of
+workers. Labels are equal to the bit on every processor; path-traced colours are rounded otherwise
+on another. So the identity rests on the label root and the render version, and the root over
+pixels is information.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.files import write_json
 from recombine.renderer.core.hdf5 import column, open_checked
+from recombine.renderer.store.records import MANIFEST_FORMAT
+from recombine.renderer.store.shards import one_build
 
-MANIFEST_FORMAT = "recombine.manifest/1"
+LABEL_COLUMNS = ("index", "split", "rungs", "block", "spec_hash", "label_hash")
 LEAF_COLUMNS = ("index", "split", "rungs", "block", "spec_hash", "pixel_hash", "label_hash")
+
+
+LICENCE = "CC-BY-4.0; training generative models is explicitly permitted"
+"""Of what this package renders."""
+
+
+def identity_of(plan_sha256: str, label_root: str, render_version: str) -> str:
+    """Return the identity (hex) of a dataset: what it shows, whatever machine drew it."""
+    lines = ("recombine.identity/1", plan_sha256, label_root, render_version)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def file_sha256(path: Path) -> str:
     """Return the sha256 (hex) of a file."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise InvalidInputError(
+            f"{path}: expected a file that can be read; got {error.strerror}. Check the disk."
+        ) from error
 
 
-def image_leaf(record: Mapping[str, Any]) -> bytes:
-    """Return the Merkle leaf of one image."""
+def image_leaf(record: Mapping[str, Any], columns: Sequence[str] = LEAF_COLUMNS) -> bytes:
+    """Return the Merkle leaf of one image; with `LABEL_COLUMNS` that of its labels."""
     digest = hashlib.sha256(b"\x00")
-    for name in LEAF_COLUMNS:
+    for name in columns:
         digest.update(np.ascontiguousarray(record[name]).tobytes())
     return digest.digest()
 
@@ -49,12 +67,12 @@ def merkle_root(leaves: Sequence[bytes]) -> str:
     return level[0].hex()
 
 
-def shard_leaves(path: Path) -> list[bytes]:
-    """Return the Merkle leaves of the images in one shard, in order."""
+def shard_leaves(path: Path) -> tuple[list[bytes], list[bytes]]:
+    """Return the Merkle leaves of the images in one shard, and those of their labels, in order."""
     with open_checked(path) as handle:
         columns = {name: column(handle, name) for name in LEAF_COLUMNS}
-    n = len(columns["index"])
-    return [image_leaf({k: v[i] for k, v in columns.items()}) for i in range(n)]
+    records = [{k: v[i] for k, v in columns.items()} for i in range(len(columns["index"]))]
+    return [image_leaf(r) for r in records], [image_leaf(r, LABEL_COLUMNS) for r in records]
 
 
 def write_manifest(
@@ -64,12 +82,19 @@ def write_manifest(
     plan_sha256: str,
     shards: Iterable[tuple[Path, range]],
     provenance: Mapping[str, Any],
+    licence: str = LICENCE,
+    training_generative_models: bool = True,
 ) -> dict[str, Any]:
-    """Seal a complete set of shards."""
+    """Seal a complete set of shards, which must all be of one build."""
+    shards = list(shards)
+    build = one_build([path for path, _ in shards])
     leaves: list[bytes] = []
+    label_leaves: list[bytes] = []
     rows = []
     for path, indices in shards:
-        leaves += shard_leaves(path)
+        images, labels = shard_leaves(path)
+        leaves += images
+        label_leaves += labels
         rows.append(
             {
                 "file": str(path.relative_to(folder)),
@@ -79,31 +104,21 @@ def write_manifest(
                 "stop": indices.stop,
             }
         )
+    label_root = merkle_root(label_leaves)
     manifest = {
         "format": MANIFEST_FORMAT,
         "dataset": dataset,
         "plan_sha256": plan_sha256,
         "n_images": len(leaves),
+        "identity": identity_of(plan_sha256, label_root, build.render_version),
+        "label_root": label_root,
+        "render_version": build.render_version,
         "root": merkle_root(leaves),
         "shards": rows,
+        "build": build.to_dict(),
         "provenance": dict(provenance),
-        "license": "CC-BY-4.0; training generative models is explicitly permitted",
+        "license": licence,
+        "training_generative_models": training_generative_models,
     }
     write_json(folder / "manifest.json", manifest)
     return manifest
-
-
-def read_json(path: Path, form: str) -> dict[str, Any]:
-    """Read one of the dataset's JSON files."""
-    if not path.is_file():
-        raise InvalidInputError(
-            f"{path}: expected a sealed dataset; this file is missing. "
-            "Finish it with `recombine render`, then `recombine dataset verify`."
-        )
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise IntegrityError(f"{path}: expected JSON; it is damaged ({error}).") from error
-    if not isinstance(data, dict) or data.get("format") != form:
-        raise IntegrityError(f"{path}: expected the format {form}; got something else.")
-    return data

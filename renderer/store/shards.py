@@ -9,31 +9,50 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from recombine.renderer.core.errors import IntegrityError, RecombineError
-from recombine.renderer.core.files import replacing
+from recombine.renderer.core.files import replacing, write_json
 from recombine.renderer.core.hdf5 import (
     Column,
     attribute,
     column,
     open_checked,
     read_columns,
+    require_only,
     stored,
 )
+from recombine.renderer.core.provenance import Build
+from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import PLAN_FORMAT, Plan
 from recombine.renderer.scenes.assets import plan_assets
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.scenes.scene import Rendered, RenderSettings
+from recombine.renderer.scenes.geometry import CONVENTIONS, mask_dtype
+from recombine.renderer.scenes.scene import LABELS, Rendered, RenderSettings
+from recombine.renderer.store.records import (
+    SHARD_FORMAT,
+    check_columns,
+    plan_attributes,
+    shard_attributes,
+)
 
-SHARD_FORMAT = "recombine.shard/1"
+BUILD_FORMAT = "recombine.build/1"
 SHARD_SIZE = 64
 _PER_IMAGE = ("split", "rungs", "block", "cycles_seed", "tries")
+_MEASURED = ("index", "visible", "amodal")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What an imported image has: pixels, and masks where they are known."""
+
+    image: Array  # uint8 (H, W, 3)
+    mask: Array | None = None  # uint8 (H, W), as in `Rendered`
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -62,37 +81,94 @@ def save_plan(folder: Path, plan: Plan, shard_size: int = SHARD_SIZE) -> None:
 
 
 def load_plan(folder: Path) -> Plan:
-    """Read ``plan.h5``."""
-    path = folder / "plan.h5"
-    with open_checked(path) as handle:
-        config = _config(handle, path, PLAN_FORMAT)
-        schema = Schema.from_dict(config["schema"])
-        read_columns(handle, path, plan_columns(schema), len(stored(handle, "split")))
-        plan = Plan(
-            config=config,
-            schema=schema,
-            settings=RenderSettings(**config["settings"]),
-            latents={k: column(handle, f"latents/{k}") for k in schema.keys},
-            split=column(handle, "split"),
-            rungs=column(handle, "rungs"),
-            block=column(handle, "block"),
-            cycles_seed=column(handle, "cycles_seed"),
-            tries=column(handle, "tries"),
-            recipe=json.loads(attribute(handle, "recipe") or "null"),
-            assets=plan_assets(config, folder),
+    """Read ``plan.h5``; every value of it is one that the configuration allows."""
+    plan, claimed = read_plan(folder)
+    if plan.digest() != claimed:
+        raise IntegrityError(
+            f"{folder / 'plan.h5'}: the latents do not match their digest; the plan was edited. "
+            "Plan again in an empty folder."
         )
-        if plan.digest() != attribute(handle, "plan_sha256"):
-            raise IntegrityError(
-                f"{path}: the latents do not match their digest; the plan was edited. "
-                "Plan again in an empty folder."
-            )
     return plan
+
+
+def read_plan(folder: Path) -> tuple[Plan, str]:
+    """Read ``plan.h5`` and the digest that it claims."""
+    path = inside(folder, "plan.h5")
+    with open_checked(path) as handle:
+        said = plan_attributes(handle, path)
+        config = said["config"]
+        schema = Schema.from_dict(config["schema"])
+        columns = plan_columns(schema)
+        require_only(handle, path, columns)
+        split = stored(handle, "split")
+        read_columns(handle, path, columns, split.shape[0] if split.shape else 0)
+        arrays = {name: column(handle, name) for name in columns}
+    check_columns(arrays, schema, len(config["split"]["ladder"]), str(path))
+    plan = Plan(
+        config=config,
+        schema=schema,
+        settings=RenderSettings(**config["settings"]),
+        latents={k: arrays[f"latents/{k}"] for k in schema.keys},
+        **{name: arrays[name] for name in _PER_IMAGE},
+        recipe=said.get("recipe"),
+        assets=plan_assets(config, folder),
+    )
+    return plan, str(said["plan_sha256"])
 
 
 def stored_shard_size(folder: Path) -> int:
     """Return the number of images per shard that a plan was stored with."""
-    with open_checked(folder / "plan.h5") as handle:
-        return int(attribute(handle, "shard_size"))
+    path = inside(folder, "plan.h5")
+    with open_checked(path) as handle:
+        return int(plan_attributes(handle, path)["shard_size"])
+
+
+def open_shard(
+    path: Path, plan_sha256: str, plan: Plan, indices: range, *, planned: bool = False
+) -> h5py.File:
+    """Open a shard of a plan: the attributes and columns of its format, values in range.
+
+    With ``planned`` it must say of its images what the plan says, for readers that believe the
+    plan; a certificate names the first image that differs instead.
+    """
+    handle = open_checked(path)
+    try:
+        _check_shard(handle, path, plan_sha256, plan, indices)
+        names = (*plan_columns(plan.schema), *_MEASURED)
+        kept = (n for n in names if n not in LABELS or n in plan.annotations)
+        small = {name: column(handle, name) for name in kept}
+        if planned:
+            _require_planned(small, path, plan, indices)
+        check_columns(
+            small, plan.schema, len(plan.config["split"]["ladder"]), str(path), indices.start
+        )
+    except BaseException:
+        handle.close()
+        raise
+    return handle
+
+
+def _check_shard(
+    handle: h5py.File, path: Path, plan_sha256: str, plan: Plan, indices: range
+) -> None:
+    if shard_attributes(handle, path)["plan_sha256"] != plan_sha256:
+        raise IntegrityError(
+            f"{path}: belongs to another dataset; expected the plan {plan_sha256[:16]}. "
+            "Render it again."
+        )
+    columns = shard_columns(plan.schema, plan.settings.resolution, plan.annotations)
+    require_only(handle, path, columns, CONVENTIONS)
+    read_columns(handle, path, columns, len(indices))
+
+
+def _require_planned(columns: Mapping[str, Array], path: Path, plan: Plan, indices: range) -> None:
+    stored_plan = {n: getattr(plan, n) for n in _PER_IMAGE}
+    stored_plan |= {f"latents/{k}": v for k, v in plan.latents.items()}
+    for name, values in stored_plan.items():
+        if not np.array_equal(columns[name], values[indices.start : indices.stop]):
+            raise IntegrityError(
+                f"{path}: expected {name!r} as in plan.h5; it differs. Render it again."
+            )
 
 
 def plan_columns(schema: Schema) -> dict[str, Column]:
@@ -110,11 +186,14 @@ def plan_columns(schema: Schema) -> dict[str, Column]:
     return columns
 
 
-def shard_columns(schema: Schema, resolution: int) -> dict[str, Column]:
+def shard_columns(
+    schema: Schema, resolution: int, annotations: Sequence[str] = LABELS
+) -> dict[str, Column]:
     """Return every dataset of a shard."""
     n_objects = len(schema.objects)
     hw = (resolution, resolution)
-    return plan_columns(schema) | {
+    whole = mask_dtype(n_objects)
+    columns = plan_columns(schema) | {
         "index": Column("i8"),
         "image": Column("u1", (*hw, 3)),
         "mask": Column("u1", hw),
@@ -122,10 +201,18 @@ def shard_columns(schema: Schema, resolution: int) -> dict[str, Column]:
         "normal": Column("i1", (*hw, 3)),
         "visible": Column("f2", (n_objects,)),
         "amodal": Column("f2", (n_objects,)),
+        "amodal_mask": Column(whole, hw),
+        "intrinsics": Column("f8", (3, 3)),
+        "camera_to_world": Column("f8", (4, 4)),
+        "object_to_world": Column("f8", (n_objects, 4, 4)),
+        "box_3d": Column("f8", (n_objects, 8, 3)),
+        "box_2d": Column("i4", (n_objects, 4)),
+        "box_2d_amodal": Column("i4", (n_objects, 4)),
         "spec_hash": Column("u1", (32,)),
         "pixel_hash": Column("u1", (32,)),
         "label_hash": Column("u1", (32,)),
     }
+    return {k: c for k, c in columns.items() if k not in LABELS or k in annotations}
 
 
 def pixel_hash(image: Array) -> bytes:
@@ -136,8 +223,9 @@ def pixel_hash(image: Array) -> bytes:
 def label_hash(rendered: Mapping[str, Array]) -> bytes:
     """Return the sha256 of one image's annotations."""
     digest = hashlib.sha256()
-    for name in ("mask", "depth", "normal", "visible", "amodal"):
-        digest.update(np.ascontiguousarray(rendered[name]).tobytes())
+    for name in LABELS:
+        if name in rendered:
+            digest.update(np.ascontiguousarray(rendered[name]).tobytes())
     return digest.digest()
 
 
@@ -146,16 +234,18 @@ def save_shard(
     number: int,
     plan: Plan,
     indices: range,
-    rendered: Sequence[Rendered],
+    rendered: Sequence[Rendered] | Sequence[Picture],
     provenance: Mapping[str, str] | None = None,
+    build: Build | None = None,
 ) -> None:
-    """Write one finished shard atomically, with a digest of its content."""
+    """Write one finished shard atomically, with a digest of its content and the build here."""
     arrays = _shard_arrays(plan, indices, rendered)
     target = shard_path(folder, number)
     with replacing(target) as path, h5py.File(path, "w", libver="latest") as handle:
         handle.attrs["format"] = SHARD_FORMAT
         handle.attrs["plan_sha256"] = plan.digest()
         handle.attrs["content_sha256"] = content_digest(arrays)
+        handle.attrs["build"] = json.dumps((build or Build.here()).to_dict(), sort_keys=True)
         handle.attrs["provenance"] = json.dumps(dict(provenance or {}), sort_keys=True)
         for name, array in arrays.items():
             write_column(handle, name, array)
@@ -164,9 +254,12 @@ def save_shard(
 def write_column(handle: h5py.File, name: str, array: Array) -> h5py.Dataset:
     """Write one column of a shard in the layout that is fastest to read: colours contiguous."""
     options = {}
-    if name in ("mask", "depth", "normal"):
+    if name in ("mask", "depth", "normal", "amodal_mask"):
         options = {"chunks": (1, *array.shape[1:]), "compression": 1, "shuffle": True}
-    return handle.create_dataset(name, data=array, **options)
+    made = handle.create_dataset(name, data=array, **options)
+    if name in CONVENTIONS:
+        made.attrs["convention"] = CONVENTIONS[name]
+    return made
 
 
 def content_digest(arrays: Mapping[str, Array]) -> str:
@@ -185,48 +278,85 @@ def shard_is_complete(folder: Path, number: int, plan: Plan, indices: range) -> 
     if not path.exists():
         return False
     try:
-        with open_checked(path) as handle:
-            columns = shard_columns(plan.schema, plan.settings.resolution)
-            read_columns(handle, path, columns, len(indices))
+        digest = plan.digest()
+        with open_shard(path, digest, plan, indices) as handle:
+            columns = shard_columns(plan.schema, plan.settings.resolution, plan.annotations)
             arrays = {name: column(handle, name) for name in columns}
-            return bool(
-                attribute(handle, "plan_sha256") == plan.digest()
-                and attribute(handle, "content_sha256") == content_digest(arrays)
-                and list(arrays["index"]) == list(indices)
-            )
-    except (RecombineError, OSError, KeyError):
+            return bool(shard_attributes(handle, path)["content_sha256"] == content_digest(arrays))
+    except RecombineError:
         return False
 
 
 def shard_provenance(path: Path) -> dict[str, str]:
     """Return the versions and the machine that drew a shard; empty when it does not say."""
     with open_checked(path) as handle:
-        return dict(json.loads(attribute(handle, "provenance") or "{}"))
+        return dict(shard_attributes(handle, path).get("provenance", {}))
 
 
-def _shard_arrays(plan: Plan, indices: range, rendered: Sequence[Rendered]) -> dict[str, Array]:
+def shard_build(path: Path) -> Build:
+    """Return the build that drew a shard."""
+    with open_checked(path) as handle:
+        return read_build(attribute(handle, "build"), path)
+
+
+def read_build(text: str, path: Path) -> Build:
+    """Read the record of a build."""
+    try:
+        return Build.from_dict(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IntegrityError(
+            f"{path}: expected the record of the build that drew it; got none that can be read. "
+            "Use the version of recombine that wrote it, or render again with --existing overwrite."
+        ) from error
+
+
+def one_build(paths: Sequence[Path]) -> Build:
+    """Return the build that drew all of some shards."""
+    first = shard_build(paths[0])
+    for path in paths[1:]:
+        if differs := first.differences(shard_build(path)):
+            raise IntegrityError(
+                f"{path}: expected a shard of the same build as {paths[0]}; they differ in "
+                f"{listed_differences(differs)}. Draw all of a dataset with one build: run "
+                "`recombine render` with --existing overwrite."
+            )
+    return first
+
+
+def listed_differences(differs: Sequence[str]) -> str:
+    """Return what differs between two builds as one phrase."""
+    more = f" and {len(differs) - 5} more" if len(differs) > 5 else ""
+    return ", ".join(differs[:5]) + more
+
+
+def save_build(folder: Path, build: Build) -> None:
+    """Write which build a folder is drawn with."""
+    write_json(folder / "build.json", {"format": BUILD_FORMAT, **build.to_dict()})
+
+
+def load_build(folder: Path) -> Build | None:
+    """Return the build that a folder is drawn with; None where nothing was begun."""
+    path = folder / "build.json"
+    return read_build(path.read_text(encoding="utf-8"), path) if path.is_file() else None
+
+
+def _shard_arrays(
+    plan: Plan, indices: range, rendered: Sequence[Rendered] | Sequence[Picture]
+) -> dict[str, Array]:
     pick = slice(indices.start, indices.stop)
     arrays: dict[str, Array] = {
         "index": np.array(indices, np.int64),
         **{n: getattr(plan, n)[pick] for n in _PER_IMAGE},
         **{f"latents/{k}": v[pick] for k, v in plan.latents.items()},
     }
-    for name in ("image", "mask", "depth", "normal", "visible", "amodal"):
+    for name in ("image", *plan.annotations):
         arrays[name] = np.stack([getattr(r, name) for r in rendered])
     arrays["spec_hash"] = _bytes_rows([bytes.fromhex(plan.spec_hash(i)) for i in indices])
     arrays["pixel_hash"] = _bytes_rows([pixel_hash(r.image) for r in rendered])
-    arrays["label_hash"] = _bytes_rows([label_hash(vars(r)) for r in rendered])
+    labels = [{name: getattr(r, name) for name in plan.annotations} for r in rendered]
+    arrays["label_hash"] = _bytes_rows([label_hash(found) for found in labels])
     return arrays
 
 
 def _bytes_rows(rows: Sequence[bytes]) -> Array:
     return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), 32)
-
-
-def _config(handle: h5py.File, path: Path, form: str) -> dict[str, Any]:
-    if attribute(handle, "format") != form:
-        raise IntegrityError(
-            f"{path}: expected the format {form}; got {attribute(handle, 'format')!r}. "
-            "Use the version of recombine that wrote it."
-        )
-    return dict(json.loads(attribute(handle, "config")))

@@ -260,10 +260,10 @@ def answer(questions: Path, out: Path, seed: int) -> None:
     """Answer as the guide for submitters has it."""
     with safe_open(questions, "np") as file:
         ids, images = file.get_tensor("image_id"), file.get_tensor("images")
-        root = file.metadata()["root"]
+        identity = file.metadata()["identity"]
     colours = images.reshape(len(images), 2, -1, 3).mean(axis=2) / 255
     run = {"seed": seed, "card": {"id": "halves", "name": "Colour of halves", "data": "open"}}
-    metadata = {"format": "recombine.answers/1", "root": root, "run": json.dumps(run)}
+    metadata = {"format": "recombine.answers/2", "identity": identity, "run": json.dumps(run)}
     save_file({"image_id": ids, "slots": colours.astype(np.float32)}, out, metadata)
 
 

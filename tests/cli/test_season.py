@@ -64,7 +64,7 @@ def test_a_season_from_start_to_audit(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(reader, "Dataset", lambda folder: data)
     assert main([*shlex.split(commit)[1:], "--json"]) == 0
     capsys.readouterr()
-    path = make_result(data={"root": ROOT}).save(tmp_path / "result.json")
+    path = make_result(data={"identity": ROOT}).save(tmp_path / "result.json")
     scored = call(capsys, "score", season, "--team", "a", "--result", path)
     assert scored["answer"]["left"] == 9
     assert len(call(capsys, "reveal", season, "--data", "x")["key"]) == 64

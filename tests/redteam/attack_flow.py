@@ -66,7 +66,7 @@ def claim(change: Callable[[dict[str, Any]], None]) -> Callable[[World, Path], N
         forged = resealed(world.result, folder / "result.json", **plain)
         found = {file_sha256(world.predictions): world.predictions}
         made = write_bundle(folder / "submissions", [forged], found, METHOD)
-        for result in rescore_bundle(made.folder, {world.data.root: world.data}).results:
+        for result in rescore_bundle(made.folder, {world.data.identity: world.data}).results:
             if result.trust != "rescored":
                 return
             raise IntegrityError(

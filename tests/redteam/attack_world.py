@@ -44,8 +44,13 @@ class DrawnData:
     resolution: int = SIDE
 
     @property
+    def identity(self) -> str:
+        """Return what the images show."""
+        return self.root
+
+    @property
     def root(self) -> str:
-        """Return the identity of the images."""
+        """Return the hash of the images."""
         return hashlib.sha256(self.images(np.arange(len(self))).tobytes()).hexdigest()
 
     @property

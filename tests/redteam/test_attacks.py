@@ -41,4 +41,4 @@ def test_the_corpus_is_large_and_documented():
 
 
 def test_the_honest_submission_is_accepted(world):
-    assert open_bundle(world.bundle).manifest.root == DrawnData().root
+    assert open_bundle(world.bundle).manifest.identity == DrawnData().identity

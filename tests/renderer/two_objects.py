@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from recombine.renderer.presets.table import Preset
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
 from recombine.renderer.scenes.scene import RenderSettings
@@ -39,3 +41,20 @@ def two_objects(resolution: int = 16) -> Preset:
         settings=RenderSettings(resolution, 2, denoise=True),
         separation="unoccluded",
     )
+
+
+def one_behind_the_other() -> Preset:
+    """As above, but one object hides part of the other, which some blocks do not have."""
+    slots = []
+    for name, low in (("object_a", -0.366), ("object_b", 0.361)):
+        places = {"x": (-0.02, 0.02), "y": (low, low + 0.005), "scale": (0.6, 0.601)}
+        factors = [
+            replace(f, low=places[f.name][0], high=places[f.name][1]) if f.name in places else f
+            for f in _object(name, 0, 1).factors
+        ]
+        slots.append(Slot(name, tuple(factors)))
+    there = Factor("present", "categorical", values=("no", "yes"))
+    slots[1] = Slot("object_b", (*slots[1].factors, there))
+    preset = two_objects(64)
+    schema = replace(preset.schema, slots=(*slots, preset.schema.slots[-1]))
+    return replace(preset, schema=schema, separation="apart", sizes=Sizes(2, 1, 2))

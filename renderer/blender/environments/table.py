@@ -40,9 +40,9 @@ ENVIRONMENTS: dict[str, Environment] = {
     "carport": Environment("clinker", panorama="carport", strength=0.8, fade=(1.8, 4.0)),
     "courtyard": Environment("slate", "concrete", "overcast", strength=1.2, swing=math.pi),
     "hotel": Environment("oak", panorama="hotel", strength=1.1, fade=(1.2, 2.4)),
-    "gallery": Environment("walnut", "paintings", "spotlights", strength=1.6),
-    "dusk": Environment("turf", panorama="dusk", strength=0.8, haze=0.2),
+    "gallery": Environment("walnut", "paintings", "spotlights", strength=2.4),
+    "dusk": Environment("turf", panorama="dusk", strength=0.9, haze=0.2),
     "dojo": Environment("tatami", "shoji", "veranda"),
     "filmset": Environment("painted", panorama="filmset", strength=1.0, fade=(1.2, 3.0)),
-    "study": Environment("rug", "books", "lampshade", strength=1.5),
+    "study": Environment("rug", "books", "lampshade", strength=2.3),
 }

@@ -11,8 +11,8 @@ from recombine.renderer.blender.api import bproc
 class Tree:
     """A new material's node tree, with the few operations that the recipes need."""
 
-    def __init__(self, name: str) -> None:
-        self.material = bproc.material.create(name)
+    def __init__(self, name: str, material: Any = None) -> None:
+        self.material = material or bproc.material.create(name)
         self.tree = self.material.blender_obj.node_tree
         self.nodes, self.links = self.tree.nodes, self.tree.links
         self.hue = self.node("ShaderNodeObjectInfo").outputs["Color"]

@@ -54,8 +54,8 @@ def answers(questions, method=None):
 def metadata(questions, **over):
     run = {"seed": 4, "card": {"id": "stranger", "name": "A stranger"}}
     return {
-        "format": "recombine.answers/1",
-        "root": questions[2]["root"],
+        "format": "recombine.answers/2",
+        "identity": questions[2]["identity"],
         "run": json.dumps({**run, **over}),
     }
 
@@ -110,7 +110,7 @@ def test_files_that_are_not_in_order_are_refused_by_name(dataset, questions, tmp
     ("change", "message"),
     [
         ({"format": "x"}, "expected format"),
-        ({"root": "feed" * 16}, "are for data 'feedfeedfeed'"),
+        ({"identity": "feed" * 16}, "are for data 'feedfeedfeed'"),
         ({"run": "{}"}, "seed"),
         ({"run": "["}, "as JSON"),
         ({"run": '{"seed": 0, "card": {"id": "A b", "name": "x"}}'}, "card.id"),

@@ -34,7 +34,7 @@ def test_every_image_is_there_once_and_nothing_else(dataset, indices, tmp_path):
     write_questions(tmp_path / "q.safetensors", dataset, indices, load_key(None, dataset))
     tensors, metadata = read(tmp_path / "q.safetensors")
     assert tensors.keys() == {"image_id", "images"}
-    assert metadata.keys() == {"format", "root", "spec"}
+    assert metadata.keys() == {"format", "identity", "spec"}
     assert json.loads(metadata["spec"])["max_slots"] == 2
     ids = image_ids(dataset, indices, load_key(None, dataset))
     assert len(set(ids.tolist())) == len(indices)

@@ -246,7 +246,7 @@ def test_a_file_of_an_earlier_schema_says_how_to_bring_it_up(saved, version):
         Result.load(saved)
     told = str(error.value)
     assert str(saved) in told
-    assert f"schema {version}, expected 2.1" in told
+    assert f"schema {version}, expected 2.2" in told
     assert f"python scripts/migrate_results.py {saved.parent}" in told
 
 

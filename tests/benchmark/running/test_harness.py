@@ -51,6 +51,7 @@ def test_facts_of_a_trained_search(dataset, tmp_path):
     assert facts.settings == {"width": 5}
     assert facts.card["id"] == "approach"
     assert facts.dataset["root"] == dataset.root
+    assert facts.dataset["identity"] == dataset.identity
     assert facts.cost["step_gflop"] == 0
     assert facts.environment["threads"] == 1
     assert len(facts.batch_change) == 2
@@ -78,6 +79,7 @@ def test_a_finished_run_is_found_again(dataset, tmp_path):
         {"options": replace(QUICK, steps=(0, 1))},
         {"options": replace(QUICK, budget=TrainBudget(max_images_seen=1000))},
         {"dataset": FakeDataset(train=8, val=2, test=3, root="feed" * 16)},
+        {"dataset": FakeDataset(train=8, val=2, test=3, identity="feed" * 16)},
         {"seed": 1},
     ],
     ids=["settings", "steps", "budget", "data", "seed"],

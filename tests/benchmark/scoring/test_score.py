@@ -203,7 +203,7 @@ def test_files_that_do_not_belong_together(dataset, files, tmp_path, facts, mess
 
 def test_predictions_of_other_data(files):
     with pytest.raises(InvalidInputError, match="the predictions are for data"):
-        score_predictions(files, FakeDataset(root="feed" * 16))
+        score_predictions(files, FakeDataset(identity="feed" * 16))
 
 
 def test_missing_images(dataset, files, tmp_path):

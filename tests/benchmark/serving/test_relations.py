@@ -28,7 +28,7 @@ OTHER = {"left-of": "right-of", "right-of": "left-of", "in-front-of": "behind",
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
     folder = tmp_path_factory.mktemp("relation") / "data"
-    preset = load_preset("relation", values=4, scale=0.1, resolution=16)
+    preset = load_preset("relation", values=8, scale=0.02, resolution=16)
     drawn_dataset(folder, preset=preset, shard_size=500)
     assert verify(folder).passed
     return Dataset(folder)
@@ -126,7 +126,7 @@ def test_other_data_stay_as_they_are_and_closing_twice_is_closing_once(stored, t
 class ByPlace:
     """Reads the truth under the names of what is seen; it cannot know any others."""
 
-    slot_dim = 4
+    slot_dim = 8
     card = MethodCard(id="by-place", name="By place", data="open")
 
     def __init__(self, dataset):
@@ -144,9 +144,9 @@ class ByPlace:
         pixels = (images * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
         unknown = [0, 0, 0]  # of changed images, on which costs are measured
         found = torch.tensor([self.truth.get(image.tobytes(), unknown) for image in pixels])
-        slots = torch.zeros(len(images), 4, 4)
+        slots = torch.zeros(len(images), 4, 8)
         for slot, column in ((0, 0), (1, 2), (3, 1)):
-            slots[:, slot] = torch.nn.functional.one_hot(found[:, column], 4)
+            slots[:, slot] = torch.nn.functional.one_hot(found[:, column], 8)
         return SlotOutput(slots=slots)
 
 

@@ -105,13 +105,20 @@ def test_power_belongs_to_the_pair():
 @pytest.mark.parametrize(
     ("over", "words"),
     [
-        ({"data": {"root": "ff" * 32}}, "Merkle root"),
+        ({"data": {"identity": "ff" * 32}}, "identity"),
         ({"data": {"recombined": ["object.shape", "object.hue"]}}, "recombined factors"),
     ],
 )
 def test_other_data_are_refused(over, words):
     with pytest.raises(InvalidInputError, match=words):
         compare_results(entry(0.8), entry(0.8, **over))
+
+
+def test_other_pixels_of_one_identity_are_compared_and_told():
+    found = compare_results(entry(0.8), entry(0.5, 1, data={"root": "ff" * 32}))
+    assert any(one.startswith("other pixels: roots ") for one in found.caveats)
+    same = compare_results(entry(0.8), entry(0.5, 1))
+    assert not any("other pixels" in one for one in same.caveats)
 
 
 @pytest.mark.parametrize("field", ["metric", "metric_version", "cells"])

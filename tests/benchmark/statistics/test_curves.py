@@ -61,7 +61,7 @@ def test_only_common_seeds_count():
 
 
 def test_other_data_are_another_curve():
-    assert data_curves([at(10, 0.3), at(100, 0.6, root="ff" * 32)]) == []
+    assert data_curves([at(10, 0.3), at(100, 0.6, identity="ff" * 32)]) == []
 
 
 def test_one_size_twice_is_refused():

@@ -117,7 +117,10 @@ def test_a_choice_among_results_is_the_one_among_their_scores():
 
 
 def test_a_choice_needs_results_of_the_same_data_and_seeds():
-    results = [entry(7, np.full((2, 3), 5)), entry(6, np.full((2, 3), 4), data={"root": "cd" * 32})]
+    results = [
+        entry(7, np.full((2, 3), 5)),
+        entry(6, np.full((2, 3), 4), data={"identity": "cd" * 32}),
+    ]
     with pytest.raises(InvalidInputError, match="Merkle root"):
         choice_among(results)
     for some in ([], [results[0], make_result()]):

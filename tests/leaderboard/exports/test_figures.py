@@ -118,7 +118,7 @@ def test_one_factor_has_no_map():
 
 
 def test_two_datasets_never_share_a_figure(board):
-    other = sample(0, data={"root": "ff" * 32})
+    other = sample(0, data={"identity": "ff" * 32})
     for draw in (plots.scatter, plots.compute, plots.data):
         with pytest.raises(InvalidInputError, match="one dataset"):
             draw([board[0], other])

@@ -74,9 +74,9 @@ def test_a_name_is_never_a_formula(tmp_path, name):
 
 def test_json_holds_the_complete_results(boards):
     document = json.loads(to_json(boards))
-    assert document["format"] == "recombine.boards/1"
+    assert document["format"] == "recombine.boards/2"
     (board,) = document["boards"]
-    assert board["root"] == "ab" * 32
+    assert board["identity"] == "ab" * 32
     for item, entry, rank in zip(
         board["entries"], boards[0].board.entries, boards[0].ranks, strict=True
     ):
@@ -307,6 +307,6 @@ def test_rows_hold_measures_and_the_score_of_the_searching_entry_with_most_seeds
 def test_nothing_measured_and_mixed_data_are_refused():
     with pytest.raises(InvalidInputError, match="--full"):
         decoder_table([make_result()])
-    other = make_result(data={"root": "f" * 64})
+    other = make_result(data={"identity": "f" * 64})
     with pytest.raises(InvalidInputError, match="one dataset"):
         decoder_table([examined("autoencoder", 0.9), other])

@@ -1,4 +1,4 @@
-"""Older result files become 2.1 with the same scores, today's intervals and the same tiers."""
+"""Older result files become 2.2 with the same scores, today's intervals and the same tiers."""
 
 import hashlib
 import importlib.util
@@ -54,6 +54,7 @@ def write_old(path, version="1.1", paired_gap=None, **over):
         plain["artifacts"].pop(name)
     for name in ("sources", "further") if version == "1.0" else ():
         plain.pop(name)
+    del plain["data"]["identity"]
     plain["schema_version"] = version
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     named = hashlib.sha256(text.encode()).hexdigest()
@@ -92,9 +93,10 @@ def test_numbers_stay_and_the_facts_become_fields(tmp_path, version):
     before = json.loads(path.read_text())
     assert script.migrate(tmp_path) == 1
     after = json.loads(path.read_text())
-    assert after["schema_version"] == "2.1"
+    assert after["schema_version"] == "2.2"
     assert after["method"].pop("role") == "control"
     assert after["data"].pop("recipe") == RECIPE
+    assert after["data"].pop("identity") == after["data"]["root"]  # data of version 1 have no other
     for part, name in (("method", "role"), ("data", "recipe")):
         before[part].pop(name, None)
     kept = before.keys() - {"schema_version", "result_id", "artifacts", "paired_gap"} - INTERVALS
@@ -105,6 +107,20 @@ def test_numbers_stay_and_the_facts_become_fields(tmp_path, version):
     assert after["paired_gap"] == {name: BLOCKS[name] for name in stated}
     assert Result.load(path).scores.ooc_test.blocks is None
     assert script.migrate(tmp_path) == 0
+
+
+def test_a_result_of_today_but_for_its_identity_stays_as_it_is(tmp_path):
+    plain = make_result().model_dump(mode="json")
+    del plain["result_id"], plain["data"]["identity"]
+    plain["schema_version"] = "2.1"
+    plain["scores"]["ooc_test"]["ci95"] = [0.0, 1.0]  # not what is computed today
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    named = hashlib.sha256(text.encode()).hexdigest()
+    (tmp_path / "a.json").write_text(json.dumps({**plain, "result_id": named}))
+    assert script.migrate(tmp_path) == 1
+    after = json.loads((tmp_path / "a.json").read_text())
+    assert after["data"].pop("identity") == after["data"]["root"]
+    assert {**after, "schema_version": "2.1", "result_id": named} == {**plain, "result_id": named}
 
 
 def test_intervals_are_those_that_the_counts_give_today(tmp_path):

@@ -43,7 +43,7 @@ class Planned:
     """Data as planned, with made-up images."""
 
     plan: Plan
-    root: str = "5eed" * 16
+    identity: str = "5eed" * 16
     broken: bool = False
 
     def check(self):
@@ -81,14 +81,14 @@ def load_split_of(key):
     return declare(tomllib.loads(secret_split(key, SCHEMA)), SCHEMA)
 
 
-def result(hits=0.6, tag=0, root=DATA.root):
+def result(hits=0.6, tag=0, identity=DATA.identity):
     files = [
         {"seed": s, "file": f"{s}", "sha256": f"{tag:060x}{s:04x}", "bytes": 9} for s in range(3)
     ]
     counts = np.full((3, 8), 24)
     return make_result(
         ooc_hits=np.full((3, 8), int(24 * hits)) + np.arange(8) % 3, ooc_counts=counts,
-        data={"root": root}, artifacts={"predictions": files},
+        data={"identity": identity}, artifacts={"predictions": files},
     )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def test_secrets_are_for_their_owner_and_public_files_hold_none(season):
     plan = DATA.plan
     name = str(plan.config["name"])
     assert re.fullmatch(r"smoke--\w+-[0-9a-f]{8}--season", name)
-    secrets = (KEY.hex(), seeds_key(KEY).decode(), season.split.read_text(), DATA.root)
+    secrets = (KEY.hex(), seeds_key(KEY).decode(), season.split.read_text(), DATA.identity)
     # A hash of the split without salt would let combinations be tried out.
     for secret in (*secrets, name[-16:-8], plan.digest(), plan.config["hidden_test"]["key_sha256"]):
         assert secret not in public
@@ -196,7 +196,7 @@ def test_a_crash_between_attempt_and_answer_costs_no_second_attempt(season, monk
 
 def test_results_of_other_data_and_bad_names_are_refused(season):
     with pytest.raises(InvalidInputError, match="season's data"):
-        score_privately(season, "team-a", result(root="ab" * 32), T)
+        score_privately(season, "team-a", result(identity="ab" * 32), T)
     with pytest.raises(UsageError, match="--team"):
         score_privately(season, "Team A/..", result(), T)
 
@@ -204,7 +204,7 @@ def test_results_of_other_data_and_bad_names_are_refused(season):
 def test_after_the_reveal_everything_can_be_checked(season):
     score_privately(season, "team-a", result(), T)
     with pytest.raises(IntegrityError, match="committed"):
-        reveal(season, replace(DATA, root="0ther"), T)
+        reveal(season, replace(DATA, identity="0ther"), T)
     head = head_of(season.lines())
     reveal(season, DATA, T)
     shutil.rmtree(season.folder / "secret")  # an auditor has public files only
@@ -214,7 +214,7 @@ def test_after_the_reveal_everything_can_be_checked(season):
     swapped = replace(DATA, plan=season_plan(RECIPE, bytes(32)))
     for other, claim in (
         (swapped, "the data have the drawn labels and seeds"),
-        (replace(DATA, root="0ther"), "images are the committed ones"),
+        (replace(DATA, identity="0ther"), "images are the committed ones"),
         (replace(DATA, broken=True), "the data match their certificate"),
     ):
         assert [c for c, fine in holds(season, dataset=other).items() if not fine] == [claim]
@@ -235,7 +235,7 @@ def test_the_audit_finds_a_dishonest_organiser(season):
     extra = {"team": "friend", "entry": "x", "predictions": [], "number": 12}
     append(season.log, "answer", {"attempt": extra, "scores": {}}, T, signer)
     append(season.log, "attempt", extra, T, signer)
-    body = {"key": bytes(32).hex(), "split": "other", "root": "x"}
+    body = {"key": bytes(32).hex(), "split": "other", "identity": "x"}
     append(season.log, "reveal", body, "2025-01-01", signer)
     failed = {claim for claim, fine in holds(season).items() if not fine}
     assert failed == {

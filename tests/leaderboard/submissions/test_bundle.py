@@ -179,7 +179,7 @@ def test_a_manifest_may_not_claim_too_much(copy):
 
 
 def test_results_of_other_data_do_not_fit(copy):
-    reseal(copy, root="cd" * 32)
+    reseal(copy, identity="cd" * 32)
     with pytest.raises(InvalidInputError, match="one method and dataset"):
         open_bundle(copy)
 

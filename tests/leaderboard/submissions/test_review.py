@@ -60,7 +60,7 @@ def repositories(tmp_path):
 
 
 def roots():
-    return {dataset().root: dataset()}
+    return {dataset().identity: dataset()}
 
 
 def propose(clone, scored):

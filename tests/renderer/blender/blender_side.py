@@ -25,6 +25,12 @@ def mesh_arrays(name):
     return np.array([v.co for v in mesh.vertices]), faces
 
 
+def mesh_bounds(names):
+    """Return the lowest and highest corner of the mesh of each shape."""
+    arrays = [mesh_arrays(name)[0] for name in names]
+    return [(vertices.min(0), vertices.max(0)) for vertices in arrays]
+
+
 def imported_points(asset):
     """Return the vertices of a user's mesh as it is drawn."""
     from recombine.renderer.blender.shapes.imported import imported

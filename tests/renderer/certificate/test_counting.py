@@ -80,6 +80,9 @@ def test_nuisance_vectors_are_blocks_and_none_is_near_another() -> None:
     train = e.split(ID_TRAIN)
     gap = nearest(e, train, ~train)
     assert gap is not None
-    assert gap > 0
-    assert nearest(e, train, train) == 0
+    assert gap.gap > 0
+    assert gap.chance > 1e-3
+    same = nearest(e, train, train)
+    assert same is not None
+    assert same.gap == same.chance == 0
     assert nearest(e, train, np.zeros(len(train), bool)) is None

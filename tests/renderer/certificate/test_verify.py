@@ -13,7 +13,7 @@ from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import load_preset
-from recombine.renderer.scenes.scene import scene_hash, scene_of
+from recombine.renderer.scenes.scene import LABELS, scene_hash, scene_of
 from recombine.renderer.store.seal import write_manifest
 from recombine.renderer.store.shards import label_hash, pixel_hash, shard_path, shard_ranges
 from tests.renderer.drawn_fixture import drawn_dataset
@@ -51,8 +51,7 @@ def forge(folder: Path) -> None:
                 handle["spec_hash"][row] = np.frombuffer(spec, np.uint8)
                 pixels = np.frombuffer(pixel_hash(handle["image"][row]), np.uint8)
                 handle["pixel_hash"][row] = pixels
-                names = ("mask", "depth", "normal", "visible", "amodal")
-                labels = label_hash({n: handle[n][row] for n in names})
+                labels = label_hash({n: handle[n][row] for n in LABELS})
                 handle["label_hash"][row] = np.frombuffer(labels, np.uint8)
     write_manifest(
         folder,

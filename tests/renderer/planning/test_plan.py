@@ -10,8 +10,8 @@ from recombine.renderer.core.errors import InvalidInputError, UsageError
 from recombine.renderer.core.seeds import keyed_rng, keyed_seed
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import load_preset
-from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.scenes.library import RADIUS
+from recombine.renderer.scenes.factors import Factor, Schema
+from recombine.renderer.scenes.library import RADIUS, VIEW, camera_at
 from recombine.renderer.scenes.scene import scene_hash, scene_of
 from recombine.renderer.splits.geometry import SPLITS, Sizes
 from recombine.renderer.splits.orbit import OrbitSplit
@@ -89,7 +89,14 @@ def test_scene_follows_latents() -> None:
     (thing,) = scene.objects
     shapes = plan.schema.factor("object.shape").values
     assert thing.shape == shapes[plan.latents["object.shape"][3]]
-    assert thing.x == plan.latents["object.x"][3]
+    here = {key: values[3] for key, values in plan.latents.items()}
+    azimuth = here["background.camera_azimuth"]
+    # The latents are in the camera's own frame of the floor, the scene in the world.
+    away = complex(thing.x, thing.y) * np.exp(-1j * azimuth)
+    assert away == pytest.approx(complex(here["object.x"], here["object.y"]), abs=1e-8)
+    assert np.cos(thing.yaw - azimuth - here["object.yaw"]) == pytest.approx(1)
+    assert scene.camera == camera_at(*(here[f"background.camera_{name}"] for name in VIEW))
+    assert scene.turn == here["background.turn"]
     assert scene.cycles_seed == plan.cycles_seed[3]
     assert scene_hash(scene, plan.settings) == plan.spec_hash(3)
     assert plan.spec_hash(3) != plan.spec_hash(4)
@@ -130,8 +137,14 @@ def test_bad_preset_requests(kwargs: dict[str, object], match: str) -> None:
 def test_two_objects_are_placed_by_block_and_counted() -> None:
     (placed, background) = SMALL.schema.slots
     first, second = (replace(placed, name=n) for n in ("object0", "object1"))
-    schema = Schema((first, second, background), ("object0.shape", "object1.shape"))
     constants = (("object0.material", "glaze"), ("object1.material", "glaze"))
+    spread = Factor("x", "continuous", low=-0.6, high=0.6, unit="m")
+    size = Factor("scale", "continuous", low=0.4, high=0.5, unit="m")
+    own = {"x": spread, "scale": size}
+    first, second = (
+        replace(s, factors=tuple(own.get(f.name, f) for f in s.factors)) for s in (first, second)
+    )
+    schema = Schema((first, second, background), ("object0.shape", "object1.shape"))
     preset = replace(SMALL, schema=schema, constants=constants, separation="apart")
     plan = make_plan(preset)
     assert plan.tries.max() > 1
@@ -139,4 +152,4 @@ def test_two_objects_are_placed_by_block_and_counted() -> None:
         rows = np.flatnonzero(plan.block == block)
         assert len(set(plan.tries[rows].tolist())) == 1
         a, b = plan.scene(int(rows[0])).objects
-        assert np.hypot(a.x - b.x, a.y - b.y) >= RADIUS * (a.scale + b.scale)
+        assert np.hypot(a.x - b.x, a.y - b.y) >= RADIUS * (a.scale + b.scale) - 1e-8

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from recombine.renderer.publish import export as module
 from recombine.renderer.publish.croissant import File, croissant
 from recombine.renderer.publish.export import export_dataset
 from recombine.renderer.publish.facts import Facts, Publication
+from recombine.renderer.store.certificate import KNOWN_CHECKS
 from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 
@@ -85,8 +87,10 @@ def test_committed_card_names_the_certificate_beside_it(path: Path) -> None:
     listed = {f["@id"]: f for f in json.loads(path.read_text())["distribution"]}
     found = File.of(path.parent, path.parent / "certificate.json")
     assert listed["certificate.json"]["sha256"] == found.sha256
-    root = json.loads((path.parent / "certificate.json").read_text())["root"]
-    assert root in (path.parent / "README.md").read_text()
+    certificate = json.loads((path.parent / "certificate.json").read_text())
+    assert {certificate["root"], certificate.get("identity", certificate["root"])} <= set(
+        re.findall("[0-9a-f]{64}", (path.parent / "README.md").read_text())
+    )
     assert (path.parent / "datasheet.md").read_text().count("**\n") > 30
 
 
@@ -95,6 +99,10 @@ def test_records_stream_with_the_pixels_and_latents_of_the_store(
     split: str, certified: Path, exported: Path
 ) -> None:
     data, metadata = Dataset(certified), opened(exported / "croissant.json")
+
+    def stored(name: str, i: int) -> np.ndarray:
+        return np.asarray(data.annotation(name, [i])[0])
+
     records = list(itertools.islice(metadata.records(split), 4))
     assert [r[f"{split}/index"] for r in records] == data.indices(split)[:4].tolist()
     for record in records:
@@ -106,6 +114,11 @@ def test_records_stream_with_the_pixels_and_latents_of_the_store(
         assert plain["part"].decode() == ("OOC" if split == "ooc_test" else "ID")
         assert plain["cell"].decode() == ", ".join(data.schema.cell_names(data.cells[i]))
         assert plain["block"] == data.blocks[i]
+        assert plain["seed"] == data.plan.cycles_seed[i]
+        assert np.array_equal(np.asarray(plain["normal"]).astype(int) - 128, stored("normal", i))
+        assert np.array_equal(np.asarray(plain["depth"]) / 1024, stored("depth", i))
+        for name in ("visible", "intrinsics", "camera_to_world", "box_3d", "box_2d_amodal"):
+            assert np.array_equal(np.stack(plain[name]), stored(name, i))
         assert plain["rung_0"] is (split == "id_train")
         for key, column in data.latents.items():
             names = data.schema.factor(key).values
@@ -153,6 +166,10 @@ def test_types_labels_and_sources_of_fields(certified: Path) -> None:
     assert fields["index"]["dataType"] == "sc:Integer"
     assert fields["image"]["dataType"] == "sc:ImageObject"
     assert fields["mask"]["dataType"] == ["cr:SegmentationMask", "sc:ImageObject"]
+    assert fields["amodal_mask"]["dataType"] == ["cr:SegmentationMask", "sc:ImageObject"]
+    assert (fields["box_3d"]["isArray"], fields["box_3d"]["arrayShape"]) == (True, "1,8,3")
+    assert fields["box_2d"]["dataType"] == "sc:Integer"
+    assert "isArray" not in fields["index"]
     assert fields["object.shape"]["dataType"] == ["sc:Text", "cr:Label"]
     assert fields["object.x"]["dataType"] == "sc:Float"
     assert fields["rung_0"]["dataType"] == "sc:Boolean"
@@ -167,7 +184,7 @@ def test_responsible_part_says_what_is_held_and_what_differs(certified: Path) ->
     assert content["license"].endswith("/by/4.0/")
     assert "generative" in content["usageInfo"]
     assert content["rai:dataLimitations"] == Facts(Dataset(certified), DAY).limits
-    assert len(content["rai:dataBiases"]) == 1  # nothing is stated
+    assert len(content["rai:dataBiases"]) == 2  # only statistics of drawn images are stated
     agents = content["prov:wasGeneratedBy"]["prov:wasAssociatedWith"]
     assert agents == []  # the fixture was not rendered
     assert "url" not in content
@@ -175,11 +192,14 @@ def test_responsible_part_says_what_is_held_and_what_differs(certified: Path) ->
 
 def test_stated_differences_are_listed_as_biases(certified: Path) -> None:
     facts = Facts(Dataset(certified), DAY)
-    facts.data.certificate["checks"][8]["status"] = "stated"
+    (balance,) = [c for c in facts.data.certificate["checks"] if c["name"] == "balance"]
+    balance["status"] = "stated"
     files = [File(f"data/{split}-00000.parquet", 1, "0" * 64) for split in facts.counts]
     content = croissant(facts, files, File("certificate.json", 1, "0" * 64))
     assert any("balance: worst total variation 0" in b for b in content["rai:dataBiases"])
-    assert "15 of 17 checks passed" in content["description"]
+    # Interaction was not measured, nothing compared or drawn again; statistics are stated.
+    n = len(KNOWN_CHECKS)
+    assert f"{n - 5} of {n} checks passed" in content["description"]
 
 
 def test_record_of_a_file(tmp_path: Path) -> None:

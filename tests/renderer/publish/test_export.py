@@ -14,7 +14,7 @@ from PIL import Image
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import IntegrityError, ResourceError, UsageError
 from recombine.renderer.publish import export as module
-from recombine.renderer.publish.columns import columns
+from recombine.renderer.publish.columns import columns, depth_pixels, normal_pixels, png
 from recombine.renderer.publish.export import export_dataset, rows
 from recombine.renderer.store.dataset import Dataset
 
@@ -37,7 +37,53 @@ def test_tar_holds_the_same_pixels_and_latents(certified: Path, tmp_path: Path) 
             assert labels["object.x"] == data.latents["object.x"][i]
             code = data.latents["object.shape"][i]
             assert labels["object.shape"] == data.schema.factor("object.shape").values[code]
-    assert len(names) == 3 * len(data.indices("ooc_test"))
+    assert len(names) == 6 * len(data.indices("ooc_test"))
+
+
+def decoded(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def require_annotations(data: Dataset, i: int, files: dict[str, bytes], plain: dict) -> None:
+    """Check what an export says of an image against the store."""
+    depth = data.annotation("depth", [i])[0].astype(float)
+    assert np.array_equal(decoded(files["depth"]) / 1024, np.where(depth < 64, depth, 0))
+    normal = decoded(files["normal"]).astype(int) - 128
+    assert np.array_equal(normal, data.annotation("normal", [i])[0])
+    assert np.array_equal(decoded(files["amodal_mask"]), data.annotation("amodal_mask", [i])[0])
+    for column in columns(data):
+        if column.shape:
+            assert np.shape(plain[column.name]) == column.shape
+            assert np.array_equal(plain[column.name], data.annotation(column.name, [i])[0])
+    assert plain["seed"] == data.plan.cycles_seed[i]
+
+
+def test_tar_and_folder_hold_every_annotation(certified: Path, tmp_path: Path) -> None:
+    data = Dataset(certified)
+    i = int(data.indices("ooc_test")[1])
+    names = ("depth", "normal", "amodal_mask")
+    out = export_dataset(certified, tmp_path / "tar", "webdataset")
+    with tarfile.open(out / "ooc_test-00000.tar") as archive:
+        read = lambda name: archive.extractfile(f"{i:08d}.{name}").read()  # type: ignore[union-attr] # noqa: E731
+        files = {name: read(f"{name}.png") for name in names}
+        require_annotations(data, i, files, json.loads(read("json")))
+    out = export_dataset(certified, tmp_path / "folder", "folder")
+    places = dict(zip(names, ("depth", "normals", "amodal-masks"), strict=True))
+    files = {n: (out / f"ooc_test-{p}" / f"{i:08d}.png").read_bytes() for n, p in places.items()}
+    lines = (out / "ooc_test" / "metadata.jsonl").read_text().splitlines()
+    require_annotations(data, i, files, json.loads(lines[1]))
+    meanings = json.loads((out / "metadata.json").read_text())["columns"]
+    assert "y down, z forward" in meanings["camera_to_world"]
+
+
+def test_depth_and_normals_are_whole_steps_of_a_png() -> None:
+    """Every stored depth of 1 m to 64 m survives; what is nowhere or farther is 0."""
+    stored = np.arange(2**16).astype(np.uint16).view(np.float16)
+    stored = stored[(stored >= 1) & (stored < 64)]
+    assert np.array_equal(depth_pixels(stored[None])[0] / 1024, stored)
+    assert depth_pixels(np.array([[np.inf, 64, 1e4]], np.float16)).tolist() == [[0, 0, 0]]
+    every = np.arange(-127, 128, dtype=np.int8)
+    assert np.array_equal(normal_pixels(every).astype(int) - 128, every)
 
 
 def test_folder_lists_every_image_once(certified: Path, tmp_path: Path) -> None:
@@ -71,6 +117,8 @@ def test_parquet_loads_with_datasets(
     }
     assert np.array_equal(np.asarray(first["image"]), data.image(int(indices[0])))
     assert np.array_equal(np.asarray(first["mask"]), data.masks([int(indices[0])])[0])
+    files = {n: png(np.asarray(first[n])) for n in ("depth", "normal", "amodal_mask")}
+    require_annotations(data, int(indices[0]), files, first)
     for key, column in data.latents.items():
         names = data.schema.factor(key).values
         assert first[key] == (names[int(column[indices[0]])] if names else column[indices[0]])
@@ -131,4 +179,4 @@ def test_interrupted_export_leaves_nothing(
 
 def test_png_is_lossless() -> None:
     array = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(module._png(array)))), array)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(png(array)))), array)

@@ -115,14 +115,14 @@ def test_facts_of_drawn_data(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(Dataset, "recipe", recipe, raising=False)
     verify(sealed)
     facts = Facts(Dataset(sealed), DAY)
-    assert (facts.title, facts.version, facts.variant) == ("smoke", "1.1.0", "small version")
+    assert (facts.title, facts.version, facts.variant) == ("smoke", "2.0.0", "small version")
     assert facts.about == "The smallest preset, for the quickstart and continuous integration."
     assert facts.ladder == [8]
     assert facts.held_out == 8
     assert facts.counts == {"id_train": 72, "id_val": 8, "id_test": 16, "ooc_test": 16}
     assert any("small version" in line for line in facts.limits)
     assert any("Not measured on these images: interaction" in line for line in facts.limits)
-    assert facts.data.root in facts.citation
+    assert facts.data.identity in facts.citation
     kinds = {row.kind for rows in facts.assets.values() for row in rows}
     assert kinds == {"shape", "environment", "material"}
     names = {row.name for rows in facts.assets.values() for row in rows}

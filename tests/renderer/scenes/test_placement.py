@@ -60,13 +60,6 @@ def test_box_holds_the_projected_cylinder(stand: Stand) -> None:
         assert box.bottom - 1e-9 <= rise <= box.top + 1e-9
 
 
-@given(STANDS)
-def test_usable_space_lies_inside_the_frame(stand: Stand) -> None:
-    box = screen_box(stand)
-    assert min(box.left, box.bottom) > -0.5 - 0.06  # the box is wider than the object in it
-    assert max(box.right, box.top) < 0.5 + 0.06
-
-
 @given(STANDS, STANDS)
 def test_unoccluded_is_stricter_than_apart_and_symmetric(a: Stand, b: Stand) -> None:
     for kind in ("apart", "unoccluded"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from fractions import Fraction
 from itertools import pairwise, product
 
 import pytest
@@ -8,14 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recombine.renderer.certificate.membership import RULES, combinations, law
-from recombine.renderer.core.errors import InvalidInputError
-from recombine.renderer.splits.cells import drawn_total_variation
+from recombine.renderer.core.errors import InvalidInputError, UsageError
+from recombine.renderer.presets.table import load_preset
+from recombine.renderer.splits.cells import CellSet, drawn_total_variation, report
 from recombine.renderer.splits.special import (
     INVERSE,
     BandSplit,
     BindingSplit,
     CountSplit,
     RelationSplit,
+    relation_residues,
 )
 from tests.renderer.grid_schema import novelty_order
 
@@ -68,21 +71,60 @@ def test_bad_bands_are_refused(ladder: tuple[int, ...]) -> None:
         BandSplit(8, ladder)
 
 
-@pytest.mark.parametrize("n", [4, 8, 16])
-def test_relation_is_uniform_and_closed_under_the_other_reading(n: int) -> None:
-    split = RelationSplit(
-        n, (tuple(range(n // 2)), tuple(range(3 * n // 4))), tuple(range(3 * n // 4, n))
-    )
-    shape = (n, 4, n)
-    sides = [split.id_cells(shape, 0), split.id_cells(shape, 1), split.ooc_cells(shape)]
-    for side in sides:
+def relation_split(n: int) -> RelationSplit:
+    one, two, three, ooc = relation_residues(n)
+    return RelationSplit(n, (one, one + two, one + two + three), ooc)
+
+
+def pairs(cells: CellSet, *factors: int) -> dict[tuple[int, ...], Fraction]:
+    counts = Counter(tuple(c[f] for f in factors) for c in cells.cells)
+    return {pair: Fraction(k, len(cells)) for pair, k in counts.items()}
+
+
+@pytest.mark.parametrize(("n", "rank"), [(8, 17), (12, 26), (16, 34)])
+def test_relation_tells_the_sides_apart_by_all_three_factors_only(n: int, rank: int) -> None:
+    split, shape = relation_split(n), (n, 4, n)
+    *rungs, ooc = [split.id_cells(shape, r) for r in range(3)] + [split.ooc_cells(shape)]
+    for side in (*rungs, ooc):
         assert {(c, INVERSE[r], a) for a, r, c in side.cells} == set(side.cells)
-    assert all(s.total_variation(sides[-1]) == 0 for s in sides)
-    assert {novelty_order(sides[0], c) for c in sides[-1]} == {3}
+        for factors in ((0,), (1,), (2,), (0, 1), (1, 2), (0, 2)):
+            assert pairs(side, *factors) == pairs(ooc, *factors)
+        assert not any(a == b for a, _, b in side.cells)
+    assert all(a < b for a, b in pairwise(set(r.cells) for r in rungs))
+    assert {novelty_order(rungs[0], c) for c in ooc} == {3}
+    # Who stands with whom along which axis is as frequent, too, whoever is first.
+    bags = [
+        Counter((frozenset((a, b)), r // 2) for a, r, b in side.cells) for side in (rungs[0], ooc)
+    ]
+    assert bags[0] == bags[1]
+    found = report(rungs[0], ooc)
+    assert (found.rank, found.full_rank) == (rank, 2 * n + 2)
+    assert ("declaration" in split.to_dict()) == (rank < 2 * n + 2)
     rule, data = RULES["relation"], split.to_dict()
     for cell in product(range(n), range(4), range(n)):
-        assert rule(cell, 1, data) == (cell in sides[1])
-        assert rule(cell, "ooc", data) == (cell in sides[2])
+        assert rule(cell, 1, data) == (cell in rungs[1])
+        assert rule(cell, "ooc", data) == (cell in ooc)
+
+
+@pytest.mark.parametrize(
+    ("ladder", "ooc"),
+    [
+        (((0, 1, 2, 3), (0, 1, 2, 3, 4, 5)), (6, 7)),  # equal objects in ID only
+        (((1,), (1, 2)), (7,)),
+        (((1,),), (6,)),
+    ],
+)
+def test_relation_with_other_pairs_on_either_side_is_refused(
+    ladder: tuple[tuple[int, ...], ...], ooc: tuple[int, ...]
+) -> None:
+    with pytest.raises(InvalidInputError, match="must show pairs of 8 objects equally often"):
+        RelationSplit(8, ladder, ooc)
+
+
+def test_relation_without_a_residue_between_multiples_of_a_quarter_is_refused() -> None:
+    assert relation_residues(4) == ((), (), (), ())
+    with pytest.raises(UsageError, match="a multiple of 4 from 8 on; got 4"):
+        load_preset("relation", values=4)
 
 
 def test_count_promises_novelty_alone() -> None:

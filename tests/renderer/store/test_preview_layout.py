@@ -27,7 +27,7 @@ def test_a_panel_shows_every_cell_of_one_block_once(sealed_once: Path) -> None:
 def rich(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three recombined factors: relation runs over panels."""
     folder = tmp_path_factory.mktemp("rich") / "data"
-    preset = load_preset("relation", scale=0.02, values=4, resolution=16)
+    preset = load_preset("relation", scale=0.02, values=8, resolution=16)
     drawn_dataset(folder, preset=preset, shard_size=4096)
     return folder
 

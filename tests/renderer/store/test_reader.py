@@ -14,6 +14,7 @@ from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import load_preset
+from recombine.renderer.scenes.geometry import CONVENTIONS
 from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_fixture
 
@@ -37,6 +38,48 @@ def test_recipe_is_stored_with_the_plan_and_older_data_have_none(sealed: Path) -
         del handle.attrs["recipe"]
     assert Dataset(sealed).recipe is None
     assert verify(sealed).passed
+
+
+def test_views_give_cameras_boxes_and_annotations(sealed_once: Path) -> None:
+    data = Dataset(sealed_once)
+    view = data["ooc_test"][2:5]
+    drawn = [drawn_fixture(data.plan.scene(i), data.plan.settings) for i in view.index]
+    for row, one in enumerate(drawn):
+        assert np.array_equal(view.depth[row], one.depth)
+        assert np.array_equal(view.normals[row] * 127, one.normal)
+        assert np.array_equal(view.visible[row], one.visible)
+        assert np.array_equal(view.amodal[row], one.amodal)
+        assert np.array_equal(view.amodal_masks[row, 0], one.amodal_mask == 1)
+        assert np.array_equal(view.poses[row], one.object_to_world)
+        assert np.array_equal(view.boxes.visible[row], one.box_2d)
+        assert np.array_equal(view.boxes.amodal[row], one.box_2d_amodal)
+        assert np.array_equal(view.boxes.corners[row], one.box_3d)
+        assert np.array_equal(view.cameras.intrinsics[row], one.intrinsics)
+        assert np.array_equal(view.cameras.camera_to_world[row], one.camera_to_world)
+    assert view.seeds.tolist() == [data.plan.scene(i).cycles_seed for i in view.index]
+    assert view.boxes.visible.any()
+    poses = data.camera(range(len(data))).camera_to_world
+    assert len(np.unique(poses, axis=0)) > 1  # blocks have cameras of their own
+    assert len(data.camera([3])) == 1
+
+
+def test_shards_say_what_their_arrays_mean(sealed_once: Path) -> None:
+    with h5py.File(sealed_once / "shards" / "shard-00000.h5") as handle:
+        assert handle.attrs["format"] == "recombine.shard/2"
+        assert {n: handle[n].attrs["convention"] for n in CONVENTIONS} == CONVENTIONS
+        assert "along the ray" in handle["depth"].attrs["convention"]
+
+
+def test_shards_without_cameras_are_refused(sealed: Path) -> None:
+    with h5py.File(sealed / "shards" / "shard-00000.h5", "r+") as handle:
+        del handle["camera_to_world"]
+    with pytest.raises(IntegrityError, match="camera_to_world"):
+        Dataset(sealed).image(0)
+
+
+def test_torch_items_have_the_keys_they_had(sealed_once: Path) -> None:
+    data = Dataset(sealed_once)
+    assert set(data.torch("id_val")[0]) == {"image", "mask", *data.schema.keys}
 
 
 def test_order_of_indices_is_kept(sealed: Path) -> None:
