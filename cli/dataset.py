@@ -346,7 +346,7 @@ class Reference(PresetOptions):
     Example: recombine dataset reference all --out data_cards --workers 2
     """
 
-    preset: Annotated[str, tyro.conf.Positional]
+    preset: Annotated[str, tyro.conf.Positional] = "smoke"
     """Preset, dataset folder, or "all"."""
     out: Path = field(kw_only=True)
     """Folder to write reference.json and windows.webp into."""

@@ -80,12 +80,12 @@ def prepare(
 def require_build(folder: Path, here: Build) -> None:
     """Check that a folder is drawn with the build that is here."""
     begun = load_build(folder)
-    if begun is None or (differs := begun.differences(here)):
-        what = "nothing says with which" if begun is None else listed_differences(differs)
+    differs = ["build.json is missing"] if begun is None else begun.differences(here)
+    if differs:
         raise IntegrityError(
             f"render: {folder} must be drawn with one build from its first image to its last; "
-            f"this one differs ({what}). Go on with the build it was begun with, or start over "
-            "with --existing overwrite."
+            f"this one differs ({listed_differences(differs)}). Go on with the build it was "
+            "begun with, or start over with --existing overwrite."
         )
 
 

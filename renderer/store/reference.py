@@ -105,11 +105,15 @@ def write_reference(
     build : Build
         What drew them; only its render version binds.
     """
-    for edge in EDGES:
-        choice = choose(plan, edge)
-        picture = _encode([choice.cut(n, image) for n, image in enumerate(images)])
-        if len(picture) <= MAX_BYTES:
-            break
+    choices = [choose(plan, edge) for edge in EDGES]
+    tries = ((c, _encode([c.cut(n, image) for n, image in enumerate(images)])) for c in choices)
+    found = next((one for one in tries if len(one[1]) <= MAX_BYTES), None)
+    if found is None:
+        raise InvalidInputError(
+            f"reference: expected windows that fit {MAX_BYTES} bytes; {len(images)} of "
+            f"{EDGES[-1]} pixels do not. Draw fewer images."
+        )
+    choice, picture = found
     write_bytes(folder / "windows.webp", picture)
     record = {
         "format": REFERENCE_FORMAT,
