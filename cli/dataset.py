@@ -66,6 +66,61 @@ class Plan(PresetOptions):
 
 
 @dataclass(frozen=True)
+class Import(Command):
+    """Turn labelled images of other people into a dataset that scoring accepts.
+
+    SOURCE is a folder of PNG or JPEG files, an NPZ or HDF5 file, or a folder that `recombine
+    dataset export` wrote. The table has one row per image: the column `file` for a folder, and
+    columns `slot.factor`. FILE.toml declares the split, as for `recombine render --split`, and says
+    in the table [import] what the images are called, under which licence, and what recombines.
+
+    Nothing can draw these images again, so checks that need a renderer are "not applicable". Where
+    no blocks match, every image is a block of its own, and the certificate states it. What tells
+    ID from OOC is printed.
+
+    Example: recombine dataset import photos --labels photos.csv --split photos.toml --out runs/mine
+
+    Example: recombine dataset import 3dshapes.h5 --split shapes3d.toml --out runs/shapes3d
+    """
+
+    source: Folder
+    """Folder, NPZ or HDF5 file."""
+    split: Path
+    """TOML file with the split and the table [import]."""
+    out: Path
+    """New dataset folder; it must not exist."""
+    labels: Path | None = None
+    """CSV file, one row per image; may be left out where [import] says where labels are."""
+
+    def run(self) -> int:
+        """Import, and print the certificate, the notes and the shift."""
+        from recombine.renderer.importing.run import import_dataset
+
+        with self.progress("import") as progress:
+            made = import_dataset(
+                self.source, self.split, self.out, labels=self.labels, progress=progress
+            )
+        if self.json:
+            console.emit(
+                {
+                    "dataset": str(made.folder),
+                    "images": made.images,
+                    "notes": list(made.notes),
+                    "shift": made.shift.to_dict(),
+                    "certificate": made.certificate.to_dict(),
+                }
+            )
+            return 0
+        rows = [(c.name, c.status.upper(), c.found) for c in made.certificate.checks]
+        console.table(made.certificate.dataset, ("check", "", "found"), rows)
+        for note in made.notes:
+            console.line(note)
+        console.line(", ".join(f"{name}: {n}" for name, n in made.images.items() if n))
+        console.line(f"\n{made.shift}\n\n{made.folder}")
+        return 0
+
+
+@dataclass(frozen=True)
 class Verify(Command):
     """Re-derive every claim about a dataset from its stored latents, masks and pixels.
 
@@ -95,7 +150,7 @@ class Verify(Command):
 
     def run(self) -> int:
         """Verify and print one line per check."""
-        from recombine.renderer.certificate.verify import PROVES, verify, write_certificate
+        from recombine.renderer.certificate.verify import verify, write_certificate
         from recombine.renderer.rendering.rerender import redraw
 
         again = None
@@ -108,7 +163,7 @@ class Verify(Command):
             rows = [(c.name, c.status.upper(), c.claim, c.found) for c in certificate.checks]
             title = f"{certificate.dataset}  identity {certificate.identity[:16]}"
             console.table(title, ("check", "", "claim", "found"), rows)
-            console.line(PROVES)
+            console.line(certificate.proves)
         code = 0 if certificate.passed else 5
         if not self.no_seal:
             try:

@@ -22,7 +22,7 @@ NOUNS = {
     "quickstart": "render, train, score and compare, all in one go",
     "doctor": "check Python, Blender, disk and sandbox; make one test render",
     "render": "render a preset into a dataset folder; resumes",
-    "dataset": "plan, verify, preview, card, export, merge, rerender, reference",
+    "dataset": "plan, import, verify, preview, card, export, merge, rerender, reference",
     "measure": "interaction, influence, tangents: scenes drawn again, changed",
     "score": "train and score methods over seeds and sizes; resumes",
     "submission": "new, check, inputs, bundle, review",
@@ -33,6 +33,7 @@ NOUNS = {
 }
 VERBS = {
     "dataset plan": "show what a preset holds: cells, splits, images",
+    "dataset import": "turn labelled images of other people into a dataset",
     "dataset verify": "re-derive every claim about a dataset; seals a certificate",
     "dataset preview": "draw the contact sheet of a dataset, or a page",
     "dataset card": "write the data card: README, sheet, certificate",

@@ -79,6 +79,9 @@ class PresetOptions(Command):
     """Image edge in pixels; the latents stay the same. The preset's own by default."""
     ooc_val: bool = False
     """Add OOC-val, residues held out of every rung, in place of the widest rung."""
+    assets: Path | None = None
+    """TOML ledger of your own meshes, panoramas and textures, which declares a variant of the
+    preset; see "Your own assets" in docs/assets.md."""
     hidden_key: Path | None = None
     """File with a secret of 16 bytes or more; its hash binds the data to a hidden test set."""
     hidden: bool = False
@@ -95,13 +98,20 @@ class PresetOptions(Command):
             raise UsageError("--hidden: expected the secret too; got none. Add --hidden-key FILE.")
         if self.hidden_key and self.season_key:
             raise UsageError("--season-key and --hidden-key: expected one of them; got both.")
+        ledger = None
+        if self.assets is not None:
+            from recombine.renderer.planning.ledger import declare, load_ledger
+
+            ledger = load_ledger(self.assets)
         preset = load_preset(
             self.preset,
             scale=self.scale,
             resolution=self.resolution,
-            values=self.values,
+            values=self.values or (ledger.values if ledger else None),
             ooc_val=self.ooc_val,
         )
+        if ledger is not None:
+            preset = declare(preset, ledger)
         if self.split is not None:
             from recombine.renderer.splits.declaration import load_split
 
@@ -146,6 +156,7 @@ class Render(PresetOptions):
 
     Example: recombine render smoke --out runs/smoke --workers 2
     Example: recombine render smoke --estimate --workers 16 --resolution 128
+    Example: recombine render object-background --assets my.toml --out runs/mine
     Example: recombine render smoke --out /shared/smoke --slurm 8 --workers 4 --hours 2
     """
 

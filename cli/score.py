@@ -205,6 +205,8 @@ class Score(Command):
         """Return what is to be trained: every method on every training set."""
         from recombine.baselines.registry import BASELINES, data_for
         from recombine.benchmark.running.grid import Job
+        from recombine.benchmark.running.harness import trains
+        from recombine.benchmark.serving.data import refuse_unfit
         from recombine.benchmark.submissions.loading import card_of
 
         trained = [name for name in self.methods if not given_files(name)]
@@ -219,6 +221,7 @@ class Score(Command):
                 ours = spec in BASELINES
                 name = spec if ours else card_of(submission).id
                 data = data_for(submission, dataset) if ours else dataset
+                refuse_unfit(card_of(submission), data, trains=trains(submission))
                 folder = self._folder(name, n, self.size if ours else "")
                 jobs = tuple(Job(submission, data, seed, folder, options) for seed in seeds)
                 groups.append(Group(spec, n, data, jobs))

@@ -3,6 +3,7 @@ from .api import baselines as baselines
 from .api import board as board
 from .api import compare as compare
 from .api import export as export
+from .api import import_dataset as import_dataset
 from .api import load as load
 from .api import presets as presets
 from .api import render as render

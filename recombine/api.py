@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.statistics.compare import Comparison
     from recombine.cli.console import Progress
     from recombine.renderer.certificate.verify import Certificate
+    from recombine.renderer.importing.run import Imported
     from recombine.renderer.presets.base import Preset
     from recombine.renderer.store.dataset import Dataset
 
@@ -45,6 +46,7 @@ def render(
     values: int | None = None,
     resolution: int | None = None,
     split: Path | str | None = None,
+    assets: Path | str | None = None,
     workers: int | None = None,
     existing: Literal["skip", "verify", "overwrite", "error"] = "skip",
     progress: bool = True,
@@ -65,6 +67,9 @@ def render(
         Image edge in pixels; the latents stay the same.
     split : Path or str, optional
         TOML file that declares another split of the same images.
+    assets : Path or str, optional
+        TOML ledger of your own meshes, panoramas and textures, which declares a variant of the
+        preset.
     workers : int, optional
         Blender processes, one thread each; the number of cores by default.
     existing : {"skip", "verify", "overwrite", "error"}
@@ -89,13 +94,21 @@ def render(
     from recombine.renderer.presets.table import load_preset, with_split
     from recombine.renderer.rendering.render import render_dataset
 
+    ledger = None
+    if assets is not None:
+        from recombine.renderer.planning.ledger import declare, load_ledger
+
+        ledger = load_ledger(Path(assets))
     if isinstance(preset, str):
+        values = values or (ledger.values if ledger else None)
         preset = load_preset(preset, scale=scale, values=values, resolution=resolution)
     elif (scale, values, resolution) != (1.0, None, None):
         raise UsageError(
             "render: expected the name of a preset with scale, values or resolution; got a "
             "Preset object. Change the object, or give the name."
         )
+    if ledger is not None:
+        preset = declare(preset, ledger)
     if split is not None:
         from recombine.renderer.splits.declaration import load_split
 
@@ -127,6 +140,50 @@ def load(folder: Path | str) -> Dataset:
     from recombine.renderer.store.dataset import Dataset
 
     return Dataset(folder)
+
+
+def import_dataset(
+    source: Path | str,
+    split: Path | str,
+    out: Path | str,
+    *,
+    labels: Path | str | None = None,
+    progress: bool = True,
+) -> Imported:
+    """Turn labelled images of other people into a sealed dataset; see docs/importing.md.
+
+    Parameters
+    ----------
+    source : Path or str
+        A folder of PNG or JPEG files, an NPZ or HDF5 file, or a folder that `export` wrote.
+    split : Path or str
+        TOML file: a declared split, and the table ``[import]``.
+    out : Path or str
+        New dataset folder, for `load`, `verify` and `score`.
+    labels : Path or str, optional
+        CSV file, one row per image; left out where ``[import]`` says where labels are.
+    progress : bool
+        Show progress and the time left.
+
+    Returns
+    -------
+    Imported
+        ``folder``, ``certificate``, and the ``shift`` between ID-test and OOC-test.
+
+    Raises
+    ------
+    UsageError
+        When a path does not exist, or ``out`` does.
+    InvalidInputError
+        When table, images and split do not fit together; the message names the row.
+    IntegrityError
+        When the images do not keep what the split promises.
+    """
+    from recombine.renderer.importing.run import import_dataset as read
+
+    table = None if labels is None else Path(labels)
+    with _progress("import", shown=progress) as report:
+        return read(Path(source), Path(split), Path(out), labels=table, progress=report)
 
 
 def verify(data: Dataset | Path | str) -> Certificate:

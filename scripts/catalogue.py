@@ -21,7 +21,7 @@ LARGEST = 300_000  # bytes of a picture in the documentation
 
 def thing(shape: str, material: str = "glaze", hue: float = 0.5, **place: float) -> ObjectSpec:
     """Return a large object in the middle, or elsewhere."""
-    where = {"x": 0.0, "y": -0.1, "yaw": 0.6, "scale": 0.9} | place
+    where = {"x": 0.0, "y": -0.1, "yaw": 0.6, "scale": 0.85} | place
     return ObjectSpec(shape, material, hue=hue, **where)
 
 
@@ -46,8 +46,8 @@ def sheets() -> dict[str, tuple[int, int, int, list[Scene]]]:
         for place in ("parlour", "city")
     ]
     return {
-        "assets_shapes": (192, 36, 8, shapes),
-        "assets_materials": (128, 24, 8, materials),
+        "assets_shapes": (256, 48, 8, shapes),
+        "assets_materials": (256, 48, 8, materials),
         "assets_environments": (160, 0, 4, environments),
         "assets_lights": (96, 0, 8, lights),
     }

@@ -60,15 +60,14 @@ def migrate(folder: Path, signer: Signer | None = None) -> int:
         if plain["schema_version"] in ("1.0", "1.1"):
             fields["method"] = {**method, "role": role_of(plain)}
             fields["data"] = {**data, "recipe": recipe and {**recipe, "rung": rung_of(plain)}}
-        measured = plain["schema_version"] == "2.1"  # intervals and levels are today's already
-        if not measured:
-            fields = with_intervals(fields)
         # Data of version 1 have no identity but their root: no such board grows any more.
         fields["data"] = {**fields["data"], "identity": data["root"]}
         tier = tiers.get(fields.pop("result_id"), SELF_REPORTED)
-        del fields["schema_version"]
-        result = Result.sealed(**fields)
-        result = result if measured else redrawn_levels(result)
+        if fields.pop("schema_version") == "2.1":  # intervals and levels are today's already
+            versioned = {**fields, "schema_version": SCHEMA_VERSION, "result_id": "0" * 64}
+            result = Result.model_validate_json(json.dumps(versioned))
+        else:
+            result = redrawn_levels(Result.sealed(**with_intervals(fields)))
         new[path] = result.model_copy(update={"result_id": result.expected_id()}), tier
     by_tier: dict[Tier, list[Result]] = {}
     for result, tier in new.values():

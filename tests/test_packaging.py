@@ -26,7 +26,7 @@ MAY_IMPORT = {
 # A room imports rooms to its left only; rooms between two signs do not import each other.
 ORDER = {
     "renderer": "core < scenes < splits < presets < planning < store, blender < certificate "
-    "< rendering < measure < publish",
+    "< rendering, importing < measure < publish",
     "benchmark": "protocol, statistics < results < submissions, serving < inference, metrics "
     "< predictions < check < sandbox < running < scoring",
     "baselines": "nn < training < methods, studies < registry",

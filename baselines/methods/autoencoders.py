@@ -131,6 +131,7 @@ class Autoencoder(SlotAutoencoder):
             + row.note
             + " Background pictures start at random, not in closed form." * learned,
             role=row.role,
+            generative=True,
         )
 
 

@@ -34,6 +34,7 @@ class Mae(SelfSupervised):
         name="MAE",
         source="arXiv 2111.06377",
         note="Small transformer on 8 x 8 pixel patches, three quarters hidden, patches normalised.",
+        generative=True,
     )
     SIZES: ClassVar[Sizes] = {
         **SelfSupervised.SIZES,

@@ -48,6 +48,7 @@ def _card(slug: str, name: str, what: str) -> MethodCard:
         source=SOURCE,
         note=f"{NOTE}Control: posed-patch decoder{what}",
         role="control",
+        generative=True,
     )
 
 

@@ -69,6 +69,7 @@ class TangentPenalty:
         note="Control: the encoder is asked to be linear across the tangents of different slots; "
         "tangents from the slot autoencoder's decoder at training images.",
         role="control",
+        generative=True,
     )
     SIZES: ClassVar[Sizes] = {
         "tiny": {"schedule": Schedule(steps=6, batch_size=8)},
@@ -147,6 +148,7 @@ class TangentPenaltyOracle(TangentPenalty):
         note="Control: true tangents, finite differences of extra renders of training images, each "
         "with one slot changed; no out-of-combination image is drawn.",
         role="control",
+        generative=True,
     )
 
     tangents: Path | None = None  # ``tangents.h5`` of the dataset; training without it is refused

@@ -181,6 +181,7 @@ class Vae:
             note="Reimplementation; details of the paper's Appendix B unseen. Inferred slots, "
             f"convolutional encoder from scratch. {row.note}",
             role=row.role,
+            generative=True,
         )
 
     @on_device

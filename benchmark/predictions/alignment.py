@@ -17,6 +17,7 @@ from recombine.benchmark.metrics.masks import contingency
 from recombine.benchmark.metrics.matching import Matching, match_on_masks, take
 from recombine.benchmark.metrics.readout import Representation
 from recombine.benchmark.protocol.rounding import audible
+from recombine.benchmark.serving.data import has
 from recombine.renderer.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def on_masks(run: Predictions, dataset: DatasetLike, step: int) -> bool:
     """Return whether a run's slots are matched to objects on masks."""
     # They are when the card says that they are exchangeable, and also when the objects of the data
     # are and the run has masks: which of two such objects is the first, no image tells.
-    masks = f"segments/{step}" in run.extras
+    masks = f"segments/{step}" in run.extras and has(dataset, "mask")
     return exchangeable(run) or (masks and dataset.schema.interchangeable)
 
 

@@ -130,6 +130,7 @@ class Card(Strict):
     note: Text = ""
     slots: Literal["fixed", "exchangeable"] = "fixed"
     role: Literal["method", "control", "floor", "bound"] = "method"
+    generative: bool = False
 
 
 class GivenTraining(Strict):

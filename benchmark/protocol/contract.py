@@ -362,6 +362,9 @@ class MethodCard:
         What the entry is there for: a method that competes; a control, which differs from another
         entry in one respect; a floor, which knows nothing or learnt nothing; an upper bound, which
         saw what others must not and is out of competition.
+    generative : bool
+        Whether training fits a network that draws images, such as a decoder, even if the answers
+        do without it. Images whose licence forbids that are refused before it trains.
     """
 
     id: str
@@ -373,3 +376,4 @@ class MethodCard:
     note: str = ""
     slots: Literal["fixed", "exchangeable"] = "fixed"
     role: Role = "method"
+    generative: bool = False

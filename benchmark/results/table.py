@@ -275,9 +275,10 @@ def caption(results: Sequence[Result]) -> list[str]:
     data = sorted({f"{r.data.dataset} {r.data.version}, {r.data.resolution} px" for r in results})
     chance = sorted({f"{100 * r.scores.ooc_test.chance:.2f}" for r in results})
     few = min(len(r.seeds) for r in results)
+    matched = any(r.scores.ooc_test.blocks is not None for r in results)
     what = (
-        "joint slot accuracy (all recombined factors right), 95 % intervals over runs, "
-        "combinations and blocks"
+        "joint slot accuracy (all recombined factors right), 95 % intervals over runs"
+        f"{', combinations and blocks' if matched else ' and combinations; no blocks match'}"
     )
     lines = [f"{'; '.join(data)}: {what}; chance {' or '.join(chance)} %."]
     lines += level_lines(results)

@@ -59,7 +59,13 @@ from recombine.benchmark.sandbox.errors import TODO
 from recombine.benchmark.sandbox.isolation import IsolatedSubmission
 from recombine.benchmark.sandbox.process import refusal
 from recombine.benchmark.sandbox.run import predict_isolated
-from recombine.benchmark.serving.data import FIELDS_OF_TRACK, TrainData, split_spec, to_images
+from recombine.benchmark.serving.data import (
+    FIELDS_OF_TRACK,
+    TrainData,
+    refuse_unfit,
+    split_spec,
+    to_images,
+)
 from recombine.benchmark.serving.relations import CanonicalRelations, canonical_relations
 from recombine.benchmark.submissions.fingerprint import (
     code_name,
@@ -219,6 +225,7 @@ def run_seed(
     options, dataset = options or RunOptions(), canonical_relations(dataset)
     card = card_of(submission)
     refuse_placed(card.id, card.slots, dataset.schema)
+    refuse_unfit(card, dataset, trains=trains(submission))
     begin = time.monotonic()
     path = out_dir / f"seed-{seed}.safetensors"
     key = run_key(submission, dataset, seed=seed, options=options, identity=identity)
@@ -235,6 +242,13 @@ def run_seed(
             write_predictions(path, predictions)
         drop_states(out_dir, seed)
     return SeedRun(path, seed, found, time.monotonic() - begin)
+
+
+def trains(submission: AnySubmission) -> bool:
+    """Return whether a submission is trained here."""
+    if isinstance(submission, IsolatedSubmission):
+        return submission.kind == "Learner"
+    return isinstance(submission, Learner)
 
 
 def _predictions(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recombine.benchmark.protocol.contract import SplitSpec
-from recombine.benchmark.serving.data import TrainData, to_images
+from recombine.benchmark.serving.data import TrainData, has, to_images
 from recombine.renderer.core.files import take_space, writing
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def write_served(
     folder.mkdir()
     folder.chmod(0o755)
     size = write_pixels(folder / "images.npy", dataset, indices)
-    if "masks" in fields:
+    masks = "masks" in fields and has(dataset, "mask")
+    if masks:
         square = (dataset.resolution,) * 2
         size += _write_rows(folder / "masks.npy", dataset.masks, indices, square)
     factors: dict[str, str] = {}
@@ -60,7 +61,7 @@ def write_served(
         path.chmod(0o444)
         size += path.stat().st_size
         factors[key] = kind
-    return Served(factors, "masks" in fields, size)
+    return Served(factors, masks, size)
 
 
 def read_rows(path: Path) -> Array:

@@ -51,6 +51,8 @@ class Split:
     names: tuple[tuple[str, ...], ...]  # value names of every cell
     blocks: Int[Array, " blocks"]  # ``(B,)`` numbers of the matched blocks
     block_of: Int[Array, " images"]  # ``(N,)`` row of ``blocks`` for every image
+    # whether cells share blocks; without, the spread of cells holds that of their own images
+    matched: bool = True
 
     def sum_by_cell(
         self, values: Shaped[Array, "seeds images groups"]
@@ -64,7 +66,7 @@ class Split:
         """Return sums over the images of every matched block."""
         return _sums(values, self.block_of, len(self.blocks))
 
-    def crossed(self, cells: Array, blocks: Array, distinct: Sequence[int] = ()) -> Crossed:
+    def crossed(self, cells: Array, blocks: Array | None, distinct: Sequence[int] = ()) -> Crossed:
         """Return scores per seed and cell, and per seed and block, as the statistics read them."""
         return distinct_runs(Crossed(cells, self.cells, blocks), distinct)
 
@@ -75,7 +77,9 @@ def group_by_cell(dataset: DatasetLike, name: str) -> Split:
     cells, cell_of = np.unique(dataset.cells[indices], axis=0, return_inverse=True)
     names = tuple(dataset.schema.cell_names(cell) for cell in cells)
     blocks, block_of = np.unique(dataset.blocks[indices], return_inverse=True)
-    return Split(name, indices, cells, cell_of.reshape(-1), names, blocks, block_of.reshape(-1))
+    matched = bool(getattr(dataset, "matched", True))
+    of = cell_of.reshape(-1), block_of.reshape(-1)
+    return Split(name, indices, cells, of[0], names, blocks, of[1], matched)
 
 
 def _sums(values: Array, group: Array, count: int) -> Array:
@@ -120,16 +124,15 @@ def score_split(
     correct = correct_images(dataset, split, predicted)
     hits, counts = count_by_cell(split, correct)
     share = hits / counts
-    blocks = count_by_block(split, correct)
-    right = np.array(blocks.hits) / np.array(blocks.counts)
-    table = split.crossed(share, right, distinct)
+    table = split.crossed(share, shares_by_block(split, correct), distinct)
+    method = stats.ONE_NETWORK_METHOD if table.one_network else stats.CI_METHOD
     recombined = tuple(dataset.schema.factor(key) for key in dataset.schema.recombined)
     return Score(
         metric=JOINT.name,
         metric_version=JOINT.version,
         estimate=stats.crossed_mean(share).value,
         ci95=stats.crossed_mean(table).ci95,
-        ci_method=stats.ONE_NETWORK_METHOD if table.one_network else stats.CI_METHOD,
+        ci_method=method if split.matched else stats.without_blocks(method),
         n_seeds=share.shape[0],
         n_cells=share.shape[1],
         n_images=len(split.indices),
@@ -144,7 +147,7 @@ def score_split(
         cells=split.names,
         hits=_table(hits),
         counts=_table(counts),
-        blocks=blocks,
+        blocks=count_by_block(split, correct) if split.matched else None,
         distinct=distinct,
     )
 
@@ -172,6 +175,17 @@ def count_by_block(split: Split, correct: Bool[Array, "seeds images"]) -> Blocks
     )
 
 
+def shares_by_block(
+    split: Split, correct: Bool[Array, "seeds images"]
+) -> Float[Array, "seeds blocks"] | None:
+    """Return the share of right answers per seed and block; None without matched blocks."""
+    if not split.matched:
+        return None
+    blocks = count_by_block(split, correct)
+    out: Array = np.array(blocks.hits) / np.array(blocks.counts)
+    return out
+
+
 def _digits(row: Array) -> str:
     return "".join(DIGIT[n] for n in row)
 
@@ -189,7 +203,9 @@ def score_factor(
     parts = [contributions(factor, one, truth) for one in predicted]
     sums, weights = (np.stack(values) for values in zip(*parts, strict=True))
     per_cell = stats.linearise(split.sum_by_cell(sums), split.sum_by_cell(weights))
-    per_block = stats.linearise(split.sum_by_block(sums), split.sum_by_block(weights))
+    per_block = None
+    if split.matched:
+        per_block = stats.linearise(split.sum_by_block(sums), split.sum_by_block(weights))
     metric = FACTOR_METRICS[factor.kind]
     value = stats.crossed_mean(per_cell, None).value
     found = stats.crossed_mean(split.crossed(per_cell, per_block, distinct), None).ci95
@@ -205,7 +221,9 @@ def score_factor(
         chance=metric.chance,
         per_seed=_floats(per_cell.mean(axis=1)),
         per_cell=tuple(_floats(row.round(DIGITS)) for row in per_cell),
-        per_block=tuple(_floats(row.round(DIGITS)) for row in per_block),
+        per_block=()
+        if per_block is None
+        else tuple(_floats(row.round(DIGITS)) for row in per_block),
     )
 
 
@@ -216,7 +234,7 @@ def gap_part(id_test: Score, ooc_test: Score) -> Gap:
     return Gap(
         estimate=id_test.estimate - ooc_test.estimate,
         ci95=stats.gap(inside, outside).ci95,
-        ci_method=method,
+        ci_method=method if id_test.blocks else stats.without_blocks(method),
     )
 
 

@@ -53,6 +53,7 @@ from recombine.benchmark.results.parts import (
 )
 from recombine.benchmark.running.harness import BUDGETS, readout_indices
 from recombine.benchmark.scoring import aggregate
+from recombine.benchmark.serving.data import has
 from recombine.benchmark.statistics import intervals as stats
 from recombine.renderer.core.hdf5 import open_checked, stored
 
@@ -114,9 +115,9 @@ def matching_part(floors: Mapping[str, Score]) -> MatchingPart | None:
 def mask_part(aligned_runs: Sequence[AlignedPredictions]) -> SplitMeasures | None:
     """Return segmentation scores of both splits."""
     name = f"segments/{aligned_runs[0].step}"
-    if any(name not in aligned.run.extras for aligned in aligned_runs):
-        return None
     dataset = aligned_runs[0].dataset
+    if any(name not in aligned.run.extras for aligned in aligned_runs) or not has(dataset, "mask"):
+        return None
     by_split = {}
     for split_name in SPLITS:
         split = aggregate.group_by_cell(dataset, split_name)
@@ -144,9 +145,10 @@ def _mask_measure(metric: Metric, split: Split, parts: Sequence[tuple[Array, Arr
     per_seed = [float(s.sum() / w) if w > 0 else None for s, w in zip(sums, total, strict=True)]
     interval = None
     if (total > 0).all():
-        cells, blocks = (
-            stats.linearise(by(sums), by(weights)) for by in (split.sum_by_cell, split.sum_by_block)
-        )
+        cells = stats.linearise(split.sum_by_cell(sums), split.sum_by_cell(weights))
+        blocks = None
+        if split.matched:
+            blocks = stats.linearise(split.sum_by_block(sums), split.sum_by_block(weights))
         interval = stats.crossed_mean(split.crossed(cells, blocks), None).ci95
     counted = int(weights.sum(axis=(1, 2)).min())
     return extra_metric(metric, per_seed, counted, chance=metric.chance, ci95=interval)
@@ -231,7 +233,7 @@ def visibility_bins(
     dataset: DatasetLike, correct: Mapping[str, Bool[Array, "seeds images"]]
 ) -> Bins | None:
     """Return accuracy against the least visible share of an object."""
-    visible: Any = getattr(dataset, "visible", None)
+    visible: Any = getattr(dataset, "visible", None) if has(dataset, "visible") else None
     if visible is None:
         return None
     least = np.asarray(visible, float).min(axis=1)
@@ -443,8 +445,7 @@ def _every_fourth(cells: Int[Array, "n factors"]) -> Bool[Array, " n"]:
 def shares_by_cell(split: Split, correct: Bool[Array, "seeds images"]) -> Crossed:
     """Return the share of right answers per seed and cell, and per seed and block."""
     hits, counts = aggregate.count_by_cell(split, correct)
-    blocks = aggregate.count_by_block(split, correct)
-    return split.crossed(hits / counts, np.array(blocks.hits) / np.array(blocks.counts))
+    return split.crossed(hits / counts, aggregate.shares_by_block(split, correct))
 
 
 def estimate_over_cells(share: Crossed) -> Estimate:

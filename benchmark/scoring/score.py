@@ -21,7 +21,7 @@ from recombine.benchmark.predictions.alignment import (
     readable_steps,
 )
 from recombine.benchmark.predictions.file import Predictions, read_predictions
-from recombine.benchmark.protocol.contract import TrainBudget
+from recombine.benchmark.protocol.contract import MethodCard, TrainBudget
 from recombine.benchmark.results.levels import levels_of, with_levels
 from recombine.benchmark.results.parts import ComputeCurve, Further, Score, Scores
 from recombine.benchmark.results.parts import Readout as ReadoutPart
@@ -33,6 +33,7 @@ from recombine.benchmark.running.harness import (
     refuse_many_slots,
     refuse_placed,
     scored_indices,
+    trains,
 )
 from recombine.benchmark.sandbox.isolation import IsolatedSubmission
 from recombine.benchmark.scoring import aggregate, extra
@@ -40,10 +41,11 @@ from recombine.benchmark.scoring import facts as run_facts
 from recombine.benchmark.scoring.controls import random_network_part, slot_match_part
 from recombine.benchmark.scoring.examples import keep_examples
 from recombine.benchmark.scoring.extra import decoder_part, identifiability_part, readout_variants
-from recombine.benchmark.serving.data import require_sound
+from recombine.benchmark.serving.data import refuse_unfit, require_sound
 from recombine.benchmark.serving.relations import canonical_relations
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.design import scores_of
+from recombine.benchmark.submissions.loading import card_of
 from recombine.benchmark.submissions.modules import submission_of
 from recombine.renderer.core.errors import InvalidInputError
 
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Int
 
+    from recombine.benchmark.predictions.file import RunFacts
     from recombine.benchmark.results.artifacts import Artifacts
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
@@ -133,6 +136,7 @@ def score_submission(
     if not isinstance(submission, IsolatedSubmission):
         submission = submission_of(submission)
     how, where = options or RunOptions(), Path(out_dir)
+    refuse_unfit(card_of(submission), dataset, trains=trains(submission))
     jobs = [Job(submission, dataset, seed, where, how) for seed in seeds]
     runs = run_grid(jobs, workers=workers, progress=progress)
     return score_predictions(
@@ -222,6 +226,9 @@ def _check_runs(runs: Sequence[Predictions], dataset: DatasetLike) -> RunOptions
             f"{dataset.identity[:12]}; give the dataset they were made on"
         )
     refuse_placed(first.card["id"], first.card.get("slots", "fixed"), dataset.schema)
+    # A card may forget that its method has a decoder; what was trained into one shows it.
+    card: dict[str, Any] = {**first.card, "generative": _draws(first)}
+    refuse_unfit(MethodCard(**card), dataset, trains=first.trained)
     options = stored_options(first.options)
     expected = scored_indices(dataset, options)
     for run in runs:
@@ -232,6 +239,11 @@ def _check_runs(runs: Sequence[Predictions], dataset: DatasetLike) -> RunOptions
             )
         refuse_many_slots(run, dataset)
     return options
+
+
+def _draws(facts: RunFacts) -> bool:
+    """Return whether a run's method draws images, as its card or its kind says."""
+    return bool(facts.card.get("generative")) or facts.kind == "inverter"
 
 
 def stored_options(plain: Mapping[str, Any]) -> RunOptions:

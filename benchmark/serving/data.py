@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
     from torch import Tensor
 
+    from recombine.benchmark.protocol.contract import MethodCard
     from recombine.renderer.core.types import Array
     from recombine.renderer.scenes.factors import Schema
 
@@ -67,6 +68,31 @@ class DatasetLike(Protocol):
     def images(self, indices: Any) -> UInt8[Array, "n height width 3"]: ...  # noqa: D102
     def masks(self, indices: Any) -> UInt8[Array, "n height width"]: ...  # noqa: D102
     def check(self) -> None: ...  # noqa: D102
+
+
+def has(dataset: DatasetLike, annotation: str) -> bool:
+    """Return whether the images have an annotation, such as ``"mask"``; imported ones may not."""
+    return annotation in getattr(dataset, "annotations", (annotation,))
+
+
+def refuse_unfit(card: MethodCard, dataset: DatasetLike, *, trains: bool) -> None:
+    """Refuse data that a method must not be trained on, or that lack the masks it needs."""
+    forbidden = not getattr(dataset, "training_generative_models", True)
+    if trains and card.generative and forbidden:
+        raise UsageError(
+            f"{card.id}: expected images that generative models may be trained on; the licence of "
+            f"{dataset.preset}/{dataset.version} forbids it: {getattr(dataset, 'licence', '')}. "
+            "Score a method without a decoder. Whoever has the owner's permission states it where "
+            "the licence stands, and imports the images again."
+        )
+    matched = card.slots == "exchangeable"
+    if (matched or (trains and card.supervision == "weak")) and not has(dataset, "mask"):
+        raise UsageError(
+            f"{card.id}: expected images with masks, to "
+            f"{'match its slots to objects' if matched else 'learn from them'}; "
+            f"{dataset.preset}/{dataset.version} has none. Import them with masks, or score "
+            "another method."
+        )
 
 
 def require_sound(dataset: DatasetLike) -> None:
@@ -172,7 +198,8 @@ class TrainData:
             )
         self.spec = split_spec(dataset)
         self.images_served = 0
-        self._fields = frozenset(fields)
+        # Supervised methods get what labels there are; imported images may lack masks.
+        self._fields = frozenset(f for f in fields if f != "masks" or has(dataset, "mask"))
         self._max_images = max_images
         self._dataset = dataset
         found = _first(dataset.indices(split, rung=rung), limit, split)

@@ -22,6 +22,7 @@ None and never a made-up number.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,6 +53,13 @@ ONE_NETWORK_GAP_METHOD = (
 )
 BLOCK_METHOD = "runs + blocks variance, Satterthwaite t, these cells (2.0)"
 ONE_NETWORK_BLOCK_METHOD = "one network: blocks variance, t, these cells (2.0)"
+
+
+def without_blocks(method: str) -> str:
+    """Return how a method is called where no blocks match: every image has its own nuisances."""
+    return re.sub(r" \+ (paired )?blocks variance", " variance, no matched blocks", method)
+
+
 LEVEL = 0.05
 FEW = 8.0
 """Effective errors below which an interval has at most `FEW_DF` degrees of freedom."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.board import RankedBoard, Row
 
-FORMAT = "recombine.boards/1"
+FORMAT = "recombine.boards/2"
 DATA, SCORES = "entry.result.data", "entry.result.scores"
 ESTIMATES = {
     "ooc": f"{SCORES}.ooc_test",

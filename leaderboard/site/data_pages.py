@@ -114,7 +114,7 @@ class Line(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
     name: Text
-    status: Literal["pass", "stated", "fail", "not run"]
+    status: Literal["pass", "stated", "fail", "not run", "not applicable"]
     claim: Text
     found: Text
 

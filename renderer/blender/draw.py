@@ -70,11 +70,12 @@ def _ground(scene: Scene, resolution: int) -> list[Hits]:
 def _check(scene: Scene) -> None:
     """Refuse names that the library does not have."""
     present = [o for o in scene.objects if o is not None]
-    known = [("shape", o.shape, SHAPES) for o in present]
-    known += [("material", o.material, MATERIALS) for o in present]
-    known += [("environment", scene.environment, ENVIRONMENTS)]
-    if "#" not in scene.light:  # else a photograph, looked up in its ledger
-        known += [("light", scene.light, ("own", *LIGHTS))]
+    meshes = tuple(a.name for a in scene.assets if a.kind == "mesh")
+    photographs = tuple(a.name for a in scene.assets if a.kind == "hdri")
+    known = [("shape", o.shape, (*SHAPES, *meshes)) for o in present]
+    known += [("material", o.material, (*MATERIALS, "own")) for o in present]
+    known += [("environment", scene.environment, (*ENVIRONMENTS, *photographs))]
+    known += [("light", scene.light, ("own", *LIGHTS, *photographs))]
     for kind, name, names in known:
         if name not in names:
             raise InvalidInputError(
@@ -87,12 +88,13 @@ def render_radiance(scene: Scene, settings: RenderSettings) -> Float[Array, "H W
     """Return the linear radiance of a scene, before any tone mapping."""
     _check(scene)
     stage = _stage()
+    from recombine.renderer.blender.adopted import adopted
     from recombine.renderer.blender.api import bpy
 
     _passes.clear()
     with session.quiet():
         stage.configure(settings)
-        stage.arrange(scene, settings.resolution)
+        stage.arrange(adopted(scene), settings.resolution)
         bpy.ops.render.render()
     if "combined" not in _passes:
         raise ResourceError(
@@ -102,7 +104,8 @@ def render_radiance(scene: Scene, settings: RenderSettings) -> Float[Array, "H W
     edge = stage.overscan(settings)
     full = settings.resolution + 2 * edge
     pixels = _passes["combined"].reshape(full, full, -1)[::-1, :, :3]
-    return np.ascontiguousarray(pixels[edge : full - edge, edge : full - edge])
+    inside = pixels[edge : full - edge, edge : full - edge]
+    return np.ascontiguousarray(inside * np.float32(2.0**scene.exposure))
 
 
 def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:
@@ -112,8 +115,10 @@ def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:
     before = time.process_time()
     radiance = render_radiance(scene, settings)
     from recombine.renderer.blender import casting, labels, tonemap
+    from recombine.renderer.blender.adopted import adopted
     from recombine.renderer.blender.shapes import table as shapes
 
+    scene = adopted(scene)
     size = settings.resolution
     meshes = [None if o is None else shapes.mesh(o.shape) for o in scene.objects]
     things = [

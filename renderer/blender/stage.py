@@ -15,7 +15,12 @@ import numpy as np
 from recombine.renderer.blender.api import bproc, bpy, mathutils
 from recombine.renderer.blender.environments import coverings
 from recombine.renderer.blender.environments.backdrops import BACKDROPS
-from recombine.renderer.blender.environments.coverings import covering, image, photograph
+from recombine.renderer.blender.environments.coverings import (
+    PHOTOGRAPHS,
+    covering,
+    image,
+    photograph,
+)
 from recombine.renderer.blender.environments.floors import FLOORS
 from recombine.renderer.blender.environments.lights import RIGS, Lamp
 from recombine.renderer.blender.environments.panoramas import (
@@ -29,11 +34,12 @@ from recombine.renderer.blender.environments.panoramas import (
 from recombine.renderer.blender.environments.skies import SKIES, dome
 from recombine.renderer.blender.environments.surfaces import Piece, faded
 from recombine.renderer.blender.environments.table import ENVIRONMENTS
+from recombine.renderer.blender.materials.nodes import Tree
 from recombine.renderer.blender.materials.table import hue_colour, material
 from recombine.renderer.blender.shapes import table as shapes
-from recombine.renderer.planning.assets import check_file, find, hdri
+from recombine.renderer.planning.assets import OWN, check_file, find
 from recombine.renderer.scenes.geometry import camera_axes
-from recombine.renderer.scenes.library import FOCAL, SENSOR
+from recombine.renderer.scenes.library import FOCAL, RADIUS, SENSOR
 
 if TYPE_CHECKING:
     from recombine.renderer.blender.environments.skies import Panorama
@@ -44,9 +50,10 @@ if TYPE_CHECKING:
 
 # Blender meshes, materials and worlds of the environments, each built once per process.
 
-OWN = "own"  # the light that an environment brings along
+PLAIN = "glaze"  # what a body wears that brings no material along
 LAMPS = 2  # a rig has at most so many
 PHOTOGRAPH_MEAN = 0.7  # radiance, over the whole sphere
+MAP = 128  # columns of the importance map of a drawn light
 BRIGHTEST = 4.0  # radiance that a photograph shows, white already
 
 HALF_FLOOR = 60.0
@@ -112,13 +119,14 @@ def fade(name: str) -> Fade | None:
 
 
 def is_photograph(light: str) -> bool:
-    """Tell whether a light is a photograph of a user's ledger, as in `assets.hdri`."""
-    return "#" in light
+    """Tell whether a light is a user's photograph, not an environment's own or a rig."""
+    return light in PHOTOGRAPHS and light not in ENVIRONMENTS
 
 
 def _panorama(name: str) -> Panorama:
     """Return the photograph of an environment, if it is the one that the ledger pins."""
-    asset = find("hdri", ENVIRONMENTS[name].panorama)
+    title = ENVIRONMENTS[name].panorama
+    asset = PHOTOGRAPHS[title] if title in PHOTOGRAPHS else find("hdri", title)
     check_file(asset)
     return photograph(asset)
 
@@ -137,7 +145,7 @@ def _seen(name: str) -> tuple[Any, float]:
 def _light(source: str) -> tuple[Any, float]:
     """Return what lights a scene: an environment's own light, a rig's dome or a ledger's."""
     if is_photograph(source):
-        panorama = photograph(hdri(source))
+        panorama = photograph(PHOTOGRAPHS[source])
         height = len(panorama)
         cosine = np.cos(elevations(height))
         mean = float(np.average(panorama.mean((1, 2)), weights=cosine))
@@ -155,6 +163,7 @@ def _light(source: str) -> tuple[Any, float]:
 def world(environment: str, light: str) -> Any:
     """Return the surroundings that light a scene, and those that the camera sees."""
     source = environment if light == OWN else light
+    small = is_photograph(source) or (source not in RIGS and photographed(source))
     made = bpy.data.worlds.new(f"{environment}, {light} world")
     made.use_nodes = True
     nodes, links = made.node_tree.nodes, made.node_tree.links
@@ -165,6 +174,7 @@ def world(environment: str, light: str) -> Any:
         turn.name = part
         texture = nodes.new("ShaderNodeTexEnvironment")
         texture.image = picture
+        texture.interpolation = "Closest" if part == "light" and small else "Linear"
         background = nodes.new("ShaderNodeBackground")
         background.inputs["Strength"].default_value = strength
         links.new(place.outputs["Generated"], turn.inputs["Vector"])
@@ -188,9 +198,10 @@ def world(environment: str, light: str) -> Any:
         links.new(view.outputs["Background"], mix.inputs[2])
         output = mix.outputs["Shader"]
     links.new(output, nodes["World Output"].inputs["Surface"])
-    # An automatic importance map would be as large as the picture asks for; this one is exact.
+    # Cells of the importance map are texels of a photograph's light, see `light_turn`: where the
+    # map misses a lamp's edge, single paths that find it are bright dots.
     made.cycles.sampling_method = "MANUAL"
-    made.cycles.sample_map_resolution = 256
+    made.cycles.sample_map_resolution = LIT if small else MAP
     return made
 
 
@@ -242,18 +253,69 @@ def worn(name: str, level: Interaction) -> Any:
     # Light from the sky reaches a surface along shadow rays and along scattered rays alike, so an
     # object that stopped only the former would cast half a shadow. At level "shadows" it therefore
     # stops diffuse rays too, and is black to them: it takes light away and adds none.
-    own = material(name)
-    if level != "shadows":
+    return _shaded(material(name), level)
+
+
+@cache
+def _own(shape: str, index: int, level: Interaction) -> Any:
+    """Return the material that a user's mesh brings along for some of its faces, at a level."""
+    found = shapes.mesh(shape).materials[index]
+    return worn(PLAIN, level) if found is None else _shaded(found, level)
+
+
+def _shaded(own: Any, level: Interaction) -> Any:
+    """Return a material as it is at a level."""
+    if level == "full":
         return own
     made = own.copy()
-    made.name = f"{name}, black to diffuse rays"
-    nodes, links = made.node_tree.nodes, made.node_tree.links
-    surface = nodes["Material Output"].inputs["Surface"]
-    mix = nodes.new("ShaderNodeMixShader")
-    links.new(nodes.new("ShaderNodeLightPath").outputs["Is Diffuse Ray"], mix.inputs["Fac"])
-    links.new(surface.links[0].from_socket, mix.inputs[1])  # the second input stays empty: black
-    links.new(mix.outputs["Shader"], surface)
+    made.name = f"{own.name}, {level}"
+    tree = Tree(made.name, bproc.types.Material(made))
+    if level == "shadows":
+        share = tree.node("ShaderNodeLightPath").outputs["Is Diffuse Ray"]
+    else:
+        share = _contact(tree)
+    surface = tree.nodes["Material Output"].inputs["Surface"]
+    mix = tree.node("ShaderNodeMixShader", Fac=share)
+    tree.put(mix.inputs[1], surface.links[0].from_socket)  # the second input stays empty: black
+    tree.put(surface, mix.outputs["Shader"])
     return made
+
+
+# Contact of isolated objects: their own, and of no other object. Nothing stops light on its way,
+# so the floor beneath them is as bright as elsewhere, and an object that mirrors it would look
+# half transparent and afloat. Each object is therefore darkened towards the floor where it faces
+# down, and darkens the floor within the circle that no other object reaches, both for the eye of
+# the camera alone: pictures of isolated objects still add up exactly.
+
+CONTACT, FACING_DOWN = 0.75, 0.9
+REACH = 0.85 * RADIUS  # so far from the next object's that no pixel shows both
+"""How much the floor is darkened in the middle of a contact, and an object's underside."""
+
+
+def _contact(tree: Tree) -> Any:
+    """Return how much an object is darkened by the floor it stands on."""
+    normal = tree.node("ShaderNodeNewGeometry").outputs["Normal"]
+    upward = tree.node("ShaderNodeSeparateXYZ", Vector=normal).outputs["Z"]
+    down = tree.remap(upward, -0.5, 0.9, FACING_DOWN, 0.0)
+    return tree.math("MULTIPLY", down, tree.remap(tree.along(0, 0, 1), 0.1, 0.8, 1.0, 0.0))
+
+
+@cache
+def contact_mesh() -> Any:
+    """Return the darkening of the floor around an object of scale 1: a disc just above it."""
+    tree = Tree("contact")
+    length = tree.nodes.new("ShaderNodeVectorMath")
+    length.operation = "LENGTH"
+    tree.put(length.inputs[0], tree.place)
+    share = tree.remap(length.outputs["Value"], 0.25, REACH, 1.0 - CONTACT, 1.0)
+    clear = tree.node("ShaderNodeBsdfTransparent", Color=share)
+    tree.put(tree.nodes["Material Output"].inputs["Surface"], clear.outputs["BSDF"])
+    angle = np.arange(64) / 64 * 2 * np.pi
+    rim = np.stack([REACH * np.cos(angle), REACH * np.sin(angle), 0 * angle], 1)
+    mesh = bpy.data.meshes.new("contact")
+    mesh.from_pydata(rim.tolist(), [], [list(range(64))])
+    mesh.materials.append(tree.material.blender_obj)
+    return mesh
 
 
 def _place_camera(camera: Camera) -> None:
@@ -276,7 +338,8 @@ def light_turn(scene: Scene) -> float:
         x, y, _ = np.subtract(scene.camera.position, scene.camera.target)
         return scene.sun_azimuth + math.atan2(x, -y)
     if photographed(scene.environment) or is_photograph(scene.light):
-        return scene.sun_azimuth + scene.turn
+        step = 2 * math.pi / LIT  # whole texels, so that they stay cells of the importance map
+        return step * round((scene.sun_azimuth + scene.turn) / step)
     return scene.sun_azimuth + ENVIRONMENTS[scene.environment].swing * math.sin(scene.turn)
 
 
@@ -334,6 +397,7 @@ class Stage:
         self._backdrop = self._thing("backdrop")
         self._lamps = [bproc.types.Light("SUN", f"lamp {i}") for i in range(LAMPS)]
         self._slots: list[Any] = []
+        self._contacts: list[Any] = []
 
     def _thing(self, name: str) -> Any:
         """Add an object without faces."""
@@ -345,11 +409,18 @@ class Stage:
         """Dress the stage for a scene."""
         while len(self._slots) < len(scene.objects):
             self._slots.append(self._thing(f"slot {len(self._slots)}"))
+            self._contacts.append(self._thing(f"contact {len(self._contacts)}"))
+            set_rays(self._contacts[-1].blender_obj, "isolated")
         for index, thing in enumerate(self._slots):
             spec = scene.objects[index] if index < len(scene.objects) else None
             thing.hide(spec is None)
+            contact = self._contacts[index]
+            contact.hide(spec is None or scene.interaction != "isolated")
             if spec is not None:
                 self._dress(thing, spec, index, scene.interaction)
+                contact.blender_obj.data = contact_mesh()
+                contact.set_location([spec.x, spec.y, 0.001])
+                contact.set_scale([spec.scale] * 3)
         self._surround(scene, coverings.shrink(resolution))
         _place_camera(scene.camera)
         bpy.context.scene.cycles.seed = scene.cycles_seed
@@ -358,9 +429,10 @@ class Stage:
         """Give a slot its shape, material and place."""
         target = thing.blender_obj
         target.data = shapes.mesh(spec.shape)
-        slot = target.material_slots[0]
-        slot.link = "OBJECT"  # meshes are shared, materials are not
-        slot.material = worn(spec.material, level)
+        for number, slot in enumerate(target.material_slots):
+            slot.link = "OBJECT"  # meshes are shared, materials are not
+            own = spec.material == OWN
+            slot.material = _own(spec.shape, number, level) if own else worn(spec.material, level)
         set_rays(target, level)
         target.color = (*hue_colour(spec.hue), 1.0)
         target.pass_index = index + 1
@@ -377,6 +449,10 @@ class Stage:
         ground.location, ground.rotation_euler = (x - SHIFT / 2, y - SHIFT / 2, 0), (0, 0, turn)
         backdrop.location = (wall_shift(scene), 0, 0)
         backdrop.data = backdrop_mesh(name, factor)
+        floor_tone, wall_tone = scene.tone
+        if ENVIRONMENTS[name].seamless:
+            wall_tone = floor_tone
+        ground.color, backdrop.color = (*[floor_tone] * 3, 1.0), (*[wall_tone] * 3, 1.0)
         backdrop.visible_shadow = own  # the lamps of a rig shine through walls
         sky, turn = world(name, scene.light), light_turn(scene)
         angles = {"light": turn, "seen": scene.turn + (scene.sun_azimuth if own else 0.0)}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from recombine.renderer.certificate.evidence import Evidence
 
-Status = Literal["pass", "stated", "fail", "not run"]
+Status = Literal["pass", "stated", "fail", "not run", "not applicable"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Check:
 
     name: str  # stable name of the invariant
     # outcome. "stated" where a declared split does not have the property and does not promise it: a
-    # confound that readers must know. "not run" where what it needs is not there
+    # confound that readers must know. "not run" where what it needs is not there; "not applicable"
+    # where imported images never have it
     status: Status
     claim: str  # what the invariant says
     found: str  # what was measured

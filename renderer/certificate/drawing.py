@@ -23,7 +23,10 @@ def build(e: Evidence) -> Check:
         for part in others
         for name in first.build.differences(part.build)
     ]
-    digests = np.repeat([p.build.digest for p in e.builds], [p.images for p in e.builds])
+    # Shards follow one another, so the number of an image tells its shard.
+    stops = np.cumsum([part.images for part in e.builds])
+    shards = np.searchsorted(stops[:-1], e.columns["index"], "right")
+    digests = np.array([part.build.digest for part in e.builds])[shards]
     by = [set(digests[e.split(SPLITS.index(name))]) for name in ("id_test", "ooc_test")]
     if by[0] != by[1]:
         faults.insert(0, "ID-test and OOC-test are not of the same builds")

@@ -37,11 +37,11 @@ from recombine.renderer.core.provenance import Build
 from recombine.renderer.core.seeds import keyed_rng
 from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
-from recombine.renderer.planning.plan import Plan
+from recombine.renderer.planning.plan import IMPORTED, Plan, annotations_of, spec_hash
 from recombine.renderer.scenes.arrangements import stage_camera
 from recombine.renderer.scenes.factors import LAYOUTS, Schema
 from recombine.renderer.scenes.placement import Stand
-from recombine.renderer.scenes.scene import LABELS, Rendered, RenderSettings, scene_hash, scene_of
+from recombine.renderer.scenes.scene import LABELS, Rendered, RenderSettings
 from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.agreement import Agreement, agreement
 from recombine.renderer.store.dataset import Dataset
@@ -115,6 +115,11 @@ class Evidence:
         return np.asarray(self.columns["split"] == code)
 
     @property
+    def imported(self) -> bool:
+        """Return whether the images are someone else's."""
+        return self.config.get("source") == IMPORTED
+
+    @property
     def cells(self) -> Array:
         """Return the value codes of the recombined factors, (N, F), from the latents."""
         return np.stack([self.columns[f"latents/{k}"] for k in self.schema.recombined], axis=1)
@@ -144,7 +149,7 @@ def gather(
         evidence.columns = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
     _count_images(evidence)
     _compare_plan(plan, evidence)
-    if pixels and not evidence.file_faults:
+    if pixels and not evidence.file_faults and not evidence.imported:
         evidence.columns["measured/compared"] = _compared(folder, evidence)
         evidence.reference = _reference(folder, evidence, reference)
         if redraw:
@@ -229,18 +234,24 @@ def _read_shard(
 
 def _rehash(handle: h5py.File, evidence: Evidence, *, pixels: bool) -> dict[str, Array]:
     keys = evidence.schema.keys
-    small = {n: column(handle, n) for n in (*_SMALL, *_HASHES)}
+    known = annotations_of(evidence.config)
+    kept = (n for n in (*_SMALL, *_HASHES) if n not in LABELS or n in known)
+    small = {n: column(handle, n) for n in kept}
     small |= {f"latents/{k}": column(handle, f"latents/{k}") for k in keys}
     settings = RenderSettings(**evidence.config["settings"])
     n = len(small["index"])
-    images: Iterable[dict[str, Array]] = _images(handle, n) if pixels else itertools.repeat({}, n)
+    images: Iterable[dict[str, Array]] = itertools.repeat({}, n)
+    if pixels:
+        images = _images(handle, n, known)
+    # What imported images lack cannot be measured on them.
+    measured = pixels and not evidence.imported
     labels, statistics = [], []
     for row, image in enumerate(images):
         i = int(small["index"][row])
         latents = {k: small[f"latents/{k}"][row] for k in keys}
         seed = int(small["cycles_seed"][row])
-        scene = scene_of(evidence.schema, evidence.config["constants"], latents, seed)
-        if scene_hash(scene, settings) != small["spec_hash"][row].tobytes().hex():
+        spec = spec_hash(evidence.config, evidence.schema, settings, latents, seed)
+        if spec != small["spec_hash"][row].tobytes().hex():
             evidence.spec_faults.append(f"image {i}: latents do not match their spec hash")
         record = {k: v[row] for k, v in small.items()}
         evidence.leaves.append(image_leaf(record))
@@ -251,11 +262,13 @@ def _rehash(handle: h5py.File, evidence: Evidence, *, pixels: bool) -> dict[str,
             evidence.pixel_faults.append(f"image {i}: pixels do not match their hash")
         if label_hash(image) != small["label_hash"][row].tobytes():
             evidence.label_faults.append(f"image {i}: annotations do not match their hash")
+        if not measured:
+            continue
         stands = _stands(evidence, latents)
         labels.append(label_counts(image, stands, stage_camera(latents)))
         tested = small["split"][row] in TESTED
         statistics.append(image_statistics(image["image"], image["mask"]) if tested else UNTESTED)
-    if pixels:
+    if measured:
         small["measured/labels"] = np.array(labels)
         small["measured/statistics"] = np.array(statistics)
     return small
@@ -276,8 +289,8 @@ def _stands(evidence: Evidence, latents: Mapping[str, Any]) -> list[Stand | None
     return places
 
 
-def _images(handle: h5py.File, n: int) -> Iterator[dict[str, Array]]:
-    names = ("image", *LABELS)
+def _images(handle: h5py.File, n: int, known: Sequence[str]) -> Iterator[dict[str, Array]]:
+    names = ("image", *known)
     columns = {name: stored(handle, name) for name in names}  # a look-up costs more than a row
     for row in range(n):
         with reading(handle.filename):

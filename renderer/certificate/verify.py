@@ -15,6 +15,7 @@ from recombine.renderer.certificate import images as checks_images
 from recombine.renderer.certificate.check import Check
 from recombine.renderer.certificate.evidence import Evidence, Redraw, gather
 from recombine.renderer.certificate.files import integrity
+from recombine.renderer.certificate.imported import images_check, imported_check
 from recombine.renderer.core.errors import IntegrityError
 from recombine.renderer.core.files import write_json
 from recombine.renderer.store.certificate import TRAINING_CHECKS
@@ -49,10 +50,15 @@ CHECKS: tuple[Callable[[Evidence], Check], ...] = (
 
 
 def run_checks(e: Evidence) -> list[Check]:
-    """Run every invariant; those whose images are not there are "not run"."""
+    """Run every invariant; those whose images are not there are "not run".
+
+    Imported images have less: what needs a renderer is "not applicable".
+    """
     checks = integrity(e)
     if e.file_faults and len(e.leaves) != e.manifest["n_images"]:
         return checks + [_not_run(c, "files are incomplete") for c in CHECKS]
+    if e.imported:
+        return [*checks, images_check(e), *(imported_check(e, _name(c), c) for c in CHECKS)]
     hidden = e.config.get("hidden_test", {}).get("part") == "hidden"
     public = "a hidden test set; training images are in the public dataset"
     return checks + [
@@ -76,6 +82,14 @@ PROVES = (
     "says object. States by how much image statistics differ within blocks. Cannot see without "
     "drawing again: a change inside the right silhouette, a change of ID-test and OOC-test alike, "
     "or one of training images. Cannot prove that factors are what a viewer would name."
+)
+
+
+PROVES_IMPORTED = (
+    "Imported images. Proves, by counts over the labels as they were given: which combinations "
+    "training shows and which are held out, and that files, pixels and labels are those that were "
+    "imported. States how ID and OOC differ in what is recorded. Cannot prove that the labels are "
+    "right, nor that what they leave out is balanced: nothing can draw these images again."
 )
 
 
@@ -108,6 +122,11 @@ class Certificate:
         """Tell whether no check failed; confounds that the split declares are stated."""
         return all(c.status != "fail" for c in self.checks)
 
+    @property
+    def proves(self) -> str:
+        """Return in words what a pass means."""
+        return PROVES_IMPORTED if any(c.name == "imported" for c in self.checks) else PROVES
+
     def to_dict(self) -> dict[str, Any]:
         """Return the certificate as plain data, as written to ``certificate.json``."""
         return {
@@ -117,7 +136,7 @@ class Certificate:
             "root": self.root,
             "manifest_sha256": self.manifest_sha256,
             "passed": self.passed,
-            "proves": PROVES,
+            "proves": self.proves,
             "checks": [asdict(c) for c in self.checks],
         }
 

@@ -121,7 +121,7 @@ def tangent_rows(folder: Path, chosen: Int64[Array, " n"], samples: int, rows: r
 
     def display(latents: Mapping[str, Any], index: int) -> Array:
         seed = int(plan.cycles_seed[index])
-        scene = scene_of(plan.schema, plan.config["constants"], latents, seed)
+        scene = scene_of(plan.schema, plan.config["constants"], latents, seed, plan.assets)
         return tonemap.display(render_radiance(scene, settings)) / 255
 
     slots, tangents = [], []

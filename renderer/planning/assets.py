@@ -1,15 +1,7 @@
-"""The ledger of assets: where each one comes from, under which licence, and its hash.
+"""The rows of all assets that the library brings along: licence, source and hash of each.
 
-Procedural assets are code of this package. Real ones (environment photographs, for example
-from Poly Haven) are listed by the user in a TOML file and never fetched:
-
-    [[asset]]
-    name = "old_hall"
-    kind = "hdri"
-    file = "hdris/old_hall_1k.hdr"
-    licence = "CC0-1.0"
-    source = "https://polyhaven.com/a/old_hall"
-    sha256 = "..."
+Procedural assets are code of this package, photographs come with Blender's wheel. Users' own
+are in `recombine.renderer.planning.ledger`.
 """
 
 from __future__ import annotations
@@ -17,15 +9,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib.util
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.presets.base import Preset
+from recombine.renderer.scenes.assets import Asset, Kind
 from recombine.renderer.scenes.library import (
     ENVIRONMENTS,
     LIGHTS,
@@ -34,16 +24,8 @@ from recombine.renderer.scenes.library import (
     SHAPE_MODULES,
     SHAPES,
 )
-from recombine.renderer.splits.parameters import Node
-
-Kind = Literal["shape", "material", "environment", "light", "hdri"]
-
-LICENCES = ("CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "BSD-2-Clause", "BSD-3-Clause", "0BSD")
-"""SPDX names that real assets may carry: free to use, to share and to train on."""
 
 CODE_LICENCE = "Apache-2.0"
-FIELDS = ("name", "kind", "file", "licence", "source", "sha256")
-ENDINGS = (".hdr", ".exr")
 
 _FOLDER = Path(__file__).parents[1] / "blender"
 _MODULES: dict[Kind, Mapping[str, str]] = {
@@ -100,20 +82,6 @@ WHEEL: dict[str, tuple[str, str, str]] = {
 WORLDS = "*/datafiles/studiolights/world"  # below the package, in a folder per version
 
 
-@dataclass(frozen=True)
-class Asset:
-    """One row of the ledger."""
-
-    name: str  # unique among assets of its kind
-    # "shape", "material", "environment" or "light" of the library, or "hdri", a photograph of
-    # surroundings
-    kind: Kind
-    licence: str  # SPDX name; that of the code for procedural assets
-    source: str  # module, or address that the user gives
-    sha256: str  # of the module's text, or of the file
-    file: Path | None = None  # where a real asset lies
-
-
 @cache
 def procedural() -> tuple[Asset, ...]:
     """Return the row of every asset of the library, in the library's order."""
@@ -146,52 +114,15 @@ def photographs() -> tuple[Asset, ...]:
     )
 
 
-def load_ledger(path: Path) -> tuple[Asset, ...]:
-    """Return the rows of a user's ledger, after its licences, files and hashes are checked."""
-    if not path.is_file():
-        raise InvalidInputError(
-            f"asset ledger: expected a file; got {str(path)!r}. Check the path."
-        )
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInputError(
-            f"{path.name}: expected TOML in UTF-8; got something else ({error}). Correct it there."
-        ) from error
-    root = Node(data, (), path.name)
-    rows: dict[str, Asset] = {}
-    for node in root.table(required=("asset",))["asset"].items():
-        row = _row(node, path.parent)
-        if row.name in rows:
-            raise node.refuse("names that occur once", "Rename it.", got=f"{row.name!r} again")
-        rows[row.name] = row
-    return tuple(rows.values())
-
-
-def _row(node: Node, folder: Path) -> Asset:
-    """Return one checked row of a user's ledger."""
-    fields = node.table(required=FIELDS)
-    name, licence = fields["name"].text(), fields["licence"].text()
-    if licence not in LICENCES:
-        raise fields["licence"].refuse(
-            f"the licence of asset {name!r} to be one of {', '.join(LICENCES)}",
-            "Anyone must be free to share and to train on what is rendered; choose another asset.",
-        )
-    fields["kind"].choice(("hdri",))
-    file = folder / fields["file"].text()
-    if not file.is_file() or file.suffix.lower() not in ENDINGS:
-        raise fields["file"].refuse(
-            f"a file that exists and ends in {' or '.join(ENDINGS)}", "It is never downloaded."
-        )
-    row = Asset(name, "hdri", licence, fields["source"].text(), fields["sha256"].text(), file)
-    check_file(row)
-    return row
-
-
 def check_file(asset: Asset) -> None:
     """Check that the file of an asset is the one whose hash the ledger states."""
     if asset.file is None:
         return
+    if not asset.file.is_file():
+        raise InvalidInputError(
+            f"asset {asset.name!r}: expected its file {str(asset.file)!r}; found none. Run the "
+            "same render command with its ledger again."
+        )
     with asset.file.open("rb") as handle:
         found = hashlib.file_digest(handle, "sha256").hexdigest()
     if found != asset.sha256.lower():
@@ -201,44 +132,53 @@ def check_file(asset: Asset) -> None:
         )
 
 
-def hdri(light: str) -> Asset:
-    """Return the photograph of surroundings that a scene's light names."""
-    path, _, name = light.rpartition("#")
-    return find("hdri", name, load_ledger(Path(path)))
-
-
-def find(kind: Kind, name: str, ledger: tuple[Asset, ...] = ()) -> Asset:
+def find(kind: Kind, name: str) -> Asset:
     """Return the row of an asset."""
     known: Mapping[str, Asset] = {
-        row.name: row for row in (*photographs(), *procedural(), *ledger) if row.kind == kind
+        row.name: row for row in (*photographs(), *procedural()) if row.kind == kind
     }
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known) or 'none'}."
-    raise InvalidInputError(f"asset: expected the {kind} to be in the ledger; got {name!r}. {hint}")
+    raise InvalidInputError(
+        f"asset: expected the {kind} to be one of the library; got {name!r}. {hint}"
+    )
 
 
-# Every name of a preset must be an asset of the library, before anything is rendered.
+# Every name of a preset must be an asset, before anything is rendered.
 
+OWN = "own"
+"""Light that an environment brings along, and material that a user's mesh brings along."""
 LIBRARY = {
     "shape": SHAPES,
-    "material": MATERIALS,
+    "material": (*MATERIALS, OWN),
     "environment": ENVIRONMENTS,
-    "rig": ("own", *LIGHTS),
+    "rig": (OWN, *LIGHTS),
 }
+TAKES: dict[str, Kind | None] = {
+    "shape": "mesh",
+    "material": None,
+    "environment": "hdri",
+    "rig": "hdri",
+}
+"""Factors whose values are assets, and the kind of a user's asset that each takes."""
 
 
-def check_assets(preset: Preset) -> None:
-    """Check that the library has every asset that a preset names."""
+def check_assets(preset: Preset, ledger: tuple[Asset, ...] = ()) -> None:
+    """Check that the library, or a user, has every asset that a preset names."""
     values = list(preset.constants)
     values += [(key, v) for key in preset.schema.keys for v in preset.schema.factor(key).values]
     for key, value in values:
-        known = LIBRARY.get(key.partition(".")[2])
-        if known is not None and value not in known:
+        factor = key.partition(".")[2]
+        if factor not in LIBRARY:
+            continue
+        mine = [a.name for a in (*preset.assets, *ledger) if a.kind == TAKES[factor]]
+        known = (*LIBRARY[factor], *dict.fromkeys(mine))
+        if value not in known:
             near = difflib.get_close_matches(value, known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Choose from {', '.join(known)}."
             raise InvalidInputError(
-                f"{preset.name}: expected {key} to be an asset of the library; got {value!r}. "
-                f"{hint}"
+                f"{preset.name}: expected {key} to be an asset of the library or of a ledger; "
+                f"got {value!r}. {hint}"
             )

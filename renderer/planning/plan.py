@@ -15,15 +15,43 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recombine.renderer.core.errors import UsageError
 from recombine.renderer.core.types import Array
+from recombine.renderer.scenes.assets import Asset, plan_assets
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.scenes.scene import RenderSettings, Scene, scene_hash, scene_of
+from recombine.renderer.scenes.scene import (
+    LABELS,
+    RenderSettings,
+    Scene,
+    scene_hash,
+    scene_of,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Int64, UInt8
 
 PLAN_FORMAT = "recombine.plan/1"
 CYCLES_SEED_BITS = 31
+IMPORTED = "imported"
+"""Source of a plan whose images were not rendered: see `importing`. Rendered ones name none."""
+
+
+def spec_hash(
+    config: Mapping[str, Any],
+    schema: Schema,
+    settings: RenderSettings,
+    latents: Mapping[str, Any],
+    cycles_seed: int,
+) -> str:
+    """Return the hash (hex) of everything that decides one image: its scene, or its labels."""
+    if config.get("source") != IMPORTED:
+        scene = scene_of(schema, config["constants"], latents, cycles_seed, plan_assets(config))
+        return scene_hash(scene, settings)
+    # Nothing but its own file decides the pixels of an imported image. The configuration, and so
+    # the digest of the plan, holds the hash of all of them.
+    labels = {key: float(latents[key]) for key in schema.keys}
+    record = {"source": IMPORTED, "labels": labels, "resolution": settings.resolution}
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -48,6 +76,8 @@ class Plan:
     recipe : mapping, optional
         What `render` was asked for (see `load_preset`); no part of the digest. None where no
         preset with options gives the plan, and for data that were made before it was stored.
+    assets : tuple of Asset
+        Users' own inside ``config``, with their files.
     """
 
     config: Mapping[str, Any]
@@ -60,6 +90,7 @@ class Plan:
     cycles_seed: Int64[Array, " N"]
     tries: Int64[Array, " N"]
     recipe: Mapping[str, Any] | None = None
+    assets: tuple[Asset, ...] = ()
 
     def __len__(self) -> int:
         return len(self.split)
@@ -69,18 +100,36 @@ class Plan:
         """Return ``name/version``."""
         return f"{self.config['name']}/{self.config['version']}"
 
+    @property
+    def imported(self) -> bool:
+        """Return whether the images are someone else's."""
+        return self.config.get("source") == IMPORTED
+
+    @property
+    def annotations(self) -> tuple[str, ...]:
+        """Return what the images have beside their pixels."""
+        return annotations_of(self.config)
+
     def scene(self, index: int) -> Scene:
         """Return the scene of one image."""
+        if self.imported:
+            raise UsageError(
+                f"{self.dataset}: expected rendered images; these were imported, and nothing "
+                "can draw them again. Ask it of a dataset that `recombine render` made."
+            )
         return scene_of(
             self.schema,
             self.config["constants"],
             {k: v[index] for k, v in self.latents.items()},
             int(self.cycles_seed[index]),
+            self.assets,
         )
 
     def spec_hash(self, index: int) -> str:
         """Return the hash of everything that decides the pixels of one image."""
-        return scene_hash(self.scene(index), self.settings)
+        latents = {k: v[index] for k, v in self.latents.items()}
+        seed = int(self.cycles_seed[index])
+        return spec_hash(self.config, self.schema, self.settings, latents, seed)
 
     def digest(self) -> str:
         """Return the sha256 (hex) of the configuration and every column."""
@@ -91,3 +140,8 @@ class Plan:
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(columns[name]).tobytes())
         return digest.hexdigest()
+
+
+def annotations_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what the images of a plan have beside their pixels."""
+    return tuple(config.get("annotations", LABELS))

@@ -65,6 +65,7 @@ def make_plan(preset: Preset) -> Plan:
         cycles_seed=np.array([r.cycles_seed for r in rows], np.int64),
         tries=np.array([r.tries for r in rows], np.int64),
         recipe=preset.recipe,
+        assets=preset.assets,
     )
 
 
@@ -97,7 +98,7 @@ def config_of(preset: Preset) -> dict[str, Any]:
     """Return a preset as plain data: the configuration of its plan."""
     schema = preset.schema
     labels = {k: {v: n for n, v in enumerate(schema.factor(k).values)} for k in schema.recombined}
-    config = {
+    config: dict[str, Any] = {
         "format": PLAN_FORMAT,
         "name": preset.name,
         "version": preset.version,
@@ -111,6 +112,8 @@ def config_of(preset: Preset) -> dict[str, Any]:
         "separation": preset.separation,
         "arrangement": preset.arrangement,
     }
+    if preset.assets:
+        config["assets"] = [asset.record() for asset in preset.assets]
     if preset.commitment:
         part = "season" if preset.season else "hidden" if preset.secret else "public"
         config["hidden_test"] = {"part": part, "key_sha256": preset.commitment}

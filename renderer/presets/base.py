@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recombine.renderer.core.errors import UsageError
+from recombine.renderer.scenes.assets import Asset
 from recombine.renderer.scenes.factors import Factor, Schema, Slot
 from recombine.renderer.scenes.library import ENVIRONMENTS, PLACEMENT, VIEW
 from recombine.renderer.scenes.placement import Separation
@@ -44,6 +45,7 @@ class Preset:
     commitment: str = ""
     secret: str = ""  # the key itself (hex): the plan is that of the hidden test set. Never stored
     season: bool = False  # with a secret: training images are part of the plan, and keyed as well
+    assets: tuple[Asset, ...] = ()  # users' own that it names, see `planning.ledger`
     # what `render` was asked for, as plain data (see `load_preset`). None where that gives another
     # preset: `dataclasses.replace` leaves it out
     recipe: Mapping[str, Any] | None = field(default=None, init=False, compare=False)
@@ -117,6 +119,9 @@ def background_slot(
         metres("floor_y", (0.0, SHIFT)),
         Factor("floor_turn", "periodic"),
         metres("wall_x", (0.0, SHIFT)),
+        Factor("floor_tone", "continuous", low=TONE[0], high=TONE[1]),
+        Factor("wall_tone", "continuous", low=TONE[0], high=TONE[1]),
+        Factor("exposure", "continuous", low=-EXPOSURE, high=EXPOSURE, unit="stop"),
     )
     view = (
         Factor(
@@ -133,6 +138,10 @@ def background_slot(
 
 SHIFT = 4.0
 """How far patterns are shifted at most, metres: more than any of their tiles."""
+TONE = (0.45, 1.0)
+"""What the reflectance of floors and walls is multiplied by."""
+EXPOSURE = 0.7
+"""How much brighter or darker than its mean the light of a block is at most, stops."""
 ANGLES = ("azimuth", "elevation")
 
 

@@ -72,9 +72,8 @@ def columns(data: Dataset) -> tuple[Column, ...]:
     """Return the columns of a dataset, in the order of the files."""
     schema = data.schema
     edge = data.resolution
-    return (
-        Column("index", "int64", "number of the image in the dataset, from 0"),
-        Column("image", "image", f"rendered scene, {edge} x {edge} pixels, sRGB"),
+    kind = "image" if data.imported else "rendered scene"
+    labels = (
         Column("mask", "image", "0 where nothing stands, k + 1 on object k, as 8-bit grey"),
         Column("amodal_mask", "image", f"{CONVENTIONS['amodal_mask']}; grey"),
         Column(
@@ -84,6 +83,11 @@ def columns(data: Dataset) -> tuple[Column, ...]:
             "0 where nothing is hit within 64 m",
         ),
         Column("normal", "image", "128 + 127 times the unit normal of the face in the world"),
+    )
+    return (
+        Column("index", "int64", "number of the image in the dataset, from 0"),
+        Column("image", "image", f"{kind}, {edge} x {edge} pixels, sRGB"),
+        *(column for column in labels if column.name in data.annotations),
         Column("split", "string", "split that the image belongs to"),
         Column("part", "string", "ID for a combination used in training, OOC for a held-out one"),
         Column("cell", "string", f"values of {', '.join(schema.recombined)}"),
@@ -93,7 +97,7 @@ def columns(data: Dataset) -> tuple[Column, ...]:
             for r in range(data.rungs)
         ),
         Column("seed", "int64", "seed of the path tracer"),
-        *_arrays(len(schema.objects)),
+        *(c for c in _arrays(len(schema.objects)) if c.name in data.annotations),
         *(
             Column(key, _type(schema.factor(key)), _range(schema.factor(key)), label)
             for key in schema.keys

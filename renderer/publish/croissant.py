@@ -215,7 +215,8 @@ def _description(facts: Facts) -> str:
         f"Rendered images, {data.resolution} px ({counts}),",
         "in which some combinations of factors are held out of training.",
         f"Certificate: {passed} of {len(facts.checks)} checks passed,",
-        f"{'valid' if certificate['passed'] else 'failed'}, root {data.root}.",
+        f"{'valid' if certificate['passed'] else 'failed'}.",
+        f"Identity {data.identity}, pixel root {data.root}.",
     ]
     return " ".join(filter(None, parts))
 
@@ -250,8 +251,8 @@ def _responsible(facts: Facts) -> dict[str, Any]:
         "rai:dataSocialImpact": "Shows objects only; no effect on people beyond that of research.",
         "rai:personalSensitiveInformation": ["None: no person, text or place of the real world."],
         "rai:dataReleaseMaintenancePlan": (
-            "A version never changes; a change of any image gives a new version and a new root. "
-            "Older versions can be rendered again from the command on the card."
+            "A version never changes; a change of any image gives a new version and a new "
+            "identity. Older versions can be rendered again from the command on the card."
         ),
         "rai:hasSyntheticData": True,
     }

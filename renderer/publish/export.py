@@ -22,6 +22,7 @@ from typing import Any, Literal
 from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import ResourceError, UsageError
 from recombine.renderer.core.files import disk_error, write_bytes
+from recombine.renderer.core.types import Array
 from recombine.renderer.presets.table import PRESETS
 from recombine.renderer.publish import bop, coco
 from recombine.renderer.publish.card import CARD_FILES, add_card
@@ -85,7 +86,7 @@ def export_dataset(
     Returns
     -------
     Path
-        ``out``, with ``metadata.json`` (schema, root, licence) beside the splits.
+        ``out``, with ``metadata.json`` (schema, identity, root, licence) beside the splits.
 
     Raises
     ------
@@ -106,7 +107,8 @@ def export_dataset(
     try:
         temporary.mkdir(parents=True)
         _write(data, temporary, form, progress)
-        if form == "parquet":
+        # The card is about how images were rendered; other people's have one of their own.
+        if form == "parquet" and not data.imported:
             today = Publication(datetime.now(UTC).date())
             add_card(data, temporary, publication or today, block=block)
         temporary.replace(out)
@@ -162,8 +164,11 @@ def _write(data: Dataset, out: Path, form: Form, progress: Progress) -> None:
     listed = columns(data)
     about = {
         "dataset": data.name,
+        "identity": data.identity,
+        "render_version": data.render_version,
         "root": data.root,
-        "license": data.manifest["license"],
+        "license": data.licence,
+        "training_generative_models": data.training_generative_models,
         "config": data.config,
         "certificate": data.certificate,
         "columns": {c.name: c.meaning for c in listed},
@@ -205,6 +210,12 @@ def rows(data: Dataset, indices: list[int]) -> Iterator[Record]:
     """Yield one plain record per image, with the keys of `columns.columns`."""
     # What has pixels is PNG bytes, arrays are lists; values of categorical factors are their names.
     arrays = [c.name for c in columns(data) if c.shape]
+    pictures: dict[str, Callable[[int], Array]] = {
+        "mask": lambda i: data.masks([i])[0],
+        "amodal_mask": lambda i: data.annotation("amodal_mask", [i])[0],
+        "depth": lambda i: depth_pixels(data.annotation("depth", [i])[0]),
+        "normal": lambda i: normal_pixels(data.annotation("normal", [i])[0]),
+    }
     rungs = range(data.rungs)
     ladder = [set(data.indices("id_train", rung=r).tolist()) for r in rungs]
     latents = data.latents
@@ -212,10 +223,7 @@ def rows(data: Dataset, indices: list[int]) -> Iterator[Record]:
         record: Record = {
             "index": i,
             "image": png(data.image(i)),
-            "mask": png(data.masks([i])[0]),
-            "amodal_mask": png(data.annotation("amodal_mask", [i])[0]),
-            "depth": png(depth_pixels(data.annotation("depth", [i])[0])),
-            "normal": png(normal_pixels(data.annotation("normal", [i])[0])),
+            **{name: png(read(i)) for name, read in pictures.items() if name in data.annotations},
             "split": str(data.splits[i]),
             "part": "OOC" if data.splits[i].startswith("ooc") else "ID",
             "cell": ", ".join(data.schema.cell_names(data.cells[i])),
@@ -262,7 +270,7 @@ def _parquet(
     with pq.ParquetWriter(path, schema) as writer:  # type: ignore[no-untyped-call]
         while group := list(itertools.islice(records, ROW_GROUP)):
             for record in group:
-                for name in IMAGES:
+                for name in (n for n in IMAGES if n in record):
                     named = f"{record['index']:08d}-{name}.png"
                     record[name] = {"bytes": record[name], "path": named}
             writer.write_table(pa.Table.from_pylist(group, schema))
@@ -272,7 +280,7 @@ def _tar(split: str, number: int, records: Iterator[Record], out: Path) -> None:
     with tarfile.open(out / f"{split}-{number:05d}.tar", "w") as archive:
         for record in records:
             key = f"{record['index']:08d}"
-            files = {f"{name}.png": record.pop(name) for name in IMAGES}
+            files = {f"{name}.png": record.pop(name) for name in IMAGES if name in record}
             files["png"] = files.pop("image.png")
             files["json"] = json.dumps(record, sort_keys=True).encode()
             for name, content in sorted(files.items()):
@@ -283,11 +291,12 @@ def _tar(split: str, number: int, records: Iterator[Record], out: Path) -> None:
 
 def _folder(split: str, _number: int, records: Iterator[Record], out: Path) -> None:
     places = {name: out / f"{split}{added}" for name, added in IMAGES.items()}
-    for place in places.values():
-        place.mkdir(exist_ok=True)
+    places["image"].mkdir(exist_ok=True)
     with (out / split / "metadata.jsonl").open("a", encoding="utf-8") as labels:
         for record in records:
             name = f"{record['index']:08d}"
             for column, place in places.items():
-                (place / f"{name}.png").write_bytes(record.pop(column))
+                if column in record:
+                    place.mkdir(exist_ok=True)
+                    (place / f"{name}.png").write_bytes(record.pop(column))
             labels.write(json.dumps({"file_name": f"{name}.png", **record}, sort_keys=True) + "\n")

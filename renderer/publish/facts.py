@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from recombine.renderer.core.errors import UsageError
-from recombine.renderer.planning.assets import Asset, find
+from recombine.renderer.planning.assets import find
 from recombine.renderer.planning.planner import config_of, image_counts
 from recombine.renderer.presets.base import Preset
 from recombine.renderer.presets.table import PRESETS, load_preset
 from recombine.renderer.publish.statistics import Statistics, measure
+from recombine.renderer.scenes.assets import Asset, plan_assets
 from recombine.renderer.scenes.library import CAMERA
 from recombine.renderer.store.dataset import Dataset
 
@@ -181,13 +182,30 @@ class Facts:
         named = {(key, v) for key in schema.keys for v in schema.factor(key).values}
         named |= set(self.data.config["constants"].items())
         kinds = {(KINDS.get(key.partition(".")[2], ""), value) for key, value in named}
+        own = {row.name for row in self.own_assets}
+        rows = list(self.own_assets)
+        rows += [
+            find(kind, value)  # type: ignore[arg-type]
+            for kind, value in sorted(kinds)
+            if kind and value != "own" and value not in own
+        ]
         found: dict[tuple[str, str, str, str], list[Asset]] = {}
-        for kind, value in sorted(kinds):
-            if kind and value != "own":
-                row = find(kind, value)  # type: ignore[arg-type]
-                group = (row.kind, row.source, row.licence, row.sha256)
-                found.setdefault(group, []).append(row)
+        for row in rows:
+            found.setdefault((row.kind, row.source, row.licence, row.sha256), []).append(row)
         return found
+
+    @property
+    def own_assets(self) -> tuple[Asset, ...]:
+        """Return the meshes, photographs and textures that users brought, with their licences."""
+        return plan_assets(self.data.config)
+
+    @property
+    def rights(self) -> str:
+        """Return whose rights the assets carry, one sentence."""
+        if not self.own_assets:
+            return "The assets are procedural and free of other rights."
+        named = ", ".join(f"{a.name} ({a.licence}, {a.source})" for a in self.own_assets)
+        return f"The library's assets are free of other rights; brought along: {named}."
 
     @property
     def limits(self) -> list[str]:
@@ -220,11 +238,11 @@ class Facts:
 
     @property
     def citation(self) -> str:
-        """Return a BibTeX entry; the root names the exact images."""
+        """Return a BibTeX entry; the identity names the images."""
         return (
             f"@misc{{recombine-{self.data.name.replace('/', '-')},\n"
             f"  title = {{{self.data.name}: rendered scenes with held-out combinations}},\n"
             f"  author = {{{{{CREATOR}}}}},\n"
             f"  year = {{{self.publication.published.year}}},\n"
-            f"  note = {{Rendered images, root {self.data.root}}}\n}}"
+            f"  note = {{Rendered images, identity {self.data.identity}}}\n}}"
         )

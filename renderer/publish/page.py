@@ -222,7 +222,8 @@ def _facts(data: Dataset) -> list[tuple[str, str]]:
             " x ".join(f"{k} ({schema.factor(k).size})" for k in schema.recombined),
         ),
         ("factors", ", ".join(schema.keys)),
-        ("root", data.root),
+        ("identity", data.identity),
+        ("pixel root", data.root),
         ("licence", str(data.manifest["license"])),
         ("made with", made),
     ]

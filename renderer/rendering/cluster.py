@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from recombine.renderer.core.errors import ResourceError, UsageError
 from recombine.renderer.core.files import disk_error
-from recombine.renderer.core.provenance import provenance
+from recombine.renderer.core.provenance import Build, provenance
 from recombine.renderer.rendering.pool import MAX_RSS, Unit, Worker
 from recombine.renderer.rendering.render import Engine, open_units, render_unit, start_worker
-from recombine.renderer.store.shards import load_plan
+from recombine.renderer.store.shards import listed_differences, load_plan
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -148,6 +148,7 @@ def _check_workers(client: Client, address: str, folder: Path) -> None:
             "merge`."
         )
     _check_versions({a["host"]: a["provenance"] for a in answers.values()})
+    _check_builds({a["host"]: a["build"] for a in answers.values()})
 
 
 def _check_versions(found: Mapping[str, Mapping[str, str]]) -> None:
@@ -167,12 +168,28 @@ def _check_versions(found: Mapping[str, Mapping[str, str]]) -> None:
             )
 
 
+def _check_builds(found: Mapping[str, Mapping[str, Any]]) -> None:
+    here = Build.here()
+    for host, there in sorted(found.items()):
+        if differs := here.differences(Build.from_dict(there)):
+            raise ResourceError(
+                f"render: every worker needs the build of the renderer that is here; {host} "
+                f"differs in {listed_differences(differs)}. Install the same everywhere: pixels "
+                "depend on it."
+            )
+
+
 def _probe(path: str, token: str) -> dict[str, Any]:
     import socket
 
     file = Path(path)
     sees = file.is_file() and file.read_text() == token and os.access(file.parent, os.W_OK)
-    return {"sees": sees, "host": socket.gethostname(), "provenance": provenance()}
+    return {
+        "sees": sees,
+        "host": socket.gethostname(),
+        "provenance": provenance(),
+        "build": Build.here().to_dict(),
+    }
 
 
 def _few(names: list[str]) -> str:

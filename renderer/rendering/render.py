@@ -19,6 +19,7 @@ from recombine.renderer.certificate.verify import Certificate, verify
 from recombine.renderer.core.errors import IntegrityError, ResourceError, UsageError
 from recombine.renderer.core.files import clear_leftovers, locked, require_space
 from recombine.renderer.core.provenance import Build, combined, provenance
+from recombine.renderer.planning.ledger import keep_assets
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import Preset
@@ -70,6 +71,7 @@ def prepare(
             f"render: {folder} must hold {plan.dataset} with these settings to resume; it "
             "holds another dataset. Choose another --out, or --existing overwrite."
         )
+    keep_assets(folder, plan.assets)
     # A folder without a shard is bound to nothing yet: a mistake mended before the first one.
     if not any((folder / "shards").glob("*.h5")) or load_build(folder) is None:
         save_build(folder, build or Build.here())

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.library import VIEW, Camera, camera_at
@@ -106,7 +106,8 @@ def ladder(schema: Schema, latents: Latents) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)  # all images of a block ask for one place
 def _behind(x: float, y: float, scale: float, rear_scale: float, camera: Camera) -> Stand | None:
-    front, side = Stand(x, y, scale), 1 if x < 0 else -1
+    front = Stand(x, y, scale)
+    side: Literal[-1, 1] = 1 if x < 0 else -1
     return occluding_offset(front, rear_scale, OCCLUSION_SHARE, side=side, camera=camera)
 
 

@@ -14,10 +14,11 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.scenes.assets import Asset, used
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.library import CAMERA, Camera, camera_at, turned
 
@@ -60,14 +61,19 @@ class Scene:
     # where the floor's pattern begins, metres, and how far it is turned, radians
     floor: tuple[float, float, float] = (0.0, 0.0, 0.0)
     wall: float = 0.0  # where the pattern of walls begins along them, metres
+    # what the reflectance of floor and walls is multiplied by
+    tone: tuple[float, float] = (1.0, 1.0)
+    exposure: float = 0.0  # brightness of the light, in stops: one more is twice as bright
     # rotation of the light about the vertical, radians, added to the environment's own
     sun_azimuth: float = 0.0
-    # name from `recombine.renderer.scenes.library.LIGHTS`; ``"own"`` is the environment's own;
-    # ``"ledger.toml#name"`` is a photograph of a user's ledger, see `assets.hdri`
+    # name from `recombine.renderer.scenes.library.LIGHTS`, or a photograph of `assets`; ``"own"``
+    # is the environment's own
     light: str = "own"
     # which physics ties the objects to one another and to the environment: none (each object is
-    # seen by the camera alone), shadows only, or everything
+    # seen by the camera alone, with a dark contact of its own), shadows only, or everything
     interaction: Interaction = "full"
+    # users' own that shapes, environment or light name, see `recombine.renderer.planning.ledger`
+    assets: tuple[Asset, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class RenderSettings:
     # OpenImageDenoise with albedo and normal guides. Off for interaction and counterfactual work,
     # where additivity in linear radiance matters
     denoise: bool = True
-    bounces: int = 6  # longest light path
+    bounces: int = 4  # longest light path
 
     @property
     def tier(self) -> Literal["train", "exact"]:
@@ -99,7 +105,7 @@ class Rendered:
         0 background, k + 1 object k, by the ray through the pixel centre.
     depth : float16 array of shape (H, W)
         Distance from the camera along the pixel's ray, metres; inf where nothing is hit
-        (sky, and painted distances such as a row of trees).
+        (a photograph, and a floor that is more than half faded into it).
     normal : int8 array of shape (H, W, 3)
         World-space unit normal of the surface's faces times 127; zero where nothing is hit.
     visible : float16 array of shape (K,)
@@ -155,13 +161,18 @@ PHYSICS: dict[str, Interaction] = {
 
 def scene_hash(scene: Scene, settings: RenderSettings) -> str:
     """Return the sha256 (hex) of everything that decides the pixels of an image."""
-    record = {"scene": asdict(scene), "settings": asdict(settings)}
+    parts = asdict(replace(scene, assets=())) | {"assets": [a.record() for a in scene.assets]}
+    record = {"scene": parts, "settings": asdict(settings)}
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def scene_of(
-    schema: Schema, constants: Mapping[str, str], latents: Mapping[str, Any], cycles_seed: int
+    schema: Schema,
+    constants: Mapping[str, str],
+    latents: Mapping[str, Any],
+    cycles_seed: int,
+    assets: tuple[Asset, ...] = (),
 ) -> Scene:
     """Build a scene from latents; the single place where slots become objects."""
 
@@ -203,9 +214,12 @@ def scene_of(
         found["yaw"] = round((found["yaw"] + azimuth) % (2 * math.pi), 9)
         return ObjectSpec(**found)
 
+    objects = tuple(thing(s) for s in schema.objects)
+    environment, light = value("background", "environment"), value("light", "rig", "own")
+    meshes = {("mesh", o.shape) for o in objects if o is not None}
     return Scene(
-        objects=tuple(thing(s) for s in schema.objects),
-        environment=value("background", "environment"),
+        objects=objects,
+        environment=environment,
         cycles_seed=cycles_seed,
         camera=camera_at(**view),
         turn=number("background", "turn", 0.0),
@@ -215,9 +229,15 @@ def scene_of(
             number("background", "floor_turn", 0.0),
         ),
         wall=number("background", "wall_x", 0.0),
+        tone=(
+            number("background", "floor_tone", 1.0),
+            number("background", "wall_tone", 1.0),
+        ),
+        exposure=number("background", "exposure", 0.0),
         sun_azimuth=number("light", "azimuth", 0.0),
-        light=value("light", "rig", "own"),
+        light=light,
         interaction=_physics(value("scene", "interaction", "full")),
+        assets=used(assets, {*meshes, ("hdri", environment), ("hdri", light)}),
     )
 
 

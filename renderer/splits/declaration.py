@@ -122,14 +122,17 @@ def load_split(path: str | Path, schema: Schema) -> DeclaredSplit:
         When anything in the file is wrong, with file and key path.
     """
     path = Path(path)
-    text = _text(path)
+    return declare(read_declaration(path), schema, name=path.name)
+
+
+def read_declaration(path: Path) -> dict[str, Any]:
+    """Return the content of a declaration file, as `declare` takes it."""
     try:
-        data = tomllib.loads(text)
+        return tomllib.loads(_text(path))
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(
             f"{path.name}: expected a TOML file; got one that is not: {error}. Correct the syntax."
         ) from error
-    return declare(data, schema, name=path.name)
 
 
 def declare(data: Mapping[str, Any], schema: Schema, *, name: str = "split") -> DeclaredSplit:

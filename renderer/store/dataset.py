@@ -20,6 +20,7 @@ from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.geometry import Cameras, bits
+from recombine.renderer.scenes.scene import LABELS
 from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.certificate import require_certificate
 from recombine.renderer.store.records import read_certificate, read_manifest
@@ -301,6 +302,31 @@ class Dataset:
         return None if self._plan.recipe is None else dict(self._plan.recipe)
 
     @property
+    def imported(self) -> bool:
+        """Return whether the images were imported; nothing can draw these again."""
+        return self._plan.imported
+
+    @property
+    def annotations(self) -> tuple[str, ...]:
+        """Return what the images have beside their pixels, see `annotation`."""
+        return self._plan.annotations
+
+    @property
+    def matched(self) -> bool:
+        """Return whether ID and OOC test images share blocks; else each is a block of its own."""
+        return bool(self._plan.config.get("blocks", "matched") == "matched")
+
+    @property
+    def licence(self) -> str:
+        """Return the licence of the images."""
+        return str(self.manifest["license"])
+
+    @property
+    def training_generative_models(self) -> bool:
+        """Return whether the licence lets generative models be trained on the images."""
+        return bool(self.manifest.get("training_generative_models", True))
+
+    @property
     def rungs(self) -> int:
         """Return how many rungs the training ladder has."""
         return len(self._plan.config["split"]["ladder"])
@@ -338,6 +364,7 @@ class Dataset:
     @cached_property
     def visible(self) -> Float64[Array, "N K"]:
         """Return the visible share of every object, (N, K)."""
+        self._require("visible")
         parts = [column(self._shard(s), "visible") for s in range(len(self._starts))]
         shares: Array = np.concatenate(parts).astype(float)
         return shares
@@ -433,7 +460,16 @@ class Dataset:
             self._handles[number] = open_shard(path, sealed, self._plan, indices, planned=True)
         return self._handles[number]
 
+    def _require(self, name: str) -> None:
+        if name in LABELS and name not in self.annotations:
+            raise InvalidInputError(
+                f"{self.name}: expected images with {name!r}; these were imported with "
+                f"{', '.join(self.annotations) or 'no annotation'} beside their pixels. "
+                "Import them with masks, or ask for what needs none."
+            )
+
     def _read_many(self, name: str, indices: Iterable[int]) -> Array:
+        self._require(name)
         wanted = np.fromiter(map(int, indices), np.int64)
         if not len(wanted):
             raise InvalidInputError(f"{self.name}: expected at least one index; got none.")

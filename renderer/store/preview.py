@@ -47,7 +47,7 @@ def panels(data: Dataset, block: int = 0) -> list[Panel]:
     shown = sorted(set(data.blocks[test].tolist()))
     if len(data.schema.recombined) == 1:
         return [_across(data, test, [shown[(block + k) % len(shown)] for k in range(MOST_ROWS)])]
-    members = test[data.blocks[test] == shown[block % len(shown)]]
+    members = test[data.blocks[test] == shown[block % len(shown)]] if data.matched else test
     if EDIT in data.schema.crossed:
         return [_edits(data, members)]
     down, across, *rest = sorted(data.schema.recombined, key=lambda k: -data.schema.factor(k).size)

@@ -87,6 +87,7 @@ class Manifest(Strict):
     shards: Annotated[list[ShardEntry], Field(min_length=1)]
     provenance: dict[Line, Line]
     license: Line
+    training_generative_models: bool = True
 
     @model_validator(mode="after")
     def _contiguous(self) -> Self:
@@ -106,7 +107,7 @@ class CheckRecord(Strict):
     """One line of a certificate."""
 
     name: Name
-    status: Literal["pass", "stated", "fail", "not run"]
+    status: Literal["pass", "stated", "fail", "not run", "not applicable"]
     claim: str
     found: str
 
@@ -358,6 +359,27 @@ class HiddenTest(Strict):
     key_sha256: str
 
 
+class ImportRecord(Strict):
+    """Where imported images come from, and what was done to them."""
+
+    source: Line
+    processing: Line
+    images_sha256: Sha256
+
+
+class AssetRecord(Strict):
+    """An asset that a user brought along, see `scenes.assets`."""
+
+    name: Line
+    kind: Literal["hdri", "texture", "mesh"]
+    licence: Line
+    source: Line
+    sha256: Sha256
+    ending: Annotated[str, StringConstraints(pattern=r"^\.[a-z]{3,4}$")]
+    metres: Annotated[float, Field(gt=0, le=1000)] | None = None
+    floor: str | None = None
+
+
 class Config(Strict):
     """The configuration of a plan."""
 
@@ -374,6 +396,12 @@ class Config(Strict):
     separation: Line | None
     arrangement: Line
     hidden_test: HiddenTest | None = None
+    assets: Annotated[list[AssetRecord], Field(max_length=4096)] | None = None
+    # of imported images
+    source: Literal["imported"] | None = None
+    annotations: list[Literal["mask"]] | None = None
+    blocks: Literal["matched", "none"] = "matched"
+    imported: ImportRecord | None = Field(default=None, alias="import")
 
 
 class Recipe(Strict):
@@ -387,6 +415,7 @@ class Recipe(Strict):
     rung: Annotated[int, Field(ge=0, lt=MOST_RUNGS)]
     split: dict[str, JsonValue] | None
     hidden_test: Literal["public", "hidden"] | None
+    assets: Line | None = None  # name of the ledger of a user's own
 
 
 class PlanAttributes(Strict):

@@ -25,6 +25,10 @@ LABEL_COLUMNS = ("index", "split", "rungs", "block", "spec_hash", "label_hash")
 LEAF_COLUMNS = ("index", "split", "rungs", "block", "spec_hash", "pixel_hash", "label_hash")
 
 
+LICENCE = "CC-BY-4.0; training generative models is explicitly permitted"
+"""Of what this package renders."""
+
+
 def identity_of(plan_sha256: str, label_root: str, render_version: str) -> str:
     """Return the identity (hex) of a dataset: what it shows, whatever machine drew it."""
     lines = ("recombine.identity/1", plan_sha256, label_root, render_version)
@@ -78,6 +82,8 @@ def write_manifest(
     plan_sha256: str,
     shards: Iterable[tuple[Path, range]],
     provenance: Mapping[str, Any],
+    licence: str = LICENCE,
+    training_generative_models: bool = True,
 ) -> dict[str, Any]:
     """Seal a complete set of shards, which must all be of one build."""
     shards = list(shards)
@@ -111,7 +117,8 @@ def write_manifest(
         "shards": rows,
         "build": build.to_dict(),
         "provenance": dict(provenance),
-        "license": "CC-BY-4.0; training generative models is explicitly permitted",
+        "license": licence,
+        "training_generative_models": training_generative_models,
     }
     write_json(folder / "manifest.json", manifest)
     return manifest

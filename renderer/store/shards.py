@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -29,6 +30,7 @@ from recombine.renderer.core.provenance import Build
 from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import PLAN_FORMAT, Plan
+from recombine.renderer.scenes.assets import plan_assets
 from recombine.renderer.scenes.factors import Schema
 from recombine.renderer.scenes.geometry import CONVENTIONS, mask_dtype
 from recombine.renderer.scenes.scene import LABELS, Rendered, RenderSettings
@@ -43,6 +45,14 @@ BUILD_FORMAT = "recombine.build/1"
 SHARD_SIZE = 64
 _PER_IMAGE = ("split", "rungs", "block", "cycles_seed", "tries")
 _MEASURED = ("index", "visible", "amodal")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What an imported image has: pixels, and masks where they are known."""
+
+    image: Array  # uint8 (H, W, 3)
+    mask: Array | None = None  # uint8 (H, W), as in `Rendered`
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -101,6 +111,7 @@ def read_plan(folder: Path) -> tuple[Plan, str]:
         latents={k: arrays[f"latents/{k}"] for k in schema.keys},
         **{name: arrays[name] for name in _PER_IMAGE},
         recipe=said.get("recipe"),
+        assets=plan_assets(config, folder),
     )
     return plan, str(said["plan_sha256"])
 
@@ -123,7 +134,9 @@ def open_shard(
     handle = open_checked(path)
     try:
         _check_shard(handle, path, plan_sha256, plan, indices)
-        small = {name: column(handle, name) for name in (*plan_columns(plan.schema), *_MEASURED)}
+        names = (*plan_columns(plan.schema), *_MEASURED)
+        kept = (n for n in names if n not in LABELS or n in plan.annotations)
+        small = {name: column(handle, name) for name in kept}
         if planned:
             _require_planned(small, path, plan, indices)
         check_columns(
@@ -143,7 +156,7 @@ def _check_shard(
             f"{path}: belongs to another dataset; expected the plan {plan_sha256[:16]}. "
             "Render it again."
         )
-    columns = shard_columns(plan.schema, plan.settings.resolution)
+    columns = shard_columns(plan.schema, plan.settings.resolution, plan.annotations)
     require_only(handle, path, columns, CONVENTIONS)
     read_columns(handle, path, columns, len(indices))
 
@@ -173,12 +186,14 @@ def plan_columns(schema: Schema) -> dict[str, Column]:
     return columns
 
 
-def shard_columns(schema: Schema, resolution: int) -> dict[str, Column]:
+def shard_columns(
+    schema: Schema, resolution: int, annotations: Sequence[str] = LABELS
+) -> dict[str, Column]:
     """Return every dataset of a shard."""
     n_objects = len(schema.objects)
     hw = (resolution, resolution)
     whole = mask_dtype(n_objects)
-    return plan_columns(schema) | {
+    columns = plan_columns(schema) | {
         "index": Column("i8"),
         "image": Column("u1", (*hw, 3)),
         "mask": Column("u1", hw),
@@ -197,6 +212,7 @@ def shard_columns(schema: Schema, resolution: int) -> dict[str, Column]:
         "pixel_hash": Column("u1", (32,)),
         "label_hash": Column("u1", (32,)),
     }
+    return {k: c for k, c in columns.items() if k not in LABELS or k in annotations}
 
 
 def pixel_hash(image: Array) -> bytes:
@@ -208,7 +224,8 @@ def label_hash(rendered: Mapping[str, Array]) -> bytes:
     """Return the sha256 of one image's annotations."""
     digest = hashlib.sha256()
     for name in LABELS:
-        digest.update(np.ascontiguousarray(rendered[name]).tobytes())
+        if name in rendered:
+            digest.update(np.ascontiguousarray(rendered[name]).tobytes())
     return digest.digest()
 
 
@@ -217,7 +234,7 @@ def save_shard(
     number: int,
     plan: Plan,
     indices: range,
-    rendered: Sequence[Rendered],
+    rendered: Sequence[Rendered] | Sequence[Picture],
     provenance: Mapping[str, str] | None = None,
     build: Build | None = None,
 ) -> None:
@@ -263,7 +280,7 @@ def shard_is_complete(folder: Path, number: int, plan: Plan, indices: range) -> 
     try:
         digest = plan.digest()
         with open_shard(path, digest, plan, indices) as handle:
-            columns = shard_columns(plan.schema, plan.settings.resolution)
+            columns = shard_columns(plan.schema, plan.settings.resolution, plan.annotations)
             arrays = {name: column(handle, name) for name in columns}
             return bool(shard_attributes(handle, path)["content_sha256"] == content_digest(arrays))
     except RecombineError:
@@ -323,18 +340,21 @@ def load_build(folder: Path) -> Build | None:
     return read_build(path.read_text(encoding="utf-8"), path) if path.is_file() else None
 
 
-def _shard_arrays(plan: Plan, indices: range, rendered: Sequence[Rendered]) -> dict[str, Array]:
+def _shard_arrays(
+    plan: Plan, indices: range, rendered: Sequence[Rendered] | Sequence[Picture]
+) -> dict[str, Array]:
     pick = slice(indices.start, indices.stop)
     arrays: dict[str, Array] = {
         "index": np.array(indices, np.int64),
         **{n: getattr(plan, n)[pick] for n in _PER_IMAGE},
         **{f"latents/{k}": v[pick] for k, v in plan.latents.items()},
     }
-    for name in ("image", *LABELS):
+    for name in ("image", *plan.annotations):
         arrays[name] = np.stack([getattr(r, name) for r in rendered])
     arrays["spec_hash"] = _bytes_rows([bytes.fromhex(plan.spec_hash(i)) for i in indices])
     arrays["pixel_hash"] = _bytes_rows([pixel_hash(r.image) for r in rendered])
-    arrays["label_hash"] = _bytes_rows([label_hash(vars(r)) for r in rendered])
+    labels = [{name: getattr(r, name) for name in plan.annotations} for r in rendered]
+    arrays["label_hash"] = _bytes_rows([label_hash(found) for found in labels])
     return arrays
 
 

@@ -29,8 +29,11 @@ class TorchDataset(data.Dataset[dict[str, torch.Tensor]]):
         """Return a batch; `DataLoader` asks for one, and one read is faster than many."""
         index = self.index[items]
         pixels = torch.from_numpy(self.source.images(index)).permute(0, 3, 1, 2).float() / 255
-        masks = torch.from_numpy(self.source.masks(index)).long()
+        found = [{"image": image} for image in pixels]
+        if "mask" in self.source.annotations:
+            for one, mask in zip(found, torch.from_numpy(self.source.masks(index)), strict=True):
+                one["mask"] = mask.long()
         return [
-            {"image": image, "mask": mask} | {k: v[item] for k, v in self.factors.items()}
-            for item, image, mask in zip(items, pixels, masks, strict=True)
+            one | {k: v[item] for k, v in self.factors.items()}
+            for item, one in zip(items, found, strict=True)
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from recombine.cli.main import main
 from recombine.renderer.certificate.verify import verify
+from recombine.renderer.core.files import disk_error
 from recombine.renderer.presets.table import load_preset
 from recombine.renderer.rendering.render import render_dataset
 from tests.renderer.drawn_fixture import DRAWN, drawn_dataset
@@ -81,6 +83,30 @@ def test_verify_exits_5_on_damage(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert next(c for c in checks if c["name"] == "files")["status"] == "fail"
 
 
+def test_data_that_are_read_only_are_verified_and_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn_dataset(tmp_path / "data")
+    command = ["dataset", "verify", str(tmp_path / "data"), "--json"]
+    assert main([*command, "--no-seal"]) == 0
+    shown = capsys.readouterr().out
+    assert json.loads(shown)["passed"] is True
+    assert not (tmp_path / "data" / "certificate.json").exists()
+
+    def read_only(path: Path, data: object) -> None:
+        raise disk_error(path, OSError(errno.EROFS, "Read-only file system"))
+
+    monkeypatch.setattr("recombine.renderer.certificate.verify.write_json", read_only)
+    assert main(command) == 4
+    told = capsys.readouterr()
+    assert told.out == shown
+    assert "not sealed" in told.err
+    assert "Read-only file system" in told.err
+    assert told.err.count("\n") == 1
+    (tmp_path / "data" / "shards" / "shard-00000.h5").unlink()
+    assert main(command) == 5
+
+
 def test_full_disk_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     drawn_dataset(tmp_path / "data")
     assert main(["dataset", "preview", str(tmp_path / "data"), "--out", "/dev/full/sheet.png"]) == 4
@@ -108,6 +134,14 @@ def test_export_and_card_say_the_same(
     assert (found["datePublished"], found["url"]) == ("2026-11-21", "https://example.org/x")
     for path in card.iterdir():
         assert path.read_bytes() == (out / path.name).read_bytes()
+
+
+def test_export_knows_coco(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "coco"
+    assert main(["dataset", "export", data, "--out", str(out), "--format", "coco"]) == 0
+    assert (out / "annotations" / "amodal_ooc_test.json").is_file()
+    assert (out / "metadata.json").is_file()
+    assert str(out) in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["export", "card"])

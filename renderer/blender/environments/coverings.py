@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from recombine.renderer.blender.environments.surfaces import Fade, Floor
-    from recombine.renderer.planning.assets import Asset
+    from recombine.renderer.scenes.assets import Asset
+
+
+PHOTOGRAPHS: dict[str, Asset] = {}
+"""Users' photographs that scenes of this process have named, by the name that the stage gives."""
 
 
 def image(name: str, pixels: Float[Array, "H W 3"], kind: str) -> Any:
@@ -79,7 +83,7 @@ def covering(name: str, floor: Floor, factor: int, fade: Fade | None = None) -> 
     scale = (1 / floor.metres, columns / rows / floor.metres, 1.0)
     place = tree.node("ShaderNodeMapping", Vector=uv, Scale=scale).outputs["Vector"]
     albedo = image(f"{name} albedo", averaged(floor.albedo, factor), "colour")
-    colour = _texture(tree, albedo, place)
+    colour = tree.product(_texture(tree, albedo, place), tree.hue)  # the tone of the scene
     relief = image(f"{name} relief", averaged(floor.relief, factor), "data")
     bent = tree.node("ShaderNodeNormalMap", Color=_texture(tree, relief, place))
     if not floor.specular:  # a sixth less time than the principled shader

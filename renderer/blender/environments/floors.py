@@ -9,6 +9,7 @@ import numpy as np
 
 from recombine.renderer.blender.environments.noise import fractal, generator, mix, normals
 from recombine.renderer.blender.environments.surfaces import Floor, joint, squares
+from recombine.renderer.core.types import Array
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,16 @@ Colour: TypeAlias = tuple[float, float, float]
 
 SIZE = 1024
 HALF = 512
+
+
+def worn(albedo: Array, seed: int) -> Array:
+    """Return a floor that was walked on: paler paths, darker corners, fine scratches."""
+    size = len(albedo)
+    trodden, fine = fractal(size, seed, 3.0), fractal(size, seed + 1, 1.0, (1.0, 5.0))
+    scratch = np.clip(1 - np.abs(fine - 0.5) / 0.012, 0, 1) * np.clip(3 * trodden - 1.4, 0, 1)
+    albedo = albedo * (0.78 + 0.44 * trodden)[..., None]
+    pale = 0.16 * scratch[..., None]
+    return np.asarray(np.clip(albedo * (1 - pale) + 0.5 * pale, 0, 0.86))
 
 
 def planks(seed: int, rows: int, dark: Colour, light: Colour) -> Floor:
@@ -43,6 +54,7 @@ def planks(seed: int, rows: int, dark: Colour, light: Colour) -> Floor:
         np.clip((across - 0.955) / 0.03, 0, 1), np.clip((ends - 0.9955) / 0.003, 0, 1)
     )
     albedo = wood * (1 - 0.8 * joint)[..., None]
+    albedo = worn(albedo, seed + 40)
     height = -0.0022 * joint + 0.00012 * rings - 0.0003 * np.clip(pores - 0.6, 0, 1)
     return Floor(albedo, normals(height, metres), metres, 0.5, 0.34)
 
@@ -65,7 +77,8 @@ def chessboard() -> Floor:
     black = mix((0.016, 0.017, 0.018), (0.045, 0.046, 0.05), cloud + 0.6 * vein)
     gap = joint(y * tiles, x * tiles, 0.015)[..., None]
     albedo = np.where(dark[..., None] > 0, black, white) * (1 - gap) + 0.30 * gap
-    return Floor(albedo, normals(-0.002 * gap[..., 0], metres), metres, 0.5, 0.2)
+    albedo = worn(albedo, 203)
+    return Floor(albedo, normals(-0.002 * gap[..., 0], metres), metres, 0.5, 0.22)
 
 
 def boards() -> Floor:
@@ -100,10 +113,11 @@ def walnut() -> Floor:
     first, second = fractal(HALF, 221, 1.5, (1, 12)), fractal(HALF, 222, 1.5, (12, 1))
     grain = np.where(lying, first, second)
     tone = np.where(lying, 0.3, 0.55) + 0.5 * (grain - 0.5)
-    wood = mix((0.045, 0.020, 0.010), (0.20, 0.095, 0.045), tone)
+    wood = mix((0.06, 0.030, 0.016), (0.25, 0.125, 0.065), tone)
     gap = np.maximum(np.abs(across - 0.5) * 2 > 0.95, np.abs(edge - 0.5) * 2 > 0.975)
     albedo = wood * (1 - 0.7 * gap)[..., None]
-    return Floor(albedo, normals(-0.001 * gap + 0.0002 * grain, metres), metres, 0.5, 0.28)
+    albedo = worn(albedo, 223)
+    return Floor(albedo, normals(-0.001 * gap + 0.0002 * grain, metres), metres, 0.5, 0.32)
 
 
 def rug() -> Floor:
@@ -270,7 +284,7 @@ def painted() -> Floor:
 
 FLOORS: dict[str, Callable[[], Floor]] = {
     "lawn": partial(grass, 11, (0.21, 0.22, 0.055), (0.42, 0.31, 0.10), 0.2),
-    "turf": partial(grass, 13, (0.115, 0.12, 0.05), (0.24, 0.19, 0.095), 0.35),
+    "turf": partial(grass, 13, (0.16, 0.165, 0.07), (0.33, 0.26, 0.13), 0.35),
     "parquet": partial(planks, 21, 16, (0.24, 0.115, 0.045), (0.46, 0.265, 0.12)),
     "oak": partial(planks, 24, 12, (0.24, 0.185, 0.13), (0.44, 0.36, 0.27)),
     "slate": partial(slabs, 31, (0.085, 0.11, 0.145), (0.21, 0.25, 0.30), (0.22, 0.17, 0.12), 2.4),

@@ -15,7 +15,7 @@ from recombine.renderer.core.types import Array
 if TYPE_CHECKING:
     from recombine.renderer.blender.environments.skies import Panorama
 
-SEEN, LIT = 1024, 256
+SEEN, LIT = 1024, 128
 """Columns that the camera sees, and columns that light the scene."""
 BLOCKED = -0.35
 """Elevation (radians) below which the floor hides a panorama from what stands on it."""

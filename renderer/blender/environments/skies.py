@@ -67,7 +67,7 @@ def overcast() -> Panorama:
     a, e = sphere_angles()
     rise = np.clip(np.sin(e), 0, 1)[..., None]
     sky = np.array([0.86, 0.93, 1.0]) * (1 + 2 * rise) / 3 * 1.9
-    sky = sky * (1 + 0.35 * np.cos(a - np.radians(60))[..., None] * np.cos(e)[..., None])
+    sky = sky * (1 + 0.7 * np.cos(a - np.radians(60))[..., None] * np.cos(e)[..., None])
     return _over(sky, (0.12, 0.13, 0.15), 1 - _ramp(e, -0.03, 0.03))
 
 

@@ -6,6 +6,7 @@ A new environment is one entry in `ENVIRONMENTS`, its name in
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -22,6 +23,7 @@ class Environment:
     # where the floor begins to fade into a photograph and where it is gone, metres from the origin
     fade: tuple[float, float] = (2.2, 5.5)
     haze: float = 0.0  # share of haze at a photograph's horizon
+    seamless: bool = False  # whether the wall is of the floor's own material
     # how far the light of a room may turn to either side, radians: windows stay off the wall
     swing: float = 0.6
 
@@ -34,13 +36,13 @@ ENVIRONMENTS: dict[str, Environment] = {
     "harbour": Environment("flagstones", panorama="quay", strength=0.9, haze=0.2),
     "workshop": Environment("boards", "brick", "skylight", strength=1.25),
     "garden": Environment("gravel", panorama="garden", strength=1.8, fade=(1.8, 5.0)),
-    "studio": Environment("paper", "sweep", "studio"),
+    "studio": Environment("paper", "sweep", "studio", strength=1.1, seamless=True),
     "carport": Environment("clinker", panorama="carport", strength=0.8, fade=(1.8, 4.0)),
-    "courtyard": Environment("slate", "concrete", "overcast"),
+    "courtyard": Environment("slate", "concrete", "overcast", strength=1.2, swing=math.pi),
     "hotel": Environment("oak", panorama="hotel", strength=1.1, fade=(1.2, 2.4)),
-    "gallery": Environment("walnut", "paintings", "spotlights", strength=1.6),
-    "dusk": Environment("turf", panorama="dusk", strength=0.8, haze=0.2),
+    "gallery": Environment("walnut", "paintings", "spotlights", strength=2.4),
+    "dusk": Environment("turf", panorama="dusk", strength=0.9, haze=0.2),
     "dojo": Environment("tatami", "shoji", "veranda"),
     "filmset": Environment("painted", panorama="filmset", strength=1.0, fade=(1.2, 3.0)),
-    "study": Environment("rug", "books", "lampshade", strength=1.5),
+    "study": Environment("rug", "books", "lampshade", strength=2.3),
 }

@@ -11,8 +11,8 @@ from recombine.renderer.blender.api import bproc
 class Tree:
     """A new material's node tree, with the few operations that the recipes need."""
 
-    def __init__(self, name: str) -> None:
-        self.material = bproc.material.create(name)
+    def __init__(self, name: str, material: Any = None) -> None:
+        self.material = material or bproc.material.create(name)
         self.tree = self.material.blender_obj.node_tree
         self.nodes, self.links = self.tree.nodes, self.tree.links
         self.hue = self.node("ShaderNodeObjectInfo").outputs["Color"]
@@ -69,6 +69,14 @@ class Tree:
         node.inputs["Scale"].default_value = factor
         return node.outputs[0]
 
+    def product(self, a: Any, b: Any) -> Any:
+        """Return two colours, multiplied channel by channel."""
+        node = self.nodes.new("ShaderNodeVectorMath")
+        node.operation = "MULTIPLY"
+        self.put(node.inputs[0], a)
+        self.put(node.inputs[1], b)
+        return node.outputs[0]
+
     def remap(self, value: Any, low: float, high: float, to_low: float, to_high: float) -> Any:
         """Map [low, high] to [to_low, to_high], clamped."""
         node = self.node("ShaderNodeMapRange", Value=value, From_Min=low, From_Max=high)
@@ -114,6 +122,37 @@ class Tree:
     def facing(self, blend: float = 0.5) -> Any:
         """Return 0 where the surface is seen head on, 1 where it is seen from the side."""
         return self.node("ShaderNodeLayerWeight", Blend=blend).outputs["Facing"]
+
+    def wear(self, smudge: float, dust: float, edge: float) -> None:
+        """Age the principled shader: uneven gloss, dust on what faces up, worn edges.
+
+        Each strength is the largest change: of roughness, of the share of dust and of the share
+        of a pale, rubbed colour.
+        """
+        shader = self.nodes["Principled BSDF"].inputs
+        now = {
+            name: shader[name].links[0].from_socket if shader[name].links else value
+            for name in ("Base Color", "Roughness", "Coat Roughness")
+            for value in [self.plain(shader[name].default_value)]
+        }
+        cloud = self.noise(scale=2.6, detail=2.0)
+        patch = self.remap(cloud, 0.35, 0.65, -smudge, smudge)
+        for name in ("Roughness", "Coat Roughness"):
+            self.put(shader[name], self.math("MAXIMUM", self.math("ADD", now[name], patch), 0.0))
+        surface = self.node("ShaderNodeNewGeometry").outputs
+        upright = self.node("ShaderNodeSeparateXYZ", Vector=surface["Normal"]).outputs["Z"]
+        settled = self.remap(cloud, 0.35, 0.65, 0.1, 1.0)
+        layer = self.math("MULTIPLY", self.remap(upright, 0.35, 1.0, 0.0, dust), settled)
+        colour = self.blend(layer, now["Base Color"], (0.42, 0.39, 0.35, 1.0))
+        sharp = self.remap(surface["Pointiness"], 0.54, 0.68, 0.0, edge)
+        rubbed = self.math("MULTIPLY", sharp, self.remap(cloud, 0.4, 0.6, 1.0, 0.2))
+        pale = self.blend(0.45, now["Base Color"], (0.62, 0.60, 0.57, 1.0))
+        self.put(shader["Base Color"], self.blend(rubbed, colour, pale))
+
+    @staticmethod
+    def plain(value: Any) -> Any:
+        """Return a socket's value as a number or a tuple."""
+        return value if isinstance(value, float) else tuple(value)
 
     def bump(self, height: Any, metres: float) -> None:
         """Let a height field of this depth tilt the shading normal."""

@@ -8,15 +8,16 @@ CREAM = (0.80, 0.76, 0.68, 1.0)
 
 
 def leather(tree: Tree) -> None:
-    """Black leather, sewn from patches with a pale thread; it has no hue."""
-    grain = tree.noise(scale=45.0, detail=2.0)
-    patch = tree.cells(4.2, "DISTANCE_TO_EDGE", Randomness=0.55).outputs["Distance"]
-    thread = tree.remap(patch, 0.025, 0.05, 0.8, 0.0)
-    skin = tree.blend(grain, (0.010, 0.009, 0.009, 1.0), (0.030, 0.026, 0.024, 1.0))
-    tree.surface(Base_Color=tree.blend(thread, skin, (0.50, 0.38, 0.25, 1.0)))
-    tree.surface(Roughness=0.36, Specular_IOR_Level=0.6)
-    puff = tree.remap(patch, 0.0, 0.35, 0.0, 1.0)
-    tree.bump(tree.math("ADD", tree.math("POWER", puff, 0.5), tree.scaled(grain, 0.06)), 0.05)
+    """Cognac leather, quilted in diamonds, with a fine grain; it has no hue."""
+    turn, height = tree.scaled(tree.turns(), 7.0), tree.scaled(tree.along(0.0, 0.0, 1.0), 3.6)
+    seams = [tree.zigzag(tree.math(step, height, turn)) for step in ("ADD", "SUBTRACT")]
+    puff = tree.math("POWER", tree.math("MULTIPLY", *seams), 0.35)
+    grain = tree.cells(42.0).outputs["Distance"]
+    skin = tree.blend(grain, (0.48, 0.17, 0.045, 1.0), (0.30, 0.095, 0.025, 1.0))
+    seam = tree.remap(puff, 0.15, 0.6, 0.85, 0.0)
+    tree.surface(Base_Color=tree.blend(seam, skin, (0.045, 0.020, 0.008, 1.0)))
+    tree.surface(Roughness=0.38, Specular_IOR_Level=0.55)
+    tree.bump(tree.math("SUBTRACT", puff, tree.scaled(grain, 0.05)), 0.05)
 
 
 def terrazzo(tree: Tree) -> None:

@@ -14,12 +14,15 @@ def glaze(tree: Tree) -> None:
 
 
 def brushed(tree: Tree) -> None:
-    """Brushed metal, anodised in a pale tint of the hue."""
-    tint = tree.blend(0.42, (0.80, 0.80, 0.80, 1.0), tree.hue)
-    scratch = tree.noise(scale=1.0, detail=3.0, stretch=(3.0, 3.0, 90.0))
-    rough = tree.remap(scratch, 0.3, 0.7, 0.24, 0.42)
-    tree.surface(Base_Color=tint, Metallic=1.0, Roughness=rough)
-    tree.bump(scratch, 0.004)
+    """Metal brushed in rings about the vertical, anodised in a pale tint of the hue."""
+    tint = tree.blend(0.62, (0.78, 0.78, 0.78, 1.0), tree.hue)
+    scratch = tree.noise(scale=1.0, detail=2.0, stretch=(2.0, 2.0, 70.0))
+    streak = tree.remap(scratch, 0.3, 0.7, 0.0, 0.35)
+    tree.surface(Base_Color=tree.blend(streak, tint, tree.shade(tint, 0.55)), Metallic=1.0)
+    tree.surface(Roughness=tree.remap(scratch, 0.3, 0.7, 0.30, 0.44), Anisotropic=0.85)
+    round_ = tree.nodes.new("ShaderNodeTangent")
+    round_.direction_type, round_.axis = "RADIAL", "Z"
+    tree.surface(Tangent=round_.outputs["Tangent"])
 
 
 def wood(tree: Tree) -> None:
@@ -56,42 +59,48 @@ def rubber(tree: Tree) -> None:
 
 def velvet(tree: Tree) -> None:
     """Velvet: deep in the hue seen head on, bright where the pile is seen from the side."""
-    crush = tree.remap(tree.noise(scale=5.0, detail=2.0), 0.35, 0.65, 0.0, 1.0)
-    colour = tree.blend(crush, tree.shade(tree.hue, 0.10), tree.shade(tree.hue, 0.42))
+    crush = tree.remap(tree.noise(scale=4.0, detail=1.0), 0.35, 0.65, 0.0, 1.0)
+    colour = tree.blend(crush, tree.shade(tree.hue, 0.12), tree.shade(tree.hue, 0.30))
     pile = tree.remap(tree.facing(0.5), 0.45, 0.95, 0.0, 0.8)
     tree.surface(Base_Color=tree.blend(pile, colour, tree.blend(0.4, tree.hue, (1, 1, 1, 1))))
     tree.surface(Roughness=0.95, Specular_IOR_Level=0.1)
     tree.surface(Sheen_Weight=1.0, Sheen_Roughness=0.35, Sheen_Tint=tree.hue)
-    tree.bump(crush, 0.02)
+    tree.bump(crush, 0.012)
 
 
 def carpaint(tree: Tree) -> None:
-    """Two-tone car paint: the hue head on, its opposite towards the rims, under clear coat."""
-    opposite = tree.node("ShaderNodeHueSaturation", Hue=1.0, Saturation=1.3, Value=0.55)
-    tree.put(opposite.inputs["Color"], tree.hue)
-    rim = tree.remap(tree.facing(0.35), 0.12, 0.42, 0.0, 1.0)
-    colour = tree.blend(rim, tree.shade(tree.hue, 0.8), opposite.outputs["Color"])
-    tree.surface(Base_Color=colour, Metallic=0.75, Roughness=0.34)
-    tree.surface(Coat_Weight=1.0, Coat_Roughness=0.03)
+    """Metallic car paint: a deep hue with flakes that darkens towards the rims, clear coated."""
+    rich = tree.node("ShaderNodeHueSaturation", Hue=0.5, Saturation=1.5, Value=0.62)
+    tree.put(rich.inputs["Color"], tree.hue)
+    flake = tree.remap(tree.noise(scale=90.0, detail=0.0), 0.45, 0.75, 0.0, 0.5)
+    lit = tree.blend(flake, rich.outputs["Color"], tree.hue)
+    rim = tree.remap(tree.facing(0.4), 0.1, 0.75, 0.0, 0.85)
+    tree.surface(Base_Color=tree.blend(rim, lit, tree.shade(rich.outputs["Color"], 0.12)))
+    tree.surface(Metallic=0.7, Roughness=0.38, Coat_Weight=1.0, Coat_Roughness=0.02)
 
 
 def glass(tree: Tree) -> None:
     """Clear glass with a tint of the hue; its shadow is light, as caustics would make it."""
-    tint = tree.blend(0.85, (0.97, 0.98, 0.98, 1.0), tree.hue)
-    tree.surface(Base_Color=tint, Roughness=0.02, IOR=1.45, Transmission_Weight=1.0)
-    shadow = tree.node("ShaderNodeLightPath").outputs["Is Shadow Ray"]
-    clear = tree.node("ShaderNodeBsdfTransparent", Color=tree.blend(0.25, tint, (0, 0, 0, 1)))
+    tint = tree.blend(0.6, (0.98, 0.99, 0.99, 1.0), tree.hue)
+    tree.surface(Base_Color=tint, Roughness=0.0, IOR=1.4, Transmission_Weight=1.0)
+    path = tree.node("ShaderNodeLightPath")
+    # Deep in folded bodies refraction would end in black after the last bounce: light goes
+    # straight on there.
+    deep = tree.math("GREATER_THAN", path.outputs["Transmission Depth"], 3.5)
+    through = tree.math("MAXIMUM", path.outputs["Is Shadow Ray"], deep)
+    clear = tree.node("ShaderNodeBsdfTransparent", Color=tree.blend(0.12, tint, (0, 0, 0, 1)))
     body = tree.nodes["Principled BSDF"].outputs["BSDF"]
     mixed = tree.nodes.new("ShaderNodeMixShader")
-    for socket, value in zip(mixed.inputs, (shadow, body, clear.outputs["BSDF"]), strict=True):
+    for socket, value in zip(mixed.inputs, (through, body, clear.outputs["BSDF"]), strict=True):
         tree.put(socket, value)
     tree.put(tree.nodes["Material Output"].inputs["Surface"], mixed.outputs["Shader"])
 
 
 def gold(tree: Tree) -> None:
     """Hammered, polished gold; it has no hue."""
-    tree.surface(Base_Color=(1.0, 0.62, 0.16, 1.0), Metallic=1.0, Roughness=0.17)
-    tree.bump(tree.noise(scale=7.0, detail=0.5), 0.05)
+    tree.surface(Base_Color=(1.0, 0.62, 0.16, 1.0), Metallic=1.0, Roughness=0.19)
+    dents = tree.math("POWER", tree.cells(6.0).outputs["Distance"], 2.0)
+    tree.bump(dents, 0.018)
 
 
 def verdigris(tree: Tree) -> None:

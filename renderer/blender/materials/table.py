@@ -41,9 +41,31 @@ MATERIALS: dict[str, Callable[[Tree], None]] = {
 }
 
 
+WEAR: dict[str, tuple[float, float, float]] = {
+    # material: change of roughness, share of dust, share of rubbed edges
+    "glaze": (0.06, 0.18, 0.25),
+    "brushed": (0.08, 0.12, 0.40),
+    "wood": (0.12, 0.18, 0.30),
+    "marble": (0.10, 0.15, 0.20),
+    "rubber": (0.12, 0.30, 0.25),
+    "velvet": (0.06, 0.25, 0.20),
+    "carpaint": (0.05, 0.15, 0.25),
+    "glass": (0.05, 0.10, 0.10),
+    "leather": (0.12, 0.15, 0.35),
+    "bark": (0.06, 0.25, 0.30),
+    "terrazzo": (0.10, 0.15, 0.20),
+    "checker": (0.08, 0.15, 0.30),
+    "stripes": (0.08, 0.15, 0.25),
+    "knit": (0.06, 0.25, 0.20),
+    "gold": (0.08, 0.12, 0.10),
+    "verdigris": (0.08, 0.12, 0.15),
+}
+
+
 @cache
 def material(name: str) -> Any:
     """Return a material."""
     tree = Tree(name)
     MATERIALS[name](tree)
+    tree.wear(*WEAR[name])
     return tree.material.blender_obj

@@ -6,7 +6,7 @@ import numpy as np
 
 from recombine.renderer.blender.shapes.flat import convex, cube
 from recombine.renderer.blender.shapes.lathe import rounded, turned
-from recombine.renderer.blender.shapes.solid import Solid, joined, placed
+from recombine.renderer.blender.shapes.solid import Solid, footed, joined, placed, resting
 from recombine.renderer.blender.shapes.swept import lofted, tube
 from recombine.renderer.core.types import Array
 
@@ -23,25 +23,25 @@ def _beam(low: Point, high: Point, bevel: float = 0.012) -> Solid:
 
 def chair() -> Solid:
     """Return a chair with a slatted back."""
-    seat = _beam((-0.27, -0.27, 0.42), (0.27, 0.27, 0.5))
+    seat = _beam((-0.34, -0.32, 0.40), (0.34, 0.32, 0.5))
     legs = [
-        _beam((x - 0.04, y - 0.04, 0.0), (x + 0.04, y + 0.04, 1.0 if y > 0 else 0.44))
-        for x in (-0.225, 0.225)
-        for y in (-0.225, 0.225)
+        _beam((x - 0.05, y - 0.05, 0.0), (x + 0.05, y + 0.05, 1.0 if y > 0 else 0.42))
+        for x in (-0.285, 0.285)
+        for y in (-0.265, 0.265)
     ]
-    slats = [_beam((-0.22, 0.2, z), (0.22, 0.25, z + 0.1)) for z in (0.88, 0.71)]
-    rails = [_beam((x - 0.02, -0.2, 0.17), (x + 0.02, 0.2, 0.21)) for x in (-0.225, 0.225)]
+    slats = [_beam((-0.28, 0.23, z), (0.28, 0.29, z + 0.14)) for z in (0.84, 0.63)]
+    rails = [_beam((x - 0.025, -0.25, 0.16), (x + 0.025, 0.25, 0.21)) for x in (-0.285, 0.285)]
     return joined(seat, *legs, *slats, *rails)
 
 
 def table() -> Solid:
     """Return a low, wide table with four legs and an apron."""
-    top = _beam((-0.5, -0.34, 0.46), (0.5, 0.34, 0.54), 0.015)
-    apron = _beam((-0.42, -0.26, 0.38), (0.42, 0.26, 0.47), 0.015)
+    top = _beam((-0.5, -0.36, 0.52), (0.5, 0.36, 0.61), 0.015)
+    apron = _beam((-0.42, -0.28, 0.42), (0.42, 0.28, 0.53), 0.015)
     legs = [
-        _beam((x - 0.05, y - 0.05, 0.0), (x + 0.05, y + 0.05, 0.47), 0.015)
-        for x in (-0.41, 0.41)
-        for y in (-0.25, 0.25)
+        _beam((x - 0.06, y - 0.06, 0.0), (x + 0.06, y + 0.06, 0.53), 0.015)
+        for x in (-0.4, 0.4)
+        for y in (-0.26, 0.26)
     ]
     return joined(top, apron, *legs)
 
@@ -60,8 +60,8 @@ def _quartz(height: float, radius: float, lean: float, towards: float) -> Solid:
 
 def crystal() -> Solid:
     """Return a cluster of quartz crystals that fan out from one root."""
-    parts = [(1.0, 0.17, 0.05, 0.0), (0.78, 0.13, 0.5, 0.5), (0.66, 0.12, 0.55, 2.4)]
-    parts += [(0.72, 0.13, 0.48, 4.4), (0.5, 0.1, 0.85, 3.4), (0.48, 0.1, 0.8, 5.6)]
+    parts = [(0.9, 0.2, 0.05, 0.0), (0.74, 0.16, 0.5, 0.5), (0.66, 0.15, 0.55, 2.4)]
+    parts += [(0.7, 0.16, 0.48, 4.4), (0.52, 0.13, 0.85, 3.4), (0.5, 0.13, 0.8, 5.6)]
     cluster = joined(*(_quartz(*part) for part in parts))
     foot = cluster.vertices[:, 2] < 0.0  # a flat bottom to stand on
     vertices = cluster.vertices * np.where(foot[:, None], [1, 1, 0], 1)
@@ -71,32 +71,35 @@ def crystal() -> Solid:
 def _blade(turn: float) -> Solid:
     """Return one blade of a screw: a twisted petal in the (x, z) plane."""
     u = np.sin(np.linspace(0, np.pi / 2, 26))
-    wide = 0.21 * np.sqrt(np.clip(1 - ((u - 0.5) / 0.5) ** 2, 0, 1)) * (0.6 + 0.4 * u) + 0.006
-    thick = 0.05 * (1 - u) + 0.012
-    pitch = np.radians(50 - 26 * u)
+    wide = 0.42 * np.sqrt(np.clip(1 - ((u - 0.5) / 0.5) ** 2, 0, 1)) * (0.55 + 0.45 * u) + 0.006
+    thick = 0.07 * (1 - u) + 0.025
+    pitch = np.radians(44 - 24 * u)
     v = np.arange(28) * 2 * np.pi / 28
     across, through = wide[:, None] * np.cos(v), thick[:, None] * np.sin(v)
     x = across * np.cos(pitch)[:, None] - through * np.sin(pitch)[:, None]
     y = across * np.sin(pitch)[:, None] + through * np.cos(pitch)[:, None]
-    z = np.broadcast_to((0.06 + 0.50 * u)[:, None], x.shape)
+    z = np.broadcast_to((0.06 + 0.48 * u)[:, None], x.shape)
     return placed(lofted(np.stack([x, y, z], axis=-1)), turn=(0, turn, 0))
 
 
 def propeller() -> Solid:
-    """Return a ship's screw with three blades, standing on two of them."""
+    """Return a ship's screw with three blades, leaning on two of them and on its shaft."""
     profile = rounded(
-        [(0, 0, 0), (0.13, 0, 0.03), (0.13, 0.22, 0.08), (0.05, 0.36, 0.05), (0, 0.37, 0)], 7
-    )
-    hub = placed(turned(profile, 48), turn=(np.pi / 2, 0, 0), move=(0, 0.13, 0))
-    return joined(hub, *(_blade(k * 2 * np.pi / 3) for k in range(3)))
+        [(0, 0, 0), (0.08, 0, 0.02), (0.08, 0.3, 0.02), (0.17, 0.32, 0.03), (0.17, 0.58, 0.08),
+         (0.07, 0.72, 0.05), (0, 0.73, 0)], 7
+    )  # fmt: skip
+    hub = placed(turned(profile, 48), turn=(np.pi / 2, 0, 0), move=(0, 0.45, 0))
+    screw = joined(hub, *(_blade(k * 2 * np.pi / 3) for k in range(3)))
+    return footed(resting(placed(screw, turn=(-0.45, 0, 0))), 0.015)
 
 
 def crescent() -> Solid:
     """Return a new moon that rests on its back: a horn at either side."""
     t = np.linspace(-1, 1, 72)
     angle = np.pi / 2 * 3 + t * 2.25
-    path = np.stack([0.36 * np.cos(angle), 0 * t, 0.36 * np.sin(angle)], axis=1)
-    return tube(path, 0.012 + 0.17 * np.cos(t * np.pi / 2) ** 0.85, closed=False, sides=30)
+    path = np.stack([0.35 * np.cos(angle), 0 * t, 0.35 * np.sin(angle)], axis=1)
+    moon = tube(path, 0.014 + 0.21 * np.cos(t * np.pi / 2) ** 0.8, closed=False, sides=30)
+    return footed(moon, 0.07)
 
 
 def shell() -> Solid:
@@ -107,12 +110,12 @@ def shell() -> Solid:
     centre = np.stack([0.31 * np.cos(angle), 0 * t, 0.31 * np.sin(angle)], axis=1) * size[:, None]
     outward = np.stack([np.cos(angle), 0 * t, np.sin(angle)], axis=1)
     rib = 1 + 0.035 * np.cos(t * 13)
-    rings = _whorls(centre, outward, 0.185 * size * rib, 0.245 * size * rib)
+    rings = _whorls(centre, outward, 0.185 * size * rib, 0.29 * size * rib)
     lips = [
         centre[-1] + (rings[-1] - centre[-1]) * share - np.cross([0, 1, 0], outward[-1]) * depth
         for share, depth in ((0.93, 0.0), (0.82, -0.06), (0.55, -0.16), (0.2, -0.2))
     ]
-    return lofted(np.concatenate([rings, np.array(lips)]))
+    return footed(resting(lofted(np.concatenate([rings, np.array(lips)]))), 0.04)
 
 
 def _whorls(centre: Array, outward: Array, high: Array, wide: Array) -> Array:

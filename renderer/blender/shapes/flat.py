@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from recombine.renderer.blender.shapes.solid import Solid
+from recombine.renderer.blender.shapes.solid import Solid, placed
 from recombine.renderer.core.types import Array
 
 if TYPE_CHECKING:
@@ -90,10 +90,13 @@ def dodecahedron() -> Solid:
 
 
 def star() -> Solid:
-    """Return a thick five-pointed star that lies on the floor."""
-    angle = np.arange(10) * np.pi / 5
-    radius = np.where(np.arange(10) % 2, 0.26, 0.5)
-    return extruded(np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1), 0.34, 0.05)
+    """Return a thick five-pointed star that stands on two of its points."""
+    angle = np.arange(10) * np.pi / 5 + np.pi / 2
+    radius = np.where(np.arange(10) % 2, 0.27, 0.5)
+    outline = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    outline[:, 1] = np.maximum(outline[:, 1], outline[:, 1].min() + 0.02)
+    plate = extruded(outline, 0.36, 0.04)
+    return placed(plate, turn=(np.pi / 2, 0, 0))
 
 
 def gear() -> Solid:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial import ConvexHull
 
 from recombine.renderer.blender.environments.noise import generator
-from recombine.renderer.blender.shapes.solid import Solid
+from recombine.renderer.blender.shapes.solid import Solid, footed
 from recombine.renderer.core.types import Array
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Field = Callable[[Float[Array, "N 3"]], Float[Array, " N"]]
     Point = tuple[float, float, float]
 
-CELLS = 72  # along the longest side of a blended body
+CELLS = 44  # along the longest side of a blended body
 
 
 def ellipsoid(centre: Point, radii: Point, tilt: float = 0.0) -> Field:
@@ -84,45 +84,44 @@ def blended(parts: list[Field], low: Point, high: Point, soft: float) -> Solid:
 def duck() -> Solid:
     """Return a bath duck."""
     parts = [
-        ellipsoid((0, 0, 0.26), (0.42, 0.3, 0.26)),
-        limb((-0.3, 0, 0.36), (-0.47, 0, 0.5), 0.11, 0.03),
-        ellipsoid((0.2, 0, 0.66), (0.2, 0.19, 0.19)),
-        limb((0.2, 0, 0.4), (0.2, 0, 0.55), 0.15, 0.13),
-        ellipsoid((0.42, 0, 0.63), (0.12, 0.1, 0.035)),
-        ellipsoid((-0.08, 0.27, 0.32), (0.24, 0.07, 0.13)),
-        ellipsoid((-0.08, -0.27, 0.32), (0.24, 0.07, 0.13)),
+        ellipsoid((0, 0, 0.26), (0.4, 0.33, 0.27)),
+        limb((-0.28, 0, 0.36), (-0.43, 0, 0.5), 0.12, 0.035),
+        ellipsoid((0.17, 0, 0.69), (0.23, 0.22, 0.22)),
+        limb((0.17, 0, 0.4), (0.17, 0, 0.55), 0.17, 0.15),
+        ellipsoid((0.4, 0, 0.65), (0.13, 0.12, 0.04)),
+        ellipsoid((-0.07, 0.3, 0.32), (0.25, 0.08, 0.14)),
+        ellipsoid((-0.07, -0.3, 0.32), (0.25, 0.08, 0.14)),
     ]
-    return blended(parts, (-0.6, -0.45, -0.1), (0.65, 0.45, 0.95), 0.06)
+    return footed(blended(parts, (-0.6, -0.5, -0.1), (0.65, 0.5, 1.0), 0.06), 0.04)
 
 
 def fish() -> Solid:
-    """Return a tall, thin reef fish that rests on its belly."""
+    """Return a round reef fish that lies on its wide belly."""
     parts = [
-        ellipsoid((0.08, 0, 0.40), (0.36, 0.15, 0.31)),
-        limb((-0.15, 0, 0.42), (-0.34, 0, 0.42), 0.12, 0.045),
-        ellipsoid((-0.45, 0, 0.58), (0.23, 0.03, 0.085), 0.9),
-        ellipsoid((-0.45, 0, 0.26), (0.23, 0.03, 0.085), -0.9),
-        ellipsoid((-0.06, 0, 0.75), (0.30, 0.03, 0.12), 0.55),
-        ellipsoid((-0.10, 0, 0.12), (0.20, 0.03, 0.07), -0.45),
-        ellipsoid((0.02, 0.16, 0.36), (0.13, 0.03, 0.07), 0.3),
-        ellipsoid((0.02, -0.16, 0.36), (0.13, 0.03, 0.07), 0.3),
-        limb((0.42, -0.04, 0.38), (0.42, 0.04, 0.38), 0.055, 0.055),
-        ellipsoid((0.28, 0.10, 0.50), (0.05, 0.05, 0.05)),
-        ellipsoid((0.28, -0.10, 0.50), (0.05, 0.05, 0.05)),
+        ellipsoid((0.06, 0, 0.38), (0.40, 0.28, 0.34)),
+        limb((-0.2, 0, 0.38), (-0.36, 0, 0.38), 0.16, 0.07),
+        ellipsoid((-0.42, 0, 0.53), (0.22, 0.05, 0.12), 1.0),
+        ellipsoid((-0.42, 0, 0.25), (0.21, 0.05, 0.12), -1.0),
+        ellipsoid((-0.02, 0, 0.70), (0.32, 0.05, 0.17), 0.35),
+        ellipsoid((0.0, 0.28, 0.33), (0.15, 0.045, 0.09), 0.4),
+        ellipsoid((0.0, -0.28, 0.33), (0.15, 0.045, 0.09), 0.4),
+        limb((0.43, -0.05, 0.34), (0.43, 0.05, 0.34), 0.065, 0.065),
+        ellipsoid((0.28, 0.17, 0.49), (0.075, 0.075, 0.075)),
+        ellipsoid((0.28, -0.17, 0.49), (0.075, 0.075, 0.075)),
     ]
-    return blended(parts, (-0.75, -0.3, -0.15), (0.6, 0.3, 1.15), 0.035)
+    return footed(blended(parts, (-0.75, -0.4, -0.15), (0.6, 0.4, 1.15), 0.035), 0.05)
 
 
 def cactus() -> Solid:
     """Return a ribbed cactus with two arms."""
     parts = [
-        limb((0, 0, 0.0), (0, 0, 0.86), 0.17, 0.145, 0.035),
-        limb((0.1, 0, 0.36), (0.33, 0, 0.36), 0.1, 0.1),
-        limb((0.34, 0, 0.37), (0.34, 0, 0.68), 0.1, 0.09, 0.022),
-        limb((-0.1, 0, 0.52), (-0.3, 0, 0.52), 0.095, 0.095),
-        limb((-0.31, 0, 0.53), (-0.31, 0, 0.78), 0.095, 0.085, 0.022),
+        limb((0, 0, 0.0), (0, 0, 0.80), 0.23, 0.195, 0.04),
+        limb((0.1, 0, 0.32), (0.37, 0, 0.32), 0.12, 0.12),
+        limb((0.38, 0, 0.33), (0.38, 0, 0.62), 0.12, 0.11, 0.025),
+        limb((-0.1, 0, 0.48), (-0.34, 0, 0.48), 0.115, 0.115),
+        limb((-0.35, 0, 0.49), (-0.35, 0, 0.72), 0.115, 0.105, 0.025),
     ]
-    body = blended(parts, (-0.5, -0.3, -0.25), (0.53, 0.3, 1.1), 0.05)
+    body = blended(parts, (-0.55, -0.3, -0.3), (0.58, 0.3, 1.1), 0.05)
     flat = np.maximum(body.vertices[:, 2], -0.06)  # cut off at the ground
     return Solid(np.column_stack([body.vertices[:, :2], flat]), body.faces)
 

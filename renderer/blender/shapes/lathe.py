@@ -224,30 +224,32 @@ def barrel() -> Solid:
 def teapot() -> Solid:
     """Return a round teapot with a lid, a curved spout and a handle."""
     body = rounded([(0, 0, 0), (0.19, 0, 0.01), (0.19, 0.035, 0.01), (0.2, 0.04, 0)], 4)
-    belly = flowing([(0.22, 0.045), (0.37, 0.22), (0.33, 0.42), (0.175, 0.52)], 30)
-    lid = flowing([(0.19, 0.525), (0.185, 0.545), (0.11, 0.59), (0.035, 0.605)], 14)
-    knob = flowing([(0.03, 0.612), (0.068, 0.65), (0.05, 0.69), (0.012, 0.705)], 14)
-    top = np.array([[0.0, 0.705]])
+    belly = flowing([(0.22, 0.045), (0.385, 0.24), (0.34, 0.44), (0.175, 0.535)], 30)
+    lid = flowing([(0.19, 0.54), (0.185, 0.56), (0.11, 0.625), (0.035, 0.64)], 14)
+    knob = flowing([(0.03, 0.65), (0.08, 0.695), (0.06, 0.75), (0.012, 0.765)], 14)
+    top = np.array([[0.0, 0.765]])
     pot = turned(np.concatenate([body[:-1], belly, lid, knob, top]))
-    path = flowing([(0.26, 0.17), (0.39, 0.23), (0.43, 0.37), (0.51, 0.49)], 26)
+    path = flowing([(0.26, 0.17), (0.37, 0.22), (0.40, 0.37), (0.47, 0.49)], 26)
     t = np.linspace(0, 1, 26)
     spout = tube(np.insert(path, 1, 0.0, axis=1), 0.088 - 0.05 * t**0.8, closed=False, sides=20)
-    path = flowing([(0.28, 0.44), (0.42, 0.47), (0.48, 0.35), (0.42, 0.19), (0.31, 0.14)], 30)
+    path = flowing([(0.28, 0.46), (0.41, 0.48), (0.46, 0.36), (0.42, 0.2), (0.31, 0.14)], 30)
     handle = tube(np.insert(path, 1, 0.0, axis=1) * [-1, 1, 1], 0.036, closed=False, sides=16)
     return joined(pot, spout, handle)
 
 
 def lamp() -> Solid:
     """Return a desk lamp: a heavy foot, a bent arm and a conical head."""
-    foot = turned(rounded([(0, 0, 0), (0.27, 0, 0.02), (0.27, 0.07, 0.04), (0, 0.09, 0)], 7))
-    points = [(-0.12, 0.07), (-0.2, 0.3), (-0.23, 0.5), (-0.16, 0.66), (0.04, 0.86)]
+    foot = turned(rounded([(0, 0, 0), (0.3, 0, 0.02), (0.3, 0.08, 0.04), (0, 0.11, 0)], 7))
+    points = [(-0.12, 0.08), (-0.2, 0.3), (-0.23, 0.48), (-0.16, 0.62), (0.02, 0.78)]
     path = np.insert(flowing([(r + 1, z) for r, z in points], 30) - [1, 0], 1, 0.0, axis=1)
-    arm = tube(path, 0.042, closed=False, sides=16)
+    arm = tube(path, 0.055, closed=False, sides=16)
     bell = rounded(
-        [(0, 0.36, 0), (0.075, 0.36, 0.02), (0.085, 0.27, 0.02), (0.255, 0.0, 0.004),
-         (0.235, 0.0, 0.004), (0.07, 0.25, 0.02), (0, 0.25, 0)], 6
+        [(0, 0.44, 0), (0.09, 0.44, 0.02), (0.1, 0.33, 0.02), (0.33, 0.0, 0.004),
+         (0.31, 0.0, 0.004), (0.09, 0.31, 0.02), (0, 0.31, 0)], 6
     )[::-1]  # fmt: skip
-    head = turned(bell[::-1] * [1, -1] + [0, 0.36])
+    head = turned(bell[::-1] * [1, -1] + [0, 0.44])
     return joined(
-        placed(foot, move=(-0.12, 0, 0)), arm, placed(head, move=(-0.02, 0, 0.9), turn=(0, 2.45, 0))
+        placed(foot, move=(-0.12, 0, 0)),
+        arm,
+        placed(head, move=(-0.05, 0, 0.87), turn=(0, 2.45, 0)),
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recombine.renderer.blender.shapes.solid import Solid
+from recombine.renderer.blender.shapes.solid import Solid, footed
 from recombine.renderer.core.types import Array
 
 if TYPE_CHECKING:
@@ -74,24 +74,26 @@ def lofted(rings: Float[Array, "N M 3"], *, closed: bool = False) -> Solid:
 def torus() -> Solid:
     """Return a ring that lies on the floor."""
     t = np.arange(72) * 2 * np.pi / 72
-    return tube(
-        np.stack([0.33 * np.cos(t), 0.33 * np.sin(t), 0 * t], 1), 0.17, closed=True, sides=36
-    )
+    return tube(np.stack([0.3 * np.cos(t), 0.3 * np.sin(t), 0 * t], 1), 0.2, closed=True, sides=36)
 
 
 def spring() -> Solid:
-    """Return an upright coil spring."""
-    t = np.linspace(0, 2 * np.pi * 4.25, 200)
-    height = np.clip(t / t[-1] * 1.1 - 0.05, 0, 1) * 0.8
-    return tube(
+    """Return an upright coil spring with closed ends to stand on."""
+    turns = np.linspace(0, 4.2, 200)
+    ends = [(0, 0), (0.55, 0), (1.0, 0.15), (3.2, 0.65), (3.65, 0.8), (4.2, 0.8)]
+    height = np.interp(turns, *np.transpose(ends))
+    height = np.convolve(np.pad(height, 8, mode="edge"), np.ones(17) / 17, mode="valid")
+    t = 2 * np.pi * turns
+    coil = tube(
         np.stack([0.36 * np.cos(t), 0.36 * np.sin(t), height], 1), 0.085, closed=False, sides=18
     )
+    return footed(coil, 0.02)
 
 
 def knot() -> Solid:
-    """Return a trefoil knot, standing up."""
+    """Return a trefoil knot that lies on its three lower bends."""
     t = np.arange(160) * 2 * np.pi / 160
     flat = np.stack(
-        [np.sin(t) + 2 * np.sin(2 * t), np.cos(t) - 2 * np.cos(2 * t), -1.3 * np.sin(3 * t)], 1
+        [np.sin(t) + 2 * np.sin(2 * t), np.cos(t) - 2 * np.cos(2 * t), -1.75 * np.sin(3 * t)], 1
     )
-    return tube(flat[:, [0, 2, 1]] * [1, 1, 1], 0.62, closed=True, sides=20)
+    return footed(tube(flat, 0.66, closed=True, sides=20), 0.02)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recombine.renderer.blender.api import bpy
+from recombine.renderer.blender.shapes.imported import FILES, imported
 from recombine.renderer.blender.shapes.solid import Solid, normalised
 from recombine.renderer.scenes.library import SHAPE_MODULES
 
@@ -68,5 +69,7 @@ def to_mesh(solid: Solid, name: str) -> Any:
 
 @cache
 def mesh(name: str) -> Any:
-    """Return the mesh of a shape."""
+    """Return the mesh of a shape, or of a user's file."""
+    if name in FILES:
+        return imported(FILES[name])
     return to_mesh(SHAPES[name](), name)

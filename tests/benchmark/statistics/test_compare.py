@@ -114,6 +114,13 @@ def test_other_data_are_refused(over, words):
         compare_results(entry(0.8), entry(0.8, **over))
 
 
+def test_other_pixels_of_one_identity_are_compared_and_told():
+    found = compare_results(entry(0.8), entry(0.5, 1, data={"root": "ff" * 32}))
+    assert any(one.startswith("other pixels: roots ") for one in found.caveats)
+    same = compare_results(entry(0.8), entry(0.5, 1))
+    assert not any("other pixels" in one for one in same.caveats)
+
+
 @pytest.mark.parametrize("field", ["metric", "metric_version", "cells"])
 def test_other_metrics_and_cells_are_refused(field):
     a = entry(0.8)

@@ -77,6 +77,15 @@ def test_other_data_never_share_a_board(tmp_path, name, change):
     assert getattr(boards[0].key, name) != getattr(boards[1].key, name)
 
 
+def test_a_copy_with_other_pixels_shares_the_board_and_is_marked(tmp_path):
+    files = [make_result(entry=name).save(tmp_path / f"{name}.json") for name in ("one", "two")]
+    copy = make_result(entry="three", data={"root": "cd" * 32}).save(tmp_path / "three.json")
+    (board,) = load_boards([*files, copy])
+    assert [entry.path for entry in board.other_pixels] == [copy]
+    (board,) = load_boards(files)
+    assert board.other_pixels == ()
+
+
 def test_another_metric_version_never_shares_a_board(tmp_path):
     def bump(plain):
         for score in plain["scores"].values():

@@ -31,6 +31,13 @@ def mesh_bounds(names):
     return [(vertices.min(0), vertices.max(0)) for vertices in arrays]
 
 
+def imported_points(asset):
+    """Return the vertices of a user's mesh as it is drawn."""
+    from recombine.renderer.blender.shapes.imported import imported
+
+    return np.array([v.co for v in imported(asset).vertices])
+
+
 def corner_normal_error(name):
     """Return the largest angle (degrees) between a face and the shading of its corners."""
     from recombine.renderer.blender.shapes import table as shapes
@@ -60,6 +67,22 @@ def radiance(scene, settings):
     from recombine.renderer.blender.draw import render_radiance
 
     return render_radiance(scene, settings)
+
+
+def radiance_worn(scene, settings, worn):
+    """Return the linear pixels of a scene whose materials are worn, or new."""
+    from recombine.renderer.blender import stage
+    from recombine.renderer.blender.draw import render_radiance
+    from recombine.renderer.blender.materials import table
+
+    wear = dict(table.WEAR)
+    if not worn:
+        table.WEAR.update(dict.fromkeys(wear, (0.0, 0.0, 0.0)))
+    stage.worn.cache_clear(), table.material.cache_clear()
+    pixels = render_radiance(scene, settings)
+    table.WEAR.update(wear)
+    stage.worn.cache_clear(), table.material.cache_clear()
+    return pixels
 
 
 def index_pass(scene, settings):

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recombine.renderer.blender.draw import render_scene
+from recombine.renderer.blender.labels import project
 from recombine.renderer.scenes.scene import RenderSettings
 from tests.renderer.blender import blender_side
 from tests.renderer.blender.samples import scene, thing
@@ -45,11 +47,28 @@ def test_levels_are_strictly_ordered(levels):
 def test_shadows_only_take_light_away(blender, levels):
     """The floor beside the objects is darker with shadows, and never brighter than without."""
     empty = blender(blender_side.radiance, replace(PAIR, objects=(None, None)), SETTINGS)
-    floor = np.s_[24:]  # below the objects
+    floor = np.s_[28:]  # below the objects and their contacts
     assert np.array_equal(levels["isolated"][1][floor], empty[floor])
     change = levels["shadows"][1][floor] - empty[floor]
     assert change.mean() < -0.01
     assert change.max() <= 1e-6
+
+
+def test_isolated_objects_stand_in_a_contact_of_their_own(blender):
+    """The floor is darker right before an object, and nowhere beyond the circle that it owns."""
+    alone = scene(thing("cube", scale=0.7))
+    drawn, empty = (
+        blender(blender_side.radiance, replace(alone, objects=o, interaction="isolated"), SETTINGS)
+        for o in (alone.objects, (None,))
+    )
+    angle = np.arange(0, 6.3, 0.1)
+    ring = 0.6 * 0.7 * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
+    lowest = project(ring, 32)[:, 1].max()
+    changed = np.flatnonzero((drawn != empty).any((1, 2)))
+    found = blender(render_scene, alone, SETTINGS)
+    foot = np.flatnonzero((found.mask == 1).any(1)).max()
+    assert foot < changed.max() <= np.ceil(lowest) + 1  # the filter of pixels is 1.5 wide
+    assert (drawn[foot + 1, 15:17] < 0.9 * empty[foot + 1, 15:17]).all()
 
 
 def test_overlapping_objects_interact_by_occlusion_even_when_isolated(blender):

@@ -45,6 +45,15 @@ def test_materials_follow_their_hue_or_ignore_it(blender, material):
     assert np.array_equal(one, two) == (material not in WITH_HUE)
 
 
+@pytest.mark.parametrize("material", MATERIALS)
+def test_every_material_is_worn(blender, material):
+    """Dust on what faces up, rubbed edges, uneven gloss: the picture is not that of new things."""
+    settings, seen = RenderSettings(32, 8, denoise=False), scene(thing("rook", material))
+    old, new = (blender(blender_side.radiance_worn, seen, settings, worn) for worn in (True, False))
+    change = np.abs(old - new)[blender(blender_side.mask, seen, 32) == 1].mean()
+    assert 0.002 < change < 0.05
+
+
 @pytest.mark.parametrize("hue", [0.5, 3.6])
 def test_materials_cannot_be_mixed_up(blender, hue):
     """On one body of one hue, any two materials differ in most pixels."""

@@ -8,30 +8,22 @@ import pytest
 
 from recombine.renderer.blender.draw import render_scene
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.scenes.assets import Asset
 from recombine.renderer.scenes.scene import RenderSettings
 from tests.renderer.blender import blender_side
 from tests.renderer.blender.samples import QUICK, scene, thing
+from tests.renderer.own_assets import hdr
 
 pytestmark = pytest.mark.blender
 SETTINGS = RenderSettings(24, 8, denoise=True)
 
 
 def photograph(folder, pixels, name="hall"):
-    """Write a Radiance file (top row first) and its ledger; return the light's name."""
-    height, width, _ = pixels.shape
-    exponent = np.ceil(np.log2(np.maximum(pixels.max(-1), 1e-6))).astype(int)
-    mantissa = np.clip(pixels / 2.0 ** exponent[..., None] * 256, 0, 255)
-    rgbe = np.concatenate([mantissa, exponent[..., None] + 128], axis=-1).astype(np.uint8)
-    head = f"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y {height} +X {width}\n".encode()
-    data = head + rgbe.tobytes()
+    """Write a Radiance file (top row first); return its asset."""
+    data = hdr(pixels)
     (folder / f"{name}.hdr").write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
-    ledger = folder / "ledger.toml"
-    ledger.write_text(
-        f'[[asset]]\nname = "{name}"\nkind = "hdri"\nfile = "{name}.hdr"\nlicence = "CC0-1.0"\n'
-        f'source = "test"\nsha256 = "{digest}"\n'
-    )
-    return f"{ledger}#{name}"
+    return Asset(name, "hdri", "CC0-1.0", "test", digest, folder / f"{name}.hdr")
 
 
 def side_lit(left=4.0, right=0.05):
@@ -43,7 +35,9 @@ def side_lit(left=4.0, right=0.05):
 
 def tilt(blender, light, azimuth=0.0):
     """Return how much brighter the right half of a ball is than its left half."""
-    picture = replace(scene(thing("sphere", "rubber")), light=light, sun_azimuth=azimuth)
+    picture = replace(
+        scene(thing("sphere", "rubber")), light=light.name, assets=(light,), sun_azimuth=azimuth
+    )
     found = blender(render_scene, picture, SETTINGS)
     column = np.linspace(-1, 1, 24)[None] * (found.mask == 1)
     return float((found.image.mean(-1) * column).sum())
@@ -59,7 +53,7 @@ def test_exposure_does_not_depend_on_the_file(blender, tmp_path):
     means = []
     for name, factor in (("one", 1.0), ("two", 16.0)):
         light = photograph(tmp_path, side_lit() * factor, name)
-        picture = replace(scene(thing()), light=light)
+        picture = replace(scene(thing()), light=light.name, assets=(light,))
         means.append(blender(blender_side.radiance, picture, QUICK).mean())
     assert np.isclose(means[0], means[1], rtol=1e-3)
     assert 0.2 < means[0] < 2
@@ -68,7 +62,7 @@ def test_exposure_does_not_depend_on_the_file(blender, tmp_path):
 def test_what_is_no_panorama_is_refused(blender, tmp_path):
     light = photograph(tmp_path, side_lit()[:, :100], "narrow")
     with pytest.raises(InvalidInputError, match="twice as wide as high"):
-        blender(render_scene, replace(scene(thing()), light=light), QUICK)
+        blender(render_scene, replace(scene(thing()), light=light.name, assets=(light,)), QUICK)
 
 
 def test_a_changed_file_is_refused(blender, tmp_path):
@@ -76,4 +70,4 @@ def test_a_changed_file_is_refused(blender, tmp_path):
     with (tmp_path / "changed.hdr").open("ab") as file:
         file.write(b"x")
     with pytest.raises(IntegrityError, match="asset 'changed'"):
-        blender(render_scene, replace(scene(thing()), light=light), QUICK)
+        blender(render_scene, replace(scene(thing()), light=light.name, assets=(light,)), QUICK)

@@ -54,7 +54,7 @@ def test_the_knot_does_not_touch_itself():
     gap = np.linalg.norm(centres[:, None] - centres[None], axis=2)
     along = np.abs(np.arange(n)[:, None] - np.arange(n)[None])
     far = np.minimum(along, n - along) > n // 8
-    assert gap[far].min() > 2 * 0.62
+    assert gap[far].min() > 2 * 0.66
 
 
 def test_spring_coils_do_not_merge():

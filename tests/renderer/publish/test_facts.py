@@ -122,7 +122,7 @@ def test_facts_of_drawn_data(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert facts.counts == {"id_train": 72, "id_val": 8, "id_test": 16, "ooc_test": 16}
     assert any("small version" in line for line in facts.limits)
     assert any("Not measured on these images: interaction" in line for line in facts.limits)
-    assert facts.data.root in facts.citation
+    assert facts.data.identity in facts.citation
     kinds = {row.kind for rows in facts.assets.values() for row in rows}
     assert kinds == {"shape", "environment", "material"}
     names = {row.name for rows in facts.assets.values() for row in rows}

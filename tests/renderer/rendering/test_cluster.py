@@ -8,13 +8,14 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
-from recombine.renderer.core.provenance import provenance
+from recombine.renderer.core.provenance import Build, provenance
 from recombine.renderer.rendering import cluster
 from recombine.renderer.rendering.pool import Unit, WorkerDiedError, run_units
 
@@ -79,6 +80,15 @@ def test_workers_must_have_the_same_versions() -> None:
         cluster._check_versions({"near": here, "far": here | {"numpy": "0.1"}})
     with pytest.raises(ResourceError, match="far has"):
         cluster._check_versions({"far": {k: v for k, v in here.items() if k != "recombine"}})
+
+
+def test_workers_must_have_the_same_build() -> None:
+    here = Build.here()
+    cluster._check_builds({"near": here.to_dict()})
+    sources = {**here.sources, "renderer/scenes/library.py": "0" * 64}
+    other = replace(here, sources=sources).to_dict()
+    with pytest.raises(ResourceError, match=r"far differs in renderer/scenes/library\.py changed"):
+        cluster._check_builds({"near": here.to_dict(), "far": other})
 
 
 def test_no_scheduler_no_worker_and_no_address_are_one_line(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def test_one_worker_draws_the_same_pixels(whole: Path, tmp_path: Path) -> None:
     subprocess.run(command(tmp_path / "one", 1), check=True)
     assert np.array_equal(hashes(tmp_path / "one"), hashes(whole))
     assert Dataset(tmp_path / "one").root == Dataset(whole).root
+    assert Dataset(tmp_path / "one").identity == Dataset(whole).identity
 
 
 def test_killed_render_resumes_to_the_same_pixels(whole: Path, tmp_path: Path) -> None:
@@ -100,6 +101,7 @@ def test_two_tasks_apart_and_merged_draw_the_same_pixels(whole: Path, tmp_path: 
         subprocess.run([*command(tmp_path / k, 1), "--shard", f"{k}/2"], check=True)
     merged = merge([tmp_path / "1", tmp_path / "2"], tmp_path / "merged")
     assert merged.certificate.root == Dataset(whole).root
+    assert merged.certificate.identity == Dataset(whole).identity
     assert np.array_equal(hashes(tmp_path / "merged"), hashes(whole))
 
 
