@@ -29,6 +29,7 @@ def labels(e: Evidence) -> Check:
         "has depth where its object cannot be": counts["beyond"] > 0,
         "has no finite depth": counts["depthless"] > 0,
         "has normals that are no unit vectors": counts["crooked"] > 0,
+        "has boxes that are not around it": counts["unboxed"] > 0,
     }
     faults = [
         f"the mask of {e.schema.objects[k]} in image {e.columns['index'][row]} {what}"

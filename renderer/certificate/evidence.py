@@ -86,7 +86,7 @@ class Evidence:
     config: dict[str, Any]  # of the plan
     schema: Schema  # slots and factors
     # columns over all readable images: latents as ``latents/slot.factor``; what was measured on the
-    # pixels as ``measured/labels`` (N, K, 7), ``measured/statistics`` (N, 10) and
+    # pixels as ``measured/labels`` (N, K, 8), ``measured/statistics`` (N, 10) and
     # ``measured/compared`` (N, 5), see `pixels`, the last two NaN outside of the test parts. Those
     # are absent where pixels were not read
     columns: dict[str, Array] = field(default_factory=dict)

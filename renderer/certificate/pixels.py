@@ -21,18 +21,28 @@ DEPTH_SLACK = 0.02
 """Metres by which a stored depth may leave its object: rounding to float16 at arm's length."""
 UNIT_SLACK = 0.02
 """How far the length of a stored normal may be from 1: rounding of three components to 1/127."""
-LABEL_COUNTS = ("area", "full", "uncovered", "outside", "beyond", "depthless", "crooked")
+LABEL_COUNTS = (
+    "area",
+    "full",
+    "uncovered",
+    "outside",
+    "beyond",
+    "depthless",
+    "crooked",
+    "unboxed",
+)
 """What `label_counts` counts, per object."""
 
 
 def label_counts(
     image: Mapping[str, Array], stands: Sequence[Stand | None], camera: Camera = CAMERA
 ) -> Array:
-    """Return pixel counts of every object, (K, 7), in the order of `LABEL_COUNTS`.
+    """Return pixel counts of every object, (K, 8), in the order of `LABEL_COUNTS`.
 
     Pixels of its mask; of its amodal mask (-1 where none is stored); of its mask outside of its
     amodal mask; of its mask outside of the box that its place and scale allow; with a depth that
-    its place and scale do not allow; without a finite, positive depth; without a unit normal.
+    its place and scale do not allow; without a finite, positive depth; without a unit normal. Last
+    comes how many numbers of its two boxes in the picture are not those of its two masks.
     """
     mask, depth = image["mask"], image["depth"].astype(float)
     length = np.linalg.norm(image["normal"].astype(float), axis=-1) / 127
@@ -49,8 +59,23 @@ def label_counts(
             0 if stand is None else (sound & ~_within(depth, stand, camera)).sum(),
             (own & ~sound).sum(),
             (own & (np.abs(length - 1) > UNIT_SLACK)).sum(),
+            sum(
+                np.count_nonzero(image[name][k] != _box_of(pixels))
+                for name, pixels in (("box_2d", own), ("box_2d_amodal", bit))
+                if name in image and pixels is not None
+            ),
         )
     return found
+
+
+def _box_of(pixels: Array) -> Array:
+    """Return x, y, width and height of the box around the pixels that are set, zero for none."""
+    ends = []
+    for axis in (0, 1):  # columns, then rows
+        places = np.flatnonzero(pixels.any(axis=axis))
+        ends.append((int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0))
+    (left, right), (top, bottom) = ends
+    return np.array([left, top, right - left, bottom - top])
 
 
 def _inside(stand: Stand, camera: Camera, edge: int) -> Bool[Array, "H W"]:

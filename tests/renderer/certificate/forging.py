@@ -13,13 +13,13 @@ import numpy as np
 
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.factors import Schema
-from recombine.renderer.scenes.scene import Rendered, RenderSettings
+from recombine.renderer.scenes.scene import LABELS, Rendered, RenderSettings
 from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.dataset import Dataset
 from recombine.renderer.store.seal import write_manifest
 from recombine.renderer.store.shards import save_plan, save_shard, shard_path, shard_ranges
 
-ARRAYS = ("image", "mask", "depth", "normal", "visible", "amodal")
+ARRAYS = ("image", *LABELS)
 TRAIN, VAL, ID_TEST, OOC = (SPLITS.index(s) for s in ("id_train", "id_val", "id_test", "ooc_test"))
 SHARD = 20
 

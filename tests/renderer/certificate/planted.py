@@ -352,6 +352,15 @@ def depth_in_other_units(f: Forged) -> None:
     f.arrays["depth"] *= 3
 
 
+def boxes_of_something_else(f: Forged) -> None:
+    f.arrays["box_2d"][f.rows(OOC), :, 0] += 1
+
+
+def mask_beyond_its_whole(f: Forged) -> None:
+    whole = f.arrays["amodal_mask"]
+    whole[f.rows(OOC)] = np.roll(whole[f.rows(OOC)], 2, axis=1)
+
+
 def normals_of_no_length(f: Forged) -> None:
     f.arrays["normal"][f.rows(OOC)] //= 2
 
@@ -411,6 +420,8 @@ CONTENT: list[Fault] = [
     Fault(depth_of_something_else, "labels"),
     Fault(depth_in_other_units, "labels"),
     Fault(normals_of_no_length, "labels"),
+    Fault(boxes_of_something_else, "labels"),
+    Fault(mask_beyond_its_whole, "labels"),
 ]
 
 
@@ -621,10 +632,10 @@ def other_provenance(folder: Path) -> None:
 
 
 SAID: list[tuple[Callable[[Path], None], str]] = [
-    (empty_certificate, "lacks files"),
+    (empty_certificate, "at least 1 item"),
     (idle_certificate, "lacks files"),
     (certificate_without_a_check, "lacks tuples"),
-    (certificate_with_an_unknown_status, "fails on latents"),
+    (certificate_with_an_unknown_status, "got 'probably'"),
     (certificate_of_the_old_format, "expected the format"),
     (certificate_of_another_manifest, r"does not match the files \(manifest.json"),
     (certificate_of_another_root, r"does not match the files \(manifest.json"),

@@ -76,6 +76,7 @@ def leak_by_exchange(e: Evidence) -> None:
     e.columns, e.leaves, e.manifest = other.columns, other.leaves, other.manifest
     e.config["split"] = other.config["split"]
     e.plan_digests = other.plan_digests
+    e.label_leaves, e.builds = other.label_leaves, other.builds
 
 
 def unseen(e: Evidence) -> None:
