@@ -12,7 +12,7 @@ from PIL import Image
 
 from recombine.renderer.blender.draw import render_scene
 from recombine.renderer.blender.worker import start_worker
-from recombine.renderer.scenes.library import ENVIRONMENTS, LIGHTS, MATERIALS, SHAPES
+from recombine.renderer.scenes.library import ENVIRONMENTS, LIGHTS, MATERIALS, SHAPES, camera_at
 from recombine.renderer.scenes.scene import ObjectSpec, RenderSettings, Scene
 
 SAMPLES = 16
@@ -36,19 +36,33 @@ def sheets() -> dict[str, tuple[int, int, int, list[Scene]]]:
         for shape, hue in (("sphere", 0.5), ("vase", 4.4))
     ]
     pair = (
-        thing("vase", x=-0.4),
-        thing("star", "rubber", 4.2, x=0.45, scale=0.7),
+        thing("vase", x=-0.3, scale=0.75),
+        thing("duck", "rubber", 4.2, x=0.38, scale=0.6, yaw=2.0),
     )
-    environments = [Scene(pair, name, 1) for name in ENVIRONMENTS]
+    near = camera_at(elevation=0.16)
+    environments = [
+        Scene(
+            pair,
+            name,
+            1,
+            camera=near,
+            turn=turn,
+            floor=(1.0, 3.0, 0.6),
+            wall=wall,
+            tone=(0.85, 0.85),
+        )
+        for name in ENVIRONMENTS
+        for turn, wall in ((0.7, 0.6), (3.6, 2.4))
+    ]
     lights = [
-        Scene((thing("knot", hue=2.4),), place, 1, light=light)
+        Scene((thing("pumpkin", hue=1.0),), place, 1, camera=near, turn=1.9, light=light)
         for light in LIGHTS
         for place in ("parlour", "city")
     ]
     return {
         "assets_shapes": (256, 48, 8, shapes),
         "assets_materials": (256, 48, 8, materials),
-        "assets_environments": (160, 0, 4, environments),
+        "assets_environments": (128, 0, 8, environments),
         "assets_lights": (96, 0, 8, lights),
     }
 

@@ -285,10 +285,10 @@ def _shaded(own: Any, level: Interaction) -> Any:
 # so the floor beneath them is as bright as elsewhere, and an object that mirrors it would look
 # half transparent and afloat. Each object is therefore darkened towards the floor where it faces
 # down, and darkens the floor within the circle that no other object reaches, both for the eye of
-# the camera alone: pictures of isolated objects still add up exactly.
+# the camera alone: pictures of isolated objects still add up, to rounding.
 
 CONTACT, FACING_DOWN = 0.75, 0.9
-REACH = 0.85 * RADIUS  # so far from the next object's that no pixel shows both
+REACH = 0.85 * RADIUS  # within the circle that an object owns
 """How much the floor is darkened in the middle of a contact, and an object's underside."""
 
 

@@ -1,7 +1,7 @@
-"""Names, camera and usable space of the procedural assets, readable without Blender.
+"""Names, camera and usable space of the assets, readable without Blender.
 
-The order of the names is part of the data format: a planner may store indices into it, so
-new names are appended and old ones never move.
+The order of the names is part of the data format: plans store indices into it. Presets take the
+first so many, so a change of the order is a new version of every preset.
 """
 
 from __future__ import annotations
