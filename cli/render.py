@@ -100,7 +100,7 @@ class PresetOptions(Command):
             raise UsageError("--season-key and --hidden-key: expected one of them; got both.")
         ledger = None
         if self.assets is not None:
-            from recombine.renderer.planning.ledger import declare, load_ledger
+            from recombine.renderer.planning.ledger import load_ledger
 
             ledger = load_ledger(self.assets)
         preset = load_preset(
@@ -111,6 +111,8 @@ class PresetOptions(Command):
             ooc_val=self.ooc_val,
         )
         if ledger is not None:
+            from recombine.renderer.planning.ledger import declare
+
             preset = declare(preset, ledger)
         if self.split is not None:
             from recombine.renderer.splits.declaration import load_split

@@ -78,7 +78,10 @@ def main(folder: Path, *wanted: str) -> None:
             drawn = [pool.submit(render_scene, s, settings).result().image for s in scenes]
             inside, up = slice(cut, size - cut), cut // 4  # bodies stand above the middle
             rows = [
-                np.concatenate([image[cut - up : size - cut - up, inside] for image in drawn[i : i + columns]], axis=1)
+                np.concatenate(
+                    [image[cut - up : size - cut - up, inside] for image in drawn[i : i + columns]],
+                    axis=1,
+                )
                 for i in range(0, len(drawn), columns)
             ]
             save(Image.fromarray(np.concatenate(rows)), folder / f"{name}.jpg")

@@ -53,7 +53,7 @@ def find_export(folder: Path) -> Export | None:
         "webdataset": "*.tar",
         "folder": "*/metadata.jsonl",
     }
-    form = next((form for form, files in forms.items() if any(folder.glob(files))), None)
+    form: Form | None = next((f for f, files in forms.items() if any(folder.glob(files))), None)
     if form is None:
         raise InvalidInputError(
             f"{folder}: expected an export with Parquet files, tars or folders; got none. "

@@ -239,7 +239,7 @@ def _responsible(facts: Facts) -> dict[str, Any]:
         "rai:dataBiases": [
             (
                 "The world shown is that of one procedural library of shapes, materials, "
-                "environments and lights under one camera."
+                "environments and lights, among them eight photographs."
             ),
             *(f"Differs between ID and OOC, {line}" for line in stated),
         ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,18 +13,17 @@ from typing import Any
 import numpy as np
 
 from recombine.renderer.core.errors import UsageError
-from recombine.renderer.planning.assets import find
+from recombine.renderer.planning.assets import WHEEL, find
 from recombine.renderer.planning.planner import config_of, image_counts
 from recombine.renderer.presets.base import Preset
 from recombine.renderer.presets.table import PRESETS, load_preset
 from recombine.renderer.publish.statistics import Statistics, measure
 from recombine.renderer.scenes.assets import Asset, plan_assets
-from recombine.renderer.scenes.library import CAMERA
+from recombine.renderer.scenes.library import FOCAL, SENSOR, VIEW
 from recombine.renderer.store.dataset import Dataset
 
 KINDS = {"shape": "shape", "material": "material", "environment": "environment", "rig": "light"}
 """Factors whose values are assets, and the kind of asset in the ledger."""
-DISTANCE = math.dist(CAMERA.position, CAMERA.target)
 CREATOR = "recombine contributors"
 
 
@@ -182,6 +180,8 @@ class Facts:
         named = {(key, v) for key in schema.keys for v in schema.factor(key).values}
         named |= set(self.data.config["constants"].items())
         kinds = {(KINDS.get(key.partition(".")[2], ""), value) for key, value in named}
+        # An environment that is a photograph shows its panorama as well.
+        kinds |= {("hdri", name) for kind, name in kinds if kind == "environment" and name in WHEEL}
         own = {row.name for row in self.own_assets}
         rows = list(self.own_assets)
         rows += [
@@ -203,7 +203,7 @@ class Facts:
     def rights(self) -> str:
         """Return whose rights the assets carry, one sentence."""
         if not self.own_assets:
-            return "The assets are procedural and free of other rights."
+            return "The assets are procedural, or photographs under CC0: free of other rights."
         named = ", ".join(f"{a.name} ({a.licence}, {a.source})" for a in self.own_assets)
         return f"The library's assets are free of other rights; brought along: {named}."
 
@@ -212,12 +212,15 @@ class Facts:
         """Return what the data are not fit for, one sentence each."""
         schema, edge = self.data.schema, self.data.resolution
         scales = [b for slot in schema.objects for b in schema.factor(f"{slot}.scale").bounds]
-        zoom = edge * CAMERA.focal / CAMERA.sensor / DISTANCE  # pixels per metre
-        low, high = round(min(scales) * zoom), round(max(scales) * zoom)
+        near, far = VIEW["distance"]
+        if "background.camera_distance" in schema.keys:
+            near, far = schema.factor("background.camera_distance").bounds
+        zoom = edge * FOCAL / SENSOR  # pixels per metre, one metre away
+        low, high = round(min(scales) * zoom / far), round(max(scales) * zoom / near)
         lines = [
             (
-                "One fixed camera, a flat floor and procedural assets only: no claim about "
-                "photographs."
+                "Procedural objects on a flat floor, among photographs and rooms: rendered, "
+                "and no claim about pictures that a camera took."
             ),
             f"In the middle of the scene an object is {low} to {high} of {edge} pixels wide.",
         ]

@@ -321,7 +321,7 @@ class DeclaredRecord(SplitRecord):
 
     ladder: Annotated[list[CellCount], Field(min_length=1, max_length=MOST_RUNGS)]
     ooc: CellCount
-    declaration: Declaration
+    declaration: Declaration  # pyright: ignore[reportGeneralTypeIssues, reportIncompatibleVariableOverride]
     digest: Sha256
 
 

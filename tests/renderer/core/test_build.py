@@ -58,7 +58,7 @@ def test_what_differs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     renderer = copied(tmp_path, monkeypatch)
     assert Build.here() == here
     library = renderer / "scenes" / "library.py"
-    library.write_text(library.read_text().replace("focal=50.0", "focal=46.0"))
+    library.write_text(library.read_text().replace("FOCAL, SENSOR = 50.0", "FOCAL, SENSOR = 46.0"))
     (renderer / "blender" / "new.py").write_text("")
     other = replace(Build.here(), render_version="1", versions={**here.versions, "bpy": "9"})
     assert here.differences(other) == [

@@ -47,8 +47,8 @@ def start(copy: Path, out: Path) -> subprocess.Popen[str]:
 def change_lens(copy: Path) -> None:
     library = copy / "renderer" / "scenes" / "library.py"
     text = library.read_text()
-    assert "focal=50.0" in text
-    library.write_text(text.replace("focal=50.0", "focal=46.0"))
+    assert "FOCAL, SENSOR = 50.0, 36.0" in text
+    library.write_text(text.replace("FOCAL, SENSOR = 50.0", "FOCAL, SENSOR = 46.0"))
 
 
 def test_a_lens_that_changes_during_a_render_is_refused(copy: Path, tmp_path: Path) -> None:
