@@ -120,7 +120,7 @@ def test_missing_predictions_and_data_are_named(dataset, scored, tmp_path):
     results, folder = scored
     with pytest.raises(InvalidInputError, match=r"seed-0\.safetensors of seed 0"):
         list(rescore_results(results[:1], PredictionStore([tmp_path]), [dataset]))
-    with pytest.raises(InvalidInputError, match="Merkle root 5eed"):
+    with pytest.raises(InvalidInputError, match="identity 1dea"):
         list(rescore_results(results[:1], PredictionStore([folder]), []))
 
 
