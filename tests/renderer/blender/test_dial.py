@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation
 
 from recombine.renderer.blender.draw import render_scene
 from recombine.renderer.blender.labels import project
@@ -56,7 +57,7 @@ def test_shadows_only_take_light_away(blender, levels):
 
 def test_isolated_objects_stand_in_a_contact_of_their_own(blender):
     """The floor is darker right before an object, and nowhere beyond the circle that it owns."""
-    alone = scene(thing("cylinder", scale=0.7))
+    alone = scene(thing("chair", scale=0.7))
     drawn, empty = (
         blender(blender_side.radiance, replace(alone, objects=o, interaction="isolated"), SETTINGS)
         for o in (alone.objects, (None,))
@@ -67,10 +68,9 @@ def test_isolated_objects_stand_in_a_contact_of_their_own(blender):
     changed = np.flatnonzero((drawn != empty).any((1, 2)))
     found = blender(render_scene, alone, SETTINGS)
     foot = np.flatnonzero((found.mask == 1).any(1)).max()
-    assert foot < changed.max() <= np.ceil(lowest) + 1  # the filter of pixels is 1.5 wide
-    below = np.s_[foot + 2 :]  # the row between shows the object as well
-    assert (drawn[below] <= empty[below] + 1e-6).all()
-    assert (drawn[below] / empty[below]).min() < 0.97
+    assert foot - 1 < changed.max() <= np.ceil(lowest) + 1  # the filter of pixels is 1.5 wide
+    beside = ~binary_dilation(found.mask == 1, iterations=2)  # pixels without any of the object
+    assert (drawn.mean(-1) / empty.mean(-1))[beside].min() < 0.9
 
 
 def test_overlapping_objects_interact_by_occlusion_even_when_isolated(blender):
