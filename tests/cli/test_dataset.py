@@ -18,7 +18,7 @@ from tests.renderer.drawn_fixture import DRAWN, drawn_dataset
 
 UNCOVERED = """geometry = "orthotopic"
 at_most = 0
-thresholds = {"object.shape" = "star", "background.environment" = "courtyard"}
+thresholds = {"object.shape" = "star", "background.environment" = "city"}
 require = {coverage = 1}
 """
 

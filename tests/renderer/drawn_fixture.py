@@ -37,7 +37,7 @@ def drawn_fixture(scene: Scene, settings: RenderSettings) -> Rendered:
     image[:] = [tint, tint // 2, tint // 3]
     rows, columns = np.mgrid[:size, :size] + 0.5
     mask = np.zeros((size, size), np.uint8)
-    depth = np.full((size, size), np.inf, np.float16)
+    depth = np.full((size, size), 8, np.float16)  # a wall behind everything
     normal = np.zeros((size, size, 3), np.int8)
     whole = np.zeros((size, size), mask_dtype(k))
     there = []

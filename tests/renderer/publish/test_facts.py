@@ -124,11 +124,11 @@ def test_facts_of_drawn_data(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert any("Not measured on these images: interaction" in line for line in facts.limits)
     assert facts.data.identity in facts.citation
     kinds = {row.kind for rows in facts.assets.values() for row in rows}
-    assert kinds == {"shape", "environment", "material"}
+    assert kinds == {"shape", "environment", "material", "hdri"}
     names = {row.name for rows in facts.assets.values() for row in rows}
     assert names == {
         *("pawn", "pumpkin", "star", "knot", "glaze"),
-        *("meadow", "parlour", "courtyard", "studio"),
+        *("meadow", "parlour", "city", "hall"),
     }
 
 

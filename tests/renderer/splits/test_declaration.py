@@ -472,7 +472,7 @@ def test_promises_of_the_wrong_type_are_refused(promise: dict[str, Any], message
 
 CORNER_SPLIT = {
     "geometry": "corner",
-    "thresholds": {"object.shape": "star", "background.environment": "courtyard"},
+    "thresholds": {"object.shape": "star", "background.environment": "city"},
 }
 
 

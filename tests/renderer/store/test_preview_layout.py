@@ -78,7 +78,7 @@ def test_four_factors_make_four_panels_where_they_fill_them(tmp_path: Path) -> N
     data = Dataset(tmp_path / "data")
     found = panels(data)
     assert [p.title for p in found] == [
-        "meadow, noon", "parlour, sun-left", "courtyard, sun-right", "studio, sun-back"
+        "meadow, noon", "parlour, sun-left", "city, sun-right", "hall, sun-back"
     ]  # fmt: skip
     for panel in found:
         kinds = {data.splits[i] for i in panel.images.values()}

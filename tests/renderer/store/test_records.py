@@ -170,7 +170,7 @@ SHARDS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "renamed": (renamed, "'masks'"),
     "retyped": (retyped, "dataset 'depth' must be f2"),
     "secret": (secret, "got 'latents/secret'"),
-    "noted": (noted, "without attributes; got 'image'"),
+    "noted": (noted, "of the format only; got 'image'"),
 }
 
 
