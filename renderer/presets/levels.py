@@ -31,7 +31,11 @@ GLAZED = (("object0.material", "glaze"), ("object1.material", "glaze"))
 
 
 def interaction_ladder(values: int = 32) -> Preset:
-    """Return the cells of object-object at four levels of physical interaction."""
+    """Return the cells of object-object at four levels of physical interaction.
+
+    Isolated objects stand in a contact of their own, drawn on each and on the floor inside its own
+    circle, which depends on no other object; the step to `shadows` replaces it by real shadows.
+    """
     scale = PAIR_SCALE
     slots = (
         partner("object0", values, y=(-0.4, -0.2), scale=scale),
