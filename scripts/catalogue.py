@@ -59,7 +59,23 @@ def sheets() -> dict[str, tuple[int, int, int, list[Scene]]]:
         for light in LIGHTS
         for place in ("parlour", "city")
     ]
+    # Every shape once, every material and environment twice, every rig once.
+    lit = ["own"] * len(LIGHTS) + list(LIGHTS)
+    everything = [
+        Scene(
+            (thing(shape, MATERIALS[index % 16], hue=0.4 * index, yaw=0.4 * index, scale=0.75),),
+            ENVIRONMENTS[5 * index % 16],
+            1,
+            camera=near,
+            turn=0.9 * index,
+            floor=(0.3 * index, 1.0, 0.5 * index),
+            wall=0.4 * index % 4,
+            light=lit[index],
+        )
+        for index, shape in enumerate(SHAPES)
+    ]
     return {
+        "assets_all": (256, 0, 8, everything),
         "assets_shapes": (256, 48, 8, shapes),
         "assets_materials": (256, 48, 8, materials),
         "assets_environments": (128, 0, 8, environments),
