@@ -15,7 +15,7 @@ from recombine.renderer.core.seeds import keyed_rng
 from recombine.renderer.presets.base import Preset
 from recombine.renderer.scenes.arrangements import ARRANGEMENTS, OCCLUDED, Rejection, stage_camera
 from recombine.renderer.scenes.factors import Factor
-from recombine.renderer.scenes.placement import TRIES, Stand, draw_allowed, outside, violation
+from recombine.renderer.scenes.placement import Stand, draw_allowed, outside, violation
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,9 @@ def block_of(preset: Preset, stream: str, number: int) -> Block:
     return Block(preset, *draw_allowed(draw, fault, who))
 
 
+SPREAD = 60  # draws of one object among others, before all are drawn again
+
+
 def _spread(preset: Preset, drawn: dict[str, float], rng: np.random.Generator) -> dict[str, float]:
     """Return nuisances in which each object was drawn anew until it keeps clear of those before."""
     # Many objects at once would almost never be allowed. No cell is asked here either.
@@ -72,12 +75,17 @@ def _spread(preset: Preset, drawn: dict[str, float], rng: np.random.Generator) -
     camera = stage_camera(drawn)
     for slot in preset.schema.objects:
         x, y = f"{slot}.x", f"{slot}.y"
-        for _ in range(TRIES):
-            placed[slot] = Stand(drawn[x], drawn[y], drawn[f"{slot}.scale"])
-            near = violation(placed, preset.separation or "apart", camera)
-            if not near and not outside(placed, camera):
+        for _ in range(SPREAD):
+            stand = Stand(drawn[x], drawn[y], drawn[f"{slot}.scale"])
+            pairs = ({slot: stand, name: other} for name, other in placed.items())
+            if not outside({slot: stand}, camera) and not any(
+                violation(pair, preset.separation or "apart", camera) for pair in pairs
+            ):
                 break
             drawn |= {key: _draw(preset.schema.factor(key), rng) for key in (x, y)}
+        else:
+            break  # no room is left: the vector will be refused as a whole
+        placed[slot] = stand
     return drawn
 
 

@@ -32,7 +32,7 @@ def count(values: int = OBJECTS) -> Preset:
     del values  # eight counts are few already
     presence = categorical("present", ("absent", "present"))
     named = categorical("shape", SHAPES), categorical("material", MATERIALS), presence
-    room = {"x": (-0.7, 0.7), "y": (-0.9, 0.9), "scale": (0.46, 0.5)}
+    room = {"x": (-0.8, 0.8), "y": (-0.9, 1.4), "scale": (0.48, 0.52)}
     slots = (
         *(object_slot(f"object{k}", *named, **room) for k in range(OBJECTS)),
         background_slot(camera=ABOVE),
