@@ -11,6 +11,7 @@ import os
 import platform
 import signal
 import sys
+import textwrap
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -227,7 +228,10 @@ def _help(args: list[str]) -> str:
     if args in ([], ["-h"], ["--help"]):
         lines = ["usage: recombine NOUN [VERB] [options]", ""]
         lines += ["Can a model perceive combinations of concepts that it never saw together?", ""]
-        lines += [f"  {name:<12}{about}" for name, about in NOUNS.items()]
+        for name, about in NOUNS.items():
+            lines += textwrap.wrap(
+                about, 80, initial_indent=f"  {name:<12}", subsequent_indent=" " * 14
+            )
         return "\n".join(lines) + "\n" + EPILOG
     verbs = _verbs(args[0])
     if verbs and (len(args) == 1 or (len(args) == 2 and asked)):

@@ -26,7 +26,7 @@ ROOT = "5eed" * 16
 class Planned:
     """What the printed render command would plan, with made-up images."""
 
-    root = ROOT
+    root = identity = ROOT
 
     def __init__(self, command):
         self.plan = make_plan(_preset_of(command))

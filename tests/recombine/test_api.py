@@ -17,6 +17,7 @@ NAMES = [
     "load",
     "verify",
     "export",
+    "import_dataset",
     "presets",
     "Preset",
     "Dataset",

@@ -82,7 +82,7 @@ def test_a_finished_run_is_found_again(dataset, tmp_path):
         {"dataset": FakeDataset(train=8, val=2, test=3, identity="feed" * 16)},
         {"seed": 1},
     ],
-    ids=["settings", "steps", "budget", "data", "seed"],
+    ids=["settings", "steps", "budget", "pixels", "data", "seed"],
 )
 def test_whatever_matters_changes_the_key(dataset, change):
     base = {"submission": Trained(), "dataset": dataset, "seed": 0, "options": QUICK}

@@ -11,8 +11,10 @@ def tables():
     from recombine.renderer.blender.materials import table as materials
     from recombine.renderer.blender.shapes import table as shapes
 
+    # What a user brought along stands there under its name and hash.
     return tuple(
-        tuple(table) for table in (shapes.SHAPES, materials.MATERIALS, environments.ENVIRONMENTS)
+        tuple(name for name in table if " " not in name)
+        for table in (shapes.SHAPES, materials.MATERIALS, environments.ENVIRONMENTS)
     )
 
 

@@ -1,6 +1,5 @@
 """The names that planners read are the assets that Blender has."""
 
-
 import pytest
 
 from recombine.renderer.scenes import library
