@@ -41,27 +41,11 @@ def labels(e: Evidence) -> Check:
 
 
 def _areas_agree(counts: dict[str, Array], visible: Array, amodal: Array, frame: int) -> Array:
-    """Tell where some whole number of amodal pixels rounds to both stored shares."""
-    area, full = counts["area"].astype(float), counts["full"]
-    low, high = (edge * frame for edge in _rounded_from(amodal))
-    known = full >= 0
-    least, most = np.where(known, full, np.ceil(low)), np.where(known, full, np.floor(high))
-    share_low, share_high = _rounded_from(visible)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        least = np.maximum(least, np.where(area > 0, np.ceil(area / share_high), 0))
-        most = np.minimum(most, np.where(area > 0, np.floor(area / share_low), np.inf))
-    inside = (least <= most) & (most >= area)
-    stored = ~known | ((full >= low) & (full <= high))
-    return np.asarray(inside & stored & ((area > 0) == (visible > 0)))
-
-
-def _rounded_from(values: Array) -> tuple[Array, Array]:
-    """Return the least and the largest number that are stored as these float16 values."""
-    short = values.astype(np.float16)
-    exact = short.astype(float)
-    below = np.nextafter(short, np.float16(-1)).astype(float)
-    above = np.nextafter(short, np.float16(2)).astype(float)
-    return np.maximum((exact + below) / 2, 0), (exact + above) / 2
+    """Tell where the areas of two masks round to the stored shares."""
+    area, full = counts["area"], counts["full"]
+    shares = (area / np.maximum(full, 1), visible), (full / frame, amodal)
+    agree = [a.astype(np.float16) == b.astype(np.float16) for a, b in shares]
+    return np.logical_and(*agree)
 
 
 FOREIGN = {"offset": 8.0, "hole": 0.5}

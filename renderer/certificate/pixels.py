@@ -39,7 +39,7 @@ def label_counts(
 ) -> Array:
     """Return pixel counts of every object, (K, 8), in the order of `LABEL_COUNTS`.
 
-    Pixels of its mask; of its amodal mask (-1 where none is stored); of its mask outside of its
+    Pixels of its mask; of its amodal mask; of its mask outside of its
     amodal mask; of its mask outside of the box that its place and scale allow; with a depth that
     its place and scale do not allow; without a finite, positive depth; without a unit normal. Last
     comes how many numbers of its two boxes in the picture are not those of its two masks.
@@ -50,11 +50,11 @@ def label_counts(
     for k, stand in enumerate(stands):
         own = mask == k + 1
         sound = own & np.isfinite(depth) & (depth > 0)
-        bit = image["amodal_mask"] >> k & 1 if "amodal_mask" in image else None
+        bit = image["amodal_mask"] >> k & 1
         found[k] = (
             own.sum(),
-            -1 if bit is None else bit.sum(),
-            0 if bit is None else (own & (bit == 0)).sum(),
+            bit.sum(),
+            (own & (bit == 0)).sum(),
             0 if stand is None else (own & ~_inside(stand, camera, len(mask))).sum(),
             0 if stand is None else (sound & ~_within(depth, stand, camera)).sum(),
             (own & ~sound).sum(),
@@ -62,7 +62,6 @@ def label_counts(
             sum(
                 np.count_nonzero(image[name][k] != _box_of(pixels))
                 for name, pixels in (("box_2d", own), ("box_2d_amodal", bit))
-                if name in image and pixels is not None
             ),
         )
     return found

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from recombine.renderer.certificate import pixels
 from recombine.renderer.certificate.imported import marginal_shift
 from recombine.renderer.core.tables import text_table
 from recombine.renderer.core.types import Array
@@ -15,7 +16,8 @@ from recombine.renderer.store.dataset import Dataset
 
 MOST = 4096
 """Images of a side that statistics are over, evenly spaced."""
-STATISTICS = ("luminance", "contrast", "colourfulness", "edges", "dark share", "bright share")
+STATISTICS = pixels.STATISTICS[:8]
+"""Those of the certificate that need no mask."""
 
 
 @dataclass(frozen=True)
@@ -64,20 +66,8 @@ def shift_of(data: Dataset) -> Shift:
     return Shift(factors, dict(zip(STATISTICS, sizes.tolist(), strict=True)))
 
 
-def _statistics(data: Dataset, index: Array) -> Iterator[tuple[float, ...]]:
+def _statistics(data: Dataset, index: Array) -> Iterator[Array]:
     some = np.unique(np.linspace(0, len(index) - 1, min(MOST, len(index))).round().astype(int))
+    nowhere = np.zeros((data.resolution, data.resolution), np.uint8)
     for row in index[some].tolist():
-        colour = data.image(row).astype(float)
-        light = colour @ (0.2126, 0.7152, 0.0722)
-        red_green = colour[..., 0] - colour[..., 1]
-        yellow_blue = (colour[..., 0] + colour[..., 1]) / 2 - colour[..., 2]
-        yield (
-            float(light.mean()),
-            float(light.std()),
-            # Hasler and Susstrunk 2003
-            float(np.hypot(red_green.std(), yellow_blue.std()))
-            + 0.3 * float(np.hypot(red_green.mean(), yellow_blue.mean())),
-            float(np.abs(np.diff(light, axis=0)).mean() + np.abs(np.diff(light, axis=1)).mean()),
-            float((light < 16).mean()),
-            float((light > 239).mean()),
-        )
+        yield pixels.image_statistics(data.image(row), nowhere)[: len(STATISTICS)]

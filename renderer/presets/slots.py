@@ -82,29 +82,39 @@ def position_band(values: int = 32) -> Preset:
     )
 
 
+def around(n: int) -> tuple[Factor, ...]:
+    """Return an azimuth as a sector of the circle, the offset inside it, and both together."""
+    sector = categorical("sector", tuple(f"sector-{k}" for k in range(n)))
+    offset = Factor("offset", "continuous", low=0.0, high=1.0, unit="sector")
+    return sector, offset, Factor("azimuth", "periodic")
+
+
+def band_on_circle(n: int) -> OrbitSplit:
+    """Return nested bands of an eighth to a half of the circle; OOC stays clear of the widest."""
+    gap = n // 8  # on either side
+    return OrbitSplit(
+        ladder=tuple(tuple(range(w)) for w in sorted({max(2, n // 8), n // 4, n // 2} - {1})),
+        ooc=tuple(range(n // 2 + gap, n - gap)),
+        modulus=n,
+    )
+
+
 def object_light(values: int = 16) -> Preset:
     """Return one object under a sun whose azimuth lies in a band on the circle."""
     n = min(values, 16)
     check_modulus(n)
-    sector = categorical("sector", tuple(f"sector-{k}" for k in range(n)))
-    offset = Factor("offset", "continuous", low=0.0, high=1.0, unit="sector")
     slots = (
         object_slot("object", categorical("shape", SHAPES[:n])),
         background_slot(),
-        Slot("light", (sector, offset, Factor("azimuth", "periodic"))),
+        Slot("light", around(n)),
     )
-    gap = n // 8  # what OOC stays clear of the widest band on either side
     return Preset(
         name="object-light",
         version="2.0",
         summary="16 objects x azimuth of the sun: a continuous band on the circle",
         schema=Schema(slots, ("object.shape", "light.sector"), derived=("light.azimuth",)),
         constants=(("object.material", "glaze"), ("light.rig", "sun-left")),
-        split=OrbitSplit(
-            ladder=tuple(tuple(range(w)) for w in sorted({max(2, n // 8), n // 4, n // 2} - {1})),
-            ooc=tuple(range(n // 2 + gap, n - gap)),
-            modulus=n,
-        ),
+        split=band_on_circle(n),
         sizes=Sizes(train=384, val=16, test=32),
         settings=TRAIN_TIER,
         arrangement="sun",
@@ -117,14 +127,11 @@ def object_camera(values: int = 16) -> Preset:
     # and what lies behind it tell the azimuth together. Rooms have one wall, photographs all round.
     n = min(values, 16)
     check_modulus(n)
-    sector = categorical("sector", tuple(f"sector-{k}" for k in range(n)))
-    offset = Factor("offset", "continuous", low=0.0, high=1.0, unit="sector")
     slots = (
         object_slot("object", categorical("shape", SHAPES[:n])),
         without(background_slot(environments=PHOTOGRAPHS), "turn", "camera_azimuth"),
-        Slot("camera", (sector, offset, Factor("azimuth", "periodic"))),
+        Slot("camera", around(n)),
     )
-    gap = n // 8  # what OOC stays clear of the widest band on either side
     return Preset(
         name="object-camera",
         version="2.0",
@@ -135,11 +142,7 @@ def object_camera(values: int = 16) -> Preset:
             derived=("object.yaw", "camera.azimuth"),
         ),
         constants=(("object.material", "glaze"),),
-        split=OrbitSplit(
-            ladder=tuple(tuple(range(w)) for w in sorted({max(2, n // 8), n // 4, n // 2} - {1})),
-            ooc=tuple(range(n // 2 + gap, n - gap)),
-            modulus=n,
-        ),
+        split=band_on_circle(n),
         sizes=Sizes(train=384, val=16, test=32),
         settings=TRAIN_TIER,
         arrangement="view",

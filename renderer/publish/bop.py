@@ -42,7 +42,7 @@ PER_SCENE = 1000
 NOWHERE = [-1, -1, -1, -1]  # the box of an empty mask, as BOP's own scripts write it
 INFO = """# {name}
 
-{n} images of the recombine dataset {name}, root {root}, in the BOP-scenewise format.
+{n} images of the recombine dataset {name}, identity {identity}, in the BOP-scenewise format.
 License: {license}.
 
 * Folders: {folders}. A scene is {per_scene} images at most, each of a world of its own; an
@@ -79,7 +79,7 @@ def write(data: Dataset, out: Path, tell: Callable[[], None]) -> None:
     text = INFO.format(
         name=data.name,
         n=len(data),
-        root=data.root,
+        identity=data.identity,
         license=data.manifest["license"],
         folders=", ".join(f"`{b}` ({a})" for a, b in FOLDERS.items() if (out / b).is_dir()),
         per_scene=PER_SCENE,

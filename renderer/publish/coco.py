@@ -113,7 +113,7 @@ def _head(data: Dataset, split: str, name: str) -> dict[str, Any]:
             "description": f"{data.name}, {split}: {FILES[name]}",
             "version": data.version,
             "contributor": CREATOR,
-            "root": data.root,
+            "identity": data.identity,
         },
         "licenses": [{"id": 1, "name": data.manifest["license"], "url": LICENCE_URL}],
         "categories": [

@@ -56,7 +56,7 @@ def evidence_of(preset: Preset) -> Evidence:
     columns["visible"] = np.stack(present, axis=1).astype(float)
     labels = np.zeros((n, len(plan.schema.objects), len(LABEL_COUNTS)), np.int64)
     labels[..., LABEL_COUNTS.index("area")] = 200 * columns["visible"]
-    labels[..., LABEL_COUNTS.index("full")] = -1
+    labels[..., LABEL_COUNTS.index("full")] = 200 * columns["visible"]
     columns["amodal"] = 200 / plan.settings.resolution**2 * columns["visible"]
     columns["measured/labels"] = labels
     columns["measured/statistics"] = np.zeros((n, len(STATISTICS)))

@@ -137,7 +137,7 @@ def test_what_is_left_out_is_said(many: Path, exported: Path) -> None:
     text = (exported / "dataset_info.md").read_text()
     assert "Without: sphere, cube, vase, cone" in text
     assert "Left out: colours" in text
-    assert Dataset(many).root in text
+    assert Dataset(many).identity in text
     camera = json.loads((exported / "camera.json").read_text())
     assert (camera["width"], camera["cx"], camera["depth_scale"]) == (64, 31.5, 1.0)
     assert not (exported / "models").exists()

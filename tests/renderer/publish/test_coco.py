@@ -91,7 +91,7 @@ def test_pictures_and_what_is_said_of_them(many: Path, exported: Path) -> None:
         assert image["cell"] == ", ".join(data.schema.cell_names(data.cells[image["id"]]))
         pose = data.camera([image["id"]]).camera_to_world[0]
         assert image["camera_to_world"] == pose.tolist()
-    assert content["info"]["root"] == data.root
+    assert content["info"]["identity"] == data.identity
     names = [c["name"] for c in content["categories"]]
     assert names == list(data.schema.factor("object_a.shape").values)
 
