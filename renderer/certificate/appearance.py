@@ -44,8 +44,10 @@ def _areas_agree(counts: dict[str, Array], visible: Array, amodal: Array, frame:
     """Tell where the areas of two masks round to the stored shares."""
     area, full = counts["area"], counts["full"]
     shares = (area / np.maximum(full, 1), visible), (full / frame, amodal)
-    agree = [a.astype(np.float16) == b.astype(np.float16) for a, b in shares]
-    return np.logical_and(*agree)
+    agree: Array = np.logical_and(
+        *(a.astype(np.float16) == b.astype(np.float16) for a, b in shares)
+    )
+    return agree
 
 
 FOREIGN = {"offset": 8.0, "hole": 0.5}
