@@ -26,7 +26,7 @@ from recombine.benchmark.scoring.aggregate import paired_gap_part
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.design import scores_of
 from recombine.leaderboard.board.roles import role_of
-from recombine.leaderboard.ledger.records import SELF_REPORTED, Tier, Tiers
+from recombine.leaderboard.ledger.records import CONFIRMED, SELF_REPORTED, Tier, Tiers
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, RecombineError
 
 if TYPE_CHECKING:
@@ -158,6 +158,11 @@ class Entry:
     def slug(self) -> str:
         """Return a name for pages and anchors: safe characters only, unique by content."""
         return f"{self.result.method.entry}-{self.result.result_id[:10]}"
+
+    @property
+    def confirmed(self) -> bool:
+        """Return whether a maintainer's harness ran the method, rather than read its answers."""
+        return self.tier in CONFIRMED
 
     @property
     def n_seeds(self) -> int:

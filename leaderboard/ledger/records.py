@@ -27,6 +27,8 @@ Tier = Literal["self-reported", "rescored", "rerun", "retrained"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
 """From the least to the most that was checked."""
 SELF_REPORTED: Tier = "self-reported"
+CONFIRMED: tuple[Tier, ...] = ("rerun", "retrained")
+"""Tiers of entries that headlines, figures and ranks are made from."""
 LEDGER = "verified.jsonl"
 KEY = "verified.pub"
 EVENT = "verified"
