@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from recombine.benchmark.protocol.contract import DataTrack, Encoder, Inverter, Learner, MethodCard
 from recombine.benchmark.submissions.hub import is_hub
 from recombine.renderer.core.errors import InvalidInputError, UsageError
+from recombine.renderer.core.text import legible, named, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -150,6 +151,14 @@ def card_of(submission: object) -> MethodCard:
             f"submission {type(submission).__name__}: card must be a MethodCard, got "
             f"{type(card).__name__}; import it from recombine.benchmark.protocol.contract"
         )
+    for name, check in (("name", named), ("source", legible), ("note", legible)):
+        try:
+            check(tidy(str(getattr(card, name))))
+        except ValueError as error:  # before anything is trained
+            raise InvalidInputError(
+                f"submission {type(submission).__name__}: expected, as {name} of its card, "
+                f"{error}; write the card with visible characters"
+            ) from None
     return card
 
 
