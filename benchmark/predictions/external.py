@@ -43,7 +43,15 @@ from recombine.benchmark.predictions.safetensors_guard import (
     write_tensors,
 )
 from recombine.benchmark.protocol.outputs import MAX_SLOTS
-from recombine.benchmark.results.parts import Count, NonNegative, Positive, Slug, Strict, Text
+from recombine.benchmark.results.parts import (
+    Count,
+    Credit,
+    NonNegative,
+    Positive,
+    Slug,
+    Strict,
+    Text,
+)
 from recombine.benchmark.serving.data import plain_spec
 from recombine.benchmark.submissions.fingerprint import environment
 from recombine.renderer.core.errors import InvalidInputError
@@ -118,7 +126,7 @@ ANSWERS_FORMAT = "recombine.answers/2"
 MAX_BYTES = 16 * 2**30
 
 
-class Card(Strict):
+class Card(Credit):
     """A ``MethodCard`` from elsewhere: untrusted values, read strictly."""
 
     id: Slug

@@ -21,6 +21,7 @@ from recombine.benchmark.results.parts import (
     Compute,
     ComputeCurve,
     Count,
+    Credit,
     Data,
     Environment,
     Further,
@@ -41,17 +42,17 @@ from recombine.benchmark.results.parts import (
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.files import write_bytes
 
-SCHEMA_VERSION: Literal["2.2"] = "2.2"
+SCHEMA_VERSION: Literal["2.3"] = "2.3"
 """2.0 added `method.role` and `data.recipe`, 2.1 answers per block and what else the measure 2.0
-needs, 2.2 `data.identity`; `scripts/migrate_results.py` brings older files up."""
-EARLIER = ("1.0", "1.1", "2.0", "2.1")
+needs, 2.2 `data.identity`, 2.3 `credit`; `scripts/migrate_results.py` brings older files up."""
+EARLIER = ("1.0", "1.1", "2.0", "2.1", "2.2")
 MAX_BYTES = 16 * 2**20
 
 
 class Result(Strict):
     """One entry of the leaderboard. Make it with ``Result.sealed`` or ``Result.load``."""
 
-    schema_version: Literal["2.2"]
+    schema_version: Literal["2.3"]
     result_id: Sha256
     """SHA-256 of the canonical JSON of everything else."""
     created: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
@@ -76,6 +77,7 @@ class Result(Strict):
     artifacts: Artifacts
     sources: Sources | None = None
     further: Further | None = None
+    credit: Credit = Credit()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -301,6 +303,12 @@ class Result(Strict):
                 f"{where}: not a valid result (schema {SCHEMA_VERSION}), "
                 f"{error.error_count()} problem(s): " + "; ".join(problems)
             ) from None
+
+
+def with_credit(result: Result, credit: Credit) -> Result:
+    """Return a result that says whose work it is; its id follows."""
+    credited = result.model_copy(update={"credit": credit})
+    return credited.model_copy(update={"result_id": credited.expected_id()})
 
 
 def write_schema(path: Path | str) -> Path:

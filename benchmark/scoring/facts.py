@@ -15,6 +15,7 @@ from recombine.benchmark.results.parts import (
     Check,
     Checks,
     Compute,
+    Credit,
     Data,
     Latency,
     Method,
@@ -24,6 +25,7 @@ from recombine.benchmark.results.parts import (
     Training,
 )
 from recombine.benchmark.submissions.fingerprint import flat
+from recombine.renderer.core.project import AUTHORS, project
 from recombine.renderer.store.seal import file_sha256
 
 if TYPE_CHECKING:
@@ -79,6 +81,14 @@ def method_part(facts: RunFacts, steps: int) -> Method:
         "settings": dict(facts.settings),
     }
     return Method.model_validate(plain)
+
+
+def credit_part(facts: RunFacts, method: Method) -> Credit:
+    """Return whose work the method is; of a baseline, this project's."""
+    credit = Credit.of(facts.card)
+    if not method.is_baseline:
+        return credit
+    return credit.model_copy(update={"authors": (AUTHORS,), "licence": project().licence})
 
 
 def trust_tier(facts: RunFacts) -> Literal["retrained", "rerun"]:

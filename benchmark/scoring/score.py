@@ -357,6 +357,7 @@ def _result(dataset: DatasetLike, evidence: _Evidence, made: _Made) -> Result:
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         trust=run_facts.trust_tier(facts[0]) if made.trust == "witnessed" else made.trust,
         method=method,
+        credit=run_facts.credit_part(facts[0], method),
         track=run_facts.track_part(facts[0], run_facts.gflop_at(facts, step)),
         data=run_facts.data_part(dataset, facts[0]),
         training=run_facts.training_part(facts, len(made.distinct)),
