@@ -199,7 +199,8 @@ class Bundle(Command):
     results: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Result files of one method on one dataset: without and with search."""
     authors: tuple[str, ...] = ()
-    """Who made the method; at least one."""
+    """Who made the method, each as "A. Name" or "A. Name (0000-0002-1825-0097)" with the ORCID; at
+    least one. What is not given here or below is what the method's card says."""
     licence: str = ""
     """Licence of its code, such as Apache-2.0; "closed" when it cannot be read."""
     code: str = ""
@@ -246,16 +247,19 @@ class Bundle(Command):
     def _method(self) -> bundles.MethodFile:
         import pydantic
 
+        from recombine.benchmark.results.result import Result
         from recombine.leaderboard.submissions.bundle import MethodFile
 
-        names = ("authors", "licence", "code", "paper", "pretraining", "note")
+        said = Result.load(self.results[0]).credit.model_dump() if self.results else {}
+        given = {name: value for name in MethodFile.model_fields if (value := getattr(self, name))}
         try:
-            return MethodFile(**{name: getattr(self, name) for name in names})
+            return MethodFile(**{**said, **given})
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             raise UsageError(
                 f"submission bundle: expected a complete method card, got --{first['loc'][0]}: "
-                f"{first['msg']}; give --authors and --licence, and links that start with https://"
+                f"{first['msg']}; give --authors and --licence here or on the card, and links that "
+                "start with https://"
             ) from None
 
     def _checked(self) -> str:

@@ -3,11 +3,12 @@
     python scripts/migrate_results.py FOLDER [--key FILE]
 
 Scores and counts stay as they are. What earlier files tell in prose and names becomes a field
-(`method.role`, `data.recipe`), every interval is computed anew from the stored counts as the
-measure 2.0 does it, and the levels of ignorance are computed from the recipe. Intervals whose
-counts are not on record (masks, further readouts, search steps between the first and the last)
-are dropped. Which slot stood for what cannot be decided again without predictions: the metric
-version stays. Data of version 1 are named by their root, since they have no other identity.
+(`method.role`, `data.recipe`), baselines get their `credit`, every interval is computed anew from
+the stored counts as the measure 2.0 does it, and the levels of ignorance are computed from the
+recipe. Intervals whose counts are not on record (masks, further readouts, search steps between the
+first and the last) are dropped. Which slot stood for what cannot be decided again without
+predictions: the metric version stays. Data of version 1 are named by their root, since they have no
+other identity.
 
 A result's id is the hash of its content, so every id is new; the ledger `verified.jsonl` beside the
 files gets one more line for every result that has one, with the tier that was reached, and is
@@ -23,14 +24,16 @@ import json
 import math
 import re
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from recombine.baselines.registry import BASELINES, load_baseline
 from recombine.benchmark.metrics.base import FACTOR_METRICS
 from recombine.benchmark.results.levels import redrawn_levels
-from recombine.benchmark.results.parts import FactorScore, Score
+from recombine.benchmark.results.parts import Credit, FactorScore, Method, Score
 from recombine.benchmark.results.result import EARLIER, SCHEMA_VERSION, Result
 from recombine.benchmark.scoring.aggregate import paired_gap_part
 from recombine.benchmark.statistics import intervals as stats
@@ -38,6 +41,7 @@ from recombine.benchmark.statistics.design import factor_scores_of, scores_of
 from recombine.leaderboard.ledger.records import SELF_REPORTED, Tier, read_tiers, record_tier
 from recombine.leaderboard.ledger.signing import Signer, read_key
 from recombine.renderer.core.errors import IntegrityError, RecombineError, UsageError
+from recombine.renderer.core.project import AUTHORS, project
 from recombine.renderer.presets.table import load_preset
 
 # Until 2.0 a sentence of the card's note that began so declared the role.
@@ -57,13 +61,15 @@ def migrate(folder: Path, signer: Signer | None = None) -> int:
         method, data = plain["method"], plain["data"]
         recipe = recipes[data["root"]]
         fields = dict(plain)
-        if plain["schema_version"] in ("1.0", "1.1"):
+        version = fields.pop("schema_version")
+        if version in ("1.0", "1.1"):
             fields["method"] = {**method, "role": role_of(plain)}
             fields["data"] = {**data, "recipe": recipe and {**recipe, "rung": rung_of(plain)}}
         # Data of version 1 have no identity but their root: no such board grows any more.
-        fields["data"] = {**fields["data"], "identity": data["root"]}
+        fields["data"] = {"identity": data["root"], **fields["data"]}
+        fields.setdefault("credit", credit_of(plain).model_dump(mode="json"))
         tier = tiers.get(fields.pop("result_id"), SELF_REPORTED)
-        if fields.pop("schema_version") == "2.1":  # intervals and levels are today's already
+        if version in ("2.1", "2.2"):  # intervals and levels are today's already
             versioned = {**fields, "schema_version": SCHEMA_VERSION, "result_id": "0" * 64}
             result = Result.model_validate_json(json.dumps(versioned))
         else:
@@ -166,6 +172,17 @@ def role_of(plain: dict[str, Any]) -> str:
         return "bound"
     declared = DECLARATION.search(plain["method"].get("note", ""))
     return DECLARED[declared[1]] if declared else "method"
+
+
+def credit_of(plain: dict[str, Any]) -> Credit:
+    """Return whose work an older result is, as far as this project knows: its own baselines."""
+    method = Method.model_validate_json(json.dumps({**plain["method"], "role": "method"}))
+    if method.is_baseline:
+        known = Credit.of(asdict(load_baseline(method.id).card) if method.id in BASELINES else {})
+        return known.model_copy(update={"authors": (AUTHORS,), "licence": project().licence})
+    model = method.settings.get("model")  # of a hub: the name of its weights
+    pretrained = plain["track"]["data"] == "pretrained" and isinstance(model, str)
+    return Credit(pretraining=(str(model),) if pretrained else ())
 
 
 def rung_of(plain: dict[str, Any]) -> int:

@@ -43,7 +43,14 @@ from recombine.benchmark.predictions.safetensors_guard import (
     write_tensors,
 )
 from recombine.benchmark.protocol.outputs import MAX_SLOTS
-from recombine.benchmark.results.parts import Count, NonNegative, Positive, Slug, Strict
+from recombine.benchmark.results.parts import (
+    Count,
+    Credit,
+    NonNegative,
+    Positive,
+    Slug,
+    Strict,
+)
 from recombine.benchmark.serving.data import plain_spec
 from recombine.benchmark.submissions.fingerprint import environment
 from recombine.renderer.core.errors import InvalidInputError
@@ -125,7 +132,7 @@ Said = Annotated[
 ]
 
 
-class Card(Strict):
+class Card(Credit):
     """A ``MethodCard`` from elsewhere: untrusted values, read strictly."""
 
     id: Slug

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
-from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +24,7 @@ from recombine.renderer.core.strict import Sha256 as Sha256
 from recombine.renderer.core.text import legible, named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 LARGEST_REAL = 1e30
 """Of any number in a result: sums of squares of such numbers are finite."""
@@ -66,6 +69,80 @@ class Strict(BaseModel):
     )
 
 
+ORCID = re.compile(r"(\d{4}-){3}\d{3}[\dX]")
+AUTHOR = re.compile(r"(?P<name>[^()]*[^()\s])(?: \((?P<orcid>[^()]*)\))?")
+MAX_AUTHORS = 50
+
+
+def _author(text: str) -> str:
+    """Refuse an author that is not a name, or a name and an ORCID."""
+    found = AUTHOR.fullmatch(text)
+    if found is None or not (found["orcid"] is None or is_orcid(found["orcid"])):
+        raise ValueError(
+            f"expected an author as 'A. Name' or 'A. Name (0000-0002-1825-0097)', got {text!r}; "
+            "check the ORCID at https://orcid.org"
+        )
+    return text
+
+
+def is_orcid(text: str) -> bool:
+    """Return whether a text is an ORCID with the right check digit (ISO 7064, mod 11-2)."""
+    if not ORCID.fullmatch(text):
+        return False
+    digits, total = text.replace("-", ""), 0
+    for digit in digits[:-1]:
+        total = 2 * (total + int(digit)) % 11
+    return "0123456789X"[(12 - total) % 11] == digits[-1]
+
+
+def _public(link: str) -> str:
+    """Refuse an address that a reader cannot follow, or that shows another place than it leads to.
+
+    ``https://known.org@elsewhere.org`` leads to elsewhere.org.
+    """
+    if not link:
+        return link
+    parts = urlsplit(link)
+    if "@" in parts.netloc or "." not in (parts.hostname or "").strip("."):
+        raise ValueError(f"expected an https link to a public place, got {link!r}")
+    return link
+
+
+Author: TypeAlias = Annotated[Name, AfterValidator(_author)]
+Link: TypeAlias = Annotated[
+    str,
+    StringConstraints(max_length=500, pattern=r"^(https://[A-Za-z0-9._~:/?#@!$&()*+,;=%-]+)?$"),
+    AfterValidator(_public),
+]
+
+
+class Credit(Strict):
+    """Whose work an entry is, and what it needed beyond the served images, as its card says."""
+
+    authors: Annotated[tuple[Author, ...], Field(max_length=MAX_AUTHORS)] = ()
+    """Each as ``A. Name``, or ``A. Name (0000-0002-1825-0097)`` with the ORCID."""
+    licence: Text = ""
+    """Of the code, such as Apache-2.0; "closed" when it cannot be read."""
+    code: Link = ""
+    """Where the code is."""
+    paper: Link = ""
+    """The paper of the method; of a baseline, the paper that it follows."""
+    pretraining: Annotated[tuple[Name, ...], Field(max_length=MAX_AUTHORS)] = ()
+    """Data and weights beyond the served images, each by name."""
+
+    @classmethod
+    def of(cls, card: Mapping[str, Any]) -> Credit:
+        """Return what a method card says; cards from before these fields say nothing."""
+        said = {name: card[name] for name in Credit.model_fields if name in card}
+        return Credit.model_validate_json(json.dumps(said, default=str))
+
+    @property
+    def people(self) -> tuple[tuple[str, str], ...]:
+        """Return every author's name and ORCID, which may be empty."""
+        found = (AUTHOR.fullmatch(one) for one in self.authors)
+        return tuple((one["name"], one["orcid"] or "") for one in found if one is not None)
+
+
 class Method(Strict):
     """Who answers."""
 
@@ -85,6 +162,11 @@ class Method(Strict):
     """``module:Class`` of the submission."""
     settings: dict[Name, Scalar] = {}
     """The submission's settings, one level deep."""
+
+    @property
+    def is_baseline(self) -> bool:
+        """Return whether the method is one of this project's own."""
+        return self.code.startswith("recombine.baselines.")
 
 
 class Track(Strict):
@@ -597,8 +679,6 @@ class Checks(Strict):
     """Why it is only declared."""
 
 
-# Further parts of a result, beside the headline: strict models like the rest.
-
 Source = Literal["measured", "bounded", "self-reported", "unknown"]
 
 
@@ -610,99 +690,3 @@ class Sources(Strict):
     figures: dict[Name, Source]
     """Measured: by the harness, out of the submission's reach. Bounded: reported from inside, and
     within what the harness saw. Self-reported: said by the submission or its author."""
-
-
-class ReadoutScores(Strict):
-    """Joint slot accuracy of one more readout."""
-
-    kind: Literal["linear", "mlp"]
-    labels: Positive
-    """Labelled in-combination training images."""
-    control: Literal["none", "permuted-labels", "oracle"]
-    """Permuted labels: must score chance. Oracle: fitted on out-of-combination images as well,
-    scored on others of them; an upper bound, never a result."""
-    id_test: Estimate | None
-    ooc_test: Estimate
-
-
-class GapParts(Strict):
-    """The gap, split by the oracle readout: gap = information lost + readout not transferring."""
-
-    information_lost: Estimate
-    """ID score minus the oracle readout's OOC score: what the slots do not hold."""
-    readout_not_transferring: Estimate
-    """Oracle readout's OOC score minus the OOC score: what a readout fitted on ID misses."""
-
-
-class MatchingPart(Strict):
-    """How exchangeable slots were matched to objects."""
-
-    on: Literal["masks"]
-    floors: dict[Name, Real]
-    """Per factor, the OOC score of knowing only which slot was matched: constants per slot, fitted
-    on ID training images (mean over seeds). The floor of the headline is ``Levels.matching``."""
-    id_floors: dict[Name, Real] = {}
-    """The same for the ID score."""
-
-
-class Measure(Strict):
-    """One more metric of one split."""
-
-    metric: Name
-    metric_version: Name
-    direction: Literal["higher", "lower"]
-    chance: Real | None
-    """What a method without information scores on these images."""
-    estimate: Real | None
-    """Mean over seeds."""
-    ci95: Interval | None = None
-    per_seed: tuple[Real | None, ...]
-    n_images: Count
-    """Images (or points) per seed behind it."""
-
-
-class SplitMeasures(Strict):
-    """Metrics of the two test splits, by name."""
-
-    id_test: dict[Key, Measure]
-    ooc_test: dict[Key, Measure]
-
-
-class Bins(Strict):
-    """Joint slot accuracy against a property of the images."""
-
-    property: Literal["visible_share", "interaction_share"]
-    """Least visible share of an object; energy of second order over that of first order."""
-    edges: tuple[Real, ...]
-    """Ascending; bin i holds values in [edges[i], edges[i + 1]), the last one also its end."""
-    id_hits: Table
-    """Per seed and bin."""
-    id_counts: tuple[Count, ...]
-    ooc_hits: Table
-    ooc_counts: tuple[Count, ...]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        bins = len(self.edges) - 1
-        rows = [*self.id_hits, *self.ooc_hits, self.id_counts, self.ooc_counts]
-        if bins < 1 or any(len(row) != bins for row in rows):
-            raise ValueError("every row needs one number per bin")
-        return self
-
-
-class Further(Strict):
-    """Everything beside the headline."""
-
-    readouts: tuple[ReadoutScores, ...] = ()
-    gap_parts: GapParts | None = None
-    selectivity: Estimate | None = None
-    """ID score minus that of the same readout fitted on permuted labels."""
-    matching: MatchingPart | None = None
-    masks: SplitMeasures | None = None
-    sets: SplitMeasures | None = None
-    identifiability: dict[Key, Measure] | None = None
-    """On ID-test and OOC-test together, which hold all combinations."""
-    decoder: dict[Key, Measure] | None = None
-    """Of the method's decoder, read before any search step."""
-    by_visibility: Bins | None = None
-    by_interaction: Bins | None = None

@@ -17,14 +17,15 @@ import pydantic
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from recombine.benchmark.results.artifacts import Artifacts
+from recombine.benchmark.results.extra_parts import Further
 from recombine.benchmark.results.parts import (
     Checks,
     Compute,
     ComputeCurve,
     Count,
+    Credit,
     Data,
     Environment,
-    Further,
     Gap,
     Method,
     NonNegative,
@@ -43,10 +44,10 @@ from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.files import write_bytes
 from recombine.renderer.core.strict import from_json
 
-SCHEMA_VERSION: Literal["2.2"] = "2.2"
+SCHEMA_VERSION: Literal["2.3"] = "2.3"
 """2.0 added `method.role` and `data.recipe`, 2.1 answers per block and what else the measure 2.0
-needs, 2.2 `data.identity`; `scripts/migrate_results.py` brings older files up."""
-EARLIER = ("1.0", "1.1", "2.0", "2.1")
+needs, 2.2 `data.identity`, 2.3 `credit`; `scripts/migrate_results.py` brings older files up."""
+EARLIER = ("1.0", "1.1", "2.0", "2.1", "2.2")
 MAX_BYTES = 16 * 2**20
 MOST_SEEDS = 1000
 DATE, TIME = ("[0-9]{4}", "[0-9]{2}", "[0-9]{2}"), ("[0-9]{2}",) * 3
@@ -55,7 +56,7 @@ DATE, TIME = ("[0-9]{4}", "[0-9]{2}", "[0-9]{2}"), ("[0-9]{2}",) * 3
 class Result(Strict):
     """One entry of the leaderboard. Make it with ``Result.sealed`` or ``Result.load``."""
 
-    schema_version: Literal["2.2"]
+    schema_version: Literal["2.3"]
     result_id: Sha256
     """SHA-256 of the canonical JSON of everything else."""
     created: Annotated[str, StringConstraints(pattern=f"^{'-'.join(DATE)}T{':'.join(TIME)}Z$")]
@@ -80,6 +81,7 @@ class Result(Strict):
     artifacts: Artifacts
     sources: Sources | None = None
     further: Further | None = None
+    credit: Credit = Credit()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -311,6 +313,12 @@ class Result(Strict):
                 f"{where}: not a valid result (schema {SCHEMA_VERSION}): expected JSON in which "
                 f"every key stands once; got {error}"
             ) from None
+
+
+def with_credit(result: Result, credit: Credit) -> Result:
+    """Return a result that says whose work it is; its id follows."""
+    credited = result.model_copy(update={"credit": credit})
+    return credited.model_copy(update={"result_id": credited.expected_id()})
 
 
 def write_schema(path: Path | str) -> Path:

@@ -17,6 +17,7 @@ from recombine.benchmark.results.parts import (
     Check,
     Checks,
     Compute,
+    Credit,
     Data,
     Latency,
     Method,
@@ -28,6 +29,7 @@ from recombine.benchmark.results.parts import (
 )
 from recombine.benchmark.submissions.fingerprint import flat
 from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.project import AUTHORS, project
 from recombine.renderer.core.text import shown, tidy
 from recombine.renderer.store.seal import file_sha256
 
@@ -90,6 +92,14 @@ def method_part(facts: RunFacts, steps: int) -> Method:
 def _setting(value: Any) -> Any:
     """Return a setting in one line that shows all of it."""
     return tidy(shown(value, keep="")) if isinstance(value, str) else value
+
+
+def credit_part(facts: RunFacts, method: Method) -> Credit:
+    """Return whose work the method is; of a baseline, this project's."""
+    credit = Credit.of(facts.card)
+    if not method.is_baseline:
+        return credit
+    return credit.model_copy(update={"authors": (AUTHORS,), "licence": project().licence})
 
 
 def trust_tier(facts: RunFacts) -> Literal["retrained", "rerun"]:

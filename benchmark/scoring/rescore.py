@@ -182,8 +182,9 @@ def _dataset(result: Result, known: dict[str, DatasetLike]) -> DatasetLike:
 
 def _compared(old: Result, fresh: Result) -> Rescored:
     # The files are the same by content; their names today do not matter. Predictions and data from
-    # before schema 2.0 say neither role nor recipe: what the result says then stays.
-    kept: dict[str, Any] = {"trust": old.trust, "artifacts": old.artifacts}
+    # before schema 2.0 say neither role nor recipe: what the result says then stays. Whose work it
+    # is cannot be scored.
+    kept: dict[str, Any] = {"trust": old.trust, "artifacts": old.artifacts, "credit": old.credit}
     if fresh.method.role == "method":
         kept["method"] = fresh.method.model_copy(update={"role": old.method.role})
     if fresh.data.recipe is None:

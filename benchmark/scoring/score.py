@@ -22,8 +22,9 @@ from recombine.benchmark.predictions.alignment import (
 )
 from recombine.benchmark.predictions.file import Predictions, read_predictions
 from recombine.benchmark.protocol.contract import MethodCard, TrainBudget
+from recombine.benchmark.results.extra_parts import Further
 from recombine.benchmark.results.levels import levels_of, with_levels
-from recombine.benchmark.results.parts import ComputeCurve, Further, Score, Scores
+from recombine.benchmark.results.parts import ComputeCurve, Score, Scores
 from recombine.benchmark.results.parts import Readout as ReadoutPart
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.grid import GridEvent, Job, run_grid
@@ -368,6 +369,7 @@ def _result(dataset: DatasetLike, evidence: _Evidence, made: _Made) -> Result:
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         trust=run_facts.trust_tier(facts[0]) if made.trust == "witnessed" else made.trust,
         method=method,
+        credit=run_facts.credit_part(facts[0], method),
         track=run_facts.track_part(facts[0], run_facts.gflop_at(facts, step)),
         data=run_facts.data_part(dataset, facts[0]),
         training=run_facts.training_part(facts, len(made.distinct)),

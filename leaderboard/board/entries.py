@@ -385,7 +385,7 @@ def cell_table(result: Result) -> list[CellRow]:
 
 def is_baseline(result: Result) -> bool:
     """Tell whether a result is of a baseline of this project."""
-    return result.method.code.startswith("recombine.baselines.")
+    return result.method.is_baseline
 
 
 def _recomputed(result: Result) -> Iterator[tuple[str, Numbers, Numbers]]:

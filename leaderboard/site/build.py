@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from recombine.leaderboard.board.board import rank_board
 from recombine.leaderboard.board.entries import load_boards
 from recombine.leaderboard.site.data_pages import load_card
-from recombine.leaderboard.site.pages import MARKER, render_site
+from recombine.leaderboard.site.pages import MARKER, site_files
 from recombine.renderer.core.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
@@ -56,12 +56,15 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
     _check_target(out)
     _clear(out)
     read = [load_card(Path(folder)) for folder in cards]
-    files = render_site([rank_board(board) for board in load_boards(results)], read)
+    boards = [rank_board(board) for board in load_boards(results)]
     temporary = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
-        for folder in {(temporary / name).parent for name in files}:
-            folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
+        folders: set[Path] = set()
+        for name, content in site_files(boards, read):
+            folder = (temporary / name).parent
+            if folder not in folders:
+                folder.mkdir(parents=True, exist_ok=True)
+                folders.add(folder)
             (temporary / name).write_bytes(content)
         _swap(temporary, out)
     except OSError as error:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from recombine.benchmark.results.parts import Bins, Measure
+    from recombine.benchmark.results.extra_parts import Bins, Measure
     from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.board import Row
     from recombine.leaderboard.board.entries import BoardKey, CellRow, Entry, Shown

@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, StringConstraints
 
-from recombine.benchmark.results.parts import Name, Sha256, Slug, Strict, Text
+from recombine.benchmark.results.parts import (
+    MAX_AUTHORS,
+    Author,
+    Credit,
+    Name,
+    Sha256,
+    Slug,
+    Strict,
+    Text,
+)
 from recombine.benchmark.results.result import Result
 from recombine.leaderboard.board.entries import load_entry
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
@@ -36,7 +45,6 @@ MAX_MANIFEST = 2**20
 MAX_BYTES = 2 * 2**30
 MAX_FILES = 64
 PREDICTED = "predictions/"
-Url = Annotated[str, StringConstraints(pattern=r"^(https://[!-~]{1,500})?$")]
 Source = Annotated[str, StringConstraints(pattern=r"^((https|file)://[!-~]{1,500})?$")]
 Path_ = Annotated[
     str,
@@ -50,18 +58,17 @@ Path_ = Annotated[
 Model = TypeVar("Model", bound=Strict)
 
 
-class MethodFile(Strict):
+class MethodFile(Credit):
     """The method card: who stands behind a submission. Everything else is measured."""
 
-    authors: Annotated[tuple[Name, ...], Field(min_length=1, max_length=50)]
+    authors: Annotated[tuple[Author, ...], Field(min_length=1, max_length=MAX_AUTHORS)]
     licence: Name
-    """Of the code, such as Apache-2.0; "closed" when there is none."""
-    code: Url = ""
-    """Where the code is."""
-    paper: Url = ""
-    pretraining: tuple[Name, ...] = ()
-    """Data and weights beyond the served images, each by name."""
     note: Text = ""
+
+    @property
+    def credit(self) -> Credit:
+        """Return what of it a result carries."""
+        return Credit.of(self.model_dump())
 
 
 class Listed(Strict):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recombine.benchmark.results.result import with_credit
 from recombine.benchmark.scoring.rescore import PredictionStore, rescore_results
 from recombine.benchmark.scoring.score import score_predictions
 from recombine.leaderboard.board.entries import Entry, load_entry
@@ -105,7 +106,8 @@ def rescore_bundle(
             f"{folder}: expected data with identity {' or '.join(i[:12] for i in datasets)}, got "
             f"{bundle.manifest.identity[:12]}; submit for a dataset of this leaderboard"
         )
-    results = tuple(score_predictions(bundle.predictions, dataset, examples=examples))
+    scored = score_predictions(bundle.predictions, dataset, examples=examples)
+    results = tuple(with_credit(result, bundle.method.credit) for result in scored)
     recomputed = {result.method.entry: result for result in results}
     for claim in bundle.results:
         _check_claim(folder, claim, recomputed.get(claim.method.entry))

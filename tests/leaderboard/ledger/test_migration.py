@@ -1,4 +1,4 @@
-"""Older result files become 2.2 with the same scores, today's intervals and the same tiers."""
+"""Older result files become 2.3 with the same scores, today's intervals and the same tiers."""
 
 import hashlib
 import importlib.util
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from factories import make_result
 
+from recombine.benchmark.results.parts import Credit
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.scoring.aggregate import paired_gap_part
 from recombine.benchmark.statistics import intervals as stats
@@ -93,7 +94,7 @@ def test_numbers_stay_and_the_facts_become_fields(tmp_path, version):
     before = json.loads(path.read_text())
     assert script.migrate(tmp_path) == 1
     after = json.loads(path.read_text())
-    assert after["schema_version"] == "2.2"
+    assert after["schema_version"] == "2.3"
     assert after["method"].pop("role") == "control"
     assert after["data"].pop("recipe") == RECIPE
     assert after["data"].pop("identity") == after["data"]["root"]  # data of version 1 have no other
@@ -147,6 +148,39 @@ def test_intervals_are_those_that_the_counts_give_today(tmp_path):
             assert factor.ci95 == pytest.approx((low, min(high, 1.0)))
     (board,) = load_boards([path])
     assert board.entries[0].result == after
+
+
+@pytest.mark.parametrize(
+    ("method", "track", "credit"),
+    [
+        (
+            {"id": "autoencoder", "code": "recombine.baselines.autoencoder:Autoencoder"},
+            "scratch",
+            Credit(
+                authors=("recombine contributors",),
+                licence="Apache-2.0",
+                paper="https://arxiv.org/abs/2512.08854",
+            ),
+        ),
+        (
+            {"code": "hub:X", "settings": {"model": "timm:x"}},
+            "pretrained",
+            Credit(pretraining=("timm:x",)),
+        ),
+        ({"code": "mine.py:Mine"}, "scratch", Credit()),
+    ],
+)
+def test_credit_is_what_this_project_knows(tmp_path, method, track, credit):
+    today = make_result(data={"identity": "ab"}, method=method, track={"data": track})
+    plain = today.model_dump(mode="json")
+    del plain["result_id"], plain["credit"]
+    plain["schema_version"] = "2.2"
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    named = hashlib.sha256(text.encode()).hexdigest()
+    (tmp_path / "a.json").write_text(json.dumps({**plain, "result_id": named}))
+    assert script.migrate(tmp_path) == 1
+    after = Result.load(tmp_path / "a.json")
+    assert (after.credit, after.data) == (credit, today.data)
 
 
 @pytest.mark.parametrize(

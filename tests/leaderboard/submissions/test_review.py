@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_board import sample
-from world import bundle_in, dataset, score_once
+from world import METHOD, bundle_in, dataset, score_once
 
 from recombine.benchmark.predictions.file import read_predictions, write_predictions
 from recombine.benchmark.results.result import Result
@@ -90,6 +90,7 @@ def test_from_a_stranger_to_the_board(repositories, scored, tmp_path):
     for path in paths:
         result = Result.load(path)
         assert result.scores.ooc_test.estimate == claimed[result.method.entry]
+        assert result.credit == METHOD.credit
     assert [one.kind for one in diff([], paths)] == ["added"]
 
     git(base, "merge", "-q", "proposal")  # the maintainer: bundle and results into the branch
