@@ -132,6 +132,8 @@ if TYPE_CHECKING:
 ROUNDED = 1e-4
 """Of a mean of parts that a file keeps with six digits."""
 TOLERANCE = 1e-6
+UNEXPECTED = (ArithmeticError, LookupError, TypeError, ValueError, RecursionError)
+"""No file of a stranger may stop a board, not even by what nobody thought of."""
 MOST_NAMED = 5
 """Bad files that an error names one by one."""
 
@@ -311,17 +313,7 @@ def read_boards(paths: Iterable[Path]) -> tuple[list[Board], list[Refused]]:
     IntegrityError
         When a ledger was edited: no tier can be told then.
     """
-    entries, refused, ledgers = [], [], Ledgers()
-    for path in paths:
-        if path.parent.is_dir():
-            ledgers.of(path.parent)
-        try:
-            entries.append(load_entry(path, ledgers))
-        except RecombineError as error:
-            refused.append(Refused(path, error))
-        except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
-            # No file of a stranger may stop a board, not even by what nobody thought of.
-            refused.append(Refused(path, unexpected(path, error)))
+    entries, refused = read_entries(paths)
     groups: defaultdict[BoardKey, list[Entry]] = defaultdict(list)
     for entry in entries:
         groups[board_key(entry.result)].append(entry)
@@ -331,6 +323,20 @@ def read_boards(paths: Iterable[Path]) -> tuple[list[Board], list[Refused]]:
         boards.append(board)
         refused += unfit
     return boards, sorted(refused, key=lambda one: one.path)
+
+
+def read_entries(paths: Iterable[Path]) -> tuple[list[Entry], list[Refused]]:
+    """Read result files one by one, and return apart those that do not hold."""
+    entries, refused, ledgers = [], [], Ledgers()
+    for path in paths:
+        ledgers.of(path.parent)  # one that was edited concerns every file, and raises
+        try:
+            entries.append(load_entry(path, ledgers))
+        except RecombineError as error:
+            refused.append(Refused(path, error))
+        except UNEXPECTED as error:
+            refused.append(Refused(path, unexpected(path, error)))
+    return entries, refused
 
 
 def unexpected(path: Path, error: Exception) -> InvalidInputError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import Field
 
-from recombine.leaderboard.ledger.chain import append, read_chain
+from recombine.leaderboard.ledger.chain import append, head_of, read_chain
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 from recombine.renderer.core.files import write_bytes
 from recombine.renderer.core.strict import Positive, Sha256, Strict, validated
@@ -150,6 +150,21 @@ def read_ledger(folder: Path) -> Ledger:
 def read_tiers(folder: Path) -> dict[str, Tier]:
     """Return the tiers of a folder's results."""
     return read_ledger(folder).tiers
+
+
+def ledger_head(folder: Path, published: str = "") -> str:
+    """Return what stands for the ledger of a folder as it is now; empty where there is none.
+
+    Raises
+    ------
+    IntegrityError
+        When it does not begin with what was published under a head: it was cut off, or written
+        anew.
+    """
+    path = folder / LEDGER
+    if not path.exists() and not published:
+        return ""
+    return head_of(read_chain(path, _public_key(folder), published))
 
 
 def record_tier(

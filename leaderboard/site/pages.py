@@ -36,9 +36,13 @@ from recombine.leaderboard.site.changelog import feed, news
 from recombine.leaderboard.site.data_pages import Card
 from recombine.leaderboard.site.entry import Detail, metric_words
 from recombine.leaderboard.site.glossary import GLOSSARY
+from recombine.renderer.core.project import project
+from recombine.renderer.core.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from recombine.leaderboard.board.entries import Refused
 
 HERE = Path(__file__).parent
 MARKER = ".recombine-site"
@@ -64,9 +68,11 @@ NAVIGATION = (
 )
 
 
-def site_files(boards: Sequence[RankedBoard], cards: Sequence[Card]) -> Iterator[tuple[str, bytes]]:
+def site_files(
+    boards: Sequence[RankedBoard], cards: Sequence[Card], refused: Sequence[Refused] = ()
+) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the content of every file of the site, one at a time."""
-    pages = _Pages.make(boards, cards)
+    pages = _Pages.make(boards, cards, refused)
     yield MARKER, b"Written by recombine board build. A new build replaces this folder.\n"
     for name in STATIC:
         yield f"static/{name}", (HERE / "static" / name).read_bytes()
@@ -132,7 +138,9 @@ class _Pages:
     addresses: dict[str, str]  # of the boards' pages, by slug
 
     @classmethod
-    def make(cls, boards: Sequence[RankedBoard], cards: Sequence[Card]) -> _Pages:
+    def make(
+        cls, boards: Sequence[RankedBoard], cards: Sequence[Card], refused: Sequence[Refused]
+    ) -> _Pages:
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -156,6 +164,8 @@ class _Pages:
             "address_of": addresses,
             "twice": {title for title in titles if titles.count(title) > 1},
             "cards": cards,
+            "refused": [(shown(one.path.name, ""), _reason(one)) for one in refused],
+            "contact": project().contact,
             "card_of": {card.certificate.named: card for card in cards},
             "parquet": tables.has_parquet(),
             "navigation": NAVIGATION,
@@ -173,6 +183,11 @@ class _Pages:
         """Return the page of a template that will stand at an address of the site."""
         page, up = self.environment.get_template(template), "../" * address.count("/")
         return page.render(up=up, here=address, **self.shared, **context).encode()
+
+
+def _reason(refused: Refused) -> str:
+    """Say why a file was refused, without the folders of the machine that builds."""
+    return shown(str(refused.error).replace(f"{refused.path.parent}/", ""), "")
 
 
 def _card(ranked: RankedBoard, cards: Sequence[Card]) -> Card | None:
