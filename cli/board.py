@@ -100,7 +100,10 @@ class Check(Command):
             raise refusal(broken)
         entries = [entry for board in boards for entry in board.entries]
         self.reply(
-            [{"file": str(e.path), "result_id": e.result.result_id} for e in entries],
+            {
+                "results": [{"file": str(e.path), "id": e.result.result_id} for e in entries],
+                "ledgers": {str(folder): head for folder, head in heads.items() if head},
+            },
             *(
                 f"ok {e.path}: {e.result.method.name}, result {e.result.result_id[:16]}"
                 for e in entries

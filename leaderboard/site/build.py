@@ -81,7 +81,7 @@ def build_site(
             if not (broken := _broken(results)):
                 raise
             boards, refused = _without(results, broken)
-            shutil.rmtree(temporary)
+            shutil.rmtree(temporary, ignore_errors=True)
             _write(temporary, site_files(boards, read, refused))
         _swap(temporary, out)
     except OSError as error:
