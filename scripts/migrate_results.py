@@ -11,8 +11,9 @@ predictions: the metric version stays. Data of version 1 are named by their root
 other identity.
 
 A result's id is the hash of its content, so every id is new; the ledger `verified.jsonl` beside the
-files gets one more line for every result that has one, with the tier that was reached, and is
-otherwise left alone. File names stay. A second run changes nothing. A signed ledger needs its key.
+files gets one more line for every result that has one, with the tier that was reached, one more for
+what is disputed or withdrawn, and is otherwise left alone. File names stay. A second run changes
+nothing. A signed ledger needs its key.
 """
 
 from __future__ import annotations
@@ -38,10 +39,18 @@ from recombine.benchmark.results.result import EARLIER, SCHEMA_VERSION, Result
 from recombine.benchmark.scoring.aggregate import paired_gap_part
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.design import factor_scores_of, scores_of
-from recombine.leaderboard.ledger.records import SELF_REPORTED, Tier, read_tiers, record_tier
+from recombine.leaderboard.ledger.records import (
+    SELF_REPORTED,
+    Mark,
+    Tier,
+    read_ledger,
+    record_mark,
+    record_tier,
+)
 from recombine.leaderboard.ledger.signing import Signer, read_key
 from recombine.renderer.core.errors import IntegrityError, RecombineError, UsageError
 from recombine.renderer.core.project import AUTHORS, project
+from recombine.renderer.core.strict import parse_json
 from recombine.renderer.presets.table import load_preset
 
 # Until 2.0 a sentence of the card's note that began so declared the role.
@@ -56,7 +65,7 @@ def migrate(folder: Path, signer: Signer | None = None) -> int:
     for plain in old.values():  # two results of the same root are of the same images
         root, known = plain["data"]["root"], plain["data"].get("recipe")
         recipes[root] = recipes.get(root) or known or recipe_of(plain)
-    tiers, new = read_tiers(folder), {}
+    ledger, new, marks = read_ledger(folder), {}, {}
     for path, plain in old.items():
         method, data = plain["method"], plain["data"]
         recipe = recipes[data["root"]]
@@ -68,7 +77,8 @@ def migrate(folder: Path, signer: Signer | None = None) -> int:
         # Data of version 1 have no identity but their root: no such board grows any more.
         fields["data"] = {"identity": data["root"], **fields["data"]}
         fields.setdefault("credit", credit_of(plain).model_dump(mode="json"))
-        tier = tiers.get(fields.pop("result_id"), SELF_REPORTED)
+        named = fields.pop("result_id")
+        tier, marks[path] = ledger.tier(named), ledger.marks.get(named)
         if version in ("2.1", "2.2"):  # intervals and levels are today's already
             versioned = {**fields, "schema_version": SCHEMA_VERSION, "result_id": "0" * 64}
             result = Result.model_validate_json(json.dumps(versioned))
@@ -83,19 +93,30 @@ def migrate(folder: Path, signer: Signer | None = None) -> int:
     for tier, results in by_tier.items():
         if tier != SELF_REPORTED:
             record_tier(folder, results, tier, now, signer)
+    keep_marks(folder, [(result, marks[path]) for path, (result, _) in new.items()], now, signer)
     for path, (result, _) in new.items():
         result.save(path)
     return len(new)
 
 
+def keep_marks(
+    folder: Path, pairs: list[tuple[Result, Mark | None]], now: str, signer: Signer | None
+) -> None:
+    """Put on record of new results what was on record of the old ones."""
+    known = read_ledger(folder).marks
+    for result, mark in pairs:
+        if mark is not None and result.result_id not in known:
+            record_mark(folder, result, mark.state, mark.reason, now, signer)
+
+
 def read_old(path: Path) -> dict[str, Any] | None:
     """Return an older result as plain values, its hash checked; None for anything else."""
     try:
-        plain = json.loads(path.read_bytes())
+        plain = parse_json(path.read_bytes(), str(path))
         if plain["schema_version"] not in EARLIER:
             return None
         content = {key: value for key, value in plain.items() if key != "result_id"}
-    except (ValueError, KeyError, TypeError):
+    except (IntegrityError, KeyError, TypeError):
         return None
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     if hashlib.sha256(text.encode()).hexdigest() != plain["result_id"]:

@@ -17,7 +17,7 @@ from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.design import Crossed, factor_scores_of
 from recombine.leaderboard.board.entries import load_boards
 from recombine.leaderboard.ledger.chain import append
-from recombine.leaderboard.ledger.records import read_tiers
+from recombine.leaderboard.ledger.records import read_ledger, read_tiers
 from recombine.renderer.core.errors import IntegrityError
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "migrate_results.py"
@@ -234,6 +234,16 @@ def test_tiers_are_kept_and_the_ledger_only_grows(tmp_path):
     assert found == {"a": "retrained", "b": "rescored", "c": None}
     subprocess.run(run, check=True, capture_output=True)
     assert (tmp_path / "verified.jsonl").read_bytes() == ledger
+
+
+def test_what_is_disputed_stays_so(tmp_path):
+    named = write_old(tmp_path / "a.json")
+    put_on_record(tmp_path, named, "retrained")
+    body = {"result_id": named, "entry": "autoencoder", "state": "disputed", "reason": "Odd."}
+    append(tmp_path / "verified.jsonl", "marked", body, "2026-01-02T00:00:00Z", None)
+    script.migrate(tmp_path)
+    mark = read_ledger(tmp_path).marks[Result.load(tmp_path / "a.json").result_id]
+    assert (mark.state, mark.reason) == ("disputed", "Odd.")
 
 
 def test_an_edited_file_is_refused_and_nothing_is_written(tmp_path):
