@@ -19,12 +19,19 @@ from recombine.renderer.core.errors import ResourceError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from recombine.leaderboard.site.pages import Release
+
 HERE_FD, EXCHANGE = -100, 2
 """``AT_FDCWD`` and ``RENAME_EXCHANGE`` of Linux, see renameat2(2)."""
 ABANDONED_S = 3600.0
 
 
-def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -> Path:
+def build_site(
+    results: Sequence[Path],
+    out: Path,
+    cards: Sequence[Path] = (),
+    release: Release | None = None,
+) -> Path:
     """Build the whole site; the old one stays until the new one is complete.
 
     Parameters
@@ -35,6 +42,8 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
         Folder of the site. It may exist when an earlier build wrote it, or when it is empty.
     cards : sequence of Path
         Dataset folders with ``certificate.json`` and ``preview.png``.
+    release : Release, optional
+        Which release of the board it is, for a site that stays as it is.
 
     Returns
     -------
@@ -60,7 +69,7 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
     temporary = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
         folders: set[Path] = set()
-        for name, content in site_files(boards, read):
+        for name, content in site_files(boards, read, release):
             folder = (temporary / name).parent
             if folder not in folders:
                 folder.mkdir(parents=True, exist_ok=True)
