@@ -42,7 +42,7 @@ def benchmark_citation(year: str, release: str = "") -> str:
             "title": _tex(f"{TITLE}. {about.summary}"),
             "year": year,
             "url": about.repository,
-            "note": f"Version {about.version}" + f", board {release}" * bool(release),
+            "note": f"Version {about.version}" + f", board release {release}" * bool(release),
         },
     )
 

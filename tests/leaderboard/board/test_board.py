@@ -1,6 +1,7 @@
 """A ranked board: rows, marks, figures and anchors."""
 
 import pytest
+from factories import make_result
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_board import sample, write_results
@@ -177,3 +178,19 @@ def test_a_superseded_entry_keeps_its_page_and_loses_its_rank(tmp_path):
         (old, new),
     ]
     assert rows[1][1].rank.reason == "superseded"
+
+
+def test_rows_of_one_name_are_told_apart(tmp_path):
+    def named(entry, n=1024, **over):
+        method = {"name": "Ours", "id": entry, "entry": entry, **over}
+        return make_result(method=method, data={"n_train": n})
+
+    results = [named("a"), named("a", 2048), named("b"), named("c", inference="replay")]
+    paths = [one.save(tmp_path / f"{i}.json") for i, one in enumerate(results)]
+    (board,) = load_boards(paths)
+    ranked = rank_board(board)
+    names = [ranked.full_names[one.result_id] for one in results]
+    assert names == [
+        "Ours, direct, a, 1,024 images", "Ours, direct, a, 2,048 images",
+        "Ours, direct, b, 1,024 images", "Ours, replay",
+    ]  # fmt: skip
