@@ -16,12 +16,12 @@ import pydantic
 from pydantic import BaseModel, StringConstraints, model_validator
 
 from recombine.benchmark.results.artifacts import Artifacts
+from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.results.parts import (
     Checks,
     Compute,
     ComputeCurve,
     Count,
-    Credit,
     Data,
     Environment,
     Further,

@@ -19,16 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import pydantic
 from pydantic import Field, StringConstraints
 
-from recombine.benchmark.results.parts import (
-    MAX_AUTHORS,
-    Author,
-    Credit,
-    Name,
-    Sha256,
-    Slug,
-    Strict,
-    Text,
-)
+from recombine.benchmark.results.credit import MAX_AUTHORS, Author, Credit
+from recombine.benchmark.results.parts import Name, Sha256, Slug, Strict, Text
 from recombine.benchmark.results.result import Result
 from recombine.leaderboard.board.entries import load_entry
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError

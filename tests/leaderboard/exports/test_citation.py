@@ -1,11 +1,16 @@
 """Citations name who and what exactly, and no name becomes a command."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 from factories import make_result
 
 from recombine.leaderboard.exports import citation
 from recombine.leaderboard.exports.citation import benchmark_citation, entry_citation
-from recombine.renderer.core.project import Project
+from recombine.renderer.core.project import AUTHORS, TITLE, Project, project
+
+CITATION = Path(__file__).parents[3] / "CITATION.cff"
 
 PAPER = "https://example.org/a_b?c=1&d=50%25"
 
@@ -57,3 +62,13 @@ def test_the_benchmark_is_cited_with_what_is_known(monkeypatch):
     assert "url = {https://example.org/r}" in text
     assert "board release 2026.1" in text
     assert "year" not in text
+
+
+@pytest.mark.skipif(not CITATION.is_file(), reason="part of a checkout")
+def test_the_citation_file_says_what_the_package_says():
+    said, about = yaml.safe_load(CITATION.read_text()), project()
+    assert said["cff-version"] == "1.2.0"
+    assert (said["title"], said["authors"]) == (TITLE, [{"name": AUTHORS}])
+    facts = said["abstract"], said["version"], said["license"]
+    assert facts == (about.summary, about.version, about.licence)
+    assert said.get("repository-code", "") == about.repository
