@@ -28,7 +28,7 @@ NOUNS = {
     "score": "train and score methods over seeds and sizes; resumes",
     "submission": "new, check, inputs, bundle, review",
     "results": "compare, rescore, plot, table",
-    "board": "build, serve, release, check, diff, export: the leaderboard, a static site",
+    "board": "build, serve, release, check, diff, mark, export: the leaderboard, a static site",
     "season": "open, score, reveal, audit: combinations that nobody knows",
     "study": "invertibility x encoder size, VAE variance",
 }
@@ -59,6 +59,7 @@ VERBS = {
     "board release": "keep the site for good, packed and listed",
     "board check": "verify result files",
     "board diff": "show what new result files change on the board",
+    "board mark": "put on record that a result is disputed or withdrawn",
     "board export": "write the entries as data",
     "season open": "draw secret combinations and publish commitments",
     "season score": "log one attempt of a team and answer it in percent",

@@ -20,11 +20,21 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.results.result import Result
     from recombine.benchmark.submissions.loading import Submission
+    from recombine.leaderboard.ledger.records import Holder
     from recombine.leaderboard.ledger.signing import Signer
     from recombine.leaderboard.submissions import bundle as bundles
     from recombine.renderer.store.dataset import Dataset
 
 MINUTES = 5.0
+
+
+@dataclass(frozen=True)
+class Owned:
+    """What a review found of one sender."""
+
+    owner: str  # whose the ids are from now on, where they were free
+    results: Sequence[Result]  # as scored again
+    paths: Sequence[Path]  # where they were saved
 
 
 @dataclass(frozen=True)
@@ -307,6 +317,8 @@ class Review(Command):
     result without a line is shown as self-reported.
     With --tier a maintainer says that the harness ran (rerun) or also trained (retrained) the
     method on a machine of theirs; it cannot exceed what the harness wrote into the result.
+    Ids belong to whoever held them first, those of baselines to the baselines: a bundle for an id
+    that is held is refused, unless it is of its holders and --update says that you know so.
 
     Example: recombine submission review submissions/my-method-0123456789 --data runs/smoke
     --out runs/reviewed
@@ -327,6 +339,8 @@ class Review(Command):
     """What was done, for results of your own."""
     record: bool = True
     """Add lines to the ledger in the folder of --out."""
+    update: bool = False
+    """Let a bundle take the row of an earlier one of the same people: you know who sent it."""
     key: Path | None = None
     """File with the private key (32 bytes, hexadecimal) that signs the ledger."""
     file_root: Path | None = None
@@ -350,13 +364,14 @@ class Review(Command):
         before = sorted(self.results.glob("*.json"))
         own = self._own_files()
         out = self.out or (own[0].parent if own else Path("runs/reviewed"))
-        found, paths = self._own(own, out) if own else self._bundles(out)
+        owned = self._own(own, out) if own else self._bundles(out)
+        paths = [path for one in owned for path in one.paths]
         changes = diff(before, [*before, *(path for path in paths if path not in before)])
         if self.record:
-            record_tier(
-                out, found, self.tier, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), signer
-            )
-        text = review_text(found, changes, self.tier)
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            for one in owned:
+                record_tier(out, one.results, self.tier, now, signer, one.owner)
+        text = review_text([result for one in owned for result in one.results], changes, self.tier)
         if self.summary is not None:
             with self.summary.open("a", encoding="utf-8") as stream:
                 stream.write(text)
@@ -371,14 +386,33 @@ class Review(Command):
             return []
         return [self.head] if self.head.is_file() else sorted(self.head.glob("*.json"))
 
-    def _own(self, files: Sequence[Path], out: Path) -> tuple[list[Result], list[Path]]:
+    def _own(self, files: Sequence[Path], out: Path) -> list[Owned]:
+        from recombine.leaderboard.ledger.records import MAINTAINERS
         from recombine.leaderboard.submissions.review import keep, rescore_own
 
         entries = rescore_own(files, self.runs or (files[0].parent,), self._datasets())
-        return [entry.result for entry in entries], [keep(entry, out) for entry in entries]
+        results = [entry.result for entry in entries]
+        self._claim(self._holders(out), results, MAINTAINERS)
+        return [Owned(MAINTAINERS, results, [keep(entry, out) for entry in entries])]
 
-    def _bundles(self, out: Path) -> tuple[list[Result], list[Path]]:
+    def _holders(self, out: Path) -> dict[str, Holder]:
+        """Return whose the ids are, on the board now and in the folder to write."""
+        from recombine.leaderboard.board.entries import read_entries
+        from recombine.leaderboard.submissions.ownership import holders
+
+        folders = dict.fromkeys(path.resolve() for path in (self.results, out))
+        files = [path for folder in folders for path in sorted(folder.glob("*.json"))]
+        return holders(read_entries(files)[0])
+
+    def _claim(self, held: dict[str, Holder], results: Sequence[Result], owner: str) -> None:
+        from recombine.baselines.registry import BASELINES
+        from recombine.leaderboard.submissions.ownership import claim
+
+        claim(held, results, owner, reserved=BASELINES, update=self.update)
+
+    def _bundles(self, out: Path) -> list[Owned]:
         from recombine.leaderboard.submissions.fetching import FetchRules
+        from recombine.leaderboard.submissions.ownership import owner_of
         from recombine.leaderboard.submissions.review import (
             fetched,
             new_bundles,
@@ -392,7 +426,12 @@ class Review(Command):
         whole = [fetched(folder, out / ".fetched", rules, most) for folder in folders]
         known = {dataset.identity: dataset for dataset in self._datasets()}
         found = [rescore_bundle(folder, known, out) for folder in whole]
-        return [result for one in found for result in one.results], save_rescored(found, out)
+        held, owned = self._holders(out), []
+        for one in found:
+            owner = owner_of(one.bundle.method)
+            self._claim(held, one.results, owner)
+            owned.append((owner, one))
+        return [Owned(owner, one.results, save_rescored([one], out)) for owner, one in owned]
 
     def _datasets(self) -> list[Dataset]:
         from recombine.renderer.store.dataset import Dataset

@@ -42,15 +42,15 @@ from recombine.benchmark.metrics.identifiability import (
 from recombine.benchmark.metrics.masks import MASK_METRICS, mask_contributions
 from recombine.benchmark.metrics.readout import Kind, Readout, Representation, fit_readout
 from recombine.benchmark.predictions.alignment import scene_tables
-from recombine.benchmark.results.parts import (
+from recombine.benchmark.results.extra_parts import (
     Bins,
-    Estimate,
     GapParts,
     MatchingPart,
     Measure,
     ReadoutScores,
     SplitMeasures,
 )
+from recombine.benchmark.results.parts import Estimate
 from recombine.benchmark.running.harness import BUDGETS, readout_indices
 from recombine.benchmark.scoring import aggregate
 from recombine.benchmark.serving.data import has

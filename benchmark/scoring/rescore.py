@@ -140,9 +140,12 @@ def rescore_results(
     known = {dataset.identity: dataset for dataset in datasets}
     done: dict[tuple[str, ...], list[Result]] = {}
     for old in results:
-        key = tuple(one.sha256 for one in old.artifacts.predictions)
+        # What the harness of this result saw stays; what a stranger said stays marked so.
+        trust: Literal["rescored", "witnessed"]
+        trust = "rescored" if old.trust == "rescored" else "witnessed"
+        key = (trust, *(one.sha256 for one in old.artifacts.predictions))
         if key not in done:
-            done[key] = score_predictions(store.find(old), _dataset(old, known))
+            done[key] = score_predictions(store.find(old), _dataset(old, known), trust=trust)
         fresh = [one for one in done[key] if one.compute.steps == old.compute.steps]
         if len(fresh) != 1:
             steps = sorted(one.compute.steps for one in done[key])

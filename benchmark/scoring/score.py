@@ -22,8 +22,9 @@ from recombine.benchmark.predictions.alignment import (
 )
 from recombine.benchmark.predictions.file import Predictions, read_predictions
 from recombine.benchmark.protocol.contract import MethodCard, TrainBudget
+from recombine.benchmark.results.extra_parts import Further
 from recombine.benchmark.results.levels import levels_of, with_levels
-from recombine.benchmark.results.parts import ComputeCurve, Further, Score, Scores
+from recombine.benchmark.results.parts import ComputeCurve, Score, Scores
 from recombine.benchmark.results.parts import Readout as ReadoutPart
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.grid import GridEvent, Job, run_grid
@@ -162,7 +163,8 @@ def score_predictions(
     trust : {"rescored", "witnessed"}
         "witnessed" only for files that this harness made itself: the results are then marked
         *retrained* (a learner) or *rerun*. For any other file only the scores are known to be
-        right, not how the slots came about.
+        right, not how the slots came about: its costs and machine are marked self-reported, no
+        check is passed, and its test compute is unknown.
     examples : Path, optional
         Folder in which the results will be saved: gets a picture of the worst images of each.
         Without it, or for data bound to a hidden test set, none is kept.
@@ -180,6 +182,16 @@ def score_predictions(
         When files are damaged, incomplete, of other data, or do not belong together.
     """
     require_sound(dataset)
+    if trust == "witnessed":
+        return _score(paths, dataset, trust, examples)
+    with run_facts.of_others():
+        results = _score(paths, dataset, trust, examples)
+        return [run_facts.as_reported(result) for result in results]
+
+
+def _score(
+    paths: Sequence[Path], dataset: DatasetLike, trust: str, examples: Path | None
+) -> list[Result]:
     dataset = canonical_relations(dataset)
     read = [(Path(path), read_predictions(Path(path))) for path in paths]
     read.sort(key=lambda pair: pair[1].facts.seed)

@@ -17,6 +17,7 @@ from recombine.benchmark.protocol.contract import DataTrack, Encoder, Inverter, 
 from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.submissions.hub import is_hub
 from recombine.renderer.core.errors import InvalidInputError, UsageError
+from recombine.renderer.core.text import legible, named, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -163,6 +164,14 @@ def card_of(submission: object) -> MethodCard:
             f"links and pretraining as MethodCard says, got {first['loc'][0]}: {first['msg']}; "
             "correct the card"
         ) from None
+    for name, check in (("name", named), ("source", legible), ("note", legible)):
+        try:
+            check(tidy(str(getattr(card, name))))
+        except ValueError as error:  # before anything is trained
+            raise InvalidInputError(
+                f"submission {type(submission).__name__}: expected, as {name} of its card, "
+                f"{error}; write the card with visible characters"
+            ) from None
     return card
 
 

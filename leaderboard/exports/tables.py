@@ -19,6 +19,7 @@ from recombine.leaderboard.exports.every_eval_ever import write_records
 from recombine.leaderboard.ledger.records import SELF_REPORTED
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.files import write_bytes
+from recombine.renderer.core.text import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,6 +63,9 @@ COLUMNS: dict[str, str] = {
     "generated_images_seen": "entry.result.training.generated_images_seen",
     "seeds": "entry.n_seeds",
     "trust": "entry.tier",
+    "state": "entry.mark.state",
+    "state_reason": "entry.mark.reason",
+    "state_date": "entry.mark.date",
     "authors": f"{CREDIT}.authors",
     "licence": f"{CREDIT}.licence",
     "code": f"{CREDIT}.code",
@@ -110,7 +114,8 @@ def to_json(boards: Sequence[RankedBoard]) -> str:
     for ranked in boards:
         head = json.dumps(asdict(ranked.board.key))
         entries = [
-            f'{{"rank_set": {json.dumps(_rank(row))}, "trust": "{row.entry.tier}",\n'
+            f'{{"rank_set": {json.dumps(_rank(row))}, "trust": "{row.entry.tier}", '
+            f'"state": {json.dumps(row.entry.mark and asdict(row.entry.mark))},\n'
             f'"result": {row.entry.content.decode()}}}'
             for row in ranked.rows
         ]
@@ -207,6 +212,7 @@ pages, which no float does, and needs text in one column."""
 MARKS = {
     r"$^{\dagger}$": r" $^{\dagger}$Fewer than 5 seeds: a sketch.",
     r"$^{\ast}$": r" $^{\ast}$Self-reported: not scored again by others.",
+    r"$^{?}$": r" $^{?}$Disputed or withdrawn.",
 }
 
 
@@ -326,8 +332,9 @@ def _caption(ranked: RankedBoard) -> str:
 
 
 def _marks(row: Row) -> str:
-    few, claimed = MARKS
-    return (few if row.seed_mark else "") + (claimed if row.entry.tier == SELF_REPORTED else "")
+    entry = row.entry
+    said = (bool(row.seed_mark), entry.tier == SELF_REPORTED, entry.mark is not None)
+    return "".join(mark for mark, yes in zip(MARKS, said, strict=True) if yes)
 
 
 def _range(values: set[int]) -> str:
@@ -371,10 +378,13 @@ def markdown_table(boards: Sequence[RankedBoard]) -> str:
 def _markdown_lines(ranked: RankedBoard) -> Iterator[str]:
     key = ranked.board.key
     scores = [entry.result.scores.ooc_test for entry in ranked.board.entries]
-    levels = (f"{one.words} {numbers.chance(one.value)} %" for one in shared_levels(scores))
+    levels = (
+        f"{markdown(one.words)} {numbers.chance(one.value)} %" for one in shared_levels(scores)
+    )
     sizes = sorted({entry.result.data.n_train for entry in ranked.board.entries})
     yield (
-        f"**{key.dataset} {key.version}**, {key.resolution} px, identity `{key.identity[:16]}`, "
+        f"**{key.dataset} {markdown(key.version)}**, {key.resolution} px, "
+        f"identity `{key.identity[:16].replace(chr(96), chr(39))}`, "
         f"{', '.join(map(numbers.count, sizes))} training images, {'; '.join(levels)}"
     )
     yield ""
@@ -390,7 +400,7 @@ def _markdown_row(row: Row) -> str:
     names = [result.method.id, *(one.result.method.id for one in row.alike)]
     gflop, gap = result.compute.gflop_per_image, result.gap
     return _line([
-        f"{', '.join(map(_plain, names))}, {result.method.inference}",
+        f"{', '.join(map(markdown, names))}, {result.method.inference}{_doubt(row)}",
         row.role.label.lower(),
         str(row.entry.n_seeds),
         _estimate(result.scores.id_test, numbers.percent),
@@ -422,8 +432,8 @@ def _lift(score: Score) -> str:
     return f"{text} [{low}, {high}]"
 
 
-def _plain(text: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else " " for c in text)
+def _doubt(row: Row) -> str:
+    return f" ({row.entry.mark.state})" if row.entry.mark is not None else ""
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -88,7 +88,7 @@ def release_site(
         )
     boards = load_boards(results)
     folder = archive / release.version
-    build_site(results, folder, cards, release)
+    build_site(results, folder, cards, release=release)
     content = _packed(folder)
     name = f"board-{release.version}.zip"
     write_bytes(archive / name, content)

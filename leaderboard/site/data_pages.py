@@ -8,12 +8,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from recombine.leaderboard.drawing import formatting as numbers
 from recombine.leaderboard.drawing.charts import figure, node, percent
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.hdf5 import column, open_checked
+from recombine.renderer.core.strict import fault_of, from_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,11 +59,11 @@ def load_interaction(folder: Path) -> tuple[tuple[Group, ...], Markup | None]:
         return (), None
     try:
         content = path.read_bytes() if path.stat().st_size <= MAX_JSON else b""
-        found = _File.model_validate_json(content)
-    except ValidationError as error:
+        found = from_json(_File, content)
+    except ValueError as error:
         raise InvalidInputError(
             f"load_interaction: expected a measured interaction at {path}, got something else "
-            f"({error.error_count()} problems); measure it again"
+            f"({': '.join(filter(None, fault_of(error)))}); measure it again"
         ) from None
     named = [group.model_copy(update={"name": name}) for name, group in found.groups.items()]
     return (found.all, *named), _scenes(folder / "interaction.h5")
@@ -209,12 +210,11 @@ def load_card(folder: Path) -> Card:
         )
     content = path.read_bytes()
     try:
-        certificate = Certificate.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "file"
+        certificate = from_json(Certificate, content)
+    except ValueError as error:
+        where, fault = fault_of(error)
         raise InvalidInputError(
-            f"load_card: {path} is no certificate of a dataset, {where}: {first['msg']}; "
+            f"load_card: {path} is no certificate of a dataset, {where or 'file'}: {fault}; "
             "run `recombine dataset verify` on the dataset"
         ) from None
     sheets = (folder / name for name in SHEETS)

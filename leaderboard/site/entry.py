@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from recombine.benchmark.results.parts import Bins, Measure
+    from recombine.benchmark.results.extra_parts import Bins, Measure
     from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.board import Row
     from recombine.leaderboard.board.entries import BoardKey, CellRow, Entry, Shown
@@ -81,14 +81,17 @@ class Bin:
     outside: str  # the same, out of combination
 
 
-def sources(result: Result) -> list[tuple[str, str]]:
+def sources(entry: Entry) -> list[tuple[str, str]]:
     """Group the numbers that no label can check by where they come from."""
-    if result.sources is None:
+    found = entry.result.sources
+    if found is None:
         return []
     named: defaultdict[str, list[str]] = defaultdict(list)
-    for figure, source in result.sources.figures.items():
-        named[source].append(figure.replace("_", " "))
-    ran = [("Ran", SANDBOX[result.sources.sandbox])]
+    for figure, source in found.figures.items():
+        # What a file says of its own making counts where a maintainer's harness made it.
+        said = source if entry.witnessed or source == "unknown" else "self-reported"
+        named[said].append(figure.replace("_", " "))
+    ran = [("Ran", SANDBOX[found.sandbox if entry.witnessed else "file"])]
     return ran + [(SOURCES[key], ", ".join(named[key])) for key in SOURCES if key in named]
 
 
@@ -359,7 +362,7 @@ class Detail:
     @property
     def sources(self) -> list[tuple[str, str]]:
         """Say where the numbers come from that no label can check."""
-        return sources(self.row.entry.result)
+        return sources(self.row.entry)
 
     @property
     def extra_metrics(self) -> list[MetricGroup]:

@@ -38,9 +38,12 @@ from recombine.leaderboard.site.data_pages import Card
 from recombine.leaderboard.site.entry import Detail, metric_words
 from recombine.leaderboard.site.glossary import GLOSSARY
 from recombine.renderer.core.project import project
+from recombine.renderer.core.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from recombine.leaderboard.board.entries import Refused
 
 HERE = Path(__file__).parent
 MARKER = ".recombine-site"
@@ -75,10 +78,13 @@ class Release:
 
 
 def site_files(
-    boards: Sequence[RankedBoard], cards: Sequence[Card], release: Release | None = None
+    boards: Sequence[RankedBoard],
+    cards: Sequence[Card],
+    refused: Sequence[Refused] = (),
+    release: Release | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the content of every file of the site, one at a time."""
-    pages = _Pages.make(boards, cards, release)
+    pages = _Pages.make(boards, cards, refused, release)
     yield MARKER, b"Written by recombine board build. A new build replaces this folder.\n"
     for name in STATIC:
         yield f"static/{name}", (HERE / "static" / name).read_bytes()
@@ -145,7 +151,11 @@ class _Pages:
 
     @classmethod
     def make(
-        cls, boards: Sequence[RankedBoard], cards: Sequence[Card], release: Release | None
+        cls,
+        boards: Sequence[RankedBoard],
+        cards: Sequence[Card],
+        refused: Sequence[Refused],
+        release: Release | None,
     ) -> _Pages:
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(HERE / "templates"),
@@ -170,6 +180,8 @@ class _Pages:
             "address_of": addresses,
             "twice": {title for title in titles if titles.count(title) > 1},
             "cards": cards,
+            "refused": [(shown(one.path.name, ""), _reason(one)) for one in refused],
+            "contact": project().contact,
             "card_of": {card.certificate.named: card for card in cards},
             "parquet": tables.has_parquet(),
             "navigation": NAVIGATION,
@@ -196,6 +208,11 @@ def _year(boards: Sequence[RankedBoard]) -> str:
     """Return the year of the newest result; empty without results."""
     entries = (entry for ranked in boards for entry in ranked.board.entries)
     return max((entry.result.created[:4] for entry in entries), default="")
+
+
+def _reason(refused: Refused) -> str:
+    """Say why a file was refused, without the folders of the machine that builds."""
+    return shown(str(refused.error).replace(f"{refused.path.parent}/", ""), "")
 
 
 def _card(ranked: RankedBoard, cards: Sequence[Card]) -> Card | None:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-import pydantic
 from pydantic import ConfigDict, Field, StringConstraints, field_validator
 
 from recombine.benchmark.results.credit import Credit
@@ -25,6 +24,7 @@ from recombine.benchmark.results.result import Result
 from recombine.leaderboard.board.entries import load_entry
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.files import replacing, write_bytes
+from recombine.renderer.core.strict import fault_of, from_json
 from recombine.renderer.store.seal import file_sha256
 
 if TYPE_CHECKING:
@@ -307,13 +307,12 @@ def _check_claims(folder: Path, manifest: Manifest, results: Sequence[Result]) -
 
 def _parse(model: type[Model], content: bytes, path: Path) -> Model:
     try:
-        return model.model_validate_json(content)
-    except pydantic.ValidationError as error:
-        item = error.errors()[0]
-        where = ".".join(map(str, item["loc"])) or "file"
+        return from_json(model, content)
+    except ValueError as error:
+        where, fault = fault_of(error)
         raise InvalidInputError(
-            f"{path}: expected a {model.__name__.lower()} of this version, got {where}: "
-            f"{re.sub(r'[^ -~]', '?', str(item['msg']))}; write the bundle with "
+            f"{path}: expected a {model.__name__.lower()} of this version, got {where or 'file'}: "
+            f"{re.sub(r'[^ -~]', '?', fault)}; write the bundle with "
             "`recombine submission bundle`"
         ) from None
 

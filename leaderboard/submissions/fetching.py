@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import ipaddress
 import socket
+import ssl
 import stat
 import time
 import urllib.error
@@ -14,7 +15,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, ResourceError
 from recombine.renderer.core.files import replacing
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 CHUNK = 2**18
 REDIRECTS = 5
 LOCAL = ("127.0.0.1", "localhost")
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+"""Whose last 32 bits are an address of version 4 (RFC 6052)."""
 
 
 @dataclass(frozen=True)
@@ -126,13 +129,41 @@ def _opener(rules: FetchRules) -> urllib.request.OpenerDirector:
     for handler in (
         urllib.request.ProxyHandler(proxies),
         urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPSHandler() if _proxied() else _Https(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         _Redirects(rules),
     ):
         opener.add_handler(handler)
     return opener
+
+
+class _Https(urllib.request.HTTPSHandler):
+    """Connect to the address that was checked: a second lookup of a name can give another one."""
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open a connection."""
+        return self.do_open(_Checked, req)
+
+
+class _Checked(http.client.HTTPSConnection):
+    """A connection to a public address."""
+
+    def connect(self) -> None:
+        """Look the name up once, check what it is, and connect to that."""
+        reasons: list[OSError] = []
+        for one in _public_addresses(self.host, self.port, self.host):
+            try:
+                plain = socket.create_connection(one[4][:2], self.timeout)
+            except OSError as error:
+                reasons.append(error)
+                continue
+            with plain:  # closed unless it is taken over below
+                self.sock = ssl.create_default_context().wrap_socket(
+                    plain, server_hostname=self.host
+                )
+            return
+        raise reasons[0]
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -166,20 +197,43 @@ def _check_address(url: str, rules: FetchRules, relative: str = "") -> None:
         raise InvalidInputError(
             f"{url}: expected an https address, got another kind; publish the file on https"
         )
-    if not here and not urllib.request.getproxies().get("https"):  # a proxy looks names up itself
-        _check_public(url, parts)
+    if not here and not _proxied():
+        _public_addresses(parts.hostname or "", parts.port or 443, url)
 
 
-def _check_public(url: str, parts: SplitResult) -> None:
-    """Refuse names of private networks: a review must not knock on the reviewer's own doors."""
+def _proxied() -> bool:
+    """Return whether a proxy looks names up and connects."""
+    return bool(urllib.request.getproxies().get("https"))
+
+
+def _public_addresses(host: str, port: int, url: str) -> list[Any]:
+    """Look a name up; one of a private network is refused, or a review would knock there."""
     try:
-        found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise ResourceError(
             f"{url}: expected a known host, got {error.strerror or error}; check the address"
         ) from error
-    if not all(ipaddress.ip_address(one[4][0]).is_global for one in found):
+    if not all(is_public(ipaddress.ip_address(one[4][0])) for one in found):
         raise InvalidInputError(
             f"{url}: expected a public host, got an address of a private network; publish "
             "the file where everybody can read it"
         )
+    return found
+
+
+def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Return whether an address is of one host that the whole internet can reach.
+
+    An address of version 6 that holds one of version 4 is as public as that.
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        inner = inner or (address.teredo[1] if address.teredo else None)
+        if address in NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+        if address.is_site_local:
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved

@@ -30,6 +30,7 @@ from recombine.leaderboard.submissions.bundle import (
 from recombine.leaderboard.submissions.fetching import FetchRules, Wanted, fetch
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.files import write_bytes
+from recombine.renderer.core.text import markdown
 from recombine.renderer.store.seal import file_sha256
 
 if TYPE_CHECKING:
@@ -236,7 +237,6 @@ def _tree(root: Path) -> dict[str, str]:
 
 # The text of a submission's pull request and of its review, as Markdown.
 
-SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#|~@&:])")
 SAFE_LINK = re.compile(r"https://[A-Za-z0-9./_~%?=&#+-]+")
 CLAIMS = (
     "The predictions were made with the seeds, settings and steps that they name.",
@@ -246,26 +246,21 @@ CLAIMS = (
 )
 
 
-def plain(text: str) -> str:
-    r"""Escape a stranger's text for Markdown."""
-    return SPECIAL.sub(r"\\\1", " ".join(text.split()))
-
-
 def request_text(bundle: Bundle, checked: str) -> str:
     """Write the text of a pull request."""
     first, manifest, method = bundle.results[0], bundle.manifest, bundle.method
     size = f"{len(manifest.files)} files, {sum(one.bytes for one in manifest.files):,} bytes"
-    data = f"{manifest.dataset} {plain(manifest.version)}, {manifest.resolution} px"
+    data = f"{manifest.dataset} {markdown(manifest.version)}, {manifest.resolution} px"
     lines = [
-        f"# Submission: {plain(first.method.name)}",
+        f"# Submission: {markdown(first.method.name)}",
         "",
         f"Folder `submissions/{bundle.folder.name}`, {size}, bundle `{manifest.bundle_id}`.",
         "",
-        f"- Authors: {plain(', '.join(method.authors))}",
-        f"- Licence of the code: {plain(method.licence)}",
+        f"- Authors: {markdown(', '.join(method.authors))}",
+        f"- Licence of the code: {markdown(method.licence)}",
         f"- Code: {_link(method.code)}",
         f"- Paper: {_link(method.paper)}",
-        f"- Pretraining: {plain(', '.join(method.pretraining)) or 'none'}",
+        f"- Pretraining: {markdown(', '.join(method.pretraining)) or 'none'}",
         f"- Data: {data}, identity `{manifest.identity[:16]}`, pixel root `{manifest.root[:16]}`",
         f"- Contract check: {checked}",
         "",
@@ -285,8 +280,8 @@ def review_text(
     lines = ["# Scored again from the predictions", "", *_scores(results), ""]
     lines += [f"Trust tier: {tier}.", "", "## Changes", ""]
     lines += [
-        f"- {one.kind}: {plain(one.entry)} on {plain(one.board)}: "
-        f"{plain(one.before) or 'none'} to {plain(one.after) or 'none'}"
+        f"- {one.kind}: {markdown(one.entry)} on {markdown(one.board)}: "
+        f"{markdown(one.before) or 'none'} to {markdown(one.after) or 'none'}"
         for one in changes
     ] or ["None."]
     return "\n".join(lines) + "\n"
@@ -297,7 +292,7 @@ def _scores(results: Sequence[Result]) -> list[str]:
     for result in results:
         scores = result.scores
         cells = [
-            plain(result.method.entry),
+            markdown(result.method.entry),
             _interval(scores.ooc_test.estimate, scores.ooc_test.ci95),
             _interval(scores.id_test.estimate, scores.id_test.ci95),
             str(len(result.seeds)),
@@ -308,7 +303,7 @@ def _scores(results: Sequence[Result]) -> list[str]:
 
 def _link(address: str) -> str:
     """Return an address as a link that shows where it leads; a strange one stays text."""
-    return f"<{address}>" if SAFE_LINK.fullmatch(address) else plain(address) or "not given"
+    return f"<{address}>" if SAFE_LINK.fullmatch(address) else markdown(address) or "not given"
 
 
 def _interval(value: float, ends: tuple[float, float] | None) -> str:

@@ -14,7 +14,8 @@ TITLE = "recombine"
 class Project:
     """What the installed package says about itself, from the `[project]` table of pyproject.toml.
 
-    An address is empty until `[project.urls]` names it: `Repository`, `Documentation`, `Releases`.
+    An address is empty until `[project.urls]` names it: `Repository`, `Documentation`, `Releases`,
+    `Contact`.
     """
 
     version: str
@@ -23,6 +24,7 @@ class Project:
     repository: str = ""
     documentation: str = ""
     releases: str = ""
+    contact: str = ""  # where a problem can be reported
 
 
 @cache
@@ -31,5 +33,7 @@ def project() -> Project:
     about = metadata.metadata("recombine")
     named = (one.partition(", ") for one in about.get_all("Project-URL") or ())
     urls = {label.lower(): url for label, _, url in named if url.startswith("https://")}
-    known = {name: urls.get(name, "") for name in ("repository", "documentation", "releases")}
+    known = {
+        name: urls.get(name, "") for name in ("repository", "documentation", "releases", "contact")
+    }
     return Project(about["Version"], about["Summary"], about["License-Expression"], **known)

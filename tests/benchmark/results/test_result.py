@@ -49,7 +49,7 @@ def test_tables_take_one_line_per_seed(saved):
 
 
 def test_text_that_looks_like_a_table_is_left_alone(tmp_path):
-    note = 'see [\n  1,\n  2\n] and "x" [ 3 ]'
+    note = 'see [  1,  2 ] and "x" [ 3 ]'
     result = make_result(method={"note": note})
     assert Result.load(result.save(tmp_path)).method.note == note
 
