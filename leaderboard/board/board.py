@@ -190,12 +190,13 @@ class Row:
     def ooc_bar(self) -> Markup:
         """Draw the OOC score and its interval on a line from 0 to 100, small."""
         score = self.entry.result.scores.ooc_test
-        low, high = score.ci95 or (score.estimate, score.estimate)
+        low, high = (100 * end for end in score.ci95 or (score.estimate, score.estimate))
         # One string: a table has as many as rows, and every part of it is a number.
         return Markup(  # noqa: S704
             '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
-            f'<path class="grid" d="M0 4H100"/><path class="f-ooc" d="M0 3H{100 * score.estimate:.1f}V5H0Z"/>'
-            f'<path class="whisker-ooc" d="M{100 * low:.1f} 0V8M{100 * high:.1f} 0V8"/></svg>'
+            '<path class="grid" d="M0 4H100"/>'
+            f'<path class="f-ooc" d="M0 3H{100 * score.estimate:.1f}V5H0Z"/>'
+            f'<path class="whisker-ooc" d="M{low:.1f} 0V8M{high:.1f} 0V8"/></svg>'
         )
 
     @property
