@@ -256,7 +256,7 @@ def build(results: Path, out: Path, data: tuple[Path, ...]) -> tuple[Path, list[
     from recombine.leaderboard.site.build import build_site
 
     refused: list[Refused] = []
-    index = build_site(_result_files(results), out, data, refused.append)
+    index = build_site(_result_files(results), out, data, tell=refused.append)
     for one in refused:
         console.note(f"recombine: warning: refused, and on no board: {one.error}")
     return index, refused
