@@ -67,6 +67,44 @@ class Serve(Build):
 
 
 @dataclass(frozen=True)
+class Release(Command):
+    """Build the site as a release that stays as it is, and put it into the archive.
+
+    OUT then holds VERSION/index.html, the same site as board-VERSION.zip, releases.json with the
+    SHA-256 of every release, and index.html, which lists them. A version is never made twice.
+
+    Example: recombine board release 2026.1 --results leaderboard/results --out runs/archive
+    """
+
+    version: Annotated[str, tyro.conf.Positional]
+    """Of the board, such as 2026.1."""
+    results: Path = Path("runs/results")
+    """Folder with result files (*.json)."""
+    data: tuple[Path, ...] = ()
+    """Dataset folders whose contact sheet and certificate the page shows."""
+    out: Path = Path("runs/archive")
+    """Folder of all releases."""
+    date: str = ""
+    """Its date, YYYY-MM-DD; empty is today (UTC)."""
+
+    def run(self) -> int:
+        """Build, pack, and put on record."""
+        from datetime import UTC, datetime
+
+        from recombine.leaderboard.site.archive import release_site
+        from recombine.leaderboard.site.pages import Release as Named
+
+        named = Named(self.version, self.date or datetime.now(UTC).strftime("%Y-%m-%d"))
+        made = release_site(_result_files(self.results), self.out, named, self.data)
+        self.reply(
+            made.model_dump(mode="json"),
+            f"{self.out / made.file}: {made.entries} entries, SHA-256 {made.sha256}",
+            f"open {(self.out / 'index.html').absolute().as_uri()}",
+        )
+        return 0
+
+
+@dataclass(frozen=True)
 class Check(Command):
     """Verify result files: schema, identity, every interval from its counts, and the ledger.
 
@@ -218,7 +256,7 @@ def build(results: Path, out: Path, data: tuple[Path, ...]) -> tuple[Path, list[
     from recombine.leaderboard.site.build import build_site
 
     refused: list[Refused] = []
-    index = build_site(_result_files(results), out, data, refused.append)
+    index = build_site(_result_files(results), out, data, tell=refused.append)
     for one in refused:
         console.note(f"recombine: warning: refused, and on no board: {one.error}")
     return index, refused

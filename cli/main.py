@@ -28,7 +28,7 @@ NOUNS = {
     "score": "train and score methods over seeds and sizes; resumes",
     "submission": "new, check, inputs, bundle, review",
     "results": "compare, rescore, plot, table",
-    "board": "build, serve, check, diff, mark, export: the leaderboard, a static site",
+    "board": "build, serve, release, check, diff, mark, export: the leaderboard, a static site",
     "season": "open, score, reveal, audit: combinations that nobody knows",
     "study": "invertibility x encoder size, VAE variance",
 }
@@ -56,6 +56,7 @@ VERBS = {
     "results table": "write a LaTeX or Markdown table for a paper",
     "board build": "build the static site from result files",
     "board serve": "build it and show it on this machine",
+    "board release": "keep the site for good, packed and listed",
     "board check": "verify result files",
     "board diff": "show what new result files change on the board",
     "board mark": "put on record that a result is disputed or withdrawn",

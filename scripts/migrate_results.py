@@ -33,8 +33,9 @@ from typing import Any
 
 from recombine.baselines.registry import BASELINES, load_baseline
 from recombine.benchmark.metrics.base import FACTOR_METRICS
+from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.results.levels import redrawn_levels
-from recombine.benchmark.results.parts import Credit, FactorScore, Method, Score
+from recombine.benchmark.results.parts import FactorScore, Method, Score
 from recombine.benchmark.results.result import EARLIER, SCHEMA_VERSION, Result
 from recombine.benchmark.scoring.aggregate import paired_gap_part
 from recombine.benchmark.statistics import intervals as stats

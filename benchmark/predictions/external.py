@@ -43,9 +43,9 @@ from recombine.benchmark.predictions.safetensors_guard import (
     write_tensors,
 )
 from recombine.benchmark.protocol.outputs import MAX_SLOTS
+from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.results.parts import (
     Count,
-    Credit,
     NonNegative,
     Positive,
     Slug,

@@ -17,13 +17,13 @@ import pydantic
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from recombine.benchmark.results.artifacts import Artifacts
+from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.results.extra_parts import Further
 from recombine.benchmark.results.parts import (
     Checks,
     Compute,
     ComputeCurve,
     Count,
-    Credit,
     Data,
     Environment,
     Gap,

@@ -12,12 +12,12 @@ import numpy as np
 
 from recombine.benchmark.inference.query import MARKED_CHANGE
 from recombine.benchmark.results.artifacts import MAX_TRIED, Artifacts, Prediction, Tried
+from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.results.parts import (
     LEAST_GFLOP,
     Check,
     Checks,
     Compute,
-    Credit,
     Data,
     Latency,
     Method,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pydantic import ValidationError
 
 from recombine.benchmark.protocol.contract import DataTrack, Encoder, Inverter, Learner, MethodCard
-from recombine.benchmark.results.parts import Credit
+from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.submissions.hub import is_hub
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 from recombine.renderer.core.text import legible, named, tidy

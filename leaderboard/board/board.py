@@ -190,12 +190,13 @@ class Row:
     def ooc_bar(self) -> Markup:
         """Draw the OOC score and its interval on a line from 0 to 100, small."""
         score = self.entry.result.scores.ooc_test
-        low, high = score.ci95 or (score.estimate, score.estimate)
+        low, high = (100 * end for end in score.ci95 or (score.estimate, score.estimate))
         # One string: a table has as many as rows, and every part of it is a number.
         return Markup(  # noqa: S704
             '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
-            f'<path class="grid" d="M0 4H100"/><path class="f-ooc" d="M0 3H{100 * score.estimate:.1f}V5H0Z"/>'
-            f'<path class="whisker-ooc" d="M{100 * low:.1f} 0V8M{100 * high:.1f} 0V8"/></svg>'
+            '<path class="grid" d="M0 4H100"/>'
+            f'<path class="f-ooc" d="M0 3H{100 * score.estimate:.1f}V5H0Z"/>'
+            f'<path class="whisker-ooc" d="M{low:.1f} 0V8M{high:.1f} 0V8"/></svg>'
         )
 
     @property
@@ -292,6 +293,34 @@ class RankedBoard:
             return ()
         return tuple(row for row in self.rows if row.listed and not row.entry.confirmed)
 
+    @cached_property
+    def apart(self) -> dict[str, str]:
+        """Return what tells a row from others of its name and inference, by result id; or ""."""
+        alike: dict[tuple[str, str], list[Result]] = {}
+        for row in self.rows:
+            method = row.entry.result.method
+            alike.setdefault((method.name, method.inference), []).append(row.entry.result)
+        found = {}
+        for results in alike.values():
+            told = [
+                (one.method.entry, f"{numbers.count(one.data.n_train)} images") for one in results
+            ]
+            differ = [len(set(words)) > 1 for words in zip(*told, strict=True)]
+            for one, words in zip(results, told, strict=True):
+                telling = (word for word, tells in zip(words, differ, strict=True) if tells)
+                found[one.result_id] = ", ".join(telling)
+        return found
+
+    @cached_property
+    def full_names(self) -> dict[str, str]:
+        """Return names of which no two are equal, by result id: for lists without columns."""
+        found = {}
+        for row in self.rows:
+            result = row.entry.result
+            words = (result.method.name, result.method.inference, self.apart[result.result_id])
+            found[result.result_id] = ", ".join(filter(None, words))
+        return found
+
     @property
     def older(self) -> str:
         """Say what an older measure means for this board; empty for the present one."""
@@ -373,7 +402,7 @@ class RankedBoard:
     def uncounted(self) -> list[str]:
         """Name the entries that the cost figure leaves out."""
         return [
-            row.entry.result.method.name
+            self.full_names[row.entry.result.result_id]
             for rows in self.charted.values()
             for row in rows
             if not row.entry.result.compute.gflop_per_image

@@ -94,7 +94,7 @@ def _source(entry: Entry) -> dict[str, Any]:
 
 def _model(result: Result) -> dict[str, str]:
     """Return what the schema has no field for; its further details are strings."""
-    method, track, training = result.method, result.track, result.training
+    method, track, training, credit = result.method, result.track, result.training, result.credit
     found = {
         "deployment_type": "self_deployed",
         "model_availability": "unknown",
@@ -102,6 +102,11 @@ def _model(result: Result) -> dict[str, str]:
         "inference": method.inference,
         "source": method.source,
         "code": method.code,
+        "authors": "; ".join(credit.authors),
+        "licence": credit.licence,
+        "code_url": credit.code,
+        "paper": credit.paper,
+        "pretraining": "; ".join(credit.pretraining),
         "track": f"{track.data}, {track.supervision}, {track.test_compute}",
         "gflop_per_image": result.compute.gflop_per_image,
         "search_steps": result.compute.steps,

@@ -57,6 +57,7 @@ COLUMNS = (
     Column("steps", "Search steps", "Search steps", "ascending", shown=False),
     Column("images", "Training images seen", "Training images seen", "ascending", shown=False),
     Column("tried", "Configs tried", "Configurations tried", "ascending", shown=False),
+    Column("credit", "Authors and\u00a0links", "Authors and links", "ascending", "", shown=False),
 )
 
 

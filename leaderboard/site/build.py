@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from recombine.leaderboard.board.board import RankedBoard
+    from recombine.leaderboard.site.pages import Release
 
 HERE_FD, EXCHANGE = -100, 2
 """``AT_FDCWD`` and ``RENAME_EXCHANGE`` of Linux, see renameat2(2)."""
@@ -36,6 +37,7 @@ def build_site(
     results: Sequence[Path],
     out: Path,
     cards: Sequence[Path] = (),
+    release: Release | None = None,
     tell: Callable[[Refused], None] | None = None,
 ) -> Path:
     """Build the whole site; the old one stays until the new one is complete.
@@ -48,6 +50,8 @@ def build_site(
         Folder of the site. It may exist when an earlier build wrote it, or when it is empty.
     cards : sequence of Path
         Dataset folders with ``certificate.json`` and ``preview.png``.
+    release : Release, optional
+        Which release of the board it is, for a site that stays as it is.
     tell : callable, optional
         Called for every result file that does not hold. It is named on the site and stands on no
         board; the others do.
@@ -76,13 +80,13 @@ def build_site(
     temporary = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
         try:
-            _write(temporary, site_files(boards, read, refused))
+            _write(temporary, site_files(boards, read, refused, release))
         except UNEXPECTED:
             if not (broken := _broken(results)):
                 raise
             boards, refused = _without(results, broken)
             shutil.rmtree(temporary, ignore_errors=True)
-            _write(temporary, site_files(boards, read, refused))
+            _write(temporary, site_files(boards, read, refused, release))
         _swap(temporary, out)
     except OSError as error:
         raise ResourceError(

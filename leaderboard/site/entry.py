@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from recombine.benchmark.results.levels import named_levels
 from recombine.benchmark.results.table import grid_words, match_words, matters
 from recombine.benchmark.statistics.design import terms
-from recombine.leaderboard.board.board import drawn_levels
+from recombine.leaderboard.board.board import DATA, drawn_levels
 from recombine.leaderboard.board.entries import cell_table, gallery, is_baseline
 from recombine.leaderboard.board.sizes import Family
 from recombine.leaderboard.drawing import formatting as numbers
 from recombine.leaderboard.drawing.charts import Mark, heat_map, search_figure, shares, strip
 from recombine.leaderboard.drawing.formatting import DASH, TIMES
+from recombine.leaderboard.exports.citation import entry_citation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -443,18 +444,19 @@ class Detail:
 
     @property
     def bibtex(self) -> str:
-        """Return a citation of this entry; the result id names the exact numbers."""
+        """Return a citation of this entry."""
+        return entry_citation(self.row.entry.result, self.row.entry.slug)
+
+    @property
+    def trained_on(self) -> str:
+        """Say what training used, as far as the card says."""
         result = self.row.entry.result
-        data = result.data
-        title = _tex(f"{result.method.name} ({result.method.inference})")
-        place = _tex(f"{data.dataset} {data.version}, {data.resolution} px")
-        fields = {
-            "title": f"{title}, entry of the recombine leaderboard",
-            "year": result.created[:4],
-            "note": f"{place}, result {result.result_id}",
-        }
-        listed = "".join(f",\n  {name} = {{{value}}}" for name, value in fields.items())
-        return f"@misc{{recombine-{self.row.entry.slug}{listed}\n}}"
+        served, more = f"{numbers.count(result.data.n_train)} served images", result.credit
+        if more.pretraining:
+            return f"{served}; {', '.join(more.pretraining)}"
+        if result.track.data == "scratch":
+            return f"{served}, nothing else"
+        return f"{served}, and more that the card does not name: {DATA[result.track.data]}"
 
     @cached_property
     def _lines(self) -> Lines:
@@ -485,9 +487,3 @@ class Detail:
 def metric_words(metric: str) -> str:
     """Return a metric's name for people."""
     return METRICS.get(metric, metric.replace("_", " "))
-
-
-def _tex(text: str) -> str:
-    """Escape what TeX would read as a command."""
-    plain = re.sub(r"[\\{}~^]", " ", text)
-    return re.sub(r"([#$%&_])", r"\\\1", plain)

@@ -31,6 +31,7 @@ from recombine.leaderboard.board.sizes import Family, families
 from recombine.leaderboard.drawing.formatting import FORMATS
 from recombine.leaderboard.exports import tables
 from recombine.leaderboard.exports.badges import badge
+from recombine.leaderboard.exports.citation import benchmark_citation
 from recombine.leaderboard.site.board_page import BoardPage, main_board, methods_of
 from recombine.leaderboard.site.changelog import feed, news
 from recombine.leaderboard.site.data_pages import Card
@@ -68,11 +69,22 @@ NAVIGATION = (
 )
 
 
+@dataclass(frozen=True)
+class Release:
+    """A state of the board that stays as it is."""
+
+    version: str
+    date: str  # YYYY-MM-DD
+
+
 def site_files(
-    boards: Sequence[RankedBoard], cards: Sequence[Card], refused: Sequence[Refused] = ()
+    boards: Sequence[RankedBoard],
+    cards: Sequence[Card],
+    refused: Sequence[Refused] = (),
+    release: Release | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the content of every file of the site, one at a time."""
-    pages = _Pages.make(boards, cards, refused)
+    pages = _Pages.make(boards, cards, refused, release)
     yield MARKER, b"Written by recombine board build. A new build replaces this folder.\n"
     for name in STATIC:
         yield f"static/{name}", (HERE / "static" / name).read_bytes()
@@ -139,7 +151,11 @@ class _Pages:
 
     @classmethod
     def make(
-        cls, boards: Sequence[RankedBoard], cards: Sequence[Card], refused: Sequence[Refused]
+        cls,
+        boards: Sequence[RankedBoard],
+        cards: Sequence[Card],
+        refused: Sequence[Refused],
+        release: Release | None,
     ) -> _Pages:
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(HERE / "templates"),
@@ -176,6 +192,9 @@ class _Pages:
             "inference": INFERENCE,
             "roles": ROLES.values(),
             "compute_words": TEST_COMPUTE,
+            "project": project(),
+            "release": release,
+            "cite": benchmark_citation(_year(boards), release.version if release else ""),
         }
         return cls(environment, shared, pages, addresses)
 
@@ -183,6 +202,12 @@ class _Pages:
         """Return the page of a template that will stand at an address of the site."""
         page, up = self.environment.get_template(template), "../" * address.count("/")
         return page.render(up=up, here=address, **self.shared, **context).encode()
+
+
+def _year(boards: Sequence[RankedBoard]) -> str:
+    """Return the year of the newest result; empty without results."""
+    entries = (entry for ranked in boards for entry in ranked.board.entries)
+    return max((entry.result.created[:4] for entry in entries), default="")
 
 
 def _reason(refused: Refused) -> str:

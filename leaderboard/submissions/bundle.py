@@ -16,18 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, field_validator
 
-from recombine.benchmark.results.parts import (
-    MAX_AUTHORS,
-    Author,
-    Credit,
-    Name,
-    Sha256,
-    Slug,
-    Strict,
-    Text,
-)
+from recombine.benchmark.results.credit import Credit
+from recombine.benchmark.results.parts import Name, Sha256, Slug, Strict, Text
 from recombine.benchmark.results.result import Result
 from recombine.leaderboard.board.entries import load_entry
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
@@ -61,9 +53,16 @@ Model = TypeVar("Model", bound=Strict)
 class MethodFile(Credit):
     """The method card: who stands behind a submission. Everything else is measured."""
 
-    authors: Annotated[tuple[Author, ...], Field(min_length=1, max_length=MAX_AUTHORS)]
-    licence: Name
+    model_config = ConfigDict(validate_default=True)
+
     note: Text = ""
+
+    @field_validator("authors", "licence")
+    @classmethod
+    def _given(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not value:
+            raise ValueError("expected one, got none")
+        return value
 
     @property
     def credit(self) -> Credit:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recombine.benchmark.results.parts import Credit
+from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.results.result import Result, with_credit
 from recombine.benchmark.sandbox import bubblewrap as isolation_bwrap
 from recombine.benchmark.sandbox.bubblewrap import require_bwrap

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from recombine.benchmark.results.parts import is_orcid
+from recombine.benchmark.results.credit import is_orcid
 from recombine.benchmark.results.result import Result, with_credit, write_schema
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 
@@ -281,6 +281,7 @@ def test_credit_is_part_of_what_is_sealed(tmp_path):
         ("authors", ["A. Name (x)"]),
         ("authors", ["(0000-0002-1825-0097)"]),
         ("authors", [" "]),
+        ("authors", [" A"]),
         ("authors", ["A"] * 51),
         ("code", "http://example.org"),
         ("code", "javascript:alert(1)"),

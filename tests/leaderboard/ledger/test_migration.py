@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from factories import make_result
 
-from recombine.benchmark.results.parts import Credit
+from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.scoring.aggregate import paired_gap_part
 from recombine.benchmark.statistics import intervals as stats

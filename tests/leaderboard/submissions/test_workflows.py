@@ -15,6 +15,7 @@ import pytest
 
 pytest.importorskip("yaml")
 
+from factories import make_result
 from runner import Runner, git, load
 
 from recombine.benchmark.results.result import Result
@@ -100,6 +101,25 @@ def test_a_tag_that_is_not_the_version_releases_nothing():
         ran = subprocess.run(command, cwd=TOP, env=environment, capture_output=True, text=True)
         assert ran.returncode == code, ran.stderr
         assert code == 0 or tag in ran.stderr
+
+
+def test_a_tag_of_the_board_keeps_its_site_with_the_day_of_the_commit(tmp_path):
+    path = FOLDER / "board-release.yml"
+    assert load(path)[True] == {"push": {"tags": ["board-v*"]}}
+    make_result().save(tmp_path / "leaderboard" / "results")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "--message", "Results", "--date", "2026-03-04T05:06:07Z")
+    (script,) = (s["run"] for s in steps(path) if s.get("name") == "The release")
+    summary = tmp_path / "summary.md"
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    more = {"GITHUB_REF_NAME": "board-v2026.1", "GITHUB_STEP_SUMMARY": str(summary), "PATH": path}
+    command = ["bash", "-e", "-o", "pipefail", "-c", script]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, **more}, check=True)
+    (made,) = json.loads((tmp_path / "archive" / "releases.json").read_text())["releases"]
+    day = git(tmp_path, "log", "-1", "--format=%cs").strip()
+    assert (made["version"], made["date"]) == ("2026.1", day)
+    assert summary.read_text() == f"{made['sha256']}  board-2026.1.zip\n"
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=IDS)
