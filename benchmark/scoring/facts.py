@@ -112,6 +112,7 @@ def data_part(dataset: DatasetLike, facts: RunFacts) -> Data:
     """Return what was asked, down to the bytes."""
     rung = int(str(facts.options.get("rung", 0)))
     certificate = json.dumps(dataset.certificate, sort_keys=True, separators=(",", ":"))
+    sealed = getattr(dataset, "certificate_sha256", "")  # all that is known of a plan drawn again
     provenance = dataset.manifest.get("provenance", {})
     recipe = getattr(dataset, "recipe", None)
     return Data(
@@ -120,7 +121,7 @@ def data_part(dataset: DatasetLike, facts: RunFacts) -> Data:
         resolution=dataset.resolution,
         identity=dataset.identity,
         root=str(facts.dataset.get("root", dataset.root)),  # of the pixels that were answered
-        certificate_sha256=hashlib.sha256(certificate.encode()).hexdigest(),
+        certificate_sha256=sealed or hashlib.sha256(certificate.encode()).hexdigest(),
         n_train=facts.n_train,
         recombined=tuple(dataset.schema.recombined),
         renderer={str(k): str(v) for k, v in provenance.items() if isinstance(v, str | int)},

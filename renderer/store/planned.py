@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 class PlannedData:
     """Labels, splits and names of a dataset, by its plan and its manifest; no pixels."""
 
-    manifest: Mapping[str, Any]
+    manifest: dict[str, Any]
 
     @property
     def plan(self) -> Plan:
