@@ -251,6 +251,51 @@ class Export(Command):
         return 0
 
 
+@dataclass(frozen=True)
+class Register(Command):
+    """Make rendered data the data of a board.
+
+    Writes OUT/NAME.toml: the recipe, from which anybody draws every label again in seconds, and the
+    digests that say which images a submission must be about. Nothing is uploaded; --archive and
+    --url say where a tar file of the folder is hosted, if it is.
+
+    Example: recombine board register runs/smoke --minutes 6
+
+    Example: recombine board register runs/smoke --archive smoke.tar --url https://example.org/smoke.tar
+    """
+
+    data: Annotated[Path, tyro.conf.Positional]
+    """Dataset folder, rendered from a preset and verified."""
+    out: Path = Path("leaderboard/datasets")
+    """Folder of the registry."""
+    name: str = ""
+    """What to call the board; the name of its preset by default."""
+    minutes: float | None = None
+    """Minutes that rendering took with two workers."""
+    archive: Path | None = None
+    """Tar file of the folder: tar --create --file smoke.tar --directory runs/smoke ."""
+    url: tuple[str, ...] = ()
+    """https addresses of that very file."""
+
+    def run(self) -> int:
+        """Register and say where the file is."""
+        from recombine.leaderboard.board.registry import register
+
+        board = register(
+            self.data,
+            name=self.name,
+            minutes=self.minutes,
+            archive=self.archive,
+            urls=self.url,
+        )
+        path = board.saved(self.out)
+        self.reply(
+            {"file": str(path), "identity": board.identity},
+            f"wrote {path}: {board.images} images, identity {board.identity[:16]}",
+        )
+        return 0
+
+
 def build(results: Path, out: Path, data: tuple[Path, ...]) -> tuple[Path, list[Refused]]:
     """Build the site from every result file in a folder; warn of those that do not hold."""
     from recombine.leaderboard.site.build import build_site

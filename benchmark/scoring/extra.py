@@ -116,7 +116,8 @@ def mask_part(aligned_runs: Sequence[AlignedPredictions]) -> SplitMeasures | Non
     """Return segmentation scores of both splits."""
     name = f"segments/{aligned_runs[0].step}"
     dataset = aligned_runs[0].dataset
-    if any(name not in aligned.run.extras for aligned in aligned_runs) or not has(dataset, "mask"):
+    offered = all(name in aligned.run.extras for aligned in aligned_runs)
+    if not (offered and has(dataset, "mask") and getattr(dataset, "castable", True)):
         return None
     by_split = {}
     for split_name in SPLITS:

@@ -42,7 +42,7 @@ from recombine.benchmark.scoring import facts as run_facts
 from recombine.benchmark.scoring.controls import random_network_part, slot_match_part
 from recombine.benchmark.scoring.examples import keep_examples
 from recombine.benchmark.scoring.extra import decoder_part, identifiability_part, readout_variants
-from recombine.benchmark.serving.data import refuse_unfit, require_sound
+from recombine.benchmark.serving.data import has_pixels, refuse_unfit, require_sound
 from recombine.benchmark.serving.relations import canonical_relations
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.design import scores_of
@@ -398,7 +398,7 @@ def _artifacts(
     """Return the files behind a result, and write the picture of its worst images."""
     facts = [aligned.run.facts for aligned in evidence.aligned_runs]
     more: dict[str, Any] = {}
-    if made.examples is not None:
+    if made.examples is not None and has_pixels(evidence.aligned_runs[0].dataset):
         first, readout = evidence.aligned_runs[0], evidence.readouts[0]
         more["examples"] = keep_examples(made.examples, entry, first, readout, right)
     if made.trust == "witnessed":
@@ -458,6 +458,8 @@ def _readout_part(evidence: _Evidence, dataset: DatasetLike, options: RunOptions
         at_edge={key: tuple(one.factors[key].edge for one in readouts) for key in keys},
         converged={key: tuple(one.factors[key].converged for one in readouts) for key in keys},
         width=width,
-        random_network=random_network_part(dataset, images, width),
+        random_network=(
+            random_network_part(dataset, images, width) if has_pixels(dataset) else None
+        ),
         match=slot_match_part(evidence.aligned_runs, readouts, images, answers),
     )

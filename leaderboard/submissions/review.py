@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from recombine.benchmark.results.result import with_credit
 from recombine.benchmark.scoring.rescore import PredictionStore, rescore_results
 from recombine.benchmark.scoring.score import score_predictions
+from recombine.benchmark.serving.data import has_pixels
 from recombine.leaderboard.board.entries import Entry, load_entry
 from recombine.leaderboard.drawing.formatting import percent
 from recombine.leaderboard.submissions.bundle import (
@@ -104,8 +105,8 @@ def rescore_bundle(
     dataset = datasets.get(bundle.manifest.identity)
     if dataset is None:
         raise InvalidInputError(
-            f"{folder}: expected data with identity {' or '.join(i[:12] for i in datasets)}, got "
-            f"{bundle.manifest.identity[:12]}; submit for a dataset of this leaderboard"
+            f"{folder}: expected data of a registered board, or given with --data; got the "
+            f"identity {bundle.manifest.identity[:12]}; submit for a dataset of this leaderboard"
         )
     scored = score_predictions(bundle.predictions, dataset, examples=examples)
     results = tuple(with_credit(result, bundle.method.credit) for result in scored)
@@ -114,6 +115,28 @@ def rescore_bundle(
         _check_claim(folder, claim, recomputed.get(claim.method.entry))
     claimed = {claim.method.entry for claim in bundle.results}
     return Rescored(bundle, tuple(r for r in results if r.method.entry in claimed))
+
+
+def redrawn_notes(results: Sequence[Result], datasets: Mapping[str, DatasetLike]) -> list[str]:
+    """Say what a review without the images did not compute, and who answered other pixels."""
+    notes = []
+    for result in results:
+        data, who = datasets[result.data.identity], result.method.entry
+        if not has_pixels(data):
+            masks = (
+                "" if getattr(data, "castable", True) else ", scores of masks (no renderer here)"
+            )
+            notes.append(
+                f"{who}: scored against the labels of {data.preset} {data.version}, drawn again "
+                "from its recipe; no image was read. Left out: pictures of the worst images, the "
+                f"random network, accuracy by visibility{masks}."
+            )
+        if result.data.root != data.root:
+            notes.append(
+                f"{who}: answered a copy with other pixels ({result.data.root[:12]}, registered "
+                f"{data.root[:12]}) of the same plan, labels and render version."
+            )
+    return notes
 
 
 def fetched(folder: Path, into: Path, rules: FetchRules, max_bytes: int = MAX_BYTES) -> Path:
@@ -274,10 +297,14 @@ def request_text(bundle: Bundle, checked: str) -> str:
 
 
 def review_text(
-    results: Sequence[Result], changes: Sequence[EntryChange], tier: str = "rescored"
+    results: Sequence[Result],
+    changes: Sequence[EntryChange],
+    tier: str = "rescored",
+    notes: Sequence[str] = (),
 ) -> str:
     """Write what a re-score found, for the summary of the workflow."""
     lines = ["# Scored again from the predictions", "", *_scores(results), ""]
+    lines += [*(f"- {markdown(note)}" for note in notes), ""] if notes else []
     lines += [f"Trust tier: {tier}.", "", "## Changes", ""]
     lines += [
         f"- {one.kind}: {markdown(one.entry)} on {markdown(one.board)}: "

@@ -189,7 +189,7 @@ def test_a_higher_tier_cannot_be_claimed(scored, tmp_path):
 
 def test_other_data_are_refused(scored, tmp_path):
     folder = bundle_in(tmp_path, scored).folder
-    with pytest.raises(InvalidInputError, match="expected data with identity"):
+    with pytest.raises(InvalidInputError, match="registered board"):
         rescore_bundle(folder, {"ab" * 32: dataset()})
 
 
