@@ -15,6 +15,8 @@ from recombine.renderer.core.errors import ResourceError, UsageError
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
 
+    from recombine.leaderboard.board.entries import Refused
+
 
 @dataclass(frozen=True)
 class Build(Command):
@@ -36,8 +38,11 @@ class Build(Command):
 
     def run(self) -> int:
         """Build and say where it is."""
-        index = build(self.results, self.out, self.data)
-        self.reply({"index": str(index)}, f"open {index.absolute().as_uri()}")
+        index, refused = build(self.results, self.out, self.data)
+        self.reply(
+            {"index": str(index), "refused": [str(one.path) for one in refused]},
+            f"open {index.absolute().as_uri()}",
+        )
         return 0
 
 
@@ -53,7 +58,7 @@ class Serve(Build):
 
     def run(self) -> int:
         """Build and serve."""
-        index = build(self.results, self.out, self.data)
+        index, _ = build(self.results, self.out, self.data)
         with server(index.parent, self.port) as running:
             address = f"http://127.0.0.1:{running.server_port}/"
             self.reply({"address": address}, f"{address} until Ctrl-C")
@@ -62,33 +67,86 @@ class Serve(Build):
 
 
 @dataclass(frozen=True)
+class Release(Command):
+    """Build the site as a release that stays as it is, and put it into the archive.
+
+    OUT then holds VERSION/index.html, the same site as board-VERSION.zip, releases.json with the
+    SHA-256 of every release, and index.html, which lists them. A version is never made twice.
+
+    Example: recombine board release 2026.1 --results leaderboard/results --out runs/archive
+    """
+
+    version: Annotated[str, tyro.conf.Positional]
+    """Of the board, such as 2026.1."""
+    results: Path = Path("runs/results")
+    """Folder with result files (*.json)."""
+    data: tuple[Path, ...] = ()
+    """Dataset folders whose contact sheet and certificate the page shows."""
+    out: Path = Path("runs/archive")
+    """Folder of all releases."""
+    date: str = ""
+    """Its date, YYYY-MM-DD; empty is today (UTC)."""
+
+    def run(self) -> int:
+        """Build, pack, and put on record."""
+        from datetime import UTC, datetime
+
+        from recombine.leaderboard.site.archive import release_site
+        from recombine.leaderboard.site.pages import Release as Named
+
+        named = Named(self.version, self.date or datetime.now(UTC).strftime("%Y-%m-%d"))
+        made = release_site(_result_files(self.results), self.out, named, self.data)
+        self.reply(
+            made.model_dump(mode="json"),
+            f"{self.out / made.file}: {made.entries} entries, SHA-256 {made.sha256}",
+            f"open {(self.out / 'index.html').absolute().as_uri()}",
+        )
+        return 0
+
+
+@dataclass(frozen=True)
 class Check(Command):
     """Verify result files: schema, identity, every interval from its counts, and the ledger.
 
-    `scripts/pre-commit` is a git hook that does so. Exit code 5 when a file was changed.
+    Every page that a build would make of them is drawn, too, so what passes here is shown there.
+    With --head, the ledger must still begin with what was published under that head: this alone
+    finds a ledger that was written anew as a whole, or cut off. `scripts/pre-commit` is a git hook
+    that checks. Exit code 5 when a file or ledger was changed.
 
     Example: recombine board check leaderboard/results
     """
 
     paths: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Result files, or folders of them."""
+    head: str = ""
+    """A head of the ledger that was published: LENGTH:HASH, as this command prints it."""
 
     def run(self) -> int:
         """Verify, one line per file."""
-        from recombine.leaderboard.board.entries import find_results, load_boards
+        from recombine.leaderboard.board.entries import find_results, load_boards, refusal
+        from recombine.leaderboard.ledger.records import ledger_head
+        from recombine.leaderboard.site.build import check_site
 
         if not self.paths:
             raise UsageError("board check: expected result files or folders; got none")
         files = [
             one for path in self.paths for one in (find_results(path) if path.is_dir() else [path])
         ]
-        entries = [entry for board in load_boards(files) for entry in board.entries]
+        heads = {folder: ledger_head(folder, self.head) for folder in {f.parent for f in files}}
+        boards = load_boards(files)
+        if broken := check_site(files)[1]:
+            raise refusal(broken)
+        entries = [entry for board in boards for entry in board.entries]
         self.reply(
-            [{"file": str(e.path), "result_id": e.result.result_id} for e in entries],
+            {
+                "results": [{"file": str(e.path), "id": e.result.result_id} for e in entries],
+                "ledgers": {str(folder): head for folder, head in heads.items() if head},
+            },
             *(
                 f"ok {e.path}: {e.result.method.name}, result {e.result.result_id[:16]}"
                 for e in entries
             ),
+            *(f"ledger {folder}: {head}" for folder, head in sorted(heads.items()) if head),
         )
         return 0
 
@@ -128,6 +186,45 @@ class Diff(Command):
 
 
 @dataclass(frozen=True)
+class Mark(Command):
+    """Put on record that a result is disputed or withdrawn, with the reason, or that this is over.
+
+    The line in the ledger beside the result file has today's date. The entry says so on its page
+    and in every export, and takes no part in headline, figures and ranks. Nothing is removed.
+
+    Example: recombine board mark leaderboard/results/my-method--smoke.json --state disputed
+    --reason "The predictions of two seeds are equal; see issue 12."
+    """
+
+    result: Annotated[Path, tyro.conf.Positional]
+    """Result file, in the folder of the board's ledger."""
+    state: Literal["disputed", "withdrawn", "settled"]
+    """disputed: doubted; withdrawn: taken back; settled: neither any longer."""
+    reason: str
+    """One sentence for readers: what is wrong, and where that can be read."""
+    key: Path | None = None
+    """File with the private key that signs the ledger."""
+
+    def run(self) -> int:
+        """Add the line."""
+        from datetime import UTC, datetime
+
+        from recombine.leaderboard.board.entries import load_entry
+        from recombine.leaderboard.ledger.records import record_mark
+        from recombine.leaderboard.ledger.signing import read_key
+
+        result = load_entry(self.result).result
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        signer = read_key(self.key) if self.key else None
+        line = record_mark(self.result.parent, result, self.state, self.reason, now, signer)
+        self.reply(
+            {"result_id": result.result_id, "state": self.state, "line": line.index},
+            f"{self.result.name} is {self.state} since {now}: line {line.index} of the ledger",
+        )
+        return 0
+
+
+@dataclass(frozen=True)
 class Export(Command):
     """Write the entries of the board as data.
 
@@ -154,11 +251,60 @@ class Export(Command):
         return 0
 
 
-def build(results: Path, out: Path, data: tuple[Path, ...]) -> Path:
-    """Build the site from every result file in a folder."""
+@dataclass(frozen=True)
+class Register(Command):
+    """Make rendered data the data of a board.
+
+    Writes OUT/NAME.toml: the recipe, from which anybody draws every label again in seconds, and the
+    digests that say which images a submission must be about. Nothing is uploaded; --archive and
+    --url say where a tar file of the folder is hosted, if it is.
+
+    Example: recombine board register runs/smoke --minutes 6
+
+    Example: recombine board register runs/smoke --archive smoke.tar --url https://example.org/smoke.tar
+    """
+
+    data: Annotated[Path, tyro.conf.Positional]
+    """Dataset folder, rendered from a preset and verified."""
+    out: Path = Path("leaderboard/datasets")
+    """Folder of the registry."""
+    name: str = ""
+    """What to call the board; the name of its preset by default."""
+    minutes: float | None = None
+    """Minutes that rendering took with two workers."""
+    archive: Path | None = None
+    """Tar file of the folder: tar --create --file smoke.tar --directory runs/smoke ."""
+    url: tuple[str, ...] = ()
+    """https addresses of that very file."""
+
+    def run(self) -> int:
+        """Register and say where the file is."""
+        from recombine.leaderboard.board.registry import register
+
+        board = register(
+            self.data,
+            name=self.name,
+            minutes=self.minutes,
+            archive=self.archive,
+            urls=self.url,
+        )
+        path = board.saved(self.out)
+        self.reply(
+            {"file": str(path), "identity": board.identity},
+            f"wrote {path}: {board.images} images, identity {board.identity[:16]}",
+        )
+        return 0
+
+
+def build(results: Path, out: Path, data: tuple[Path, ...]) -> tuple[Path, list[Refused]]:
+    """Build the site from every result file in a folder; warn of those that do not hold."""
     from recombine.leaderboard.site.build import build_site
 
-    return build_site(_result_files(results), out, data)
+    refused: list[Refused] = []
+    index = build_site(_result_files(results), out, data, tell=refused.append)
+    for one in refused:
+        console.note(f"recombine: warning: refused, and on no board: {one.error}")
+    return index, refused
 
 
 def _result_files(results: Path) -> list[Path]:

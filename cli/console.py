@@ -14,6 +14,7 @@ from typing import Any
 
 from recombine.renderer.core.errors import ResourceError
 from recombine.renderer.core.machine import crowding
+from recombine.renderer.core.text import shown
 
 Progress = Callable[[int, int], None]
 
@@ -55,14 +56,14 @@ def silence(stream: Any) -> None:
 
 
 def line(text: str = "") -> None:
-    """Write one line for people, at once."""
-    write(text + "\n")
+    """Write one line for people, at once; what a stranger wrote in it does nothing."""
+    write(shown(text) + "\n")
 
 
 def note(text: str) -> None:
     """Write one remark for people beside the progress, at once."""
     try:
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(shown(text) + "\n")
         sys.stderr.flush()
     except OSError:
         silence(sys.stderr)  # the exit code tells what matters
@@ -85,11 +86,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     from rich.table import Table
     from rich.text import Text
 
-    view = Table(title=title, title_justify="left", header_style="bold")
+    view = Table(title=Text(shown(title)), title_justify="left", header_style="bold")
     for name in columns:
-        view.add_column(name, overflow="fold")
+        view.add_column(Text(shown(name)), overflow="fold")
     for row in rows:
-        view.add_row(*(Text(cell) for cell in row))
+        view.add_row(*(Text(shown(cell)) for cell in row))
     # A log file has no width: do not fold its tables to 80 columns.
     width = None if sys.stdout.isatty() else 140
     console = Console(file=sys.stdout, width=width)
@@ -117,7 +118,7 @@ def _bar(label: str) -> Iterator[Progress]:
     from rich.console import Console
 
     columns = (
-        bars.TextColumn(label),
+        bars.TextColumn(shown(label, ""), markup=False),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
         bars.TimeElapsedColumn(),

@@ -66,6 +66,38 @@ class Plan(PresetOptions):
 
 
 @dataclass(frozen=True)
+class Fetch(Command):
+    """Fetch the data of a registered board.
+
+    An interrupted download goes on with the same command. What came is compared with the registered
+    hash, unpacked and checked. Where nobody hosts the data, the command that renders them is
+    printed, with its time, and the exit code is 4.
+
+    Example: recombine dataset fetch smoke --out runs/smoke
+    """
+
+    name: Annotated[str, tyro.conf.Positional]
+    """Name of a board: a file NAME.toml of the registry."""
+    out: Path | None = None
+    """Dataset folder to write; runs/NAME by default."""
+    registry: Path | None = None
+    """Folder of the registry; that of this version of recombine by default."""
+
+    def run(self) -> int:
+        """Fetch, check and say where the data are."""
+        from recombine.leaderboard.board.registry import REGISTRY, board_named
+        from recombine.leaderboard.submissions.datasets import fetch_dataset
+
+        board = board_named(self.name, self.registry or REGISTRY)
+        out = fetch_dataset(board, self.out or Path("runs") / board.name)
+        self.reply(
+            {"dataset": str(out), "identity": board.identity},
+            f"{out}: {board.images} images, identity {board.identity[:16]}, every file checked",
+        )
+        return 0
+
+
+@dataclass(frozen=True)
 class Import(Command):
     """Turn labelled images of other people into a dataset that scoring accepts.
 

@@ -126,7 +126,7 @@ class Quickstart(Command):
         from recombine.cli.board import build
 
         self._say(5, "build the leaderboard page (seconds)")
-        return build(self._folder("results"), self._folder("site"), (self._folder("data"),))
+        return build(self._folder("results"), self._folder("site"), (self._folder("data"),))[0]
 
     def _folder(self, name: str) -> Path:
         return self.out / name

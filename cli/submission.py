@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -13,18 +14,30 @@ import tyro
 from recombine.cli import console
 from recombine.cli.console import Command
 from recombine.cli.score import device_name, is_ours, limits, run_options
-from recombine.renderer.core.errors import InvalidInputError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recombine.benchmark.results.result import Result
+    from recombine.benchmark.serving.data import DatasetLike
+    from recombine.benchmark.serving.redrawn import Cast
     from recombine.benchmark.submissions.loading import Submission
+    from recombine.leaderboard.ledger.records import Holder
     from recombine.leaderboard.ledger.signing import Signer
     from recombine.leaderboard.submissions import bundle as bundles
     from recombine.renderer.store.dataset import Dataset
 
 MINUTES = 5.0
+
+
+@dataclass(frozen=True)
+class Owned:
+    """What a review found of one sender."""
+
+    owner: str  # whose the ids are from now on, where they were free
+    results: Sequence[Result]  # as scored again
+    paths: Sequence[Path]  # where they were saved
 
 
 @dataclass(frozen=True)
@@ -199,7 +212,8 @@ class Bundle(Command):
     results: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Result files of one method on one dataset: without and with search."""
     authors: tuple[str, ...] = ()
-    """Who made the method; at least one."""
+    """Who made the method, each as "A. Name" or "A. Name (0000-0002-1825-0097)" with the ORCID; at
+    least one. What is not given here or below is what the method's card says."""
     licence: str = ""
     """Licence of its code, such as Apache-2.0; "closed" when it cannot be read."""
     code: str = ""
@@ -246,16 +260,19 @@ class Bundle(Command):
     def _method(self) -> bundles.MethodFile:
         import pydantic
 
+        from recombine.benchmark.results.result import Result
         from recombine.leaderboard.submissions.bundle import MethodFile
 
-        names = ("authors", "licence", "code", "paper", "pretraining", "note")
+        said = Result.load(self.results[0]).credit.model_dump() if self.results else {}
+        given = {name: value for name in MethodFile.model_fields if (value := getattr(self, name))}
         try:
-            return MethodFile(**{name: getattr(self, name) for name in names})
+            return MethodFile(**{**said, **given})
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             raise UsageError(
                 f"submission bundle: expected a complete method card, got --{first['loc'][0]}: "
-                f"{first['msg']}; give --authors and --licence, and links that start with https://"
+                f"{first['msg']}; give --authors and --licence here or on the card, and links that "
+                "start with https://"
             ) from None
 
     def _checked(self) -> str:
@@ -295,6 +312,10 @@ class Bundle(Command):
 class Review(Command):
     """Score results again from their predictions, and put it on record.
 
+    Of a registered board nothing needs to be here: every label is drawn again from its recipe, in
+    seconds. Masks are cast by rays where Blender is installed; scores of masks are left out where
+    it is not. With --data, the scores are those of a rendered copy.
+
     HEAD is a submitted bundle; or, with --base, a whole checkout of a proposal, which may add
     bundles and nothing else; or result files of your own runs (a file or a folder).
     Nothing of a submission is run: every hash is checked, predictions are parsed under limits and
@@ -303,9 +324,10 @@ class Review(Command):
     result without a line is shown as self-reported.
     With --tier a maintainer says that the harness ran (rerun) or also trained (retrained) the
     method on a machine of theirs; it cannot exceed what the harness wrote into the result.
+    Ids belong to whoever held them first, those of baselines to the baselines: a bundle for an id
+    that is held is refused, unless it is of its holders and --update says that you know so.
 
-    Example: recombine submission review submissions/my-method-0123456789 --data runs/smoke
-    --out runs/reviewed
+    Example: recombine submission review submissions/my-method-0123456789 --out runs/reviewed
 
     Example: recombine submission review runs/results --data runs/smoke --tier retrained
     --out leaderboard/results
@@ -313,8 +335,12 @@ class Review(Command):
 
     head: Annotated[Path, tyro.conf.Positional]
     """A bundle; with --base a checkout of the proposal; or result files of your own."""
-    data: tuple[Path, ...]
-    """Dataset folders."""
+    data: tuple[Path, ...] = ()
+    """Dataset folders, for data of no registered board, and for what needs their pixels."""
+    registry: Path | None = None
+    """Folder of the registry; that of this version of recombine by default."""
+    cast: bool = True
+    """Cast the masks that predictions are compared with, where a rendered copy is not given."""
     base: Path | None = None
     """Checkout of the trusted branch."""
     runs: tuple[Path, ...] = ()
@@ -323,6 +349,8 @@ class Review(Command):
     """What was done, for results of your own."""
     record: bool = True
     """Add lines to the ledger in the folder of --out."""
+    update: bool = False
+    """Let a bundle take the row of an earlier one of the same people: you know who sent it."""
     key: Path | None = None
     """File with the private key (32 bytes, hexadecimal) that signs the ledger."""
     file_root: Path | None = None
@@ -346,13 +374,15 @@ class Review(Command):
         before = sorted(self.results.glob("*.json"))
         own = self._own_files()
         out = self.out or (own[0].parent if own else Path("runs/reviewed"))
-        found, paths = self._own(own, out) if own else self._bundles(out)
+        owned, notes = (self._own(own, out), []) if own else self._bundles(out)
+        paths = [path for one in owned for path in one.paths]
         changes = diff(before, [*before, *(path for path in paths if path not in before)])
         if self.record:
-            record_tier(
-                out, found, self.tier, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), signer
-            )
-        text = review_text(found, changes, self.tier)
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            for one in owned:
+                record_tier(out, one.results, self.tier, now, signer, one.owner)
+        results = [result for one in owned for result in one.results]
+        text = review_text(results, changes, self.tier, notes)
         if self.summary is not None:
             with self.summary.open("a", encoding="utf-8") as stream:
                 stream.write(text)
@@ -367,17 +397,42 @@ class Review(Command):
             return []
         return [self.head] if self.head.is_file() else sorted(self.head.glob("*.json"))
 
-    def _own(self, files: Sequence[Path], out: Path) -> tuple[list[Result], list[Path]]:
+    def _own(self, files: Sequence[Path], out: Path) -> list[Owned]:
+        from recombine.leaderboard.ledger.records import MAINTAINERS
         from recombine.leaderboard.submissions.review import keep, rescore_own
 
+        if not self.data:
+            raise UsageError(
+                "submission review: expected --data with your own results, whose every number is "
+                "computed again; got none. Name the dataset folder."
+            )
         entries = rescore_own(files, self.runs or (files[0].parent,), self._datasets())
-        return [entry.result for entry in entries], [keep(entry, out) for entry in entries]
+        results = [entry.result for entry in entries]
+        self._claim(self._holders(out), results, MAINTAINERS)
+        return [Owned(MAINTAINERS, results, [keep(entry, out) for entry in entries])]
 
-    def _bundles(self, out: Path) -> tuple[list[Result], list[Path]]:
+    def _holders(self, out: Path) -> dict[str, Holder]:
+        """Return whose the ids are, on the board now and in the folder to write."""
+        from recombine.leaderboard.board.entries import read_entries
+        from recombine.leaderboard.submissions.ownership import holders
+
+        folders = dict.fromkeys(path.resolve() for path in (self.results, out))
+        files = [path for folder in folders for path in sorted(folder.glob("*.json"))]
+        return holders(read_entries(files)[0])
+
+    def _claim(self, held: dict[str, Holder], results: Sequence[Result], owner: str) -> None:
+        from recombine.baselines.registry import BASELINES
+        from recombine.leaderboard.submissions.ownership import claim
+
+        claim(held, results, owner, reserved=BASELINES, update=self.update)
+
+    def _bundles(self, out: Path) -> tuple[list[Owned], list[str]]:
         from recombine.leaderboard.submissions.fetching import FetchRules
+        from recombine.leaderboard.submissions.ownership import owner_of
         from recombine.leaderboard.submissions.review import (
             fetched,
             new_bundles,
+            redrawn_notes,
             rescore_bundle,
             save_rescored,
         )
@@ -386,9 +441,39 @@ class Review(Command):
         folders = [self.head] if self.base is None else new_bundles(self.base, self.head, most)
         rules = FetchRules(file_root=self.file_root)
         whole = [fetched(folder, out / ".fetched", rules, most) for folder in folders]
-        known = {dataset.identity: dataset for dataset in self._datasets()}
+        known = self._known(whole)
         found = [rescore_bundle(folder, known, out) for folder in whole]
-        return [result for one in found for result in one.results], save_rescored(found, out)
+        held, owned = self._holders(out), []
+        for one in found:
+            owner = owner_of(one.bundle.method)
+            self._claim(held, one.results, owner)
+            owned.append((owner, one))
+        saved = [Owned(owner, one.results, save_rescored([one], out)) for owner, one in owned]
+        return saved, redrawn_notes([result for one in found for result in one.results], known)
+
+    def _known(self, folders: Sequence[Path]) -> dict[str, DatasetLike]:
+        """Return the data that bundles are about, by identity: those given, or drawn again."""
+        from recombine.leaderboard.board.registry import REGISTRY, read_registry
+        from recombine.leaderboard.submissions.bundle import read_manifest
+
+        known: dict[str, DatasetLike] = {one.identity: one for one in self._datasets()}
+        for folder in folders:
+            identity = read_manifest(folder).identity
+            for board in read_registry(self.registry or REGISTRY):
+                if board.identity == identity and identity not in known:
+                    known[identity] = board.redrawn(self._caster())
+        return known
+
+    def _caster(self) -> Cast | None:
+        """Return how masks are cast here; None where they are not."""
+        from recombine.renderer.rendering.render import require_blender
+        from recombine.renderer.rendering.rerender import cast_some
+
+        try:
+            require_blender()
+        except ResourceError:
+            return None
+        return partial(cast_some, workers=2) if self.cast else None
 
     def _datasets(self) -> list[Dataset]:
         from recombine.renderer.store.dataset import Dataset

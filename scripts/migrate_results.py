@@ -3,15 +3,17 @@
     python scripts/migrate_results.py FOLDER [--key FILE]
 
 Scores and counts stay as they are. What earlier files tell in prose and names becomes a field
-(`method.role`, `data.recipe`), every interval is computed anew from the stored counts as the
-measure 2.0 does it, and the levels of ignorance are computed from the recipe. Intervals whose
-counts are not on record (masks, further readouts, search steps between the first and the last)
-are dropped. Which slot stood for what cannot be decided again without predictions: the metric
-version stays. Data of version 1 are named by their root, since they have no other identity.
+(`method.role`, `data.recipe`), baselines get their `credit`, every interval is computed anew from
+the stored counts as the measure 2.0 does it, and the levels of ignorance are computed from the
+recipe. Intervals whose counts are not on record (masks, further readouts, search steps between the
+first and the last) are dropped. Which slot stood for what cannot be decided again without
+predictions: the metric version stays. Data of version 1 are named by their root, since they have no
+other identity.
 
 A result's id is the hash of its content, so every id is new; the ledger `verified.jsonl` beside the
-files gets one more line for every result that has one, with the tier that was reached, and is
-otherwise left alone. File names stay. A second run changes nothing. A signed ledger needs its key.
+files gets one more line for every result that has one, with the tier that was reached, one more for
+what is disputed or withdrawn, and is otherwise left alone. File names stay. A second run changes
+nothing. A signed ledger needs its key.
 """
 
 from __future__ import annotations
@@ -23,21 +25,33 @@ import json
 import math
 import re
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from recombine.baselines.registry import BASELINES, load_baseline
 from recombine.benchmark.metrics.base import FACTOR_METRICS
+from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.results.levels import redrawn_levels
-from recombine.benchmark.results.parts import FactorScore, Score
+from recombine.benchmark.results.parts import FactorScore, Method, Score
 from recombine.benchmark.results.result import EARLIER, SCHEMA_VERSION, Result
 from recombine.benchmark.scoring.aggregate import paired_gap_part
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.design import factor_scores_of, scores_of
-from recombine.leaderboard.ledger.records import SELF_REPORTED, Tier, read_tiers, record_tier
+from recombine.leaderboard.ledger.records import (
+    SELF_REPORTED,
+    Mark,
+    Tier,
+    read_ledger,
+    record_mark,
+    record_tier,
+)
 from recombine.leaderboard.ledger.signing import Signer, read_key
 from recombine.renderer.core.errors import IntegrityError, RecombineError, UsageError
+from recombine.renderer.core.project import AUTHORS, project
+from recombine.renderer.core.strict import parse_json
 from recombine.renderer.presets.table import load_preset
 
 # Until 2.0 a sentence of the card's note that began so declared the role.
@@ -52,18 +66,21 @@ def migrate(folder: Path, signer: Signer | None = None) -> int:
     for plain in old.values():  # two results of the same root are of the same images
         root, known = plain["data"]["root"], plain["data"].get("recipe")
         recipes[root] = recipes.get(root) or known or recipe_of(plain)
-    tiers, new = read_tiers(folder), {}
+    ledger, new, marks = read_ledger(folder), {}, {}
     for path, plain in old.items():
         method, data = plain["method"], plain["data"]
         recipe = recipes[data["root"]]
         fields = dict(plain)
-        if plain["schema_version"] in ("1.0", "1.1"):
+        version = fields.pop("schema_version")
+        if version in ("1.0", "1.1"):
             fields["method"] = {**method, "role": role_of(plain)}
             fields["data"] = {**data, "recipe": recipe and {**recipe, "rung": rung_of(plain)}}
         # Data of version 1 have no identity but their root: no such board grows any more.
-        fields["data"] = {**fields["data"], "identity": data["root"]}
-        tier = tiers.get(fields.pop("result_id"), SELF_REPORTED)
-        if fields.pop("schema_version") == "2.1":  # intervals and levels are today's already
+        fields["data"] = {"identity": data["root"], **fields["data"]}
+        fields.setdefault("credit", credit_of(plain).model_dump(mode="json"))
+        named = fields.pop("result_id")
+        tier, marks[path] = ledger.tier(named), ledger.marks.get(named)
+        if version in ("2.1", "2.2"):  # intervals and levels are today's already
             versioned = {**fields, "schema_version": SCHEMA_VERSION, "result_id": "0" * 64}
             result = Result.model_validate_json(json.dumps(versioned))
         else:
@@ -77,19 +94,30 @@ def migrate(folder: Path, signer: Signer | None = None) -> int:
     for tier, results in by_tier.items():
         if tier != SELF_REPORTED:
             record_tier(folder, results, tier, now, signer)
+    keep_marks(folder, [(result, marks[path]) for path, (result, _) in new.items()], now, signer)
     for path, (result, _) in new.items():
         result.save(path)
     return len(new)
 
 
+def keep_marks(
+    folder: Path, pairs: list[tuple[Result, Mark | None]], now: str, signer: Signer | None
+) -> None:
+    """Put on record of new results what was on record of the old ones."""
+    known = read_ledger(folder).marks
+    for result, mark in pairs:
+        if mark is not None and result.result_id not in known:
+            record_mark(folder, result, mark.state, mark.reason, now, signer)
+
+
 def read_old(path: Path) -> dict[str, Any] | None:
     """Return an older result as plain values, its hash checked; None for anything else."""
     try:
-        plain = json.loads(path.read_bytes())
+        plain = parse_json(path.read_bytes(), str(path))
         if plain["schema_version"] not in EARLIER:
             return None
         content = {key: value for key, value in plain.items() if key != "result_id"}
-    except (ValueError, KeyError, TypeError):
+    except (IntegrityError, KeyError, TypeError):
         return None
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     if hashlib.sha256(text.encode()).hexdigest() != plain["result_id"]:
@@ -166,6 +194,17 @@ def role_of(plain: dict[str, Any]) -> str:
         return "bound"
     declared = DECLARATION.search(plain["method"].get("note", ""))
     return DECLARED[declared[1]] if declared else "method"
+
+
+def credit_of(plain: dict[str, Any]) -> Credit:
+    """Return whose work an older result is, as far as this project knows: its own baselines."""
+    method = Method.model_validate_json(json.dumps({**plain["method"], "role": "method"}))
+    if method.is_baseline:
+        known = Credit.of(asdict(load_baseline(method.id).card) if method.id in BASELINES else {})
+        return known.model_copy(update={"authors": (AUTHORS,), "licence": project().licence})
+    model = method.settings.get("model")  # of a hub: the name of its weights
+    pretrained = plain["track"]["data"] == "pretrained" and isinstance(model, str)
+    return Credit(pretraining=(str(model),) if pretrained else ())
 
 
 def rung_of(plain: dict[str, Any]) -> int:

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from recombine.baselines.methods.slot_autoencoder import NOTE, SOURCE, SlotAutoencoder
+from recombine.baselines.methods.slot_autoencoder import NOTE, PAPER, SOURCE, SlotAutoencoder
 from recombine.baselines.nn.losses import recombine, recombine_factors
 from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import (
@@ -127,6 +127,7 @@ class Autoencoder(SlotAutoencoder):
             inference="direct",
             supervision="supervised",
             source=SOURCE + row.source,
+            paper=PAPER,
             note=NOTE
             + row.note
             + " Background pictures start at random, not in closed form." * learned,

@@ -57,6 +57,7 @@ class CutAndPaste:
         inference="replay",
         supervision="supervised",
         source="Dwibedi et al. 2017, arXiv 1708.01642 (cut, paste and learn)",
+        paper="https://arxiv.org/abs/1708.01642",
         note="Control: objects of training images, cut out by their masks, on mean pictures of "
         "training backgrounds. Shadows and bounced light stay behind. Three quarters of every "
         "batch are pasted.",

@@ -140,6 +140,7 @@ class Concatenated(_Several):
         inference="direct",
         supervision="supervised",
         source="Zhang and Bottou 2022, arXiv 2212.07346 (concatenated representations)",
+        paper="https://arxiv.org/abs/2212.07346",
         note="Control: four supervised slot encoders of a quarter of the width, trained apart "
         "with different seeds, slots concatenated.",
         role="control",

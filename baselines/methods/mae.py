@@ -33,6 +33,7 @@ class Mae(SelfSupervised):
         id="mae",
         name="MAE",
         source="arXiv 2111.06377",
+        paper="https://arxiv.org/abs/2111.06377",
         note="Small transformer on 8 x 8 pixel patches, three quarters hidden, patches normalised.",
         generative=True,
     )

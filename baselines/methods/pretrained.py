@@ -32,14 +32,16 @@ if TYPE_CHECKING:
 _SCHEDULE = Schedule(steps=300, batch_size=32, rate=1e-3)
 
 
-def _card(slug: str, name: str, source: str, where: str = "query and value") -> MethodCard:
+def _card(slug: str, name: str, arxiv: str, where: str = "query and value") -> MethodCard:
     return MethodCard(
         id=slug,
         name=f"{name}, LoRA",
         inference="direct",
         supervision="supervised",
         data="pretrained",
-        source=f"{source}; arXiv 2106.09685 (LoRA)",
+        source=f"arXiv {arxiv}; arXiv 2106.09685 (LoRA)",
+        paper=f"https://arxiv.org/abs/{arxiv}",
+        pretraining=(name,),
         note=f"Pretrained backbone, rank 8 updates on {where} maps, query transformer on its last "
         "feature map.",
     )
@@ -49,7 +51,7 @@ def _card(slug: str, name: str, source: str, where: str = "query and value") -> 
 class PretrainedLora(Supervised):
     """Settings of an adapted backbone; ``fit`` trains updates and slots."""
 
-    card: ClassVar[MethodCard] = _card("dinov2-lora", "DINOv2 ViT-S", "arXiv 2304.07193")
+    card: ClassVar[MethodCard] = _card("dinov2-lora", "DINOv2 ViT-S", "2304.07193")
     SIZES: ClassVar[Sizes] = {
         "tiny": {
             "width": 32,
@@ -99,7 +101,7 @@ class PretrainedLora(Supervised):
 class DinoLora(PretrainedLora):
     """DINO ViT-S/16."""
 
-    card: ClassVar[MethodCard] = _card("dino-lora", "DINO ViT-S", "arXiv 2104.14294")
+    card: ClassVar[MethodCard] = _card("dino-lora", "DINO ViT-S", "2104.14294")
     backbone: str = "timm:vit_small_patch16_224.dino"
 
 
@@ -107,7 +109,7 @@ class DinoLora(PretrainedLora):
 class ClipLora(PretrainedLora):
     """CLIP ViT-B/32, image tower."""
 
-    card: ClassVar[MethodCard] = _card("clip-lora", "CLIP ViT-B", "arXiv 2103.00020")
+    card: ClassVar[MethodCard] = _card("clip-lora", "CLIP ViT-B", "2103.00020")
     backbone: str = "timm:vit_base_patch32_clip_224.openai"
 
 
@@ -115,7 +117,7 @@ class ClipLora(PretrainedLora):
 class SigLip2Lora(PretrainedLora):
     """SigLIP 2 ViT-B/16, image tower."""
 
-    card: ClassVar[MethodCard] = _card("siglip2-lora", "SigLIP 2 ViT-B", "arXiv 2502.14786")
+    card: ClassVar[MethodCard] = _card("siglip2-lora", "SigLIP 2 ViT-B", "2502.14786")
     backbone: str = "timm:vit_base_patch16_siglip_224.v2_webli"
 
 
@@ -123,7 +125,7 @@ class SigLip2Lora(PretrainedLora):
 class IJepaLora(PretrainedLora):
     """I-JEPA ViT-H/14."""
 
-    card: ClassVar[MethodCard] = _card("ijepa-lora", "I-JEPA ViT-H", "arXiv 2301.08243")
+    card: ClassVar[MethodCard] = _card("ijepa-lora", "I-JEPA ViT-H", "2301.08243")
     backbone: str = "timm:vit_huge_patch14_gap_224.in1k_ijepa"
 
 
@@ -132,7 +134,7 @@ class ImageNetLora(PretrainedLora):
     """EfficientNet-Lite0, trained on the labels of ImageNet."""
 
     card: ClassVar[MethodCard] = _card(
-        "imagenet-lora", "EfficientNet-Lite0, ImageNet labels", "arXiv 1905.11946", "pointwise"
+        "imagenet-lora", "EfficientNet-Lite0, ImageNet labels", "1905.11946", "pointwise"
     )
     SIZES: ClassVar[Sizes] = {
         **PretrainedLora.SIZES,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from recombine.baselines.methods.slot_autoencoder import NOTE, SOURCE, SlotAutoencoder
+from recombine.baselines.methods.slot_autoencoder import NOTE, PAPER, SOURCE, SlotAutoencoder
 from recombine.baselines.nn.compositing import squared_error
 from recombine.baselines.nn.slots import activate
 from recombine.baselines.training.device import on_device
@@ -46,6 +46,7 @@ def _card(slug: str, name: str, what: str) -> MethodCard:
         inference="direct",
         supervision="supervised",
         source=SOURCE,
+        paper=PAPER,
         note=f"{NOTE}Control: posed-patch decoder{what}",
         role="control",
         generative=True,

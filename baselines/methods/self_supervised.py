@@ -178,6 +178,7 @@ class SimClr(SelfSupervised):
         id="simclr",
         name="SimCLR",
         source="arXiv 2002.05709, Eq. 1",
+        paper="https://arxiv.org/abs/2002.05709",
         note="Temperature 0.2, crops and colour changes, AdamW.",
     )
 
@@ -218,6 +219,7 @@ class MoCo(SelfSupervised):
         id="moco",
         name="MoCo v2",
         source="arXiv 1911.05722, Eq. 1; arXiv 2003.04297",
+        paper="https://arxiv.org/abs/1911.05722",
         note="Queue of 2,048 keys, momentum 0.99, temperature 0.2.",
     )
     SIZES: ClassVar[Sizes] = {
@@ -293,6 +295,7 @@ class VicReg(SelfSupervised):
         id="vicreg",
         name="VICReg",
         source="arXiv 2105.04906, Eq. 6",
+        paper="https://arxiv.org/abs/2105.04906",
         note="Weights 25, 25 and 1; projector of 256 columns.",
     )
 
@@ -345,6 +348,7 @@ class Diet(SelfSupervised):
         id="diet",
         name="DIET",
         source="arXiv 2302.10260; identifiability: arXiv 2410.21869",
+        paper="https://arxiv.org/abs/2302.10260",
         note="Instance index as class, label smoothing 0.8, crops and colour changes.",
     )
 

@@ -85,6 +85,7 @@ class SlotAttentionEncoder(Supervised):
         inference="direct",
         supervision="supervised",
         source="arXiv 2006.15055, Algorithm 1",
+        paper="https://arxiv.org/abs/2006.15055",
         note="Set matching of objects by the cheapest assignment; slots start from learned "
         "vectors, so that their roles are fixed.",
     )

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.serving.data import Batch, TrainData
 
 SOURCE = "arXiv 2512.08854, Eq. 4.3 (search) and Eq. 4.4 (replay)"
+PAPER = "https://arxiv.org/abs/2512.08854"
 NOTE = (
     "Reimplementation; details of the paper's Appendix B unseen. Weakly supervised slots: the "
     "decoder is trained from the true latents of in-combination images (not a VAE), convolutional "

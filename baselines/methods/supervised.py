@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _SCHEDULE = Schedule(steps=300)
 _SOURCE = "arXiv 2512.08854, Section 5 (supervised encoder arm)"
+_PAPER = "https://arxiv.org/abs/2512.08854"
 
 
 def supervised_sizes(times: float = 1) -> Sizes:
@@ -57,6 +58,7 @@ class Supervised:
         inference="direct",
         supervision="supervised",
         source=_SOURCE,
+        paper=_PAPER,
         note="Reimplementation; details of the paper's Appendix B unseen. Convolutional encoder "
         "from scratch, one learned query per slot, labels of all factors.",
     )
@@ -139,6 +141,7 @@ class SupervisedRegression(Supervised):
         inference="direct",
         supervision="supervised",
         source="arXiv 2410.21869 (regression beside cross-entropy)",
+        paper="https://arxiv.org/abs/2410.21869",
         note="Squared error on one-hot, angle and standardised columns; encoder of the supervised "
         "slot encoder.",
     )
@@ -156,6 +159,7 @@ class SupervisedLonger(Supervised):
         inference="direct",
         supervision="supervised",
         source=_SOURCE,
+        paper=_PAPER,
         note="Control: the supervised slot encoder with three times the training steps.",
         role="control",
     )
@@ -172,6 +176,7 @@ class SupervisedLarger(Supervised):
         inference="direct",
         supervision="supervised",
         source=_SOURCE,
+        paper=_PAPER,
         note="Control: a wider and deeper supervised slot encoder with about the parameters of "
         "encoder and decoder of the slot autoencoder together.",
         role="control",
@@ -199,6 +204,7 @@ class ScratchResNet(Supervised):
         inference="direct",
         supervision="supervised",
         source="arXiv 1512.03385",
+        paper="https://arxiv.org/abs/1512.03385",
         note="ResNet-18 of timm from scratch, query transformer on its last two maps' grid.",
     )
     SIZES: ClassVar[Sizes] = {
@@ -242,6 +248,7 @@ class ScratchVit(ScratchResNet):
         inference="direct",
         supervision="supervised",
         source="arXiv 2010.11929",
+        paper="https://arxiv.org/abs/2010.11929",
         note="ViT-S of timm from scratch, 64 patches per image, query transformer on its tokens.",
     )
 

@@ -66,6 +66,7 @@ class TangentPenalty:
         inference="direct",
         supervision="supervised",
         source="arXiv 2512.08854, Eq. 3.4 (derived penalty)",
+        paper="https://arxiv.org/abs/2512.08854",
         note="Control: the encoder is asked to be linear across the tangents of different slots; "
         "tangents from the slot autoencoder's decoder at training images.",
         role="control",
@@ -145,6 +146,7 @@ class TangentPenaltyOracle(TangentPenalty):
         supervision="supervised",
         data="open",
         source="arXiv 2512.08854, Eq. 3.4 (derived penalty)",
+        paper="https://arxiv.org/abs/2512.08854",
         note="Control: true tangents, finite differences of extra renders of training images, each "
         "with one slot changed; no out-of-combination image is drawn.",
         role="control",

@@ -178,6 +178,7 @@ class Vae:
             inference="replay" if replay else "direct",
             supervision=self.supervision,
             source="arXiv 2512.08854, Eq. 4.3 (search) and Eq. 4.4 (replay); arXiv 1312.6114 (VAE)",
+            paper="https://arxiv.org/abs/2512.08854",
             note="Reimplementation; details of the paper's Appendix B unseen. Inferred slots, "
             f"convolutional encoder from scratch. {row.note}",
             role=row.role,

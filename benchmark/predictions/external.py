@@ -26,7 +26,7 @@ import secrets
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints
 
 from recombine.benchmark.predictions.file import (
     Predictions,
@@ -43,11 +43,20 @@ from recombine.benchmark.predictions.safetensors_guard import (
     write_tensors,
 )
 from recombine.benchmark.protocol.outputs import MAX_SLOTS
-from recombine.benchmark.results.parts import Count, NonNegative, Positive, Slug, Strict, Text
+from recombine.benchmark.results.credit import Credit
+from recombine.benchmark.results.parts import (
+    Count,
+    NonNegative,
+    Positive,
+    Slug,
+    Strict,
+)
 from recombine.benchmark.serving.data import plain_spec
 from recombine.benchmark.submissions.fingerprint import environment
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.files import replacing
+from recombine.renderer.core.strict import fault_of, from_json
+from recombine.renderer.core.text import legible, named, tidy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,16 +127,23 @@ ANSWERS_FORMAT = "recombine.answers/2"
 MAX_BYTES = 16 * 2**30
 
 
-class Card(Strict):
+Said = Annotated[
+    str, StringConstraints(max_length=2000), AfterValidator(tidy), AfterValidator(legible)
+]
+
+
+class Card(Credit):
     """A ``MethodCard`` from elsewhere: untrusted values, read strictly."""
 
     id: Slug
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    name: Annotated[
+        str, StringConstraints(max_length=200), AfterValidator(tidy), AfterValidator(named)
+    ]
     inference: Literal["direct", "replay"] = "direct"
     supervision: Literal["unsupervised", "weak", "supervised"] = "unsupervised"
     data: Literal["scratch", "pretrained", "open"] = "open"
-    source: Text = ""
-    note: Text = ""
+    source: Said = ""
+    note: Said = ""
     slots: Literal["fixed", "exchangeable"] = "fixed"
     role: Literal["method", "control", "floor", "bound"] = "method"
     generative: bool = False
@@ -203,13 +219,12 @@ def _run_of(opened: TensorFile, dataset: DatasetLike, who: str) -> GivenRun:
             "the dataset that was asked about, and copy `identity` from the question file"
         )
     try:
-        return GivenRun.model_validate_json(opened.metadata.get("run", ""))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "run"
+        return from_json(GivenRun, opened.metadata.get("run", ""))
+    except ValueError as error:
+        where, fault = fault_of(error)
         raise InvalidInputError(
-            f"{who}: expected who answered, as JSON, in its metadata `run`, got one where {where} "
-            f"is wrong ({first['msg']}); see recombine.benchmark.predictions.external"
+            f"{who}: expected who answered, as JSON, in its metadata `run`, got one where "
+            f"{where or 'run'} is wrong ({fault}); see recombine.benchmark.predictions.external"
         ) from error
 
 

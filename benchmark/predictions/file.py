@@ -25,6 +25,7 @@ from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
 from recombine.benchmark.submissions.fingerprint import settings_of
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.files import replacing
+from recombine.renderer.core.strict import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -318,11 +319,11 @@ def _facts(metadata: Mapping[str, str], path: Path) -> RunFacts:
     if metadata.get("format") not in READABLE:
         raise _bad(path, f"format {FORMAT}", metadata.get("format"))
     try:
-        raw = json.loads(metadata["run"])
+        raw = parse_json(metadata["run"], str(path))
         for name in ("steps", "batch_change", "repeat_change"):
             raw[name] = tuple(raw[name])
         return _typed(RunFacts(**raw))
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, IntegrityError) as error:
         raise _bad(path, "the facts of a run in its metadata", error) from error
 
 

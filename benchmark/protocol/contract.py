@@ -365,6 +365,15 @@ class MethodCard:
     generative : bool
         Whether training fits a network that draws images, such as a decoder, even if the answers
         do without it. Images whose licence forbids that are refused before it trains.
+    authors : tuple of str
+        Who made the method, each as ``"A. Name"`` or ``"A. Name (0000-0002-1825-0097)"`` with the
+        ORCID.
+    licence : str
+        Of the code, such as ``"Apache-2.0"``; ``"closed"`` when it cannot be read.
+    code, paper : str
+        https links.
+    pretraining : tuple of str
+        Data and weights beyond the served images, each by name.
     """
 
     id: str
@@ -377,3 +386,8 @@ class MethodCard:
     slots: Literal["fixed", "exchangeable"] = "fixed"
     role: Role = "method"
     generative: bool = False
+    authors: tuple[str, ...] = ()
+    licence: str = ""
+    code: str = ""
+    paper: str = ""
+    pretraining: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from recombine.benchmark.results.parts import (
     Fraction,
     Name,
     Positive,
+    Real,
     Scalar,
     Sha256,
     Strict,
@@ -80,8 +81,8 @@ class Tried(Strict):
     """One configuration that a training run compared on in-combination validation images."""
 
     seed: Count
-    settings: dict[str, Scalar]
-    score: float | None
+    settings: dict[Name, Scalar]
+    score: Real | None
     """The method's own selection score; higher is better."""
 
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -14,19 +15,45 @@ from pydantic import (
     model_validator,
 )
 
+from recombine.renderer.core.strict import Count as Count
+from recombine.renderer.core.strict import Positive as Positive
+from recombine.renderer.core.strict import Sha256 as Sha256
+from recombine.renderer.core.text import legible, named
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+LARGEST_REAL = 1e30
+"""Of any number in a result: sums of squares of such numbers are finite."""
+LEAST_GFLOP, LARGEST_GFLOP = 1e-6, 1e12
+
+
+def _counted(gflop: float) -> float:
+    if 0 < gflop < LEAST_GFLOP:
+        raise ValueError(f"0, or {LEAST_GFLOP:g} to {LARGEST_GFLOP:g}, in 1e9 operations")
+    return gflop
+
+
 Fraction: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0)]
-NonNegative: TypeAlias = Annotated[float, Field(ge=0.0)]
-Count: TypeAlias = Annotated[int, Field(ge=0)]
-Positive: TypeAlias = Annotated[int, Field(ge=1)]
-Text: TypeAlias = Annotated[str, StringConstraints(max_length=2000)]
-Name: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Sha256: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Real: TypeAlias = Annotated[float, Field(ge=-LARGEST_REAL, le=LARGEST_REAL)]
+NonNegative: TypeAlias = Annotated[float, Field(ge=0.0, le=LARGEST_REAL)]
+Gflop: TypeAlias = Annotated[float, Field(ge=0.0, le=LARGEST_GFLOP), AfterValidator(_counted)]
+"""1e9 operations: none, or so many that a logarithm of them is a number to draw."""
+Text: TypeAlias = Annotated[str, StringConstraints(max_length=2000), AfterValidator(legible)]
+Name: TypeAlias = Annotated[
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(named)
+]
+Key: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[^/]{1,200}$"), AfterValidator(named)]
+"""A name within a path such as ``scores/ooc_test/per_factor/object.shape``."""
 Slug: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")]
-Interval: TypeAlias = tuple[float, float]
-Scalar: TypeAlias = str | int | float | bool | None
+Interval: TypeAlias = tuple[Real, Real]
+Scalar: TypeAlias = (
+    Annotated[str, AfterValidator(legible)]
+    | Annotated[int, Field(ge=-(2**64), le=2**64)]
+    | float
+    | bool
+    | None
+)
 Table: TypeAlias = tuple[tuple[Count, ...], ...]
 Digits: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]+$", max_length=100_000)]
 
@@ -56,8 +83,13 @@ class Method(Strict):
     note: Text = ""
     code: Text = ""
     """``module:Class`` of the submission."""
-    settings: dict[str, Scalar] = {}
+    settings: dict[Name, Scalar] = {}
     """The submission's settings, one level deep."""
+
+    @property
+    def is_baseline(self) -> bool:
+        """Return whether the method is one of this project's own."""
+        return self.code.startswith("recombine.baselines.")
 
 
 class Track(Strict):
@@ -67,6 +99,24 @@ class Track(Strict):
     supervision: Literal["unsupervised", "weak", "supervised"]
     test_compute: Literal["T1", "T10", "T100", "unbounded", "unknown"]
     """At most 3, 30, 300 times the reference encoder's operations per image, or more."""
+
+
+class _Recipe(Strict):
+    """What pages and commands read of a recipe; a plan may record more."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    preset: Key
+    scale: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    values: Positive | None = None
+    rung: Annotated[int, Field(ge=0, le=1000)] = 0
+    ooc_val: bool = False
+    hidden_test: Literal["public", "hidden"] | None = None
+
+
+def _readable(recipe: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    _Recipe.model_validate(recipe)
+    return recipe
 
 
 class Data(Strict):
@@ -87,9 +137,9 @@ class Data(Strict):
     """Different in-combination training images that were served."""
     recombined: tuple[Name, ...]
     """The factors whose combinations the split recombines, in the order of ``Score.cells``."""
-    renderer: dict[str, str] = {}
+    renderer: dict[Name, Text] = {}
     """Versions of the programs that rendered the data."""
-    recipe: dict[str, JsonValue] | None = None
+    recipe: Annotated[dict[str, JsonValue], AfterValidator(_readable)] | None = None
     """How the dataset was made: preset, resolution, scale, values, ooc_val and what else its plan
     records, such as a declared split, and the rung of the training ladder. None when not on
     record."""
@@ -125,9 +175,9 @@ class Training(Strict):
 class Estimate(Strict):
     """A mean over seeds and cells."""
 
-    estimate: float
+    estimate: Real
     ci95: Interval | None
-    per_seed: tuple[float, ...]
+    per_seed: tuple[Real, ...]
 
 
 class RandomNetwork(Strict):
@@ -155,7 +205,7 @@ class SlotMatch(Strict):
     """Images that decided, per seed."""
     n_cells: Count = 0
     """Cells that these are of."""
-    margin: tuple[float, ...] = ()
+    margin: tuple[Real, ...] = ()
     """Score of the chosen assignment minus that of the runner-up, summed over scene slots."""
     standard_error: tuple[NonNegative | None, ...] = ()
     """Of the margin, leaving out one cell at a time; None with fewer than two cells."""
@@ -188,12 +238,12 @@ class Readout(Strict):
     """In-combination validation images used for regularisation."""
     slot_match: tuple[tuple[Count, ...], ...]
     """Per seed, the method's slot assigned to each scene slot."""
-    regularisation: dict[str, tuple[float, ...]] = {}
+    regularisation: dict[Name, tuple[Real, ...]] = {}
     """Per factor and seed: the ridge penalty or the inverse penalty C of the logistic readout."""
-    at_edge: dict[str, tuple[Literal["weakest", "strongest"] | None, ...]] = {}
+    at_edge: dict[Name, tuple[Literal["weakest", "strongest"] | None, ...]] = {}
     """Per factor and seed: whether that is the weakest or strongest one tried; empty when not
     measured. Among equal ID-val scores the strongest is chosen."""
-    converged: dict[str, tuple[bool, ...]] = {}
+    converged: dict[Name, tuple[bool, ...]] = {}
     """Per factor and seed: whether the fit ended by itself rather than at its limit of iterations;
     empty when not measured."""
     width: Positive | None = None
@@ -225,14 +275,14 @@ class FactorScore(Strict):
     kind: Literal["categorical", "periodic", "continuous"]
     recombined: bool
     """Whether the split recombines this factor."""
-    estimate: Annotated[float, Field(le=1.0)]
+    estimate: Annotated[float, Field(ge=-LARGEST_REAL, le=1.0)]
     """1 is perfect, 0 is chance; continuous factors can be negative."""
     ci95: Interval | None
-    chance: float
-    per_seed: tuple[float, ...]
-    per_cell: tuple[tuple[float, ...], ...] = ()
+    chance: Real
+    per_seed: tuple[Real, ...]
+    per_cell: tuple[tuple[Real, ...], ...] = ()
     """Per seed and cell of the split, the cell's part: the mean of a row is the seed's score."""
-    per_block: tuple[tuple[float, ...], ...] = ()
+    per_block: tuple[tuple[Real, ...], ...] = ()
     """Per seed and matched block, the block's part; empty in results from before 2.1."""
 
 
@@ -326,7 +376,7 @@ class Score(Strict):
     chance: Fraction
     variance: Variance
     per_seed: tuple[Fraction, ...]
-    per_factor: dict[str, FactorScore]
+    per_factor: dict[Key, FactorScore]
     cells: tuple[tuple[Name, ...], ...]
     """Value names of every cell, in the order of ``Data.recombined``."""
     hits: Table
@@ -340,7 +390,7 @@ class Score(Strict):
     Intervals are over these."""
     levels: Levels | None = None
     """What ignorance scores on these cells; None for a result from before it was computed."""
-    lift: Annotated[float, Field(le=1.0)] | None = None
+    lift: Annotated[float, Field(ge=-LARGEST_REAL, le=1.0)] | None = None
     """(estimate - floor) / (1 - floor), where the floor is the best of ``levels`` and chance: 0 is
     ignorance, 1 perfect, below 0 worse than ignorance. None without levels, or at a floor of 1."""
     lift_ci95: Interval | None = None
@@ -459,7 +509,7 @@ class ComputeCurve(Strict):
 
     steps: tuple[Count, ...]
     """Search steps, ascending."""
-    gflop_per_image: tuple[NonNegative | None, ...]
+    gflop_per_image: tuple[Gflop | None, ...]
     id: tuple[Fraction, ...]
     id_ci95: tuple[Interval | None, ...]
     ooc: tuple[Fraction, ...]
@@ -484,11 +534,11 @@ class Latency(Strict):
 
 
 class Compute(Strict):
-    """Cost of one answer, measured by the harness."""
+    """Cost of one answer; `Sources` says who measured it."""
 
-    gflop_per_image: NonNegative | None
+    gflop_per_image: Gflop | None
     """1e9 floating-point operations, multiply-add = 2; None when they could not be counted."""
-    uncounted_ops: dict[str, int]
+    uncounted_ops: dict[Name, Count]
     """Operators without a known count, and how often they ran."""
     seconds_per_image: tuple[Latency, ...]
     steps: Count
@@ -552,8 +602,6 @@ class Checks(Strict):
     """Why it is only declared."""
 
 
-# Further parts of a result, beside the headline: strict models like the rest.
-
 Source = Literal["measured", "bounded", "self-reported", "unknown"]
 
 
@@ -562,102 +610,6 @@ class Sources(Strict):
 
     sandbox: Literal["none", "subprocess", "bubblewrap", "file"]
     """What stood between the submission and the machine; "file": answers from elsewhere."""
-    figures: dict[str, Source]
+    figures: dict[Name, Source]
     """Measured: by the harness, out of the submission's reach. Bounded: reported from inside, and
     within what the harness saw. Self-reported: said by the submission or its author."""
-
-
-class ReadoutScores(Strict):
-    """Joint slot accuracy of one more readout."""
-
-    kind: Literal["linear", "mlp"]
-    labels: Positive
-    """Labelled in-combination training images."""
-    control: Literal["none", "permuted-labels", "oracle"]
-    """Permuted labels: must score chance. Oracle: fitted on out-of-combination images as well,
-    scored on others of them; an upper bound, never a result."""
-    id_test: Estimate | None
-    ooc_test: Estimate
-
-
-class GapParts(Strict):
-    """The gap, split by the oracle readout: gap = information lost + readout not transferring."""
-
-    information_lost: Estimate
-    """ID score minus the oracle readout's OOC score: what the slots do not hold."""
-    readout_not_transferring: Estimate
-    """Oracle readout's OOC score minus the OOC score: what a readout fitted on ID misses."""
-
-
-class MatchingPart(Strict):
-    """How exchangeable slots were matched to objects."""
-
-    on: Literal["masks"]
-    floors: dict[str, float]
-    """Per factor, the OOC score of knowing only which slot was matched: constants per slot, fitted
-    on ID training images (mean over seeds). The floor of the headline is ``Levels.matching``."""
-    id_floors: dict[str, float] = {}
-    """The same for the ID score."""
-
-
-class Measure(Strict):
-    """One more metric of one split."""
-
-    metric: Name
-    metric_version: Name
-    direction: Literal["higher", "lower"]
-    chance: float | None
-    """What a method without information scores on these images."""
-    estimate: float | None
-    """Mean over seeds."""
-    ci95: Interval | None = None
-    per_seed: tuple[float | None, ...]
-    n_images: Count
-    """Images (or points) per seed behind it."""
-
-
-class SplitMeasures(Strict):
-    """Metrics of the two test splits, by name."""
-
-    id_test: dict[str, Measure]
-    ooc_test: dict[str, Measure]
-
-
-class Bins(Strict):
-    """Joint slot accuracy against a property of the images."""
-
-    property: Literal["visible_share", "interaction_share"]
-    """Least visible share of an object; energy of second order over that of first order."""
-    edges: tuple[float, ...]
-    """Ascending; bin i holds values in [edges[i], edges[i + 1]), the last one also its end."""
-    id_hits: Table
-    """Per seed and bin."""
-    id_counts: tuple[Count, ...]
-    ooc_hits: Table
-    ooc_counts: tuple[Count, ...]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        bins = len(self.edges) - 1
-        rows = [*self.id_hits, *self.ooc_hits, self.id_counts, self.ooc_counts]
-        if bins < 1 or any(len(row) != bins for row in rows):
-            raise ValueError("every row needs one number per bin")
-        return self
-
-
-class Further(Strict):
-    """Everything beside the headline."""
-
-    readouts: tuple[ReadoutScores, ...] = ()
-    gap_parts: GapParts | None = None
-    selectivity: Estimate | None = None
-    """ID score minus that of the same readout fitted on permuted labels."""
-    matching: MatchingPart | None = None
-    masks: SplitMeasures | None = None
-    sets: SplitMeasures | None = None
-    identifiability: dict[str, Measure] | None = None
-    """On ID-test and OOC-test together, which hold all combinations."""
-    decoder: dict[str, Measure] | None = None
-    """Of the method's decoder, read before any search step."""
-    by_visibility: Bins | None = None
-    by_interaction: Bins | None = None

@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import BaseModel, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from recombine.benchmark.results.artifacts import Artifacts
+from recombine.benchmark.results.credit import Credit
+from recombine.benchmark.results.extra_parts import Further
 from recombine.benchmark.results.parts import (
     Checks,
     Compute,
@@ -23,7 +26,6 @@ from recombine.benchmark.results.parts import (
     Count,
     Data,
     Environment,
-    Further,
     Gap,
     Method,
     NonNegative,
@@ -40,28 +42,31 @@ from recombine.benchmark.results.parts import (
 )
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.files import write_bytes
+from recombine.renderer.core.strict import from_json
 
-SCHEMA_VERSION: Literal["2.2"] = "2.2"
+SCHEMA_VERSION: Literal["2.3"] = "2.3"
 """2.0 added `method.role` and `data.recipe`, 2.1 answers per block and what else the measure 2.0
-needs, 2.2 `data.identity`; `scripts/migrate_results.py` brings older files up."""
-EARLIER = ("1.0", "1.1", "2.0", "2.1")
+needs, 2.2 `data.identity`, 2.3 `credit`; `scripts/migrate_results.py` brings older files up."""
+EARLIER = ("1.0", "1.1", "2.0", "2.1", "2.2")
 MAX_BYTES = 16 * 2**20
+MOST_SEEDS = 1000
+DATE, TIME = ("[0-9]{4}", "[0-9]{2}", "[0-9]{2}"), ("[0-9]{2}",) * 3
 
 
 class Result(Strict):
     """One entry of the leaderboard. Make it with ``Result.sealed`` or ``Result.load``."""
 
-    schema_version: Literal["2.2"]
+    schema_version: Literal["2.3"]
     result_id: Sha256
     """SHA-256 of the canonical JSON of everything else."""
-    created: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    created: Annotated[str, StringConstraints(pattern=f"^{'-'.join(DATE)}T{':'.join(TIME)}Z$")]
     """UTC."""
     trust: Literal["rescored", "rerun", "retrained"]
     method: Method
     track: Track
     data: Data
     training: Training
-    seeds: tuple[Count, ...]
+    seeds: Annotated[tuple[Count, ...], Field(max_length=MOST_SEEDS)]
     readout: Readout
     scores: Scores
     gap: Gap
@@ -76,9 +81,11 @@ class Result(Strict):
     artifacts: Artifacts
     sources: Sources | None = None
     further: Further | None = None
+    credit: Credit = Credit()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        datetime.strptime(self.created, "%Y-%m-%dT%H:%M:%SZ")  # a day that exists
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise ValueError("seeds must be different and at least one")
         for score in (self.scores.id_test, self.scores.ooc_test):
@@ -284,7 +291,7 @@ class Result(Strict):
     @classmethod
     def _parse(cls, text: bytes, where: str) -> Self:
         try:
-            return cls.model_validate_json(text)
+            return from_json(cls, text)
         except pydantic.ValidationError as error:
             for item in error.errors():
                 if item["loc"] == ("schema_version",) and item["input"] in EARLIER:
@@ -301,6 +308,17 @@ class Result(Strict):
                 f"{where}: not a valid result (schema {SCHEMA_VERSION}), "
                 f"{error.error_count()} problem(s): " + "; ".join(problems)
             ) from None
+        except ValueError as error:  # no JSON, or JSON that two readers read differently
+            raise InvalidInputError(
+                f"{where}: not a valid result (schema {SCHEMA_VERSION}): expected JSON in which "
+                f"every key stands once; got {error}"
+            ) from None
+
+
+def with_credit(result: Result, credit: Credit) -> Result:
+    """Return a result that says whose work it is; its id follows."""
+    credited = result.model_copy(update={"credit": credit})
+    return credited.model_copy(update={"result_id": credited.expected_id()})
 
 
 def write_schema(path: Path | str) -> Path:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import re
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypeAlias, TypeVar
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from recombine.benchmark.inference import query
 from recombine.benchmark.predictions.external import Card
-from recombine.benchmark.results.parts import Count, NonNegative, Scalar, Strict, Text
+from recombine.benchmark.results.parts import Count, NonNegative, Strict
 from recombine.benchmark.sandbox.process import MIB, forged, refusal
 from recombine.renderer.core.errors import InvalidInputError, ResourceError
+from recombine.renderer.core.strict import fault_of, from_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["Learner", "Encoder", "Inverter"]
 Short = Annotated[str, StringConstraints(max_length=200)]
+Text = Annotated[str, StringConstraints(max_length=2000)]
+Scalar: TypeAlias = str | int | float | bool | None
 Long = Annotated[str, StringConstraints(max_length=100_000)]
 ModelT = TypeVar("ModelT", bound=Strict)
 
@@ -120,11 +123,10 @@ class Findings(Strict):
 def parse(model: type[ModelT], metadata: Mapping[str, str], name: str, who: str) -> ModelT:
     """Return one report."""
     try:
-        return model.model_validate_json(metadata.get(name, ""))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        got = f"one where {where or 'all'} is wrong ({first['msg']})"
+        return from_json(model, metadata.get(name, ""))
+    except ValueError as error:
+        where, fault = fault_of(error)
+        got = f"one where {where or 'all'} is wrong ({fault})"
         raise forged(who, f"a {name} report", got) from error
 
 

@@ -42,15 +42,15 @@ from recombine.benchmark.metrics.identifiability import (
 from recombine.benchmark.metrics.masks import MASK_METRICS, mask_contributions
 from recombine.benchmark.metrics.readout import Kind, Readout, Representation, fit_readout
 from recombine.benchmark.predictions.alignment import scene_tables
-from recombine.benchmark.results.parts import (
+from recombine.benchmark.results.extra_parts import (
     Bins,
-    Estimate,
     GapParts,
     MatchingPart,
     Measure,
     ReadoutScores,
     SplitMeasures,
 )
+from recombine.benchmark.results.parts import Estimate
 from recombine.benchmark.running.harness import BUDGETS, readout_indices
 from recombine.benchmark.scoring import aggregate
 from recombine.benchmark.serving.data import has
@@ -116,7 +116,8 @@ def mask_part(aligned_runs: Sequence[AlignedPredictions]) -> SplitMeasures | Non
     """Return segmentation scores of both splits."""
     name = f"segments/{aligned_runs[0].step}"
     dataset = aligned_runs[0].dataset
-    if any(name not in aligned.run.extras for aligned in aligned_runs) or not has(dataset, "mask"):
+    offered = all(name in aligned.run.extras for aligned in aligned_runs)
+    if not (offered and has(dataset, "mask") and getattr(dataset, "castable", True)):
         return None
     by_split = {}
     for split_name in SPLITS:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from recombine.benchmark.inference.query import MARKED_CHANGE
 from recombine.benchmark.results.artifacts import MAX_TRIED, Artifacts, Prediction, Tried
+from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.results.parts import (
+    LEAST_GFLOP,
     Check,
     Checks,
     Compute,
@@ -19,11 +22,15 @@ from recombine.benchmark.results.parts import (
     Latency,
     Method,
     Selection,
+    Source,
     Sources,
     Track,
     Training,
 )
 from recombine.benchmark.submissions.fingerprint import flat
+from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.project import AUTHORS, project
+from recombine.renderer.core.text import shown, tidy
 from recombine.renderer.store.seal import file_sha256
 
 if TYPE_CHECKING:
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from recombine.benchmark.predictions.file import Predictions, RunFacts
+    from recombine.benchmark.results.result import Result
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
 
@@ -64,7 +72,7 @@ AFTER_SEARCH: dict[str, Literal["search", "replay+search"]] = {
 
 def method_part(facts: RunFacts, steps: int) -> Method:
     """Return who answers, read after so many search steps."""
-    card = facts.card
+    card = {**facts.card, **{name: tidy(facts.card[name]) for name in ("name", "source", "note")}}
     inference = AFTER_SEARCH[card["inference"]] if steps else card["inference"]
     plain = {
         "id": card["id"],
@@ -76,9 +84,22 @@ def method_part(facts: RunFacts, steps: int) -> Method:
         "source": card["source"],
         "note": card["note"],
         "code": facts.code,
-        "settings": dict(facts.settings),
+        "settings": {tidy(name): _setting(value) for name, value in facts.settings.items()},
     }
     return Method.model_validate(plain)
+
+
+def _setting(value: Any) -> Any:
+    """Return a setting in one line that shows all of it."""
+    return tidy(shown(value, keep="")) if isinstance(value, str) else value
+
+
+def credit_part(facts: RunFacts, method: Method) -> Credit:
+    """Return whose work the method is; of a baseline, this project's."""
+    credit = Credit.of(facts.card)
+    if not method.is_baseline:
+        return credit
+    return credit.model_copy(update={"authors": (AUTHORS,), "licence": project().licence})
 
 
 def trust_tier(facts: RunFacts) -> Literal["retrained", "rerun"]:
@@ -111,7 +132,14 @@ def compute_class(gflop: float | None, resolution: int) -> str:
 def data_part(dataset: DatasetLike, facts: RunFacts) -> Data:
     """Return what was asked, down to the bytes."""
     rung = int(str(facts.options.get("rung", 0)))
+    most = len(dataset.indices("id_train", rung=rung))
+    if facts.n_train > most:
+        raise InvalidInputError(
+            f"score: expected at most the {most} training images of {dataset.preset}, got "
+            f"{facts.n_train} in the predictions of seed {facts.seed}; say how many were served"
+        )
     certificate = json.dumps(dataset.certificate, sort_keys=True, separators=(",", ":"))
+    sealed = getattr(dataset, "certificate_sha256", "")  # all that is known of a plan drawn again
     provenance = dataset.manifest.get("provenance", {})
     recipe = getattr(dataset, "recipe", None)
     return Data(
@@ -120,7 +148,7 @@ def data_part(dataset: DatasetLike, facts: RunFacts) -> Data:
         resolution=dataset.resolution,
         identity=dataset.identity,
         root=str(facts.dataset.get("root", dataset.root)),  # of the pixels that were answered
-        certificate_sha256=hashlib.sha256(certificate.encode()).hexdigest(),
+        certificate_sha256=sealed or hashlib.sha256(certificate.encode()).hexdigest(),
         n_train=facts.n_train,
         recombined=tuple(dataset.schema.recombined),
         renderer={str(k): str(v) for k, v in provenance.items() if isinstance(v, str | int)},
@@ -152,7 +180,8 @@ def gflop_at(facts: Sequence[RunFacts], steps: int) -> float | None:
     pairs = [(one.cost["start_gflop"], one.cost["step_gflop"]) for one in facts]
     if any(start is None or step is None for start, step in pairs):
         return None
-    return float(np.mean([start + steps * step for start, step in pairs]))
+    mean = float(np.mean([start + steps * step for start, step in pairs]))
+    return max(mean, LEAST_GFLOP) if mean else mean  # below a thousand operations, a thousand
 
 
 def compute_part(facts: Sequence[RunFacts], steps: int) -> Compute:
@@ -227,7 +256,7 @@ def checks_part(facts: Sequence[RunFacts], steps: int) -> Checks:
     known = given or all(more)  # older runs say nothing of a twin
     verified = asked and len(twins) == len(facts)
     if given:
-        reasons = ["the answers were made elsewhere"]
+        reasons = [ELSEWHERE]
     return Checks(
         finite=True,
         coverage_once=True,
@@ -257,6 +286,51 @@ def sources_part(facts: Sequence[RunFacts]) -> Sources:
     # Only the method knows what it made itself, and what it compared.
     figures |= dict.fromkeys(("generated_images_seen", "configs_tried"), "self-reported")
     return Sources.model_validate({"sandbox": kind, "figures": figures})
+
+
+ELSEWHERE = "the answers were made elsewhere"
+
+
+@contextmanager
+def of_others() -> Iterator[None]:
+    """Turn what strange facts break into the one error that says so."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
+        raise InvalidInputError(
+            "score: expected predictions whose metadata hold the facts of a run, got some that "
+            f"do not fit ({type(error).__name__}: {error}); write them with this version of "
+            "recombine"
+        ) from error
+
+
+def as_reported(result: Result) -> Result:
+    """Return a result that claims nothing of what its predictions only say about themselves.
+
+    Scores follow from the answers. What a run cost, where it ran and what was checked while it
+    ran stands in a file that anybody can write.
+    """
+    checks, compute, further = result.checks, result.compute, result.further
+    figures: dict[str, Source] = dict.fromkeys((*COSTS, *TRAINING), "self-reported")
+    figures |= dict.fromkeys((name for name in COSTS if not getattr(compute, name)), "unknown")
+    unseen = dict.fromkeys(("cpu_seconds_per_image", "seen_cpu_seconds_per_image", "agrees"))
+    told = {
+        "sources": Sources(sandbox="file", figures=figures),
+        "checks": Checks(
+            finite=checks.finite,  # both are seen in the answers
+            coverage_once=checks.coverage_once,
+            batch_invariance=None,
+            repeatability=None,
+            independence="declared",
+            independence_why=ELSEWHERE,
+        ),
+        "track": result.track.model_copy(update={"test_compute": "unknown"}),
+        "compute": compute.model_copy(update=unseen),
+        # The decoder was examined where it ran.
+        "further": further and further.model_copy(update={"decoder": None}),
+    }
+    changed = result.model_copy(update=told)
+    return changed.model_copy(update={"result_id": changed.expected_id()})
 
 
 def artifacts_part(paths: Sequence[Path], facts: Sequence[RunFacts]) -> Artifacts:

@@ -140,9 +140,12 @@ def rescore_results(
     known = {dataset.identity: dataset for dataset in datasets}
     done: dict[tuple[str, ...], list[Result]] = {}
     for old in results:
-        key = tuple(one.sha256 for one in old.artifacts.predictions)
+        # What the harness of this result saw stays; what a stranger said stays marked so.
+        trust: Literal["rescored", "witnessed"]
+        trust = "rescored" if old.trust == "rescored" else "witnessed"
+        key = (trust, *(one.sha256 for one in old.artifacts.predictions))
         if key not in done:
-            done[key] = score_predictions(store.find(old), _dataset(old, known))
+            done[key] = score_predictions(store.find(old), _dataset(old, known), trust=trust)
         fresh = [one for one in done[key] if one.compute.steps == old.compute.steps]
         if len(fresh) != 1:
             steps = sorted(one.compute.steps for one in done[key])
@@ -179,8 +182,9 @@ def _dataset(result: Result, known: dict[str, DatasetLike]) -> DatasetLike:
 
 def _compared(old: Result, fresh: Result) -> Rescored:
     # The files are the same by content; their names today do not matter. Predictions and data from
-    # before schema 2.0 say neither role nor recipe: what the result says then stays.
-    kept: dict[str, Any] = {"trust": old.trust, "artifacts": old.artifacts}
+    # before schema 2.0 say neither role nor recipe: what the result says then stays. Whose work it
+    # is cannot be scored.
+    kept: dict[str, Any] = {"trust": old.trust, "artifacts": old.artifacts, "credit": old.credit}
     if fresh.method.role == "method":
         kept["method"] = fresh.method.model_copy(update={"role": old.method.role})
     if fresh.data.recipe is None:

@@ -22,8 +22,9 @@ from recombine.benchmark.predictions.alignment import (
 )
 from recombine.benchmark.predictions.file import Predictions, read_predictions
 from recombine.benchmark.protocol.contract import MethodCard, TrainBudget
+from recombine.benchmark.results.extra_parts import Further
 from recombine.benchmark.results.levels import levels_of, with_levels
-from recombine.benchmark.results.parts import ComputeCurve, Further, Score, Scores
+from recombine.benchmark.results.parts import ComputeCurve, Score, Scores
 from recombine.benchmark.results.parts import Readout as ReadoutPart
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.running.grid import GridEvent, Job, run_grid
@@ -41,7 +42,7 @@ from recombine.benchmark.scoring import facts as run_facts
 from recombine.benchmark.scoring.controls import random_network_part, slot_match_part
 from recombine.benchmark.scoring.examples import keep_examples
 from recombine.benchmark.scoring.extra import decoder_part, identifiability_part, readout_variants
-from recombine.benchmark.serving.data import refuse_unfit, require_sound
+from recombine.benchmark.serving.data import has_pixels, refuse_unfit, require_sound
 from recombine.benchmark.serving.relations import canonical_relations
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.design import scores_of
@@ -162,7 +163,8 @@ def score_predictions(
     trust : {"rescored", "witnessed"}
         "witnessed" only for files that this harness made itself: the results are then marked
         *retrained* (a learner) or *rerun*. For any other file only the scores are known to be
-        right, not how the slots came about.
+        right, not how the slots came about: its costs and machine are marked self-reported, no
+        check is passed, and its test compute is unknown.
     examples : Path, optional
         Folder in which the results will be saved: gets a picture of the worst images of each.
         Without it, or for data bound to a hidden test set, none is kept.
@@ -180,6 +182,16 @@ def score_predictions(
         When files are damaged, incomplete, of other data, or do not belong together.
     """
     require_sound(dataset)
+    if trust == "witnessed":
+        return _score(paths, dataset, trust, examples)
+    with run_facts.of_others():
+        results = _score(paths, dataset, trust, examples)
+        return [run_facts.as_reported(result) for result in results]
+
+
+def _score(
+    paths: Sequence[Path], dataset: DatasetLike, trust: str, examples: Path | None
+) -> list[Result]:
     dataset = canonical_relations(dataset)
     read = [(Path(path), read_predictions(Path(path))) for path in paths]
     read.sort(key=lambda pair: pair[1].facts.seed)
@@ -357,6 +369,7 @@ def _result(dataset: DatasetLike, evidence: _Evidence, made: _Made) -> Result:
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         trust=run_facts.trust_tier(facts[0]) if made.trust == "witnessed" else made.trust,
         method=method,
+        credit=run_facts.credit_part(facts[0], method),
         track=run_facts.track_part(facts[0], run_facts.gflop_at(facts, step)),
         data=run_facts.data_part(dataset, facts[0]),
         training=run_facts.training_part(facts, len(made.distinct)),
@@ -385,7 +398,7 @@ def _artifacts(
     """Return the files behind a result, and write the picture of its worst images."""
     facts = [aligned.run.facts for aligned in evidence.aligned_runs]
     more: dict[str, Any] = {}
-    if made.examples is not None:
+    if made.examples is not None and has_pixels(evidence.aligned_runs[0].dataset):
         first, readout = evidence.aligned_runs[0], evidence.readouts[0]
         more["examples"] = keep_examples(made.examples, entry, first, readout, right)
     if made.trust == "witnessed":
@@ -445,6 +458,8 @@ def _readout_part(evidence: _Evidence, dataset: DatasetLike, options: RunOptions
         at_edge={key: tuple(one.factors[key].edge for one in readouts) for key in keys},
         converged={key: tuple(one.factors[key].converged for one in readouts) for key in keys},
         width=width,
-        random_network=random_network_part(dataset, images, width),
+        random_network=(
+            random_network_part(dataset, images, width) if has_pixels(dataset) else None
+        ),
         match=slot_match_part(evidence.aligned_runs, readouts, images, answers),
     )

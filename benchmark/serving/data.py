@@ -75,6 +75,11 @@ def has(dataset: DatasetLike, annotation: str) -> bool:
     return annotation in getattr(dataset, "annotations", (annotation,))
 
 
+def has_pixels(dataset: DatasetLike) -> bool:
+    """Return whether the images are here; of a plan drawn again they are not."""
+    return bool(getattr(dataset, "pixels", True))
+
+
 def refuse_unfit(card: MethodCard, dataset: DatasetLike, *, trains: bool) -> None:
     """Refuse data that a method must not be trained on, or that lack the masks it needs."""
     forbidden = not getattr(dataset, "training_generative_models", True)

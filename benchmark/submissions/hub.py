@@ -273,6 +273,7 @@ class HubMethod:
             data="scratch" if scratch else "pretrained",
             source=f"{self.model}, weights {self.weights_sha256[:16]}",
             note=f"frozen backbone, standard slot head, images scaled to {self.size} pixels",
+            pretraining=() if scratch else (self.model,),
         )
 
     def fit(

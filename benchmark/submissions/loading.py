@@ -7,12 +7,17 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from pydantic import ValidationError
+
 from recombine.benchmark.protocol.contract import DataTrack, Encoder, Inverter, Learner, MethodCard
+from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.submissions.hub import is_hub
 from recombine.renderer.core.errors import InvalidInputError, UsageError
+from recombine.renderer.core.text import legible, named, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -138,7 +143,7 @@ def card_of(submission: object) -> MethodCard:
     Raises
     ------
     InvalidInputError
-        When ``card`` is something else.
+        When ``card`` is something else, or its links or authors are not what they should be.
     """
     card = getattr(submission, "card", None)
     if card is None:
@@ -150,6 +155,23 @@ def card_of(submission: object) -> MethodCard:
             f"submission {type(submission).__name__}: card must be a MethodCard, got "
             f"{type(card).__name__}; import it from recombine.benchmark.protocol.contract"
         )
+    try:
+        Credit.of(asdict(card))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidInputError(
+            f"submission {type(submission).__name__}: expected a card with authors, licence, https "
+            f"links and pretraining as MethodCard says, got {first['loc'][0]}: {first['msg']}; "
+            "correct the card"
+        ) from None
+    for name, check in (("name", named), ("source", legible), ("note", legible)):
+        try:
+            check(tidy(str(getattr(card, name))))
+        except ValueError as error:  # before anything is trained
+            raise InvalidInputError(
+                f"submission {type(submission).__name__}: expected, as {name} of its card, "
+                f"{error}; write the card with visible characters"
+            ) from None
     return card
 
 

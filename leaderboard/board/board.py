@@ -23,13 +23,12 @@ from recombine.leaderboard.board.ranks import (
 )
 from recombine.leaderboard.board.roles import ROLES, Role, role_of, short_name
 from recombine.leaderboard.board.summary import Summary, summarise
+from recombine.leaderboard.board.titles import dataset_size, dataset_title
 from recombine.leaderboard.drawing import formatting as numbers
 from recombine.leaderboard.drawing.charts import (
     Mark,
     Trace,
     cost_figure,
-    node,
-    rank_bar,
     strip,
     strip_axis,
 )
@@ -183,24 +182,22 @@ class Row:
         return standing(self.entry.result.scores.ooc_test)
 
     @property
-    def rank_bar(self) -> Markup:
-        """Draw the rank set."""
-        return rank_bar(self.rank.low, self.rank.high, self.rank.of, self.rank.separable)
+    def track(self) -> tuple[str, str, str]:
+        """Return training data, supervision and test compute: what the row may be compared in."""
+        return track_of(self.entry)
 
     @property
-    def gap_bar(self) -> Markup:
-        """Draw the gap with its interval, the tick is zero; the numbers stand above."""
-        gap = self.entry.result.gap
-        end = f"H{100 * gap.estimate:.1f}"
-        parts = [
-            node("path", d=f"M0 2{end}V8H0Z", class_="gap"),
-            node("path", d="M-25 5H100M0 0V10", class_="track"),
-        ]
-        if gap.ci95:
-            low, high = (100 * end for end in gap.ci95)
-            parts.append(node("path", d=f"M{low:.1f} 4H{high:.1f}V6H{low:.1f}Z", class_="f-ooc"))
-        axis = {"viewBox": "-25 0 125 10", "preserveAspectRatio": "none"}
-        return node("svg", *parts, **axis, class_="gapbar", aria_hidden="true")
+    def ooc_bar(self) -> Markup:
+        """Draw the OOC score and its interval on a line from 0 to 100, small."""
+        score = self.entry.result.scores.ooc_test
+        low, high = (100 * end for end in score.ci95 or (score.estimate, score.estimate))
+        # One string: a table has as many as rows, and every part of it is a number.
+        return Markup(  # noqa: S704
+            '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
+            '<path class="grid" d="M0 4H100"/>'
+            f'<path class="f-ooc" d="M0 3H{100 * score.estimate:.1f}V5H0Z"/>'
+            f'<path class="whisker-ooc" d="M{low:.1f} 0V8M{high:.1f} 0V8"/></svg>'
+        )
 
     @property
     def strip(self) -> Markup:
@@ -270,6 +267,61 @@ class RankedBoard:
         return tuple(found[entry.result.result_id] for entry in self.board.entries)
 
     @property
+    def title(self) -> str:
+        """Return the dataset's name for people."""
+        return dataset_title(self.board.entries[0].result)
+
+    @property
+    def size(self) -> str:
+        """Say how many values and pixels the dataset has."""
+        return dataset_size(self.board.entries[0].result)
+
+    @cached_property
+    def confirmed(self) -> tuple[Row, ...]:
+        """Return the rows that a maintainer's harness ran, the highest estimate first."""
+        return tuple(row for row in self.rows if row.entry.confirmed)
+
+    @property
+    def listed(self) -> tuple[Row, ...]:
+        """Return the lines of the table: the confirmed rows, or all where none is."""
+        return tuple(row for row in self.confirmed or self.rows if row.listed)
+
+    @property
+    def unconfirmed(self) -> tuple[Row, ...]:
+        """Return the lines below the table: not rerun, while others are."""
+        if not self.confirmed:
+            return ()
+        return tuple(row for row in self.rows if row.listed and not row.entry.confirmed)
+
+    @cached_property
+    def apart(self) -> dict[str, str]:
+        """Return what tells a row from others of its name and inference, by result id; or ""."""
+        alike: dict[tuple[str, str], list[Result]] = {}
+        for row in self.rows:
+            method = row.entry.result.method
+            alike.setdefault((method.name, method.inference), []).append(row.entry.result)
+        found = {}
+        for results in alike.values():
+            told = [
+                (one.method.entry, f"{numbers.count(one.data.n_train)} images") for one in results
+            ]
+            differ = [len(set(words)) > 1 for words in zip(*told, strict=True)]
+            for one, words in zip(results, told, strict=True):
+                telling = (word for word, tells in zip(words, differ, strict=True) if tells)
+                found[one.result_id] = ", ".join(telling)
+        return found
+
+    @cached_property
+    def full_names(self) -> dict[str, str]:
+        """Return names of which no two are equal, by result id: for lists without columns."""
+        found = {}
+        for row in self.rows:
+            result = row.entry.result
+            words = (result.method.name, result.method.inference, self.apart[result.result_id])
+            found[result.result_id] = ", ".join(filter(None, words))
+        return found
+
+    @property
     def older(self) -> str:
         """Say what an older measure means for this board; empty for the present one."""
         version = self.board.key.metric_version
@@ -290,14 +342,17 @@ class RankedBoard:
 
     @cached_property
     def roles(self) -> dict[Role, tuple[Row, ...]]:
-        """Return the rows of every role that is present, the highest estimate first."""
-        found = {role: tuple(r for r in self.rows if r.role is role) for role in ROLES.values()}
+        """Return the confirmed rows of every role that is present, the highest estimate first."""
+        found = {
+            role: tuple(row for row in self.confirmed if row.role is role)
+            for role in ROLES.values()
+        }
         return {role: rows for role, rows in found.items() if rows}
 
     @cached_property
     def charted(self) -> dict[Role, tuple[Row, ...]]:
         """Return the rows of the figures, role by role: all, or the highest of a long board."""
-        if len(self.rows) <= CHARTED:
+        if len(self.confirmed) <= CHARTED:
             return self.roles
         return {role: rows[:CHARTED_OF_A_KIND] for role, rows in self.roles.items()}
 
@@ -306,7 +361,7 @@ class RankedBoard:
         """Return every entry against every other, tracks aside, in the order of ``rows``."""
         return compare_all([row.entry.ooc for row in self.rows])
 
-    @property
+    @cached_property
     def summary(self) -> Summary:
         """Say what the board shows and what it cannot show."""
         compared = [track.compared for track in self.tracks]
@@ -347,7 +402,7 @@ class RankedBoard:
     def uncounted(self) -> list[str]:
         """Name the entries that the cost figure leaves out."""
         return [
-            row.entry.result.method.name
+            self.full_names[row.entry.result.result_id]
             for rows in self.charted.values()
             for row in rows
             if not row.entry.result.compute.gflop_per_image
@@ -383,7 +438,11 @@ def track_of(entry: Entry) -> tuple[str, str, str]:
 
 def _rank_track(name: tuple[str, str, str], lettered: list[tuple[str, Entry]]) -> RankedTrack:
     entries = [entry for _, entry in lettered]
-    alike = duplicate_groups(entries)
+    # A line of the table is a confirmed entry where one of those with its answers is.
+    alike = [
+        tuple(sorted(group, key=lambda i: not entries[i].confirmed))
+        for group in duplicate_groups(entries)
+    ]
     scores = [entries[first].ooc for first, *_ in alike]
     compared = compare_all(scores)
     ranks = rank_sets(compared, [len(table.cells) for table in scores])

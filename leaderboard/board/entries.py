@@ -1,8 +1,9 @@
 """Load and validate result files, and sort them onto boards that may be compared.
 
 Two results share a board only when they answered the same images under the same metric; nothing
-else is ever put into one table. A file that cannot be trusted stops the build with its name. A
-newer file for the same row supersedes the older one, which stays readable and is never deleted.
+else is ever put into one table. A file that does not hold is refused by name and leaves the others
+alone. Of several files for one row the newest of the highest tier holds it; the others stay
+readable and are never deleted.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,7 +26,14 @@ from recombine.benchmark.scoring.aggregate import paired_gap_part
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.design import scores_of
 from recombine.leaderboard.board.roles import role_of
-from recombine.leaderboard.ledger.records import CONFIRMED, SELF_REPORTED, Tier, Tiers
+from recombine.leaderboard.ledger.records import (
+    CONFIRMED,
+    SELF_REPORTED,
+    TIERS,
+    Ledgers,
+    Mark,
+    Tier,
+)
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, RecombineError
 
 if TYPE_CHECKING:
@@ -37,8 +44,6 @@ if TYPE_CHECKING:
 
 
 # The worst images of an entry, from the picture beside its result file to the tiles on its page.
-
-NAMED = re.compile(rb'"file":\s*"([a-z0-9-]{1,120}\.examples\.png)"')
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,9 @@ class Shown:
     tiles: tuple[Tile, ...]  # the image, then its decodings
 
 
-def find_picture(path: Path, content: bytes) -> bytes:
-    """Read the picture beside a result file, without trusting either."""
-    named = NAMED.search(content)
-    target = path.parent / named[1].decode() if named else None
+def find_picture(path: Path, kept: Examples | None) -> bytes:
+    """Read the picture beside a result file that it names, without trusting it."""
+    target = path.parent / kept.file if kept is not None else None
     if target is None or not target.is_file():
         return b""
     with target.open("rb") as stream:
@@ -128,6 +132,8 @@ if TYPE_CHECKING:
 ROUNDED = 1e-4
 """Of a mean of parts that a file keeps with six digits."""
 TOLERANCE = 1e-6
+UNEXPECTED = (ArithmeticError, LookupError, TypeError, ValueError, RecursionError)
+"""No file of a stranger may stop a board, not even by what nobody thought of."""
 MOST_NAMED = 5
 """Bad files that an error names one by one."""
 
@@ -143,6 +149,7 @@ class Entry:
     picture: bytes = field(default=b"", repr=False)
     # how far it was checked, by the ledger beside it; what the file says has no part in it
     tier: Tier = SELF_REPORTED
+    mark: Mark | None = None  # why it is disputed or withdrawn, by the ledger
 
     @cached_property
     def plain(self) -> dict[str, Any]:
@@ -161,8 +168,18 @@ class Entry:
 
     @property
     def confirmed(self) -> bool:
+        """Return whether a maintainer's harness ran the method, and nobody doubts the result."""
+        return self.witnessed and self.mark is None
+
+    @property
+    def witnessed(self) -> bool:
         """Return whether a maintainer's harness ran the method, rather than read its answers."""
         return self.tier in CONFIRMED
+
+    @property
+    def withdrawn(self) -> bool:
+        """Return whether the result was taken back."""
+        return self.mark is not None and self.mark.state == "withdrawn"
 
     @property
     def n_seeds(self) -> int:
@@ -183,8 +200,16 @@ class BoardKey:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """A file that stands on no board."""
+
+    path: Path  # where it was read
+    error: RecombineError  # why
+
+
+@dataclass(frozen=True)
 class Superseded:
-    """An entry whose row a newer file has taken."""
+    """An entry whose row another file holds: a newer one, or one of a higher tier."""
 
     entry: Entry
     by: Entry
@@ -196,7 +221,7 @@ class Board:
 
     key: BoardKey  # what they share
     entries: tuple[Entry, ...]  # one per row
-    superseded: tuple[Superseded, ...] = ()  # older files of the same rows, the newest first
+    superseded: tuple[Superseded, ...] = ()  # other files of the same rows, the newest first
 
     @property
     def other_pixels(self) -> tuple[Entry, ...]:
@@ -230,12 +255,12 @@ def read_result(path: Path) -> bytes:
     return content
 
 
-def load_entry(path: Path, tiers: Tiers | None = None) -> Entry:
+def load_entry(path: Path, ledgers: Ledgers | None = None) -> Entry:
     """Read one result file and recompute its intervals from its counts."""
     content = read_result(path)
-    picture = find_picture(path, content)
-    tier = (tiers or Tiers()).of(path, content)
     result = Result.from_bytes(content, path)
+    ledger = (ledgers or Ledgers()).of(path.parent)
+    picture = find_picture(path, result.artifacts.examples)
     check_picture(path, result.artifacts.examples, picture)
     inside, outside = result.scores.id_test, result.scores.ooc_test
     if (inside.metric, inside.metric_version) != (outside.metric, outside.metric_version):
@@ -249,7 +274,8 @@ def load_entry(path: Path, tiers: Tiers | None = None) -> Entry:
                 f"{path}: {name} must follow from the stored counts ({expected}), "
                 f"got {stated}; score the entry again with this version"
             )
-    return Entry(path, result, content, picture, tier)
+    named = result.result_id
+    return Entry(path, result, content, picture, ledger.tier(named), ledger.marks.get(named))
 
 
 def load_boards(paths: Iterable[Path]) -> list[Board]:
@@ -268,26 +294,66 @@ def load_boards(paths: Iterable[Path]) -> list[Board]:
     Raises
     ------
     InvalidInputError
-        When a file is invalid, two files of one time claim the same row, or entries of one board
-        do not have the same cells. Bad files are named, each with what is wrong.
+        When a file is invalid, two files of one time and tier claim the same row, or entries of
+        one board do not have the same cells. Bad files are named, each with what is wrong.
     IntegrityError
-        When a file was edited after scoring.
+        When a file or a ledger was edited.
     """
-    entries, problems, tiers = [], [], Tiers()
-    for path in paths:
-        try:
-            entries.append(load_entry(path, tiers))
-        except RecombineError as error:
-            problems.append(error)
-    if problems:
-        kind = IntegrityError if any(isinstance(p, IntegrityError) for p in problems) else None
-        texts = list(dict.fromkeys(map(str, problems)))  # a broken ledger concerns every file
-        named, more = "\n".join(texts[:MOST_NAMED]), len(texts) - MOST_NAMED
-        raise (kind or InvalidInputError)(named + (f"\nand {more} more" if more > 0 else ""))
+    boards, refused = read_boards(paths)
+    if refused:
+        raise refusal(refused)
+    return boards
+
+
+def read_boards(paths: Iterable[Path]) -> tuple[list[Board], list[Refused]]:
+    """Read result files as `load_boards`, and return apart those that do not hold.
+
+    Raises
+    ------
+    IntegrityError
+        When a ledger was edited: no tier can be told then.
+    """
+    entries, refused = read_entries(paths)
     groups: defaultdict[BoardKey, list[Entry]] = defaultdict(list)
     for entry in entries:
         groups[board_key(entry.result)].append(entry)
-    return [_board(key, groups[key]) for key in sorted(groups)]
+    boards = []
+    for key in sorted(groups):
+        board, unfit = _board(key, groups[key])
+        boards.append(board)
+        refused += unfit
+    return boards, sorted(refused, key=lambda one: one.path)
+
+
+def read_entries(paths: Iterable[Path]) -> tuple[list[Entry], list[Refused]]:
+    """Read result files one by one, and return apart those that do not hold."""
+    entries, refused, ledgers = [], [], Ledgers()
+    for path in paths:
+        ledgers.of(path.parent)  # one that was edited concerns every file, and raises
+        try:
+            entries.append(load_entry(path, ledgers))
+        except RecombineError as error:
+            refused.append(Refused(path, error))
+        except UNEXPECTED as error:
+            refused.append(Refused(path, unexpected(path, error)))
+    return entries, refused
+
+
+def unexpected(path: Path, error: Exception) -> InvalidInputError:
+    """Return the refusal of a file that broke something."""
+    return InvalidInputError(
+        f"{path}: expected a result that can be shown; got one that fails with "
+        f"{type(error).__name__}: {str(error)[:200]}. Remove the file, or report this."
+    )
+
+
+def refusal(refused: Sequence[Refused]) -> RecombineError:
+    """Return one error that names every refused file, the first few with what is wrong."""
+    edited = any(isinstance(one.error, IntegrityError) for one in refused)
+    texts = list(dict.fromkeys(str(one.error) for one in refused))
+    named, more = "\n".join(texts[:MOST_NAMED]), len(texts) - MOST_NAMED
+    kind = IntegrityError if edited else InvalidInputError
+    return kind(named + (f"\nand {more} more" if more > 0 else ""))
 
 
 def board_key(result: Result) -> BoardKey:
@@ -325,7 +391,7 @@ def cell_table(result: Result) -> list[CellRow]:
 
 def is_baseline(result: Result) -> bool:
     """Tell whether a result is of a baseline of this project."""
-    return result.method.code.startswith("recombine.baselines.")
+    return result.method.is_baseline
 
 
 def _recomputed(result: Result) -> Iterator[tuple[str, Numbers, Numbers]]:
@@ -367,27 +433,40 @@ def _same(stated: Numbers, expected: Numbers) -> bool:
     )
 
 
-def _board(key: BoardKey, entries: list[Entry]) -> Board:
+def _board(key: BoardKey, entries: list[Entry]) -> tuple[Board, list[Refused]]:
     rows: dict[tuple[str, int], Entry] = {}
-    superseded = []
-    first = entries[0]
-    for entry in sorted(entries, key=lambda e: e.result.created, reverse=True):
+    superseded, refused = [], []
+    ordered = sorted(entries, key=_precedence, reverse=True)
+    # Whoever was checked furthest knows the data; a stranger's file must not make others strange.
+    first = min(ordered, key=lambda e: (-TIERS.index(e.tier), e.result.created, e.path))
+    for entry in ordered:
         row = (entry.result.method.entry, entry.result.data.n_train)
-        newer = rows.setdefault(row, entry)
-        if newer is not entry:
-            superseded.append(Superseded(entry, newer))
-        if newer is not entry and newer.result.created == entry.result.created:
-            raise InvalidInputError(
-                f"{entry.path}: the row {row[0]} with {row[1]} training images is already taken "
-                f"by {newer.path}, scored at the same time; keep one of the two files"
-            )
         if _cells(entry) != _cells(first):
-            raise InvalidInputError(
+            error = InvalidInputError(
                 f"{entry.path}: has other cells than {first.path}, though both name the data "
                 f"{key.identity[:12]}; one of them was not scored on that data"
             )
+            refused.append(Refused(entry.path, error))
+            continue
+        holder = rows.setdefault(row, entry)
+        if holder is entry:
+            continue
+        if _precedence(holder) == _precedence(entry):
+            error = InvalidInputError(
+                f"{entry.path}: the row {row[0]} with {row[1]} training images is already taken "
+                f"by {holder.path}, scored at the same time; keep one of the two files"
+            )
+            refused.append(Refused(entry.path, error))
+        else:
+            superseded.append(Superseded(entry, holder))
     best = sorted(rows.values(), key=lambda e: (-e.result.scores.ooc_test.estimate, e.slug))
-    return Board(key, tuple(best), tuple(superseded))
+    superseded.sort(key=lambda one: one.entry.result.created, reverse=True)
+    return Board(key, tuple(best), tuple(superseded)), refused
+
+
+def _precedence(entry: Entry) -> tuple[bool, int, str]:
+    """Return what decides who holds a row: not taken back, the furthest checked, the newest."""
+    return not entry.withdrawn, TIERS.index(entry.tier), entry.result.created
 
 
 def _cells(entry: Entry) -> tuple[object, ...]:

@@ -68,7 +68,9 @@ def page_data(ranked: RankedBoard) -> dict[str, Any]:
         "cells": cells,
         "design": {split: _design(names) for split, names in cells.items()},
         "limits": {"few": stats.FEW_TO_TEST, "end": stats.NEAR_END},
-        "entries": [_item(row) for row in ranked.rows],
+        "entries": [
+            _item(row, ranked.full_names[row.entry.result.result_id]) for row in ranked.rows
+        ],
     }
 
 
@@ -100,14 +102,14 @@ def _variance(values: Array) -> float:
     return float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
 
 
-def _item(row: Row) -> dict[str, Any]:
+def _item(row: Row, name: str) -> dict[str, Any]:
     result = row.entry.result
     inside, outside = scores_of(result.scores.id_test), row.entry.ooc
     gaps = inside.cells.mean(axis=1) - outside.cells.mean(axis=1)
-    method, track, training = result.method, result.track, result.training
+    track, training = result.track, result.training
     return {
         "slug": row.entry.slug,
-        "name": f"{row.letter} {method.name}, {method.inference}",
+        "name": f"{row.letter} {name}",
         "id": summary_of(inside),
         "ooc": summary_of(outside),
         "gap": {"mean": result.gap.estimate, "seeds": len(gaps), "spread": _variance(gaps)},

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from recombine.benchmark.results.levels import shared_levels, standing
 from recombine.benchmark.statistics import intervals as stats
 from recombine.leaderboard.board.ranks import MIN_SEEDS_TEST, MIN_SEEDS_UNMARKED
-from recombine.leaderboard.board.roles import short_name
+from recombine.leaderboard.board.roles import role_of, short_name
+from recombine.leaderboard.board.titles import dataset_title
 from recombine.leaderboard.drawing.formatting import DASH, chance, percent, points, short
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from recombine.leaderboard.board.ranks import Comparisons, RankSet
 
 PERCENT = "\u00a0%"
+METHODS = ("generative", "encoder")
+"""Roles of entries that compete; controls, floors and bounds are read beside them."""
 WANTED_CELLS = 40
 """Held-out combinations from which seed and combination effects are told apart well."""
 
@@ -32,9 +36,12 @@ WANTED_CELLS = 40
 class Summary:
     """The words above a board."""
 
-    headline: str  # one or two sentences
-    shows: tuple[str, ...]  # what the board shows, and what it cannot show
-    limits: tuple[str, ...]  # what the board shows, and what it cannot show
+    headline: str  # the result in one or two sentences
+    best: Entry | None  # the highest method that a maintainer's harness ran
+    plain: Entry | None  # what the headline sets it against: read in one pass, nothing recombined
+    same_network: bool  # whether that is the same network as the best method's
+    shows: tuple[str, ...]  # what the board shows
+    limits: tuple[str, ...]  # what it cannot show
 
 
 def summarise(
@@ -43,11 +50,20 @@ def summarise(
     ranks: Sequence[RankSet],
     compared: Sequence[Comparisons],
 ) -> Summary:
-    """Describe a board."""
-    results = [entry.result for entry in board.entries]
+    """Describe a board by its confirmed entries; by all where none is confirmed."""
+    entries = [entry for entry in board.entries if entry.confirmed]
+    results = [entry.result for entry in entries or board.entries]
+    methods = [entry for entry in entries if role_of(entry.result).key in METHODS]
+    best = max(methods, key=lambda e: e.result.scores.ooc_test.estimate, default=None)
+    plain, same = (None, False) if best is None else _without_recombination(best, methods)
     shows = (
-        _design(results[0]), _levels(results), _kinds(first), _gaps(results), _search(results)
-    )  # fmt: skip
+        _design(results[0]),
+        _verdict(len(results), compared),
+        _levels(results),
+        _kinds(first),
+        _gaps(best, methods),
+        _search(results),
+    )
     limits = (
         _seeds(results),
         _cells(results),
@@ -56,30 +72,70 @@ def summarise(
         _scope(board),
     )
     return Summary(
-        _headline(results, _competing(first, results), compared),
+        _headline(board, best, plain, same=same),
+        best,
+        plain,
+        same,
         tuple(filter(None, shows)),
         tuple(filter(None, limits)),
     )
 
 
-def _competing(first: Mapping[str, Entry], results: Sequence[Result]) -> Result:
-    """Return the highest entry; an upper bound saw what the others must not."""
-    found = [entry.result for key, entry in first.items() if key != "bound"]
-    return max(found, key=lambda r: r.scores.ooc_test.estimate, default=results[0])
+def _without_recombination(best: Entry, methods: Sequence[Entry]) -> tuple[Entry | None, bool]:
+    """Return the same network without recombination, or the best single pass; whether the same.
+
+    Recombination is what is trained on (replay) or searched; a direct pass has neither.
+    """
+    if best.result.method.inference == "direct":
+        return None, False
+    own = best.result
+    passes = [
+        entry
+        for entry in methods
+        if entry.result.method.inference == "direct"
+        and entry.result.training.generated_images_seen == 0
+        and entry.result.data.n_train == own.data.n_train
+        and (entry.result.track.data, entry.result.track.supervision)
+        == (own.track.data, own.track.supervision)
+    ]
+    same = [
+        entry
+        for entry in passes
+        if short_name(entry.result) == short_name(own)
+        and entry.result.method.settings.get("size") == own.method.settings.get("size")
+    ]
+    found = same or passes
+    return max(found, key=lambda e: e.result.scores.ooc_test.estimate, default=None), bool(same)
 
 
-def _headline(results: Sequence[Result], top: Result, compared: Sequence[Comparisons]) -> str:
-    best, method = top.scores.ooc_test, top.method
-    score = f"{percent(best.estimate)}{PERCENT}"
-    text = f"The highest accuracy on combinations that training never showed is {score}"
-    if best.ci95 is not None:
-        low, high = (percent(end) for end in best.ci95)
-        text += f" (95{PERCENT} interval {low}{DASH}\u2060{high}{PERCENT})"
-    text += f", by {method.name} ({method.inference}); chance is {chance(best.chance)}{PERCENT}"
-    if best.floor is not None and best.floor > best.chance:
-        text += f", the best of ignorance {chance(best.floor)}{PERCENT}"
-    text += "."
-    return f"{text} {_verdict(len(results), compared)}"
+def of_100(share: float) -> str:
+    """Say a share as a whole number of 100."""
+    if 0 < share < 0.005:
+        return "fewer than 1"
+    return f"{100 * share:.0f}" if share else "none"
+
+
+def _headline(board: Board, best: Entry | None, plain: Entry | None, *, same: bool) -> str:
+    if best is None:
+        if any(entry.confirmed for entry in board.entries):
+            return "No method has been rerun by a maintainer yet: there is no result to state."
+        return (
+            "No entry has been rerun by a maintainer yet, so there is no result to state: every "
+            "number below is what a file says of itself."
+        )
+    score = best.result.scores.ooc_test
+    text = (
+        f"The best method that was rerun reads {of_100(score.estimate)} of 100 images of unseen "
+        "combinations right"
+    )
+    if score.ci95 is not None:
+        low, high = (f"{100 * end:.0f}" for end in score.ci95)
+        text += f" (95{PERCENT} interval {low}{DASH}\u2060{high})"
+    if plain is not None:
+        who = "the same network" if same else "the best single pass"
+        text += f"; {who} without recombination reads "
+        text += of_100(plain.result.scores.ooc_test.estimate)
+    return f"{text}. A guess reads {of_100(score.chance)}."
 
 
 def _verdict(entries: int, compared: Sequence[Comparisons]) -> str:
@@ -158,18 +214,19 @@ def _kinds(first: Mapping[str, Entry]) -> str:
     )
 
 
-def _gaps(results: Sequence[Result]) -> str:
-    measured = [r for r in results if r.gap.ci95 is not None]
-    lower = [r for r in measured if r.gap.ci95 is not None and r.gap.ci95[0] > 0]
-    if not measured:
+def _gaps(best: Entry | None, methods: Sequence[Entry]) -> str:
+    """Say what combinations cost: of the best method, and of the one in the middle."""
+    if best is None:
         return ""
-    low = min(r.gap.estimate for r in results)
-    high = max(r.gap.estimate for r in results)
-    span = f"{points(low)} to {points(high)}" if low != high else points(low)
-    return (
-        f"ID minus OOC is {span} points; its interval lies above zero for "
-        f"{_of(len(lower), len(measured), 'entry', 'entries')}."
-    )
+    gap = best.result.gap
+    text = f"The best method loses {percent(gap.estimate)} points from seen to unseen combinations"
+    if gap.ci95 is not None:
+        low, high = (percent(end) for end in gap.ci95)
+        text += f" (95{PERCENT} interval {low} to {high})"
+    if len(methods) > 2:
+        middle = median(entry.result.gap.estimate for entry in methods)
+        text += f"; half of the {len(methods)} methods lose {percent(middle)} or more"
+    return f"{text}."
 
 
 def _search(results: Sequence[Result]) -> str:
@@ -205,16 +262,17 @@ def _seeds(results: Sequence[Result]) -> str:
 def _cells(results: Sequence[Result]) -> str:
     cells = results[0].scores.ooc_test.n_cells
     found = [r.smallest_detectable_difference for r in results]
-    known = [value for value in found if value is not None]
+    known = [value for value in found if value]  # without any spread it is 0, and says nothing
     few = f"With {cells} held-out combinations" + (
         f" (fewer than {WANTED_CELLS})," if cells < WANTED_CELLS else ","
     )
     if not known:
         text = f"{few} and single seeds or equal answers, no interval could be computed."
         return text if cells < WANTED_CELLS else ""
-    low, high = percent(min(known)), percent(max(known))
-    span = low if low == high else f"{low} to {high}"
-    return f"{few} a difference below {span} points would often be missed (80{PERCENT} power)."
+    return (
+        f"{few} two entries must lie about {percent(median(known))} points apart to be told apart "
+        f"four times in five (the middle of all entries; 80{PERCENT} power)."
+    )
 
 
 def _confounds(results: Sequence[Result]) -> str:
@@ -241,10 +299,10 @@ def _undecided(ranks: Sequence[RankSet], compared: Sequence[Comparisons]) -> str
 
 
 def _scope(board: Board) -> str:
-    key = board.key
+    key, title = board.key, dataset_title(board.entries[0].result)
     return (
-        f"The numbers hold for {key.dataset} {key.version} at {key.resolution} px and for the "
-        "stated readout; they say nothing about other scenes."
+        f"The numbers hold for \u201c{title}\u201d, version {key.version}, at {key.resolution} px "
+        "and for the stated readout; they say nothing about other scenes."
     )
 
 

@@ -213,16 +213,6 @@ def heat_map(
     return figure(parts, title=title, height=height, css="plot-wide heat")
 
 
-def rank_bar(low: int, high: int, of: int, known: bool) -> Markup:
-    """Draw a rank set as a stretch of the ranks on a board, rank 1 at the left."""
-    steps = max(1, of - 1)
-    ends = {"x1": percent((low - 1) / steps), "x2": percent(max(low - 0.999, high - 1) / steps)}
-    parts = [node("line", x1="0%", x2="100%", y1=4, y2=4, class_="track" if known else "unknown")]
-    if known:
-        parts.append(node("line", y1=4, y2=4, class_="set", **ends))
-    return figure(parts, title=f"Ranks {low} to {high} of {of}", height=8, css="rankbar")
-
-
 def shares(parts: Sequence[tuple[str, float]], title: str) -> Markup:
     """Draw how much each part contributes to a whole, as one bar."""
     drawn, start = [], 0.0

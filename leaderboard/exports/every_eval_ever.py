@@ -37,24 +37,25 @@ def record(entry: Entry) -> dict[str, Any]:
     seconds = calendar.timegm(time.strptime(result.created, "%Y-%m-%dT%H:%M:%SZ"))
     return {
         "schema_version": SCHEMA_VERSION,
-        "evaluation_id": f"{collection}/{_model_id(result)}/{seconds}",
+        "evaluation_id": f"{collection}/{_model_id(entry)}/{seconds}",
         "evaluation_timestamp": result.created,
         "retrieved_timestamp": str(seconds),
         "source_metadata": _source(entry),
         "eval_library": {"name": "recombine", "version": result.environment.harness},
         "model_info": {
             "name": result.method.name,
-            "id": _model_id(result),
+            "id": _model_id(entry),
             "additional_details": _model(result),
         },
         "evaluation_results": list(_scores(result)),
     }
 
 
-def record_path(result: Result) -> str:
+def record_path(entry: Entry) -> str:
     """Return where the datastore expects a record."""
+    result = entry.result
     name = uuid.UUID(bytes=bytes.fromhex(result.result_id)[:16], version=4)
-    return f"data/recombine-{result.data.dataset}/{_model_id(result)}/{name}.json"
+    return f"data/recombine-{result.data.dataset}/{_model_id(entry)}/{name}.json"
 
 
 def write_records(entries: Iterable[Entry], out: Path) -> list[Path]:
@@ -62,32 +63,38 @@ def write_records(entries: Iterable[Entry], out: Path) -> list[Path]:
     paths = []
     for entry in entries:
         text = json.dumps(record(entry), indent=1, ensure_ascii=False, allow_nan=False)
-        paths.append(out / record_path(entry.result))
+        paths.append(out / record_path(entry))
         write_bytes(paths[-1], (text + "\n").encode())
     return paths
 
 
-def _model_id(result: Result) -> str:
-    """Name a method below this board: who made a submission is not in its result."""
-    owner = "recombine" if is_baseline(result) else "recombine-submissions"
-    return f"{owner}/{result.method.entry}"
+def _model_id(entry: Entry) -> str:
+    """Name a method below this board; only what was run here is known to be its baseline."""
+    owner = "recombine" if _is_ours(entry) else "recombine-submissions"
+    return f"{owner}/{entry.result.method.entry}"
+
+
+def _is_ours(entry: Entry) -> bool:
+    return entry.witnessed and is_baseline(entry.result)
 
 
 def _source(entry: Entry) -> dict[str, Any]:
     result = entry.result
-    independent = entry.tier != SELF_REPORTED and not is_baseline(result)
+    independent = entry.tier != SELF_REPORTED and not _is_ours(entry)
+    mark = entry.mark
+    state = {} if mark is None else {"state": mark.state, "state_reason": mark.reason}
     return {
         "source_name": "recombine leaderboard",
         "source_type": "evaluation_run",
         "source_organization_name": "recombine",
         "evaluator_relationship": "third_party" if independent else "first_party",
-        "additional_details": {"result_id": result.result_id, "trust": entry.tier},
+        "additional_details": {"result_id": result.result_id, "trust": entry.tier, **state},
     }
 
 
 def _model(result: Result) -> dict[str, str]:
     """Return what the schema has no field for; its further details are strings."""
-    method, track, training = result.method, result.track, result.training
+    method, track, training, credit = result.method, result.track, result.training, result.credit
     found = {
         "deployment_type": "self_deployed",
         "model_availability": "unknown",
@@ -95,6 +102,11 @@ def _model(result: Result) -> dict[str, str]:
         "inference": method.inference,
         "source": method.source,
         "code": method.code,
+        "authors": "; ".join(credit.authors),
+        "licence": credit.licence,
+        "code_url": credit.code,
+        "paper": credit.paper,
+        "pretraining": "; ".join(credit.pretraining),
         "track": f"{track.data}, {track.supervision}, {track.test_compute}",
         "gflop_per_image": result.compute.gflop_per_image,
         "search_steps": result.compute.steps,

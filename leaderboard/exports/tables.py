@@ -19,6 +19,7 @@ from recombine.leaderboard.exports.every_eval_ever import write_records
 from recombine.leaderboard.ledger.records import SELF_REPORTED
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.files import write_bytes
+from recombine.renderer.core.text import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 FORMAT = "recombine.boards/2"
 DATA, SCORES = "entry.result.data", "entry.result.scores"
+CREDIT = "entry.result.credit"
 ESTIMATES = {
     "ooc": f"{SCORES}.ooc_test",
     "id": f"{SCORES}.id_test",
@@ -61,6 +63,15 @@ COLUMNS: dict[str, str] = {
     "generated_images_seen": "entry.result.training.generated_images_seen",
     "seeds": "entry.n_seeds",
     "trust": "entry.tier",
+    "state": "entry.mark.state",
+    "state_reason": "entry.mark.reason",
+    "state_date": "entry.mark.date",
+    "authors": f"{CREDIT}.authors",
+    "licence": f"{CREDIT}.licence",
+    "code": f"{CREDIT}.code",
+    "paper": f"{CREDIT}.paper",
+    "pretraining": f"{CREDIT}.pretraining",
+    "created": "entry.result.created",
     "result_id": "entry.result.result_id",
 }
 """Columns of the downloads, and where a row has them."""
@@ -103,7 +114,8 @@ def to_json(boards: Sequence[RankedBoard]) -> str:
     for ranked in boards:
         head = json.dumps(asdict(ranked.board.key))
         entries = [
-            f'{{"rank_set": {json.dumps(_rank(row))}, "trust": "{row.entry.tier}",\n'
+            f'{{"rank_set": {json.dumps(_rank(row))}, "trust": "{row.entry.tier}", '
+            f'"state": {json.dumps(row.entry.mark and asdict(row.entry.mark))},\n'
             f'"result": {row.entry.content.decode()}}}'
             for row in ranked.rows
         ]
@@ -169,31 +181,38 @@ def _values(boards: Sequence[RankedBoard]) -> Iterator[dict[str, Any]]:
 
 
 def _value(found: Any, path: str) -> Any:
-    """Follow a path; None where a part is missing."""
+    """Follow a path; None where a part is missing. Several names are one text."""
     for part in path.split("."):
         if found is None:
             return None
         found = found[int(part)] if part.isdecimal() else getattr(found, part)
-    return found
+    return "; ".join(found) if isinstance(found, tuple) else found
 
 
-# LaTeX with `booktabs` and nothing else. An entry takes two lines: estimates above, intervals
-# below. Bold is a claim, so only an entry whose rank set is exactly 1 gets it.
+# LaTeX with `array`, `booktabs` and, for a long board, `longtable`. An entry takes two lines:
+# estimates above, intervals below. Bold is a claim, so only an entry whose rank set is exactly 1
+# gets it.
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
     "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''",
     "`": r"\textasciigrave{}", "[": "{[}", "]": "{]}", "*": "{*}", MINUS: "$-$", DASH: "--",
+    "--": "{-}{-}",  # two hyphens, as in the names of datasets, are no dash
 }  # fmt: skip
 PATTERN = re.compile("|".join(re.escape(one) for one in SPECIAL))
 HEAD = (
-    ("Method", "ID", "OOC", "Gap", "Rank set", "GFLOP", "Generated"),
-    ("", r"\%", r"\%", "points", "", "per image", "images"),
+    ("Method", "ID", "OOC", "Gap", "Paired gap", "Rank set", "GFLOP", "Generated"),
+    ("", r"\%", r"\%", "points", "points", "", "per image", "images"),
 )
+WIDTHS = r">{\raggedright\arraybackslash}p{0.23\linewidth}ccccccr"
+ON_ONE_PAGE = 16
+"""Lines of a board, equal answers in one, up to which it is a float. A longer one breaks over
+pages, which no float does, and needs text in one column."""
 MARKS = {
     r"$^{\dagger}$": r" $^{\dagger}$Fewer than 5 seeds: a sketch.",
     r"$^{\ast}$": r" $^{\ast}$Self-reported: not scored again by others.",
+    r"$^{?}$": r" $^{?}$Disputed or withdrawn.",
 }
 
 
@@ -205,31 +224,49 @@ def escape_latex(text: str) -> str:
 
 def latex_table(boards: Sequence[RankedBoard]) -> str:
     r"""Write boards as LaTeX tables; every number is that of the site."""
-    head = "% needs \\usepackage{booktabs}; written by recombine results table\n"
+    head = "% needs \\usepackage{array,booktabs,longtable}; written by recombine results table\n"
     return head + "\n".join("\n".join(_latex_lines(ranked)) + "\n" for ranked in boards)
 
 
 def _latex_lines(ranked: RankedBoard) -> Iterator[str]:
+    label = rf"\label{{tab:{ranked.slug}}}"
+    heads = [r"\toprule", _cells(*HEAD[0]), _cells(*map(_small, HEAD[1]))]
+    if sum(len(track.listed) for track in ranked.tracks) <= ON_ONE_PAGE:
+        yield r"\begin{table}[t]"
+        yield r"\centering\small\setlength{\tabcolsep}{4pt}"
+        yield rf"\caption{{{_caption(ranked)}}}"
+        yield label
+        yield rf"\begin{{tabular}}{{{WIDTHS}}}"
+        yield from heads
+        yield from _latex_body(ranked)
+        yield r"\bottomrule"
+        yield r"\end{tabular}"
+        yield r"\end{table}"
+        return
+    yield r"\begingroup\small\setlength{\tabcolsep}{4pt}\setlength{\LTcapwidth}{\linewidth}"
+    yield rf"\begin{{longtable}}{{{WIDTHS}}}"
+    yield rf"\caption{{{_caption(ranked)}}}{label} \\"
+    yield from (*heads, r"\endfirsthead")
+    yield _wide(r"\itshape (continued)")
+    yield from (*heads, r"\endhead")
+    yield from (r"\midrule", _wide(r"\itshape continued on the next page"), r"\endfoot")
+    yield from (r"\bottomrule", r"\endlastfoot")
+    yield from _latex_body(ranked)
+    yield r"\end{longtable}"
+    yield r"\endgroup"
+
+
+def _latex_body(ranked: RankedBoard) -> Iterator[str]:
     several = len({entry.result.data.n_train for entry in ranked.board.entries}) > 1
-    yield r"\begin{table}[t]"
-    yield r"\centering\small"
-    yield rf"\caption{{{_caption(ranked)}}}"
-    yield rf"\label{{tab:{ranked.slug}}}"
-    yield r"\begin{tabular}{lcccccr}"
-    yield r"\toprule"
-    yield _cells(*HEAD[0])
-    yield _cells(*map(_small, HEAD[1]))
     for track in ranked.tracks:
         yield r"\midrule"
-        yield rf"\multicolumn{{7}}{{l}}{{\itshape {escape_latex(track.title)}}} \\"
-        for row in track.rows:
+        yield _wide(rf"\itshape {escape_latex(track.title)}", together=True)
+        for row in track.listed:
             yield r"\addlinespace[2pt]"
-            yield from _latex_row(row, several_sizes=several)
+            apart = ranked.apart[row.entry.result.result_id]
+            yield from _latex_row(row, apart, several_sizes=several)
     yield r"\midrule"
     yield from _latex_levels([entry.result.scores for entry in ranked.board.entries])
-    yield r"\bottomrule"
-    yield r"\end{tabular}"
-    yield r"\end{table}"
 
 
 def _latex_levels(scores: Sequence[Scores]) -> Iterator[str]:
@@ -238,11 +275,12 @@ def _latex_levels(scores: Sequence[Scores]) -> Iterator[str]:
     for one in shared_levels([s.ooc_test for s in scores]):
         found = inside.get(one.kind)
         values = ("" if found is None else numbers.chance(found.value), numbers.chance(one.value))
-        yield _cells(escape_latex(one.words[:1].upper() + one.words[1:]), *values, "", "", "", "")
+        words = escape_latex(one.words[:1].upper() + one.words[1:])
+        yield _cells(words, *values, *[""] * (len(HEAD[0]) - 3))
 
 
-def _latex_row(row: Row, *, several_sizes: bool) -> Iterator[str]:
-    result = row.entry.result
+def _latex_row(row: Row, apart: str, *, several_sizes: bool) -> Iterator[str]:
+    result, paired = row.entry.result, row.entry.result.paired_gap
     scores, gflop = result.scores, result.compute.gflop_per_image
     ooc = escape_latex(numbers.percent(scores.ooc_test.estimate))
     yield _cells(
@@ -250,16 +288,24 @@ def _latex_row(row: Row, *, several_sizes: bool) -> Iterator[str]:
         escape_latex(numbers.percent(scores.id_test.estimate)),
         rf"\textbf{{{ooc}}}" if row.rank.separable and row.rank.high == 1 else ooc,
         escape_latex(numbers.points(result.gap.estimate)),
+        "--" if paired is None else escape_latex(numbers.points(paired.estimate)),
         escape_latex(row.rank.words),
         "--" if gflop is None else escape_latex(numbers.short(gflop)),
         escape_latex(numbers.count(result.training.generated_images_seen)),
+        together=True,
     )
-    size = f", {numbers.count(result.data.n_train)} images" if several_sizes else ""
+    # Where the size tells rows of one name apart, it stands in those words already.
+    size = f"{numbers.count(result.data.n_train)} images" if several_sizes else ""
+    words = [result.method.inference, apart, "" if size in apart else size]
+    if row.alike:
+        same = dict.fromkeys(one.result.method.name for one in row.alike)
+        words.append(f"same answers: {', '.join(same)}")
     yield _cells(
-        _small(escape_latex(result.method.inference + size)),
+        _small(escape_latex(", ".join(filter(None, words)))),
         _latex_interval(scores.id_test, numbers.percent),
         _latex_interval(scores.ooc_test, numbers.percent),
         _latex_interval(result.gap, numbers.points),
+        "" if paired is None else _latex_interval(paired, numbers.points),
         _small(f"of {row.rank.of}") if row.rank.of > 1 else "",
         _small(f"{result.compute.steps} steps") if result.compute.steps else "",
         "",
@@ -276,7 +322,8 @@ def _caption(ranked: RankedBoard) -> str:
         f"({key.resolution} px, identity {key.identity[:16]}); metric {key.metric} "
         f"{key.metric_version}, {sizes} training images, {seeds} training seeds. "
         "Below each estimate its 95 % interval over runs, values, cells and blocks; "
-        "gap: ID minus OOC. "
+        "gap: ID minus OOC, about combinations like these; paired gap: on exactly these "
+        "combinations, block by block. "
         "Rank sets: Holm-adjusted paired tests within a track; bold: rank set 1 alone. "
         "GFLOP: one answer, search included. Generated: images that the method made itself and "
         "trained on."
@@ -285,8 +332,9 @@ def _caption(ranked: RankedBoard) -> str:
 
 
 def _marks(row: Row) -> str:
-    few, claimed = MARKS
-    return (few if row.seed_mark else "") + (claimed if row.entry.tier == SELF_REPORTED else "")
+    entry = row.entry
+    said = (bool(row.seed_mark), entry.tier == SELF_REPORTED, entry.mark is not None)
+    return "".join(mark for mark, yes in zip(MARKS, said, strict=True) if yes)
 
 
 def _range(values: set[int]) -> str:
@@ -305,14 +353,20 @@ def _small(text: str) -> str:
     return rf"{{\scriptsize {text}}}" if text else ""
 
 
-def _cells(*cells: str) -> str:
-    return " & ".join(cells) + r" \\"
+def _cells(*cells: str, together: bool = False) -> str:
+    """Return a line of cells; together: no page ends after it."""
+    return " & ".join(cells) + (r" \\*" if together else r" \\")
+
+
+def _wide(text: str, *, together: bool = False) -> str:
+    return _cells(rf"\multicolumn{{{len(HEAD[0])}}}{{l}}{{{text}}}", together=together)
 
 
 # Markdown, for documents that live beside the code.
 
 MARKDOWN_HEAD = (
-    "entry", "kind", "seeds", "ID %", "OOC %", "lift", "gap", "GFLOP/image", "generated images"
+    "entry", "kind", "seeds", "ID %", "OOC %", "lift", "gap", "rank set", "GFLOP/image",
+    "generated images", "tier",
 )  # fmt: skip
 
 
@@ -324,10 +378,13 @@ def markdown_table(boards: Sequence[RankedBoard]) -> str:
 def _markdown_lines(ranked: RankedBoard) -> Iterator[str]:
     key = ranked.board.key
     scores = [entry.result.scores.ooc_test for entry in ranked.board.entries]
-    levels = (f"{one.words} {numbers.chance(one.value)} %" for one in shared_levels(scores))
+    levels = (
+        f"{markdown(one.words)} {numbers.chance(one.value)} %" for one in shared_levels(scores)
+    )
     sizes = sorted({entry.result.data.n_train for entry in ranked.board.entries})
     yield (
-        f"**{key.dataset} {key.version}**, {key.resolution} px, identity `{key.identity[:16]}`, "
+        f"**{key.dataset} {markdown(key.version)}**, {key.resolution} px, "
+        f"identity `{key.identity[:16].replace(chr(96), chr(39))}`, "
         f"{', '.join(map(numbers.count, sizes))} training images, {'; '.join(levels)}"
     )
     yield ""
@@ -343,15 +400,17 @@ def _markdown_row(row: Row) -> str:
     names = [result.method.id, *(one.result.method.id for one in row.alike)]
     gflop, gap = result.compute.gflop_per_image, result.gap
     return _line([
-        f"{', '.join(map(_plain, names))}, {result.method.inference}",
+        f"{', '.join(map(markdown, names))}, {result.method.inference}{_doubt(row)}",
         row.role.label.lower(),
         str(row.entry.n_seeds),
         _estimate(result.scores.id_test, numbers.percent),
         _estimate(result.scores.ooc_test, numbers.percent),
         _lift(result.scores.ooc_test),
         _estimate(gap, numbers.points),
+        row.rank.words,
         "not counted" if gflop is None else numbers.short(gflop),
         numbers.count(result.training.generated_images_seen),
+        row.entry.tier,
     ])  # fmt: skip
 
 
@@ -373,8 +432,8 @@ def _lift(score: Score) -> str:
     return f"{text} [{low}, {high}]"
 
 
-def _plain(text: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else " " for c in text)
+def _doubt(row: Row) -> str:
+    return f" ({row.entry.mark.state})" if row.entry.mark is not None else ""
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -1,8 +1,10 @@
 """An append-only log: every line holds the hash of the one before and perhaps a signature.
 
-Editing, deleting, inserting and reordering lines is found by anyone who reads the file. Cutting
-lines off its end is not visible from the file alone: publish its head (``head_of``), for example
-in a tag, and give that to ``read_chain``.
+Editing, deleting, inserting and reordering lines is found by anyone who reads the file. Two things
+are not visible from the file alone: lines cut off its end, and a log written anew as a whole, whose
+hashes are right. A signature does not help against the second where the public key lies beside
+the log. Publish the head (``head_of``) where the log's keeper cannot change it later, such as in a
+signed tag, and give that to ``read_chain``.
 """
 
 from __future__ import annotations

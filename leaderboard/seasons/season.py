@@ -7,12 +7,11 @@ rounded to whole percent: a team cannot probe for labels, and nobody can forget 
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from recombine.leaderboard.ledger.chain import Line, append, read_chain
 from recombine.leaderboard.ledger.signing import Ed25519Signer
@@ -28,6 +27,7 @@ from recombine.leaderboard.seasons.terms import (
 )
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 from recombine.renderer.core.files import locked, write_bytes, write_json
+from recombine.renderer.core.strict import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -252,6 +252,6 @@ def _events(season: Season, event: str) -> Sequence[Line]:
 
 def _read_json(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return cast("object", parse_json(path.read_bytes(), str(path)))
+    except (OSError, IntegrityError) as error:
         raise InvalidInputError(f"{path}: expected a season, got {error}; check the path") from None

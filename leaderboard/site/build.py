@@ -11,20 +11,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recombine.leaderboard.board.board import rank_board
-from recombine.leaderboard.board.entries import load_boards
+from recombine.leaderboard.board.entries import (
+    UNEXPECTED,
+    Refused,
+    read_boards,
+    refusal,
+    unexpected,
+)
 from recombine.leaderboard.site.data_pages import load_card
-from recombine.leaderboard.site.pages import MARKER, render_site
+from recombine.leaderboard.site.pages import MARKER, site_files
 from recombine.renderer.core.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from recombine.leaderboard.board.board import RankedBoard
+    from recombine.leaderboard.site.pages import Release
 
 HERE_FD, EXCHANGE = -100, 2
 """``AT_FDCWD`` and ``RENAME_EXCHANGE`` of Linux, see renameat2(2)."""
 ABANDONED_S = 3600.0
 
 
-def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -> Path:
+def build_site(
+    results: Sequence[Path],
+    out: Path,
+    cards: Sequence[Path] = (),
+    release: Release | None = None,
+    tell: Callable[[Refused], None] | None = None,
+) -> Path:
     """Build the whole site; the old one stays until the new one is complete.
 
     Parameters
@@ -35,6 +50,11 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
         Folder of the site. It may exist when an earlier build wrote it, or when it is empty.
     cards : sequence of Path
         Dataset folders with ``certificate.json`` and ``preview.png``.
+    release : Release, optional
+        Which release of the board it is, for a site that stays as it is.
+    tell : callable, optional
+        Called for every result file that does not hold. It is named on the site and stands on no
+        board; the others do.
 
     Returns
     -------
@@ -44,9 +64,9 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
     Raises
     ------
     InvalidInputError
-        When a result file or a card is invalid; nothing is written.
+        When a card or every result file is invalid; nothing is written.
     IntegrityError
-        When a result file was edited after scoring; nothing is written.
+        When the ledger beside the result files was edited; nothing is written.
     UsageError
         When ``out`` holds something that no build wrote.
     ResourceError
@@ -56,13 +76,17 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
     _check_target(out)
     _clear(out)
     read = [load_card(Path(folder)) for folder in cards]
-    files = render_site([rank_board(board) for board in load_boards(results)], read)
+    boards, refused = _ranked(results)
     temporary = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
-        for folder in {(temporary / name).parent for name in files}:
-            folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            (temporary / name).write_bytes(content)
+        try:
+            _write(temporary, site_files(boards, read, refused, release))
+        except UNEXPECTED:
+            if not (broken := _broken(results)):
+                raise
+            boards, refused = _without(results, broken)
+            shutil.rmtree(temporary, ignore_errors=True)
+            _write(temporary, site_files(boards, read, refused, release))
         _swap(temporary, out)
     except OSError as error:
         raise ResourceError(
@@ -71,7 +95,69 @@ def build_site(results: Sequence[Path], out: Path, cards: Sequence[Path] = ()) -
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    if tell is not None:
+        for one in refused:
+            tell(one)
     return out / "index.html"
+
+
+def check_site(results: Sequence[Path]) -> tuple[list[RankedBoard], list[Refused]]:
+    """Return the boards of result files, and the files that a build would refuse.
+
+    Raises
+    ------
+    InvalidInputError, IntegrityError
+        When there are files and none of them holds, or a ledger was edited.
+    """
+    boards, refused = _ranked(results)
+    try:
+        _draw(boards)
+    except UNEXPECTED:
+        if not (broken := _broken(results)):
+            raise
+        boards, refused = _without(results, broken)
+    return boards, refused
+
+
+def _ranked(results: Sequence[Path]) -> tuple[list[RankedBoard], list[Refused]]:
+    boards, refused = read_boards(results)
+    if refused and not boards:
+        raise refusal(refused)
+    return [rank_board(board) for board in boards], refused
+
+
+def _broken(results: Sequence[Path]) -> list[Refused]:
+    """Return the files that hold and yet cannot be shown, whatever nobody thought of."""
+    found = []
+    for path in results:
+        try:
+            _draw([rank_board(board) for board in read_boards([path])[0]])
+        except UNEXPECTED as error:
+            found.append(Refused(path, unexpected(path, error)))
+    return found
+
+
+def _without(
+    results: Sequence[Path], broken: Sequence[Refused]
+) -> tuple[list[RankedBoard], list[Refused]]:
+    left = {one.path for one in broken}
+    boards, refused = _ranked([path for path in results if path not in left])
+    return boards, sorted([*refused, *broken], key=lambda one: one.path)
+
+
+def _draw(boards: Sequence[RankedBoard]) -> None:
+    for _ in site_files(boards, ()):
+        pass
+
+
+def _write(out: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    folders: set[Path] = set()
+    for name, content in files:
+        folder = (out / name).parent
+        if folder not in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            folders.add(folder)
+        (out / name).write_bytes(content)
 
 
 def _check_target(out: Path) -> None:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import base64
+import io
 import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from recombine.leaderboard.drawing import formatting as numbers
 from recombine.leaderboard.drawing.charts import figure, node, percent
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.hdf5 import column, open_checked
+from recombine.renderer.core.strict import fault_of, from_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from markupsafe import Markup
+    from PIL import Image
 
 
 # The measured interaction of a dataset, for its data page.
@@ -57,11 +59,11 @@ def load_interaction(folder: Path) -> tuple[tuple[Group, ...], Markup | None]:
         return (), None
     try:
         content = path.read_bytes() if path.stat().st_size <= MAX_JSON else b""
-        found = _File.model_validate_json(content)
-    except ValidationError as error:
+        found = from_json(_File, content)
+    except ValueError as error:
         raise InvalidInputError(
             f"load_interaction: expected a measured interaction at {path}, got something else "
-            f"({error.error_count()} problems); measure it again"
+            f"({': '.join(filter(None, fault_of(error)))}); measure it again"
         ) from None
     named = [group.model_copy(update={"name": name}) for name, group in found.groups.items()]
     return (found.all, *named), _scenes(folder / "interaction.h5")
@@ -104,7 +106,9 @@ def _scenes(path: Path) -> Markup | None:
 
 MAX_CERTIFICATE = 4 * 2**20
 MAX_IMAGE = 32 * 2**20
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+PNG_MAGIC, JPEG_MAGIC = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+SHEETS = ("preview.png", "contact_sheet.jpg")
+"""Contact sheets of a dataset folder and of a data card."""
 Text = Annotated[str, Field(max_length=4000)]
 
 
@@ -144,7 +148,7 @@ class Card:
 
     certificate: Certificate  # the sealed checks
     certificate_json: bytes  # the file as it was read, for download
-    sheet: bytes | None  # the contact sheet, a PNG file
+    sheet: bytes | None  # the contact sheet, a PNG or JPEG file
     # measured interaction of groups of scenes; empty when nothing was measured
     interaction: tuple[Group, ...] = ()
     histogram: Markup | None = None  # interaction of single scenes
@@ -161,20 +165,43 @@ class Card:
         return sum(line.status == "pass" for line in self.certificate.checks)
 
     @property
-    def sheet_uri(self) -> str:
-        """Return the contact sheet as a data URI, which loads from any place."""
-        encoded = base64.b64encode(self.sheet or b"").decode("ascii")
-        return f"data:image/png;base64,{encoded}"
+    def dataset(self) -> str:
+        """Return the dataset's name without its version."""
+        return self.certificate.dataset.rpartition("/")[0] or self.certificate.dataset
+
+    @property
+    def verdict(self) -> str:
+        """Say how the checks of the certificate came out."""
+        text = f"{self.passed} of {len(self.certificate.checks)} checks passed"
+        if not self.certificate.passed:
+            return f"{text}: the certificate fails, scoring refuses these data"
+        stated = sum(line.status == "stated" for line in self.certificate.checks)
+        return f"{text}, {stated} stated, none failed" if stated else f"{text}, none failed"
+
+    @property
+    def sheet_name(self) -> str:
+        """Return the name of the contact sheet beside the page."""
+        return "preview.png" if (self.sheet or b"").startswith(PNG_MAGIC) else "preview.jpg"
 
     @property
     def sheet_size(self) -> tuple[int, int]:
-        """Return width and height of the contact sheet in pixels, from the PNG header."""
-        header = self.sheet or bytes(24)
-        return int.from_bytes(header[16:20], "big"), int.from_bytes(header[20:24], "big")
+        """Return width and height of the contact sheet in pixels."""
+        opened = self.open_sheet()
+        return (0, 0) if opened is None else opened.size
+
+    def open_sheet(self) -> Image.Image | None:
+        """Return the contact sheet; None where there is none that can be read."""
+        from PIL import Image, UnidentifiedImageError
+
+        try:
+            with Image.open(io.BytesIO(self.sheet or b""), formats=("PNG", "JPEG")) as opened:
+                return opened.convert("RGB")
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+            return None
 
 
 def load_card(folder: Path) -> Card:
-    """Read the card of a dataset folder."""
+    """Read the card of a dataset folder, or of a folder that `recombine dataset card` wrote."""
     path = folder / "certificate.json"
     if not path.is_file() or path.stat().st_size > MAX_CERTIFICATE:
         raise InvalidInputError(
@@ -183,25 +210,23 @@ def load_card(folder: Path) -> Card:
         )
     content = path.read_bytes()
     try:
-        certificate = Certificate.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "file"
+        certificate = from_json(Certificate, content)
+    except ValueError as error:
+        where, fault = fault_of(error)
         raise InvalidInputError(
-            f"load_card: {path} is no certificate of a dataset, {where}: {first['msg']}; "
+            f"load_card: {path} is no certificate of a dataset, {where or 'file'}: {fault}; "
             "run `recombine dataset verify` on the dataset"
         ) from None
-    sheet = _sheet(folder / "preview.png")
+    sheets = (folder / name for name in SHEETS)
+    sheet = next((_sheet(path) for path in sheets if path.is_file()), None)
     return Card(certificate, content, sheet, *load_interaction(folder))
 
 
-def _sheet(path: Path) -> bytes | None:
-    if not path.is_file():
-        return None
+def _sheet(path: Path) -> bytes:
     content = path.read_bytes() if path.stat().st_size <= MAX_IMAGE else b""
-    if not content.startswith(PNG_MAGIC) or len(content) < 24:
+    if not content.startswith((PNG_MAGIC, JPEG_MAGIC)) or len(content) < 24:
         raise InvalidInputError(
-            f"load_card: expected a PNG of at most {MAX_IMAGE} bytes at {path}, got something "
-            "else; run `recombine dataset preview` on the dataset"
+            f"load_card: expected a PNG or JPEG file of at most {MAX_IMAGE} bytes at {path}, got "
+            "something else; run `recombine dataset preview` on the dataset"
         )
     return content

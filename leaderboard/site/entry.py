@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 from recombine.benchmark.results.levels import named_levels
 from recombine.benchmark.results.table import grid_words, match_words, matters
 from recombine.benchmark.statistics.design import terms
-from recombine.leaderboard.board.board import drawn_levels
+from recombine.leaderboard.board.board import DATA, drawn_levels
 from recombine.leaderboard.board.entries import cell_table, gallery, is_baseline
 from recombine.leaderboard.board.sizes import Family
 from recombine.leaderboard.drawing import formatting as numbers
 from recombine.leaderboard.drawing.charts import Mark, heat_map, search_figure, shares, strip
 from recombine.leaderboard.drawing.formatting import DASH, TIMES
+from recombine.leaderboard.exports.citation import entry_citation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from markupsafe import Markup
 
-    from recombine.benchmark.results.parts import Bins, Measure
+    from recombine.benchmark.results.extra_parts import Bins, Measure
     from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.board import Row
     from recombine.leaderboard.board.entries import BoardKey, CellRow, Entry, Shown
@@ -80,14 +81,17 @@ class Bin:
     outside: str  # the same, out of combination
 
 
-def sources(result: Result) -> list[tuple[str, str]]:
+def sources(entry: Entry) -> list[tuple[str, str]]:
     """Group the numbers that no label can check by where they come from."""
-    if result.sources is None:
+    found = entry.result.sources
+    if found is None:
         return []
     named: defaultdict[str, list[str]] = defaultdict(list)
-    for figure, source in result.sources.figures.items():
-        named[source].append(figure.replace("_", " "))
-    ran = [("Ran", SANDBOX[result.sources.sandbox])]
+    for figure, source in found.figures.items():
+        # What a file says of its own making counts where a maintainer's harness made it.
+        said = source if entry.witnessed or source == "unknown" else "self-reported"
+        named[said].append(figure.replace("_", " "))
+    ran = [("Ran", SANDBOX[found.sandbox if entry.witnessed else "file"])]
     return ran + [(SOURCES[key], ", ".join(named[key])) for key in SOURCES if key in named]
 
 
@@ -358,7 +362,7 @@ class Detail:
     @property
     def sources(self) -> list[tuple[str, str]]:
         """Say where the numbers come from that no label can check."""
-        return sources(self.row.entry.result)
+        return sources(self.row.entry)
 
     @property
     def extra_metrics(self) -> list[MetricGroup]:
@@ -440,18 +444,19 @@ class Detail:
 
     @property
     def bibtex(self) -> str:
-        """Return a citation of this entry; the result id names the exact numbers."""
+        """Return a citation of this entry."""
+        return entry_citation(self.row.entry.result, self.row.entry.slug)
+
+    @property
+    def trained_on(self) -> str:
+        """Say what training used, as far as the card says."""
         result = self.row.entry.result
-        data = result.data
-        title = _tex(f"{result.method.name} ({result.method.inference})")
-        place = _tex(f"{data.dataset} {data.version}, {data.resolution} px")
-        fields = {
-            "title": f"{title}, entry of the recombine leaderboard",
-            "year": result.created[:4],
-            "note": f"{place}, result {result.result_id}",
-        }
-        listed = "".join(f",\n  {name} = {{{value}}}" for name, value in fields.items())
-        return f"@misc{{recombine-{self.row.entry.slug}{listed}\n}}"
+        served, more = f"{numbers.count(result.data.n_train)} served images", result.credit
+        if more.pretraining:
+            return f"{served}; {', '.join(more.pretraining)}"
+        if result.track.data == "scratch":
+            return f"{served}, nothing else"
+        return f"{served}, and more that the card does not name: {DATA[result.track.data]}"
 
     @cached_property
     def _lines(self) -> Lines:
@@ -482,9 +487,3 @@ class Detail:
 def metric_words(metric: str) -> str:
     """Return a metric's name for people."""
     return METRICS.get(metric, metric.replace("_", " "))
-
-
-def _tex(text: str) -> str:
-    """Escape what TeX would read as a command."""
-    plain = re.sub(r"[\\{}~^]", " ", text)
-    return re.sub(r"([#$%&_])", r"\\\1", plain)

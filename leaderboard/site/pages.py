@@ -1,15 +1,14 @@
-"""Make every page and download of the site in memory.
+"""Make every page and download of the site, one file after the other.
 
-Styles and script stand inline in every page and the content security policy names their hashes.
-Measured in Chromium, ``'self'`` would also load files beside a page opened from disk, but whether
-it matches ``file:`` differs between browsers; hashes work everywhere, and a page that is mailed
-or saved alone still works. Nothing is loaded from anywhere else.
+Style and script are two files that all pages share. The policy of a page allows files of its own
+origin and nothing else. Measured in Chromium 156: ``'self'`` loads them beside a page opened from
+disk and from a server; a hash with ``integrity`` loads neither from disk (a file is no CORS
+request), and a hash never loads a style sheet that is a file. A browser in which ``'self'`` does
+not match ``file:`` shows a page from disk without style, complete otherwise.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +31,19 @@ from recombine.leaderboard.board.sizes import Family, families
 from recombine.leaderboard.drawing.formatting import FORMATS
 from recombine.leaderboard.exports import tables
 from recombine.leaderboard.exports.badges import badge
+from recombine.leaderboard.exports.citation import benchmark_citation
+from recombine.leaderboard.site.board_page import BoardPage, main_board, methods_of
 from recombine.leaderboard.site.changelog import feed, news
 from recombine.leaderboard.site.data_pages import Card
 from recombine.leaderboard.site.entry import Detail, metric_words
+from recombine.leaderboard.site.glossary import GLOSSARY
+from recombine.renderer.core.project import project
+from recombine.renderer.core.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from recombine.leaderboard.board.entries import Refused
 
 HERE = Path(__file__).parent
 MARKER = ".recombine-site"
@@ -48,57 +54,90 @@ ICON = (
     "%3Cpath fill='none' stroke='%23b5420a' stroke-width='2' d='M10 2h4v4h-4zM2 10h4v4H2z'/%3E"
     "%3C/svg%3E"
 )
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'"
+)
+STATIC = ("site.css", "site.js", "compare.js")
+NAVIGATION = (
+    ("index.html", "Board"),
+    ("methods.html", "Methods"),
+    ("data/index.html", "Data"),
+    ("reading.html", "How to read"),
+    ("submit.html", "Submit"),
+    ("downloads.html", "Downloads"),
+)
 
 
-def render_site(boards: Sequence[RankedBoard], cards: Sequence[Card]) -> dict[str, bytes]:
-    """Make every file of the site in memory."""
-    pages = _Pages.make(boards, cards)
-    files = {
-        MARKER: b"Written by recombine board build. A new build replaces this folder.\n",
-        "index.html": pages.render("index.html", ""),
-        "results.csv": tables.to_csv(boards).encode(),
-        "results.json": tables.to_json(boards).encode(),
-    }
-    files |= _entry_files(pages, boards) | _board_files(pages, boards)
+@dataclass(frozen=True)
+class Release:
+    """A state of the board that stays as it is."""
+
+    version: str
+    date: str  # YYYY-MM-DD
+
+
+def site_files(
+    boards: Sequence[RankedBoard],
+    cards: Sequence[Card],
+    refused: Sequence[Refused] = (),
+    release: Release | None = None,
+) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the content of every file of the site, one at a time."""
+    pages = _Pages.make(boards, cards, refused, release)
+    yield MARKER, b"Written by recombine board build. A new build replaces this folder.\n"
+    for name in STATIC:
+        yield f"static/{name}", (HERE / "static" / name).read_bytes()
+    if not boards:
+        yield "index.html", pages.render("board.html", "index.html", page=None)
+    for page in pages.boards:
+        address = pages.addresses[page.ranked.slug]
+        yield address, pages.render("board.html", address, page=page)
+    found = [(ranked, methods_of(ranked)) for ranked in boards]
+    yield "methods.html", pages.render("methods.html", "methods.html", boards_methods=found)
+    yield "data/index.html", pages.render("data_list.html", "data/index.html")
+    for name in ("reading.html", "submit.html", "downloads.html"):
+        yield name, pages.render(name, name)
+    yield "results.csv", tables.to_csv(boards).encode()
+    yield "results.json", tables.to_json(boards).encode()
+    yield from _entry_files(pages, boards)
+    yield from _spanning_files(pages, boards)
     for card in cards:
         folder = f"data/{card.slug}"
-        files[f"{folder}/index.html"] = pages.render("data.html", "../../", card=card)
-        files[f"{folder}/certificate.json"] = card.certificate_json
+        yield f"{folder}/index.html", pages.render("data.html", f"{folder}/index.html", card=card)
+        yield f"{folder}/certificate.json", card.certificate_json
         if card.sheet is not None:
-            files[f"{folder}/preview.png"] = card.sheet
-    return files
+            yield f"{folder}/{card.sheet_name}", card.sheet
 
 
-def _board_files(pages: _Pages, boards: Sequence[RankedBoard]) -> dict[str, bytes]:
-    """Make what spans entries: comparison, cost, changelog, feed, Parquet where it can be."""
+def _spanning_files(pages: _Pages, boards: Sequence[RankedBoard]) -> Iterator[tuple[str, bytes]]:
+    """Yield what spans entries: comparison, cost, changelog, feed, Parquet where it can be."""
     found = news(boards)
     both = [(ranked, fronts(ranked)) for ranked in boards]
-    files = {
-        "pareto.html": pages.render("pareto.html", "", boards_fronts=both),
-        "changelog.html": pages.render("changelog.html", "", found=found),
-        "feed.xml": feed(found),
-    }
-    script = (HERE / "static" / "compare.js").read_text(encoding="utf-8")
+    yield "pareto.html", pages.render("pareto.html", "pareto.html", boards_fronts=both)
+    yield "changelog.html", pages.render("changelog.html", "changelog.html", found=found)
+    yield "feed.xml", feed(found)
     for ranked in boards:
         data = json.dumps(page_data(ranked), separators=(",", ":"), allow_nan=False)
         about = {"data": data, "pairs": static_pairs(ranked), "picked": PICKED}
-        page = pages.with_script(script).render("compare.html", "../", ranked=ranked, **about)
-        files[f"compare/{ranked.slug}.html"] = page
+        address = f"compare/{ranked.slug}.html"
+        yield address, pages.render("compare.html", address, ranked=ranked, **about)
     table = tables.to_parquet(boards)
-    return files if table is None else files | {"results.parquet": table}
+    if table is not None:
+        yield "results.parquet", table
 
 
-def _entry_files(pages: _Pages, boards: Sequence[RankedBoard]) -> dict[str, bytes]:
-    """Make page, file and badge of every entry."""
-    files, same = {}, families(boards)
+def _entry_files(pages: _Pages, boards: Sequence[RankedBoard]) -> Iterator[tuple[str, bytes]]:
+    """Yield page, file and badge of every entry."""
+    same = families(boards)
     for ranked, row, successor in every_row(boards):
         name = f"entries/{row.entry.slug}"
         family = same.get(row.entry.result.result_id, Family())
         detail = Detail(row, ranked.board.key, successor, family)
-        files[f"{name}.html"] = pages.render("entry.html", "../", ranked=ranked, page=detail)
-        files[f"{name}.json"] = row.entry.content
-        files[f"badges/{row.entry.slug}.svg"] = badge(row)
-    return files
+        page = pages.render("entry.html", f"{name}.html", ranked=ranked, page=detail)
+        yield f"{name}.html", page
+        yield f"{name}.json", row.entry.content
+        yield f"badges/{row.entry.slug}.svg", badge(row)
 
 
 @dataclass(frozen=True)
@@ -107,9 +146,17 @@ class _Pages:
 
     environment: jinja2.Environment
     shared: dict[str, Any]
+    boards: tuple[BoardPage, ...]  # the main one first
+    addresses: dict[str, str]  # of the boards' pages, by slug
 
     @classmethod
-    def make(cls, boards: Sequence[RankedBoard], cards: Sequence[Card]) -> _Pages:
+    def make(
+        cls,
+        boards: Sequence[RankedBoard],
+        cards: Sequence[Card],
+        refused: Sequence[Refused],
+        release: Release | None,
+    ) -> _Pages:
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -119,41 +166,58 @@ class _Pages:
             auto_reload=False,
         )
         environment.filters |= dict(FORMATS) | {"metric": metric_words}
-        css = (HERE / "static" / "site.css").read_text(encoding="utf-8")
-        script = (HERE / "static" / "site.js").read_text(encoding="utf-8")
+        main = main_board(boards)
+        ordered = sorted(boards, key=lambda ranked: ranked is not main)
+        pages = tuple(BoardPage(ranked, _card(ranked, cards)) for ranked in ordered)
+        addresses = {
+            ranked.slug: "index.html" if ranked is main else f"boards/{ranked.slug}.html"
+            for ranked in ordered
+        }
+        titles = [ranked.title for ranked in ordered]
         shared = {
-            "boards": boards,
+            "boards": ordered,
+            "pages_of_boards": pages,
+            "address_of": addresses,
+            "twice": {title for title in titles if titles.count(title) > 1},
             "cards": cards,
-            "parquet": tables.has_parquet(),
+            "refused": [(shown(one.path.name, ""), _reason(one)) for one in refused],
+            "contact": project().contact,
             "card_of": {card.certificate.named: card for card in cards},
-            "css": Markup(css),  # noqa: S704 - our own file
+            "parquet": tables.has_parquet(),
+            "navigation": NAVIGATION,
+            "policy": Markup(POLICY),  # noqa: S704 - a constant
             "icon": Markup(ICON),  # noqa: S704 - a constant
+            "glossary": GLOSSARY,
             "trust": TRUST,
             "inference": INFERENCE,
             "roles": ROLES.values(),
             "compute_words": TEST_COMPUTE,
+            "project": project(),
+            "release": release,
+            "cite": benchmark_citation(_year(boards), release.version if release else ""),
         }
-        return cls(environment, shared).with_script(script)
+        return cls(environment, shared, pages, addresses)
 
-    def with_script(self, script: str) -> _Pages:
-        """Return the pages with a further script of ours; the policy names exactly that text."""
-        whole = f"{self.shared.get('script', '')}{script}"
-        policy = content_security_policy(self.shared["css"], whole)
-        added = {"script": Markup(whole), "policy": Markup(policy)}  # noqa: S704 - our own files
-        return _Pages(self.environment, self.shared | added)
-
-    def render(self, template: str, up: str, **context: Any) -> bytes:
-        page = self.environment.get_template(template)
-        return page.render(up=up, **self.shared, **context).encode()
+    def render(self, template: str, address: str, **context: Any) -> bytes:
+        """Return the page of a template that will stand at an address of the site."""
+        page, up = self.environment.get_template(template), "../" * address.count("/")
+        return page.render(up=up, here=address, **self.shared, **context).encode()
 
 
-def content_security_policy(css: str, script: str) -> str:
-    """Return the policy of every page: this style, this script, embedded images, nothing else."""
-    style, code = (
-        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
-        for text in (css, script)
-    )
-    return (
-        f"default-src 'none'; style-src {style}; script-src {code}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
+def _year(boards: Sequence[RankedBoard]) -> str:
+    """Return the year of the newest result; empty without results."""
+    entries = (entry for ranked in boards for entry in ranked.board.entries)
+    return max((entry.result.created[:4] for entry in entries), default="")
+
+
+def _reason(refused: Refused) -> str:
+    """Say why a file was refused, without the folders of the machine that builds."""
+    return shown(str(refused.error).replace(f"{refused.path.parent}/", ""), "")
+
+
+def _card(ranked: RankedBoard, cards: Sequence[Card]) -> Card | None:
+    """Return the card of a board's dataset, else that of another version of it."""
+    key = ranked.board.key
+    exact = (card for card in cards if card.certificate.named == key.identity)
+    other = (card for card in cards if card.dataset == key.dataset)
+    return next(exact, None) or next(other, None)

@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-import pydantic
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, field_validator
 
+from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.results.parts import Name, Sha256, Slug, Strict, Text
 from recombine.benchmark.results.result import Result
 from recombine.leaderboard.board.entries import load_entry
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.files import replacing, write_bytes
+from recombine.renderer.core.strict import fault_of, from_json
 from recombine.renderer.store.seal import file_sha256
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ MAX_MANIFEST = 2**20
 MAX_BYTES = 2 * 2**30
 MAX_FILES = 64
 PREDICTED = "predictions/"
-Url = Annotated[str, StringConstraints(pattern=r"^(https://[!-~]{1,500})?$")]
 Source = Annotated[str, StringConstraints(pattern=r"^((https|file)://[!-~]{1,500})?$")]
 Path_ = Annotated[
     str,
@@ -50,18 +50,24 @@ Path_ = Annotated[
 Model = TypeVar("Model", bound=Strict)
 
 
-class MethodFile(Strict):
+class MethodFile(Credit):
     """The method card: who stands behind a submission. Everything else is measured."""
 
-    authors: Annotated[tuple[Name, ...], Field(min_length=1, max_length=50)]
-    licence: Name
-    """Of the code, such as Apache-2.0; "closed" when there is none."""
-    code: Url = ""
-    """Where the code is."""
-    paper: Url = ""
-    pretraining: tuple[Name, ...] = ()
-    """Data and weights beyond the served images, each by name."""
+    model_config = ConfigDict(validate_default=True)
+
     note: Text = ""
+
+    @field_validator("authors", "licence")
+    @classmethod
+    def _given(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not value:
+            raise ValueError("expected one, got none")
+        return value
+
+    @property
+    def credit(self) -> Credit:
+        """Return what of it a result carries."""
+        return Credit.of(self.model_dump())
 
 
 class Listed(Strict):
@@ -301,13 +307,12 @@ def _check_claims(folder: Path, manifest: Manifest, results: Sequence[Result]) -
 
 def _parse(model: type[Model], content: bytes, path: Path) -> Model:
     try:
-        return model.model_validate_json(content)
-    except pydantic.ValidationError as error:
-        item = error.errors()[0]
-        where = ".".join(map(str, item["loc"])) or "file"
+        return from_json(model, content)
+    except ValueError as error:
+        where, fault = fault_of(error)
         raise InvalidInputError(
-            f"{path}: expected a {model.__name__.lower()} of this version, got {where}: "
-            f"{re.sub(r'[^ -~]', '?', str(item['msg']))}; write the bundle with "
+            f"{path}: expected a {model.__name__.lower()} of this version, got {where or 'file'}: "
+            f"{re.sub(r'[^ -~]', '?', fault)}; write the bundle with "
             "`recombine submission bundle`"
         ) from None
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from recombine.leaderboard.board.board import every_row, rank_board
-from recombine.leaderboard.board.entries import load_boards
+from recombine.leaderboard.board.entries import read_boards, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,9 +43,19 @@ class _Row(NamedTuple):
 
 
 def diff(old: Iterable[Path], new: Iterable[Path]) -> list[EntryChange]:
-    """Compare two sets of result files."""
-    boards = [rank_board(board) for board in load_boards(new)]
-    before = _rows([rank_board(board) for board in load_boards(old)])
+    """Compare two sets of result files; those that do not hold are on no board.
+
+    Raises
+    ------
+    InvalidInputError, IntegrityError
+        When a file that is in the second set only does not hold.
+    """
+    old, new = list(old), list(new)
+    found, refused = read_boards(new)
+    if fresh := [one for one in refused if one.path not in old]:
+        raise refusal(fresh)
+    boards = [rank_board(board) for board in found]
+    before = _rows([rank_board(board) for board in read_boards(old)[0]])
     after, kept = _rows(boards), {row.entry.result.result_id for _, row, _ in every_row(boards)}
     files, ranks = [], []
     for place in sorted(before.keys() | after.keys()):

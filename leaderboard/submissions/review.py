@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recombine.benchmark.results.result import with_credit
 from recombine.benchmark.scoring.rescore import PredictionStore, rescore_results
 from recombine.benchmark.scoring.score import score_predictions
+from recombine.benchmark.serving.data import has_pixels
 from recombine.leaderboard.board.entries import Entry, load_entry
 from recombine.leaderboard.drawing.formatting import percent
 from recombine.leaderboard.submissions.bundle import (
@@ -29,6 +31,7 @@ from recombine.leaderboard.submissions.bundle import (
 from recombine.leaderboard.submissions.fetching import FetchRules, Wanted, fetch
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.files import write_bytes
+from recombine.renderer.core.text import markdown
 from recombine.renderer.store.seal import file_sha256
 
 if TYPE_CHECKING:
@@ -102,15 +105,38 @@ def rescore_bundle(
     dataset = datasets.get(bundle.manifest.identity)
     if dataset is None:
         raise InvalidInputError(
-            f"{folder}: expected data with identity {' or '.join(i[:12] for i in datasets)}, got "
-            f"{bundle.manifest.identity[:12]}; submit for a dataset of this leaderboard"
+            f"{folder}: expected data of a registered board, or given with --data; got the "
+            f"identity {bundle.manifest.identity[:12]}; submit for a dataset of this leaderboard"
         )
-    results = tuple(score_predictions(bundle.predictions, dataset, examples=examples))
+    scored = score_predictions(bundle.predictions, dataset, examples=examples)
+    results = tuple(with_credit(result, bundle.method.credit) for result in scored)
     recomputed = {result.method.entry: result for result in results}
     for claim in bundle.results:
         _check_claim(folder, claim, recomputed.get(claim.method.entry))
     claimed = {claim.method.entry for claim in bundle.results}
     return Rescored(bundle, tuple(r for r in results if r.method.entry in claimed))
+
+
+def redrawn_notes(results: Sequence[Result], datasets: Mapping[str, DatasetLike]) -> list[str]:
+    """Say what a review without the images did not compute, and who answered other pixels."""
+    notes = []
+    for result in results:
+        data, who = datasets[result.data.identity], result.method.entry
+        if not has_pixels(data):
+            masks = (
+                "" if getattr(data, "castable", True) else ", scores of masks (no renderer here)"
+            )
+            notes.append(
+                f"{who}: scored against the labels of {data.preset} {data.version}, drawn again "
+                "from its recipe; no image was read. Left out: pictures of the worst images, the "
+                f"random network, accuracy by visibility{masks}."
+            )
+        if result.data.root != data.root:
+            notes.append(
+                f"{who}: answered a copy with other pixels ({result.data.root[:12]}, registered "
+                f"{data.root[:12]}) of the same plan, labels and render version."
+            )
+    return notes
 
 
 def fetched(folder: Path, into: Path, rules: FetchRules, max_bytes: int = MAX_BYTES) -> Path:
@@ -234,7 +260,6 @@ def _tree(root: Path) -> dict[str, str]:
 
 # The text of a submission's pull request and of its review, as Markdown.
 
-SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#|~@&:])")
 SAFE_LINK = re.compile(r"https://[A-Za-z0-9./_~%?=&#+-]+")
 CLAIMS = (
     "The predictions were made with the seeds, settings and steps that they name.",
@@ -244,26 +269,21 @@ CLAIMS = (
 )
 
 
-def plain(text: str) -> str:
-    r"""Escape a stranger's text for Markdown."""
-    return SPECIAL.sub(r"\\\1", " ".join(text.split()))
-
-
 def request_text(bundle: Bundle, checked: str) -> str:
     """Write the text of a pull request."""
     first, manifest, method = bundle.results[0], bundle.manifest, bundle.method
     size = f"{len(manifest.files)} files, {sum(one.bytes for one in manifest.files):,} bytes"
-    data = f"{manifest.dataset} {plain(manifest.version)}, {manifest.resolution} px"
+    data = f"{manifest.dataset} {markdown(manifest.version)}, {manifest.resolution} px"
     lines = [
-        f"# Submission: {plain(first.method.name)}",
+        f"# Submission: {markdown(first.method.name)}",
         "",
         f"Folder `submissions/{bundle.folder.name}`, {size}, bundle `{manifest.bundle_id}`.",
         "",
-        f"- Authors: {plain(', '.join(method.authors))}",
-        f"- Licence of the code: {plain(method.licence)}",
+        f"- Authors: {markdown(', '.join(method.authors))}",
+        f"- Licence of the code: {markdown(method.licence)}",
         f"- Code: {_link(method.code)}",
         f"- Paper: {_link(method.paper)}",
-        f"- Pretraining: {plain(', '.join(method.pretraining)) or 'none'}",
+        f"- Pretraining: {markdown(', '.join(method.pretraining)) or 'none'}",
         f"- Data: {data}, identity `{manifest.identity[:16]}`, pixel root `{manifest.root[:16]}`",
         f"- Contract check: {checked}",
         "",
@@ -277,14 +297,18 @@ def request_text(bundle: Bundle, checked: str) -> str:
 
 
 def review_text(
-    results: Sequence[Result], changes: Sequence[EntryChange], tier: str = "rescored"
+    results: Sequence[Result],
+    changes: Sequence[EntryChange],
+    tier: str = "rescored",
+    notes: Sequence[str] = (),
 ) -> str:
     """Write what a re-score found, for the summary of the workflow."""
     lines = ["# Scored again from the predictions", "", *_scores(results), ""]
+    lines += [*(f"- {markdown(note)}" for note in notes), ""] if notes else []
     lines += [f"Trust tier: {tier}.", "", "## Changes", ""]
     lines += [
-        f"- {one.kind}: {plain(one.entry)} on {plain(one.board)}: "
-        f"{plain(one.before) or 'none'} to {plain(one.after) or 'none'}"
+        f"- {one.kind}: {markdown(one.entry)} on {markdown(one.board)}: "
+        f"{markdown(one.before) or 'none'} to {markdown(one.after) or 'none'}"
         for one in changes
     ] or ["None."]
     return "\n".join(lines) + "\n"
@@ -295,7 +319,7 @@ def _scores(results: Sequence[Result]) -> list[str]:
     for result in results:
         scores = result.scores
         cells = [
-            plain(result.method.entry),
+            markdown(result.method.entry),
             _interval(scores.ooc_test.estimate, scores.ooc_test.ci95),
             _interval(scores.id_test.estimate, scores.id_test.ci95),
             str(len(result.seeds)),
@@ -306,7 +330,7 @@ def _scores(results: Sequence[Result]) -> list[str]:
 
 def _link(address: str) -> str:
     """Return an address as a link that shows where it leads; a strange one stays text."""
-    return f"<{address}>" if SAFE_LINK.fullmatch(address) else plain(address) or "not given"
+    return f"<{address}>" if SAFE_LINK.fullmatch(address) else markdown(address) or "not given"
 
 
 def _interval(value: float, ends: tuple[float, float] | None) -> str:

@@ -114,22 +114,32 @@ def render_scene(scene: Scene, settings: RenderSettings) -> Rendered:
     # how many processes draw beside it.
     before = time.process_time()
     radiance = render_radiance(scene, settings)
-    from recombine.renderer.blender import casting, labels, tonemap
+    from recombine.renderer.blender import tonemap
+
+    return Rendered(
+        image=tonemap.encode(radiance),
+        **cast_labels(scene, settings.resolution),
+        seconds=time.process_time() - before,
+    )
+
+
+def cast_labels(scene: Scene, resolution: int) -> dict[str, Array]:
+    """Annotate a scene by rays against its meshes; no path tracing."""
+    _check(scene)
+    _stage()
+    from recombine.renderer.blender import casting, labels
     from recombine.renderer.blender.adopted import adopted
     from recombine.renderer.blender.shapes import table as shapes
 
     scene = adopted(scene)
-    size = settings.resolution
-    meshes = [None if o is None else shapes.mesh(o.shape) for o in scene.objects]
-    things = [
-        labels.NOWHERE if thing is None else casting.object_hits(mesh, thing, size, scene.camera)
-        for mesh, thing in zip(meshes, scene.objects, strict=True)
-    ]
-    found = labels.label(things, _ground(scene, size), size)
+    with session.quiet():  # a mesh that is met first is built now
+        meshes = [None if o is None else shapes.mesh(o.shape) for o in scene.objects]
+        things = [
+            labels.NOWHERE
+            if thing is None
+            else casting.object_hits(mesh, thing, resolution, scene.camera)
+            for mesh, thing in zip(meshes, scene.objects, strict=True)
+        ]
+        found = labels.label(things, _ground(scene, resolution), resolution)
     boxes = [None if mesh is None else casting.model_box(mesh) for mesh in meshes]
-    return Rendered(
-        image=tonemap.encode(radiance),
-        **vars(found),
-        **placed_arrays(scene, boxes, found.mask, found.amodal_mask),
-        seconds=time.process_time() - before,
-    )
+    return {**vars(found), **placed_arrays(scene, boxes, found.mask, found.amodal_mask)}

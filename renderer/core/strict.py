@@ -90,6 +90,30 @@ def parse_json(content: bytes | str, who: str) -> Any:
     return data
 
 
+def from_json(form: type[Form], content: bytes | str) -> Form:
+    """Return JSON text of others as a model.
+
+    Raises
+    ------
+    ValueError
+        When it is not JSON, when a key stands twice in it, so that two readers could read two
+        things, or (as a ``pydantic.ValidationError``) when it does not fit the model.
+    """
+    try:
+        json.loads(content if isinstance(content, str) else content.decode(), **_ONCE)
+    except RecursionError:
+        raise ValueError("expected JSON without deep nesting") from None
+    return form.model_validate_json(content)
+
+
+def fault_of(error: ValueError) -> tuple[str, str]:
+    """Return where text did not fit in `from_json`, empty for the whole, and what was expected."""
+    if not isinstance(error, pydantic.ValidationError):
+        return "", str(error)
+    first = error.errors(include_url=False, include_context=False)[0]
+    return ".".join(map(str, first["loc"])), str(first["msg"])
+
+
 def read_json(path: Path, form: str) -> dict[str, Any]:
     """Read a JSON file of a known format."""
     try:
@@ -140,6 +164,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key in keys if keys.count(key) > 1)
         raise ValueError(f"the key {_shown(twice)} twice")
     return found
+
+
+_ONCE: dict[str, Any] = {"object_pairs_hook": _once}
 
 
 def _not_finite(word: str) -> float:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, ResourceError
+from recombine.renderer.core.strict import parse_json
 from recombine.renderer.core.types import Array
 from recombine.renderer.importing.labels import Table
 from recombine.renderer.importing.pictures import Pictures, decoded
@@ -39,7 +40,7 @@ def find_export(folder: Path) -> Export | None:
     if not path.is_file():
         return None
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = parse_json(path.read_bytes(), str(path))
         schema = Schema.from_dict(about["config"]["schema"])
         licence = str(about["license"])
         free = bool(about.get("training_generative_models", True))

@@ -44,6 +44,7 @@ class Preset:
     # sha256 (hex) of the key of a hidden test set, published before the key is; empty for none
     commitment: str = ""
     secret: str = ""  # the key itself (hex): the plan is that of the hidden test set. Never stored
+    title: str = ""  # its name for people, without its size; empty where nobody gave one
     season: bool = False  # with a secret: training images are part of the plan, and keyed as well
     assets: tuple[Asset, ...] = ()  # users' own that it names, see `planning.ledger`
     # what `render` was asked for, as plain data (see `load_preset`). None where that gives another

@@ -55,6 +55,7 @@ def interaction_ladder(values: int = 32) -> Preset:
     return Preset(
         name="interaction-ladder",
         version="2.0",
+        title="Two objects, four levels of interaction",
         summary="pairs of objects, each isolated, with shadows, fully lit and partly hidden",
         schema=Schema(
             slots,
@@ -89,6 +90,7 @@ def counterfactual(values: int = 16) -> Preset:
     return Preset(
         name="counterfactual",
         version="2.0",
+        title="Edited scenes",
         summary="scenes with four swaps of one slot and two removals of one object each",
         schema=Schema(
             slots,

@@ -35,6 +35,7 @@ def smoke(values: int = 4) -> Preset:
     return Preset(
         name="smoke",
         version="2.0",
+        title="Object and background, small",
         summary="4 objects x 4 environments, 64 px: a few minutes on two cores",
         schema=Schema(
             (object_slot("object", named), background_slot(min(values, 4))),
@@ -53,6 +54,7 @@ def object_background(values: int = 32) -> Preset:
     return Preset(
         name="object-background",
         version="2.0",
+        title="Object and background",
         summary="32 objects x 16 environments: the background lights the object",
         schema=Schema(
             (
@@ -75,6 +77,7 @@ def object_texture(values: int = 32) -> Preset:
     return Preset(
         name="object-texture",
         version="2.0",
+        title="Object and texture",
         summary="32 objects x 16 materials: attributes bound to one object",
         schema=Schema(
             (object_slot("object", *named), background_slot()),
@@ -100,6 +103,7 @@ def object_texture_pair(values: int = 16) -> Preset:
     return Preset(
         name="object-texture-pair",
         version="2.0",
+        title="Two objects and their textures",
         summary="two objects, 16 shapes x 16 materials each: which texture is whose",
         schema=Schema(slots, keys),
         constants=(),
@@ -117,6 +121,7 @@ def object_object(values: int = 32) -> Preset:
     return Preset(
         name="object-object",
         version="2.0",
+        title="Two objects",
         summary="32 x 32 objects apart, no light between them: the additive control",
         schema=Schema(slots, ("object0.shape", "object1.shape")),
         constants=(

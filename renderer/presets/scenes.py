@@ -41,6 +41,7 @@ def count(values: int = OBJECTS) -> Preset:
     return Preset(
         name="count",
         version="2.0",
+        title="Number of objects",
         summary="1 to 4 objects in training, 5 to 8 in testing: extrapolation, reported apart",
         schema=Schema(
             slots,
@@ -83,6 +84,7 @@ def relation(values: int = 16) -> Preset:
     return Preset(
         name="relation",
         version="2.0",
+        title="Two objects and their relation",
         summary="16 x 16 objects x 4 relations: pairs held out per relation",
         schema=Schema(
             slots,

@@ -47,6 +47,7 @@ def four_slot(values: int = 16, order: int = 4) -> Preset:
     return Preset(
         name="four-slot" if order == 4 else f"four-slot--order-{order}",
         version="2.0",
+        title="Object, material, background and light" + ("" if order == 4 else f", order {order}"),
         summary=f"object x material x background x light, 16 each: novelty of order {order}",
         schema=Schema(slots, keys),
         constants=(),
@@ -71,6 +72,7 @@ def position_band(values: int = 32) -> Preset:
     return Preset(
         name="position-band",
         version="2.0",
+        title="Positions of two objects",
         summary="two objects, x of one in a band around x of the other: continuous, convex ID",
         schema=Schema(slots, ("object0.zone", "object1.zone"), derived=("object0.x", "object1.x")),
         constants=(("object0.material", "glaze"), ("object1.material", "glaze")),
@@ -111,6 +113,7 @@ def object_light(values: int = 16) -> Preset:
     return Preset(
         name="object-light",
         version="2.0",
+        title="Object and sunlight",
         summary="16 objects x azimuth of the sun: a continuous band on the circle",
         schema=Schema(slots, ("object.shape", "light.sector"), derived=("light.azimuth",)),
         constants=(("object.material", "glaze"), ("light.rig", "sun-left")),
@@ -135,6 +138,7 @@ def object_camera(values: int = 16) -> Preset:
     return Preset(
         name="object-camera",
         version="2.0",
+        title="Object and point of view",
         summary="16 objects x azimuth of the camera: recombined points of view",
         schema=Schema(
             slots,

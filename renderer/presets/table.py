@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recombine.renderer.core.errors import UsageError
 from recombine.renderer.presets.base import Preset
@@ -22,6 +22,7 @@ from recombine.renderer.presets.pairs import (
 )
 from recombine.renderer.presets.scenes import count, relation
 from recombine.renderer.presets.slots import four_slot, object_camera, object_light, position_band
+from recombine.renderer.splits.declaration import declare
 from recombine.renderer.splits.geometry import Sizes
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ PRESETS: dict[str, Callable[..., Preset]] = {
     "counterfactual": counterfactual,
 }
 
-__all__ = ["PRESETS", "Preset", "load_preset", "with_split"]
+__all__ = ["PRESETS", "Preset", "load_preset", "load_recipe", "with_split"]
 
 
 def load_preset(
@@ -117,6 +118,37 @@ def load_preset(
             "hidden_test": None,
         }
     )
+
+
+def load_recipe(recipe: Mapping[str, Any]) -> Preset:
+    """Return the preset that a recipe gives.
+
+    Parameters
+    ----------
+    recipe : mapping
+        As of a preset or a plan: what `load_preset` was asked for, and the declaration of a split.
+
+    Raises
+    ------
+    UsageError
+        When a recipe names what it does not hold: a user's own assets, or the key of a hidden test.
+    """
+    bound = [name for name in ("assets", "hidden_test") if recipe.get(name)]
+    if bound:
+        raise UsageError(
+            f"recipe: expected one that gives its data by itself; got one with {bound[0]} "
+            f"{recipe[bound[0]]!r}, which lies elsewhere. Use a preset without it."
+        )
+    preset = load_preset(
+        recipe["preset"],
+        scale=recipe["scale"],
+        resolution=recipe["resolution"],
+        values=recipe["values"],
+        ooc_val=recipe["ooc_val"],
+    )
+    if recipe["split"] is None:
+        return preset
+    return with_split(preset, declare(recipe["split"], preset.schema))
 
 
 def with_split(preset: Preset, declared: DeclaredSplit) -> Preset:

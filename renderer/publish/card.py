@@ -14,9 +14,10 @@ from typing import Any
 from PIL import Image
 
 from recombine.renderer.core.files import write_bytes, write_json
+from recombine.renderer.core.project import AUTHORS
 from recombine.renderer.planning.planner import config_of
 from recombine.renderer.publish.croissant import File, croissant
-from recombine.renderer.publish.facts import CREATOR, Facts, Publication
+from recombine.renderer.publish.facts import Facts, Publication
 from recombine.renderer.publish.statistics import between
 from recombine.renderer.scenes.factors import Factor, Schema
 from recombine.renderer.store.dataset import Dataset
@@ -89,7 +90,7 @@ def datasheet(facts: Facts) -> str:
     return _render(
         "datasheet.md.j2",
         facts,
-        creator=CREATOR,
+        creator=AUTHORS,
         build=lambda name: facts.build.get(name, "unknown"),
         counts=", ".join(f"{split} {n:,}" for split, n in facts.counts.items()),
         found=lambda name: found.get(name, "not run"),

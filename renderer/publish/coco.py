@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recombine.renderer.core.project import AUTHORS
 from recombine.renderer.core.types import Array
 from recombine.renderer.publish.columns import Record, png
-from recombine.renderer.publish.facts import CREATOR
 from recombine.renderer.splits.geometry import SPLITS
 from recombine.renderer.store.dataset import Dataset, SplitView
 
@@ -112,7 +112,7 @@ def _head(data: Dataset, split: str, name: str) -> dict[str, Any]:
         "info": {
             "description": f"{data.name}, {split}: {FILES[name]}",
             "version": data.version,
-            "contributor": CREATOR,
+            "contributor": AUTHORS,
             "identity": data.identity,
         },
         "licenses": [{"id": 1, "name": data.manifest["license"], "url": LICENCE_URL}],

@@ -15,8 +15,9 @@ from types import ModuleType
 from typing import Any, cast
 
 from recombine.renderer.core.errors import ResourceError
+from recombine.renderer.core.project import AUTHORS
 from recombine.renderer.publish.columns import Column, columns
-from recombine.renderer.publish.facts import CREATOR, Facts
+from recombine.renderer.publish.facts import Facts
 from recombine.renderer.store.seal import file_sha256
 
 CR, SC = "http://mlcommons.org/croissant/", "https://schema.org/"
@@ -87,7 +88,7 @@ def croissant(facts: Facts, files: Sequence[File], certificate: File) -> dict[st
         date_published=facts.publication.published,
         url=facts.publication.url or None,
         license=[LICENCE_URL],
-        creators=[write.node("Organization", name=CREATOR)],
+        creators=[write.node("Organization", name=AUTHORS)],
         keywords=KEYWORDS,
         cite_as=facts.citation,
         distribution=[

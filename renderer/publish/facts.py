@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from recombine.renderer.core.errors import UsageError
+from recombine.renderer.core.project import AUTHORS
 from recombine.renderer.planning.assets import WHEEL, find
 from recombine.renderer.planning.planner import config_of, image_counts
 from recombine.renderer.presets.base import Preset
@@ -24,7 +25,6 @@ from recombine.renderer.store.dataset import Dataset
 
 KINDS = {"shape": "shape", "material": "material", "environment": "environment", "rig": "light"}
 """Factors whose values are assets, and the kind of asset in the ledger."""
-CREATOR = "recombine contributors"
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ class Facts:
         return (
             f"@misc{{recombine-{self.data.name.replace('/', '-')},\n"
             f"  title = {{{self.data.name}: rendered scenes with held-out combinations}},\n"
-            f"  author = {{{{{CREATOR}}}}},\n"
+            f"  author = {{{{{AUTHORS}}}}},\n"
             f"  year = {{{self.publication.published.year}}},\n"
             f"  note = {{Rendered images, identity {self.data.identity}}}\n}}"
         )

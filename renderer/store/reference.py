@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.files import write_bytes, write_json
 from recombine.renderer.core.provenance import Build
 from recombine.renderer.core.seeds import keyed_rng
+from recombine.renderer.core.strict import parse_json
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.store.agreement import Agreement, agreement
 
@@ -141,7 +141,7 @@ def load_reference(folder: Path) -> Reference:
             "dataset reference`, or leave --reference out."
         )
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_bytes(), str(path))
         return _read(record, (folder / "windows.webp").read_bytes())
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(

@@ -27,7 +27,7 @@ from recombine.renderer.core.hdf5 import (
     stored,
 )
 from recombine.renderer.core.provenance import Build
-from recombine.renderer.core.strict import inside
+from recombine.renderer.core.strict import inside, parse_json
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import PLAN_FORMAT, Plan
 from recombine.renderer.scenes.assets import plan_assets
@@ -302,7 +302,7 @@ def shard_build(path: Path) -> Build:
 def read_build(text: str, path: Path) -> Build:
     """Read the record of a build."""
     try:
-        return Build.from_dict(json.loads(text))
+        return Build.from_dict(parse_json(text, str(path)))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(
             f"{path}: expected the record of the build that drew it; got none that can be read. "

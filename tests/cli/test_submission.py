@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from recombine.benchmark.results.result import Result
+from recombine.benchmark.results.credit import Credit
+from recombine.benchmark.results.result import Result, with_credit
 from recombine.benchmark.sandbox import bubblewrap as isolation_bwrap
 from recombine.benchmark.sandbox.bubblewrap import require_bwrap
 from recombine.cli.main import main
@@ -204,6 +205,16 @@ def test_a_bundle_that_is_in_place_is_not_copied(scored, tmp_path, capsys, monke
     said = capsys.readouterr().out
     assert "git add submissions/noisy-" in said
     assert "cp -r" not in said
+
+
+def test_what_the_card_says_need_not_be_said_again(scored, tmp_path):
+    said = Credit(authors=("A. Name",), licence="closed", paper="https://example.org/p")
+    results = [with_credit(Result.load(path), said).save(tmp_path) for path in scored[0]]
+    assert submit((results, scored[1]), tmp_path / "s", "--paper", "https://example.org/q") == 0
+    (card,) = (tmp_path / "s").glob("*/method.json")
+    found = json.loads(card.read_text())
+    given = (found["authors"], found["licence"], found["paper"])
+    assert given == (["A. Name"], "MIT", "https://example.org/q")
 
 
 @pytest.mark.parametrize(

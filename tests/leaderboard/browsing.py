@@ -20,16 +20,16 @@ class Visit:
     def column(self, index):
         return self.page.locator(f".board tr[data-entry] > :nth-child({index + 1})").all()
 
-    def groups(self, index):
-        """Return the sort keys of a column, track by track."""
+    def keys(self, index):
+        """Return the sort keys of a column, row by row."""
         return self.page.evaluate(
-            "(i) => [...document.querySelectorAll('.board tbody')].map((body) => [...body.rows]"
-            ".slice(1).map((row) => row.cells[i].dataset.sort ?? row.cells[i].innerText.trim()))",
+            "(i) => [...document.querySelectorAll('.board tbody tr')]"
+            ".map((row) => row.cells[i].dataset.sort)",
             index,
         )
 
     def names(self):
-        return self.page.locator(".board tbody tr:not([hidden]) .sub .letter").all_inner_texts()
+        return self.page.locator(".board tbody th a").all_inner_texts()
 
 
 def page_names(folder):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import attack_code as code
 import attack_files as files
 import attack_flow as flow
+import attack_trust as trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -278,6 +279,103 @@ CORPUS: tuple[Attack, ...] = (
         "matches its hash",
         flow.tier_by_ledger,
     ),
+    Attack("result", "two-keys", "two readers of one id", "every key stands once", trust.two_keys),
+    Attack(
+        "result",
+        "borrowed-id",
+        "the tier of the result that a setting names",
+        "no line of the ledger",
+        trust.borrowed_id,
+    ),
+    Attack(
+        "result", "taken-row", "a row, by a newer date", "stays with its retrained", trust.taken_row
+    ),
+    Attack(
+        "result",
+        "new-ledger",
+        "a tier, by a ledger written anew",
+        "expected the published head",
+        trust.rewritten_ledger,
+    ),
+    Attack(
+        "result",
+        "huge-count",
+        "a count that stops the build of the board",
+        "less than or equal to 9007199254740992",
+        trust.forged(trust.put("training", "real_images_seen", value=10**30)),
+    ),
+    Attack(
+        "result",
+        "endless-number",
+        "a count that no number holds",
+        "not a valid result",
+        trust.endless_number,
+    ),
+    Attack(
+        "result",
+        "tiny-cost",
+        "a cost without a logarithm",
+        "0, or 1e-06 to 1e+12",
+        trust.forged(trust.put("compute", "gflop_per_image", value=5e-324)),
+    ),
+    Attack(
+        "result",
+        "huge-cost",
+        "a cost off every axis",
+        "less than or equal to 1000000000000",
+        trust.forged(trust.put("compute", "gflop_per_image", value=1.7e308)),
+    ),
+    Attack("result", "bidi-name", "a headline in another order", "U+202E", trust.named("a\u202eb")),
+    Attack("result", "zero-width-name", "another's name", "U+200B", trust.named("Hal\u200bves")),
+    Attack("result", "escape-name", "the terminal", "U+001B", trust.named("\x1b[2Jgood")),
+    Attack("result", "blank-name", "a row without a name", "not blanks alone", trust.named(" ")),
+    Attack("result", "invisible-name", "the same", "U+3164", trust.named("\u3164")),
+    Attack("result", "decomposed-name", "another's name", "NFC", trust.named("e\u0301")),
+    Attack(
+        "result",
+        "id-by-case",
+        "another's row, by a capital letter",
+        "method.id",
+        trust.forged(trust.put("method", "id", value="Halves")),
+    ),
+    Attack(
+        "predictions",
+        "copied-labels",
+        "the headline, by labels copied into slots",
+        "100 % from answers alone, rescored",
+        trust.copied_labels,
+    ),
+    Attack(
+        "predictions",
+        "huge-facts",
+        "a count that stops the build of the board",
+        "real_images_seen",
+        trust.bricked_board,
+    ),
+    Attack(
+        "predictions",
+        "broken-facts",
+        "a traceback in the review",
+        "facts of a run, got some that do not fit",
+        trust.broken_facts,
+    ),
+    Attack("bundle", "baseline-id", "a baseline's row", "that of a baseline", trust.baseline_id),
+    Attack(
+        "bundle",
+        "baseline-search-id",
+        "a baseline's row after a search",
+        "that of a baseline",
+        trust.baseline_search_id,
+    ),
+    Attack(
+        "bundle",
+        "baseline-code",
+        "a baseline's metadata",
+        "Baselines are run by the maintainers",
+        trust.baseline_code,
+    ),
+    Attack("bundle", "held-id", "somebody else's row", "belongs to", trust.held_id),
+    Attack("bundle", "other-code", "the row of another method", "other.py:Other", trust.other_code),
     Attack(
         "proposal",
         "changed-scorer",

@@ -243,7 +243,9 @@ function setupCompare() {
       return line;
     }));
     for (const [id, one] of [["first-page", a], ["second-page", b]]) {
-      document.getElementById(id).href = `../entries/${one.slug}.html`;
+      const link = document.getElementById(id);
+      link.href = `../entries/${one.slug}.html`;
+      link.textContent = one.name;
     }
   };
   const read = () => {

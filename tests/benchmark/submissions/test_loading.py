@@ -108,3 +108,13 @@ def test_a_card_of_another_type_is_refused():
     method.card = {"id": "x"}
     with pytest.raises(InvalidInputError, match="must be a MethodCard"):
         card_of(method)
+
+
+@pytest.mark.parametrize(
+    "said", [{"authors": "A. Name"}, {"authors": {"A. Name"}}, {"paper": "arXiv 2512.08854"}]
+)
+def test_a_card_that_misleads_is_refused_before_anything_is_trained(said):
+    method = Pixels()
+    method.card = MethodCard(id="x", name="X", **said)
+    with pytest.raises(InvalidInputError, match=f"got {next(iter(said))}"):
+        card_of(method)

@@ -1,9 +1,10 @@
 """A ranked board: rows, marks, figures and anchors."""
 
 import pytest
+from factories import make_result
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_board import sample, write_results
+from sample_board import confirm, sample, write_results
 
 from recombine.benchmark.metrics.base import JOINT
 from recombine.benchmark.results.result import Result
@@ -94,19 +95,40 @@ def test_many_marks_carry_letters_only(tmp_path, monkeypatch):
     assert ">A <" in drawn
 
 
-def test_the_gap_bar_shows_estimate_and_interval(tmp_path):
+def test_the_bar_of_a_row_shows_estimate_and_interval(tmp_path):
     row = ranked(tmp_path, indices=[0]).rows[0]
-    gap = row.entry.result.gap
-    low, high = (100 * end for end in gap.ci95)
-    assert f'd="M0 2H{100 * gap.estimate:.1f}V8H0Z"' in row.gap_bar
-    assert f'd="M{low:.1f} 4H{high:.1f}V6H{low:.1f}Z" class="f-ooc"' in row.gap_bar
+    score = row.entry.result.scores.ooc_test
+    low, high = (100 * end for end in score.ci95)
+    assert f'd="M0 3H{100 * score.estimate:.1f}V5H0Z"' in row.ooc_bar
+    assert f'd="M{low:.1f} 0V8M{high:.1f} 0V8"' in row.ooc_bar
     alone = ranked(tmp_path / "one", seeds=1, indices=[0]).rows[0]
-    assert ("f-ooc" in alone.gap_bar) == (alone.entry.result.gap.ci95 is not None)
+    end = 100 * alone.entry.result.scores.ooc_test.estimate
+    assert f'd="M{end:.1f} 0V8M{end:.1f} 0V8"' in alone.ooc_bar
+
+
+def test_rows_that_were_not_rerun_stand_apart(tmp_path):
+    files = write_results(tmp_path, tier="self-reported")
+    first = rank_board(load_boards(files)[0])
+    assert (len(first.listed), first.unconfirmed, first.roles) == (6, (), {})
+    confirm(files[:2])
+    found = rank_board(load_boards(files)[0])
+    assert {row.entry.path for row in found.listed} == set(files[:2])
+    assert {row.entry.path for row in found.unconfirmed} == set(files[2:])
+    assert {row for rows in found.charted.values() for row in rows} == set(found.listed)
+
+
+def test_a_copy_that_was_not_rerun_never_hides_the_entry_it_copies(tmp_path):
+    plain = sample(1).model_dump(mode="json")["method"]
+    copied = sample(1, method=plain | {"entry": "aaa", "id": "aaa"})
+    files = [sample(1).save(tmp_path), copied.save(tmp_path)]
+    confirm(files[:1])
+    found = rank_board(load_boards(files)[0])
+    assert [row.entry.path for row in found.listed] == files[:1]
 
 
 def test_trust_and_inference_have_words(tmp_path):
     row = ranked(tmp_path, indices=[4]).rows[0]
-    assert (row.trust_level, row.inference_words.count("search")) == (0, 1)
+    assert (row.trust_level, row.inference_words.count("search")) == (3, 1)
     record_tier(tmp_path, [row.entry.result], "retrained", "2026-01-01T00:00:00Z")
     row = ranked(tmp_path, indices=[4]).rows[0]
     assert row.trust_level == 3
@@ -177,3 +199,19 @@ def test_a_superseded_entry_keeps_its_page_and_loses_its_rank(tmp_path):
         (old, new),
     ]
     assert rows[1][1].rank.reason == "superseded"
+
+
+def test_rows_of_one_name_are_told_apart(tmp_path):
+    def named(entry, n=1024, **over):
+        method = {"name": "Ours", "id": entry, "entry": entry, **over}
+        return make_result(method=method, data={"n_train": n})
+
+    results = [named("a"), named("a", 2048), named("b"), named("c", inference="replay")]
+    paths = [one.save(tmp_path / f"{i}.json") for i, one in enumerate(results)]
+    (board,) = load_boards(paths)
+    ranked = rank_board(board)
+    names = [ranked.full_names[one.result_id] for one in results]
+    assert names == [
+        "Ours, direct, a, 1,024 images", "Ours, direct, a, 2,048 images",
+        "Ours, direct, b, 1,024 images", "Ours, replay",
+    ]  # fmt: skip

@@ -15,7 +15,6 @@ from recombine.leaderboard.drawing.charts import (
     Trace,
     cost_figure,
     heat_map,
-    rank_bar,
     search_figure,
     shares,
     strip,
@@ -204,17 +203,6 @@ def test_shares_fill_the_bar(parts):
     boxes = list(root.iter("rect"))
     assert sum(at(b, "width") for b in boxes) == pytest.approx(100, abs=0.05)
     assert at(boxes[0], "x") == 0
-
-
-@given(st.integers(1, 20), st.data())
-def test_a_rank_bar_covers_its_ranks(of, data):
-    low = data.draw(st.integers(1, of))
-    high = data.draw(st.integers(low, of))
-    root = tree(rank_bar(low, high, of, known=True))
-    bar = of_class(root, "set")[0]
-    assert at(bar, "x1") <= at(bar, "x2")
-    assert root.find("title").text == f"Ranks {low} to {high} of {of}"
-    assert not of_class(tree(rank_bar(1, of, of, known=False)), "set")
 
 
 COST = st.floats(1e-4, 1e5)

@@ -142,9 +142,9 @@ def latex_lines(ranked):
 def latex_body(ranked):
     """Return the cells of every row, and check what LaTeX would trip over."""
     text = latex_lines(ranked)
-    rows = [line for line in text if line.endswith(r"\\") and "multicolumn" not in line]
-    cells = [re.split(r"(?<!\\)&", row.removesuffix(r"\\")) for row in rows]
-    assert {len(row) for row in cells} == {7}
+    rows = [line for line in text if re.search(r"\\\\\*?$", line) and "multicolumn" not in line]
+    cells = [re.split(r"(?<!\\)&", re.sub(r"\\\\\*?$", "", row)) for row in rows]
+    assert {len(row) for row in cells} == {8}
     assert all(one.count("{") - one.count(r"\{") == one.count("}") - one.count(r"\}")
                for row in cells for one in row)  # fmt: skip
     return [[cell.strip() for cell in row] for row in cells]
@@ -173,9 +173,10 @@ def test_every_number_is_that_of_the_site(ranked):
         assert first[1] == numbers.percent(result.scores.id_test.estimate)
         assert f"[{numbers.percent(low)}, {numbers.percent(high)}]" in second[1]
         assert first[3] == numbers.points(result.gap.estimate).replace("\u2212", "$-$")
-        assert first[4] == row.rank.words.replace("\u2013", "--")
-        assert first[6] == numbers.count(result.training.generated_images_seen)
-    assert above[4][5] == "--"
+        assert first[4] == numbers.points(result.paired_gap.estimate).replace("\u2212", "$-$")
+        assert first[5] == row.rank.words.replace("\u2013", "--")
+        assert first[7] == numbers.count(result.training.generated_images_seen)
+    assert above[4][6] == "--"
     assert body[chance][:3] == ["Chance", "6.25", "6.25"]
     assert [line[1:3] for line in body[chance + 1 :]] == [["25", "25"], ["50", "50"]]
     assert body[-1][0].startswith("Knows the ")
@@ -193,7 +194,41 @@ def test_only_a_sure_best_is_bold(ranked, tmp_path):
     apart = board_of([sample(1), sample(4)], tmp_path)
     (row,) = [row for row in latex_body(apart) if r"\textbf" in row[2]]
     assert row[0].startswith("Autoencoder with replay")
-    assert row[4] == "1"
+    assert row[5] == "1"
+
+
+def test_a_long_board_breaks_over_pages(ranked, monkeypatch):
+    monkeypatch.setattr(tables, "ON_ONE_PAGE", 3)
+    text = latex_table([ranked])
+    assert "\\begin{table}" not in text
+    order = [r"\begin{longtable}", r"\caption", r"\endfirsthead", r"\endhead", r"\endfoot",
+             r"\endlastfoot", r"\end{longtable}"]  # fmt: skip
+    places = [text.index(one) for one in order]
+    assert places == sorted(places)
+    assert {text.count(one) for one in order} == {1}
+    assert text.count("Method & ID & OOC & Gap & Paired gap") == 2  # on the first page and others
+    # No page ends between the two lines of an entry, nor below the name of a track.
+    assert text.count(r"\\*") == len(ranked.rows) + len(ranked.tracks)
+
+
+def test_equal_answers_are_one_row_that_names_the_others(tmp_path):
+    own = {"steps": (0, 30), "compute": {"steps": 0}}
+    first = make_result(**own, method={"name": "First"})
+    second = make_result(**own, method={"name": "Second", "id": "second", "entry": "second"})
+    text = latex_table([board_of([first, second], tmp_path)])
+    assert text.count(r" \\*") == 2  # the track and one row
+    assert "same answers: " in text
+
+
+def test_two_hyphens_are_no_dash():
+    assert escape_latex("object-background--values-8") == "object-background{-}{-}values-8"
+
+
+def test_credit_stands_in_the_table(tmp_path):
+    said = {"authors": ["A. Name (0000-0002-1825-0097)", "B"], "paper": "https://example.org/p"}
+    (row,) = csv_rows([board_of([make_result(credit=said)], tmp_path)])
+    assert row["authors"] == "A. Name (0000-0002-1825-0097); B"
+    assert (row["paper"], row["code"], row["created"][:4]) == ("https://example.org/p", "", "2026")
 
 
 def test_few_seeds_and_missing_intervals_are_said(tmp_path):
@@ -227,7 +262,7 @@ def test_escaped_text_has_no_command_of_its_own(text):
     escaped = escape_latex(text)
     for command in re.findall(r"\\[A-Za-z]+", escaped):
         assert command in COMMANDS
-    bare = re.sub(r"\\([A-Za-z]+\{\}|[{}$&#%_])|\{[\[\]*]\}|\$-\$", "", escaped)
+    bare = re.sub(r"\\([A-Za-z]+\{\}|[{}$&#%_])|\{[\[\]*-]\}|\$-\$", "", escaped)
     assert not set(bare) & set('\\{}$&#%_~^<>|"`[]*\n')
 
 
@@ -249,7 +284,8 @@ def test_every_entry_is_a_row_with_the_numbers_of_the_site(tmp_path):
     paths = write_results(tmp_path)
     found = markdown_rows(markdown_of(tmp_path))
     assert len(found) == len(paths)
-    assert {len(row) for row in found} == {9}
+    assert {len(row) for row in found} == {11}
+    assert {row[-1] for row in found} == {"self-reported |"}
     results = [entry.result for board in load_boards(paths) for entry in board.entries]
     for result in results:
         (row,) = (r for r in found if r[0] == f"| {result.method.id}, {result.method.inference}")

@@ -1,4 +1,4 @@
-"""Older result files become 2.2 with the same scores, today's intervals and the same tiers."""
+"""Older result files become 2.3 with the same scores, today's intervals and the same tiers."""
 
 import hashlib
 import importlib.util
@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from factories import make_result
 
+from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.scoring.aggregate import paired_gap_part
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.design import Crossed, factor_scores_of
 from recombine.leaderboard.board.entries import load_boards
 from recombine.leaderboard.ledger.chain import append
-from recombine.leaderboard.ledger.records import read_tiers
+from recombine.leaderboard.ledger.records import read_ledger, read_tiers
 from recombine.renderer.core.errors import IntegrityError
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "migrate_results.py"
@@ -93,7 +94,7 @@ def test_numbers_stay_and_the_facts_become_fields(tmp_path, version):
     before = json.loads(path.read_text())
     assert script.migrate(tmp_path) == 1
     after = json.loads(path.read_text())
-    assert after["schema_version"] == "2.2"
+    assert after["schema_version"] == "2.3"
     assert after["method"].pop("role") == "control"
     assert after["data"].pop("recipe") == RECIPE
     assert after["data"].pop("identity") == after["data"]["root"]  # data of version 1 have no other
@@ -150,6 +151,39 @@ def test_intervals_are_those_that_the_counts_give_today(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("method", "track", "credit"),
+    [
+        (
+            {"id": "autoencoder", "code": "recombine.baselines.autoencoder:Autoencoder"},
+            "scratch",
+            Credit(
+                authors=("recombine contributors",),
+                licence="Apache-2.0",
+                paper="https://arxiv.org/abs/2512.08854",
+            ),
+        ),
+        (
+            {"code": "hub:X", "settings": {"model": "timm:x"}},
+            "pretrained",
+            Credit(pretraining=("timm:x",)),
+        ),
+        ({"code": "mine.py:Mine"}, "scratch", Credit()),
+    ],
+)
+def test_credit_is_what_this_project_knows(tmp_path, method, track, credit):
+    today = make_result(data={"identity": "ab"}, method=method, track={"data": track})
+    plain = today.model_dump(mode="json")
+    del plain["result_id"], plain["credit"]
+    plain["schema_version"] = "2.2"
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    named = hashlib.sha256(text.encode()).hexdigest()
+    (tmp_path / "a.json").write_text(json.dumps({**plain, "result_id": named}))
+    assert script.migrate(tmp_path) == 1
+    after = Result.load(tmp_path / "a.json")
+    assert (after.credit, after.data) == (credit, today.data)
+
+
+@pytest.mark.parametrize(
     ("note", "role"),
     [
         ("", "method"),
@@ -200,6 +234,16 @@ def test_tiers_are_kept_and_the_ledger_only_grows(tmp_path):
     assert found == {"a": "retrained", "b": "rescored", "c": None}
     subprocess.run(run, check=True, capture_output=True)
     assert (tmp_path / "verified.jsonl").read_bytes() == ledger
+
+
+def test_what_is_disputed_stays_so(tmp_path):
+    named = write_old(tmp_path / "a.json")
+    put_on_record(tmp_path, named, "retrained")
+    body = {"result_id": named, "entry": "autoencoder", "state": "disputed", "reason": "Odd."}
+    append(tmp_path / "verified.jsonl", "marked", body, "2026-01-02T00:00:00Z", None)
+    script.migrate(tmp_path)
+    mark = read_ledger(tmp_path).marks[Result.load(tmp_path / "a.json").result_id]
+    assert (mark.state, mark.reason) == ("disputed", "Odd.")
 
 
 def test_an_edited_file_is_refused_and_nothing_is_written(tmp_path):

@@ -8,7 +8,18 @@ from sample_board import sample
 
 from recombine.leaderboard.board.entries import load_boards
 from recombine.leaderboard.ledger import chain
-from recombine.leaderboard.ledger.records import KEY, LEDGER, TIERS, Tiers, read_tiers, record_tier
+from recombine.leaderboard.ledger.records import (
+    KEY,
+    LEDGER,
+    TIERS,
+    Ledgers,
+    Mark,
+    ledger_head,
+    read_ledger,
+    read_tiers,
+    record_mark,
+    record_tier,
+)
 from recombine.leaderboard.site.build import build_site
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 
@@ -36,8 +47,7 @@ def fast_signatures(monkeypatch):
 
 
 def tier(folder, result):
-    path = result.save(folder)
-    return Tiers().of(path, path.read_bytes())
+    return Ledgers().of(result.save(folder).parent).tier(result.result_id)
 
 
 def test_without_a_line_a_result_is_self_reported(tmp_path):
@@ -45,7 +55,6 @@ def test_without_a_line_a_result_is_self_reported(tmp_path):
     assert tier(tmp_path, sample(0)) == "self-reported"
     record_tier(tmp_path, [sample(1)], "rescored", NOW)
     assert tier(tmp_path, sample(0)) == "self-reported"
-    assert Tiers().of(tmp_path / "x.json", b"no result") == "self-reported"
 
 
 def test_a_line_lifts_exactly_one_content(tmp_path):
@@ -160,3 +169,52 @@ def test_taking_the_key_away_does_not_take_signatures_away(tmp_path):
     record_tier(tmp_path, [sample(0)], "rescored", NOW)
     with pytest.raises(UsageError, match="without signatures"):
         record_tier(tmp_path, [sample(1)], "rescored", NOW, Signer())
+
+
+def test_the_last_mark_counts_and_a_settled_one_is_none(tmp_path):
+    result = sample(0)
+    with pytest.raises(UsageError, match="nothing to settle"):
+        record_mark(tmp_path, result, "settled", "Over.", NOW)
+    record_mark(tmp_path, result, "disputed", "Odd.", NOW)
+    record_mark(tmp_path, result, "withdrawn", "Wrong.", "2026-02-01T00:00:00Z")
+    found = read_ledger(tmp_path).marks
+    assert found == {result.result_id: Mark("withdrawn", "Wrong.", "2026-02-01T00:00:00Z")}
+    record_mark(tmp_path, result, "settled", "Right after all.", NOW)
+    assert read_ledger(tmp_path).marks == {}
+
+
+@pytest.mark.parametrize("reason", ["", " ", "a\nb", "a\u202eb"])
+def test_a_mark_needs_a_reason_that_readers_see(tmp_path, reason):
+    with pytest.raises(UsageError, match="a reason for readers"):
+        record_mark(tmp_path, sample(0), "disputed", reason, NOW)
+
+
+def test_a_signed_ledger_takes_marks_of_its_key_only(tmp_path):
+    record_tier(tmp_path, [sample(0)], "rescored", NOW, Signer())
+    with pytest.raises(UsageError, match="--key"):
+        record_mark(tmp_path, sample(0), "disputed", "Odd.", NOW)
+    record_mark(tmp_path, sample(0), "disputed", "Odd.", NOW, Signer())
+    assert len(read_ledger(tmp_path).marks) == 1
+
+
+def rewrite(folder):
+    """Write a ledger anew, from its first line."""
+    (folder / LEDGER).unlink()
+    record_tier(folder, [sample(0), sample(1)], "retrained", "2020-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [rewrite, lambda folder: (folder / LEDGER).write_bytes(b"".join(lines(folder)[:-1])),
+     lambda folder: (folder / LEDGER).unlink()],
+)  # fmt: skip
+def test_a_published_head_finds_what_the_chain_alone_cannot_see(tmp_path, change):
+    record_tier(tmp_path, [sample(0), sample(1)], "rescored", NOW)
+    head = ledger_head(tmp_path)
+    record_tier(tmp_path, [sample(2)], "rescored", NOW)
+    assert ledger_head(tmp_path, head) != head  # it has grown, and still begins with that
+    grown = ledger_head(tmp_path)
+    change(tmp_path)
+    read_tiers(tmp_path)  # nothing is to be seen
+    with pytest.raises((IntegrityError, InvalidInputError)):
+        ledger_head(tmp_path, grown)

@@ -9,6 +9,8 @@ from sample_board import sample
 from recombine.leaderboard.site.build import build_site
 
 pytestmark = pytest.mark.browser
+GFLOP = 5
+"""Column of the operations."""
 
 
 def test_every_column_sorts_both_ways_by_mouse(visit):
@@ -17,72 +19,98 @@ def test_every_column_sorts_both_ways_by_mouse(visit):
     heads = one.page.locator(".board thead th")
     for index in range(heads.count()):
         for _ in range(2):
-            heads.nth(index).locator("button").click()
+            heads.nth(index).locator(".sort").click()
             direction = heads.nth(index).get_attribute("aria-sort")
-            for values in one.groups(index):
-                filled = [v for v in values if v != ""]
-                assert values[: len(filled)] == filled, "missing values stay last"
-                key = float if all(re.fullmatch(r"-?[\d.e+-]+", v) for v in filled) else str.lower
-                keys = [key(v) for v in filled]
-                assert keys == sorted(keys, reverse=direction == "descending"), index
+            values = one.keys(index)
+            filled = [v for v in values if v != ""]
+            assert values[: len(filled)] == filled, "missing values stay last"
+            key = float if all(re.fullmatch(r"-?[\d.e+-]+", v) for v in filled) else str.lower
+            keys = [key(v) for v in filled]
+            assert keys == sorted(keys, reverse=direction == "descending"), index
         others = [heads.nth(i).get_attribute("aria-sort") for i in range(heads.count())]
         assert sorted(others) == sorted([direction] + ["none"] * (heads.count() - 1))
 
 
 def test_sorting_works_by_keyboard(visit):
     one = visit()
-    head = one.page.locator(".board thead th").nth(7)
-    head.locator("button").focus()
+    head = one.page.locator(".board thead th[data-key=gflop]")
+    head.locator(".sort").focus()
     one.page.keyboard.press("Enter")
     assert head.get_attribute("aria-sort") == "ascending"
     one.page.keyboard.press("Space")
     assert head.get_attribute("aria-sort") == "descending"
-    for values in one.groups(7):
-        numbers = [float(v) for v in values if v]
-        assert numbers == sorted(numbers, reverse=True)
+    numbers = [float(v) for v in one.keys(GFLOP) if v]
+    assert numbers == sorted(numbers, reverse=True)
 
 
-def test_filter_hides_rows_and_counts_them(visit):
+def test_a_search_finds_methods_by_name_and_counts_them(visit):
     one = visit()
     box, output = one.page.locator(".tools [type=search]"), one.page.locator(".tools output")
     assert output.inner_text() == "7 of 7 entries"
-    box.fill("replay SEARCH")
-    assert output.inner_text() == "1 of 7 entries"
-    assert one.names() == ["A"]
+    box.fill("WITH replay")
+    assert output.inner_text() == "2 of 7 entries"
+    assert one.names() == ["Autoencoder with replay"] * 2
+    box.fill("T1")  # a track is no name
+    assert output.inner_text() == "0 of 7 entries"
     box.fill("no such method")
     assert output.inner_text() == "0 of 7 entries"
     box.fill("")
     assert len(one.names()) == 7
 
 
-def test_kinds_are_chosen_by_name_and_kept_in_the_address(visit):
+def test_facets_choose_rows_by_value_and_are_kept_in_the_address(visit):
     one = visit()
-    one.page.get_by_label("Kind").select_option(label="Generative")
+    one.page.get_by_label("Non-generative").uncheck()
     assert one.page.locator(".tools output").inner_text() == "4 of 7 entries"
-    roles = one.page.locator(".board tr[data-entry]").evaluate_all(
-        "r => r.map(e => e.dataset.role)"
-    )
-    assert set(roles) == {"generative"}
+    kinds = "r => r.map(e => e.dataset.kind)"
+    rows = one.page.locator(".board tr[data-entry]")
+    assert set(rows.evaluate_all(kinds)) == {"generative"}
+    one.page.locator(".filters summary").click()
+    one.page.get_by_label("replay", exact=False).and_(
+        one.page.locator("[value='replay+search']")
+    ).check()
+    assert one.names() == ["Autoencoder with replay"]
     again = visit()
     again.page.goto(one.page.url)
     again.page.reload()
     assert again.names() == one.names()
-    again.page.get_by_label("Kind").select_option(label="All")
+    again.page.get_by_label("Non-generative").check()
+    again.page.locator("[value='replay+search']").evaluate("e => e.click()")
     assert len(again.names()) == 7
+
+
+def test_facets_work_without_the_script(visit):
+    page = visit(java_script_enabled=False).page
+    assert page.locator(".board tr[data-entry]:visible").count() == 7
+    page.get_by_label("Non-generative").uncheck()
+    assert page.locator(".board tr[data-entry]:visible").count() == 4
+    page.get_by_label("Generative", exact=False).first.uncheck()
+    assert page.locator(".board tr[data-entry]:visible").count() == 7  # none is all
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_word_is_explained_without_a_mouse(visit, script):
+    page = visit(java_script_enabled=script).page
+    note = page.locator("#about-gap")
+    assert not note.is_visible()
+    page.locator("[popovertarget=about-gap]").press("Enter")
+    assert note.is_visible()
+    page.keyboard.press("Escape")
+    assert not note.is_visible()
 
 
 def test_sorting_keeps_the_filter(visit):
     one = visit()
     one.page.locator(".tools [type=search]").fill("autoencoder")
     before = one.names()
-    one.page.locator(".board thead th button").nth(2).click()
+    one.page.locator(".board thead th[data-key=ooc] .sort").click()
     assert one.names() == before[::-1]
 
 
 def test_at_320_px_every_value_of_a_row_is_visible_and_labelled(visit):
     one = visit(width=320)
     row = one.page.locator(".board tr[data-entry]").first
-    assert row.locator("td:visible").count() == 10
+    assert row.locator("td:visible").count() == 8
     for cell in row.locator("th:visible, td:visible").all():
         box = cell.bounding_box()
         assert box["x"] >= 0
@@ -97,15 +125,14 @@ def test_at_320_px_a_select_sorts(visit):
     one = visit(width=320)
     assert not one.page.locator(".board thead").is_visible()
     one.page.locator(".sorter select").select_option(label="GFLOP per image")
-    for values in one.groups(7):
-        numbers = [float(v) for v in values if v]
-        assert numbers == sorted(numbers)
+    numbers = [float(v) for v in one.keys(GFLOP) if v]
+    assert numbers == sorted(numbers)
 
 
 def test_the_address_keeps_sort_filter_and_columns(visit, folder):
     one = visit()
-    one.page.locator(".board thead th[data-key=gflop] button").click()
-    one.page.locator(".tools [type=search]").fill("unsupervised autoencoder")
+    one.page.locator(".board thead th[data-key=gflop] .sort").click()
+    one.page.locator(".tools [type=search]").fill("autoencoder")
     one.page.locator(".picker summary").click()
     one.page.get_by_label("Seeds", exact=True).uncheck()
     link = one.page.url
@@ -117,18 +144,18 @@ def test_the_address_keeps_sort_filter_and_columns(visit, folder):
     again.page.reload()
     assert again.names() == order
     heads = again.page.locator(".board thead th")
-    assert heads.nth(7).get_attribute("aria-sort") == "ascending"
-    for index in (8, 10, 11):  # two are out of sight from the start
+    assert heads.nth(GFLOP).get_attribute("aria-sort") == "ascending"
+    for index in (7, 9, 13):  # two are out of sight from the start
         assert not heads.nth(index).is_visible()
         assert not again.column(index)[0].is_visible()
-    assert again.page.locator(".tools [type=search]").input_value() == "unsupervised autoencoder"
-    again.page.goto((folder / "index.html").as_uri() + "#reading")
+    assert again.page.locator(".tools [type=search]").input_value() == "autoencoder"
+    again.page.goto((folder / "index.html").as_uri() + "#main")
     assert len(again.names()) == 7
 
 
 def test_an_address_of_nonsense_changes_nothing(visit, folder):
     slug = visit().page.locator("[data-board]").get_attribute("id")
-    for query in ("sort=x", "sort=", "hide=entries,,", "q=%00", "all=no&x=y"):
+    for query in ("sort=x", "sort=", "hide=entries,,", "q=%00", "kind=x", "all=no&x=y"):
         one = visit()
         one.page.goto((folder / "index.html").as_uri() + f"#{slug}?{query}")
         one.page.reload()

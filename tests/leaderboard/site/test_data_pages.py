@@ -5,6 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 from sample_board import PNG, write_card
 
 from recombine.leaderboard.site.data_pages import histogram, load_card, load_interaction
@@ -17,7 +18,9 @@ def test_a_card_carries_certificate_and_sheet(tmp_path):
     assert card.passed == len(card.certificate.checks) == 5
     assert card.sheet == PNG
     assert card.sheet_size == (2, 3)
-    assert card.sheet_uri.startswith("data:image/png;base64,iVBOR")
+    assert card.sheet_name == "preview.png"
+    assert card.verdict == "5 of 5 checks passed, none failed"
+    assert card.dataset == "smoke"
     assert card.slug == "smoke-1-0-abababab"
 
 
@@ -25,6 +28,15 @@ def test_a_card_without_a_sheet_is_fine(tmp_path):
     folder = write_card(tmp_path / "data", PNG)
     (folder / "preview.png").unlink()
     assert load_card(folder).sheet is None
+
+
+def test_a_data_card_has_its_sheet_under_another_name(tmp_path):
+    folder = write_card(tmp_path / "data", PNG)
+    (folder / "preview.png").unlink()
+    Image.new("RGB", (5, 4)).save(folder / "contact_sheet.jpg")
+    card = load_card(folder)
+    assert card.sheet_name == "preview.jpg"
+    assert card.sheet_size == (5, 4)
 
 
 def test_a_missing_certificate_is_named(tmp_path):

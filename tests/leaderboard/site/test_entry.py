@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_board import sample
 
-from recombine.benchmark.results.parts import Bins
+from recombine.benchmark.results.extra_parts import Bins
 from recombine.leaderboard.board.board import rank_board
 from recombine.leaderboard.board.entries import load_boards
 from recombine.leaderboard.drawing.formatting import DASH, lookup

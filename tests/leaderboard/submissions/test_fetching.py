@@ -1,6 +1,7 @@
 """Fetching from a server that lies, stalls, redirects and overflows, on this machine."""
 
 import hashlib
+import ipaddress
 import socket
 import threading
 from contextlib import contextmanager
@@ -149,11 +150,52 @@ def test_only_https_goes_out(url, tmp_path):
         fetch(Wanted(url, **WANTED), tmp_path / "got")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "[::1]", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "169.254.169.254",
+        "[::1]",
+        "0.0.0.0",
+        "224.0.0.1",
+        "[fec0::1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "[::ffff:10.0.0.1]",
+        "[ff02::1]",
+    ],
+)
 def test_private_networks_are_out_of_reach(host, tmp_path, monkeypatch):
     monkeypatch.setattr(module.urllib.request, "getproxies", dict)
     with pytest.raises(InvalidInputError, match="private network"):
         fetch(Wanted(f"https://{host}/x", **WANTED), tmp_path / "got")
+
+
+def test_the_address_that_was_checked_is_the_one_that_is_reached(tmp_path, monkeypatch):
+    answers = iter(["93.184.216.34", "127.0.0.1"])  # a name that moves between two lookups
+    asked = []
+
+    def moving(host, port, *args, **kwargs):
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
+
+    monkeypatch.setattr(module.urllib.request, "getproxies", dict)
+    monkeypatch.setattr(module.socket, "getaddrinfo", moving)
+    reached = []
+    monkeypatch.setattr(module.socket, "create_connection", lambda *a: reached.append(a))
+    with pytest.raises(InvalidInputError, match="private network"):
+        fetch(Wanted("https://example.org/x", **WANTED), tmp_path / "got")
+    assert (asked, reached) == (["example.org"] * 2, [])
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [("93.184.216.34", True), ("2606:4700::1111", True), ("64:ff9b::5db8:d822", True),
+     ("2002:5db8:d822::", True), ("100.64.0.1", False), ("240.0.0.1", False), ("::", False)],
+)  # fmt: skip
+def test_only_one_host_of_the_whole_internet_is_public(address, public):
+    assert module.is_public(ipaddress.ip_address(address)) is public
 
 
 def test_an_unknown_host_is_no_fault_of_the_file(tmp_path, monkeypatch):

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_board import sample
-from world import bundle_in, dataset, score_once
+from world import METHOD, bundle_in, dataset, score_once
 
 from recombine.benchmark.predictions.file import read_predictions, write_predictions
 from recombine.benchmark.results.result import Result
+from recombine.leaderboard.ledger.records import record_tier
 from recombine.leaderboard.site.build import build_site
 from recombine.leaderboard.submissions import review as pull_request
 from recombine.leaderboard.submissions.bundle import open_bundle
@@ -22,12 +23,12 @@ from recombine.leaderboard.submissions.review import (
     CLAIMS,
     _link,
     new_bundles,
-    plain,
     rescore_bundle,
     review_text,
     save_rescored,
 )
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.text import markdown
 
 NAME = ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
 
@@ -90,13 +91,19 @@ def test_from_a_stranger_to_the_board(repositories, scored, tmp_path):
     for path in paths:
         result = Result.load(path)
         assert result.scores.ooc_test.estimate == claimed[result.method.entry]
+        assert result.credit == METHOD.credit
+        assert set(result.sources.figures.values()) <= {"self-reported", "unknown"}
+        assert (result.sources.sandbox, result.track.test_compute) == ("file", "unknown")
+        assert result.checks.repeatability is None
     assert [one.kind for one in diff([], paths)] == ["added"]
 
+    results_found = [Result.load(path) for path in paths]
+    record_tier(results, results_found, "rescored", "2026-01-01T00:00:00Z")
     git(base, "merge", "-q", "proposal")  # the maintainer: bundle and results into the branch
     git(base, "add", "leaderboard/results")
     git(base, "commit", "-q", "-m", "Entry")
     page = build_site(sorted(results.glob("*.json")), tmp_path / "site")
-    assert "rescored" in page.read_text()
+    assert "</svg>rescored</span>" in page.read_text()
     assert (base / "submissions" / folder.name / "manifest.json").is_file()
 
 
@@ -182,7 +189,7 @@ def test_a_higher_tier_cannot_be_claimed(scored, tmp_path):
 
 def test_other_data_are_refused(scored, tmp_path):
     folder = bundle_in(tmp_path, scored).folder
-    with pytest.raises(InvalidInputError, match="expected data with identity"):
+    with pytest.raises(InvalidInputError, match="registered board"):
         rescore_bundle(folder, {"ab" * 32: dataset()})
 
 
@@ -231,13 +238,13 @@ def test_the_picture_on_the_board_is_drawn_again_not_taken_over(scored, tmp_path
 
 @given(st.text(max_size=60))
 def test_a_strangers_text_is_one_line_without_markup(text):
-    shown = plain(text)
+    shown = markdown(text)
     assert "\n" not in shown
     assert not re.search(r"(?<!\\)(?:\\\\)*[<>*_`\[\]@#|]", shown)
 
 
 def test_a_mention_or_link_or_script_stays_text():
-    shown = plain("@all [x](https://e.org) <script> | ~~a~~")
+    shown = markdown("@all [x](https://e.org) <script> | ~~a~~")
     for live in (r"(?<!\\)@", r"(?<!\\)\[", r"(?<!\\)<", r"(?<!\\)\|"):
         assert not re.search(live, shown)
 

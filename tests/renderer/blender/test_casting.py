@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from recombine.renderer.blender.draw import render_scene
+from recombine.renderer.blender.draw import cast_labels, render_scene
 from recombine.renderer.blender.labels import project, rays
 from recombine.renderer.scenes.library import CAMERA, ENVIRONMENTS, SHAPES
-from recombine.renderer.scenes.scene import RenderSettings
+from recombine.renderer.scenes.scene import LABELS, RenderSettings
 from tests.renderer.blender import blender_side
 from tests.renderer.blender.samples import QUICK, scene, thing
 
@@ -112,3 +112,13 @@ def test_every_shape_touches_the_floor_and_is_seen_whole(blender, shape):
     assert not edge.any()
     assert found.visible[0] == 1
     assert found.amodal[0] > 0.01
+
+
+def test_labels_without_drawing_are_those_of_the_drawn_image(blender, fresh):
+    picture = scene(thing("knot", x=-0.4, yaw=0.4), thing("vase", x=0.5, scale=0.8))
+    alone = fresh(cast_labels, picture, 48)  # in a process that has drawn nothing
+    drawn = blender(render_scene, picture, RenderSettings(48, 1))
+    assert alone.keys() == set(LABELS)
+    for name, values in alone.items():
+        assert values.dtype == getattr(drawn, name).dtype
+        assert np.array_equal(values, getattr(drawn, name)), name
