@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recombine.renderer.blender.libraries import advice
+from recombine.renderer.blender.libraries import advice, leave
 from recombine.renderer.core import surroundings
 from recombine.renderer.core.errors import ResourceError
 
@@ -148,9 +148,7 @@ def _require_own_libraries() -> None:
     if found:
         raise ResourceError(
             f"renderer: expected Blender's own {found[0].name} in {own}; {found[0]} was loaded in "
-            f"its place, and pixels may differ. LD_LIBRARY_PATH is "
-            f"{os.environ.get('LD_LIBRARY_PATH', '')!r}: unset it (with conda or oneAPI, leave "
-            "that environment) and run again."
+            f"its place, and pixels may differ. {leave()}"
         )
 
 
