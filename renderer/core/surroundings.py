@@ -13,7 +13,7 @@ import contextlib
 import os
 import site
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 RECORDED = ("CYCLES_CPU_NO_AVX2", "LD_PRELOAD")
@@ -27,6 +27,7 @@ KEPT = (
     *RECORDED,
 )
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+SAFE_PATH = "PYTHONSAFEPATH"
 LOCALE = ("LC_ALL", "LC_CTYPE", "LANG")  # the first that is set decides
 # Beginnings of what Blender, Cycles, NumPy, Python and the C library read: told by `doctor`.
 READ = (
@@ -69,6 +70,21 @@ def noticed(variables: Mapping[str, str]) -> dict[str, str]:
     hidden = [name for name in variables if name.startswith(READ) and name not in KEPT]
     told = dict.fromkeys(hidden, "kept from Blender")
     return dict(sorted((told | dict.fromkeys(recorded(variables), "part of the build")).items()))
+
+
+@contextlib.contextmanager
+def safe_path() -> Iterator[None]:
+    """Let processes that `multiprocessing` starts inside the block import from installed places."""
+    # A pickle.py of the current folder would end each of them before it runs anything of ours.
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
 
 
 def interpreter() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -112,3 +113,31 @@ def test_a_package_of_unknown_version_does_not_draw(
     monkeypatch.delitem(sys.modules, "numpy")
     with pytest.raises(ResourceError, match=f"numpy {metadata.version('numpy')}.*{tmp_path}"):
         require_installed()
+
+
+POOL = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from recombine.renderer.core.surroundings import safe_path
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    with safe_path(), ProcessPoolExecutor(1, context) as pool:
+        print(pool.submit(abs, -7).result())
+"""
+
+
+def test_a_file_of_the_current_folder_ends_no_worker_of_a_pool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(subject.SAFE_PATH, raising=False)
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    (here / "pickle.py").write_text("raise SystemExit('a file of the current folder')")
+    (elsewhere / "program.py").write_text(POOL)
+    words = [sys.executable, str(elsewhere / "program.py")]
+    told = subprocess.run(words, cwd=here, capture_output=True, text=True, check=True)
+    assert told.stdout == "7\n"
+    with subject.safe_path():
+        assert os.environ[subject.SAFE_PATH] == "1"
+    assert subject.SAFE_PATH not in os.environ
