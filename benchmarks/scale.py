@@ -38,7 +38,7 @@ class Recipe:
 
     def command(self, out: Path, workers: int, *more: str) -> list[str]:
         """Return the command line of a render into a folder."""
-        words = [sys.executable, "-m", "recombine.cli.main", "render", self.preset]
+        words = [sys.executable, "-P", "-m", "recombine.cli.main", "render", self.preset]
         options = {
             "--scale": self.scale,
             "--resolution": self.resolution,
@@ -69,7 +69,15 @@ def main() -> int:
         parts = [base / "part-1", base / "part-2"]
         for k, part in enumerate(parts, start=1):
             run(recipe.command(part, 2, "--shard", f"{k}/2"))
-        merge = [sys.executable, "-m", "recombine.cli.main", "dataset", "merge", *map(str, parts)]
+        merge = [
+            sys.executable,
+            "-P",
+            "-m",
+            "recombine.cli.main",
+            "dataset",
+            "merge",
+            *map(str, parts),
+        ]
         run([*merge, "--out", str(base / "merged")])
         say(roots, "two tasks apart, merged", base / "merged")
         cluster(recipe, base / "cluster")
@@ -112,7 +120,7 @@ def cluster(recipe: Recipe, out: Path) -> None:
 @contextlib.contextmanager
 def dask(file: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """Yield the address of a scheduler and its two worker processes."""
-    program = [sys.executable, "-m", "dask"]
+    program = [sys.executable, "-P", "-m", "dask"]
     where = ["--scheduler-file", str(file), "--no-dashboard"]
     start = functools.partial(
         subprocess.Popen[bytes], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
@@ -13,6 +14,9 @@ from recombine.cli import console
 from recombine.cli.console import Command
 from recombine.renderer.core.errors import ResourceError
 from recombine.renderer.core.machine import limited, usable_cores
+from recombine.renderer.core.surroundings import noticed
+
+BROKEN = "not ready"  # a renderer that should work here
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,14 @@ class Doctor(Command):
         if words := limited():
             found["address space"] = words
         found["disk free here"] = f"{shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB"
+        if told := noticed(os.environ):
+            found["variables"] = "; ".join(f"{name}: {what}" for name, what in told.items())
         found |= _renderer()
         found |= _torch()
         found["isolation"] = _isolation()
         held = True
         if found["isolation"].startswith("ok"):
+            found["compiled models"] = _compiling()
             attempts, held = _self_test()
             found |= attempts
         if self.json:
@@ -47,7 +54,9 @@ class Doctor(Command):
         else:
             console.table("", ("what", "found"), list(found.items()))
             console.line(_verdict(found["renderer"] == "ok", held))
-        return 0 if held else 5
+        if not held:
+            return 5
+        return 4 if found["renderer"].startswith(BROKEN) else 0
 
 
 def _verdict(renders: bool, held: bool) -> str:
@@ -84,7 +93,7 @@ def _renderer() -> dict[str, str]:
 
 def _blender() -> dict[str, str]:
     """Make a test render in a worker process, as `render` would."""
-    from recombine.renderer.rendering.pool import local_pool
+    from recombine.renderer.rendering.pool import WorkerDiedError, local_pool
     from recombine.renderer.rendering.render import start_worker
 
     executor = local_pool(1, start_worker)()
@@ -93,6 +102,8 @@ def _blender() -> dict[str, str]:
         return {**executor.submit(_probe).result(timeout=300), "renderer": "ok"} | {
             "test render": f"{time.perf_counter() - began:.1f} s with start-up"
         }
+    except WorkerDiedError as error:
+        return {"renderer": f"{BROKEN}: {error}"}
     finally:
         executor.shutdown()
 
@@ -102,6 +113,14 @@ def _probe() -> dict[str, str]:
 
     probe.test_render()
     return probe.versions()
+
+
+def _compiling() -> str:
+    """Tell whether a model in the sandbox can compile itself."""
+    from recombine.benchmark.sandbox.bubblewrap import lacks_for_compiling
+
+    lacks = lacks_for_compiling()
+    return f"not possible in the sandbox, for lack of {' and '.join(lacks)}" if lacks else "ok"
 
 
 def _isolation() -> str:

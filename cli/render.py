@@ -252,7 +252,7 @@ class Render(PresetOptions):
             "seal": shlex.quote(str(seal)),
             "seal_name": seal.name,
             "out": shlex.quote(str(out)),
-            "recombine": shlex.join([sys.executable, "-m", "recombine.cli.main"]),
+            "recombine": shlex.join([sys.executable, "-P", "-m", "recombine.cli.main"]),
             "arguments": shlex.join(self.task_words()),
         }
         write_bytes(render, RENDER.format(**words).encode())

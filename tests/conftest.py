@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import hypothesis
 import pytest
+
+# Workers import functions of tests, and are not shown the folder that `python -m pytest` stands in.
+sys.path.append(str(Path(__file__).parents[1]))
 
 # The machines are shared and noisy: a slow example says nothing about the code.
 hypothesis.settings.register_profile("recombine", deadline=None, derandomize=True)

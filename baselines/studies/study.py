@@ -22,6 +22,7 @@ import torch
 from recombine.benchmark.submissions.fingerprint import content_key, environment, settings_of
 from recombine.renderer.core.errors import ResourceError
 from recombine.renderer.core.files import write_bytes
+from recombine.renderer.core.surroundings import safe_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -125,7 +126,7 @@ def _measured(work: Work[Unit], todo: Sequence[int], workers: int) -> Any:
             yield number, _one(work.compute, work.units[number])
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with safe_path(), ProcessPoolExecutor(workers, mp_context=context) as pool:
         futures: dict[Future[Row], int] = {
             pool.submit(_one, work.compute, work.units[number]): number for number in todo
         }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from recombine.benchmark.running.harness import RunOptions, SeedRun, fingerprint, run_seed
 from recombine.benchmark.submissions.loading import load_learner
 from recombine.renderer.core.errors import ResourceError, UsageError
+from recombine.renderer.core.surroundings import safe_path
 from recombine.renderer.rendering.pool import die_with
 
 if TYPE_CHECKING:
@@ -137,9 +138,12 @@ def _run_parallel(
 ) -> None:
     context = multiprocessing.get_context("spawn")
     # A parent killed with -9 cannot stop its workers; they see to it themselves.
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), context, initializer=die_with, initargs=(os.getpid(),)
-    ) as pool:
+    with (
+        safe_path(),
+        ProcessPoolExecutor(
+            min(workers, len(jobs)), context, initializer=die_with, initargs=(os.getpid(),)
+        ) as pool,
+    ):
         waiting: dict[Future[SeedRun], int] = {
             pool.submit(run_job, job, known[number]): number for number, job in enumerate(jobs)
         }

@@ -27,6 +27,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 INSTALL = "sudo apt-get install -y bubblewrap"
 OLDEST = (0, 8)
 FIRST_UID, LAST_UID = 61_184, 65_519  # systemd's range for users without an account
+PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 OUR_PACKAGES = ("renderer", "benchmark", "baselines")
 SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SYSTEM_FILES = (
@@ -145,9 +147,19 @@ def environment_inside() -> dict[str, str]:
     }
 
 
+def lacks_for_compiling() -> list[str]:
+    """Return what models that compile themselves (torch.compile) would not find inside."""
+    lacks = []
+    if shutil.which("g++", path=environment_inside()["PATH"]) is None:
+        lacks.append("a C++ compiler in /usr/bin (Debian: g++)")
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        lacks.append("the headers of Python (Debian: python3-dev)")
+    return lacks
+
+
 def package_paths() -> list[str]:
     """Return the folders from which isolated code may import: installed packages, no others."""
-    return [p for p in sys.path if Path(p).name in ("site-packages", "dist-packages")]
+    return [p for p in sys.path if Path(p).name in PACKAGE_FOLDERS]
 
 
 def _namespaces() -> list[str]:
@@ -195,11 +207,26 @@ def _program_paths() -> list[Path]:
     paths = [Path(name) for name in SYSTEM_FILES]
     for prefix in {sys.prefix, sys.base_prefix, os.path.realpath(sys.base_prefix)}:
         paths += [Path(prefix) / name for name in ("bin", "lib", "lib64", "pyvenv.cfg")]
-    paths += [Path(name) for name in package_paths()]
+    # Models that are compiled (torch.compile) need the headers of Python.
+    paths += [Path(sysconfig.get_path(name)) for name in ("include", "platinclude")]
+    for name in package_paths():
+        paths += [Path(name), *_linked(Path(name))]
     for name in ("recombine", *(f"recombine.{part}" for part in OUR_PACKAGES)):
         found = importlib.util.find_spec(name)
         paths += [Path(p) for p in (found.submodule_search_locations or [])] if found else []
     return [path for path in paths if path.exists()]
+
+
+def _linked(folder: Path) -> set[Path]:
+    """Return where packages lie that are only linked to, as some installers leave them."""
+    found = set()
+    for link in folder.iterdir() if folder.is_dir() else ():
+        if link.is_symlink():
+            target = link.resolve()
+            # Another folder of packages is shown as a whole, of any other folder the target alone.
+            shared = target.parent.name in PACKAGE_FOLDERS
+            found.add(target.parent if shared else target)
+    return found
 
 
 def _binds(programs: list[Path], box: Box) -> list[str]:

@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints
 from recombine.benchmark.inference import query
 from recombine.benchmark.predictions.external import Card
 from recombine.benchmark.results.parts import Count, NonNegative, Strict
+from recombine.benchmark.sandbox.bubblewrap import lacks_for_compiling
 from recombine.benchmark.sandbox.process import MIB, forged, refusal
 from recombine.renderer.core.errors import InvalidInputError, ResourceError
 from recombine.renderer.core.strict import fault_of, from_json
@@ -152,6 +153,7 @@ SIGNALS = {
     11: "a segmentation fault",
     31: "a forbidden system call",
 }
+COMPILING = ("BackendCompilerFailed", "InductorError")  # of torch, for whatever went wrong there
 LEAST_MEMORY = 512 * MIB
 """Bytes that Python, torch and the harness take, before a submission does anything."""
 SIGKILL, SIGXCPU, SIGXFSZ = 9, 24, 25
@@ -217,6 +219,11 @@ def raise_failure(
         if failure.dependent is not None:
             got = printable(failure.message)
             raise refusal(who, failure.dependent, got, TODO[failure.dependent])
+        if failure.type in COMPILING and (lacks := lacks_for_compiling()):
+            raise ResourceError(
+                f"{who}: compiling a model (torch.compile) needs {' and '.join(lacks)}; that "
+                "is not on this machine. Install it, or hand the model in uncompiled."
+            )
         reason = _reason(failure)
         if limits.memory_bytes < LEAST_MEMORY:  # anything may fail then, and say anything
             reason = "memory-limit"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def advice(error: BaseException) -> str:
     """Return what to do where Blender cannot be imported."""
     if isinstance(error, MemoryError) or any(words in str(error) for words in MEMORY):
         return (limited() or "memory ran out: close other programs, or use fewer --workers") + "."
+    if "undefined symbol" in str(error) and os.environ.get("LD_LIBRARY_PATH"):
+        return leave()
     named = re.search(r"([^\s/:]+\.so[.\d]*): (cannot open|file too short|invalid ELF)", str(error))
     if named is None:
         return f"Run `{INSTALL}`, then `recombine doctor`."
@@ -38,6 +41,14 @@ def advice(error: BaseException) -> str:
     if named[1] not in known:
         steps.append(f"`apt-file search {named[1]}`, and install the package that it names")
     return f"Run {'; '.join(steps)}; then `recombine doctor`."
+
+
+def leave() -> str:
+    """Return what to do where another library took the place of one of Blender's."""
+    return (
+        f"LD_LIBRARY_PATH is {os.environ.get('LD_LIBRARY_PATH', '')!r}: unset it (with conda, "
+        "oneAPI or OpenFOAM, leave that environment) and run again."
+    )
 
 
 def _loads(library: str) -> bool:

@@ -16,10 +16,12 @@ import shutil
 import sys
 import tempfile
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recombine.renderer.blender.libraries import advice
+from recombine.renderer.blender.libraries import advice, leave
+from recombine.renderer.core import surroundings
 from recombine.renderer.core.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -139,15 +141,32 @@ def _initialise(blender: Any, temp_dir: Path) -> None:
     GlobalStorage.add("bproc_init_complete", True)
 
 
+def _require_own_libraries() -> None:
+    """Check that Blender runs with the libraries of its wheel."""
+    own = Path(str(metadata.distribution("bpy").locate_file("bpy/lib")))
+    found = surroundings.foreign_libraries(own) if own.is_dir() else []
+    if found:
+        raise ResourceError(
+            f"renderer: expected Blender's own {found[0].name} in {own}; {found[0]} was loaded in "
+            f"its place, and pixels may differ. {leave()}"
+        )
+
+
 def start() -> None:
-    """Load Blender and BlenderProc once per process; later calls do nothing."""
+    """Load Blender and BlenderProc once per process; later calls do nothing.
+
+    The process loses the environment variables that are not on the list of `surroundings.shown`,
+    and gets another home, for good: Blender reads both whenever it likes.
+    """
     global _temp_dir
     if _temp_dir is not None:
         return
     folder = _private_folder()
+    surroundings.enter(folder)
     try:
-        with quiet(), _one_core(), _environment(TMPDIR=str(folder), OMP_NUM_THREADS="1"):
+        with quiet(), _one_core(), _environment(TMPDIR=str(folder)):
             blender = importlib.import_module("bpy")  # BlenderProc needs it present
+            _require_own_libraries()
             _import_blenderproc()
             _initialise(blender, folder)
     except (ImportError, MemoryError, OSError) as error:

@@ -13,14 +13,11 @@ from recombine.renderer.blender import session
 from recombine.renderer.blender.draw import render_scene
 from recombine.renderer.scenes.scene import ObjectSpec, Rendered, RenderSettings, Scene
 
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
 
 def start_worker() -> None:
     """Turn this process into a render worker; the initializer of a process pool."""
-    # Loads Blender, limits every library to one thread and arranges that the process ends without
-    # Blender's own clean-up. Use it in spawned processes only.
-    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    # Loads Blender and arranges that the process ends without Blender's own clean-up. Use it in
+    # spawned processes only.
     atexit.register(leave)  # runs after handlers that are registered later
     session.start()
 

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import json
+import os
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from recombine.renderer.core.errors import ResourceError
+from recombine.renderer.core.surroundings import recorded
 
 RENDER_VERSION = "2"
 """Raised whenever a pixel may change by more than another processor changes it (`agreement`).
@@ -23,7 +28,8 @@ RENDER_VERSION = "2"
 """
 
 DRAWING = ("bpy", "blenderproc", "numpy")  # packages that meshes, textures and light come from
-SOURCES = ("blender", "scenes", "planning/assets.py")  # of the renderer; what they import draws
+# of the renderer; what they import draws
+SOURCES = ("blender", "scenes", "planning/assets.py", "core/surroundings.py")
 PACKAGES = ("bpy", "blenderproc", "numpy", "recombine")
 BUILD = (*PACKAGES, "machine", "cpu")  # the same pixels to the last bit are promised when equal
 SEVERAL = " | "
@@ -49,7 +55,8 @@ class Build:
     render_version : str
         `RENDER_VERSION` of the sources.
     versions : mapping of str to str
-        Versions of the packages that draw.
+        Versions of the packages that draw, and variables that they heed
+        (`recombine.renderer.core.surroundings.recorded`); most builds have none.
     sources : mapping of str to str
         Sha256 of every file of the renderer that decides pixels: camera, assets, shading.
     """
@@ -62,7 +69,8 @@ class Build:
     def here(cls) -> Build:
         """Return the build that is installed now, read from disk."""
         # Never cached: that a source changed while a dataset was drawn must show.
-        return cls(RENDER_VERSION, _versions(DRAWING), _source_digests())
+        versions = _versions(DRAWING) | recorded(os.environ)
+        return cls(RENDER_VERSION, versions, _source_digests())
 
     @property
     def digest(self) -> str:
@@ -102,6 +110,20 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
+
+
+def require_installed() -> None:
+    """Check that the packages that draw are those whose versions are recorded."""
+    for name in DRAWING:
+        spec = importlib.util.find_spec(name)
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            wanted = Path(str(metadata.distribution(name).locate_file(name)))
+            found = Path(spec.origin).parent if spec and spec.origin else None
+            if found is None or found.resolve() != wanted.resolve():
+                raise ResourceError(
+                    f"render: expected {name} {metadata.version(name)} in {wanted}; Python finds "
+                    f"{found or 'none'}, of unknown version. Take it out of PYTHONPATH."
+                )
 
 
 def _source_digests() -> dict[str, str]:

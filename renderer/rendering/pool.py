@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -26,6 +27,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from recombine.renderer.core import surroundings
 from recombine.renderer.core.errors import RecombineError, ResourceError
 from recombine.renderer.core.files import disk_error
 from recombine.renderer.core.machine import limited
@@ -34,10 +36,12 @@ from recombine.renderer.core.machine import limited
 
 UNITS_PER_WORKER = 16
 MAX_RSS = 4 * 2**30
+LAST_LINES, LAST_WORDS = 4, 400  # lines and characters that become part of a reason
+HEARD = 5.0  # seconds for the last lines of a process that has ended
 T = TypeVar("T")
 
 
-class WorkerDiedError(RuntimeError):
+class WorkerDiedError(ResourceError):
     """A worker process ended in the middle of a unit; the message infers why."""
 
 
@@ -135,33 +139,52 @@ class WorkerPool(Executor):
             self._hired.discard(worker)
 
 
+START = """
+import json, sys
+sys.path[:] = json.loads(sys.argv.pop(1))
+from recombine.renderer.rendering.pool import _work
+_work()
+"""
+
+
 class Worker:
     """One fresh Python process and the pipe to it; used by one thread at a time."""
 
     def __init__(self, initializer: Callable[[], None]) -> None:
         self._pipe, theirs = Pipe()
+        self._initializer = initializer
         self.units = 0
-        code = "from recombine.renderer.rendering.pool import _work; _work()"
+        words = json.dumps(surroundings.import_path()), str(theirs.fileno()), str(os.getpid())
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code, str(theirs.fileno()), str(os.getpid())],
+                [*surroundings.interpreter(), "-c", START, *words, __file__],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=surroundings.shown(os.environ),
             )
-        self._pipe.send(sys.path)
-        self._pipe.send(initializer)
+        self._said = _Listener(self.process)
+        self._said.start()
 
     def run(self, call: Callable[[], Any]) -> Reply:
         """Make the process call something picklable."""
-        self.units += 1
         try:
+            if not self.units:
+                self._pipe.send(self._initializer)
+            self.units += 1
             self._pipe.send(call)
             reply = self._pipe.recv()
         except (EOFError, OSError) as error:
-            raise WorkerDiedError(death_cause(self.process.wait())) from error
+            raise WorkerDiedError(self._cause()) from error
         if not isinstance(reply, Reply):
             raise WorkerDiedError(f"a worker answered with a {type(reply).__name__}")
         return reply
+
+    def _cause(self) -> str:
+        """Return why the process ended, and what it said last."""
+        cause = death_cause(self.process.wait())
+        words = self._said.last_words()
+        return f"{cause}; it said last: {words}" if words else cause
 
     def is_worn(self, reply: Reply, max_rss: int = MAX_RSS, units: int = UNITS_PER_WORKER) -> bool:
         """Tell whether the process should be replaced after a reply."""
@@ -171,6 +194,33 @@ class Worker:
         """Let the process end, and wait for it."""
         self._pipe.close()
         self.process.wait()
+        self._said.join(HEARD)
+
+
+class _Listener(threading.Thread):
+    """Passes on what a process writes to its standard error, and keeps the last lines."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(daemon=True)
+        self._stream = process.stderr
+        self._lines: deque[bytes] = deque(maxlen=LAST_LINES)
+
+    def run(self) -> None:
+        if self._stream is None:
+            return
+        with self._stream as stream:
+            for line in iter(lambda: stream.readline(2**16), b""):
+                if line.strip():
+                    self._lines.append(line.strip())
+                with contextlib.suppress(OSError):  # nobody may read any more
+                    os.write(2, line)
+
+    def last_words(self) -> str:
+        """Return the last lines of a process that has ended, as one line."""
+        self.join(HEARD)  # a child of it may hold the stream open
+        text = b" / ".join(self._lines)
+        words = "".join(c if c.isprintable() else " " for c in text.decode(errors="replace"))
+        return words if len(words) <= LAST_WORDS else f"... {words[-LAST_WORDS:]}"
 
 
 def local_pool(
@@ -202,16 +252,27 @@ def die_with(parent: int) -> None:
 
 
 def _work() -> None:
-    fd, parent = map(int, sys.argv[1:])
+    fd, parent = map(int, sys.argv[1:3])
     die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     with contextlib.suppress(EOFError), Connection(fd) as pipe:
-        sys.path[:] = pipe.recv()
-        broken, _ = _attempt(pipe.recv())
+        begin = pipe.recv()
+        broken, _ = _attempt(partial(_begin, sys.argv[3], begin))
         while True:
             call = pipe.recv()
             failure, value = (broken, None) if broken else _attempt(call)
             pipe.send(Reply(failure, value, resident_memory(), broken is not None))
+
+
+def _begin(wanted: str, initializer: Callable[[], None]) -> None:
+    """Prepare this process, if it runs the code of the process that started it."""
+    if Path(wanted).resolve() != Path(__file__).resolve():
+        raise ResourceError(
+            f"render: expected workers to run the code of this program, {Path(wanted).parents[2]}; "
+            f"they find {Path(__file__).parents[2]}. Start the installed `recombine`, or do not "
+            "start Python in a folder that holds a copy named recombine."
+        )
+    initializer()
 
 
 def _attempt(call: Callable[[], Any]) -> tuple[BaseException | None, Any]:
@@ -316,7 +377,8 @@ def _curable(future: Future[None]) -> BaseException | None:
         error = future.exception()
     except CancelledError as cancelled:  # a cluster that loses its scheduler cancels what it had
         return cancelled
-    if isinstance(error, RecombineError):
+    # A worker that died may be the one that the machine had no memory for; a full disk stays full.
+    if isinstance(error, RecombineError) and not isinstance(error, WorkerDiedError):
         raise error
     return error
 

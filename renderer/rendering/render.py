@@ -18,7 +18,7 @@ from typing import Literal
 from recombine.renderer.certificate.verify import Certificate, verify
 from recombine.renderer.core.errors import IntegrityError, ResourceError, UsageError
 from recombine.renderer.core.files import clear_leftovers, locked, require_space
-from recombine.renderer.core.provenance import Build, combined, provenance
+from recombine.renderer.core.provenance import Build, combined, provenance, require_installed
 from recombine.renderer.planning.ledger import keep_assets
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.planning.planner import make_plan
@@ -279,6 +279,7 @@ _started: Build | None = None  # what this worker found when it read the rendere
 def start_worker() -> None:
     """Prepare a process for rendering; the initializer of every worker."""
     global _started
+    require_installed()
     _started = Build.here()
     from recombine.renderer.blender import worker
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -42,3 +43,23 @@ def test_an_attempt_that_gets_out_is_an_integrity_failure(
     assert found["sandbox: network"] == ("held" if held else "FAILED") + ": it said so"
     assert main(["doctor"]) == code
     assert ("code got out of the sandbox" in capsys.readouterr().out) == (not held)
+
+
+def dies() -> None:
+    sys.stderr.write("what it said\n")
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def test_a_worker_that_dies_is_told_in_one_row(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "_isolation", lambda: "not ready: no bubblewrap")
+    monkeypatch.setattr(doctor, "_renderer", doctor._blender)
+    monkeypatch.setattr("recombine.renderer.rendering.render.start_worker", dies)
+    monkeypatch.setenv("OCIO", "/nowhere/config.ocio")
+    assert main(["doctor", "--json"]) == 4
+    found = json.loads(capsys.readouterr().out)
+    assert found["renderer"].startswith("not ready: a worker died with exit code 1")
+    assert found["renderer"].endswith("it said last: what it said")
+    assert "OCIO: kept from Blender" in found["variables"]

@@ -77,7 +77,7 @@ def test_the_array_runs_every_group_once(tmp_path: Path) -> None:
     recorder = tmp_path / "recorder"
     recorder.write_text('#!/bin/bash\nprintf "%s\\n" "$@"\n')
     recorder.chmod(0o755)
-    script.write_text(render.replace(f"{sys.executable} -m recombine.cli.main", str(recorder)))
+    script.write_text(render.replace(f"{sys.executable} -P -m recombine.cli.main", str(recorder)))
     groups = []
     for task in range(1, 9):
         environment = {**os.environ, "SLURM_ARRAY_TASK_ID": str(task), "SLURM_CPUS_PER_TASK": "3"}
@@ -97,7 +97,10 @@ def test_the_seal_script_seals_what_the_tasks_left(tmp_path: Path) -> None:
     scripts(out)
     drawn_dataset(out, preset=load_preset("smoke", scale=0.07, resolution=16), shard_size=64)
     (out / "manifest.json").unlink()
-    subprocess.run(["bash", str(out / "slurm" / "seal.sh")], check=True, capture_output=True)
+    # Slurm starts tasks in the folder of `sbatch`, whose files are nobody's modules.
+    (tmp_path / "random.py").write_text("raise SystemExit('a file of the current folder')")
+    seal = ["bash", str(out / "slurm" / "seal.sh")]
+    subprocess.run(seal, cwd=tmp_path, check=True, capture_output=True)
     assert (out / "certificate.json").is_file()
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 import struct
 import subprocess
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -153,7 +154,11 @@ def test_python_and_its_packages_are_there(box):
     need_bwrap()
     import sys
 
-    code = "import numpy, recombine.benchmark.protocol.contract; print('found', numpy.__name__)"
+    code = (
+        "import numpy, pathlib, recombine.benchmark.protocol.contract, sysconfig\n"
+        "headers = pathlib.Path(sysconfig.get_path('include'), 'Python.h').is_file()\n"
+        "print('found', numpy.__name__, headers)"
+    )
     options = bwrap.bwrap_command(
         box,
         [sys.executable, "-P", "-c", code],
@@ -163,7 +168,27 @@ def test_python_and_its_packages_are_there(box):
     )
     ran = subprocess.run(options, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout == "found numpy\n"
+    headers = Path(sysconfig.get_path("include"), "Python.h").is_file()
+    assert ran.stdout == f"found numpy {headers}\n"
+
+
+def test_what_compiling_lacks_is_named(monkeypatch):
+    monkeypatch.setattr(bwrap.shutil, "which", lambda name, path: f"{path}/{name}")
+    monkeypatch.setattr(bwrap.sysconfig, "get_path", lambda name: "/nowhere")
+    assert bwrap.lacks_for_compiling() == ["the headers of Python (Debian: python3-dev)"]
+    monkeypatch.setattr(bwrap.shutil, "which", lambda name, path: None)
+    assert "g++" in bwrap.lacks_for_compiling()[0]
+
+
+def test_packages_that_are_links_are_shown_where_they_lie(tmp_path):
+    packages, others, alone = (
+        tmp_path / name for name in ("here/site-packages", "there/site-packages", "source/thing")
+    )
+    for folder in (packages, others / "one", others / "two", alone):
+        folder.mkdir(parents=True)
+    for target in (others / "one", others / "two", alone):
+        (packages / target.name).symlink_to(target)
+    assert bwrap._linked(packages) == {others, alone}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from shut_in import TIGHT
 
 from recombine.benchmark.predictions.safetensors_guard import TensorFileError
+from recombine.benchmark.sandbox import errors
 from recombine.benchmark.sandbox.errors import (
     TODO,
     Failure,
@@ -89,6 +90,16 @@ def test_failures_of_its_own():
     assert isinstance(error, SubmissionError)
     assert str(error) == "x, seed 0: fit failed with RuntimeError: no luck"
     assert "Traceback" in error.report
+
+
+def test_a_model_that_cannot_be_compiled_here_is_told_what_is_missing(monkeypatch):
+    missing = failure(type="InductorError", errors=[2], file="g++")
+    monkeypatch.setattr(errors, "lacks_for_compiling", lambda: ["a C++ compiler"])
+    told = raised(missing)
+    assert isinstance(told, ResourceError)
+    assert "torch.compile) needs a C++ compiler" in str(told)
+    monkeypatch.setattr(errors, "lacks_for_compiling", list)
+    assert raised(missing).reason == "outside-file"  # all is there: it looked for something else
 
 
 @pytest.mark.parametrize(("code", "kind"), [(3, InvalidInputError), (4, ResourceError)])

@@ -1,16 +1,11 @@
 """One Blender process for all tests of this folder, so that pytest itself stays clean."""
 
 import multiprocessing
-import sys
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from recombine.renderer.blender.worker import start_worker
-
-# A spawned process inherits this path and finds the functions of `blender_side` by it.
-sys.path.append(str(Path(__file__).parents[3]))
 
 
 def new_process():

@@ -42,3 +42,13 @@ def test_the_table_has_the_libraries_that_setup_installs() -> None:
     found = packages()
     assert found["libGL.so.1"] == "libgl1"
     assert len(set(found.values())) == len(found) == 9
+
+
+def test_a_library_of_another_version_is_told_where_it_comes_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = ImportError("libopenvdb.so.12.0: undefined symbol: _ZN3tbb6detail2r1")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/foam/lib")
+    assert "LD_LIBRARY_PATH is '/opt/foam/lib': unset it" in advice(error)
+    monkeypatch.delenv("LD_LIBRARY_PATH")
+    assert "pip install 'recombine[render]'" in advice(error)

@@ -12,6 +12,7 @@ import pytest
 
 from recombine.renderer.blender import worker
 from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.surroundings import ONE_THREAD
 from recombine.renderer.scenes.scene import Rendered
 from tests.renderer.blender.samples import QUICK, scene, thing
 
@@ -64,5 +65,5 @@ def test_leave_ends_with_the_given_status(status):
 
 
 def test_a_worker_uses_one_thread_in_every_library(blender):
-    for name in worker.ONE_THREAD:
+    for name in ONE_THREAD:
         assert blender(os.getenv, name) == "1"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from recombine.renderer.core.errors import ResourceError
+from recombine.renderer.rendering import pool as subject
 from recombine.renderer.rendering.pool import (
     WorkerDiedError,
     WorkerPool,
@@ -63,6 +65,57 @@ def test_a_death_fails_one_call_and_no_other() -> None:
         with pytest.raises(WorkerDiedError, match="exit code 7"):
             dying.result()
         assert [c.result() for c in calm] == [0, 1, 2, 3, 4]
+
+
+def cry() -> None:
+    sys.stderr.write("first line\n\x1b[31mthe last words\n\n")
+    sys.stderr.flush()
+    os._exit(9)
+
+
+def test_the_last_words_of_a_worker_are_part_of_the_reason() -> None:
+    with WorkerPool(1, nothing) as pool, pytest.raises(WorkerDiedError) as died:
+        pool.submit(cry).result()
+    words = "a worker died with exit code 9; it said last: first line /  [31mthe last words"
+    assert str(died.value) == words
+
+
+def test_a_worker_that_cannot_start_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHOME", str(tmp_path))
+    with WorkerPool(1, nothing) as pool, pytest.raises(WorkerDiedError, match="encodings"):
+        pool.submit(abs, -1).result()
+
+
+def imported(name: str) -> str:
+    return str(importlib.import_module(name).__file__)
+
+
+def test_the_current_folder_is_not_imported_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recombine" / "renderer").mkdir(parents=True)  # as in a clone of the project
+    for name in ("random.py", "json.py", "recombine/renderer/__init__.py"):
+        (tmp_path / name).write_text("raise SystemExit('a file of the current folder')")
+    monkeypatch.chdir(tmp_path)
+    with WorkerPool(1, nothing) as pool:
+        for name in ("random", "recombine.renderer.core.files"):
+            assert not pool.submit(imported, name).result().startswith(str(tmp_path))
+
+
+def test_another_copy_of_the_code_does_not_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "__file__", "/elsewhere/renderer/rendering/pool.py")
+    with WorkerPool(1, nothing) as pool, pytest.raises(ResourceError, match="/elsewhere; they"):
+        pool.submit(abs, -1).result()
+
+
+def test_variables_of_the_user_stay_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCIO", "/nowhere/config.ocio")
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    with WorkerPool(1, nothing) as pool:
+        assert pool.submit(os.getenv, "OCIO").result() is None
+        assert pool.submit(os.getenv, "PYTHONOPTIMIZE").result() is None
 
 
 def test_errors_arrive_even_if_they_cannot_be_pickled() -> None:
