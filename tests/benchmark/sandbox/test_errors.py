@@ -178,6 +178,24 @@ def test_reports_that_are_no_reports(text):
         parse(Failure, {}, "failure", "x")
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"message": "No such file: /job/code/weights/model.bin"}, True),
+        ({"errors": [2], "file": "/job/code/weights/model.bin"}, True),
+        ({"errors": [2], "file": "/job/code/weights/model.bin.index"}, False),
+        ({"message": "no luck"}, False),
+    ],
+)
+def test_a_file_that_was_not_shown_is_named_with_the_reason(change, named):
+    hidden = {"weights/model.bin": "it is a link; copy the file", "method": "of another reason"}
+    with pytest.raises(RecombineError) as caught:
+        raise_failure("x, seed 0", ended(), failure(**change), TIGHT, hidden)
+    note = "; weights/model.bin was not shown, because it is a link; copy the file"
+    assert (note in str(caught.value)) == named
+    assert "another reason" not in str(caught.value)
+
+
 def test_no_terminal_takes_text_for_commands():
     text = "a\x1b[31mred\r\nb\u202ec\x00d\x9b2J"
     assert all(c.isprintable() for c in printable(text))
