@@ -71,7 +71,7 @@ class TensorFileError(InvalidInputError):
         self, reason: Reason, who: object, expected: object, got: object, todo: str = TODO
     ) -> None:
         super().__init__(f"{who}: refused [{reason}]: expected {expected}, got {got}; {todo}")
-        self.reason = reason
+        self.reason: Reason = reason
         self.found = str(who), str(expected), str(got)
 
 

@@ -171,10 +171,10 @@ def check_slot_dim(method: object, *, least: int = 1) -> None:
 def _slots_of(output: object) -> Tensor:
     """Return an answer's slots if they are a tensor, whatever shape."""
     expected, kind = "a SlotOutput with a tensor of slots", type(output).__name__
-    if not hasattr(output, "slots"):
+    slots = getattr(output, "slots", None)
+    if slots is None:
         todo = "wrap the tensor: SlotOutput(slots=slots)"
         raise WrongAnswerError(expected, f"a {kind}", todo=todo)
-    slots = output.slots
     if isinstance(slots, torch.Tensor):
         return slots
     got = f"a {kind} whose slots are a {type(slots).__module__}.{type(slots).__name__}"

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 Library = Literal["timm", "hf", "open_clip"]
 PREFIXES: dict[str, Library] = {"timm:": "timm", "hf:": "hf", "open_clip:": "open_clip"}
 PACKAGES = {"timm": "timm", "hf": "transformers", "open_clip": "open_clip"}
-INSTALL = {"timm": "'recombine[hub]'", "hf": "'recombine[hub]'", "open_clip": "'recombine[clip]'"}
 RANDOM = "random"
 GREY = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and deviation of ImageNet's colours (He et al. 2016 and since)."""
@@ -245,28 +244,18 @@ def _prefix_of(name: HubName, found: Tensor, loaded: _Loaded, size: int) -> int:
     tokens = found.shape[1]
     if loaded.prefix is not None and _is_square(tokens - loaded.prefix):
         return loaded.prefix
-    edges = _edges(size, loaded.patch) if loaded.patch else {math.isqrt(tokens)}
-    edge = max((one for one in edges if one * one <= tokens), default=0)
-    rest = tokens - edge * edge
-    most = MAX_PREFIX if loaded.patch else 1  # without a patch size, a class token is all to guess
-    if edge and rest <= most:
-        return rest
+    for edge in {size // loaded.patch, -(-size // loaded.patch)} if loaded.patch else ():
+        if 0 <= tokens - edge * edge <= MAX_PREFIX:
+            return tokens - edge * edge
+    for prefix in (0, 1):  # tokens were merged, or nothing is known: a class token is all to guess
+        if _is_square(tokens - prefix):
+            return prefix
     patches = f", whose patches have {loaded.patch}" if loaded.patch else ""
     raise InvalidInputError(
-        f"hub: {name}: expected one token per place of a square map, and at most {most} before "
+        f"hub: {name}: expected one token per place of a square map, and few before "
         f"them, got {tokens} tokens of {found.shape[2]} numbers from {type(loaded.model).__name__} "
         f"for an image of {size} x {size} pixels{patches}; {OWN}"
     )
-
-
-def _edges(size: int, patch: int) -> set[int]:
-    """Return the edges that a map can have, as models merge tokens two by two."""
-    low, high = size // patch, -(-size // patch)
-    edges = {low, high}
-    while high > 1:
-        low, high = low // 2, -(-high // 2)
-        edges |= {low, high}
-    return edges - {0}
 
 
 def _is_square(number: int) -> bool:
@@ -281,7 +270,7 @@ def _package(library: Library) -> Any:
     except ImportError as error:
         raise ResourceError(
             f"hub: {library}: models need the package {PACKAGES[library]}, got {error}; run: "
-            f"pip install {INSTALL[library]}"
+            "pip install 'recombine[hub]'"
         ) from error
 
 

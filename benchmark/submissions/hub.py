@@ -6,7 +6,7 @@ local safetensors file, ``timm:resnet18?weights=random`` none. ``hf:OWNER/NAME``
 writes it; ``open_clip:NAME?weights=FILE`` takes the image tower of a CLIP model. ``&size=PIXELS``
 changes the size to which images are scaled. How they are loaded is `backbones`' business.
 
-The libraries are extras: ``pip install 'recombine[hub]'``, for open_clip ``'recombine[clip]'``.
+The libraries are an extra: ``pip install 'recombine[hub]'``.
 """
 
 from __future__ import annotations

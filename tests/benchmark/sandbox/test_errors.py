@@ -9,6 +9,7 @@ import pytest
 from shut_in import TIGHT
 
 from recombine.benchmark.predictions.safetensors_guard import TensorFileError
+from recombine.benchmark.sandbox.child import _failure, _Witness
 from recombine.benchmark.sandbox.errors import (
     TODO,
     Failure,
@@ -194,6 +195,20 @@ def test_a_file_that_was_not_shown_is_named_with_the_reason(change, named):
     note = "; weights/model.bin was not shown, because it is a link; copy the file"
     assert (note in str(caught.value)) == named
     assert "another reason" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError("No such file or directory: /job/code/model.bin"),  # as safetensors does
+        FileNotFoundError(2, "No such file or directory", "/job/code/model.bin"),
+    ],
+)
+def test_a_file_that_is_not_there_is_known_with_and_without_a_number(error):
+    report = {"failure": json.dumps(_failure(error, _Witness()))}
+    told = parse(Failure, report, "failure", "x")
+    assert told.errors == (2,)
+    assert told.file == "/job/code/model.bin"
 
 
 def test_no_terminal_takes_text_for_commands():

@@ -14,7 +14,7 @@ from recombine.benchmark.running.harness import RunOptions, run_key
 from recombine.benchmark.scoring.score import score_submission
 from recombine.benchmark.serving.data import TrainData
 from recombine.benchmark.submissions import backbones
-from recombine.benchmark.submissions.hub import hub_method, tokens_of
+from recombine.benchmark.submissions.hub import _tokens_of, hub_method, tokens_of
 from recombine.benchmark.submissions.loading import load_learner
 from recombine.renderer.core.errors import InvalidInputError, ResourceError
 
@@ -66,6 +66,19 @@ def test_images_are_answered_one_by_one():
         together, alone = encoder.encode(images).slots, encoder.encode(images[2:3]).slots
     assert together.shape == (4, 2, 64)
     assert torch.allclose(together[2], alone[0], atol=1e-5)
+
+
+def test_numbers_beyond_half_precision_stay_numbers():
+    backbone = replace(backbones.load_backbone(backbones.parse_hub(TINY)), width=5, size=8)
+    data = TrainData(FakeDataset(train=1), "id_train", fields=("factors",))
+    for value, kind in ((6e4, torch.float16), (7e4, torch.float32)):
+        found = torch.full((1, 5, 3, 3), value)
+        object.__setattr__(
+            backbone, "model", lambda images, found=found: found.expand(len(images), -1, -1, -1)
+        )
+        tokens, _ = _tokens_of(backbone, data, 0)
+        assert tokens.dtype == kind
+        assert torch.isfinite(tokens).all()
 
 
 def test_reused_images_count_against_the_budget():

@@ -26,6 +26,7 @@ PREFIXES = {
     "Dinov2WithRegisters": 5,
     "CLIPVision": 1,
     "Swin": 0,
+    "Hiera": 0,
 }
 
 
@@ -48,6 +49,11 @@ def made(transformers, tmp_path_factory):
                 "Swin": {
                     "image_size": EDGE, "patch_size": 2, "embed_dim": 12, "depths": [1, 1],
                     "num_heads": [2, 2], "window_size": 4,
+                },
+                "Hiera": {
+                    "image_size": [EDGE, EDGE], "patch_size": [3, 3], "patch_stride": [2, 2],
+                    "patch_padding": [1, 1], "embed_dim": 12, "depths": [1, 1], "num_heads": [1, 1],
+                    "query_stride": [2, 2], "num_query_pool": 1, "masked_unit_size": [2, 2],
                 },
                 "Dinov2WithRegisters": {**SMALL, "num_register_tokens": 4},
             }.get(kind, WIDER)  # fmt: skip
