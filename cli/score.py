@@ -56,10 +56,11 @@ class Score(Command):
     """Train methods with several seeds, ask them blindly, and write their result files.
 
     A method is `file.py:Class`, `package.module:Class`, the name of a baseline (`recombine score
-    list` prints all), a model of a public library (`timm:resnet18`, `hf:OWNER/NAME`, with
-    `?weights=FILE` offline) under the standard slot head, or predictions made elsewhere: a
-    .safetensors file, or a folder with one per seed (see `recombine submission inputs`). A class
-    with `fit` is trained here; `recombine submission new` writes one to start from.
+    list` prints all), a model of a public library (`timm:resnet18`, `hf:OWNER/NAME`,
+    `open_clip:NAME`, with `?weights=FILE` offline) under the standard slot head, or predictions
+    made elsewhere: a .safetensors file, or a folder with one per seed (see `recombine submission
+    inputs`). A class with `fit` is trained here; `recombine submission new` writes one to start
+    from.
 
     In- and out-of-combination images come interleaved, without labels; readouts are fitted on ID
     images. A method that searches is read at several step counts of one run and gives two results:

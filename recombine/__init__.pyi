@@ -12,6 +12,7 @@ from .api import score as score
 from .api import verify as verify
 from .benchmark import metrics as metrics
 from .benchmark import statistics as statistics
+from .benchmark.predictions.external import write_answers as write_answers
 from .benchmark.protocol.contract import Encoder as Encoder
 from .benchmark.protocol.contract import Inverter as Inverter
 from .benchmark.protocol.contract import Learner as Learner

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import save_file
 
-from recombine.benchmark.submissions.hub import load_backbone, parse_hub
+from recombine.benchmark.submissions.backbones import load_backbone, parse_hub
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,7 +21,7 @@ from recombine.baselines.nn.backbones import BackboneTokens, pretrained
 from recombine.baselines.nn.encoders import SlotEncoder
 from recombine.baselines.training.loop import Schedule, Sizes
 from recombine.benchmark.protocol.contract import MethodCard
-from recombine.benchmark.submissions.hub import RANDOM
+from recombine.benchmark.submissions.backbones import RANDOM
 
 if TYPE_CHECKING:
     from torch import nn

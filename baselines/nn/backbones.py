@@ -1,7 +1,7 @@
 """Tokens of architectures from timm, trained from scratch or adapted with low-rank updates.
 
 timm is an extra: ``pip install 'recombine[hub]'``. Weights come from a local file or from the hub;
-see `recombine.benchmark.submissions.hub`.
+see `recombine.benchmark.submissions.backbones`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from recombine.benchmark.submissions.hub import Backbone, as_map, load_backbone, parse_hub
+from recombine.benchmark.submissions.backbones import (
+    Backbone,
+    feature_map,
+    load_backbone,
+    parse_hub,
+)
 from recombine.benchmark.submissions.torchvision_compat import ready_torchvision
 from recombine.renderer.core.errors import ResourceError
 
@@ -47,9 +52,7 @@ class BackboneTokens(nn.Module):
         size = (self.backbone.size, self.backbone.size)
         if tuple(images.shape[2:]) != size:
             images = nn.functional.interpolate(images, size, mode="bilinear", antialias=True)
-        call = getattr(self.model, "forward_features", self.model)
-        found = call((images - self.mean) / self.deviation)
-        grid = as_map(getattr(found, "last_hidden_state", found), self.backbone)
+        grid = feature_map(self.backbone, (images - self.mean) / self.deviation)
         tokens: Tensor = self.project(grid.flatten(2).transpose(1, 2))
         return tokens
 

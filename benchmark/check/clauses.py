@@ -29,14 +29,6 @@ if TYPE_CHECKING:
 MIB = 2**20
 
 
-TODO: dict[Clause, str] = {
-    "shapes": "return SlotOutput(slots=...): one row per image, then at least spec.max_slots slots "
-    "(repeat a single vector), then slot_dim numbers; presence and masks of that shape or none",
-    "dtype": "call .float()",
-    "range": "find the first NaN, normalise the slots; end presence and masks with a sigmoid",
-}
-
-
 def _contract(trial: Trial, clause: Clause, size: int) -> list[Output]:
     """Return checked answers to some images; only the named clause is insisted on."""
     images, found = trial.images[:size], []
@@ -46,7 +38,7 @@ def _contract(trial: Trial, clause: Clause, size: int) -> list[Output]:
         except WrongAnswerError as error:
             if error.clause == clause:
                 raise BrokenError(
-                    f"expected {error.args[0]}, got {error.args[1]}", TODO[clause]
+                    f"expected {error.args[0]}, got {error.args[1]}", error.todo
                 ) from error
     return found
 

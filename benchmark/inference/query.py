@@ -202,7 +202,7 @@ def answer_batches(
     first: list[Output] | None = None
     before: Tensor | None = None
     for number, images in enumerate(batches):
-        with _named(who):
+        with named_answers(who):
             answers = [
                 checked_output(
                     output, method, images, min_slots=min_slots, extras=step in (0, steps[-1])
@@ -289,12 +289,13 @@ def _sample(n: int, size: int, rng: np.random.Generator) -> list[Int[Array, " ro
 
 
 @contextmanager
-def _named(who: str) -> Iterator[None]:
+def named_answers(who: str) -> Iterator[None]:
+    """Turn an answer that breaks the contract into one line."""
     try:
         yield
     except WrongAnswerError as error:
         raise InvalidInputError(
-            f"{who}: expected {error.args[0]}, got {error.args[1]}; see "
+            f"{who}: expected {error.args[0]}, got {error.args[1]}; {error.todo}; see "
             "recombine.benchmark.protocol.contract.SlotOutput"
         ) from None
 

@@ -13,6 +13,8 @@ with whatever code, and hands in
   ``MethodCard`` as they apply, and what training took, if anything: ``{"training":
   {"n_train": 1024, "real_images_seen": 50000, "generated_images_seen": 0, "wall_s": 60.0}}``.
 
+`write_answers` writes such a file from arrays of any layout and type.
+
 The scores of such an entry are computed here, everything else is what its author says: trust
 tier *rescored*, cost and training *self-reported* or unknown, no checks of independence.
 """
@@ -23,10 +25,15 @@ import hashlib
 import json
 import os
 import secrets
-from typing import TYPE_CHECKING, Annotated, Literal
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import numpy as np
+import torch
 from pydantic import AfterValidator, Field, StringConstraints
+from safetensors import safe_open
 
 from recombine.benchmark.predictions.file import (
     Predictions,
@@ -42,7 +49,7 @@ from recombine.benchmark.predictions.safetensors_guard import (
     open_tensor_file,
     write_tensors,
 )
-from recombine.benchmark.protocol.outputs import MAX_SLOTS
+from recombine.benchmark.protocol.outputs import MAX_ABS, MAX_DIM, MAX_SLOTS
 from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.results.parts import (
     Count,
@@ -59,15 +66,18 @@ from recombine.renderer.core.strict import fault_of, from_json
 from recombine.renderer.core.text import legible, named, tidy
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
     from jaxtyping import Int
 
     from recombine.benchmark.predictions.safetensors_guard import TensorFile
+    from recombine.benchmark.protocol.contract import MethodCard
     from recombine.benchmark.running.harness import RunOptions
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.renderer.core.types import Array
 
+
+Floats: TypeAlias = "Array | torch.Tensor"
 
 # The images to answer, in one file without labels: for predictions made elsewhere.
 
@@ -124,6 +134,10 @@ def write_questions(
 
 
 ANSWERS_FORMAT = "recombine.answers/2"
+REWRITE = (
+    "write it with recombine.write_answers, which brings arrays into this form, or see "
+    "docs/submitting_a_model.md"
+)
 MAX_BYTES = 16 * 2**30
 
 
@@ -167,6 +181,120 @@ class GivenRun(Strict):
     training: GivenTraining = Field(default_factory=GivenTraining)
 
 
+def write_answers(
+    path: str | Path,
+    inputs: str | Path,
+    slots: Floats,
+    card: MethodCard,
+    *,
+    seed: int = 0,
+    presence: Floats | None = None,
+    segments: Floats | None = None,
+    training: Mapping[str, float] | None = None,
+) -> Path:
+    """Write the answers of one training seed to a question file, to be scored by `score`.
+
+    Parameters
+    ----------
+    path : str or Path
+        Target, ``*.safetensors``; replaced if it is there.
+    inputs : str or Path
+        The question file, of ``recombine submission inputs``.
+    slots : array or Tensor
+        ``(N, S, D)``, row i for image i of the question file, finite, at most 1e6; S at least the
+        number of scene slots, D at most 512. Any layout in memory, any real type, any device.
+    card : MethodCard
+        Who answered.
+    seed : int
+        Training seed.
+    presence : array or Tensor, optional
+        ``(N, S)`` in [0, 1], the probability that a slot is in use.
+    segments : array or Tensor, optional
+        ``(N, H, W)`` whole numbers below S, the slot of every pixel.
+    training : Mapping, optional
+        ``n_train``, ``real_images_seen``, ``generated_images_seen``, ``wall_s``,
+        ``configs_tried``, as they apply.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InvalidInputError
+        When ``inputs`` is no question file, or the answers do not fit it.
+    """
+    path, inputs = Path(path), Path(inputs)
+    who = f"answers {path.name}"
+    opened = open_tensor_file(inputs, max_bytes=MAX_BYTES, who=f"questions {inputs.name}")
+    if opened.metadata.get("format") != FORMAT:
+        raise InvalidInputError(
+            f"{who}: expected {inputs} to be a question file ({FORMAT}), got "
+            f"{opened.metadata.get('format', 'no format')!r}; make it with `recombine submission "
+            "inputs`"
+        )
+    with safe_open(inputs, "np") as stream:
+        ids, (rows, *edges, _) = (
+            stream.get_tensor("image_id"),
+            stream.get_slice("images").get_shape(),
+        )
+    given = {"slots": slots, "presence": presence, "segments": segments}
+    arrays = {name: _array(name, one, who) for name, one in given.items() if one is not None}
+    least = json.loads(opened.metadata["spec"])["max_slots"]
+    found = arrays["slots"].shape
+    if len(found) != 3 or found[0] != rows or not least <= found[1] <= MAX_SLOTS:
+        raise InvalidInputError(
+            f"{who}: expected slots ({rows}, S, D) with S from {least} to {MAX_SLOTS}, got "
+            f"{found}; repeat a single vector for every slot"
+        )
+    shapes = {"slots": found, "presence": found[:2], "segments": (rows, *edges)}
+    for name, one in arrays.items():
+        if one.shape != shapes[name]:
+            raise InvalidInputError(
+                f"{who}: expected {name} {shapes[name]}, got {one.shape}; give one row per image "
+                f"of {inputs.name}"
+            )
+    if not 1 <= found[2] <= MAX_DIM or not np.all(np.abs(arrays["slots"]) <= MAX_ABS):
+        raise InvalidInputError(
+            f"{who}: expected slots of 1 to {MAX_DIM} finite numbers of at most {MAX_ABS:g}, got "
+            f"{found[2]} of at most {np.abs(arrays['slots']).max():g}; project or normalise them"
+        )
+    run = {"seed": seed, "card": asdict(card), "training": dict(training or {})}
+    metadata = {
+        "format": ANSWERS_FORMAT,
+        "identity": opened.metadata["identity"],
+        "run": json.dumps(run),
+    }
+    _given_run(metadata["run"], who)
+    with replacing(path) as temporary:
+        write_tensors(temporary, {"image_id": ids, **arrays}, metadata)
+    return path
+
+
+def _array(name: str, given: Floats, who: str) -> Array:
+    """Return numbers as they are written: in the order of their axes, whatever lies in memory."""
+    # safetensors' own save_file writes the memory of a view, in the wrong order.
+    if isinstance(given, torch.Tensor):
+        given = given.detach().cpu()
+        given = (given.float() if given.is_floating_point() else given).numpy()
+    found = np.asarray(given)
+    if found.dtype.kind not in "fiub":
+        raise InvalidInputError(
+            f"{who}: expected real numbers in {name}, got {found.dtype}; give an array or a tensor"
+        )
+    if name != "segments":
+        return np.ascontiguousarray(found, np.float32)
+    with np.errstate(invalid="ignore"):  # of NaN, which is refused
+        whole = found.size == 0 or bool((found == found.astype(np.uint8)).all())
+    if not whole:
+        raise InvalidInputError(
+            f"{who}: expected whole numbers from 0 to 255 in segments, got {found.dtype} from "
+            f"{found.min()} to {found.max()}; give masks.argmax over the slots"
+        )
+    return np.ascontiguousarray(found, np.uint8)
+
+
 def is_given(path: Path) -> bool:
     """Return whether a file says that it holds predictions made elsewhere."""
     opened = open_tensor_file(path, max_bytes=MAX_BYTES, who=f"predictions {path.name}")
@@ -182,6 +310,27 @@ def read_given(
     key: bytes,
 ) -> Predictions:
     """Read and check predictions made elsewhere."""
+    with _written_elsewhere():
+        return _read(path, dataset, indices, options=options, key=key)
+
+
+@contextmanager
+def _written_elsewhere() -> Iterator[None]:
+    """Say what the author of a file can do about it: no submission ran here."""
+    try:
+        yield
+    except TensorFileError as error:
+        raise TensorFileError(error.reason, *error.found, REWRITE) from error
+
+
+def _read(
+    path: Path,
+    dataset: DatasetLike,
+    indices: Int[Array, " images"],
+    *,
+    options: RunOptions,
+    key: bytes,
+) -> Predictions:
     who = f"predictions {path.name}"
     opened = open_tensor_file(path, max_bytes=MAX_BYTES, who=who)
     run = _run_of(opened, dataset, who)
@@ -218,8 +367,12 @@ def _run_of(opened: TensorFile, dataset: DatasetLike, who: str) -> GivenRun:
             f"{who}: its answers are for data {asked[:12]!r}, got {dataset.identity[:12]}; give "
             "the dataset that was asked about, and copy `identity` from the question file"
         )
+    return _given_run(opened.metadata.get("run", ""), who)
+
+
+def _given_run(text: str, who: str) -> GivenRun:
     try:
-        return from_json(GivenRun, opened.metadata.get("run", ""))
+        return from_json(GivenRun, text)
     except ValueError as error:
         where, fault = fault_of(error)
         raise InvalidInputError(

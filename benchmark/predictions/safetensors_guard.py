@@ -58,6 +58,7 @@ ITEM_BYTES = {
     **dict.fromkeys(("I8", "U8", "BOOL"), 1),
 }
 NAMES = {"float32": "F32", "int64": "I64", "uint8": "U8"}  # types of the files written here
+TODO = "run the submission again"
 MAX_HEADER = 2**20
 MAX_DIMENSIONS = 8
 CHUNK = 2**20
@@ -66,11 +67,12 @@ CHUNK = 2**20
 class TensorFileError(InvalidInputError):
     """A tensor file is refused."""
 
-    def __init__(self, reason: Reason, who: object, expected: object, got: object) -> None:
-        super().__init__(
-            f"{who}: refused [{reason}]: expected {expected}, got {got}; run the submission again"
-        )
-        self.reason = reason
+    def __init__(
+        self, reason: Reason, who: object, expected: object, got: object, todo: str = TODO
+    ) -> None:
+        super().__init__(f"{who}: refused [{reason}]: expected {expected}, got {got}; {todo}")
+        self.reason: Reason = reason
+        self.found = str(who), str(expected), str(got)
 
 
 @dataclass(frozen=True)

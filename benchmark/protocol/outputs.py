@@ -6,6 +6,7 @@ An output is a mapping of arrays: ``slots``, and where the method offers them ``
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -26,14 +27,23 @@ MAX_SLOTS = 64
 MAX_ABS = 1e6
 Clause = Literal["shapes", "dtype", "range"]
 Output: TypeAlias = "dict[str, Array]"
+TODO: dict[Clause, str] = {
+    "shapes": "return SlotOutput(slots=...): one row per image, then at least spec.max_slots slots "
+    "(repeat a single vector), then slot_dim numbers; presence and masks of that shape or none",
+    "dtype": "call .float()",
+    "range": "find the first NaN, normalise the slots; end presence and masks with a sigmoid",
+}
 
 
 class WrongAnswerError(ValueError):
-    """Arguments: what was expected, what came; and the clause of the contract that is broken."""
+    """Arguments: what was expected, what came; the broken clause of the contract; what to do."""
 
-    def __init__(self, expected: object, got: object, clause: Clause = "shapes") -> None:
+    def __init__(
+        self, expected: object, got: object, clause: Clause = "shapes", todo: str = ""
+    ) -> None:
         super().__init__(expected, got)
         self.clause = clause
+        self.todo = todo or TODO[clause]
 
 
 def run_method(
@@ -112,13 +122,17 @@ def checked_output(
     WrongAnswerError
         With the first thing that is wrong.
     """
-    slots = getattr(output, "slots", None)
-    if not isinstance(slots, torch.Tensor):
-        raise WrongAnswerError("a SlotOutput with a tensor of slots", type(output).__name__)
+    slots = _slots_of(output)
+    if slots.ndim == 2 and len(slots) == len(images):
+        todo = "repeat the vector of an image: slots[:, None].repeat(1, spec.max_slots, 1)"
+        raise WrongAnswerError(f"slots ({len(images)}, S, D)", tuple(slots.shape), todo=todo)
     if slots.ndim != 3 or len(slots) != len(images):
         raise WrongAnswerError(f"slots ({len(images)}, S, D)", tuple(slots.shape))
-    if slots.shape[2] != method.slot_dim or not 1 <= slots.shape[2] <= MAX_DIM:
-        raise WrongAnswerError(f"D = slot_dim = {method.slot_dim}, 1 to {MAX_DIM}", slots.shape[2])
+    check_slot_dim(method)
+    if slots.shape[2] != method.slot_dim:
+        got = f"{slots.shape[2]} in slots {tuple(slots.shape)}"
+        todo = "let slot_dim say how long a slot is"
+        raise WrongAnswerError(f"D = slot_dim = {method.slot_dim}", got, todo=todo)
     if not min_slots <= slots.shape[1] <= MAX_SLOTS:
         raise WrongAnswerError(f"{min_slots} to {MAX_SLOTS} slots", slots.shape[1])
     parts = _parts(output, slots, images.shape[2:]) if extras else {}
@@ -135,6 +149,38 @@ def checked_output(
     if "masks" in parts:
         out["segments"] = _fractions(parts, "masks").argmax(dim=1).to(torch.uint8).cpu().numpy()
     return out
+
+
+def check_slot_dim(method: object, *, least: int = 1) -> None:
+    """Check how long a method says its slots are; 0 stands for not known before ``setup``."""
+    try:
+        size = operator.index(getattr(method, "slot_dim", 1))
+    except (TypeError, ValueError, RuntimeError) as error:
+        got = type(getattr(method, "slot_dim", None)).__name__
+        raise WrongAnswerError(
+            "slot_dim as a whole number", got, todo="set it to the length of a slot"
+        ) from error
+    if size > MAX_DIM:
+        todo = f"project slots to {MAX_DIM} numbers, for example by PCA of ID training images"
+        raise WrongAnswerError(f"slot_dim of at most {MAX_DIM}", size, todo=todo)
+    if size < least:
+        todo = "set it to the length of a slot, in setup at the latest"
+        raise WrongAnswerError(f"slot_dim of at least {least}", size, todo=todo)
+
+
+def _slots_of(output: object) -> Tensor:
+    """Return an answer's slots if they are a tensor, whatever shape."""
+    expected, kind = "a SlotOutput with a tensor of slots", type(output).__name__
+    slots = getattr(output, "slots", None)
+    if slots is None:
+        todo = "wrap the tensor: SlotOutput(slots=slots)"
+        raise WrongAnswerError(expected, f"a {kind}", todo=todo)
+    if isinstance(slots, torch.Tensor):
+        return slots
+    got = f"a {kind} whose slots are a {type(slots).__module__}.{type(slots).__name__}"
+    numpy = isinstance(slots, np.ndarray)
+    todo = "torch.from_numpy(slots).float()" if numpy else "torch.as_tensor(slots).float()"
+    raise WrongAnswerError(expected, got, todo=f"return SlotOutput(slots={todo})")
 
 
 def _parts(output: object, slots: Tensor, edges: Sequence[int]) -> dict[str, Tensor]:

@@ -30,7 +30,11 @@ from recombine.benchmark.inference.cost import (
     unasked_images,
 )
 from recombine.benchmark.inference.probe import MethodProbe, can_decode
-from recombine.benchmark.inference.query import DependentAnswersError, run_inference
+from recombine.benchmark.inference.query import (
+    DependentAnswersError,
+    named_answers,
+    run_inference,
+)
 from recombine.benchmark.inference.runlog import (
     NOT_TRAINED,
     check_training_time,
@@ -55,6 +59,7 @@ from recombine.benchmark.protocol.contract import (
     MethodCard,
     TrainBudget,
 )
+from recombine.benchmark.protocol.outputs import check_slot_dim
 from recombine.benchmark.sandbox.errors import TODO
 from recombine.benchmark.sandbox.isolation import IsolatedSubmission
 from recombine.benchmark.sandbox.process import refusal
@@ -226,6 +231,9 @@ def run_seed(
     card = card_of(submission)
     refuse_placed(card.id, card.slots, dataset.schema)
     refuse_unfit(card, dataset, trains=trains(submission))
+    if not isinstance(submission, IsolatedSubmission):  # others were asked inside
+        with named_answers(f"{card.id}, seed {seed}"):
+            check_slot_dim(submission, least=0)
     begin = time.monotonic()
     path = out_dir / f"seed-{seed}.safetensors"
     key = run_key(submission, dataset, seed=seed, options=options, identity=identity)
@@ -427,6 +435,8 @@ def _predict(
     torch.manual_seed(seed)
     with _guarded("setup", card, seed, out_dir):
         fitted.method.setup(spec, device)
+    with named_answers(f"{card.id}, seed {seed}"):
+        check_slot_dim(fitted.method)
     setup_memory, clock = peak_rss(), AnswerClock()
     measured: list[Cost] = []
 

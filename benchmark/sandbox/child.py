@@ -6,6 +6,7 @@ loads foreign code; from then on nothing that this process says is believed with
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import traceback
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recombine.benchmark.inference.query import DependentAnswersError
+from recombine.benchmark.inference.query import DependentAnswersError, named_answers
 from recombine.benchmark.predictions.safetensors_guard import write_tensors
 from recombine.benchmark.sandbox.channel import Guest
 from recombine.benchmark.sandbox.data import Served, ServedData
@@ -90,9 +91,12 @@ def describe(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Texts]
     """Load a submission and say what it is."""
     submission = _load(job, witness)
 
+    from recombine.benchmark.protocol.outputs import check_slot_dim
     from recombine.benchmark.submissions.fingerprint import flat, settings_of
     from recombine.benchmark.submissions.loading import card_of, kind_of
 
+    with named_answers(job["who"]):
+        check_slot_dim(submission, least=0)
     report = {
         "card": asdict(card_of(submission)),
         "kind": kind_of(submission),
@@ -107,6 +111,7 @@ def answer_all(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Text
 
     from recombine.benchmark.inference.cost import reset_peak_rss
     from recombine.benchmark.protocol.contract import Inverter
+    from recombine.benchmark.protocol.outputs import check_slot_dim
 
     torch.set_num_threads(job["threads"])
     submission = _load(job, witness)
@@ -117,6 +122,8 @@ def answer_all(job: Mapping[str, Any], witness: _Witness) -> tuple[Tensors, Text
     torch.manual_seed(job["seed"])
     with witness.during("setup"):
         method.setup(spec_of(job["spec"]), device)
+        with named_answers(job["who"]):
+            check_slot_dim(method)
     with witness.during("inference"):
         tensors, guest, cost, memory = _answers(method, job, steps, device)
     report = {
@@ -252,6 +259,9 @@ def _failure(error: BaseException, witness: _Witness) -> dict[str, Any]:
     dependent = error if isinstance(error, DependentAnswersError) else None
     text = dependent.got if dependent else str(error)
     files = [str(one.filename) for one in system if one.filename is not None]
+    # Libraries that are not Python's raise it without number and name.
+    absent = [one for one in chain if isinstance(one, FileNotFoundError) and not one.errno]
+    files += [str(one).rpartition(": ")[2] for one in absent]
     unresolved = any(type(one).__name__ == "gaierror" for one in chain)
     typed = isinstance(error, RecombineError) and error.exit_code in (3, 4)
     return {
@@ -259,7 +269,9 @@ def _failure(error: BaseException, witness: _Witness) -> dict[str, Any]:
         "exit_code": error.exit_code if typed and isinstance(error, RecombineError) else None,
         "type": type(error).__name__[:200],
         "message": text[:2000],
-        "errors": [abs(int(one.errno or 0)) for one in system][:50] + [101] * unresolved,
+        "errors": [abs(int(one.errno or 0)) for one in system][:48]
+        + [errno.ENETUNREACH] * unresolved
+        + [errno.ENOENT] * bool(absent),
         "file": files[0][:200] if files else "",
         "dependent": dependent.reason if dependent else None,
         "memory": any(isinstance(one, MemoryError) for one in chain)

@@ -9,20 +9,20 @@ import os
 import shutil
 import stat
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recombine.benchmark.sandbox.bubblewrap import OUR_PACKAGES, package_paths
 from recombine.benchmark.submissions.loading import hint
-from recombine.renderer.core.errors import InvalidInputError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 CODE = frozenset((".py", ".pyi", ".so", ".json", ".toml", ".yaml", ".yml", ".txt", ".cfg"))
 WEIGHTS = frozenset((".safetensors", ".pt", ".pth", ".ckpt", ".onnx", ".bin", ".npy", ".npz"))
-DATA_MARKS = ("plan.h5", "manifest.json", "certificate.json", "shards")
+DATA_MARKS = ("plan.h5", "certificate.json", "shards")
 _PARSING = threading.Lock()  # the parser of Python 3.11 loses count in several threads at once
 SOURCE = frozenset((".py", ".pyi"))
 MAX_SETTINGS = 16 * 2**10
@@ -44,6 +44,8 @@ class Located:
     files: tuple[Path, ...]  # what it is made of, relative to ``root``
     root: Path  # folder from which it is imported
     installed: bool  # whether it lies among the installed packages, which isolated code sees anyway
+    # what lies beside the files and is not shown, as names relative to ``root``, and why
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def code(self) -> str:
@@ -55,10 +57,13 @@ class Located:
         digest = hashlib.sha256()
         for name in self.files:
             path = self.root / name
-            digest.update(f"{name.as_posix()}\0{path.stat().st_size}\0".encode())
-            with path.open("rb") as stream:
-                while part := stream.read(2**20):
-                    digest.update(part)
+            try:
+                digest.update(f"{name.as_posix()}\0{path.stat().st_size}\0".encode())
+                with path.open("rb") as stream:
+                    while part := stream.read(2**20):
+                        digest.update(part)
+            except OSError as error:
+                raise _unreadable(path, error) from error
         return digest.hexdigest()
 
 
@@ -154,8 +159,8 @@ def _locate_file(path: Path, name: str, avoid: Collection[Path]) -> Located:
     known = _top_level_names(path)
     if known is not None and name not in known:
         raise UsageError(f"submission: {path.name} has no {name!r}.{hint(name, known)}")
-    files = _files(path.parent, avoid)
-    return Located(path.name, name, files, path.parent, installed=False)
+    files, left_out = _files(path.parent, avoid)
+    return Located(path.name, name, files, path.parent, installed=False, left_out=left_out)
 
 
 def _locate_module(where: str, name: str, spec: str, avoid: Collection[Path]) -> Located:
@@ -167,22 +172,27 @@ def _locate_module(where: str, name: str, spec: str, avoid: Collection[Path]) ->
         raise UsageError(
             f"submission {spec!r}: no module {where!r}; install its package, or give file.py:Class"
         )
+    left_out: dict[str, str] = {}
     if places:
-        root = Path(places[0]).parent
-        files = tuple(Path(places[0]).name / one for one in _files(Path(places[0]), avoid))
+        root, package = Path(places[0]).parent, Path(places[0]).name
+        inside, hidden = _files(Path(places[0]), avoid)
+        files = tuple(package / one for one in inside)
+        left_out = {f"{package}/{one}": why for one, why in hidden.items()}
     else:
         root = Path(str(found.origin)).parent
         files = (Path(Path(str(found.origin)).name),)
     installed = any(root.is_relative_to(path) for path in package_paths())
     ours = top == "recombine" and where.split(".")[1] in OUR_PACKAGES
-    return Located(where, name, files, root, installed or ours)
+    return Located(where, name, files, root, installed or ours, left_out)
 
 
-def _files(root: Path, avoid: Collection[Path]) -> tuple[Path, ...]:
+def _files(root: Path, avoid: Collection[Path]) -> tuple[tuple[Path, ...], dict[str, str]]:
+    """Return the files of a submission, and which others are not shown to it, with the reason."""
     banned = {path.resolve() for path in avoid}
     out: list[Path] = []
+    left_out: dict[str, str] = {}
     total = 0
-    for path in _walk(root, banned):
+    for path in _walk(root, banned, left_out):
         out.append(path.relative_to(root))
         total += path.stat().st_size
         if len(out) > MAX_FILES or total > MAX_BYTES:
@@ -191,25 +201,54 @@ def _files(root: Path, avoid: Collection[Path]) -> tuple[Path, ...]:
                 f"{MAX_BYTES >> 30} GiB of code and weights, got more; put the submission into a "
                 "folder of its own"
             )
-    return tuple(sorted(out))
+    return tuple(sorted(out)), {
+        str(Path(path).relative_to(root)): why for path, why in left_out.items()
+    }
 
 
-def _walk(folder: Path, banned: Collection[Path]) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.is_symlink() or path.name.startswith(".") or path.name == "__pycache__":
+def _walk(folder: Path, banned: Collection[Path], left_out: dict[str, str]) -> Iterator[Path]:
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    for path in paths:
+        if len(left_out) > MAX_FILES:  # they are there for messages only
+            left_out.clear()
+        if path.name.startswith(".") or path.name == "__pycache__":
             continue
-        if path.is_file() and path.suffix in CODE | WEIGHTS:
+        if path.is_symlink():
+            # What it points to may be anything of the machine, such as labels.
+            left_out[str(path)] = f"it is a link; put the file in its place: cp -L {path.name} ..."
+        elif path.is_file() and path.suffix in CODE | WEIGHTS:
             yield path
-        elif path.is_dir() and not _foreign(path, banned):
-            yield from _walk(path, banned)
+        elif path.is_dir():
+            if mark := _foreign(path, banned):
+                left_out[str(path)] = f"it holds {mark}; move the files elsewhere"
+            else:
+                yield from _walk(path, banned, left_out)
+        elif path.is_file():
+            left_out[str(path)] = (
+                f"only files of these kinds are: {' '.join(sorted(CODE | WEIGHTS))}"
+            )
 
 
-def _foreign(folder: Path, banned: Collection[Path]) -> bool:
-    """Return whether a folder holds a dataset, predictions or an environment, or is banned."""
-    marks = (*DATA_MARKS, "pyvenv.cfg")
-    if folder.resolve() in banned or any((folder / mark).exists() for mark in marks):
-        return True
-    return any(folder.glob("seed-*.safetensors"))
+def _foreign(folder: Path, banned: Collection[Path]) -> str:
+    """Return what marks a folder as a dataset, predictions or an environment; empty if nothing."""
+    if folder.resolve() in banned:
+        return "the data or the results of this call"
+    for mark in DATA_MARKS:
+        if (folder / mark).exists():
+            return f"{mark}, as a dataset does"
+    if (folder / "pyvenv.cfg").exists():
+        return "a virtual environment (pyvenv.cfg)"
+    return "predictions (seed-*.safetensors)" if any(folder.glob("seed-*.safetensors")) else ""
+
+
+def _unreadable(path: Path, error: OSError) -> ResourceError:
+    return ResourceError(
+        f"submission: {path}: expected files that can be read, got {error.strerror or error}; "
+        "check its permissions, or put the submission into a folder of its own"
+    )
 
 
 def _top_level_names(path: Path) -> list[str] | None:

@@ -211,9 +211,13 @@ def raise_stopped(who: str, ended: Ended, limits: Limits) -> None:
 
 
 def raise_failure(
-    who: str, ended: Ended, metadata: Mapping[str, str] | None, limits: Limits
+    who: str,
+    ended: Ended,
+    metadata: Mapping[str, str] | None,
+    limits: Limits,
+    left_out: Mapping[str, str] | None = None,
 ) -> NoReturn:
-    """Raise the reason why there is no answer."""
+    """Raise the reason why there is no answer; ``left_out`` are files that it was not shown."""
     if metadata is not None and "failure" in metadata:
         failure = parse(Failure, metadata, "failure", who)
         if failure.dependent is not None:
@@ -228,8 +232,9 @@ def raise_failure(
         if limits.memory_bytes < LEAST_MEMORY:  # anything may fail then, and say anything
             reason = "memory-limit"
         if reason is not None:
-            _stop(who, reason, _evidence(failure, reason), limits)
-        text = printable(failure.message, 2000)
+            evidence = _evidence(failure, reason) + _left_out(failure, left_out or {})
+            _stop(who, reason, evidence, limits)
+        text = printable(failure.message, 2000) + _left_out(failure, left_out or {})
         if failure.exit_code == 4:
             raise ResourceError(text)
         if failure.exit_code == 3:
@@ -312,6 +317,17 @@ def _evidence(failure: Failure, reason: Reason) -> str:
     if reason == "network" and failure.network:
         return f"it called {printable(failure.network[0], 200)}{where}"
     return f"it failed{where} ({text})"
+
+
+def _left_out(failure: Failure, files: Mapping[str, str]) -> str:
+    """Return which of the files that were not shown a failure is about, and why they were not."""
+    text = f"{failure.file} {failure.message}"
+    found = [
+        f"{name} was not shown, because {why}"
+        for name, why in files.items()
+        if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", text)
+    ]
+    return "".join(f"; {printable(one)}" for one in found[:3])
 
 
 def _signal(code: int) -> int | None:

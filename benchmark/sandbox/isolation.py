@@ -342,10 +342,10 @@ class Cell:
                 "is full. Free some space and run the same command again, it resumes."
             )
         if answer.stat().st_size == 0:
-            raise_failure(self.who, ended, None, self.limits)
+            raise_failure(self.who, ended, None, self.limits, self.located.left_out)
         opened = open_tensor_file(answer, max_bytes=self.limits.answer_bytes, who=self.who)
         if "failure" in opened.metadata or ended.code != 0:
-            raise_failure(self.who, ended, opened.metadata, self.limits)
+            raise_failure(self.who, ended, opened.metadata, self.limits, self.located.left_out)
         if self.backend == "bubblewrap":
             refuse_network(self.who, opened.metadata, mode)
         return opened

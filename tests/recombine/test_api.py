@@ -16,6 +16,7 @@ NAMES = [
     "render",
     "load",
     "verify",
+    "write_answers",
     "export",
     "import_dataset",
     "presets",

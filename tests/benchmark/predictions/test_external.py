@@ -15,9 +15,16 @@ from fakes import FakeDataset, Pixels, Segmenter
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from recombine.benchmark.predictions.external import is_given, load_key, read_given, write_questions
+from recombine.benchmark.predictions.external import (
+    is_given,
+    load_key,
+    read_given,
+    write_answers,
+    write_questions,
+)
 from recombine.benchmark.predictions.file import read_predictions, write_predictions
 from recombine.benchmark.predictions.safetensors_guard import TensorFileError
+from recombine.benchmark.protocol.contract import MethodCard
 from recombine.benchmark.running.harness import RunOptions, scored_indices
 from recombine.benchmark.scoring.score import score_predictions, score_submission
 from recombine.renderer.core.errors import InvalidInputError
@@ -104,6 +111,8 @@ def test_files_that_are_not_in_order_are_refused_by_name(dataset, questions, tmp
     with pytest.raises(TensorFileError) as caught:
         read(tmp_path / "a.safetensors", dataset, tensors, metadata(questions))
     assert caught.value.reason == reason
+    assert "recombine.write_answers" in str(caught.value)
+    assert "submission again" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +139,88 @@ def test_another_key_knows_none_of_the_images(dataset, questions, tmp_path):
     indices = scored_indices(dataset, OPTIONS)
     with pytest.raises(TensorFileError, match="unknown-image"):
         read_given(tmp_path / "a.safetensors", dataset, indices, options=OPTIONS, key=key)
+
+
+@pytest.fixture
+def asked(dataset, tmp_path):
+    path = tmp_path / "inputs.safetensors"
+    write_questions(path, dataset, scored_indices(dataset, OPTIONS), load_key(None, dataset))
+    return path
+
+
+CARD = MethodCard(id="stranger", name="A stranger", data="open")
+LAYOUTS = {
+    "transposed": lambda x: np.ascontiguousarray(x.transpose(1, 2, 0)).transpose(2, 0, 1),
+    "fortran": np.asfortranarray,
+    "slice": lambda x: np.concatenate([x, -x], axis=2)[:, :, : x.shape[2]],
+    "reversed": lambda x: x[::-1].copy()[::-1],
+    "double": lambda x: x.astype(np.float64),
+    "big-endian": lambda x: x.astype(">f4"),
+    "tensor": lambda x: torch.tensor(x).permute(2, 0, 1).contiguous().permute(1, 2, 0),
+    "bfloat16": lambda x: torch.tensor(x).bfloat16(),
+    "gradient": lambda x: torch.tensor(x, requires_grad=True),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_arrays_of_any_layout_and_type_arrive_as_they_are(dataset, questions, asked, layout):
+    ids, images, _ = questions
+    slots = Pixels().encode(torch.tensor(images).permute(0, 3, 1, 2) / 255).slots.numpy()
+    # Halves of small whole numbers, which every type holds.
+    slots = np.ascontiguousarray((slots * 64).round() / 2)
+    given = LAYOUTS[layout](slots)
+    path = asked.with_name("a.safetensors")
+    assert write_answers(path, asked, given, CARD, seed=4, training={"n_train": 9}) == path
+    with safe_open(path, "np") as stream:
+        assert np.array_equal(stream.get_tensor("slots"), slots)
+        assert np.array_equal(stream.get_tensor("image_id"), ids)
+    indices, key = scored_indices(dataset, OPTIONS), load_key(None, dataset)
+    found = read_given(path, dataset, indices, options=OPTIONS, key=key)
+    assert (found.facts.seed, found.facts.n_train) == (4, 9)
+
+
+def test_presence_and_segments_are_written_beside_slots(dataset, questions, asked):
+    images = questions[1]
+    output = Segmenter().encode(torch.tensor(images).permute(0, 3, 1, 2) / 255)
+    path, segments = asked.with_name("a.safetensors"), output.masks.argmax(1)
+    more = {"presence": output.presence.T.contiguous().T, "segments": segments}
+    write_answers(path, asked, output.slots, CARD, **more)
+    indices, key = scored_indices(dataset, OPTIONS), load_key(None, dataset)
+    found = read_given(path, dataset, indices, options=OPTIONS, key=key)
+    order = np.argsort(np.argsort(indices))
+    assert found.extras["segments/0"].shape == (len(order), 8, 8)
+    assert np.allclose(found.extras["presence/0"], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda n: {"slots": np.zeros((n, 96))}, r"expected slots \(\d+, S, D\) with S from 2"),
+        (lambda n: {"slots": np.zeros((n - 1, 2, 96))}, r"expected slots \("),
+        (lambda n: {"slots": np.zeros((n, 1, 96))}, "repeat a single vector"),
+        (lambda n: {"slots": np.zeros((n, 2, 2048))}, "1 to 512 finite numbers"),
+        (lambda n: {"slots": np.full((n, 2, 3), np.nan)}, "project or normalise"),
+        (lambda n: {"slots": np.zeros((n, 2, 3), complex)}, "real numbers in slots, got complex"),
+        (lambda n: {"presence": np.zeros((n, 3))}, r"expected presence \(\d+, 2\)"),
+        (lambda n: {"segments": np.full((n, 8, 8), -1)}, "whole numbers from 0 to 255"),
+        (lambda n: {"segments": np.full((n, 8, 8), 0.5)}, "masks.argmax"),
+        (lambda n: {"card": MethodCard(id="No Slug", name="x")}, r"card\.id"),
+        (lambda n: {"training": {"epochs": 3}}, r"training\.epochs"),
+    ],
+)
+def test_answers_that_do_not_fit_are_refused_when_written(questions, asked, change, message):
+    count = len(questions[0])
+    given = {"slots": np.zeros((count, 2, 3)), "card": CARD, **change(count)}
+    path = asked.with_name("a.safetensors")
+    with pytest.raises(InvalidInputError, match=message):
+        write_answers(path, asked, given.pop("slots"), given.pop("card"), **given)
+    assert not path.exists()
+
+
+def test_a_file_of_other_questions_is_refused(asked):
+    save_file({"image_id": np.zeros(3, np.int64)}, asked, {"format": "x"})
+    with pytest.raises(InvalidInputError, match=r"to be a question file.*submission inputs"):
+        write_answers(asked.with_name("a.safetensors"), asked, np.zeros((3, 2, 3)), CARD)
 
 
 def hostile_files():

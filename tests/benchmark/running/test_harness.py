@@ -64,6 +64,40 @@ def test_an_encoder_is_read_once(dataset, tmp_path):
     assert facts.training["real"] == 0
 
 
+def test_slots_that_are_too_long_are_refused_before_anything_runs(dataset, tmp_path):
+    class Wide(Pixels):
+        slot_dim = 2048
+
+        def setup(self, spec, device):
+            raise AssertionError("it ran")
+
+    @dataclass(frozen=True)
+    class WideLearner(Trained):
+        slot_dim: int = 2048
+
+        def fit(self, data, val, *, seed, budget, log):
+            raise AssertionError("it ran")
+
+    for method in (Wide(), WideLearner()):
+        with pytest.raises(InvalidInputError, match=r"slot_dim of at most 512, got 2048; project"):
+            run(method, dataset, tmp_path)
+
+
+def test_the_length_of_a_slot_is_known_after_setup_at_the_latest(dataset, tmp_path):
+    class Late(Pixels):
+        slot_dim = 0
+
+        def __init__(self, size):
+            self.size = size
+
+        def setup(self, spec, device):
+            self.slot_dim = self.size
+
+    assert run(Late(96), dataset, tmp_path).path.is_file()
+    with pytest.raises(InvalidInputError, match=r"slot_dim of at least 1, got 0; set it"):
+        run(Late(0), dataset, tmp_path)
+
+
 def test_a_finished_run_is_found_again(dataset, tmp_path):
     first = run(Trained(), dataset, tmp_path)
     before = first.path.stat()

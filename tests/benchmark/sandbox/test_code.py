@@ -8,7 +8,7 @@ import pytest
 
 from recombine.benchmark.sandbox import code as isolation_code
 from recombine.benchmark.sandbox.code import Located, brought_data, locate, stage
-from recombine.renderer.core.errors import InvalidInputError, UsageError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 
 BOMB = "raise SystemExit('it ran')\n"
 
@@ -28,7 +28,7 @@ def folder(tmp_path):
         "labels.csv": "labels",
         "shard.h5": "labels",
         "__pycache__/method.cpython-311.pyc": "x",
-        "runs/smoke/manifest.json": "{}",
+        "runs/smoke/plan.h5": "plan",
         "runs/smoke/latents.npy": "labels",
         "runs/results/other/seed-0.safetensors": "predictions",
         "runs/results/other/result.json": "{}",
@@ -57,6 +57,44 @@ def test_code_and_weights_and_nothing_else(folder):
     assert not located.installed
     avoided = locate(f"{folder}/method.py:Mine", avoid=[folder / "out"])
     assert "out/table.json" not in names(avoided)
+
+
+def test_what_is_not_shown_is_known_with_the_reason(folder):
+    (folder / "weights").mkdir()
+    (folder / "weights" / "manifest.json").write_text('{"short_name": "an application"}')
+    (folder / "weights" / "model.safetensors").symlink_to("../../blobs/4d7a")
+    located = locate(f"{folder}/method.py:Mine", avoid=[folder / "out"])
+    assert "weights/manifest.json" in names(located)
+    reasons = {
+        name: why.partition(",")[0].partition(";")[0] for name, why in located.left_out.items()
+    }
+    kinds = reasons.pop("notes.docx")
+    assert reasons.pop("labels.csv") == reasons.pop("shard.h5") == kinds
+    assert ".safetensors" in kinds
+    assert reasons == {
+        "link.py": "it is a link",
+        "up": "it is a link",
+        "weights/model.safetensors": "it is a link",
+        "out": "it holds the data or the results of this call",
+        "runs/smoke": "it holds plan.h5",
+        "runs/results/other": "it holds predictions (seed-*.safetensors)",
+        "venv": "it holds a virtual environment (pyvenv.cfg)",
+    }
+
+
+def test_a_file_that_cannot_be_read_is_named(folder, monkeypatch):
+    located = locate(f"{folder}/method.py:Mine")
+
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    for name in ("open", "iterdir"):
+        with monkeypatch.context() as patch:
+            patch.setattr(type(folder), name, refuse)
+            with pytest.raises(
+                ResourceError, match="can be read, got Permission denied; check its"
+            ):
+                located.source_sha256() if name == "open" else locate(f"{folder}/method.py:Mine")
 
 
 def test_files_are_copied_for_everybody_to_read(folder, tmp_path):

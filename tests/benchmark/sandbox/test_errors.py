@@ -10,6 +10,7 @@ from shut_in import TIGHT
 
 from recombine.benchmark.predictions.safetensors_guard import TensorFileError
 from recombine.benchmark.sandbox import errors
+from recombine.benchmark.sandbox.child import _failure, _Witness
 from recombine.benchmark.sandbox.errors import (
     TODO,
     Failure,
@@ -187,6 +188,38 @@ def test_reports_that_are_no_reports(text):
         parse(Failure, {"failure": text}, "failure", "x")
     with pytest.raises(RefusedError):
         parse(Failure, {}, "failure", "x")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"message": "No such file: /job/code/weights/model.bin"}, True),
+        ({"errors": [2], "file": "/job/code/weights/model.bin"}, True),
+        ({"errors": [2], "file": "/job/code/weights/model.bin.index"}, False),
+        ({"message": "no luck"}, False),
+    ],
+)
+def test_a_file_that_was_not_shown_is_named_with_the_reason(change, named):
+    hidden = {"weights/model.bin": "it is a link; copy the file", "method": "of another reason"}
+    with pytest.raises(RecombineError) as caught:
+        raise_failure("x, seed 0", ended(), failure(**change), TIGHT, hidden)
+    note = "; weights/model.bin was not shown, because it is a link; copy the file"
+    assert (note in str(caught.value)) == named
+    assert "another reason" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError("No such file or directory: /job/code/model.bin"),  # as safetensors does
+        FileNotFoundError(2, "No such file or directory", "/job/code/model.bin"),
+    ],
+)
+def test_a_file_that_is_not_there_is_known_with_and_without_a_number(error):
+    report = {"failure": json.dumps(_failure(error, _Witness()))}
+    told = parse(Failure, report, "failure", "x")
+    assert told.errors == (2,)
+    assert told.file == "/job/code/model.bin"
 
 
 def test_no_terminal_takes_text_for_commands():

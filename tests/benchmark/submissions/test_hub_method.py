@@ -13,8 +13,8 @@ from recombine.benchmark.protocol.contract import Encoder, Learner, TrainBudget
 from recombine.benchmark.running.harness import RunOptions, run_key
 from recombine.benchmark.scoring.score import score_submission
 from recombine.benchmark.serving.data import TrainData
-from recombine.benchmark.submissions import hub
-from recombine.benchmark.submissions.hub import hub_method, tokens_of
+from recombine.benchmark.submissions import backbones
+from recombine.benchmark.submissions.hub import _tokens_of, hub_method, tokens_of
 from recombine.benchmark.submissions.loading import load_learner
 from recombine.renderer.core.errors import InvalidInputError, ResourceError
 
@@ -23,7 +23,7 @@ TINY = "timm:test_resnet?weights=random&size=32"
 
 @pytest.fixture(scope="module", autouse=True)
 def timm():
-    hub.ready_torchvision()
+    backbones.ready_torchvision()
     return pytest.importorskip("timm")
 
 
@@ -68,6 +68,19 @@ def test_images_are_answered_one_by_one():
     assert torch.allclose(together[2], alone[0], atol=1e-5)
 
 
+def test_numbers_beyond_half_precision_stay_numbers():
+    backbone = replace(backbones.load_backbone(backbones.parse_hub(TINY)), width=5, size=8)
+    data = TrainData(FakeDataset(train=1), "id_train", fields=("factors",))
+    for value, kind in ((6e4, torch.float16), (7e4, torch.float32)):
+        found = torch.full((1, 5, 3, 3), value)
+        object.__setattr__(
+            backbone, "model", lambda images, found=found: found.expand(len(images), -1, -1, -1)
+        )
+        tokens, _ = _tokens_of(backbone, data, 0)
+        assert tokens.dtype == kind
+        assert torch.isfinite(tokens).all()
+
+
 def test_reused_images_count_against_the_budget():
     with pytest.raises(ResourceError, match="may see 40 images"):
         fitted(replace(hub_method(TINY), epochs=2), max_images=40)
@@ -75,14 +88,16 @@ def test_reused_images_count_against_the_budget():
 
 @pytest.mark.parametrize("shape", [(2, 5, 3, 3), (2, 3, 3, 5), (2, 10, 5)])
 def test_maps_of_any_layout_become_tokens(shape):
-    backbone = replace(hub.load_backbone(hub.parse_hub(TINY)), width=5, prefix=1, size=8)
+    backbone = replace(
+        backbones.load_backbone(backbones.parse_hub(TINY)), width=5, prefix=1, size=8
+    )
     found = torch.arange(float(np.prod(shape))).reshape(shape)
     object.__setattr__(backbone, "model", lambda images: found)
     assert tokens_of(backbone, torch.rand(2, 3, 8, 8)).shape == (2, 64, 5)
 
 
 def test_a_model_without_a_map_is_refused():
-    backbone = replace(hub.load_backbone(hub.parse_hub(TINY)), width=5)
+    backbone = replace(backbones.load_backbone(backbones.parse_hub(TINY)), width=5)
     object.__setattr__(backbone, "model", lambda images: torch.zeros(2, 5))
     with pytest.raises(InvalidInputError, match="square map"):
         tokens_of(backbone, torch.rand(2, 3, 8, 8))
