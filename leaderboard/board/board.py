@@ -402,7 +402,7 @@ class RankedBoard:
     def uncounted(self) -> list[str]:
         """Name the entries that the cost figure leaves out."""
         return [
-            self.full_names[row.entry.result.result_id]
+            row.entry.result.method.name
             for rows in self.charted.values()
             for row in rows
             if not row.entry.result.compute.gflop_per_image

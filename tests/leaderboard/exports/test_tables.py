@@ -285,7 +285,7 @@ def test_every_entry_is_a_row_with_the_numbers_of_the_site(tmp_path):
     found = markdown_rows(markdown_of(tmp_path))
     assert len(found) == len(paths)
     assert {len(row) for row in found} == {11}
-    assert {row[-1] for row in found} == {"self-reported |"}
+    assert {row[-1] for row in found} == {"retrained |"}
     results = [entry.result for board in load_boards(paths) for entry in board.entries]
     for result in results:
         (row,) = (r for r in found if r[0] == f"| {result.method.id}, {result.method.inference}")
