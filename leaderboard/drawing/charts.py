@@ -142,13 +142,19 @@ Lines = Sequence[tuple[float, str]]
 
 def strip(inside: Mark, outside: Mark, levels: Lines, title: str) -> Markup:
     """Draw ID and OOC of one entry over a shared axis from 0 to 1."""
-    lines = [(percent(tick), "grid") for tick in TICKS]
-    lines += [(percent(level), _line_class(words)) for level, words in levels]
-    parts = [node("line", x1=x, x2=x, y1=0, y2=STRIP_HEIGHT, class_=css) for x, css in lines]
-    parts += [*_bar(inside, 15, "id"), *_bar(outside, 30, "ooc")]
+    parts = [_strip_ground(tuple(levels)), *_bar(inside, 15, "id"), *_bar(outside, 30, "ooc")]
     parts.append(node("circle", cx=percent(inside.value), cy=15, r=4.2, class_="dot-id"))
     parts.append(diamond(outside.value, 30, 6, "dot-ooc"))
     return figure(parts, title=title, height=STRIP_HEIGHT, css="strip")
+
+
+@lru_cache(maxsize=256)
+def _strip_ground(levels: tuple[tuple[float, str], ...]) -> Markup:
+    """Draw what all strips of a board have in common."""
+    lines = [(percent(tick), "grid") for tick in TICKS]
+    lines += [(percent(level), _line_class(words)) for level, words in levels]
+    drawn = (node("line", x1=x, x2=x, y1=0, y2=STRIP_HEIGHT, class_=css) for x, css in lines)
+    return Markup("").join(drawn)
 
 
 def _line_class(words: str) -> str:
@@ -394,6 +400,12 @@ def _axis_title(text: str, more: Markup | None = None) -> Markup:
 
 
 def _frame(levels: Lines) -> list[Markup]:
+    return [_figure_ground(tuple(levels))]
+
+
+@lru_cache(maxsize=256)
+def _figure_ground(levels: tuple[tuple[float, str], ...]) -> Markup:
+    """Draw axis, grid and levels, which all figures of a board have in common."""
     ends = {"x1": percent(LEFT), "x2": percent(RIGHT)}
     parts = []
     for tick in TICKS:
@@ -407,7 +419,7 @@ def _frame(levels: Lines) -> list[Markup]:
         free = min(y - 5, free - LINE_HEIGHT + 2)  # texts of close levels stand one on the other
         at = {"x": percent(RIGHT), "y": free, "text_anchor": "end", "class_": "halo"}
         parts.append(_level_text(level, words, **at))
-    return parts
+    return Markup("").join(parts)
 
 
 def _apart(places: Sequence[float]) -> list[float]:
