@@ -60,12 +60,12 @@ def build(folder: Path) -> None:
     before = time.process_time()
     build_site(sorted((folder / "results").glob("*.json")), folder / "site")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"cpu_s": time.process_time() - before, "peak_mb": peak / 1024}))  # noqa: T201
+    print(json.dumps({"cpu_s": time.process_time() - before, "peak_mb": peak / 1024}))
 
 
 def main(sizes: list[int]) -> None:
     """Print one line per size."""
-    print("entries  CPU-s  ratio  ms/entry  peak MB  site MB")  # noqa: T201
+    print("entries  CPU-s  ratio  ms/entry  peak MB  site MB")
     for count in sizes:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
@@ -77,7 +77,7 @@ def main(sizes: list[int]) -> None:
             found = json.loads(ran.stdout)
             files = (path for path in (folder / "site").rglob("*") if path.is_file())
             size = sum(path.stat().st_size for path in files) / 1e6
-            print(  # noqa: T201
+            print(
                 f"{count:7d} {found['cpu_s']:6.1f} {found['cpu_s'] / unit:6.1f} "
                 f"{1000 * found['cpu_s'] / count:9.2f} {found['peak_mb']:8.0f} {size:8.0f}"
             )

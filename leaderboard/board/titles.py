@@ -32,12 +32,13 @@ def dataset_size(result: Result) -> str:
 def preset_of(result: Result) -> Preset | None:
     """Return the preset that a dataset was rendered from; None where no record says so."""
     recipe = result.data.recipe or {}
-    return _preset(str(recipe.get("preset", "")), recipe.get("values"))
+    values = recipe.get("values")
+    return _preset(str(recipe.get("preset", "")), values if isinstance(values, int) else None)
 
 
 @lru_cache(maxsize=256)
-def _preset(name: str, values: object) -> Preset | None:
+def _preset(name: str, values: int | None) -> Preset | None:
     try:
-        return load_preset(name, values=values if isinstance(values, int) else None)
+        return load_preset(name, values=values)
     except UsageError:  # of a newer or another version of the project
         return None
