@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.entries import Board, Entry
-    from recombine.leaderboard.board.ranks import Comparisons, RankSet
+    from recombine.leaderboard.board.ranks import Family
 
 PERCENT = "\u00a0%"
 WANTED_CELLS = 40
@@ -40,8 +40,7 @@ class Summary:
 def summarise(
     board: Board,
     first: Mapping[str, Entry],
-    ranks: Sequence[RankSet],
-    compared: Sequence[Comparisons],
+    family: Family,
 ) -> Summary:
     """Describe a board."""
     results = [entry.result for entry in board.entries]
@@ -52,11 +51,11 @@ def summarise(
         _seeds(results),
         _cells(results),
         _confounds(results),
-        _undecided(ranks, compared),
+        _undecided(family),
         _scope(board),
     )
     return Summary(
-        _headline(results, _competing(first, results), compared),
+        _headline(_competing(first, results), family),
         tuple(filter(None, shows)),
         tuple(filter(None, limits)),
     )
@@ -68,7 +67,7 @@ def _competing(first: Mapping[str, Entry], results: Sequence[Result]) -> Result:
     return max(found, key=lambda r: r.scores.ooc_test.estimate, default=results[0])
 
 
-def _headline(results: Sequence[Result], top: Result, compared: Sequence[Comparisons]) -> str:
+def _headline(top: Result, family: Family) -> str:
     best, method = top.scores.ooc_test, top.method
     score = f"{percent(best.estimate)}{PERCENT}"
     text = f"The highest accuracy on combinations that training never showed is {score}"
@@ -79,29 +78,27 @@ def _headline(results: Sequence[Result], top: Result, compared: Sequence[Compari
     if best.floor is not None and best.floor > best.chance:
         text += f", the best of ignorance {chance(best.floor)}{PERCENT}"
     text += "."
-    return f"{text} {_verdict(len(results), compared)}"
+    return f"{text} {_verdict(family)}"
 
 
-def _verdict(entries: int, compared: Sequence[Comparisons]) -> str:
-    pairs = sum(one.n_pairs for one in compared)
-    apart = sum(one.n_separated for one in compared)
-    if entries == 1:
-        return "It is the only entry, so there is nothing to compare it with."
-    if not pairs:
-        return "Every entry stands alone in its track, so there are no ranks."
-    if not any(one.n_tested for one in compared):
+def _verdict(family: Family) -> str:
+    """Say how many may be the best, and how many stand above or below the reference."""
+    count, best = len(family.members), len(family.best)
+    if count < 2:
         return (
-            f"No two entries were tested against each other: that takes at least {MIN_SEEDS_TEST} "
-            "seeds each."
+            "Fewer than two of its entries are methods that a maintainer ran with at least "
+            f"{MIN_SEEDS_TEST} training seeds, so there is nothing to compare."
         )
-    if apart == 0:
-        return (
-            "No two entries of one track can be told apart, so the order of the rows carries no "
-            "information."
-        )
-    if apart == pairs:
-        return f"All {_n(pairs, 'pair')} of entries within a track can be told apart."
-    return f"{apart} of {_n(pairs, 'pair')} of entries within a track can be told apart."
+    who = "any of them may be the best" if best == count else f"{best} may be the best"
+    if best == 1:
+        name = short_name(family.best[0].result)
+        who = f"{name} ({family.best[0].result.method.inference}) is the best"
+    text = f"Of the {count} entries that are judged together, {who}"
+    if family.reference is None:
+        return f"{text}."
+    above, below = family.sides["above"], family.sides["below"]
+    name = short_name(family.reference.result)
+    return f"{text}; {above} are above the reference ({name}) and {below} below it."
 
 
 def _design(result: Result) -> str:
@@ -149,6 +146,8 @@ def _kinds(first: Mapping[str, Entry]) -> str:
     )
     if found.declined:
         return f"{text}; {stats.DECLINED}."
+    if found.ci95 is None and found.p_value is not None:
+        return f"{text}, the same on every combination and in every run."
     if found.ci95 is None or min(entry.n_seeds for entry in pair) < MIN_SEEDS_TEST:
         return f"{text}; with so few seeds or combinations that difference is not tested."
     low, high = (points(end) for end in found.ci95)
@@ -234,8 +233,8 @@ def _confounds(results: Sequence[Result]) -> str:
     )
 
 
-def _undecided(ranks: Sequence[RankSet], compared: Sequence[Comparisons]) -> str:
-    if not any(one.n_pairs for one in compared) or all(rank.low == rank.high for rank in ranks):
+def _undecided(family: Family) -> str:
+    if len(family.members) < 2 or (len(family.best) == 1 and not family.sides["not told from"]):
         return ""
     return "Not told apart does not mean equal: it means that these data do not decide."
 

@@ -11,9 +11,11 @@ from factories import FACTORS, leveled, make_result, make_score, table_of
 from PIL import Image
 
 from recombine.benchmark.results.parts import Score
+from recombine.benchmark.results.result import Result
 from recombine.benchmark.scoring.aggregate import paired_gap_part
 from recombine.benchmark.scoring.examples import png
 from recombine.benchmark.statistics import intervals as stats
+from recombine.leaderboard.ledger.records import record_tier
 
 CHECKS = ["leak", "closure", "marginals", "exposure", "integrity"]
 # entry, name, inference, supervision, ID, OOC, GFLOP per image, steps, generated images
@@ -158,12 +160,19 @@ def save_with_picture(folder, index, seeds=5):
     return path
 
 
-def write_results(folder, seeds=5, indices=None):
+def write_results(folder, seeds=5, indices=None, tier="retrained"):
     """Write the sample board and return the result files; one of them has a picture."""
-    return [
+    return on_record([
         save_with_picture(folder, i, seeds) if i == PICTURED else sample(i, seeds).save(folder)
         for i in (indices or range(len(ENTRIES)))
-    ]
+    ], tier)  # fmt: skip
+
+
+def on_record(paths, tier="retrained"):
+    """Put result files into the ledgers beside them, and return them."""
+    for path in paths:
+        record_tier(path.parent, [Result.load(path)], tier, "2026-01-01T00:00:00Z")
+    return paths
 
 
 def write_card(folder, png):

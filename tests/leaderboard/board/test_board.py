@@ -21,7 +21,7 @@ def ranked(tmp_path, seeds=5, indices=None):
 def test_rows_join_entries_and_ranks(tmp_path):
     board = ranked(tmp_path)
     assert [row.letter for row in board.rows] == list("ABCDEF")
-    assert [row.rank for row in board.rows] == list(board.ranks)
+    assert [row.rank.best for row in board.rows] == [True, *[False] * 5]
     assert [row.entry for row in board.rows] == list(board.board.entries)
 
 
@@ -126,15 +126,14 @@ def test_letters_are_unique_and_ordered(a, b):
     assert (key[0] < key[1]) == (a < b)
 
 
-def test_ranks_hold_within_a_track_only(tmp_path):
+def test_rows_are_put_into_tracks(tmp_path):
     board = ranked(tmp_path)
     assert [track.title for track in board.tracks] == [
         "scratch, unsupervised, T1",
         "scratch, supervised, T1",
     ]
     assert [len(track.rows) for track in board.tracks] == [5, 1]
-    assert all(row.rank.of == len(track.rows) for track in board.tracks for row in track.rows)
-    assert board.tracks[1].rows[0].rank.words == "only entry"
+    assert board.tracks[1].rows[0].rank.against == "the reference"
     assert "no labels in training" in board.tracks[0].words
 
 
@@ -176,4 +175,4 @@ def test_a_superseded_entry_keeps_its_page_and_loses_its_rank(tmp_path):
         (new, None),
         (old, new),
     ]
-    assert rows[1][1].rank.reason == "superseded"
+    assert rows[1][1].rank.outside == "superseded"

@@ -22,7 +22,7 @@ def test_an_added_entry_is_named_with_its_score(tmp_path):
     assert (first.kind, first.entry) == ("added", "autoencoder-replay-search")
     estimate = sample(4).scores.ooc_test.estimate
     assert (first.before, first.after) == ("", f"{estimate:.4f}")
-    assert {one.kind for one in changes[1:]} == {"rank set"}
+    assert {one.kind for one in changes[1:]} == {"verdict"}
 
 
 def test_a_newer_file_supersedes(tmp_path):
