@@ -10,7 +10,7 @@ from recombine.benchmark.results.result import Result
 from recombine.leaderboard.board import board as module
 from recombine.leaderboard.board.board import every_row, letter, rank_board
 from recombine.leaderboard.board.entries import load_boards
-from recombine.leaderboard.ledger.records import record_tier
+from recombine.leaderboard.drawing import formatting as numbers
 
 
 def ranked(tmp_path, seeds=5, indices=None):
@@ -21,7 +21,9 @@ def ranked(tmp_path, seeds=5, indices=None):
 def test_rows_join_entries_and_ranks(tmp_path):
     board = ranked(tmp_path)
     assert [row.letter for row in board.rows] == list("ABCDEF")
-    assert [row.rank.best for row in board.rows] == [True, *[False] * 5]
+    best = {entry.slug for entry in board.family.best}
+    assert 0 < len(best) < 6
+    assert [row.rank.best for row in board.rows] == [row.entry.slug in best for row in board.rows]
     assert [row.entry for row in board.rows] == list(board.board.entries)
 
 
@@ -90,8 +92,19 @@ def test_rows_are_grouped_by_role_and_a_long_board_charts_the_highest_of_each(
 def test_many_marks_carry_letters_only(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "NAMED", 2)
     drawn = ranked(tmp_path).cost
-    assert "Supervised" not in drawn
+    assert 'class="wide-only">Supervised' not in drawn
     assert ">A <" in drawn
+
+
+def test_every_mark_of_the_cost_figure_tells_its_numbers_and_links(tmp_path):
+    board = ranked(tmp_path)
+    for row in board.rows:
+        result = row.entry.result
+        if result.compute.gflop_per_image:
+            score = numbers.percent(result.scores.ooc_test.estimate)
+            assert f'href="entries/{row.entry.slug}.html"' in board.cost
+            assert f">{row.letter} {result.method.name}, {result.method.inference}<" in board.cost
+            assert f"OOC {score} %" in board.cost
 
 
 def test_the_gap_bar_shows_estimate_and_interval(tmp_path):
@@ -105,9 +118,9 @@ def test_the_gap_bar_shows_estimate_and_interval(tmp_path):
 
 
 def test_trust_and_inference_have_words(tmp_path):
-    row = ranked(tmp_path, indices=[4]).rows[0]
+    (board,) = load_boards([sample(4).save(tmp_path)])
+    row = rank_board(board).rows[0]
     assert (row.trust_level, row.inference_words.count("search")) == (0, 1)
-    record_tier(tmp_path, [row.entry.result], "retrained", "2026-01-01T00:00:00Z")
     row = ranked(tmp_path, indices=[4]).rows[0]
     assert row.trust_level == 3
     assert "scored by the harness" in row.trust_words

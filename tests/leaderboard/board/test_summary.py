@@ -31,7 +31,7 @@ def test_the_headline_gives_estimate_interval_chance_and_verdict(tmp_path):
     assert f"is {100 * best.estimate:.1f} %" in text
     assert f"interval {100 * best.ci95[0]:.1f}{DASH}{100 * best.ci95[1]:.1f} %" in text
     assert "by Autoencoder with replay (replay+search); chance is 6.25 %" in text
-    assert "of 10 pairs of entries within a track can be told apart" in text
+    assert "Of the 6 entries that are judged together" in text
 
 
 def test_it_says_what_ignorance_scores_and_who_stands_above_it(tmp_path):
@@ -50,7 +50,7 @@ def test_older_results_know_chance_alone(tmp_path):
     path = make_result().save(tmp_path)
     ranked = rank_board(load_boards([path])[0])
     assert not any("Without recombining" in t for t in ranked.summary.shows)
-    assert "; chance is 6.25 %. It is" in plain(ranked.summary.headline)
+    assert "; chance is 6.25 %. Fewer than two" in plain(ranked.summary.headline)
     assert ranked.levels == [(0.0625, "chance")]
     assert ranked.rows[0].standing == ""
 
@@ -82,14 +82,20 @@ def test_an_upper_bound_is_never_the_headline(tmp_path):
 def test_the_verdicts_are_counted(tmp_path):
     (board,) = load_boards(write_results(tmp_path))
     ranked = rank_board(board)
-    sides = ranked.family.sides
+    best, sides = len(ranked.family.best), ranked.family.sides
     text = (
-        "Of the 6 entries that are judged together, Autoencoder (replay+search) is the best; "
+        f"Of the 6 entries that are judged together, {best} may be the best; "
         f"{sides['above']} are above the reference (Supervised slot encoder) and "
         f"{sides['below']} below it."
     )
-    assert 0 < sides["above"] < 5
+    assert 1 < best < 6
     assert text in ranked.summary.headline
+
+
+def test_a_single_best_is_named(tmp_path):
+    (board,) = load_boards(write_results(tmp_path, indices=[1, 4]))
+    told = rank_board(board).summary
+    assert "judged together, Autoencoder (replay+search) is the best." in told.headline
 
 
 def test_one_entry_has_nothing_to_be_compared_with(tmp_path):
