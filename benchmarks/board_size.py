@@ -23,11 +23,12 @@ DRAWN = 30
 """Different results; further ones are the same under other names."""
 
 
-def write_entries(folder: Path, count: int) -> list[Path]:
+def write_entries(folder: Path, count: int) -> None:
     """Write valid result files of different entries, all on record as retrained."""
-    from sample_board import ENTRIES, confirm, sample
+    from sample_board import ENTRIES, sample
 
     from recombine.benchmark.results.result import Result
+    from recombine.leaderboard.ledger.records import record_tier
 
     drawn = [
         sample(i % len(ENTRIES), seeds=3 + i // len(ENTRIES) % 3).model_dump(
@@ -35,14 +36,15 @@ def write_entries(folder: Path, count: int) -> list[Path]:
         )
         for i in range(min(DRAWN, count))
     ]
-    files = []
+    made = []
     for i in range(count):
         plain = drawn[i % len(drawn)]
         method = plain["method"]
         name = f"{method['entry']}-{i}"
         named = method | {"entry": name, "id": name, "name": f"{method['name']} {i}"}
-        files.append(Result.sealed(**plain | {"method": named}).save(folder / f"{i:05d}.json"))
-    return confirm(files)
+        made.append(Result.sealed(**plain | {"method": named}))
+        made[-1].save(folder / f"{i:05d}.json")
+    record_tier(folder, made, "retrained", "2026-01-01T00:00:00Z")
 
 
 def loop() -> float:
