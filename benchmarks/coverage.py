@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -20,7 +21,7 @@ from scipy import special
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.curves import area, reach
 from recombine.benchmark.statistics.design import Crossed
-from recombine.leaderboard.board.ranks import compare_all, rank_sets
+from recombine.benchmark.statistics.multiple import Field
 from recombine.renderer.presets.table import load_preset
 
 SEED_BY_CELL = 0.4
@@ -41,6 +42,7 @@ class Design:
     blocks: int
 
 
+@cache
 def design_of(preset, values=None):
     """Return the out-of-combination design of a preset."""
     found = load_preset(preset, values=values)
@@ -63,6 +65,7 @@ class Effects:
         return math.sqrt(self.cell**2 + self.block**2 + self.run**2 + SEED_BY_CELL**2)
 
 
+@cache
 def intercept(accuracy, spread):
     """Return the mean logit at which the mean accuracy over all effects is as wanted."""
     z = special.ndtri((np.arange(4000) + 0.5) / 4000) * spread
@@ -319,36 +322,129 @@ def power_table(rng, repetitions):
         print(f"| {label} | {seeds} | " + " | ".join(found) + " |", flush=True)
 
 
-# Rank sets and curves.
+# Statements about a board, and curves.
 
 
-def rank_table(rng, repetitions):
-    """Print how often all rank sets of a board hold the true ranks."""
-    print("\n## Rank sets: all true ranks inside\n")
-    boards = {
-        "6 equal methods, alike": ([0.5] * 6, [0.3] * 6),
-        "6 equal methods near the ceiling, half of them noisy": ([0.9] * 6, [0.1, 1.2] * 3),
-        "mixed (.2, .4, .4, .6, .9)": ([0.2, 0.4, 0.4, 0.6, 0.9], [0.3] * 5),
-    }
-    for (words, (means, runs)), key in product(boards.items(), ("16 cells", "128 cells")):
-        design, good, width = design_of(*DESIGNS[key]), 0, []
-        truth = np.array(means)
-        low = (truth[:, None] < truth).sum(1) + 1
-        high = len(truth) - (truth[:, None] > truth).sum(1)
-        common = Effects(1, 0.5, 0.4)
+@dataclass(frozen=True)
+class Boards:
+    """Boards of one kind: true means, the first of which is the reference's, and effects."""
+
+    means: tuple[float, ...]
+    common: Effects  # cells and blocks that are hard for all
+    own: tuple[Effects, ...]  # of every method, over again
+
+
+METHODS_OF_A_BOARD = 12
+LOOK = 1024
+"""Draws of every limit, a quarter of a board's: errors of many limits average out."""
+NOISY = Effects(0.3, 0.5, 0.1, 1.3), Effects(0.3, 0.5, 0.1, 0.1)
+BOARDS = {
+    "equal at .5": Boards(
+        (0.5,) * METHODS_OF_A_BOARD, Effects(1, 0.5, 0.4), (Effects(0.6, 0.3, 0.3, 0.3),)
+    ),
+    "equal at .1": Boards(
+        (0.1,) * METHODS_OF_A_BOARD, Effects(1, 0.5, 0.4), (Effects(0.6, 0.3, 0.3, 0.3),)
+    ),
+    "equal at .9, runs of half of them differ much": Boards(
+        (0.9,) * METHODS_OF_A_BOARD, Effects(1.2, 0.5, 0.2), NOISY
+    ),
+    "equal at .5, runs of half of them differ much": Boards(
+        (0.5,) * METHODS_OF_A_BOARD, Effects(1.2, 0.5, 0.2), NOISY
+    ),
+    "equal at .5, own blocks and shapes": Boards(
+        (0.5,) * METHODS_OF_A_BOARD, Effects(0.7, 0.5, 0.4), (Effects(1.2, 0.6, 1.0),)
+    ),
+    "equal at .5, cells differ much, .9 by shape": Boards(
+        (0.5,) * METHODS_OF_A_BOARD, Effects(2.0, 0.9, 0.4), (Effects(1.5, 0.9, 0.3, 0.3),)
+    ),
+    "unlike (.3 to .7, three at chance)": Boards(
+        (0.3,) * 3 + (0.5,) * 3 + (0.65,) * 2 + (0.7,) + (1 / 64,) * 3,
+        Effects(1, 0.5, 0.4),
+        (Effects(0.6, 0.3, 0.3, 0.3), Effects(0.6, 0.3, 0.3, 0.8)),
+    ),
+}
+
+
+def tables_of(rng, design, boards, seeds, more=()):
+    """Return the scores of a board's methods, and of ``more`` with other means."""
+    shared = cell_effects(rng, design, boards.common)
+    spread = math.hypot(boards.common.cell, boards.common.block)
+    return [
+        crossed(
+            design,
+            answers(rng, design, mean, boards.own[i % len(boards.own)], seeds, shared, spread),
+        )
+        for i, mean in enumerate((*boards.means, *more))
+    ]
+
+
+SETTINGS_OF_A_BOARD = tuple(product(("16 cells", "128 cells"), (3, 5)))
+
+
+def board_table(rng, repetitions, names=tuple(BOARDS)):
+    """Print how often a board's statements are wrong anywhere; a quarter of each setting."""
+    said = ", ".join(f"{key}, {seeds} seeds" for key, seeds in SETTINGS_OF_A_BOARD)
+    print(f"\n## A board's statements, {METHODS_OF_A_BOARD} methods: wrong anywhere at 5 %\n")
+    print(f"(All settings; in brackets: {said})\n")
+    print("| board | a best method left out | wrong about a reference |\n|---|---|---|")
+    for words in names:
+        found = np.array([
+            [one_board(rng, BOARDS[words], key, seeds) for _ in range(repetitions // 4)]
+            for key, seeds in SETTINGS_OF_A_BOARD
+        ])  # fmt: skip
+        cells = [
+            f"{rates.mean():.3f} ({', '.join(f'{rate:.3f}' for rate in rates)})"
+            for rates in found.mean(axis=1).T
+        ]
+        print(f"| {words} | {'; '.join(cells[:2])} | {'; '.join(cells[2:])} |", flush=True)
+
+
+def one_board(rng, boards, key, seeds):
+    """Return which statements of one board are wrong.
+
+    Of equal methods two are followed as the best and as the reference: where runs of half of the
+    methods differ much, they do of the first and not of the second.
+    """
+    truth = np.array(boards.means)
+    top = np.resize(np.flatnonzero(truth == truth.max()), 2)
+    field = Field(tables_of(rng, design_of(*DESIGNS[key]), boards, seeds), LOOK)
+    left_out = [field.beaten(int(one)) for one in top]
+    return (*left_out, *(wrong_about(field, truth, one) for one in (0, 1)))
+
+
+def wrong_about(field, truth, one):
+    """Return whether any verdict about methods and one of them is wrong."""
+    side = np.sign(field.against(one).difference)
+    return bool(np.any(field.apart(one) & (side != np.sign(truth - truth[one]))))
+
+
+def flood_table(rng, repetitions):
+    """Print what entries at chance, of as many submitters, do to the statements about others."""
+    print("\n## Entries at chance added, 5 seeds: what is said about the 12 that were there\n")
+    print("| cells | added | may be the best | told from the reference | said otherwise |")
+    print("|---|---|---|---|---|")
+    first = Boards(
+        (0.1,) + (0.1,) * 2 + (0.3,) * 3 + (0.5,) * 3 + (0.65,) * 3,
+        Effects(1, 0.5, 0.4),
+        (Effects(0.6, 0.3, 0.3, 0.3),),
+    )
+    for key in ("16 cells", "128 cells"):
+        design, said = design_of(*DESIGNS[key]), {}
         for _ in range(repetitions):
-            shared, spread = cell_effects(rng, design, common), math.hypot(1, 0.4)
-            tables = [
-                crossed(
-                    design, answers(rng, design, m, Effects(0.6, 0.3, 0.3, r), 5, shared, spread)
-                )
-                for m, r in zip(means, runs, strict=True)
-            ]
-            sets = rank_sets(compare_all(tables), [5] * len(means))
-            good += all(s.low <= a and b <= s.high for s, a, b in zip(sets, low, high, strict=True))
-            width += [s.high - s.low + 1 for s in sets]
-        share, mean = good / repetitions, np.mean(width)
-        print(f"{words}, {key}: {share:.3f}, mean width {mean:.1f} of {len(means)}", flush=True)
+            tables = tables_of(rng, design, first, 5, (1 / 64,) * 1000)
+            for more in (0, 30, 100, 300, 1000):
+                field = Field(tables[: 12 + more], LOOK)
+                best = np.array([not field.beaten(i) for i in range(12)])
+                said.setdefault(more, []).append((best, field.apart(0)[:12]))
+        for more, all_of_them in said.items():
+            best, apart = (np.array(one) for one in zip(*all_of_them, strict=True))
+            before = [np.array(one) for one in zip(*said[0], strict=True)]
+            other = np.mean((best != before[0]) | (apart != before[1])) * 12
+            print(
+                f"| {key.split()[0]} | {more} | {best.sum(1).mean():.2f} | "
+                f"{apart.sum(1).mean():.2f} | {other:.2f} |",
+                flush=True,
+            )
 
 
 def curve_table(rng, repetitions, sizes=(100, 300, 1000, 3000)):
@@ -385,7 +481,8 @@ TABLES = {
     "failing": failing_runs,
     "tests": test_table,
     "power": lambda rng, n: power_table(rng, max(1, n // 2)),
-    "ranks": lambda rng, n: rank_table(rng, max(1, n // 2)),
+    "boards": board_table,
+    "flood": lambda rng, n: flood_table(rng, max(1, n // 20)),
     "curves": lambda rng, n: curve_table(rng, max(1, n // 4)),
 }
 

@@ -115,7 +115,7 @@ class Rescore(Command):
 class Plot(Command):
     """Draw a figure for a paper from result files alone. Equal files give equal bytes.
 
-    rows: the board as a figure: ID and OOC with intervals, and rank sets.
+    rows: the board as a figure: ID and OOC with intervals, and verdicts.
     scatter: OOC against ID accuracy with both intervals. compute: OOC accuracy against operations
     per image, the whole search curve. data: accuracy against training images for entries scored
     at several sizes, with the area under the curve. cells: heat map of one entry.
@@ -178,7 +178,7 @@ class Plot(Command):
         return results
 
     def _draw_rows(self) -> list[Result]:
-        """Draw what needs rank sets; every file is checked as for a build of the site."""
+        """Draw what needs verdicts; every file is checked as for a build of the site."""
         from recombine.leaderboard.board.board import rank_board
         from recombine.leaderboard.board.entries import load_boards
         from recombine.leaderboard.exports import figures
@@ -197,7 +197,7 @@ class Plot(Command):
 class Table(Command):
     """Write the table of a paper from result files alone, or print it.
 
-    One LaTeX (booktabs) or Markdown table per board, with ID, OOC, gap, cost and rank sets.
+    One LaTeX (booktabs) or Markdown table per board, with ID, OOC, gap, cost and verdicts.
     --decoders writes what decoders do instead, from results made with --full, beside what their
     search reaches; in Markdown. Without --out the Markdown is printed.
 

@@ -1,4 +1,4 @@
-"""Result files go in; boards with rank sets, a static site and a submission flow come out.
+"""Result files go in; boards with verdicts, a static site and a submission flow come out.
 
 The rooms, each importing only those before it:
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
 
+import numpy as np
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -21,7 +22,7 @@ from recombine.renderer.core.strict import Sha256 as Sha256
 from recombine.renderer.core.text import legible, named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from recombine.renderer.core.types import Array
 
 LARGEST_REAL = 1e30
 """Of any number in a result: sums of squares of such numbers are finite."""
@@ -306,30 +307,32 @@ class Blocks(Strict):
         n = len(self.numbers)
         if not n or len(self.counts) != n or any(len(row) != n for row in self.hits):
             raise ValueError("hits and counts need one number per block")
-        if any(
-            hit > count for row in self.hits for hit, count in zip(row, self.counts, strict=True)
-        ):
+        if (np.array(self.hits) > np.array(self.counts)).any():
             raise ValueError("every block needs hits <= counts")
         tables = [table for table in (self.images, *self.right) if table]
         if any(len(text) != n for table in tables for text in table):
             raise ValueError("images and right need one digit per block")
         if {len(table) for table in self.right} - {len(self.images)}:
             raise ValueError("right needs images, both one row per cell")
-        if self.images and _digit_sums(zip(*self.images, strict=True)) != self.counts:
+        shown = _digits(self.images) if self.images else np.zeros((0, n), int)
+        if self.images and tuple(shown.sum(axis=0).tolist()) != self.counts:
             raise ValueError("images must add up to counts")
         if self.right and len(self.right) != len(self.hits):
             raise ValueError("right needs one table per seed")
         for table, hits in zip(self.right, self.hits, strict=bool(self.right)):
-            if _digit_sums(zip(*table, strict=True)) != hits:
+            right = _digits(table)
+            if tuple(right.sum(axis=0).tolist()) != hits:
                 raise ValueError("right must add up to hits")
-            pairs = zip("".join(table), "".join(self.images), strict=True)
-            if any(int(hit, 36) > int(shown, 36) for hit, shown in pairs):
+            if (right > shown).any():
                 raise ValueError("right must be at most images")
         return self
 
 
-def _digit_sums(rows: Iterable[Iterable[str]]) -> tuple[int, ...]:
-    return tuple(sum(int(digit, 36) for digit in row) for row in rows)
+def _digits(table: tuple[str, ...]) -> Array:
+    """Return the digits (base 36) of every text of a table, one row each."""
+    rows = np.frombuffer("".join(table).encode("ascii"), np.uint8).reshape(len(table), -1)
+    found: Array = np.where(rows < ord("a"), rows - ord("0"), rows - ord("a") + 10).astype(np.int64)
+    return found
 
 
 class Levels(Strict):
@@ -459,7 +462,7 @@ class Score(Strict):
         pairs = [*zip(blocks.right, self.hits, strict=bool(blocks.right))]
         if blocks.images:
             pairs += [(blocks.images, row) for row in self.counts]
-        if any(_digit_sums(digits) != row for digits, row in pairs):
+        if any(tuple(_digits(table).sum(axis=1).tolist()) != row for table, row in pairs):
             raise ValueError("images and right must add up to the counts and hits of every cell")
 
 

@@ -64,9 +64,10 @@ class Contrast:
         found = self.difference
         interval, p_value = "none", "none"
         verdict = "not tested" if found.declined else "no test"
-        if found.ci95 is not None and found.p_value is not None:
+        if found.ci95 is not None:
             low, high = found.ci95
             interval = f"{unit * low:+.{digits}f} to {unit * high:+.{digits}f}"
+        if found.p_value is not None:
             p_value = f"{found.p_value:.3f}" if found.p_value >= 0.001 else "< 0.001"
             better = "A higher" if found.value > 0 else "B higher"
             verdict = better if self.real else "not told apart"

@@ -67,6 +67,8 @@ FEW_DF = 4.0
 FEW_TO_TEST = 16.0
 """Effective errors of a method's runs below which a test near an end is declined."""
 NEAR_END = 0.15
+NO_SPREAD = 1e-24
+"""Variance below which there is nothing to compute a t statistic from."""
 DECLINED = (
     f"not tested: within {NEAR_END:g} of an end of the scale, and the training runs of one method "
     "differ so much that a test would not hold its level; more seeds would tell"
@@ -144,7 +146,7 @@ def estimate(
         Interval ``value +- t(df) sqrt(V)``.
     """
     variance = sum(term.variance for term in terms or ())
-    if not terms or variance <= 1e-24:
+    if not terms or variance <= NO_SPREAD:
         return Estimate(value)
     df = variance**2 / sum(term.variance**2 / term.df for term in terms)
     error = math.sqrt(variance)
@@ -249,7 +251,8 @@ def paired_difference(
     -------
     Estimate
         First minus second, with interval and two-sided p-value. With fewer than two seeds of
-        either, or two cells, there is neither; nor where the test is declined.
+        either, or two cells, there is neither; nor where the test is declined. Methods that
+        differ by the same amount everywhere have a p-value, by `sign_test`, and no interval.
 
     Raises
     ------
@@ -264,6 +267,10 @@ def paired_difference(
         )
     means = _mean(mine.cells), _mean(theirs.cells)
     parts = paired_terms(mine, theirs)
+    if parts is not None and sum(part.variance for part in parts) <= NO_SPREAD:
+        value = means[0] - means[1]
+        p_value = 1.0 if value == 0 else sign_test(mine.cells.shape[1])
+        return Estimate(value, p_value=p_value)
     if parts is None or bounds is None:
         return estimate(means[0] - means[1], parts)
     low, high = bounds
@@ -276,6 +283,23 @@ def paired_difference(
     if kind == "declined":
         return Estimate(means[0] - means[1], declined=True)
     return estimate(means[0] - means[1], parts, (low - high, high - low))
+
+
+def sign_test(cells: int) -> float:
+    """Return the two-sided p-value of one method being better than another on every cell.
+
+    Parameters
+    ----------
+    cells : int
+        How many there are.
+
+    Returns
+    -------
+    float
+        ``2^(1 - cells)``, at most 1. It takes the runs as they are: runs that all agree tell
+        nothing about how often one would not.
+    """
+    return 2.0 ** (1 - cells) if cells < 1000 else 0.0
 
 
 class RunSpread(NamedTuple):

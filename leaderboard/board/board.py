@@ -16,10 +16,10 @@ from recombine.leaderboard.board.entries import duplicate_groups
 from recombine.leaderboard.board.ranks import (
     MIN_SEEDS_TEST,
     MIN_SEEDS_UNMARKED,
-    Comparisons,
-    RankSet,
-    compare_all,
-    rank_sets,
+    REFERENCE,
+    Family,
+    Rank,
+    rank_entries,
 )
 from recombine.leaderboard.board.roles import ROLES, Role, role_of, short_name
 from recombine.leaderboard.board.summary import Summary, summarise
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.results.parts import Estimate, Score
     from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.entries import Board, Entry
-    from recombine.leaderboard.drawing.charts import Lines
+    from recombine.leaderboard.drawing.charts import Lines, Point
     from recombine.leaderboard.ledger.records import Tier
 
 TRUST: dict[Tier, tuple[int, str]] = {
@@ -85,7 +85,7 @@ class Row:
     """One entry on a board."""
 
     entry: Entry  # the result
-    rank: RankSet  # the ranks it may hold
+    rank: Rank  # whether it may be the best, and where it stands to the reference
     letter: str  # its key in the figures, in the order of the estimates; not a rank
     # others with the same answers, which the table lists with it; empty for those themselves
     alike: tuple[Entry, ...] = ()
@@ -187,6 +187,35 @@ class Row:
         return track_of(self.entry)
 
     @property
+    def above_ignorance(self) -> bool:
+        """Tell whether the whole interval lies above the best that ignorance scores."""
+        score = self.entry.result.scores.ooc_test
+        if score.ci95 is None:
+            return score.estimate > (score.floor or score.chance)
+        return score.ci95[0] > (score.floor or score.chance)
+
+    def trace(
+        self, cost: float, words: str, key: str, label: str, before: Sequence[Point] = ()
+    ) -> Trace:
+        """Return the row's mark at a cost, in these words, with the steps before it."""
+        score = self.entry.result.scores.ooc_test
+        method, span = self.entry.result.method, ""
+        if score.ci95 is not None:
+            span = f" ({DASH.join(numbers.percent(end) for end in score.ci95)})"
+        return Trace(
+            key,
+            label,
+            (*before, (cost, score.estimate)),
+            score.ci95,
+            self.role.shape,
+            href=f"entries/{self.entry.slug}.html",
+            tip=(
+                f"{self.letter} {method.name}, {method.inference}",
+                f"OOC {numbers.percent(score.estimate)} %{span}, {words}",
+            ),
+        )
+
+    @property
     def ooc_bar(self) -> Markup:
         """Draw the OOC score and its interval on a line from 0 to 100, small."""
         score = self.entry.result.scores.ooc_test
@@ -214,11 +243,10 @@ class Row:
 
 @dataclass(frozen=True)
 class RankedTrack:
-    """The entries of a board that share a track; ranks hold within it and nowhere else."""
+    """The entries of a board that share a track."""
 
     name: tuple[str, str, str]  # training data, supervision and test compute
     rows: tuple[Row, ...]  # the highest OOC estimate first
-    compared: Comparisons  # every listed entry of the track against every other
 
     @property
     def listed(self) -> tuple[Row, ...]:
@@ -251,7 +279,8 @@ class RankedBoard:
     """A board with the verdicts of its tests."""
 
     board: Board  # the entries, the highest OOC estimate first
-    tracks: tuple[RankedTrack, ...]  # where they are ranked
+    tracks: tuple[RankedTrack, ...]  # what they may use
+    family: Family  # who was judged together
 
     @property
     def slug(self) -> str:
@@ -335,11 +364,6 @@ class RankedBoard:
             f"cannot be compared with boards of measure {JOINT.version}."
         )
 
-    @property
-    def ranks(self) -> tuple[RankSet, ...]:
-        """Return the rank sets, in the order of ``board.entries``."""
-        return tuple(row.rank for row in self.rows)
-
     @cached_property
     def roles(self) -> dict[Role, tuple[Row, ...]]:
         """Return the confirmed rows of every role that is present, the highest estimate first."""
@@ -357,16 +381,10 @@ class RankedBoard:
         return {role: rows[:CHARTED_OF_A_KIND] for role, rows in self.roles.items()}
 
     @cached_property
-    def compared(self) -> Comparisons:
-        """Return every entry against every other, tracks aside, in the order of ``rows``."""
-        return compare_all([row.entry.ooc for row in self.rows])
-
-    @cached_property
     def summary(self) -> Summary:
         """Say what the board shows and what it cannot show."""
-        compared = [track.compared for track in self.tracks]
         first = {role.key: rows[0].entry for role, rows in self.roles.items()}
-        return summarise(self.board, first, self.ranks, compared)
+        return summarise(self.board, first, self.family)
 
     @cached_property
     def levels(self) -> Lines:
@@ -402,56 +420,56 @@ class RankedBoard:
     def uncounted(self) -> list[str]:
         """Name the entries that the cost figure leaves out."""
         return [
-            self.full_names[row.entry.result.result_id]
+            row.entry.result.method.name
             for rows in self.charted.values()
             for row in rows
             if not row.entry.result.compute.gflop_per_image
         ]
 
 
-def rank_board(board: Board) -> RankedBoard:
-    """Compare all entries of every track of a board.
+def rank_board(board: Board, reference: str = REFERENCE) -> RankedBoard:
+    """Judge the entries of a board and sort them into tracks.
 
     Parameters
     ----------
     board : Board
         At least one entry.
+    reference : str
+        Row of the entry that the others are compared with.
 
     Returns
     -------
     RankedBoard
-        With rank sets from Holm-adjusted paired tests on the stored counts, track by track.
+        With what is known about every entry's place, from paired tests on the stored counts.
     """
-    tracks: dict[tuple[str, str, str], list[tuple[str, Entry]]] = {}
+    tracks: dict[tuple[str, str, str], list[int]] = {}
     for i, entry in enumerate(board.entries):
-        tracks.setdefault(track_of(entry), []).append((letter(i), entry))
+        tracks.setdefault(track_of(entry), []).append(i)
+    # A line of the table is a confirmed entry where one of those with its answers is.
+    alike = [
+        tuple(sorted((places[i] for i in group), key=lambda i: not board.entries[i].confirmed))
+        for places in tracks.values()
+        for group in duplicate_groups([board.entries[i] for i in places])
+    ]
+    ranks, family = rank_entries(board.entries, alike, reference)
+    rows: dict[int, Row] = {}
+    for first, *others in alike:
+        for i in (first, *others):
+            same = tuple(board.entries[j] for j in others) if i == first else ()
+            rows[i] = Row(board.entries[i], ranks[i], letter(i), same, listed=i == first)
     order = {name: i for part in (DATA, SUPERVISION, TEST_COMPUTE) for i, name in enumerate(part)}
     names = sorted(tracks, key=lambda track: [order[part] for part in track])
-    return RankedBoard(board, tuple(_rank_track(name, tracks[name]) for name in names))
+    return RankedBoard(
+        board,
+        tuple(RankedTrack(name, tuple(rows[i] for i in tracks[name])) for name in names),
+        family,
+    )
 
 
 def track_of(entry: Entry) -> tuple[str, str, str]:
     """Return the track of an entry: training data, supervision, test compute."""
     track = entry.result.track
     return track.data, track.supervision, track.test_compute
-
-
-def _rank_track(name: tuple[str, str, str], lettered: list[tuple[str, Entry]]) -> RankedTrack:
-    entries = [entry for _, entry in lettered]
-    # A line of the table is a confirmed entry where one of those with its answers is.
-    alike = [
-        tuple(sorted(group, key=lambda i: not entries[i].confirmed))
-        for group in duplicate_groups(entries)
-    ]
-    scores = [entries[first].ooc for first, *_ in alike]
-    compared = compare_all(scores)
-    ranks = rank_sets(compared, [len(table.cells) for table in scores])
-    rows: dict[int, Row] = {}
-    for (first, *others), rank in zip(alike, ranks, strict=True):
-        same = tuple(entries[i] for i in others)
-        rows[first] = Row(entries[first], rank, lettered[first][0], same)
-        rows |= {i: Row(entries[i], rank, lettered[i][0], listed=False) for i in others}
-    return RankedTrack(name, tuple(rows[i] for i in range(len(entries))), compared)
 
 
 def drawn_levels(scores: Sequence[Score]) -> Lines:
@@ -465,7 +483,7 @@ def every_row(boards: Sequence[RankedBoard]) -> Iterator[tuple[RankedBoard, Row,
         for row in ranked.rows:
             yield ranked, row, None
         for old in ranked.board.superseded:
-            yield ranked, Row(old.entry, RankSet(1, 1, 1, "superseded"), DASH), old.by
+            yield ranked, Row(old.entry, Rank(outside="superseded"), DASH), old.by
 
 
 def letter(index: int) -> str:
@@ -480,15 +498,13 @@ def letter(index: int) -> str:
 
 def _trace(row: Row, label: str) -> Trace | None:
     result = row.entry.result
-    curve, score = result.compute_curve, result.scores.ooc_test
-    last = result.compute.gflop_per_image
+    curve, last = result.compute_curve, result.compute.gflop_per_image
     if not last:  # not counted, or none at all: neither has a place on a logarithmic axis
         return None
     # The curve of one run is stored with every entry read from it; draw it up to this entry.
-    points = [
+    before = [
         (cost, value)
         for steps, cost, value in zip(curve.steps, curve.gflop_per_image, curve.ooc, strict=True)
         if cost and steps < result.compute.steps
     ]
-    points.append((last, score.estimate))
-    return Trace(row.letter, label, tuple(points), score.ci95, row.role.shape)
+    return row.trace(last, f"{numbers.short(last)} GFLOP per image", row.letter, label, before)

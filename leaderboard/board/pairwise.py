@@ -13,6 +13,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from recombine.benchmark.statistics import intervals as stats
+from recombine.benchmark.statistics.compare import compare_results
 from recombine.benchmark.statistics.design import (
     CellDesign,
     codes_of,
@@ -41,21 +42,21 @@ class Pair:
     second: Row  # the entries
     # OOC score of the first minus that of the second; its interval is for this pair alone
     difference: stats.Estimate
-    verdict: str  # what Holm's procedure says about the pair among all pairs of the board
+    verdict: str  # corrected for the three scores of this pair, as everywhere on the page
 
 
 def static_pairs(ranked: RankedBoard) -> list[Pair]:
     """Pair the highest entries of every role, for a page that must do without its script."""
     competing = (rows[:PICKED] for role, rows in ranked.roles.items() if role.key != "bound")
     picked = {row.letter for rows in competing for row in rows}
-    found = [(i, row) for i, row in enumerate(ranked.rows) if row.letter in picked]
+    found = [row for row in ranked.rows if row.letter in picked]
     pairs = []
-    for (i, first), (j, second) in combinations(found, 2):
-        difference = stats.paired_difference(first.entry.ooc, second.entry.ooc)
-        verdict = "told apart" if ranked.compared.separated[i, j] else "not told apart"
-        if not ranked.compared.tested[i, j] or difference.p_value is None:
+    for first, second in combinations(found, 2):
+        ooc = compare_results(first.entry.result, second.entry.result).headline[0]
+        verdict = "told apart" if ooc.real else "not told apart"
+        if ooc.difference.p_value is None:
             verdict = "not tested"
-        pairs.append(Pair(first, second, difference, verdict))
+        pairs.append(Pair(first, second, ooc.difference, verdict))
     return pairs
 
 

@@ -1,21 +1,23 @@
-"""Accuracy against cost: which entries no cheaper entry is known to beat."""
+"""Accuracy against cost: which entries know something, and no cheaper entry is known to beat."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from recombine.leaderboard.drawing.charts import LABELLED, Trace, cost_figure
+import numpy as np
+
+from recombine.leaderboard.drawing import formatting as numbers
+from recombine.leaderboard.drawing.charts import LABELLED, cost_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from markupsafe import Markup
 
     from recombine.leaderboard.board.board import RankedBoard, Row
-    from recombine.leaderboard.board.ranks import Comparisons
+    from recombine.leaderboard.board.ranks import Family
+    from recombine.leaderboard.drawing.charts import Trace
 
 Cost = Callable[["Row"], float | None]
 COSTS: tuple[tuple[str, str, str, Cost], ...] = (
@@ -37,14 +39,24 @@ COSTS: tuple[tuple[str, str, str, Cost], ...] = (
 )
 
 
+FRONT = "on the front"
+
+
+class Placed(NamedTuple):
+    """One entry against one cost."""
+
+    row: Row
+    cost: float
+    words: str  # `FRONT`, or why it is not there
+
+
 @dataclass(frozen=True)
 class Front:
     """The entries of a board against one cost."""
 
     key: str  # ``"gflop"`` or ``"images"``
     title: str  # the cost in words
-    # entry, its cost, and whether it is on the front; the cheapest first
-    rows: tuple[tuple[Row, float, bool], ...]
+    rows: tuple[Placed, ...]  # the cheapest first
     figure: Markup | None  # drawing; None when no entry has a known cost
     left_out: tuple[str, ...]  # names of entries without a known cost
 
@@ -54,44 +66,48 @@ def fronts(ranked: RankedBoard) -> list[Front]:
     return [_front(ranked, *cost) for cost in COSTS]
 
 
-def on_front(costs: Sequence[float], compared: Comparisons) -> list[bool]:
-    """Return which entries no entry of at most their cost is known to beat."""
-    beaten = compared.separated & (compared.difference < 0)
-    return [
-        not any(beaten[i, j] and costs[j] <= costs[i] for j in beaten[i].nonzero()[0])
-        for i in range(len(costs))
-    ]
+def beaten_at_no_more_cost(family: Family, one: int, costs: list[float]) -> bool:
+    """Return whether a member is shown to be worse than another that costs no more."""
+    return family.field.beaten(one, by=np.array([cost <= costs[one] for cost in costs]))
 
 
 def _front(ranked: RankedBoard, key: str, title: str, axis: str, cost_of: Cost) -> Front:
-    found = [cost_of(row) or 0.0 for row in ranked.rows]
+    found = {row.entry.slug: cost_of(row) or 0.0 for row in ranked.rows}
     # What costs nothing measurable has no place on a logarithmic axis and beats nobody by cost.
-    # An upper bound is out of competition: nan is never "at most" another cost.
-    costs = [
-        math.nan if row.role.key == "bound" else cost or math.inf
-        for row, cost in zip(ranked.rows, found, strict=True)
-    ]
-    kept = on_front(costs, ranked.compared)
-    rows = [
-        (row, cost, yes) for row, cost, yes in zip(ranked.rows, found, kept, strict=True) if cost
-    ]
-    left_out = [
-        row.entry.result.method.name
-        for row, cost in zip(ranked.rows, found, strict=True)
-        if not cost
-    ]
+    costs = [found[entry.slug] or math.inf for entry in ranked.family.members]
+    member = {entry.slug: i for i, entry in enumerate(ranked.family.members)}
+
+    def place(row: Row) -> str:
+        if row.rank.outside:
+            return f"outside: {row.rank.outside}"
+        if not row.listed:
+            return "the same answers as another entry"
+        if not row.above_ignorance:
+            return "not above what ignorance scores"
+        if beaten_at_no_more_cost(ranked.family, member[row.entry.slug], costs):
+            return "beaten at no more cost"
+        return FRONT
+
+    rows = sorted(
+        (Placed(row, found[row.entry.slug], place(row)) for row in ranked.rows
+         if found[row.entry.slug]),
+        key=lambda one: one.cost,
+    )  # fmt: skip
+    left_out = [row.entry.result.method.name for row in ranked.rows if not found[row.entry.slug]]
     figure = None
     if rows:
         few = len(rows) <= LABELLED
-        traces = [_trace(row, cost, few, few or yes) for row, cost, yes in rows]
+        traces = [_trace(one, key, few) for one in rows]
         figure = cost_figure(traces, ranked.levels, f"OOC accuracy against {title}", axis)
-    return Front(key, title, tuple(sorted(rows, key=lambda r: r[1])), figure, tuple(left_out))
+    return Front(key, title, tuple(rows), figure, tuple(left_out))
 
 
-def _trace(row: Row, cost: float, named: bool, keyed: bool) -> Trace:
-    result = row.entry.result
-    score = result.scores.ooc_test
-    name = f"{row.short_name}, {result.method.inference}" if named else ""
-    return Trace(
-        row.letter if keyed else "", name, ((cost, score.estimate),), score.ci95, row.role.shape
+def _trace(one: Placed, key: str, few: bool) -> Trace:
+    row, method = one.row, one.row.entry.result.method
+    words = f"{numbers.count(int(one.cost))} training images"
+    if key == "gflop":
+        words = f"{numbers.short(one.cost)} GFLOP per image"
+    letter = row.letter if few or one.words == FRONT else ""
+    return row.trace(
+        one.cost, words, letter, f"{row.short_name}, {method.inference}" if few else ""
     )

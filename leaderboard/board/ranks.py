@@ -1,195 +1,228 @@
-"""Rank sets: which ranks an entry may hold, given how sure we are.
+"""What a board says about the order of its entries, and how sure it is.
 
-Every pair of entries of one track is compared with the paired test of ``benchmark.stats`` (cells
-are shared, seeds are not), and Holm's step-down keeps the chance of any false verdict in
-the track below ``stats.LEVEL``. An entry that loses b of its comparisons and wins w of them out of
-M entries has the rank set b+1 to M-w. A set that covers everything is printed in words.
+Two questions are answered for a *family* of entries, each with at most 5 % chance of any wrong
+answer on the board: which may be the best, and which are better or worse than the reference entry
+(`benchmark.statistics.multiple`). The family and the reference are chosen by rules that look at no
+score: methods that a maintainer ran, with seeds enough, a few of every submitter. What stands
+outside costs the others nothing, however much of it is submitted.
 """
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
-from scipy import special
+from typing import TYPE_CHECKING, Literal
 
 from recombine.benchmark.statistics import intervals as stats
-from recombine.benchmark.statistics.design import CellDesign, terms
-from recombine.leaderboard.drawing.formatting import DASH
-from recombine.renderer.core.errors import InvalidInputError
+from recombine.benchmark.statistics.multiple import Field
+from recombine.leaderboard.board.entries import is_baseline
+from recombine.leaderboard.board.roles import role_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from jaxtyping import Bool, Float
-
-    from recombine.benchmark.statistics.design import Crossed
-    from recombine.renderer.core.types import Array
+    from recombine.leaderboard.board.entries import Entry
 
 MIN_SEEDS_TEST = 3
 MIN_SEEDS_UNMARKED = 5
-NO_SPREAD = 1e-24
-"""Variance below which ``stats`` gives no test."""
+REFERENCE = "supervised"
+"""Row that the others are compared with: an encoder trained on labels, which recombines nothing."""
+PER_SUBMITTER = 5
+"""Rows of one submitter in the family, the newest ones."""
+
+Side = Literal["above", "below", "not told from", "not tested against", "is", ""]
+OUTSIDE = {
+    "bound": "an upper bound, out of competition",
+    "control": "a control",
+    "floor": "a floor",
+}
 
 
 @dataclass(frozen=True)
-class Comparisons:
-    """Every entry against every other, as M x M matrices."""
+class Rank:
+    """What is known about the place of one entry."""
 
-    difference: Float[Array, "entries entries"]  # score of the row minus score of the column
-    # two-sided and unadjusted; NaN where the design allows no test
-    p_value: Float[Array, "entries entries"]
-    # both entries have at least ``MIN_SEEDS_TEST`` seeds; False on the diagonal
-    tested: Bool[Array, "entries entries"]
-    separated: Bool[Array, "entries entries"]  # holm's procedure calls the difference real
-
-    @property
-    def n_pairs(self) -> int:
-        """Return the number of pairs of entries."""
-        return len(self.tested) * (len(self.tested) - 1) // 2
-
-    @property
-    def n_tested(self) -> int:
-        """Return the number of pairs that were tested."""
-        return int(self.tested.sum()) // 2
-
-    @property
-    def n_separated(self) -> int:
-        """Return the number of pairs that were told apart."""
-        return int(self.separated.sum()) // 2
-
-
-@dataclass(frozen=True)
-class RankSet:
-    """The ranks that an entry may hold."""
-
-    low: int  # best and worst possible rank, 1 <= low <= high <= of
-    high: int  # best and worst possible rank, 1 <= low <= high <= of
-    of: int  # entries in the track
-    reason: str = ""  # why the set covers the whole track; empty when it does not
-
-    @property
-    def separable(self) -> bool:
-        """Tell whether the entry was told apart from at least one other."""
-        return not self.reason
+    best: bool | None = None  # whether it may be the best of the family; None outside
+    sole: bool = False  # nothing else may be
+    side: Side = ""  # where it stands to the reference; empty when there is none
+    outside: str = ""  # why it is no member of the family; empty for members
 
     @property
     def words(self) -> str:
-        """Say the set in words."""
-        if self.reason and self.of == 1:
-            return "only entry"
-        if self.reason:
-            return "not separable"
-        return str(self.low) if self.low == self.high else f"{self.low}{DASH}{self.high}"
+        """Say whether it may be the best."""
+        if self.best is None:
+            return "outside"
+        if self.sole and self.best:
+            return "the best"
+        return "may be the best" if self.best else "not the best"
+
+    @property
+    def against(self) -> str:
+        """Say where it stands to the reference; outside the family by a test of its own."""
+        if not self.side:
+            return ""
+        text = "the reference" if self.side == "is" else f"{self.side} the reference"
+        return text if self.best is not None or self.side == "is" else f"{text}, tested alone"
+
+    @property
+    def reason(self) -> str:
+        """Say why it is outside."""
+        return f"Outside the family: {self.outside}." if self.outside else ""
+
+    @property
+    def order(self) -> int:
+        """Return a number to sort by: those that may be the best, those above the reference."""
+        sides: list[Side] = ["above", "is", "not told from", "not tested against", "below", ""]
+        return (0 if self.best else 10 if self.best is None else 5) + sides.index(self.side)
 
 
-def compare_all(scores: Sequence[Crossed], level: float = stats.LEVEL) -> Comparisons:
-    """Compare every pair of entries, with one family-wise error rate for all of them."""
-    # Pairs without a test (too few seeds) are left out of the family: which pairs those are was
-    # fixed before any score was seen. A pair with seeds enough but no spread at all stays in it.
-    widths = [table.cells.shape[1] for table in scores]
-    if len(set(widths)) > 1:
-        raise InvalidInputError(
-            f"compare_all: entries of one board need the same cells, got {widths} cells; "
-            "compare entries of one dataset"
+@dataclass(frozen=True)
+class Family:
+    """The entries of a board that are judged together."""
+
+    members: tuple[Entry, ...]
+    field: Field  # their scores, in the same order
+    reference: Entry | None  # a member
+    outside: Counter[str]  # reasons, and how many entries each keeps out
+    best: tuple[Entry, ...]  # which may be the best
+    sides: Counter[Side]  # of members
+
+    @property
+    def words(self) -> str:
+        """Name the family and what is said about it, for the page that shows it."""
+        n = len(self.members)
+        text = (
+            f"Judged together: {n} {'entry' if n == 1 else 'entries'}, which are the methods that "
+            f"a maintainer ran with at least {MIN_SEEDS_TEST} training seeds. Equal answers count "
+            f"once, and of one submitter the newest {PER_SUBMITTER}."
         )
-    difference, p_value = _paired(scores)
-    enough = np.array([len(table.cells) >= MIN_SEEDS_TEST for table in scores], dtype=bool)
-    tested = np.outer(enough, enough) & ~np.eye(len(scores), dtype=bool)
-    separated = np.zeros_like(tested)
-    upper = np.triu(tested)
-    family = [None if math.isnan(p) else p for p in p_value[upper].tolist()]
-    separated[upper] = stats.holm(family, level)
-    return Comparisons(difference, p_value, tested, separated | separated.T)
+        if self.outside:
+            kept = ", ".join(f"{reason} ({count})" for reason, count in self.outside.most_common())
+            text += f" Outside: {kept}."
+        text += (
+            " “May be the best”: no other of them is shown to be better. In 95 of 100 boards the "
+            "best one is among those."
+        )
+        if self.reference is not None:
+            text += (
+                f" Above or below the reference ({self.reference.result.method.name}, a baseline "
+                "fixed beforehand): all verdicts of a board are right in 95 of 100. Entries "
+                "outside are compared with it one by one, without that promise."
+            )
+        return text
 
 
-def rank_sets(comparisons: Comparisons, seeds: Sequence[int]) -> list[RankSet]:
-    """Return the rank set of every entry; rank 1 is the highest score."""
-    found, of = comparisons.separated, len(seeds)
-    lost = (found & (comparisons.difference < 0)).sum(axis=1).tolist()
-    won = (found & (comparisons.difference > 0)).sum(axis=1).tolist()
-    return [
-        RankSet(1 + down, of - up, of, "" if down + up else _reason(n, of))
-        for down, up, n in zip(lost, won, seeds, strict=True)
-    ]
+def rank_entries(
+    entries: Sequence[Entry], alike: Sequence[Sequence[int]], reference: str = REFERENCE
+) -> tuple[list[Rank], Family]:
+    """Say of every entry of a board whether it may be the best, and where it stands.
 
+    Parameters
+    ----------
+    entries : sequence of Entry
+        Of one board, in any order.
+    alike : sequence of sequence of int
+        Places of entries that gave the same answers; the first of each stands for the others.
+    reference : str
+        Row of the entry that the others are compared with.
 
-def _paired(scores: Sequence[Crossed]) -> tuple[Array, Array]:
-    """Return the matrices of differences and p-values of ``stats.paired_difference``."""
-    # Its formula, one row of the matrix at a time; a test holds the two together.
-    size = len(scores)
-    means = np.array([table.cells.mean(axis=0) for table in scores])  # (M, C)
-    blocks = [None if t.blocks is None else t.blocks.mean(axis=0) for t in scores]
-    runs = [stats.RunSpread.of(t.cells.mean(axis=1), float(t.cells.mean())) for t in scores]
-    errors, share, variance = (
-        np.array([getattr(one, name) for one in runs]) for name in ("errors", "share", "variance")
+    Returns
+    -------
+    list of Rank
+        In the order of ``entries``; equal answers have equal ranks.
+    Family
+        Who was judged together.
+    """
+    own = [_reason(entry) for entry in entries]
+    # A copy that nobody ran takes no part in the verdict of the original, nor keeps it out.
+    stand_for = {i: group[0] if own[i] == own[group[0]] else i for group in alike for i in group}
+    first = sorted(set(stand_for.values()))
+    why = _outside([entries[i] for i in first], [own[i] for i in first])
+    reasons = dict(zip(first, why, strict=True))
+    members = [i for i in first if not reasons[i]]
+    base = _reference(entries, members, reference)
+    field = Field([entries[i].ooc for i in members])
+    best = dict(zip(members, field.best().tolist(), strict=True))
+    sides = _sides(field, members, base)
+    alone = _alone(entries, [i for i in first if reasons[i]], base)
+    sole = sum(best.values()) == 1
+    found = {i: Rank(best.get(i), sole, {**alone, **sides}.get(i, ""), reasons[i]) for i in first}
+    family = Family(
+        tuple(entries[i] for i in members),
+        field,
+        None if base is None else entries[base],
+        Counter(reason for reason in why if reason),
+        tuple(entries[i] for i in members if best[i]),
+        Counter(sides.values()),
     )
-    df = np.array([one.runs - 1.0 if one.runs > 1 else math.inf for one in runs])
-    known = np.array([terms(table) is not None for table in scores], dtype=bool)
-    difference, p_value = np.zeros((size, size)), np.full((size, size), math.nan)
-    for i in range(size):  # the upper triangle; the other one mirrors it
-        per_cell = means[i] - means[i:]
-        difference[i, i:] = per_cell.mean(axis=1)
-        parts, part_df = _shared_parts(scores[i].codes, per_cell, blocks[i:])
-        # As `stats.guarded`: near an end of the scale runs that differ much decide nothing.
-        few = np.minimum(errors[i], errors[i:]) < stats.FEW_TO_TEST
-        common = (share[i] + share[i:]) / 2
-        declined = few & (np.minimum(common, 1 - common) < stats.NEAR_END)
-        cap = np.where(few, np.minimum(df[i], df[i:]), math.inf)
-        for one in (np.full(size - i, i), np.arange(i, size)):
-            own = np.maximum(1.0, common * (1 - common) / np.maximum(_spread(share[one]), 1e-9))
-            parts.append(variance[one] * np.where(few, own, 1.0))
-            part_df.append(df[one])
-        total = np.sum(parts, axis=0)
-        each = [part**2 / np.minimum(n, cap) for part, n in zip(parts, part_df, strict=True)]
-        usable = known[i] & known[i:] & ~declined
-        p_value[i, i:] = np.where(
-            usable, _p_values(difference[i, i:], total, np.sum(each, axis=0)), math.nan
-        )
-    below = np.tril_indices(size, -1)
-    difference[below], p_value[below] = -difference.T[below], p_value.T[below]
-    return difference, p_value
+    return [found[stand_for[i]] for i in range(len(entries))], family
 
 
-def _shared_parts(
-    codes: Array | None, per_cell: Array, blocks: Sequence[Array | None]
-) -> tuple[list[Array], list[Array]]:
-    """Return the parts of cells and blocks in the differences to the first, with their df."""
-    design = CellDesign.of(codes, per_cell.shape[1])
-    parts = list(design.parts(per_cell).T)
-    # One cell has no test, whatever stands here.
-    df = [np.full(len(per_cell), max(levels - 1.0, 1.0)) for levels in design.levels]
-    # One column of blocks where both saw the same ones, else one for each; 0 where none are known.
-    known = np.zeros((2, 2, len(per_cell)))
-    known[1] = 1.0
-    first = blocks[0]
-    for j, other in enumerate(blocks):
-        if first is not None and other is not None:
-            alike = len(first) == len(other)
-            for k, means in enumerate([first - other] if alike else [first, other]):
-                if len(means) > 1:
-                    known[:, k, j] = means.var(ddof=1) / len(means), len(means) - 1
-    return [*parts, *known[0]], [*df, *known[1]]
+def submitter_of(entry: Entry) -> str:
+    """Return who submitted an entry, as far as the result file tells: the method it belongs to."""
+    return entry.result.method.id
 
 
-def _spread(share: Array) -> Array:
-    return np.asarray(share * (1 - share))
+def _outside(entries: Sequence[Entry], own: Sequence[str]) -> list[str]:
+    """Return why entries stand outside the family, by themselves or as surplus; or empty texts."""
+    why = list(own)
+    newest = sorted(
+        (i for i, reason in enumerate(why) if not reason and not is_baseline(entries[i].result)),
+        key=lambda i: entries[i].result.created,
+        reverse=True,
+    )
+    seen: Counter[str] = Counter()
+    for i in newest:
+        seen[submitter_of(entries[i])] += 1
+        if seen[submitter_of(entries[i])] > PER_SUBMITTER:
+            why[i] = f"more than {PER_SUBMITTER} of one submitter"
+    return why
 
 
-def _p_values(difference: Array, variance: Array, squares: Array) -> Array:
-    """Two-sided t test with Satterthwaite's degrees of freedom; NaN without any spread."""
-    known = variance > NO_SPREAD  # False for NaN
-    p_value: Array = np.full(len(difference), math.nan)
-    df = variance[known] ** 2 / squares[known]
-    p_value[known] = 2 * special.stdtr(df, -np.abs(difference[known]) / np.sqrt(variance[known]))
-    return p_value
+def _reason(entry: Entry) -> str:
+    role = role_of(entry.result).key
+    if role in OUTSIDE:
+        return OUTSIDE[role]
+    if not entry.confirmed:
+        return "not run by a maintainer"
+    if len(entry.ooc.cells) < MIN_SEEDS_TEST:
+        return f"fewer than {MIN_SEEDS_TEST} training seeds"
+    return ""
 
 
-def _reason(seeds: int, entries: int) -> str:
-    if entries == 1:
-        return "the only entry in its track"
-    if seeds < MIN_SEEDS_TEST:
-        return f"fewer than {MIN_SEEDS_TEST} seeds, so no test is made"
-    return "no difference to another entry is larger than its uncertainty"
+def _reference(entries: Sequence[Entry], members: Iterable[int], name: str) -> int | None:
+    """Return the place of the reference: of its rows the one with most training images."""
+    found = [i for i in members if entries[i].result.method.entry == name]
+    return max(found, key=lambda i: entries[i].result.data.n_train, default=None)
+
+
+def _sides(field: Field, members: Sequence[int], base: int | None) -> dict[int, Side]:
+    """Return where members stand to the reference, all verdicts together."""
+    if base is None:
+        return {}
+    one = members.index(base)
+    differences, apart = field.against(one).difference.tolist(), field.apart(one).tolist()
+    sides = {
+        i: _side(real, difference)
+        for i, real, difference in zip(members, apart, differences, strict=True)
+    }
+    return sides | {base: "is"}
+
+
+def _alone(entries: Sequence[Entry], places: Sequence[int], base: int | None) -> dict[int, Side]:
+    """Return where entries stand to the reference, each by its own test."""
+    if base is None or not places:
+        return {}
+    found = Field([entries[base].ooc, *(entries[i].ooc for i in places)]).against(0)
+    sides: dict[int, Side] = {}
+    for i, p_value, difference in zip(places, found.p_value[1:], found.difference[1:], strict=True):
+        enough = len(entries[i].ooc.cells) >= MIN_SEEDS_TEST
+        alone = _side(bool(p_value <= stats.LEVEL), float(difference))  # false for NaN
+        sides[i] = alone if enough else "not tested against"
+    return sides
+
+
+def _side(real: bool, difference: float) -> Side:
+    if not real:
+        return "not told from"
+    return "above" if difference > 0 else "below"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.entries import Board, Entry
-    from recombine.leaderboard.board.ranks import Comparisons, RankSet
+    from recombine.leaderboard.board.ranks import Family
 
 PERCENT = "\u00a0%"
 METHODS = ("generative", "encoder")
@@ -47,8 +47,7 @@ class Summary:
 def summarise(
     board: Board,
     first: Mapping[str, Entry],
-    ranks: Sequence[RankSet],
-    compared: Sequence[Comparisons],
+    family: Family,
 ) -> Summary:
     """Describe a board by its confirmed entries; by all where none is confirmed."""
     entries = [entry for entry in board.entries if entry.confirmed]
@@ -58,7 +57,7 @@ def summarise(
     plain, same = (None, False) if best is None else _without_recombination(best, methods)
     shows = (
         _design(results[0]),
-        _verdict(len(results), compared),
+        _verdict(family),
         _levels(results),
         _kinds(first),
         _gaps(best, methods),
@@ -68,7 +67,7 @@ def summarise(
         _seeds(results),
         _cells(results),
         _confounds(results),
-        _undecided(ranks, compared),
+        _undecided(family),
         _scope(board),
     )
     return Summary(
@@ -138,26 +137,24 @@ def _headline(board: Board, best: Entry | None, plain: Entry | None, *, same: bo
     return f"{text}. A guess reads {of_100(score.chance)}."
 
 
-def _verdict(entries: int, compared: Sequence[Comparisons]) -> str:
-    pairs = sum(one.n_pairs for one in compared)
-    apart = sum(one.n_separated for one in compared)
-    if entries == 1:
-        return "It is the only entry, so there is nothing to compare it with."
-    if not pairs:
-        return "Every entry stands alone in its track, so there are no ranks."
-    if not any(one.n_tested for one in compared):
+def _verdict(family: Family) -> str:
+    """Say how many may be the best, and how many stand above or below the reference."""
+    count, best = len(family.members), len(family.best)
+    if count < 2:
         return (
-            f"No two entries were tested against each other: that takes at least {MIN_SEEDS_TEST} "
-            "seeds each."
+            "Fewer than two of its entries are methods that a maintainer ran with at least "
+            f"{MIN_SEEDS_TEST} training seeds, so there is nothing to compare."
         )
-    if apart == 0:
-        return (
-            "No two entries of one track can be told apart, so the order of the rows carries no "
-            "information."
-        )
-    if apart == pairs:
-        return f"All {_n(pairs, 'pair')} of entries within a track can be told apart."
-    return f"{apart} of {_n(pairs, 'pair')} of entries within a track can be told apart."
+    who = "any of them may be the best" if best == count else f"{best} may be the best"
+    if best == 1:
+        name = short_name(family.best[0].result)
+        who = f"{name} ({family.best[0].result.method.inference}) is the best"
+    text = f"Of the {count} entries that are judged together, {who}"
+    if family.reference is None:
+        return f"{text}."
+    above, below = family.sides["above"], family.sides["below"]
+    name = short_name(family.reference.result)
+    return f"{text}; {above} are above the reference ({name}) and {below} below it."
 
 
 def _design(result: Result) -> str:
@@ -205,6 +202,8 @@ def _kinds(first: Mapping[str, Entry]) -> str:
     )
     if found.declined:
         return f"{text}; {stats.DECLINED}."
+    if found.ci95 is None and found.p_value is not None:
+        return f"{text}, the same on every combination and in every run."
     if found.ci95 is None or min(entry.n_seeds for entry in pair) < MIN_SEEDS_TEST:
         return f"{text}; with so few seeds or combinations that difference is not tested."
     low, high = (points(end) for end in found.ci95)
@@ -292,8 +291,8 @@ def _confounds(results: Sequence[Result]) -> str:
     )
 
 
-def _undecided(ranks: Sequence[RankSet], compared: Sequence[Comparisons]) -> str:
-    if not any(one.n_pairs for one in compared) or all(rank.low == rank.high for rank in ranks):
+def _undecided(family: Family) -> str:
+    if len(family.members) < 2 or (len(family.best) == 1 and not family.sides["not told from"]):
         return ""
     return "Not told apart does not mean equal: it means that these data do not decide."
 

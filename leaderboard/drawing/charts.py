@@ -49,8 +49,9 @@ def figure(
     height: float,
     css: str,
     desc: str = "",
+    role: str = "img",
 ) -> Markup:
-    """Write a drawing that is as wide as its container."""
+    """Write a drawing that is as wide as its container; a group when it holds links."""
     return node(
         "svg",
         node("title", text=title),
@@ -59,7 +60,7 @@ def figure(
         class_=css,
         width="100%",
         height=height,
-        role="img",
+        role=role,
     )
 
 
@@ -136,19 +137,26 @@ class Mark:
     seeds: Sequence[float] = ()  # the share of every training run: one that failed shows here
 
 
+Point = tuple[float, float]
 Lines = Sequence[tuple[float, str]]
 """Levels to compare with, the lowest first: a share in [0, 1], and who scores it."""
 
 
 def strip(inside: Mark, outside: Mark, levels: Lines, title: str) -> Markup:
     """Draw ID and OOC of one entry over a shared axis from 0 to 1."""
-    lines = [(percent(tick), "grid") for tick in TICKS]
-    lines += [(percent(level), _line_class(words)) for level, words in levels]
-    parts = [node("line", x1=x, x2=x, y1=0, y2=STRIP_HEIGHT, class_=css) for x, css in lines]
-    parts += [*_bar(inside, 15, "id"), *_bar(outside, 30, "ooc")]
+    parts = [_strip_ground(tuple(levels)), *_bar(inside, 15, "id"), *_bar(outside, 30, "ooc")]
     parts.append(node("circle", cx=percent(inside.value), cy=15, r=4.2, class_="dot-id"))
     parts.append(diamond(outside.value, 30, 6, "dot-ooc"))
     return figure(parts, title=title, height=STRIP_HEIGHT, css="strip")
+
+
+@lru_cache(maxsize=256)
+def _strip_ground(levels: tuple[tuple[float, str], ...]) -> Markup:
+    """Draw what all strips of a board have in common."""
+    lines = [(percent(tick), "grid") for tick in TICKS]
+    lines += [(percent(level), _line_class(words)) for level, words in levels]
+    drawn = (node("line", x1=x, x2=x, y1=0, y2=STRIP_HEIGHT, class_=css) for x, css in lines)
+    return Markup("").join(drawn)
 
 
 def _line_class(words: str) -> str:
@@ -274,7 +282,6 @@ def _cell(value: float, name: str, box: dict[str, Any], labelled: bool) -> list[
 HEIGHT, TOP, BOTTOM = 330, 14, 276
 LEFT, RIGHT, INNER = 0.075, 0.985, 0.04
 LINE_HEIGHT = 15.0
-APART = 0.016
 LABELLED = 24
 LABEL_APART = 0.09
 COMPUTE = "GFLOP per image, search included (log scale)"
@@ -289,13 +296,15 @@ class Trace:
     key: str  # its letter on the board; empty for a mark without a label
     name: str  # label; untrusted text
     # GFLOP per image (> 0) and OOC accuracy in [0, 1], in the order of search steps
-    points: tuple[tuple[float, float], ...]
+    points: tuple[Point, ...]
     interval: Sequence[float] | None = None  # 95 % interval of the last point
-    shape: str = "diamond"  # mark of the last point, a key of ``svg.SHAPES``
+    shape: str = "diamond"  # mark of the last point, a key of ``SHAPES``
+    href: str = ""  # page of the entry
+    tip: tuple[str, ...] = ()  # lines told when the mark is pointed at or focused
 
 
 def cost_figure(traces: Sequence[Trace], levels: Lines, title: str, axis: str = COMPUTE) -> Markup:
-    """Draw OOC accuracy against a cost on a logarithmic axis."""
+    """Draw OOC accuracy against a cost on a logarithmic axis; every mark stands at its cost."""
     costs = [cost for trace in traces for cost, _ in trace.points]
     low = math.floor(math.log10(min(costs)))
     high = max(low + 1, math.ceil(math.log10(max(costs))))
@@ -309,14 +318,15 @@ def cost_figure(traces: Sequence[Trace], levels: Lines, title: str, axis: str = 
         parts.append(node("line", x1=x, x2=x, y1=TOP, y2=BOTTOM, class_="grid"))
         parts.append(_tick(x, numbers.short(10.0**decade)))
     parts.append(_axis_title(axis))
-    ends = _apart([place(trace.points[-1][0]) for trace in traces])
-    for end, trace in zip(ends, traces, strict=True):
-        parts += _trace(trace, place, end)
-    keyed = [(end, trace) for end, trace in zip(ends, traces, strict=True) if trace.key]
+    for trace in traces:
+        parts += _trace(trace, place)
+    keyed = [trace for trace in traces if trace.key]
     if len(keyed) <= LABELLED:
         room = _Room([], _dots(traces, place))
-        parts += [_label(end, trace, room) for end, trace in keyed]
-    return figure(parts, title=title, height=HEIGHT, css="plot-wide")
+        parts += [_label(place(trace.points[-1][0]), trace, room) for trace in keyed]
+    told = max((len(trace.tip) for trace in traces), default=0)
+    height = HEIGHT + (8 + LINE_HEIGHT * told if told else 0)
+    return figure(parts, title=title, height=height, css="plot-wide", role="group")
 
 
 def search_figure(
@@ -394,6 +404,12 @@ def _axis_title(text: str, more: Markup | None = None) -> Markup:
 
 
 def _frame(levels: Lines) -> list[Markup]:
+    return [_figure_ground(tuple(levels))]
+
+
+@lru_cache(maxsize=256)
+def _figure_ground(levels: tuple[tuple[float, str], ...]) -> Markup:
+    """Draw axis, grid and levels, which all figures of a board have in common."""
     ends = {"x1": percent(LEFT), "x2": percent(RIGHT)}
     parts = []
     for tick in TICKS:
@@ -407,32 +423,27 @@ def _frame(levels: Lines) -> list[Markup]:
         free = min(y - 5, free - LINE_HEIGHT + 2)  # texts of close levels stand one on the other
         at = {"x": percent(RIGHT), "y": free, "text_anchor": "end", "class_": "halo"}
         parts.append(_level_text(level, words, **at))
-    return parts
+    return Markup("").join(parts)
 
 
-def _apart(places: Sequence[float]) -> list[float]:
-    """Move markers of equal cost a little to the right, so that their intervals stay visible."""
-    if len(places) > LABELLED:
-        return list(places)
-    moved: list[float] = []
-    for x in places:
-        while any(abs(x - other) < APART * 0.9 for other in moved):
-            x += APART
-        moved.append(x)
-    return moved
-
-
-def _trace(trace: Trace, place: Callable[[float], float], end: float) -> list[Markup]:
+def _trace(trace: Trace, place: Callable[[float], float]) -> list[Markup]:
     line = [(place(cost), _height(value)) for cost, value in trace.points]
-    line[-1] = (end, line[-1][1])
     dots = [node("circle", cx=percent(x), cy=y, r=2.4, class_="f-ooc") for x, y in line[:-1]]
     x, y = line[-1]
-    return [
-        *segments(line, "curve curve-ooc"),
-        *dots,
-        *_whisker(x, trace.interval, "ooc"),
-        shaped(trace.shape, x, y, "dot-ooc"),
+    mark = [*_whisker(x, trace.interval, "ooc"), shaped(trace.shape, x, y, "dot-ooc")]
+    if trace.href:
+        mark = [_link(trace, [node("circle", cx=percent(x), cy=y, r=10, class_="hit"), *mark])]
+    return [*segments(line, "curve curve-ooc"), *dots, *mark]
+
+
+def _link(trace: Trace, mark: Sequence[Markup]) -> Markup:
+    """Link a mark to its entry; what it tells stands below the figure, where nothing covers it."""
+    title = node("title", text="; ".join(trace.tip))
+    lines = [
+        node("text", x=0, y=HEIGHT + LINE_HEIGHT * i + 12, class_="tip", aria_hidden="true", text=t)
+        for i, t in enumerate(trace.tip)
     ]
+    return node("a", title, *mark, *lines, href=trace.href, class_="point")
 
 
 @dataclass(frozen=True)
@@ -471,7 +482,7 @@ def _label(x: float, trace: Trace, room: _Room) -> Markup:
     return node("text", name, rest, class_="halo", x=percent(x), y=y + 4, **side)
 
 
-def _dots(traces: Sequence[Trace], place: Callable[[float], float]) -> list[tuple[float, float]]:
+def _dots(traces: Sequence[Trace], place: Callable[[float], float]) -> list[Point]:
     dots = []
     for trace in traces:
         line = [(place(cost), _height(value)) for cost, value in trace.points]

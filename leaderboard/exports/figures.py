@@ -336,7 +336,7 @@ def _require_one_dataset(results: Sequence[Result]) -> None:
         )
 
 
-# The board as one figure: a row per entry with ID, OOC, both intervals and the rank set.
+# The board as one figure: a row per entry with ID, OOC, both intervals and the verdict.
 
 GREY, SOFT = "#69727d", "#9aa2ab"
 OFFSET = 0.14
@@ -395,7 +395,7 @@ def _frame(axes: Axes, ranked: RankedBoard, listed: Sequence[Row]) -> None:
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("\n".join(["joint slot accuracy; dotted:", *named]))
     above: Any = {"xycoords": "axes fraction", "color": GREY, "va": "bottom"}
-    axes.annotate("rank set", (1.02, 1.01), **above)
+    axes.annotate("verdict", (1.02, 1.01), **above)
     handles, names = axes.get_legend_handles_labels()
     axes.legend(handles[:2], names[:2], loc="lower left", bbox_to_anchor=(0, 1), ncols=2,
                 borderaxespad=0)  # fmt: skip

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.board import RankedBoard, Row
 
-FORMAT = "recombine.boards/2"
+FORMAT = "recombine.boards/3"
 DATA, SCORES = "entry.result.data", "entry.result.scores"
 CREDIT = "entry.result.credit"
 ESTIMATES = {
@@ -53,9 +53,9 @@ COLUMNS: dict[str, str] = {
     "lift": f"{SCORES}.ooc_test.lift",
     "lift_low": f"{SCORES}.ooc_test.lift_ci95.0",
     "lift_high": f"{SCORES}.ooc_test.lift_ci95.1",
-    "rank_low": "rank.low",
-    "rank_high": "rank.high",
-    "separable": "rank.separable",
+    "may_be_best": "rank.best",
+    "against_reference": "rank.side",
+    "outside": "rank.outside",
     "gflop_per_image": "entry.result.compute.gflop_per_image",
     "steps": "entry.result.compute.steps",
     "n_train": f"{DATA}.n_train",
@@ -109,12 +109,17 @@ def write_export(files: Iterable[Path], out: Path, form: str) -> list[Path]:
 
 
 def to_json(boards: Sequence[RankedBoard]) -> str:
-    """Write every board with its rank sets around the result files as they are."""
+    """Write every board with its verdicts around the result files as they are."""
     texts = []
     for ranked in boards:
-        head = json.dumps(asdict(ranked.board.key))
+        reference = ranked.family.reference
+        about = {
+            "family": [entry.result.result_id for entry in ranked.family.members],
+            "reference": reference and reference.result.result_id,
+        }
+        head = json.dumps(asdict(ranked.board.key) | about)
         entries = [
-            f'{{"rank_set": {json.dumps(_rank(row))}, "trust": "{row.entry.tier}", '
+            f'{{"rank": {json.dumps(_rank(row))}, "trust": "{row.entry.tier}", '
             f'"state": {json.dumps(row.entry.mark and asdict(row.entry.mark))},\n'
             f'"result": {row.entry.content.decode()}}}'
             for row in ranked.rows
@@ -125,7 +130,11 @@ def to_json(boards: Sequence[RankedBoard]) -> str:
 
 def _rank(row: Row) -> dict[str, Any]:
     rank = row.rank
-    return {"low": rank.low, "high": rank.high, "of": rank.of, "not_separable": rank.reason or None}
+    return {
+        "may_be_best": rank.best,
+        "against_reference": rank.side or None,
+        "outside": rank.outside or None,
+    }
 
 
 def to_csv(boards: Sequence[RankedBoard]) -> str:
@@ -157,8 +166,11 @@ def to_parquet(boards: Sequence[RankedBoard]) -> bytes | None:
     import pyarrow.parquet
 
     rows = list(_values(boards))
-    # A number that is missing everywhere is a number still.
-    firsts = {n: next((r[n] for r in rows if r[n] is not None), 0.0) for n in COLUMNS}
+    # A number that is missing everywhere is a number still, and a verdict a verdict.
+    absent: dict[str, Any] = {"may_be_best": False}
+    firsts = {
+        n: next((r[n] for r in rows if r[n] is not None), absent.get(n, 0.0)) for n in COLUMNS
+    }
     types = {str: pyarrow.string(), bool: pyarrow.bool_(), int: pyarrow.int64()}
     kinds = [(name, types.get(type(value), pyarrow.float64())) for name, value in firsts.items()]
     schema = pyarrow.schema(kinds)
@@ -190,7 +202,7 @@ def _value(found: Any, path: str) -> Any:
 
 
 # LaTeX with `array`, `booktabs` and, for a long board, `longtable`. An entry takes two lines:
-# estimates above, intervals below. Bold is a claim, so only an entry whose rank set is exactly 1
+# estimates above, intervals below. Bold is a claim, so only an entry that may be the best
 # gets it.
 
 SPECIAL = {
@@ -202,7 +214,7 @@ SPECIAL = {
 }  # fmt: skip
 PATTERN = re.compile("|".join(re.escape(one) for one in SPECIAL))
 HEAD = (
-    ("Method", "ID", "OOC", "Gap", "Paired gap", "Rank set", "GFLOP", "Generated"),
+    ("Method", "ID", "OOC", "Gap", "Paired gap", "Verdict", "GFLOP", "Generated"),
     ("", r"\%", r"\%", "points", "points", "", "per image", "images"),
 )
 WIDTHS = r">{\raggedright\arraybackslash}p{0.23\linewidth}ccccccr"
@@ -286,7 +298,7 @@ def _latex_row(row: Row, apart: str, *, several_sizes: bool) -> Iterator[str]:
     yield _cells(
         escape_latex(result.method.name) + _marks(row),
         escape_latex(numbers.percent(scores.id_test.estimate)),
-        rf"\textbf{{{ooc}}}" if row.rank.separable and row.rank.high == 1 else ooc,
+        rf"\textbf{{{ooc}}}" if row.rank.best else ooc,
         escape_latex(numbers.points(result.gap.estimate)),
         "--" if paired is None else escape_latex(numbers.points(paired.estimate)),
         escape_latex(row.rank.words),
@@ -306,7 +318,7 @@ def _latex_row(row: Row, apart: str, *, several_sizes: bool) -> Iterator[str]:
         _latex_interval(scores.ooc_test, numbers.percent),
         _latex_interval(result.gap, numbers.points),
         "" if paired is None else _latex_interval(paired, numbers.points),
-        _small(f"of {row.rank.of}") if row.rank.of > 1 else "",
+        _small(escape_latex(row.rank.against)),
         _small(f"{result.compute.steps} steps") if result.compute.steps else "",
         "",
     )
@@ -324,11 +336,19 @@ def _caption(ranked: RankedBoard) -> str:
         "Below each estimate its 95 % interval over runs, values, cells and blocks; "
         "gap: ID minus OOC, about combinations like these; paired gap: on exactly these "
         "combinations, block by block. "
-        "Rank sets: Holm-adjusted paired tests within a track; bold: rank set 1 alone. "
+        "Bold: may be the best, by multiple comparisons with the best. "
+        f"{_reference(ranked)}"
         "GFLOP: one answer, search included. Generated: images that the method made itself and "
         "trained on."
     )
     return text + "".join(words for mark, words in MARKS.items() if mark in marks)
+
+
+def _reference(ranked: RankedBoard) -> str:
+    entry = ranked.family.reference
+    if entry is None:
+        return ""
+    return f"The reference is {entry.result.method.name}; verdicts are corrected for all entries. "
 
 
 def _marks(row: Row) -> str:
@@ -365,7 +385,7 @@ def _wide(text: str, *, together: bool = False) -> str:
 # Markdown, for documents that live beside the code.
 
 MARKDOWN_HEAD = (
-    "entry", "kind", "seeds", "ID %", "OOC %", "lift", "gap", "rank set", "GFLOP/image",
+    "entry", "kind", "seeds", "ID %", "OOC %", "verdict", "lift", "gap", "GFLOP/image",
     "generated images", "tier",
 )  # fmt: skip
 
@@ -405,9 +425,9 @@ def _markdown_row(row: Row) -> str:
         str(row.entry.n_seeds),
         _estimate(result.scores.id_test, numbers.percent),
         _estimate(result.scores.ooc_test, numbers.percent),
+        ", ".join(filter(None, (row.rank.words, row.rank.against))),
         _lift(result.scores.ooc_test),
         _estimate(gap, numbers.points),
-        row.rank.words,
         "not counted" if gflop is None else numbers.short(gflop),
         numbers.count(result.training.generated_images_seen),
         row.entry.tier,

@@ -47,7 +47,7 @@ COLUMNS = (
     Column("ooc", "OOC,\u00a0%", "OOC, unseen combinations, %"),
     Column("id", "ID,\u00a0%", "ID, seen combinations, %"),
     Column("gap", "Gap", "Gap, points", "ascending"),
-    Column("rank", "Rank set", "Rank set", "ascending", ""),
+    Column("rank", "Verdict", "Verdict", "ascending", ""),
     Column("gflop", "GFLOP per\u00a0image", "GFLOP per image", "ascending"),
     Column("track", "Track", "Track", "ascending", ""),
     Column("seeds", "Seeds", "Seeds"),

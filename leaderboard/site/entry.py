@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup, escape
+
 from recombine.benchmark.results.levels import named_levels
 from recombine.benchmark.results.table import grid_words, match_words, matters
 from recombine.benchmark.statistics.design import terms
@@ -22,8 +24,6 @@ from recombine.leaderboard.exports.citation import entry_citation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from markupsafe import Markup
 
     from recombine.benchmark.results.extra_parts import Bins, Measure
     from recombine.benchmark.results.result import Result
@@ -283,6 +283,20 @@ class Detail:
     def cells(self) -> list[CellRow]:
         """Return every tested cell, in the order of names."""
         return sorted(cell_table(self.row.entry.result), key=lambda row: row.names)
+
+    @property
+    def cell_rows(self) -> Markup:
+        """Write the cells as rows of a table: a page has as many as a template is slow at."""
+        rows = []
+        for cell in self.cells:
+            first, *others = (escape(name) for name in cell.names)
+            rows.append(
+                f'<tr><th scope="row">{first}</th>{"".join(f"<td>{one}</td>" for one in others)}'
+                f"<td>{'OOC' if cell.held_out else 'ID'}</td>"
+                f'<td class="num">{numbers.percent(cell.accuracy)}</td>'
+                f'<td class="num">{cell.images}</td></tr>'
+            )
+        return Markup("\n".join(rows))  # noqa: S704 - names are escaped, the rest are numbers
 
     @property
     def heat_maps(self) -> list[tuple[str, Markup]]:

@@ -45,12 +45,13 @@ GLOSSARY: dict[str, Term] = {
         ),
         Term(
             "rank",
-            "Rank set",
-            "The ranks that an entry may hold within its track (training data, supervision, test "
-            "compute) when every pair of the track is tested on the same combinations, with at "
-            "most 5 % chance of any false verdict (Holm). “Not separable”: no test told the entry "
-            "from another one. Entries with fewer than 3 seeds are not tested; with fewer than 5 "
-            "they are a sketch.",
+            "Verdict",
+            "What the data decide about an entry's place, for all entries that are judged together "
+            "(named below the table). “May be the best”: no other is shown to be better, by "
+            "multiple comparisons with the best (Hsu). Above, below or not told from the "
+            "reference: a baseline fixed beforehand, with which all are compared (Dunnett). Each "
+            "of the two is wrong anywhere on a board in at most 5 of 100 boards. Entries with "
+            "fewer than 3 seeds are not tested; with fewer than 5 they are a sketch.",
         ),
         Term(
             "gflop",
@@ -60,11 +61,11 @@ GLOSSARY: dict[str, Term] = {
         Term(
             "track",
             "Track",
-            "What an entry may use; ranks are made within a track. Training data: scratch, the "
-            "served images only; pretrained, weights from other data; open, it may render further "
-            "images. Supervision: all labels in training, weak ones, or none. Test compute: T1, "
-            "T10 and T100, at most 3, 30 and 300 times the operations of the reference encoder, a "
-            "ResNet-18 at the same image size.",
+            "What an entry may use. Training data: scratch, the served images only; pretrained, "
+            "weights from other data; open, it may render further images. Supervision: all labels "
+            "in training, weak ones, or none. Test compute: T1, T10 and T100, at most 3, 30 and "
+            "300 times the operations of the reference encoder, a ResNet-18 at the same image "
+            "size.",
         ),
         Term(
             "lift",

@@ -170,7 +170,7 @@ class _Pages:
         ordered = sorted(boards, key=lambda ranked: ranked is not main)
         pages = tuple(BoardPage(ranked, _card(ranked, cards)) for ranked in ordered)
         addresses = {
-            ranked.slug: "index.html" if ranked is main else f"boards/{ranked.slug}.html"
+            ranked.slug: "index.html" if ranked is main else f"{ranked.slug}.html"
             for ranked in ordered
         }
         titles = [ranked.title for ranked in ordered]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Place = tuple[str, str, int]
 
-Kind = Literal["added", "superseded", "removed", "rank set"]
+Kind = Literal["added", "superseded", "removed", "verdict"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class EntryChange:
     board: str  # where
     entry: str  # where
     n_train: int  # training images of the row
-    before: str  # OOC score or rank set; empty when there was or is none
-    after: str  # OOC score or rank set; empty when there was or is none
+    before: str  # OOC score or verdict; empty when there was or is none
+    after: str  # OOC score or verdict; empty when there was or is none
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def diff(old: Iterable[Path], new: Iterable[Path]) -> list[EntryChange]:
         elif was.result_id != now.result_id:
             kind = "superseded"
         elif was.rank != now.rank:
-            ranks.append(EntryChange("rank set", *place, was.rank, now.rank))
+            ranks.append(EntryChange("verdict", *place, was.rank, now.rank))
         if kind is not None:
             scores = was.score if was else "", now.score if now else ""
             files.append(EntryChange(kind, *place, *scores))
@@ -81,7 +81,7 @@ def _rows(boards: Sequence[RankedBoard]) -> dict[Place, _Row]:
         for row in ranked.rows:
             result = row.entry.result
             score = f"{result.scores.ooc_test.estimate:.4f}"
-            words = f"{row.rank.words} of {row.rank.of}"
+            words = ", ".join(filter(None, (row.rank.words, row.rank.against)))
             place = ranked.slug, result.method.entry, result.data.n_train
             found[place] = _Row(result.result_id, score, words)
     return found

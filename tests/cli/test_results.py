@@ -156,7 +156,7 @@ def test_the_board_becomes_a_figure_and_a_table(
 ) -> None:
     figure, table = tmp_path / "rows.svg", tmp_path / "board.tex"
     assert main(["results", "plot", "rows", str(files), "--out", str(figure)]) == 0
-    assert "rank set" in figure.read_text()
+    assert "verdict" in figure.read_text()
     assert main(["results", "table", str(files), "--out", str(table)]) == 0
     assert table.read_text().count("Pixels") == 1
     assert main(["results", "table", str(files), "--out", str(table.with_suffix(".md"))]) == 0

@@ -29,7 +29,7 @@ class Visit:
         )
 
     def names(self):
-        return self.page.locator(".board tbody th a").all_inner_texts()
+        return self.page.locator(".board tbody th > a").all_inner_texts()
 
 
 def page_names(folder):

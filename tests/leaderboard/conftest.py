@@ -13,7 +13,7 @@ for folder in (HERE, HERE.parent / "benchmark"):
         sys.path.insert(0, str(folder))
 
 from browsing import HOSTILE, Visit  # noqa: E402
-from sample_board import PNG, confirm, sample, write_card, write_results  # noqa: E402
+from sample_board import PNG, on_record, sample, write_card, write_results  # noqa: E402
 
 from recombine.leaderboard.site.build import build_site  # noqa: E402
 
@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
     files = write_results(base / "results")
     method = sample(0).model_dump(mode="json")["method"]
     hostile = method | {"name": HOSTILE, "id": "hostile", "entry": "hostile"}
-    files = confirm([*files, sample(0, method=hostile).save(base / "results")])
+    files = on_record([*files, sample(0, method=hostile).save(base / "results")])
     card = write_card(base / "data", PNG)
     return build_site(files, base / "site", [card]).parent
 

@@ -166,15 +166,14 @@ def write_results(folder, seeds=5, indices=None, tier="retrained"):
         save_with_picture(folder, i, seeds) if i == PICTURED else sample(i, seeds).save(folder)
         for i in (indices or range(len(ENTRIES)))
     ]
-    return confirm(files, tier)
+    return files if tier == "self-reported" else on_record(files, tier)
 
 
-def confirm(files, tier="retrained"):
-    """Put result files of one folder on record, as a maintainer would, and return them."""
-    if tier != "self-reported":
-        results = [Result.load(path) for path in files]
-        record_tier(files[0].parent, results, tier, "2026-01-01T00:00:00Z")
-    return files
+def on_record(paths, tier="retrained"):
+    """Put result files into the ledgers beside them, and return them."""
+    for path in paths:
+        record_tier(path.parent, [Result.load(path)], tier, "2026-01-01T00:00:00Z")
+    return paths
 
 
 def write_card(folder, png):

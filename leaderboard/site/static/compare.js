@@ -45,9 +45,10 @@ function quantile(level, df) {
   return (low + high) / 2;
 }
 
-function estimate(value, terms, bounds) {
+function estimate(value, terms, bounds, cells = 0) {
   const variance = terms === null ? 0 : terms.reduce((sum, [v]) => sum + v, 0);
-  if (!(variance > 1e-24)) return { value, ci: null, p: null };
+  // The same difference everywhere: a sign test over combinations.
+  if (!(variance > 1e-24)) return { value, ci: null, p: !terms || !cells ? null : value === 0 ? 1 : 2 ** (1 - cells) };
   const df = variance ** 2 / terms.reduce((sum, [v, n]) => sum + v ** 2 / n, 0);
   const error = Math.sqrt(variance), half = quantile(0.05, df) * error;
   const ci = [Math.max(value - half, bounds[0]), Math.min(value + half, bounds[1])];
@@ -101,7 +102,7 @@ function paired(a, b, design, bounds, limits) {
   if (a.blocks && b.blocks) shared.push(...blockTerms(a.blocks, b.blocks));
   const runs = [a, b].filter((one) => one.seeds > 1).map((one) => [one.spread, one.seeds - 1, one.seeds, one]);
   const terms = limits ? guarded(shared, runs, a, b, limits) : [...runs, ...shared];
-  return terms ? estimate(value, terms, bounds) : { value, ci: null, p: null, declined: true };
+  return terms ? estimate(value, terms, bounds, a.cells.length) : { value, ci: null, p: null, declined: true };
 }
 
 function gapDifference(a, b, design) {
@@ -170,11 +171,12 @@ function headline(a, b, data) {
   if (a === b) return "This is the same entry twice.";
   const begin = `Out of combination, the first entry minus the second is ${points(found.value)} points`;
   if (found.declined) return `${begin}. Not tested: so near an end of the scale, with training runs that differ so much, a test would not hold its level.`;
+  if (found.p !== null && !found.ci) return `${begin}, the same on every combination and in every run: there is no interval, and the test counts combinations.`;
   if (!found.ci) return `${begin}; with this many seeds or combinations there is no interval.`;
   const span = `${begin}, 95 % interval ${found.ci.map(points).join(" to ")}.`;
   if (few) return `${span} With fewer than ${MIN_SEEDS} seeds no test is made on the board.`;
   const apart = found.ci[0] > 0 || found.ci[1] < 0;
-  return `${span} ${apart ? "Taken alone, the interval excludes zero; the last column of the table corrects for asking several questions." : "The interval includes zero: these data do not decide."}`;
+  return `${span} ${apart ? "Taken alone, the interval excludes zero; the last column of the table corrects for asking three questions." : "The interval includes zero: these data do not decide."}`;
 }
 
 function cellMap(target, data, a, b) {

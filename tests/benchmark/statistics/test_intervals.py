@@ -345,7 +345,17 @@ def test_degenerate_designs_have_no_interval(scores):
     assert (result.ci95, result.p_value, result.standard_error) == (None, None, None)
     assert stats.smallest_detectable_difference(scores) is None
     assert stats.gap(scores, scores).ci95 is None
-    assert stats.paired_difference(scores, scores).p_value is None
+    found = stats.paired_difference(scores, scores)
+    assert (found.ci95, found.standard_error) == (None, None)
+    assert found.p_value == (1.0 if min(scores.shape) > 1 else None)
+
+
+@pytest.mark.parametrize(("cells", "p_value"), [(2, 0.5), (6, 1 / 32), (16, 2.0**-15)])
+def test_the_same_difference_everywhere_is_tested_by_signs(cells, p_value):
+    high, low = np.full((3, cells), 0.75), np.full((5, cells), 0.25)
+    for bounds in ((0.0, 1.0), None):
+        found = stats.paired_difference(high, low, bounds)
+        assert (found.value, found.p_value, found.ci95) == (0.5, p_value, None)
 
 
 def test_one_seed_has_no_components_but_an_image_variance():

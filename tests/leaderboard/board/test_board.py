@@ -4,14 +4,14 @@ import pytest
 from factories import make_result
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_board import confirm, sample, write_results
+from sample_board import on_record, sample, write_results
 
 from recombine.benchmark.metrics.base import JOINT
 from recombine.benchmark.results.result import Result
 from recombine.leaderboard.board import board as module
 from recombine.leaderboard.board.board import every_row, letter, rank_board
 from recombine.leaderboard.board.entries import load_boards
-from recombine.leaderboard.ledger.records import record_tier
+from recombine.leaderboard.drawing import formatting as numbers
 
 
 def ranked(tmp_path, seeds=5, indices=None):
@@ -22,7 +22,9 @@ def ranked(tmp_path, seeds=5, indices=None):
 def test_rows_join_entries_and_ranks(tmp_path):
     board = ranked(tmp_path)
     assert [row.letter for row in board.rows] == list("ABCDEF")
-    assert [row.rank for row in board.rows] == list(board.ranks)
+    best = {entry.slug for entry in board.family.best}
+    assert 0 < len(best) < 6
+    assert [row.rank.best for row in board.rows] == [row.entry.slug in best for row in board.rows]
     assert [row.entry for row in board.rows] == list(board.board.entries)
 
 
@@ -91,8 +93,19 @@ def test_rows_are_grouped_by_role_and_a_long_board_charts_the_highest_of_each(
 def test_many_marks_carry_letters_only(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "NAMED", 2)
     drawn = ranked(tmp_path).cost
-    assert "Supervised" not in drawn
+    assert 'class="wide-only">Supervised' not in drawn
     assert ">A <" in drawn
+
+
+def test_every_mark_of_the_cost_figure_tells_its_numbers_and_links(tmp_path):
+    board = ranked(tmp_path)
+    for row in board.rows:
+        result = row.entry.result
+        if result.compute.gflop_per_image:
+            score = numbers.percent(result.scores.ooc_test.estimate)
+            assert f'href="entries/{row.entry.slug}.html"' in board.cost
+            assert f">{row.letter} {result.method.name}, {result.method.inference}<" in board.cost
+            assert f"OOC {score} %" in board.cost
 
 
 def test_the_bar_of_a_row_shows_estimate_and_interval(tmp_path):
@@ -110,7 +123,7 @@ def test_rows_that_were_not_rerun_stand_apart(tmp_path):
     files = write_results(tmp_path, tier="self-reported")
     first = rank_board(load_boards(files)[0])
     assert (len(first.listed), first.unconfirmed, first.roles) == (6, (), {})
-    confirm(files[:2])
+    on_record(files[:2])
     found = rank_board(load_boards(files)[0])
     assert {row.entry.path for row in found.listed} == set(files[:2])
     assert {row.entry.path for row in found.unconfirmed} == set(files[2:])
@@ -121,15 +134,15 @@ def test_a_copy_that_was_not_rerun_never_hides_the_entry_it_copies(tmp_path):
     plain = sample(1).model_dump(mode="json")["method"]
     copied = sample(1, method=plain | {"entry": "aaa", "id": "aaa"})
     files = [sample(1).save(tmp_path), copied.save(tmp_path)]
-    confirm(files[:1])
+    on_record(files[:1])
     found = rank_board(load_boards(files)[0])
     assert [row.entry.path for row in found.listed] == files[:1]
 
 
 def test_trust_and_inference_have_words(tmp_path):
-    row = ranked(tmp_path, indices=[4]).rows[0]
-    assert (row.trust_level, row.inference_words.count("search")) == (3, 1)
-    record_tier(tmp_path, [row.entry.result], "retrained", "2026-01-01T00:00:00Z")
+    (board,) = load_boards([sample(4).save(tmp_path)])
+    row = rank_board(board).rows[0]
+    assert (row.trust_level, row.inference_words.count("search")) == (0, 1)
     row = ranked(tmp_path, indices=[4]).rows[0]
     assert row.trust_level == 3
     assert "scored by the harness" in row.trust_words
@@ -148,15 +161,14 @@ def test_letters_are_unique_and_ordered(a, b):
     assert (key[0] < key[1]) == (a < b)
 
 
-def test_ranks_hold_within_a_track_only(tmp_path):
+def test_rows_are_put_into_tracks(tmp_path):
     board = ranked(tmp_path)
     assert [track.title for track in board.tracks] == [
         "scratch, unsupervised, T1",
         "scratch, supervised, T1",
     ]
     assert [len(track.rows) for track in board.tracks] == [5, 1]
-    assert all(row.rank.of == len(track.rows) for track in board.tracks for row in track.rows)
-    assert board.tracks[1].rows[0].rank.words == "only entry"
+    assert board.tracks[1].rows[0].rank.against == "the reference"
     assert "no labels in training" in board.tracks[0].words
 
 
@@ -198,7 +210,7 @@ def test_a_superseded_entry_keeps_its_page_and_loses_its_rank(tmp_path):
         (new, None),
         (old, new),
     ]
-    assert rows[1][1].rank.reason == "superseded"
+    assert rows[1][1].rank.outside == "superseded"
 
 
 def test_rows_of_one_name_are_told_apart(tmp_path):

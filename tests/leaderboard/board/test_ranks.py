@@ -1,233 +1,192 @@
-"""Rank sets: equal methods share all ranks, a clear winner stands alone, the truth is inside."""
+"""Who is judged together, and what is said about an entry's place; what stands outside is free."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from factories import make_result
+from sample_board import declared, on_record, sample, write_results
 
 from recombine.benchmark.statistics import intervals as stats
-from recombine.benchmark.statistics.design import Crossed
-from recombine.leaderboard.board.ranks import Comparisons, RankSet, compare_all, rank_sets
-from recombine.leaderboard.drawing.formatting import DASH
-from recombine.renderer.core.errors import InvalidInputError
+from recombine.leaderboard.board.board import rank_board
+from recombine.leaderboard.board.entries import load_boards, load_entry
+from recombine.leaderboard.board.ranks import PER_SUBMITTER, Family, Rank, rank_entries
 
 
-def ranks(scores):
-    return rank_sets(compare_all(tables(scores)), [len(s) for s in scores])
+def made(folder, name, mean, *, seeds=5, tier="retrained", created="2026-01-01T00:00:00Z", **over):
+    """Return an entry of a method of this accuracy."""
+    rng = np.random.default_rng(sum(map(ord, name)))
+    share = mean + rng.normal(0, 0.01, (seeds, 1)) + rng.normal(0, 0.02, (seeds, 8))
+    hits = np.rint(48 * share.clip(0, 1)).astype(int)
+    counts = np.full_like(hits, 48)
+    method = {"kind": "encoder", "code": "theirs:Model", **over}
+    result = make_result(
+        id_hits=hits, id_counts=counts, ooc_hits=hits, ooc_counts=counts,
+        entry=name, method={"id": name, **method}, created=created,
+    )  # fmt: skip
+    path = result.save(folder / f"{name}.json")
+    return load_entry(path if tier is None else on_record([path], tier)[0])
 
 
-def tables(scores):
-    return [Crossed(one) for one in scores]
+def judged(entries, **options) -> tuple[dict[str, Rank], Family]:
+    ranks, family = rank_entries(entries, [(i,) for i in range(len(entries))], **options)
+    names = [entry.result.method.entry for entry in entries]
+    return dict(zip(names, ranks, strict=True)), family
 
 
-def simulate(rng, mean, seeds, cells, *, spread=0.03):
-    """Draw scores with shared cell effects added by the caller through ``mean``."""
-    seed = rng.normal(0, 0.02, (seeds, 1))
-    return mean + seed + rng.normal(0, spread, (1, cells)) + rng.normal(0, 0.02, (seeds, cells))
+@pytest.fixture
+def some(tmp_path):
+    return [
+        made(tmp_path, "supervised", 0.4),
+        made(tmp_path, "good", 0.8),
+        made(tmp_path, "also-good", 0.8),
+        made(tmp_path, "bad", 0.1),
+    ]
 
 
-@given(st.integers(2, 6), st.integers(3, 6), st.integers(2, 10), st.integers(0, 2**32 - 1))
-def test_identical_methods_share_all_ranks(entries, seeds, cells, seed):
-    scores = np.random.default_rng(seed).uniform(size=(seeds, cells))
-    for rank in ranks([scores] * entries):
-        assert (rank.low, rank.high) == (1, entries)
-        assert rank.words == "not separable"
-        assert "no difference" in rank.reason
+def test_an_entry_has_a_verdict_about_the_best_and_about_the_reference(some):
+    ranks, family = judged(some)
+    assert {name: (rank.best, rank.side) for name, rank in ranks.items()} == {
+        "supervised": (False, "is"),
+        "good": (True, "above"),
+        "also-good": (True, "above"),
+        "bad": (False, "below"),
+    }
+    assert (ranks["good"].words, ranks["good"].against) == (
+        "may be the best",
+        "above the reference",
+    )
+    assert family.reference is some[0]
+    assert len(family.best) == 2
+    assert family.sides == {"is": 1, "above": 2, "below": 1}
 
 
-@given(st.integers(0, 2**32 - 1))
-@settings(max_examples=30)
-def test_a_clearly_better_method_is_alone_at_rank_one(seed):
-    rng = np.random.default_rng(seed)
-    best = simulate(rng, 0.9, 5, 8, spread=0.01)
-    rest = [simulate(rng, 0.2, 5, 8, spread=0.01) for _ in range(3)]
-    found = ranks([rest[0], best, rest[1], rest[2]])
-    assert (found[1].low, found[1].high) == (1, 1)
-    assert found[1].separable
-    assert all(rank.low >= 2 for i, rank in enumerate(found) if i != 1)
-
-
-@given(st.integers(2, 6), st.integers(1, 6), st.integers(2, 8), st.integers(0, 2**32 - 1))
-def test_sets_are_valid_and_consistent(entries, seeds, cells, seed):
-    rng = np.random.default_rng(seed)
-    scores = [rng.uniform(i / entries, 1, (seeds, cells)) for i in range(entries)]
-    found = ranks(scores)
-    assert all(1 <= rank.low <= rank.high <= rank.of == entries for rank in found)
-    assert min(rank.low for rank in found) == 1
-    assert max(rank.high for rank in found) == entries
-    compared = compare_all(tables(scores))
-    for i, j in np.argwhere(compared.separated & (compared.difference > 0)):
-        assert found[i].high < entries
-        assert found[j].low > 1
-
-
-def some_tables(rng, cells, count=5):
-    """Return tables of one board: any runs, near an end or not, some without blocks."""
-    codes = np.stack([rng.integers(0, 3, cells), rng.integers(0, 2, cells)], axis=1)
-    width, shared = int(rng.integers(1, 5)), rng.random() < 0.7
-    found = []
-    for _ in range(count):
-        runs = int(rng.integers(1, 6))
-        level = rng.choice([0.0, 0.02, 0.5, 0.97, 1.0])
-        spread = rng.choice([0.0, 0.01, 0.2])
-        run = level + rng.normal(0, spread, (runs, 1))
-        share = [
-            (run + rng.normal(0, spread, (runs, n))).clip(0, 1).round(3) for n in (cells, width)
-        ]
-        blocks = share[1] if shared or rng.random() < 0.5 else None
-        if blocks is not None and rng.random() < 0.2:  # of other blocks
-            blocks = np.hstack([blocks, blocks[:, :1]])
-        found.append(Crossed(share[0], codes, blocks, one_network=runs == 1 and rng.random() < 0.7))
-    return found
-
-
-def assert_as_the_statistics(scores):
-    """Return how many pairs were declined, and how many had a p-value."""
-    compared = compare_all(scores)
-    declined, tested = 0, 0
-    for i, first in enumerate(scores):
-        for j, second in enumerate(scores):
-            expected = stats.paired_difference(first, second)
-            declined, tested = declined + expected.declined, tested + (expected.p_value is not None)
-            assert compared.difference[i, j] == pytest.approx(expected.value, abs=1e-12)
-            if expected.p_value is None:
-                assert np.isnan(compared.p_value[i, j])
-            else:
-                assert compared.p_value[i, j] == pytest.approx(expected.p_value, rel=1e-6, abs=1e-9)
-    return declined, tested
-
-
-@given(st.integers(1, 8), st.integers(0, 2**32 - 1))
-def test_every_comparison_is_that_of_the_statistics(cells, seed):
-    assert_as_the_statistics(some_tables(np.random.default_rng(seed), cells))
-
-
-def test_the_tables_compared_hold_every_kind_of_pair():
-    rng = np.random.default_rng(0)
-    found = np.array([assert_as_the_statistics(some_tables(rng, 8)) for _ in range(30)]).sum(axis=0)
-    assert found.min() > 20
-
-
-def test_a_declined_pair_stays_in_the_family_and_is_not_told_apart():
-    rng = np.random.default_rng(3)
-    off = rng.normal(0, 0.001, (3, 8))
-    steady, fell = 0.99 + off, np.array([[0.99], [0.98], [0.8]]) + off
-    compared = compare_all(tables([steady, fell, 0.2 + off]))
-    assert np.isnan(compared.p_value[0, 1])
-    assert compared.n_tested == 3
-    assert not compared.separated[0, 1]
-    assert compared.separated[0, 2]
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_the_order_of_entries_does_not_matter(seed):
-    rng = np.random.default_rng(seed)
-    scores = [simulate(rng, mean, 5, 8) for mean in (0.3, 0.5, 0.55, 0.9)]
-    order = rng.permutation(4)
-    found, moved = ranks(scores), ranks([scores[i] for i in order])
-    assert [found[i] for i in order] == moved
-
-
-def coverage(means, repetitions, seeds=3, cells=8):
-    """Return how often all rank sets held the true ranks; equal means share their ranks."""
-    rng = np.random.default_rng(20)
-    means = np.asarray(means)
-    truth = [(1 + np.sum(means > m), len(means) - np.sum(means < m)) for m in means]
-    good = 0
-    for _ in range(repetitions):
-        shared = rng.normal(0, 0.08, (1, cells))
-        found = ranks([shared + simulate(rng, m, seeds, cells) for m in means])
-        good += all(r.low <= t[0] and t[1] <= r.high for r, t in zip(found, truth, strict=True))
-    return good / repetitions
+def test_one_that_is_ahead_of_all_is_the_best(some):
+    ranks, family = judged([some[0], some[1], some[3]])
+    assert ranks["good"].words == "the best"
+    assert family.best == (some[1],)
 
 
 @pytest.mark.parametrize(
-    "means",
-    [(0.5, 0.5, 0.5, 0.5), (0.5, 0.52, 0.54, 0.56), (0.3, 0.5, 0.5, 0.8)],
-    ids=["all equal", "close", "mixed"],
+    ("over", "why"),
+    [
+        ({"role": "control"}, "a control"),
+        ({"role": "floor"}, "a floor"),
+        ({"role": "bound"}, "an upper bound, out of competition"),
+        ({"tier": "rescored"}, "not run by a maintainer"),
+        ({"tier": None}, "not run by a maintainer"),
+        ({"seeds": 2}, "fewer than 3 training seeds"),
+    ],
 )
-def test_rank_sets_hold_the_true_ranks(means):
-    assert coverage(means, 400) >= 0.95
+def test_what_stands_outside_is_told_and_changes_nothing(tmp_path, some, over, why):
+    before, _ = judged(some)
+    ranks, family = judged([*some, made(tmp_path, "perfect", 0.99, **over)])
+    assert ranks["perfect"].best is None
+    assert ranks["perfect"].reason == f"Outside the family: {why}."
+    assert family.outside == {why: 1}
+    assert f"{why} (1)" in family.words
+    assert {name: ranks[name] for name in before} == before
 
 
-def test_rank_sets_are_not_trivial():
-    rng = np.random.default_rng(0)
-    widths = []
-    for _ in range(40):
-        found = ranks([simulate(rng, mean, 5, 8) for mean in (0.2, 0.5, 0.8)])
-        widths += [rank.high - rank.low + 1 for rank in found]
-    assert np.mean(widths) < 1.2
+def test_outside_the_family_an_entry_is_compared_alone(tmp_path, some):
+    control = made(tmp_path, "perfect", 0.99, role="control")
+    level = made(tmp_path, "level", 0.4, role="control")
+    few = made(tmp_path, "few", 0.99, seeds=2)
+    ranks, _ = judged([*some, control, level, few])
+    assert ranks["perfect"].against == "above the reference, tested alone"
+    p_value = stats.paired_difference(level.ooc, some[0].ooc).p_value
+    assert (ranks["level"].side == "not told from") == (p_value > stats.LEVEL)
+    assert ranks["few"].against == "not tested against the reference, tested alone"
 
 
-def test_with_two_seeds_nothing_is_tested():
-    rng = np.random.default_rng(0)
-    scores = [simulate(rng, mean, 2, 8) for mean in (0.1, 0.9)]
-    compared = compare_all(tables(scores))
-    assert (compared.n_pairs, compared.n_tested, compared.n_separated) == (1, 0, 0)
-    found = rank_sets(compared, [2, 2])
-    assert [rank.words for rank in found] == ["not separable"] * 2
-    assert "fewer than 3 seeds" in found[0].reason
+def test_of_one_submitter_the_newest_count(tmp_path, some):
+    mine = [
+        made(tmp_path, f"mine-{i}", 0.5, id="mine", created=f"2026-02-0{i + 1}T00:00:00Z")
+        for i in range(PER_SUBMITTER + 2)
+    ]
+    ranks, family = judged([*some, *mine])
+    outside = [name for name, rank in ranks.items() if rank.outside]
+    assert outside == ["mine-0", "mine-1"]
+    assert family.outside == {f"more than {PER_SUBMITTER} of one submitter": 2}
 
 
-def test_an_entry_without_tests_does_not_cost_the_others_power():
-    rng = np.random.default_rng(1)
-    low, high = simulate(rng, 0.45, 5, 8), simulate(rng, 0.62, 5, 8)
-    p_value = stats.paired_difference(low, high).p_value
-    assert p_value < 0.05 / 3, "the sample must be one that Holm decides either way"
-    sketches = [simulate(rng, 0.5, 1, 8) for _ in range(20)]
-    with_sketches = compare_all(tables([low, high, *sketches]))
-    assert with_sketches.separated[0, 1]
-    assert with_sketches.n_tested == 1
-    assert with_sketches.n_pairs == 22 * 21 // 2
+def test_baselines_are_no_surplus(tmp_path):
+    code = "recombine.baselines.methods.supervised:Supervised"
+    many = [made(tmp_path, f"b{i}", 0.5, id="b", code=code) for i in range(PER_SUBMITTER + 2)]
+    _, family = judged(many)
+    assert len(family.members) == len(many)
 
 
-def test_a_sketch_widens_the_sets_of_the_others():
-    rng = np.random.default_rng(1)
-    scores = [simulate(rng, 0.2, 5, 8), simulate(rng, 0.9, 5, 8), simulate(rng, 0.9, 2, 8)]
-    found = ranks(scores)
-    assert [(r.low, r.high) for r in found] == [(2, 3), (1, 2), (1, 3)]
-    assert not found[2].separable
+def test_a_copy_that_nobody_ran_has_no_part_in_the_verdict(some, tmp_path):
+    copy = replace(some[1], tier="rescored")
+    ranks, family = rank_entries([*some, copy], [(0,), (1, 4), (2,), (3,)])
+    assert ranks[1].best
+    assert (ranks[4].best, ranks[4].outside) == (None, "not run by a maintainer")
+    assert len(family.members) == 4
 
 
-def test_a_lonely_entry_says_so():
-    (only,) = ranks([np.full((5, 8), 0.5)])
-    assert (only.low, only.high, only.of) == (1, 1, 1)
-    assert only.reason == "the only entry in its track"
+def test_without_the_reference_only_the_best_is_asked_for(some):
+    ranks, family = judged(some[1:])
+    assert family.reference is None
+    assert {rank.against for rank in ranks.values()} == {""}
+    assert "reference" not in family.words
+    assert judged(some, reference="bad")[1].reference is some[3]
 
 
-def test_no_entries_no_pairs():
-    compared = compare_all([])
-    assert (compared.n_pairs, compared.n_tested) == (0, 0)
-    assert rank_sets(compared, []) == []
+def test_the_reference_is_chosen_by_its_name_and_images_not_by_its_score(tmp_path, some):
+    small = replace(
+        some[0],
+        result=some[0].result.model_copy(
+            update={"data": some[0].result.data.model_copy(update={"n_train": 1})}
+        ),
+    )
+    assert rank_entries([small, *some], [(i,) for i in range(5)])[1].reference is some[0]
 
 
-def test_different_cells_are_refused():
-    with pytest.raises(InvalidInputError, match=r"same cells, got \[8, 9\]"):
-        compare_all(tables([np.zeros((3, 8)), np.zeros((3, 9))]))
+def test_nothing_confirmed_nothing_judged(tmp_path):
+    ranks, family = judged([made(tmp_path, "supervised", 0.5, tier=None)])
+    assert (family.members, family.best, family.reference) == ((), (), None)
+    assert ranks["supervised"].words == "outside"
+    assert judged([])[0] == {}
 
 
-@given(st.integers(2, 5), st.integers(0, 2**32 - 1))
-def test_comparisons_are_symmetric(entries, seed):
-    rng = np.random.default_rng(seed)
-    compared = compare_all(tables(simulate(rng, m, 4, 5) for m in np.linspace(0.3, 0.6, entries)))
-    assert np.allclose(compared.difference, -compared.difference.T)
-    assert np.array_equal(compared.separated, compared.separated.T)
-    assert np.array_equal(compared.tested, ~np.eye(entries, dtype=bool))
-    assert not (compared.separated & ~compared.tested).any()
+def test_equal_answers_count_once_and_share_their_verdict(some):
+    ranks, family = rank_entries([*some, some[1]], [(0,), (1, 4), (2,), (3,)])
+    assert ranks[1] is ranks[4]
+    assert len(family.members) == 4
 
 
-def test_methods_that_differ_by_a_constant_without_spread_have_no_test():
-    flat = np.full((3, 4), 0.5)
-    compared = compare_all(tables([flat, flat + 0.25]))
-    assert np.isnan(compared.p_value[0, 1])
-    assert compared.n_tested == 1
-    assert compared.n_separated == 0
+def test_always_right_against_never_right_is_told_apart(tmp_path):
+    files = []
+    for name, share in (("supervised", 0), ("perfect", 48)):
+        hits = np.full((3, 8), share)
+        counts = np.full((3, 8), 48)
+        files.append(
+            make_result(
+                id_hits=hits, id_counts=counts, ooc_hits=hits, ooc_counts=counts, entry=name
+            ).save(tmp_path / f"{name}.json")
+        )
+    (board,) = load_boards(on_record(files))
+    rows = {row.entry.result.method.entry: row.rank for row in rank_board(board).rows}
+    assert rows["perfect"].words == "the best"
+    assert rows["perfect"].side == "above"
+    assert rows["supervised"].best is False
 
 
-def test_words():
-    assert RankSet(2, 2, 5).words == "2"
-    assert RankSet(2, 4, 5).words == f"2{DASH}4"
-    off = ~np.eye(2, dtype=bool)
-    difference = np.array([[0.0, 0.3], [-0.3, 0.0]])
-    compared = Comparisons(difference, np.full((2, 2), 0.001), off, off)
-    assert [r.words for r in rank_sets(compared, [5, 5])] == ["1", "2"]
+def test_verdicts_are_sorted_best_first():
+    ranks = [
+        Rank(True, side="above"), Rank(True, side="not told from"), Rank(False, side="above"),
+        Rank(False, side="below"), Rank(None, side="above", outside="a control"),
+    ]  # fmt: skip
+    assert [rank.order for rank in ranks] == sorted(rank.order for rank in ranks)
+
+
+def test_an_upper_bound_by_selection_is_outside(tmp_path):
+    files = write_results(tmp_path)
+    method = sample(4).model_dump(mode="json")["method"] | declared("bound")
+    method |= {"id": "top", "entry": "top"}
+    files += on_record([sample(4, method=method).save(tmp_path / "top.json")])
+    (board,) = load_boards(files)
+    rows = {row.entry.result.method.entry: row.rank for row in rank_board(board).rows}
+    assert rows["top"].outside == "an upper bound, out of competition"
+    assert rows["autoencoder-replay-search"].best

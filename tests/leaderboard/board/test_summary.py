@@ -5,7 +5,7 @@ from statistics import median
 import numpy as np
 import pytest
 from factories import make_result
-from sample_board import confirm, declared, sample, write_results
+from sample_board import declared, on_record, sample, write_results
 
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.design import scores_of
@@ -40,7 +40,7 @@ def test_the_headline_gives_estimate_interval_chance_and_verdict(tmp_path):
     assert told.best.result.method.entry == "autoencoder-replay-search"
     assert told.plain.result.method.entry == "autoencoder"
     assert told.same_network
-    assert any("of 10 pairs of entries within a track can be told apart" in t for t in told.shows)
+    assert any("Of the 6 entries that are judged together" in t for t in told.shows)
 
 
 def test_without_the_same_network_the_best_single_pass_is_named(tmp_path):
@@ -58,7 +58,7 @@ def test_what_was_not_rerun_is_no_headline(tmp_path):
     told = rank_board(load_boards(files)[0]).summary
     assert told.best is None
     assert told.headline.startswith("No entry has been rerun")
-    confirm(files[:1])
+    on_record(files[:1])
     told = rank_board(load_boards(files)[0]).summary
     assert told.best.path == files[0]
 
@@ -66,7 +66,7 @@ def test_what_was_not_rerun_is_no_headline(tmp_path):
 def test_a_control_is_no_headline(tmp_path):
     method = sample(4).model_dump(mode="json")["method"] | declared("control")
     files = [sample(4, method=method).save(tmp_path), sample(0).save(tmp_path)]
-    told = rank_board(load_boards(confirm(files))[0]).summary
+    told = rank_board(load_boards(on_record(files))[0]).summary
     assert told.best.path == files[1]
     told = rank_board(load_boards(files[:1])[0]).summary
     assert told.headline.startswith("No method has been rerun")
@@ -94,7 +94,7 @@ def test_older_results_know_chance_alone(tmp_path):
     path = make_result().save(tmp_path)
     ranked = rank_board(load_boards([path])[0])
     assert not any("Without recombining" in t for t in ranked.summary.shows)
-    assert any("It is the only entry" in t for t in ranked.summary.shows)
+    assert any("Fewer than two" in t for t in ranked.summary.shows)
     assert ranked.levels == [(0.0625, "chance")]
     assert ranked.rows[0].standing == ""
 
@@ -117,29 +117,43 @@ def test_an_upper_bound_is_never_the_headline(tmp_path):
         sample(4, method=method).save(tmp_path / "b.json"),
         sample(0).save(tmp_path / "a.json"),
     ]
-    (board,) = load_boards([confirm([path])[0] for path in files])
+    (board,) = load_boards([on_record([path])[0] for path in files])
     told = rank_board(board).summary
     assert told.best.result.method.name == "Supervised slot encoder"
     assert not any("highest generative" in t for t in told.shows)
 
 
-def test_the_number_of_pairs_is_counted(tmp_path):
+def test_the_verdicts_are_counted(tmp_path):
     (board,) = load_boards(write_results(tmp_path))
     ranked = rank_board(board)
-    apart = sum(track.compared.n_separated for track in ranked.tracks)
-    assert 0 < apart < 10
-    assert any(f"{apart} of 10 pairs" in text for text in ranked.summary.shows)
+    best, sides = len(ranked.family.best), ranked.family.sides
+    text = (
+        f"Of the 6 entries that are judged together, {best} may be the best; "
+        f"{sides['above']} are above the reference (Supervised slot encoder) and "
+        f"{sides['below']} below it."
+    )
+    assert 1 < best < 6
+    assert text in ranked.summary.shows
+
+
+def test_a_single_best_is_named(tmp_path):
+    (board,) = load_boards(write_results(tmp_path, indices=[1, 4]))
+    told = rank_board(board).summary
+    assert any("judged together, Autoencoder (replay+search) is the best." in t for t in told.shows)
 
 
 def test_one_entry_has_nothing_to_be_compared_with(tmp_path):
     told = summary_of(tmp_path, indices=[0])
-    assert any("only entry" in text for text in told.shows)
+    assert any("Fewer than two of its entries" in text for text in told.shows)
     assert not any("Not told apart" in text for text in told.limits)
 
 
 def test_few_seeds_are_said(tmp_path):
     told = summary_of(tmp_path, seeds=2)
-    assert any("No two entries were tested" in text for text in told.shows)
+    assert any(
+        "Fewer than two of its entries are methods that a maintainer ran" in text
+        for text in told.shows
+    )
     assert any(
         text.startswith("All 6 entries have fewer than 5 training seeds") for text in told.limits
     )
@@ -148,7 +162,7 @@ def test_few_seeds_are_said(tmp_path):
 
 def test_three_seeds_are_a_sketch_that_is_tested(tmp_path):
     told = summary_of(tmp_path, seeds=3)
-    assert not any("were tested" in text for text in told.shows)
+    assert any("Of the 6 entries that are judged together" in text for text in told.shows)
     assert any("marked as a sketch." in text for text in told.limits)
     assert not any("no test" in text for text in told.limits)
 
@@ -164,9 +178,9 @@ def test_equal_entries_cannot_be_told_apart(tmp_path):
         base = sample(0).model_dump(mode="json")
         method = {**base["method"], "entry": entry, "id": entry}
         sample(0, method=method).save(tmp_path / f"{i}.json")
-    (board,) = load_boards(sorted(tmp_path.glob("*.json")))
+    (board,) = load_boards(on_record(sorted(tmp_path.glob("*.json"))))
     told = rank_board(board).summary
-    assert any("No two entries of one track can be told apart" in t for t in told.shows)
+    assert any("any of them may be the best" in text for text in told.shows)
     assert any("Not told apart does not mean equal" in text for text in told.limits)
 
 
@@ -210,7 +224,7 @@ def test_one_method_has_no_middle(tmp_path):
     paths += write_results(tmp_path / "other", indices=[0])
     with pytest.raises(InvalidInputError, match="other cells"):
         load_boards(paths)
-    told = rank_board(load_boards(confirm(paths[:1]))[0]).summary
+    told = rank_board(load_boards(on_record(paths[:1]))[0]).summary
     low, high = (points(end).lstrip("+") for end in told.best.result.gap.ci95)
     assert any(f"(95\u00a0% interval {low} to {high})." in text for text in told.shows)
 

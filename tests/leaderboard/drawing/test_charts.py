@@ -214,7 +214,7 @@ def tree_curves(drawing):
 
 
 def markers(root):
-    return [e for e in root.findall("svg") if e[0].get("class").startswith("dot-ooc")]
+    return [e for e in root.iter("svg") if e is not root and e[0].get("class")[:7] == "dot-ooc"]
 
 
 @given(st.lists(st.tuples(COST, SHARE_CURVES), min_size=1, max_size=8))
@@ -241,13 +241,34 @@ def test_higher_accuracy_stands_higher():
     assert high < low
 
 
-def test_equal_costs_are_moved_apart():
-    traces = [Trace(k, k, ((1.0, 0.5),), (0.4, 0.6)) for k in "ABC"]
-    places = [
-        float(e.get("x").rstrip("%")) for e in markers(tree_curves(cost_figure(traces, (), "t")))
-    ]
-    assert len({round(p, 1) for p in places}) == 3
-    assert max(places) - min(places) < 5
+@given(st.lists(st.tuples(COST, SHARE_CURVES), min_size=1, max_size=30))
+def test_every_mark_stands_at_its_cost_and_its_accuracy(points):
+    traces = [Trace(str(i), "n", (p,), (0.4, 0.6)) for i, p in enumerate(points)]
+    root = tree_curves(cost_figure(traces, (), "t"))
+    decades = {
+        float(tick.text): at(tick, "x")
+        for tick in root.iter("text")
+        if tick.get("text-anchor") == "middle" and tick.get("x") != "53%"
+    }
+    (low, left), *_, (high, right) = sorted(decades.items())
+    for (cost, value), mark in zip(points, markers(root), strict=True):
+        share = math.log(cost / low) / math.log(high / low)
+        assert at(mark, "x") == pytest.approx(left + share * (right - left), abs=0.02)
+        assert at(mark, "y") == pytest.approx(276 - 262 * value, abs=0.02)
+
+
+def test_a_mark_links_to_its_entry_and_tells_its_numbers():
+    tip = ("A <b>Mine</b>, direct", "OOC 50.0 % (40.0\u201360.0), 2 GFLOP per image")
+    trace = Trace("A", "a", ((2.0, 0.5),), (0.4, 0.6), href="entries/mine.html", tip=tip)
+    root = tree_curves(cost_figure([trace], (), "t"))
+    (link,) = root.iter("a")
+    assert link.get("href") == "entries/mine.html"
+    assert link.find("title").text == "; ".join(tip)
+    assert [e.text for e in of_class(link, "tip")] == list(tip)
+    assert len(markers(link)) == 1
+    assert root.get("role") == "group"  # what stands in an image cannot be reached
+    lowest = max(float(e.get("y")) for e in of_class(link, "tip"))
+    assert lowest < float(root.get("height"))
 
 
 def test_labels_of_equal_markers_do_not_overlap():

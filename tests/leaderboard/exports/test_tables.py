@@ -10,7 +10,7 @@ import pytest
 from factories import make_result
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_board import sample, write_results
+from sample_board import on_record, sample, write_results
 
 from recombine.leaderboard.board.board import rank_board
 from recombine.leaderboard.board.entries import load_boards
@@ -54,9 +54,10 @@ def test_csv_has_one_row_per_entry_with_exact_numbers(boards):
 
 
 def test_csv_ranks_are_the_ranks_of_the_board(boards):
-    for row, rank in zip(csv_rows(boards), boards[0].ranks, strict=True):
-        assert (int(row["rank_low"]), int(row["rank_high"])) == (rank.low, rank.high)
-        assert row["separable"] == str(rank.separable)
+    for row, one in zip(csv_rows(boards), boards[0].rows, strict=True):
+        assert row["may_be_best"] == str(one.rank.best)
+        assert row["against_reference"] == one.rank.side
+        assert row["outside"] == one.rank.outside == ""
 
 
 def test_missing_values_are_empty(boards):
@@ -74,15 +75,19 @@ def test_a_name_is_never_a_formula(tmp_path, name):
 
 def test_json_holds_the_complete_results(boards):
     document = json.loads(to_json(boards))
-    assert document["format"] == "recombine.boards/2"
+    assert document["format"] == "recombine.boards/3"
     (board,) = document["boards"]
     assert board["identity"] == "ab" * 32
-    for item, entry, rank in zip(
-        board["entries"], boards[0].board.entries, boards[0].ranks, strict=True
-    ):
-        assert item["result"] == json.loads(entry.path.read_text())
-        assert item["rank_set"]["low"] == rank.low
-        assert (item["rank_set"]["not_separable"] is None) == rank.separable
+    members = [entry.result.result_id for entry in boards[0].family.members]
+    assert board["family"] == members
+    assert board["reference"] == boards[0].family.reference.result.result_id
+    for item, row in zip(board["entries"], boards[0].rows, strict=True):
+        assert item["result"] == json.loads(row.entry.path.read_text())
+        assert item["rank"] == {
+            "may_be_best": row.rank.best,
+            "against_reference": row.rank.side,
+            "outside": None,
+        }
 
 
 def test_no_boards_give_an_empty_table():
@@ -106,13 +111,13 @@ def test_parquet_columns_have_their_types_whatever_is_missing(tmp_path):
     empty = parquet.read_table(io.BytesIO(to_parquet([])))
     assert (tuple(empty.column_names), empty.num_rows) == (tuple(COLUMNS), 0)
     method = sample(5).model_dump(mode="json")["method"] | {"name": "2026-01-01"}
-    (board,) = load_boards([sample(5, method=method).save(tmp_path / "a.json")])
+    (board,) = load_boards(on_record([sample(5, method=method).save(tmp_path / "a.json")]))
     table = parquet.read_table(io.BytesIO(to_parquet([rank_board(board)])))
     assert tuple(table.column_names) == tuple(COLUMNS)
     kinds = {field.name: str(field.type) for field in table.schema}
     assert (kinds["name"], kinds["version"], kinds["root"]) == ("string",) * 3, "no dates"
     assert (kinds["gflop_per_image"], kinds["ooc"]) == ("double", "double")
-    assert (kinds["rank_low"], kinds["separable"]) == ("int64", "bool")
+    assert (kinds["may_be_best"], kinds["against_reference"]) == ("bool", "string")
     assert table.column("gflop_per_image").to_pylist() == [None]
 
 
@@ -131,8 +136,9 @@ def ranked(tmp_path_factory):
     return rank_board(board)
 
 
-def board_of(results, folder):
-    return rank_board(load_boards([r.save(folder / f"{i}.json") for i, r in enumerate(results)])[0])
+def board_of(results, folder, *, confirmed=False):
+    files = [result.save(folder / f"{i}.json") for i, result in enumerate(results)]
+    return rank_board(load_boards(on_record(files) if confirmed else files)[0])
 
 
 def latex_lines(ranked):
@@ -188,13 +194,15 @@ def test_the_caption_names_data_metric_and_seeds(ranked):
         assert words in caption
 
 
-def test_only_a_sure_best_is_bold(ranked, tmp_path):
-    assert ranked.tracks[0].rows[0].rank.words == "1\u20132"
-    assert r"\textbf" not in latex_table([ranked])
-    apart = board_of([sample(1), sample(4)], tmp_path)
+def test_what_may_be_the_best_is_bold(ranked, tmp_path):
+    best = {escape_latex(entry.result.method.name) for entry in ranked.family.best}
+    rows = [row for row in latex_body(ranked) if r"\textbf" in row[2]]
+    assert len(rows) == len(ranked.family.best)
+    assert {row[0] for row in rows} == best
+    apart = board_of([sample(1), sample(4)], tmp_path, confirmed=True)
     (row,) = [row for row in latex_body(apart) if r"\textbf" in row[2]]
     assert row[0].startswith("Autoencoder with replay")
-    assert row[5] == "1"
+    assert row[5] == "the best"
 
 
 def test_a_long_board_breaks_over_pages(ranked, monkeypatch):
@@ -285,13 +293,13 @@ def test_every_entry_is_a_row_with_the_numbers_of_the_site(tmp_path):
     found = markdown_rows(markdown_of(tmp_path))
     assert len(found) == len(paths)
     assert {len(row) for row in found} == {11}
-    assert {row[-1] for row in found} == {"self-reported |"}
+    assert {row[-1] for row in found} == {"retrained |"}
     results = [entry.result for board in load_boards(paths) for entry in board.entries]
     for result in results:
         (row,) = (r for r in found if r[0] == f"| {result.method.id}, {result.method.inference}")
         assert row[3].startswith(numbers.percent(result.scores.id_test.estimate))
         assert row[4].startswith(numbers.percent(result.scores.ooc_test.estimate))
-        assert row[5].startswith(numbers.ratio(result.scores.ooc_test.lift))
+        assert row[6].startswith(numbers.ratio(result.scores.ooc_test.lift))
     shown = [float(row[4].split()[0]) for row in found]
     assert shown == sorted(shown, reverse=True)
 

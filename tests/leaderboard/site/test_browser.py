@@ -91,7 +91,7 @@ def test_no_page_scrolls_sideways(visit, folder):
 def test_without_script_the_page_is_complete(visit):
     one = visit(java_script_enabled=False)
     assert one.page.locator(".board tr[data-entry]").count() == 7
-    assert not one.page.locator(".tools").is_visible()
+    assert not one.page.locator(".scripted-tools").is_visible()
     assert not one.page.locator("[data-theme-toggle]").is_visible()
 
 
@@ -214,7 +214,7 @@ def test_a_row_leads_to_its_entry_and_back(visit):
 
 
 def test_the_contact_sheet_is_drawn(visit, folder):
-    page = visit(next(n for n in page_names(folder) if n.startswith("data/"))).page
+    page = visit(next(n for n in page_names(folder) if n.startswith("data/smoke"))).page
     image = page.locator("img.sheet")
     assert image.evaluate("e => [e.complete, e.naturalWidth, e.naturalHeight]") == [True, 2, 3]
 

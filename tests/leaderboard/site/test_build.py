@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 from factories import restated
-from sample_board import PNG, confirm, sample, write_card, write_results
+from sample_board import PNG, on_record, sample, write_card, write_results
 
 from recombine.leaderboard.board.board import rank_board
 from recombine.leaderboard.board.entries import load_boards
@@ -216,14 +216,14 @@ def test_without_results_the_page_says_what_to_do(tmp_path):
 
 def test_every_board_has_a_page_and_the_one_with_most_rerun_methods_is_first(tmp_path):
     other = [sample(0, data={"version": "2.0"}).save(tmp_path / "b.json")]
-    files = confirm([*other, *write_results(tmp_path, indices=[0, 1])])
+    files = on_record([*other, *write_results(tmp_path, indices=[0, 1])])
     site = build_site(files, tmp_path / "site").parent
-    (second,) = (site / "boards").iterdir()
-    for page, rows, up in ((site / "index.html", 2, ""), (second, 1, "../")):
+    (second,) = site.glob("smoke-*.html")
+    for page, rows in ((site / "index.html", 2), (second, 1)):
         text = page.read_text()
         assert text.count('<tr role="row" data-entry="') == rows
-        assert f'href="{up}boards/{second.name}"' in text
-        assert f'href="{up}index.html"' in text
+        assert f'href="{second.name}"' in text
+        assert 'href="index.html"' in text
     cells = "".join(Page(text).text)
     assert "Smoke" in cells
     assert "version 2.0" in cells
@@ -239,7 +239,7 @@ def test_a_board_without_a_rerun_entry_says_so_and_keeps_its_table(tmp_path):
 
 def test_entries_that_were_not_rerun_are_folded_below_the_table(tmp_path):
     files = write_results(tmp_path / "r", tier="self-reported")
-    text = build_site(confirm(files[:2]) + files[2:], tmp_path / "site").read_text()
+    text = build_site(on_record(files[:2]) + files[2:], tmp_path / "site").read_text()
     above, below = text.split('<details class="unconfirmed">')
     assert above.count('data-entry="') == 3  # the tiles, and two rows
     assert "4 not rerun" in below

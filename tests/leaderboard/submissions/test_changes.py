@@ -1,6 +1,6 @@
 """A review sees what a change adds, supersedes, removes and moves."""
 
-from sample_board import sample, write_results
+from sample_board import on_record, sample, write_results
 
 from recombine.leaderboard.submissions.changes import diff
 
@@ -16,13 +16,13 @@ def test_nothing_changed(tmp_path):
 
 def test_an_added_entry_is_named_with_its_score(tmp_path):
     files = write_results(tmp_path, indices=[1, 2])
-    new = sample(4).save(tmp_path / "new.json")
+    new = on_record([sample(4).save(tmp_path / "new.json")])[0]
     changes = diff(files, [*files, new])
     first = changes[0]
     assert (first.kind, first.entry) == ("added", "autoencoder-replay-search")
     estimate = sample(4).scores.ooc_test.estimate
     assert (first.before, first.after) == ("", f"{estimate:.4f}")
-    assert {one.kind for one in changes[1:]} == {"rank set"}
+    assert {one.kind for one in changes[1:]} == {"verdict"}
 
 
 def test_a_newer_file_supersedes(tmp_path):

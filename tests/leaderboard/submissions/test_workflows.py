@@ -59,6 +59,7 @@ RIGHTS = {
 }
 EVENTS = {
     "board": {"push", "workflow_run"},
+    "board-release": {"push"},
     "ingest": {"pull_request_target"},
     "release": {"push"},
     "submission": {"pull_request_target"},
