@@ -158,7 +158,8 @@ def to_parquet(boards: Sequence[RankedBoard]) -> bytes | None:
 
     rows = list(_values(boards))
     # A number that is missing everywhere is a number still.
-    firsts = {n: next((r[n] for r in rows if r[n] is not None), 0.0) for n in COLUMNS}
+    missing = {n: "" if n.startswith("state") else 0.0 for n in COLUMNS}
+    firsts = {n: next((r[n] for r in rows if r[n] is not None), missing[n]) for n in COLUMNS}
     types = {str: pyarrow.string(), bool: pyarrow.bool_(), int: pyarrow.int64()}
     kinds = [(name, types.get(type(value), pyarrow.float64())) for name, value in firsts.items()]
     schema = pyarrow.schema(kinds)

@@ -34,7 +34,9 @@ def test_the_headline_gives_estimate_interval_chance_and_verdict(tmp_path):
     text = plain(told.headline)
     assert f"reads {100 * best.estimate:.0f} of 100 images" in text
     assert f"95 % interval {100 * best.ci95[0]:.0f}{DASH}{100 * best.ci95[1]:.0f})" in text
-    assert f"the same network without recombination reads {of_100(one_pass)}. A guess reads 6." in text
+    assert (
+        f"the same network without recombination reads {of_100(one_pass)}. A guess reads 6." in text
+    )
     assert told.best.result.method.entry == "autoencoder-replay-search"
     assert told.plain.result.method.entry == "autoencoder"
     assert told.same_network
