@@ -166,8 +166,9 @@ def to_parquet(boards: Sequence[RankedBoard]) -> bytes | None:
     import pyarrow.parquet
 
     rows = list(_values(boards))
-    # A number that is missing everywhere is a number still, and a verdict a verdict.
+    # A number that is missing everywhere is a number still, a verdict a verdict, a word a word.
     absent: dict[str, Any] = {"may_be_best": False}
+    absent |= {name: "" for name in COLUMNS if name.startswith("state")}
     firsts = {
         n: next((r[n] for r in rows if r[n] is not None), absent.get(n, 0.0)) for n in COLUMNS
     }
