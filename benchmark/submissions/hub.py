@@ -35,6 +35,7 @@ from recombine.renderer.core.errors import (
     ResourceError,
     UsageError,
 )
+from recombine.renderer.core.system import system_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -208,8 +209,8 @@ def _fill(model: nn.Module, path: Path, name: HubName) -> None:
         )
     try:
         missing = model.load_state_dict(load_file(path), strict=False).missing_keys
-    except (SafetensorError, RuntimeError) as error:
-        raise InvalidInputError(
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise system_error(path, error) or InvalidInputError(
             f"hub: {path}: the weights must be those of {name.name}, got {str(error)[:300]}"
         ) from error
     if missing:
