@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import pytest
@@ -81,6 +82,17 @@ def test_files_of_another_model_or_kind_are_refused(tmp_path):
         (tmp_path / "pickle.pt").touch()
         with pytest.raises(UsageError, match=r"local \.safetensors file"):
             load_backbone(parse_hub(f"timm:test_resnet?weights={tmp_path / name}"))
+
+
+def test_weights_that_may_not_be_read_say_so(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    path = tmp_path / "weights.safetensors"
+    path.touch()
+    monkeypatch.setattr("safetensors.torch.load_file", refuse)
+    with pytest.raises(ResourceError, match=r"weights\.safetensors.*Permission denied.*mode"):
+        load_backbone(parse_hub(f"timm:test_resnet?weights={path}"))
 
 
 def test_an_unknown_name_offers_the_nearest():

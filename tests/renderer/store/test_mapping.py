@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import itertools
 import os
 import resource
@@ -14,8 +15,10 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader, RandomSampler
 
+from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import IntegrityError, ResourceError
 from recombine.renderer.store.dataset import Dataset
+from recombine.renderer.store.shards import shard_is_complete
 from tests.renderer.drawn_fixture import drawn_dataset
 
 
@@ -148,3 +151,21 @@ def test_a_shard_is_checked_again_when_it_was_replaced(sealed: Path) -> None:
     with pytest.raises(IntegrityError, match="camera_to_world"):
         data.image(0)
     assert first.any()
+
+
+def test_a_disk_that_fails_is_no_fault_of_the_files(
+    sealed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, real = Dataset(sealed).plan, h5py.File
+
+    def failing(path: Path, *args: object, **options: object) -> h5py.File:
+        if "shard" in path.name:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(h5py, "File", failing)
+    with pytest.raises(ResourceError, match="Input/output error"):
+        shard_is_complete(sealed, 0, plan, range(20))  # False would draw it again
+    with pytest.raises(ResourceError, match="Input/output error"):
+        verify(sealed)
+    assert not (sealed / "certificate.json").exists()
