@@ -18,7 +18,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from recombine.renderer.core.hdf5 import layouts
 from recombine.renderer.store.dataset import Dataset
+from recombine.renderer.store.mapping import MappedShards
 
 BATCH = 64
 
@@ -56,9 +58,11 @@ def _reader(path: Path | None, base: Path, px: int) -> tuple[Callable[..., np.nd
     pixels = np.random.default_rng(0).integers(0, 256, (n, px, px, 3), np.uint8)
     with h5py.File(base / "shard.h5", "w", libver="latest") as handle:
         handle.create_dataset("image", data=pixels)
-    handle = h5py.File(base / "shard.h5", "r")
-    data.manifest = {"n_images": n, "dataset": "random/1"}
-    data._starts, data._handles, data._columns = [0], {0: handle}, {}
+    files = [{"file": "shard.h5"}]
+    data.manifest = {"n_images": n, "dataset": "random/1", "shards": files}
+    data._starts, data._shards = [0], MappedShards(base, data.manifest, None)
+    with h5py.File(base / "shard.h5", "r") as handle:
+        data._shards._known[0] = data._shards._mapped(base / "shard.h5")[0], layouts(handle)
     return data.images, n
 
 

@@ -309,7 +309,9 @@ def build(results: Path, out: Path, data: tuple[Path, ...]) -> tuple[Path, list[
 
 def _result_files(results: Path) -> list[Path]:
     """Return the result files of a folder."""
-    files = sorted(results.glob("*.json"))
+    from recombine.renderer.core.files import visible
+
+    files = sorted(visible(results, "*.json"))
     if not files:
         raise UsageError(
             f"board: {results} must hold result files (*.json); found none. "

@@ -46,6 +46,8 @@ class Interaction(Command):
     """Paths per pixel and picture; four times as many halve the noise."""
     workers: int = 2
     """Blender processes, one thread each; use the number of cores."""
+    out: Path | None = None
+    """Folder to write into, for data that are read-only; the dataset folder by default."""
 
     def run(self) -> int:
         """Measure and print one line per group."""
@@ -61,6 +63,7 @@ class Interaction(Command):
                 samples=self.samples,
                 workers=self.workers,
                 progress=progress,
+                out=self.out,
             )
         if self.json:
             console.emit(report.summary)
@@ -123,6 +126,8 @@ class Influence(Command):
     """Paths per pixel; 0 takes the dataset's own."""
     workers: int = 2
     """Blender processes, one thread each; use the number of cores."""
+    out: Path | None = None
+    """Folder to write into, for data that are read-only; the dataset folder by default."""
 
     def run(self) -> int:
         """Draw the pairs and print one line per kind of edit."""
@@ -138,6 +143,7 @@ class Influence(Command):
                 samples=self.samples,
                 workers=self.workers,
                 progress=progress,
+                out=self.out,
             )
         if self.json:
             console.emit(masks.summary)
@@ -176,6 +182,8 @@ class Tangents(Command):
     """Paths per pixel."""
     workers: int = 2
     """Blender processes, one thread each; use the number of cores."""
+    out: Path | None = None
+    """Folder to write into, for data that are read-only; the dataset folder by default."""
 
     def run(self) -> int:
         """Draw and write."""
@@ -191,6 +199,7 @@ class Tangents(Command):
                 samples=self.samples,
                 workers=self.workers,
                 progress=progress,
+                out=self.out,
             )
         self.reply({"out": str(path)}, str(path))
         return 0

@@ -38,7 +38,7 @@ RENDER = """\
 #SBATCH --cpus-per-task={cores}
 #SBATCH --mem={memory}G
 #SBATCH --time={hours}:00:00
-#SBATCH --output={logs}/%A-%a.log
+#SBATCH --output={logs}%A-%a.log"
 #SBATCH --requeue
 # Lines for your site, for example:
 ##SBATCH --partition=NAME
@@ -57,7 +57,7 @@ SEAL = """\
 #SBATCH --cpus-per-task=1
 #SBATCH --mem=8G
 #SBATCH --time=4:00:00
-#SBATCH --output={logs}/seal-%j.log
+#SBATCH --output={logs}seal-%j.log"
 set -euo pipefail
 exec {recombine} dataset merge {out}
 """
@@ -239,6 +239,11 @@ class Render(PresetOptions):
         from recombine.renderer.core.files import write_bytes
 
         out = self.out.absolute()
+        if not str(out).isprintable():
+            raise UsageError(
+                f"--slurm: expected a path that fits on one line of a script; got {str(out)!r}. "
+                "Choose another --out."
+            )
         render, seal = out / "slurm" / "render.sh", out / "slurm" / "seal.sh"
         words = {
             "name": " ".join(f"{self.preset} into {out}".split()),
@@ -247,7 +252,7 @@ class Render(PresetOptions):
             "cores": self.workers,
             "hours": self.hours,
             "memory": max(4, 2 * self.workers),
-            "logs": out / "slurm",
+            "logs": _sbatch_quoted(f"{out / 'slurm'}/"),
             "render": shlex.quote(str(render)),
             "seal": shlex.quote(str(seal)),
             "seal_name": seal.name,
@@ -325,6 +330,12 @@ class Render(PresetOptions):
             f"{self.out}: sealed, identity {certificate.identity[:16]}, every check passed",
             f"contact sheet: {self.out / 'preview.png'}",
         )
+
+
+def _sbatch_quoted(text: str) -> str:
+    """Return the start of a word of a #SBATCH line, its quotes still open."""
+    # Slurm's own rules: a backslash escapes, and % begins a pattern in the name of a log.
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
 
 
 def _show_estimate(name: str, found: Estimate) -> None:

@@ -246,10 +246,12 @@ def _require_suffix(out: Path, formats: Sequence[str]) -> None:
 
 def _files(paths: Sequence[Path]) -> list[Path]:
     """Return result files, given as such or by their folder."""
+    from recombine.renderer.core.files import visible
+
     files = [
         file
         for path in paths
-        for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])
+        for file in (sorted(visible(path, "*.json")) if path.is_dir() else [path])
     ]
     if not files:
         raise UsageError(

@@ -180,7 +180,7 @@ class Score(Command):
         """Check predictions made elsewhere, keep them in our form, and score them."""
         from recombine.benchmark.predictions.external import is_given, load_key, read_given
         from recombine.benchmark.predictions.file import write_predictions
-        from recombine.benchmark.running.harness import scored_indices
+        from recombine.benchmark.running.harness import given_folder, scored_indices
         from recombine.benchmark.scoring.score import score_predictions
 
         options, kept = self._options(), []
@@ -190,7 +190,7 @@ class Score(Command):
                 continue
             indices, secret = scored_indices(dataset, options), load_key(self.key, dataset)
             found = read_given(path, dataset, indices, options=options, key=secret)
-            folder = self.out / "runs" / found.facts.card["id"]
+            folder = given_folder(self.out / "runs" / found.facts.card["id"], found.facts)
             kept.append(folder / f"seed-{found.facts.seed}.safetensors")
             write_predictions(kept[-1], found)
         results = score_predictions(kept, dataset, examples=self.out)
@@ -206,7 +206,7 @@ class Score(Command):
         """Return what is to be trained: every method on every training set."""
         from recombine.baselines.registry import BASELINES, data_for
         from recombine.benchmark.running.grid import Job
-        from recombine.benchmark.running.harness import trains
+        from recombine.benchmark.running.harness import run_folder, trains
         from recombine.benchmark.serving.data import refuse_unfit
         from recombine.benchmark.submissions.loading import card_of
 
@@ -223,7 +223,8 @@ class Score(Command):
                 name = spec if ours else card_of(submission).id
                 data = data_for(submission, dataset) if ours else dataset
                 refuse_unfit(card_of(submission), data, trains=trains(submission))
-                folder = self._folder(name, n, self.size if ours else "")
+                usual = self._folder(name, n, self.size if ours else "")
+                folder = run_folder(usual, submission, data)
                 jobs = tuple(Job(submission, data, seed, folder, options) for seed in seeds)
                 groups.append(Group(spec, n, data, jobs))
         return groups
@@ -307,7 +308,7 @@ class Score(Command):
         return results
 
     def _show(self, results: Sequence[Result], dataset: Dataset) -> None:
-        paths = [str(self.out / result.file_name) for result in results]
+        paths = [str(result.path_in(self.out)) for result in results]
         if self.json:
             console.emit(paths)
             return
@@ -324,11 +325,12 @@ class Score(Command):
     def _bound(self, results: Sequence[Result], n: int) -> str:
         """Say what an encoder reaches that saw all combinations, in as many images."""
         from recombine.benchmark.results.result import Result
+        from recombine.renderer.core.files import visible
 
         replayed = [r for r in results if r.data.n_train == n and "replay" in r.method.inference]
         if not replayed:
             return ""
-        for path in sorted(self.out.glob("oracle--*.json")):
+        for path in sorted(visible(self.out, "oracle--*.json")):
             bound = Result.load(path)
             sizes = {result.method.settings.get("size") for result in (bound, replayed[0])}
             if bound.data == replayed[0].data and len(sizes) == 1:
@@ -425,19 +427,20 @@ def limits(memory_gb: float, hours: float) -> Limits:
 def given_files(submission: str) -> list[Path]:
     """Return the predictions files that a text names: one, or all of a folder; none otherwise."""
     from recombine.benchmark.submissions.hub import is_hub
+    from recombine.renderer.core.files import visible
 
     path = Path(submission)
     if is_hub(submission):  # its weights may be called so, too
         return []
     if path.suffix == ".safetensors":
         return [path]
-    return sorted(path.glob("*.safetensors")) if path.is_dir() else []
+    return sorted(visible(path, "*.safetensors")) if path.is_dir() else []
 
 
 def save_results(results: Sequence[Result], folder: Path) -> None:
     """Write result files."""
     for result in results:
-        result.save(folder / result.file_name)
+        result.save(result.path_in(folder))
 
 
 def show(results: Sequence[Result], title: str) -> None:

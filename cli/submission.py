@@ -244,7 +244,7 @@ class Bundle(Command):
         method = self._method()
         checked = self._checked()
         stored = {
-            file_sha256(path): path for path in sorted(self.predictions.rglob("*.safetensors"))
+            file_sha256(path): path for path in sorted(self.predictions.rglob("[!.]*.safetensors"))
         }
         bundle = write_bundle(self.out, self.results, stored, method, self.url)
         text = self.out / f"{bundle.folder.name}.md"
@@ -369,9 +369,10 @@ class Review(Command):
         from recombine.leaderboard.ledger.records import record_tier
         from recombine.leaderboard.submissions.changes import diff
         from recombine.leaderboard.submissions.review import review_text
+        from recombine.renderer.core.files import visible
 
         signer = self._signer()
-        before = sorted(self.results.glob("*.json"))
+        before = sorted(visible(self.results, "*.json"))
         own = self._own_files()
         out = self.out or (own[0].parent if own else Path("runs/reviewed"))
         owned, notes = (self._own(own, out), []) if own else self._bundles(out)
@@ -392,10 +393,11 @@ class Review(Command):
     def _own_files(self) -> list[Path]:
         """Return the result files that HEAD names; none when it is a bundle or a checkout."""
         from recombine.leaderboard.submissions.bundle import MANIFEST
+        from recombine.renderer.core.files import visible
 
         if self.base is not None or (self.head / MANIFEST).exists():
             return []
-        return [self.head] if self.head.is_file() else sorted(self.head.glob("*.json"))
+        return [self.head] if self.head.is_file() else sorted(visible(self.head, "*.json"))
 
     def _own(self, files: Sequence[Path], out: Path) -> list[Owned]:
         from recombine.leaderboard.ledger.records import MAINTAINERS

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from recombine.renderer.core.errors import (
     IntegrityError,
     InvalidInputError,
-    RecombineError,
     UsageError,
 )
 from recombine.renderer.core.machine import usable_cores
@@ -301,7 +300,9 @@ def baseline(
     """
     from recombine.baselines.registry import load_baseline
 
-    found: Learner = load_baseline(name, size, cache_dir=None if cache is None else Path(cache))
+    found: Learner = load_baseline(
+        name, size, cache_dir=None if cache is None else Path(cache).absolute()
+    )
     return found
 
 
@@ -361,14 +362,15 @@ def score(
         When the dataset's certificate fails or does not match.
     """
     from recombine.benchmark.results.table import Results
-    from recombine.benchmark.running.harness import RunOptions
+    from recombine.benchmark.running.harness import RunOptions, run_folder
     from recombine.benchmark.scoring.score import score_submission
     from recombine.benchmark.submissions.loading import card_of
     from recombine.renderer.core.files import require_writable
 
     if not 1 <= seeds <= 100:
         raise UsageError(f"score: expected 1 to 100 seeds; got {seeds}. 5 make an unmarked entry.")
-    out, options = Path(out), options or RunOptions()
+    # A model may change the current folder.
+    out, options = Path(out).absolute(), options or RunOptions()
     require_writable(out)
     submission, dataset, setting = _entrant(method, _dataset(data), size, out, trust_local)
     if name:
@@ -377,6 +379,7 @@ def score(
         options = replace(options, device="cuda")
     slug = card_of(submission).id
     sizes = f"n{options.n_train or 'all'}" + (f"-rung{options.rung}" if options.rung else "")
+    folder = out / "runs" / slug / "-".join(filter(None, (setting, sizes)))
     # An object of a notebook cannot be sent to another process.
     workers = (workers or _processes()) if isinstance(method, str) else 1
     with _progress(f"score {slug}, runs", shown=progress) as report:
@@ -385,14 +388,14 @@ def score(
             submission,
             dataset,
             seeds=range(seeds),
-            out_dir=out / "runs" / slug / "-".join(filter(None, (setting, sizes))),
+            out_dir=run_folder(folder, submission, dataset),
             options=options,
             workers=workers,
             progress=lambda event: report(event.done, event.total),
             examples=out,
         )
     for result in found:
-        result.save(_free(out, result))
+        result.save(result.path_in(out))
     return Results(found)
 
 
@@ -436,18 +439,6 @@ def _named(submission: Any, name: str) -> Any:
         )
     submission.card = replace(submission.card, id=slug, name=name)
     return submission
-
-
-def _free(folder: Path, result: Result) -> Path:
-    """Return where a result goes: its usual file, or one of its own where another method lies."""
-    from recombine.benchmark.results.result import Result
-
-    usual = folder / result.file_name
-    try:
-        free = not usual.exists() or Result.load(usual).method == result.method
-    except RecombineError:
-        free = False
-    return usual if free else usual.with_stem(f"{usual.stem}-{result.result_id[:10]}")
 
 
 def rescore(
@@ -553,7 +544,9 @@ def board(
 
     cards = [] if data is None else [_folder(data)]
     if isinstance(results, str | Path):
-        files = sorted(Path(results).glob("*.json"))
+        from recombine.renderer.core.files import visible
+
+        files = sorted(visible(Path(results), "*.json"))
         if not files:
             raise UsageError(f"board: expected result files (*.json) in {results}; found none.")
         return build_site(files, Path(out), cards)

@@ -9,10 +9,10 @@ run log's ``checkpoints``; a log without one (foreign code in isolation) keeps n
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import time
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,9 +22,10 @@ import safetensors.torch
 import torch
 
 from recombine.renderer.core.files import replacing
+from recombine.renderer.core.system import system_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor, nn
 
@@ -51,6 +52,16 @@ class Stateful(Protocol):
         ...
 
 
+@contextmanager
+def unless_damaged(path: Path) -> Iterator[None]:
+    """Go on without a file that is damaged; what the system refuses says nothing about it."""
+    try:
+        yield
+    except (safetensors.SafetensorError, OSError) as error:
+        if refused := system_error(path, error):
+            raise refused from error
+
+
 class Checkpoint:
     """The state of one training stage on disk."""
 
@@ -68,7 +79,7 @@ class Checkpoint:
         self.path = None if folder is None else folder / f"{self._origin(origin)}.safetensors"
         self.done = 0
         if self.path is not None and self.path.exists():
-            with contextlib.suppress(safetensors.SafetensorError, OSError):  # damaged: from 0
+            with unless_damaged(self.path):  # then from 0
                 self.done = self._restore(self.path)
         self._saved = time.monotonic()
 

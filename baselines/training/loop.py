@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import safetensors.torch
 import torch
 
-from recombine.baselines.training.checkpoint import Checkpoint, drawing
+from recombine.baselines.training.checkpoint import Checkpoint, drawing, unless_damaged
 from recombine.baselines.training.device import compiled, generator_of
 from recombine.benchmark.serving.data import Batch
 from recombine.renderer.core.errors import UsageError
+from recombine.renderer.core.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -192,13 +192,11 @@ def cached_stage(
     text = json.dumps({**identity, "torch": torch.__version__}, sort_keys=True, allow_nan=False)
     path = cache_dir / f"stage-{hashlib.sha256(text.encode()).hexdigest()[:24]}.safetensors"
     if path.exists():
-        with contextlib.suppress(safetensors.SafetensorError, OSError):
+        with unless_damaged(path):
             return safetensors.torch.load_file(path), True
     tensors = {key: value.detach().contiguous() for key, value in build().items()}
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    safetensors.torch.save_file(tensors, part)
-    part.replace(path)
+    with replacing(path) as part:
+        safetensors.torch.save_file(tensors, part)
     return tensors, False
 
 

@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from recombine.benchmark.predictions.safetensors_guard import Rule, TensorFile, open_tensor_file
@@ -168,10 +167,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     facts = json.dumps(asdict(predictions.facts), sort_keys=True, allow_nan=False)
     metadata = {"format": FORMAT, "run": facts, "content": _content(tensors, facts)}
     with replacing(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata=metadata)
-        except SafetensorError as error:  # of the disk, too, whose number stands in its text only
-            raise OSError(str(error)) from error
+        save_file(tensors, temporary, metadata=metadata)
         temporary.chmod(0o644)  # the library makes files that only their owner can read
 
 

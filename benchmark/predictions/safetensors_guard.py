@@ -14,12 +14,13 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from recombine.renderer.core.errors import InvalidInputError
+from recombine.renderer.core.system import system_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,7 +114,9 @@ class TensorFile:
             with safe_open(self._path, "np") as stream:
                 arrays: dict[str, Array] = {name: stream.get_tensor(name) for name in rules}
         except (SafetensorError, OSError) as error:  # it is not the file that was checked
-            raise TensorFileError("truncated-data", self._who, "the same file", error) from error
+            raise system_error(self._path, error) or TensorFileError(
+                "truncated-data", self._who, "the same file", error
+            ) from error
         for name, rule in rules.items():
             if rule.max_abs is not None:
                 _check_values(arrays[name], name, rule.max_abs, self._who)
@@ -139,7 +142,9 @@ def open_tensor_file(path: Path, *, max_bytes: int, who: object | None = None) -
     try:
         status = path.lstat()
     except OSError as error:
-        raise TensorFileError("no-file", who, "a file", error.strerror) from error
+        raise system_error(path, error) or TensorFileError(
+            "no-file", who, "a file", error.strerror
+        ) from error
     size = status.st_size
     if not stat.S_ISREG(status.st_mode):
         raise TensorFileError("not-a-file", who, "a regular file", "a link, folder or device")
@@ -147,7 +152,7 @@ def open_tensor_file(path: Path, *, max_bytes: int, who: object | None = None) -
         raise TensorFileError("too-small", who, "at least 10 bytes", size)
     if size > max_bytes:
         raise TensorFileError("too-large", who, f"at most {max_bytes} bytes", size)
-    with path.open("rb") as stream:
+    with _opened(path) as stream:
         length = int.from_bytes(stream.read(8), "little")
         if length > MAX_HEADER:
             raise TensorFileError("huge-header", who, f"at most {MAX_HEADER} bytes", length)
@@ -160,6 +165,13 @@ def open_tensor_file(path: Path, *, max_bytes: int, who: object | None = None) -
     entries = {name: _entry(name, raw, who) for name, raw in header.items()}
     _check_tiling(entries, size - 8 - length, who)
     return TensorFile(path, who, metadata, entries)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise system_error(path, error) or error from error
 
 
 def check_index(

@@ -40,7 +40,7 @@ from recombine.benchmark.results.parts import (
     Training,
     WorstCells,
 )
-from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, RecombineError
 from recombine.renderer.core.files import write_bytes
 from recombine.renderer.core.strict import from_json
 
@@ -134,6 +134,35 @@ class Result(Strict):
         """Name for a folder that holds many results: entry, dataset, size and training set."""
         data = self.data
         return f"{self.method.entry}--{data.dataset}-{data.resolution}px-n{data.n_train}.json"
+
+    def path_in(self, folder: Path) -> Path:
+        """Return where it goes in a folder: its usual file, or one beside another method's.
+
+        Parameters
+        ----------
+        folder : Path
+            That may hold a result of the same file name, of this method or of another one.
+
+        Returns
+        -------
+        Path
+            Of ``file_name``, with the start of ``result_id`` added where another method lies, or
+            the same one on other images, or a file that cannot be read.
+        """
+        usual = folder / self.file_name
+        if not usual.exists():
+            return usual
+        try:
+            there = Result.load(usual)
+        except RecombineError:
+            there = None
+        if there is not None and there._whose() == self._whose():
+            return usual
+        return usual.with_stem(f"{usual.stem}-{self.result_id[:10]}")
+
+    def _whose(self) -> tuple[object, ...]:
+        method = self.method
+        return method.name, method.code, method.settings, self.data.identity
 
     @classmethod
     def sealed(cls, **fields: Any) -> Self:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from recombine.benchmark.results.levels import shared_levels, standing
 from recombine.benchmark.results.result import Result
 from recombine.renderer.core.errors import InvalidInputError, ResourceError
+from recombine.renderer.core.files import visible
 from recombine.renderer.core.tables import html_lines, html_table, text_table
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Results(Sequence[Result]):
         IntegrityError
             When one was edited.
         """
-        files = sorted(Path(folder).glob("*.json"))
+        files = sorted(visible(Path(folder), "*.json"))
         if not files:
             raise InvalidInputError(
                 f"Results.load: expected result files (*.json) in {folder}; found none. "

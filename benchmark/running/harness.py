@@ -104,6 +104,7 @@ if TYPE_CHECKING:
 
     from recombine.benchmark.inference.cost import Cost
     from recombine.benchmark.inference.probe import Probe
+    from recombine.benchmark.predictions.file import RunFacts
     from recombine.benchmark.sandbox.isolation import AnySubmission
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.benchmark.submissions.loading import Submission
@@ -250,6 +251,33 @@ def run_seed(
             write_predictions(path, predictions)
         drop_states(out_dir, seed)
     return SeedRun(path, seed, found, time.monotonic() - begin)
+
+
+def run_folder(base: Path, submission: AnySubmission, dataset: DatasetLike) -> Path:
+    """Return where the runs of a submission go: a folder, or one inside where another's lie."""
+    about = fingerprint(submission)
+    settings = flat(about["settings"])
+    return _own(base, (about["card"]["name"], about["code"], settings, dataset.identity))
+
+
+def given_folder(base: Path, facts: RunFacts) -> Path:
+    """Return the same for predictions that were made elsewhere."""
+    return _own(base, _whose(facts))
+
+
+def _own(base: Path, whose: tuple[Any, ...]) -> Path:
+    for path in sorted(base.glob("seed-*.safetensors")):
+        try:
+            if _whose(read_predictions(path).facts) != whose:
+                return base / content_key({"whose": whose})[:10]
+        except (InvalidInputError, IntegrityError):
+            continue  # damaged: made again
+        return base
+    return base
+
+
+def _whose(facts: RunFacts) -> tuple[Any, ...]:
+    return facts.card["name"], facts.code, dict(facts.settings), facts.dataset["identity"]
 
 
 def trains(submission: AnySubmission) -> bool:
@@ -532,7 +560,7 @@ def _guarded(stage: str, card: MethodCard, seed: int, out_dir: Path) -> Iterator
     except RecombineError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and disk_is_full(error):
+        if disk_is_full(error):
             raise disk_error(out_dir, error) from error  # no fault of the submission
         write_bytes(report, traceback.format_exc().encode())
         raise InvalidInputError(

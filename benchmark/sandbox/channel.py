@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import select
+import selectors
 import struct
 import threading
 import time
@@ -89,6 +89,8 @@ class Host:
         self.size = (shape[0], shape[1])
         ask_in, self._ask = os.pipe()
         self._tell, tell_out = os.pipe()
+        self._heard = selectors.PollSelector()  # `select` takes no descriptor above 1,023
+        self._heard.register(self._tell, selectors.EVENT_READ)
         self.inherited: tuple[int, ...] = (ask_in, tell_out)
         self.promised: list[bytes] = []
         self.ready_seconds: float | None = None
@@ -172,7 +174,7 @@ class Host:
         while len(data) < size:
             if self._over.is_set():
                 raise _GoneError
-            if not select.select([self._tell], [], [], 0.1)[0]:
+            if not self._heard.select(0.1):
                 continue
             part = os.read(self._tell, min(size - len(data), 2**20))
             if not part:

@@ -71,7 +71,7 @@ class PredictionStore:
         self._by_size: defaultdict[int, list[Path]] = defaultdict(list)
         self._hashes: dict[Path, str] = {}
         for folder in folders:
-            for path in sorted(folder.rglob("*.safetensors")):
+            for path in sorted(folder.rglob("[!.]*.safetensors")):
                 self._by_size[path.stat().st_size].append(path)
 
     def find(self, result: Result) -> list[Path]:

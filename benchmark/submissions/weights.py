@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
+from recombine.renderer.core.system import system_error
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -179,9 +180,9 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ResourceError(
+        raise system_error(path, error, "weights that can be read") or ResourceError(
             f"hub: {path}: expected weights that can be read, got {error.strerror or error}; check "
-            "the path and its permissions"
+            "the path"
         ) from error
 
 

@@ -35,6 +35,8 @@ from recombine.leaderboard.ledger.records import (
     Tier,
 )
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, RecombineError
+from recombine.renderer.core.files import visible
+from recombine.renderer.core.system import system_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -238,14 +240,16 @@ def find_results(folder: Path) -> list[Path]:
             f"find_results: expected a folder of result files at {folder}, found none; "
             "check the path"
         )
-    return sorted(path for path in folder.glob("*.json") if path.is_file())
+    return sorted(path for path in visible(folder, "*.json") if path.is_file())
 
 
 def read_result(path: Path) -> bytes:
     """Read a result file without looking into it."""
     try:
         content = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
-    except OSError:
+    except OSError as error:
+        if refused := system_error(path, error):
+            raise refused from error
         content = b""
     if not content:
         raise InvalidInputError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from recombine.renderer.core.errors import IntegrityError, ResourceError, UsageError
+from recombine.renderer.core.system import system_error
 
 
 class Signer(Protocol):
@@ -45,7 +46,9 @@ def read_key(path: Path) -> Ed25519Signer:
     """Read a private key."""
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if refused := system_error(path, error):
+            raise refused from error  # no advice to make a new one
         key = b""
     if len(key) != 32:
         raise UsageError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from recombine.leaderboard.seasons.rule import commitment, key_commitment, secret_split
 from recombine.leaderboard.seasons.terms import MAX_SCORINGS, season_plan
-from recombine.renderer.core.errors import InvalidInputError, RecombineError
+from recombine.renderer.core.errors import InvalidInputError, RecombineError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,6 +133,8 @@ def _data(lines: list[Line], key: bytes, recipe: Recipe, dataset: SeasonData) ->
 def _certified(dataset: SeasonData) -> bool:
     try:
         dataset.check()
+    except ResourceError:
+        raise  # what the system refuses says nothing about the data
     except RecombineError:
         return False
     return True

@@ -111,7 +111,7 @@ def _lock(folder: Path) -> bool:
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:  # a living process holds it, or the disk has no locks to tell
         os.close(handle)
         return False
     return True

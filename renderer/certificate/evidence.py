@@ -23,7 +23,7 @@ from recombine.renderer.certificate.pixels import (
     image_statistics,
     label_counts,
 )
-from recombine.renderer.core.errors import IntegrityError, RecombineError
+from recombine.renderer.core.errors import IntegrityError, RecombineError, ResourceError
 from recombine.renderer.core.hdf5 import (
     Column,
     attribute,
@@ -227,6 +227,8 @@ def _read_shard(
             build = read_build(attribute(handle, "build"), path)
             evidence.builds.append(Drawn(name, entry["stop"] - entry["start"], build))
             return _rehash(handle, evidence, pixels=pixels)
+    except ResourceError:
+        raise  # what the system refuses is no fault of the file
     except RecombineError as error:
         evidence.file_faults.append(f"{name}: {str(error).removeprefix(f'{path}: ')}")
         return None

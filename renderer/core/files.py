@@ -14,7 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from recombine.renderer.core.errors import ResourceError, UsageError
+from recombine.renderer.core.errors import RecombineError, ResourceError, UsageError
+from recombine.renderer.core.system import (
+    FULL,
+    NO_LOCKS,
+    REFUSED,
+    errno_of,
+    locks_are_optional,
+    system_error,
+)
 
 
 @contextmanager
@@ -29,8 +37,11 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
-    except OSError as error:
-        raise disk_error(path, error) from error
+    except Exception as error:
+        # h5py and safetensors have errors of their own for what the disk refuses.
+        if (refused := disk_error(path, error)) is error:
+            raise
+        raise refused from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -53,8 +64,10 @@ def writing(path: Path) -> Iterator[None]:
     """Turn what a full or read-only disk does to a block of code into a typed error."""
     try:
         yield
-    except OSError as error:
-        raise disk_error(path, error) from error
+    except Exception as error:
+        if (refused := disk_error(path, error)) is error:
+            raise
+        raise refused from error
 
 
 def require_writable(folder: Path) -> None:
@@ -71,7 +84,7 @@ def take_space(path: Path, size: int) -> None:
     # Writing into a mapped hole on a full disk ends the process by a signal, without a message.
     with writing(path), path.open("wb") as stream:
         try:
-            os.posix_fallocate(stream.fileno(), 0, size)
+            _allocate(stream.fileno(), size)
         except OSError as error:
             if not disk_is_full(error):
                 raise
@@ -81,25 +94,37 @@ def take_space(path: Path, size: int) -> None:
             ) from error
 
 
+def _allocate(handle: int, size: int) -> None:
+    try:
+        os.posix_fallocate(handle, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, *NO_LOCKS):
+            raise
+        for begin in range(0, size, 2**20):  # a disk that only takes space by being written to
+            os.pwrite(handle, bytes(min(2**20, size - begin)), begin)
+
+
 def disk_is_full(error: BaseException) -> bool:
     """Tell whether an error comes from a full disk or quota."""
-    # h5py and safetensors report a full disk by text only, hence the look at the message.
-    number = getattr(error, "errno", None)
-    return number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+    return errno_of(error) in FULL or "No space left" in str(error)
 
 
-def disk_error(path: Path, error: OSError) -> OSError | ResourceError:
-    """Return the typed error for a full or read-only disk, else the error itself."""
+def disk_error(path: Path, error: Exception) -> Exception:
+    """Return the typed error for what the system refused a writer, else the error itself."""
+    if isinstance(error, RecombineError):
+        return error
     if disk_is_full(error):
         return ResourceError(
             f"write: {path} needs more disk space; the disk is full. "
             "Free some space and run the same command again, it resumes."
         )
-    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+    number = errno_of(error)
+    if number in (*REFUSED, errno.ENOTDIR, errno.EEXIST):
+        reason = os.strerror(number)
         return ResourceError(
-            f"write: {path} must be writable; got {error.strerror}. Choose another folder."
+            f"write: {path} must be writable; got {reason}. Choose another folder."
         )
-    return error
+    return system_error(path, error, "to be written") or error
 
 
 def require_space(folder: Path, needed: int) -> None:
@@ -113,6 +138,11 @@ def require_space(folder: Path, needed: int) -> None:
         )
 
 
+def visible(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a folder that match; hidden ones, as macOS puts beside each, never."""
+    return [path for path in folder.glob(pattern) if not path.name.startswith(".")]
+
+
 def clear_leftovers(folder: Path, name: str = "*") -> None:
     """Remove temporary files that a killed writer of ``name`` left in a folder."""
     for leftover in folder.glob(f".{name}.*.tmp"):
@@ -120,9 +150,16 @@ def clear_leftovers(folder: Path, name: str = "*") -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+    # Some network disks cannot sync a folder, or let files be made but not listed.
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF, *NO_LOCKS):
+            raise
     finally:
         os.close(handle)
 
@@ -132,12 +169,15 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
-    """Hold the lock of a file or folder. A killed process holds nothing."""
+    """Hold the lock of a file or folder. A killed process holds nothing.
+
+    Where the disk has no locks it is refused, or, if the user says so, done without.
+    """
     lock, kind = _beside(path), fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = lock.open("w")
+            handle = lock.open("a+")  # NFS locks what is open for reading and for writing only
         except OSError as error:
             raise disk_error(path.parent, error) from error
         with handle:
@@ -148,6 +188,10 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[N
                     f"{path.parent}: expected nobody else to work there; another process does. "
                     "Wait for it, or choose another folder."
                 ) from error
+            except OSError as error:
+                if errno_of(error) not in NO_LOCKS or not locks_are_optional():
+                    lock.unlink(missing_ok=True)
+                    raise system_error(path.parent, error, "to be locked") or error from error
             if not _is(handle.fileno(), lock):
                 continue  # its last holder removed it while this process waited
             try:
@@ -171,4 +215,8 @@ def _is(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
         return False

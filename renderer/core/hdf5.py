@@ -8,16 +8,22 @@ claim far more memory than they occupy. None of these is ever read here.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import h5py
 import numpy as np
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.system import system_error
 from recombine.renderer.core.types import Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Int64
 
 MAX_BYTES = 16 * 2**30
 
@@ -32,13 +38,9 @@ class Column:
 
 @contextmanager
 def reading(path: Path | str) -> Iterator[None]:
-    """Turn what h5py raises where a file is damaged into a typed error."""
+    """Turn what h5py raises into a typed error: the system refused a file, or it is damaged."""
     try:
         yield
-    except PermissionError as error:
-        raise InvalidInputError(
-            f"{path}: expected a file that can be read; got {error.strerror}. Check its mode."
-        ) from error
     # Damage shows as any of these, depending on the bytes that it hit.
     except (
         OSError,
@@ -50,7 +52,10 @@ def reading(path: Path | str) -> Iterator[None]:
         NotImplementedError,
         MemoryError,
         OverflowError,
+        zlib.error,
     ) as error:
+        if refused := system_error(path, error):
+            raise refused from error
         raise IntegrityError(
             f"{path}: expected a complete HDF5 file; it is truncated or damaged ({error}). "
             "Delete it and run the same render command again."
@@ -59,16 +64,34 @@ def reading(path: Path | str) -> Iterator[None]:
 
 def open_checked(path: Path) -> h5py.File:
     """Open a file read-only after checking every object in it."""
-    if not path.is_file():
-        raise InvalidInputError(f"{path}: expected an HDF5 file; found none. Check the path.")
     with reading(path):
-        handle = h5py.File(path, "r")
+        if not path.is_file():
+            raise InvalidInputError(f"{path}: expected an HDF5 file; found none. Check the path.")
+        handle = open_unchecked(path)
         try:
             _walk(handle, path)
         except BaseException:
             handle.close()
             raise
     return handle
+
+
+def open_unchecked(path: Path) -> h5py.File:
+    """Open a file read-only; for one that `open_checked` has passed."""
+    # A finished file never changes, and some disks have no locks. Where this process has it open in
+    # another way already, HDF5 takes that way only.
+    for locking in (False, None):
+        try:
+            return h5py.File(path, "r", locking=locking)
+        except OSError as error:
+            if "flag values don't match" not in str(error):
+                raise
+    return h5py.File(path, "r", locking=True)
+
+
+def new_file(path: Path) -> h5py.File:
+    """Make a file that nobody else knows yet, so that it needs no lock."""
+    return h5py.File(path, "w", libver="latest", locking=False)
 
 
 def stored(handle: h5py.File, name: str) -> h5py.Dataset:
@@ -88,16 +111,92 @@ def column(handle: h5py.File, name: str) -> Array:
     return values
 
 
-def mapped(dataset: h5py.Dataset) -> h5py.Dataset | Array:
-    """Return a read-only memory-map of a dataset that lies in its file as one plain block."""
-    path = Path(dataset.file.filename)
-    with reading(path):
+class Layout(Protocol):
+    """Where a dataset lies in its file."""
+
+    def rows(self, content: Array, rows: Int64[Array, " n"]) -> Array:
+        """Return some rows out of the bytes of the file; a copy."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A dataset that is one plain block."""
+
+    offset: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    def rows(self, content: Array, rows: Array) -> Array:
+        end = self.offset + self.dtype.itemsize * math.prod(self.shape)
+        whole = content[self.offset : end].view(self.dtype).reshape(self.shape)
+        return np.asarray(whole[rows])
+
+
+@dataclass(frozen=True)
+class _Chunks:
+    """A dataset of one chunk per row, each shuffled and compressed or neither."""
+
+    places: tuple[tuple[int, int, int], ...]  # offset, bytes, mask of the filters left out
+    filters: tuple[int, ...]
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    def rows(self, content: Array, rows: Array) -> Array:
+        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        for place, row in enumerate(rows.tolist()):
+            offset, size, left_out = self.places[row]
+            data: Array = content[offset : offset + size]
+            for number, kind in reversed(list(enumerate(self.filters))):
+                if left_out >> number & 1:
+                    continue
+                if kind == h5py.h5z.FILTER_DEFLATE:
+                    most = self.dtype.itemsize * math.prod(self.shape[1:])
+                    data = np.frombuffer(
+                        zlib.decompressobj().decompress(data.tobytes(), most), np.uint8
+                    )
+                else:  # the first bytes of all numbers come first, then the second ones
+                    data = data.reshape(self.dtype.itemsize, -1).T.reshape(-1)
+            found[place] = data.view(self.dtype).reshape(self.shape[1:])
+        return found
+
+
+_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE}
+
+
+def layouts(handle: h5py.File) -> dict[str, Layout]:
+    """Return where the datasets lie in their file that can be read without HDF5."""
+    found: dict[str, Layout] = {}
+    size = Path(handle.filename).stat().st_size
+
+    def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset) and (layout := _layout(item, size)):
+            found[name] = layout
+
+    with reading(handle.filename):
+        handle.visititems(look)
+    return found
+
+
+def _layout(dataset: h5py.Dataset, size: int) -> Layout | None:
+    # Beyond the end of the file a map would kill the process instead of raising.
+    if not dataset.size:
+        return None
+    if dataset.chunks is None:
         offset = dataset.id.get_offset()
-        # Beyond the end of the file a map would kill the process instead of raising.
-        if offset is None or not dataset.size or offset + dataset.nbytes > path.stat().st_size:
-            return dataset
-        block = np.memmap(path, dataset.dtype, "r", offset, dataset.shape)
-        return block.view(np.ndarray)
+        if offset is None or offset + dataset.nbytes > size:
+            return None
+        return _Block(offset, dataset.dtype, dataset.shape)
+    listed = dataset.id.get_create_plist()
+    filters = tuple(listed.get_filter(k)[0] for k in range(listed.get_nfilters()))
+    if dataset.chunks != (1, *dataset.shape[1:]) or not _FILTERS.issuperset(filters):
+        return None
+    chunks = (dataset.id.get_chunk_info(k) for k in range(dataset.id.get_num_chunks()))
+    where = {c.chunk_offset[0]: (c.byte_offset, c.size, c.filter_mask) for c in chunks}
+    places = tuple(where.get(row, (size, 1, 0)) for row in range(len(dataset)))
+    if any(offset + length > size for offset, length, _ in places):
+        return None
+    return _Chunks(places, filters, dataset.dtype, dataset.shape)
 
 
 def attribute(handle: h5py.File, name: str) -> str:

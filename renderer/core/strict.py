@@ -13,6 +13,7 @@ import pydantic
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
+from recombine.renderer.core.system import system_error
 
 LARGEST_JSON = 256 * 2**20
 DEEPEST_JSON = 64
@@ -120,7 +121,7 @@ def read_json(path: Path, form: str) -> dict[str, Any]:
         with path.open("rb") as stream:
             content = stream.read(LARGEST_JSON + 1)
     except OSError as error:
-        raise InvalidInputError(
+        raise system_error(path, error) or InvalidInputError(
             f"{path}: expected a file that can be read; got {error.strerror}. Check the path."
         ) from error
     if len(content) > LARGEST_JSON:

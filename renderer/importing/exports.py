@@ -13,7 +13,9 @@ from typing import Any, Literal
 import numpy as np
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, ResourceError
+from recombine.renderer.core.files import visible
 from recombine.renderer.core.strict import parse_json
+from recombine.renderer.core.system import system_error
 from recombine.renderer.core.types import Array
 from recombine.renderer.importing.labels import Table
 from recombine.renderer.importing.pictures import Pictures, decoded
@@ -54,7 +56,7 @@ def find_export(folder: Path) -> Export | None:
         "webdataset": "*.tar",
         "folder": "*/metadata.jsonl",
     }
-    form: Form | None = next((f for f, files in forms.items() if any(folder.glob(files))), None)
+    form: Form | None = next((f for f, files in forms.items() if any(visible(folder, files))), None)
     if form is None:
         raise InvalidInputError(
             f"{folder}: expected an export with Parquet files, tars or folders; got none. "
@@ -88,7 +90,7 @@ def records(export: Export) -> Iterator[dict[str, Any]]:
             known = {key: record[key] for key in ("image", *export.schema.keys)}
             yield {**record, **known, "#": number}
     except (KeyError, ValueError, TypeError, OSError, tarfile.TarError) as error:
-        raise IntegrityError(
+        raise system_error(export.folder, error) or IntegrityError(
             f"{export.folder}: expected an export as `recombine dataset export` writes it; "
             f"it is damaged or lacks {error}. Export the dataset again."
         ) from error
@@ -107,7 +109,7 @@ def _folders(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _tars(folder: Path) -> Iterator[dict[str, Any]]:
-    for path in sorted(folder.glob("*.tar")):
+    for path in sorted(visible(folder, "*.tar")):
         with tarfile.open(path) as archive:
             members = ((m.name.partition("."), m) for m in archive if m.isfile())
             for _, group in itertools.groupby(members, key=lambda pair: pair[0][0]):
@@ -127,7 +129,7 @@ def _parquet(folder: Path) -> Iterator[dict[str, Any]]:
             "import: Parquet needs pyarrow, which is not installed. "
             "Run `pip install 'recombine[export]'`."
         ) from error
-    for path in sorted((folder / "data").glob("*.parquet")):
+    for path in sorted(visible(folder / "data", "*.parquet")):
         with pq.ParquetFile(path) as file:  # type: ignore[no-untyped-call]
             for batch in file.iter_batches(64):
                 for record in batch.to_pylist():

@@ -17,6 +17,7 @@ from PIL import Image
 
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 from recombine.renderer.core.hdf5 import open_checked, stored
+from recombine.renderer.core.system import system_error
 from recombine.renderer.core.types import Array
 from recombine.renderer.importing.labels import Table
 from recombine.renderer.importing.recipe import Fit, Recipe
@@ -95,7 +96,7 @@ def decoded(source: Path | bytes, name: str, *, codes: bool = False) -> Array:
                 return np.asarray(image)
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InvalidInputError(
+        raise system_error(name, error) or InvalidInputError(
             f"import: expected an image that can be read; {name} cannot be ({error}). "
             "Fetch the file again, or leave its row out."
         ) from error
@@ -174,7 +175,7 @@ def _array(path: Path, key: str) -> Iterator[IO[bytes]]:
         with zipfile.ZipFile(path) as archive, archive.open(_member(archive, path, key)) as stream:
             yield stream
     except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
-        raise InvalidInputError(
+        raise system_error(path, error) or InvalidInputError(
             f"{path.name}: expected an NPZ or HDF5 file that is whole; {key!r} cannot be read "
             f"({error}). Fetch it again, or give the folder of images."
         ) from error

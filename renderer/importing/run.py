@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import uuid
 from collections import Counter
@@ -16,7 +17,7 @@ import numpy as np
 from recombine.renderer.certificate.imported import images_digest
 from recombine.renderer.certificate.verify import Certificate, verify
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
-from recombine.renderer.core.files import disk_error, require_space
+from recombine.renderer.core.files import disk_error, require_space, take_space
 from recombine.renderer.core.provenance import Build, provenance
 from recombine.renderer.core.types import Array
 from recombine.renderer.importing.drawing import Drawn, draw
@@ -271,9 +272,9 @@ def _decoded(
                 )
             require_space(folder, n * image.size * BYTES_PER_PIXEL // 3 + SPARE_BYTES)
             edge = image.shape[:2]
-            images = np.memmap(folder / SCRATCH[0], np.uint8, "w+", shape=(n, *edge, 3))
+            images = _scratch(folder / SCRATCH[0], (n, *edge, 3))
             if pictures.has_masks:
-                masks = np.memmap(folder / SCRATCH[1], np.uint8, "w+", shape=(n, *edge))
+                masks = _scratch(folder / SCRATCH[1], (n, *edge))
         if image.shape != images.shape[1:]:
             raise InvalidInputError(
                 f"{who}: expected {images.shape[1]} x {images.shape[2]} pixels, like the images "
@@ -290,6 +291,11 @@ def _decoded(
             "Set `white` in [import] to the value that stands for white, such as 1."
         )
     return images, masks, shaping.said(shapes)
+
+
+def _scratch(path: Path, shape: tuple[int, ...]) -> Array:
+    take_space(path, math.prod(shape))
+    return np.memmap(path, np.uint8, "r+", shape=shape)
 
 
 def _config(

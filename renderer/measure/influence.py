@@ -133,6 +133,7 @@ def mask_dataset(
     workers: int = 2,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     make_executor: Callable[[], Executor] | None = None,
+    out: Path | None = None,
 ) -> Masks:
     """Draw counterfactual pairs of a dataset undenoised and write their influence masks.
 
@@ -150,6 +151,8 @@ def mask_dataset(
         Told (pairs done, pairs in all).
     make_executor : callable, optional
         Any maker of executors whose workers have Blender.
+    out : Path, optional
+        Folder to write into; the dataset's own by default.
 
     Returns
     -------
@@ -163,13 +166,13 @@ def mask_dataset(
     ResourceError
         When Blender, disk space or a worker fails.
     """
-    plan = load_plan(folder)
+    plan, home = load_plan(folder), out or folder
     chosen = choose_pairs(plan, pairs)
     names = _names(chosen)
     paths = samples or plan.settings.samples
     about: dict[str, Any] = {"format": "recombine.counterfactual/1", "plan_sha256": plan.digest()}
     about |= {"samples": paths, "edits": ",".join(names)}
-    job = Job(folder, "counterfactual", {**about, "pairs": [list(pair[:2]) for pair in chosen]})
+    job = Job(home, "counterfactual", {**about, "pairs": [list(pair[:2]) for pair in chosen]})
     arrays = compute(
         job,
         functools.partial(mask_rows, folder, chosen, paths),
@@ -181,7 +184,7 @@ def mask_dataset(
     )
     kinds = {name: _kind(arrays, arrays["edit"] == i) for i, name in enumerate(names)}
     found = {"dataset": plan.dataset, **about, "pairs": len(chosen), "kinds": kinds}
-    done = Masks(found, job.target, *(folder / f"counterfactual.{x}" for x in ("json", "png")))
+    done = Masks(found, job.target, *(home / f"counterfactual.{x}" for x in ("json", "png")))
     write_json(done.table, found)
     write_bytes(done.picture, _picture(arrays, names))
     return done

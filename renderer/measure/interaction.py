@@ -320,6 +320,7 @@ def measure_dataset(
     workers: int = 2,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     make_executor: Callable[[], Executor] | None = None,
+    out: Path | None = None,
 ) -> Report:
     """Measure scenes of a rendered dataset and write the result beside the data.
 
@@ -337,6 +338,8 @@ def measure_dataset(
         Told (scenes done, scenes in all).
     make_executor : callable, optional
         Any maker of executors whose workers have Blender.
+    out : Path, optional
+        Folder to write into; the dataset's own by default.
 
     Returns
     -------
@@ -350,10 +353,10 @@ def measure_dataset(
     ResourceError
         When Blender, disk space or a worker fails.
     """
-    plan = load_plan(folder)
+    plan, home = load_plan(folder), out or folder
     indices = choose(plan, scenes)
     about = {"format": "recombine.interaction/1", "plan_sha256": plan.digest()}
-    job = Job(folder, "interaction", {**about, "samples": samples, "scenes": indices.tolist()})
+    job = Job(home, "interaction", {**about, "samples": samples, "scenes": indices.tolist()})
     arrays = compute(
         job,
         functools.partial(measure_rows, folder, indices, samples),
@@ -365,7 +368,7 @@ def measure_dataset(
     )
     found = {"dataset": plan.dataset, **about, "samples": samples}
     found |= summary(arrays, _groups(plan, arrays["index"]))
-    report = Report(found, job.target, folder / "interaction.json", folder / "interaction.png")
+    report = Report(found, job.target, home / "interaction.json", home / "interaction.png")
     write_json(report.table, found)
     write_bytes(report.picture, picture(arrays, _titles(plan, arrays["index"])))
     return report

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from recombine.renderer.core.errors import RecombineError
-from recombine.renderer.core.files import clear_leftovers, replacing
-from recombine.renderer.core.hdf5 import attribute, column, open_checked
+from recombine.renderer.core.errors import RecombineError, ResourceError
+from recombine.renderer.core.files import clear_leftovers, replacing, require_writable
+from recombine.renderer.core.hdf5 import attribute, column, new_file, open_checked
 from recombine.renderer.core.types import Array
 from recombine.renderer.rendering.pool import Unit, local_pool, run_units
 from recombine.renderer.rendering.render import require_blender, start_worker
@@ -30,7 +29,7 @@ Work = Callable[[range], Arrays]
 class Job:
     """One computation over a dataset."""
 
-    folder: Path  # the dataset's folder; ``NAME.h5`` is written into it
+    folder: Path  # the dataset's own, or another one; ``NAME.h5`` is written into it
     name: str  # name of the result
     # plain data that decides the content; all but lists become attributes of the result
     about: Mapping[str, Any]
@@ -64,6 +63,7 @@ def compute(
     if _is_of(job.target, job):
         progress(count, count)
         return _read(job.target)
+    require_writable(job.folder)
     if make_executor is None:
         require_blender()
         make_executor = local_pool(workers, start_worker)
@@ -104,7 +104,7 @@ def _piece(job: Job, work: Work, unit: Unit) -> None:
 
 
 def _write(target: Path, job: Job, arrays: Arrays) -> None:
-    with replacing(target) as path, h5py.File(path, "w", libver="latest") as handle:
+    with replacing(target) as path, new_file(path) as handle:
         handle.attrs["identity"] = job.identity
         for name, value in job.about.items():
             if not isinstance(value, list):  # an attribute is small; lists are datasets
@@ -127,5 +127,7 @@ def _is_of(path: Path, job: Job) -> bool:
     try:
         with open_checked(path) as handle:
             return attribute(handle, "identity") == job.identity
+    except ResourceError:
+        raise  # what the system refuses says nothing about the file
     except RecombineError:
         return False

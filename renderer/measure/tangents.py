@@ -46,6 +46,7 @@ def render_tangents(
     workers: int = 2,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     make_executor: Callable[[], Executor] | None = None,
+    out: Path | None = None,
 ) -> Path:
     """Draw training images with every slot changed a little, and write ``tangents.h5``.
 
@@ -57,7 +58,7 @@ def render_tangents(
         Training images, drawn by a keyed seed; fewer where the dataset has fewer.
     samples : int
         Paths per pixel.
-    workers, progress, make_executor
+    workers, progress, make_executor, out
         As for `recombine.renderer.measure.influence.mask_dataset`.
 
     Returns
@@ -79,7 +80,7 @@ def render_tangents(
     rng = keyed_rng(plan.dataset, "1", "tangents", 0)
     chosen = np.sort(rng.permutation(trained)[:images])
     about = {"format": "recombine.tangents/1", "plan_sha256": plan.digest(), "samples": samples}
-    job = Job(folder, "tangents", {**about, "images": chosen.tolist()})
+    job = Job(out or folder, "tangents", {**about, "images": chosen.tolist()})
     work = functools.partial(tangent_rows, folder, chosen, samples)
     compute(
         job,

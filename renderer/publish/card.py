@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from recombine.renderer.core.files import write_bytes, write_json
+from recombine.renderer.core.files import visible, write_bytes, write_json
 from recombine.renderer.core.project import AUTHORS
 from recombine.renderer.planning.planner import config_of
 from recombine.renderer.publish.croissant import File, croissant
@@ -39,7 +39,7 @@ def add_card(data: Dataset, out: Path, publication: Publication, *, block: int =
     """Write `CARD_FILES` into the folder of a Parquet export, which is then fit to be uploaded."""
     facts = Facts(data, publication)
     write_json(out / "certificate.json", data.certificate)
-    files = [File.of(out, path) for path in sorted((out / "data").glob("*.parquet"))]
+    files = [File.of(out, path) for path in sorted(visible(out / "data", "*.parquet"))]
     certificate = File.of(out, out / "certificate.json")
     write_json(out / "croissant.json", croissant(facts, files, certificate))
     write_bytes(out / "README.md", readme(facts, files).encode())

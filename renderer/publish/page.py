@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from recombine.renderer.core.errors import IntegrityError, RecombineError
+from recombine.renderer.core.errors import IntegrityError, RecombineError, ResourceError
 from recombine.renderer.core.files import write_bytes
 from recombine.renderer.core.hdf5 import column, open_checked
 from recombine.renderer.core.types import Array
@@ -232,6 +232,8 @@ def _facts(data: Dataset) -> list[tuple[str, str]]:
 def _certificate(data: Dataset) -> dict[str, Any] | None:
     try:
         certificate = data.certificate
+    except ResourceError:
+        raise
     except RecombineError:
         return None
     return {**certificate, "matches": certificate["root"] == data.root}

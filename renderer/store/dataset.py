@@ -10,20 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
-from recombine.renderer.core.hdf5 import column, mapped, reading, stored
-from recombine.renderer.core.strict import inside
 from recombine.renderer.core.types import Array
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.scenes.geometry import Cameras, bits
 from recombine.renderer.scenes.scene import LABELS
 from recombine.renderer.store.certificate import require_certificate
+from recombine.renderer.store.mapping import MappedShards
 from recombine.renderer.store.planned import PlannedData
 from recombine.renderer.store.records import read_certificate, read_manifest
-from recombine.renderer.store.shards import load_plan, open_shard
+from recombine.renderer.store.shards import load_plan
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float16, Float32, Float64, Int32, Int64, UInt8
@@ -150,8 +148,8 @@ class SplitView:
 class Dataset(PlannedData):
     """A sealed dataset on disk, indexed by image.
 
-    Files are opened on first use in each process, after a whitelist check, so a `Dataset` can
-    be pickled and shared by the workers of a data loader.
+    Files are opened on first use in each process, after a whitelist check, and few stay open, so
+    a `Dataset` can be pickled and shared by the threads and workers of a data loader.
 
     Parameters
     ----------
@@ -175,15 +173,13 @@ class Dataset(PlannedData):
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # the current folder may be another one by then
         self.manifest: dict[str, Any] = read_manifest(self.path)
         self._starts: list[int] = [s["start"] for s in self.manifest["shards"]]
-        self._handles: dict[int, h5py.File] = {}
-        self._columns: dict[tuple[int, str], h5py.Dataset | Array] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave open files behind: HDF5 handles do not survive pickling."""
-        return {**self.__dict__, "_handles": {}, "_columns": {}}
+        """Leave open files behind."""
+        return {name: value for name, value in self.__dict__.items() if name != "_shards"}
 
     def __repr__(self) -> str:
         return f"Dataset({self.name}, {len(self)} images, identity {self.identity[:12]})"
@@ -248,9 +244,7 @@ class Dataset(PlannedData):
     def visible(self) -> Float64[Array, "N K"]:
         """Return the visible share of every object, (N, K)."""
         self._require("visible")
-        parts = [column(self._shard(s), "visible") for s in range(len(self._starts))]
-        shares: Array = np.concatenate(parts).astype(float)
-        return shares
+        return self._read_many("visible", range(len(self))).astype(float)
 
     @property
     def certificate(self) -> dict[str, Any]:
@@ -311,13 +305,9 @@ class Dataset(PlannedData):
         """
         require_certificate(self.path, self.manifest, self.certificate)
 
-    def _shard(self, number: int) -> h5py.File:
-        if number not in self._handles:
-            entry = self.manifest["shards"][number]
-            path, indices = inside(self.path, entry["file"]), range(entry["start"], entry["stop"])
-            sealed = self.manifest["plan_sha256"]
-            self._handles[number] = open_shard(path, sealed, self._plan, indices, planned=True)
-        return self._handles[number]
+    @cached_property
+    def _shards(self) -> MappedShards:
+        return MappedShards(self.path, self.manifest, self._plan)
 
     def _require(self, name: str) -> None:
         if name in LABELS and name not in self.annotations:
@@ -339,22 +329,13 @@ class Dataset(PlannedData):
             )
         numbers = np.searchsorted(self._starts, wanted, "right") - 1
         rows = wanted - np.take(self._starts, numbers)
-        columns = {n: self._column(n, name) for n in set(numbers.tolist())}
-        first = columns[int(numbers[0])]
-        if len(columns) == 1 and isinstance(first, np.ndarray):
-            return np.asarray(first[rows])
-        # A fancy index of h5py is some 80 times slower than a loop.
-        found: Array = np.empty((len(wanted), *first.shape[1:]), first.dtype)
-        with reading(self.path):
-            for place, (number, row) in enumerate(
-                zip(numbers.tolist(), rows.tolist(), strict=True)
-            ):
-                found[place] = columns[number][row]
+        order = np.argsort(numbers, kind="stable")
+        first, *others = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
+        part = self._shards.rows(int(numbers[first[0]]), name, rows[first])
+        if not others:
+            return part
+        found: Array = np.empty((len(wanted), *part.shape[1:]), part.dtype)
+        found[first] = part
+        for here in others:
+            found[here] = self._shards.rows(int(numbers[here[0]]), name, rows[here])
         return found
-
-    def _column(self, number: int, name: str) -> h5py.Dataset | Array:
-        values = self._columns.get((number, name))
-        if values is None:
-            # Looking a dataset up by name costs more than reading an image from it.
-            values = self._columns[number, name] = mapped(stored(self._shard(number), name))
-        return values

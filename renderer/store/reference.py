@@ -21,6 +21,7 @@ from recombine.renderer.core.files import write_bytes, write_json
 from recombine.renderer.core.provenance import Build
 from recombine.renderer.core.seeds import keyed_rng
 from recombine.renderer.core.strict import parse_json
+from recombine.renderer.core.system import system_error
 from recombine.renderer.planning.plan import Plan
 from recombine.renderer.store.agreement import Agreement, agreement
 
@@ -144,7 +145,7 @@ def load_reference(folder: Path) -> Reference:
         record = parse_json(path.read_bytes(), str(path))
         return _read(record, (folder / "windows.webp").read_bytes())
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IntegrityError(
+        raise system_error(folder, error) or IntegrityError(
             f"{folder}: expected an undamaged reference of the format {REFERENCE_FORMAT}; got "
             f"{error}. Fetch it again."
         ) from error

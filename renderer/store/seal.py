@@ -18,6 +18,7 @@ import numpy as np
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.files import write_json
 from recombine.renderer.core.hdf5 import column, open_checked
+from recombine.renderer.core.system import system_error
 from recombine.renderer.store.records import MANIFEST_FORMAT
 from recombine.renderer.store.shards import one_build
 
@@ -41,8 +42,8 @@ def file_sha256(path: Path) -> str:
         with path.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
-        raise InvalidInputError(
-            f"{path}: expected a file that can be read; got {error.strerror}. Check the disk."
+        raise system_error(path, error) or InvalidInputError(
+            f"{path}: expected a file that can be read; got {error.strerror}. Check the path."
         ) from error
 
 

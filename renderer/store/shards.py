@@ -15,12 +15,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from recombine.renderer.core.errors import IntegrityError, RecombineError
+from recombine.renderer.core.errors import IntegrityError, RecombineError, ResourceError
 from recombine.renderer.core.files import replacing, write_json
 from recombine.renderer.core.hdf5 import (
     Column,
     attribute,
     column,
+    new_file,
     open_checked,
     read_columns,
     require_only,
@@ -67,7 +68,7 @@ def shard_ranges(n_images: int, size: int = SHARD_SIZE) -> list[range]:
 
 def save_plan(folder: Path, plan: Plan, shard_size: int = SHARD_SIZE) -> None:
     """Write ``plan.h5`` atomically, with the number of images per shard."""
-    with replacing(folder / "plan.h5") as path, h5py.File(path, "w", libver="latest") as handle:
+    with replacing(folder / "plan.h5") as path, new_file(path) as handle:
         handle.attrs["format"] = PLAN_FORMAT
         handle.attrs["config"] = json.dumps(plan.config, sort_keys=True)
         handle.attrs["plan_sha256"] = plan.digest()
@@ -241,7 +242,7 @@ def save_shard(
     """Write one finished shard atomically, with a digest of its content and the build here."""
     arrays = _shard_arrays(plan, indices, rendered)
     target = shard_path(folder, number)
-    with replacing(target) as path, h5py.File(path, "w", libver="latest") as handle:
+    with replacing(target) as path, new_file(path) as handle:
         handle.attrs["format"] = SHARD_FORMAT
         handle.attrs["plan_sha256"] = plan.digest()
         handle.attrs["content_sha256"] = content_digest(arrays)
@@ -283,6 +284,8 @@ def shard_is_complete(folder: Path, number: int, plan: Plan, indices: range) -> 
             columns = shard_columns(plan.schema, plan.settings.resolution, plan.annotations)
             arrays = {name: column(handle, name) for name in columns}
             return bool(shard_attributes(handle, path)["content_sha256"] == content_digest(arrays))
+    except ResourceError:
+        raise  # what the system refuses says nothing about the shard, which is not drawn again
     except RecombineError:
         return False
 

@@ -106,3 +106,9 @@ def test_a_folder_without_data_is_one_message(
         error = capsys.readouterr().err
         assert error.count("\n") == 1
         assert "nothing" in error
+
+
+@pytest.mark.parametrize("kind", [Interaction, Influence])
+def test_another_folder_can_be_written_to(kind: type, asked: dict, tmp_path: Path) -> None:
+    assert kind(Path("data"), out=tmp_path).run() == 0
+    assert (asked["folder"], asked["out"]) == (Path("data"), tmp_path)

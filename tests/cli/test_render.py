@@ -69,6 +69,19 @@ def test_scripts_are_valid_and_say_how_to_submit(
     assert "dataset merge" in seal
 
 
+def test_logs_go_into_folders_of_any_name(tmp_path: Path) -> None:
+    render, seal = scripts(tmp_path / 'a "b" 50%')
+    logs = str(tmp_path) + r"/a \"b\" 50%%/slurm"
+    assert f'#SBATCH --output="{logs}/%A-%a.log"\n' in render
+    assert f'#SBATCH --output="{logs}/seal-%j.log"\n' in seal
+
+
+def test_a_path_of_two_lines_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "smoke", "--out", str(tmp_path / "a\nb"), "--slurm", "2"]) == 2
+    assert "fits on one line" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_array_runs_every_group_once(tmp_path: Path) -> None:
     out = tmp_path / "data"
     render, _ = scripts(out, "--scale", "0.5", "--resolution", "32")

@@ -43,6 +43,27 @@ def test_saving_twice_writes_the_same_bytes(result, tmp_path):
     assert Result.load(tmp_path / "a.json").save(tmp_path / "b.json").read_bytes() == first
 
 
+def test_a_second_method_of_one_id_goes_beside_the_first(result, tmp_path):
+    usual = tmp_path / result.file_name
+    assert result.path_in(tmp_path) == usual
+    result.save(usual)
+    assert make_result(steps=(0, 3, 11)).path_in(tmp_path) == usual  # scored again
+    others = [
+        make_result(method={"code": "other:Model"}),
+        make_result(method={"settings": {"width": 9}}),
+        make_result(data={"identity": "f" * 64}),
+    ]
+    for other in others:
+        assert other.file_name == result.file_name
+        beside = other.path_in(tmp_path)
+        assert beside == usual.with_stem(f"{usual.stem}-{other.result_id[:10]}")
+        other.save(beside)
+        assert other.path_in(tmp_path) == beside
+    assert Result.load(usual) == result
+    usual.write_text("{}")
+    assert result.path_in(tmp_path) != usual
+
+
 def test_tables_take_one_line_per_seed(saved):
     lines = saved.read_text().splitlines()
     assert sum(line.count(",") == 8 and "[" in line for line in lines) >= 6

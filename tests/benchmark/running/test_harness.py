@@ -15,7 +15,9 @@ from recombine.benchmark.running.grid import Job, run_grid
 from recombine.benchmark.running.harness import (
     DEFAULT_STEPS,
     RunOptions,
+    given_folder,
     readout_indices,
+    run_folder,
     run_key,
     run_seed,
     scored_indices,
@@ -104,6 +106,26 @@ def test_a_finished_run_is_found_again(dataset, tmp_path):
     again = run(Trained(), dataset, tmp_path)
     assert (first.skipped, again.skipped) == (False, True)
     assert first.path.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_runs_of_another_method_of_one_id_have_a_folder_of_their_own(dataset, tmp_path):
+    base = tmp_path / "runs"
+    assert run_folder(base, Trained(), dataset) == base
+    done = run(Trained(), dataset, base)
+    assert run_folder(base, Trained(), dataset) == base
+    assert given_folder(base, read_predictions(done.path).facts) == base
+    homes = [
+        run_folder(base, Trained(width=9), dataset),
+        run_folder(base, Pixels(), dataset),
+        run_folder(base, Trained(), FakeDataset(train=8, val=2, test=3, identity="feed" * 16)),
+    ]
+    assert len({base, *homes}) == 4
+    assert {home.parent for home in homes} == {base}
+    run(Trained(width=9), dataset, homes[0])
+    assert run_folder(base, Trained(width=9), dataset) == homes[0]
+    assert done.path.is_file()
+    done.path.write_bytes(b"damaged")
+    assert run_folder(base, Trained(width=9), dataset) == base
 
 
 @pytest.mark.parametrize(

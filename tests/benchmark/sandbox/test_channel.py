@@ -1,6 +1,8 @@
 """Asking batch by batch: nothing is shown too early, and no answer is taken back."""
 
+import fcntl
 import os
+import resource
 import threading
 from pathlib import Path
 
@@ -107,6 +109,40 @@ def test_an_inside_that_dies_ends_the_interview(pair):
     host.__exit__(None, None, None)
     assert host.promised == []
     assert host.error is None
+
+
+def test_it_works_where_many_files_are_open(tmp_path, monkeypatch):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1100:
+        pytest.skip("this machine allows no descriptor above 1,023")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1100), hard))
+    make = os.pipe
+
+    def high():
+        ends = make()
+        moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 1030) for end in ends]
+        for end in ends:
+            os.close(end)
+        return tuple(moved)
+
+    monkeypatch.setattr(os, "pipe", high)
+    try:
+        with Host(tmp_path / "b.npy", (2, 2, 3), BATCHES, MEASURED, read) as host:
+            ends = [os.dup(number) for number in host.inherited]
+            assert min(host.inherited) >= 1030
+            host.started()
+            guest = Guest(tmp_path / "b.npy", *ends)
+            guest.measured()
+            given = []
+            for images in guest.batches():
+                given.append((None, answers_to(images)))
+                guest.promise(given[-1][1])
+            for number in ends:
+                os.close(number)
+        check_promises(host.promised, given, "x")
+        assert host.error is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_nothing_is_left_open(tmp_path):

@@ -32,6 +32,7 @@ def resealed(result, change):
 def test_a_folder_of_results_is_listed_by_name(tmp_path):
     write_results(tmp_path)
     (tmp_path / "notes.txt").write_text("no result")
+    (tmp_path / "._a.json").write_bytes(b"\x00\x05\x16\x07")  # macOS puts one beside each file
     (tmp_path / "deeper").mkdir()
     found = find_results(tmp_path)
     assert len(found) == 6

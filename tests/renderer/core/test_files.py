@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -207,3 +208,101 @@ def test_a_folder_that_cannot_be_written_to_is_found_first(
 )
 def test_a_full_disk_is_told_from_others(error: OSError, full: bool) -> None:
     assert atomic.disk_is_full(error) is full
+
+
+@pytest.mark.parametrize("name", ["ENOLCK", "ENOTSUP", "ENOSYS"])
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_disk_without_locks_is_named_or_done_without(
+    name: str, wait: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = getattr(errno, name)
+
+    def no_locks(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    path = tmp_path / "data" / "render"
+    with pytest.raises(ResourceError) as caught, locked(path, wait=wait):
+        pass
+    assert str(path.parent) in str(caught.value)
+    assert os.strerror(number) in str(caught.value)
+    assert "RECOMBINE_LOCKS=best-effort" in str(caught.value)
+    assert not list(path.parent.iterdir())
+    monkeypatch.setenv("RECOMBINE_LOCKS", "best-effort")
+    with locked(path, wait=wait), locked(path, shared=True, wait=wait):
+        assert path.parent.is_dir()
+    monkeypatch.setenv("RECOMBINE_LOCKS", "off")
+    with pytest.raises(ResourceError, match="RECOMBINE_LOCKS"), locked(path, wait=wait):
+        pass
+
+
+def test_best_effort_still_locks_where_the_disk_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECOMBINE_LOCKS", "best-effort")
+    with locked(tmp_path / "x"), pytest.raises(UsageError), locked(tmp_path / "x", wait=False):
+        pass
+
+
+def test_a_lock_file_is_open_both_ways_as_nfs_wants_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes, real = [], fcntl.flock
+
+    def seen(handle: object, kind: int) -> None:
+        modes.append(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE)  # type: ignore[call-overload]
+        real(handle, kind)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fcntl, "flock", seen)
+    with locked(tmp_path / "x"):
+        pass
+    with locked(tmp_path / "y", shared=True):
+        pass
+    assert modes == [os.O_RDWR, os.O_RDWR]
+
+
+def test_a_disk_that_cannot_sync_folders_still_takes_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def of_files(handle: int) -> None:
+        if Path(f"/proc/self/fd/{handle}").is_dir():
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", of_files)
+    atomic.write_bytes(tmp_path / "a", b"x")
+    assert (tmp_path / "a").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_room_is_taken_by_writing_where_it_cannot_be_reserved(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "posix_fallocate", cannot)
+    atomic.take_space(tmp_path / "room", 2_000_001)
+    assert (tmp_path / "room").stat().st_size == 2_000_001
+    assert 512 * (tmp_path / "room").stat().st_blocks >= 2_000_001
+
+
+def test_what_a_library_says_of_the_disk_is_typed_too(tmp_path: Path) -> None:
+    def write(text: str) -> None:
+        with atomic.replacing(tmp_path / "a"):
+            raise RuntimeError(text)
+
+    with pytest.raises(ResourceError, match="the disk is full"):
+        write("I/O error: No space left on device (os error 28)")
+    with pytest.raises(ResourceError, match="Input/output error"):
+        write("Can't flush (file write failed: errno = 5, ...)")
+    with pytest.raises(RuntimeError, match="another reason"):
+        write("another reason")
+
+
+def test_hidden_files_are_not_seen(tmp_path: Path) -> None:
+    for name in ("a.json", "._a.json", ".b.json"):
+        (tmp_path / name).touch()
+    assert atomic.visible(tmp_path, "*.json") == [tmp_path / "a.json"]

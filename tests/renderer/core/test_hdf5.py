@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from recombine.renderer.core.errors import IntegrityError, InvalidInputError
-from recombine.renderer.core.hdf5 import Column, mapped, open_checked, read_columns, stored
+from recombine.renderer.core.errors import IntegrityError, InvalidInputError, ResourceError
+from recombine.renderer.core.hdf5 import (
+    Column,
+    layouts,
+    new_file,
+    open_checked,
+    open_unchecked,
+    read_columns,
+    reading,
+)
 
 
 def secret(folder: Path) -> Path:
@@ -99,16 +110,57 @@ def test_missing_and_damaged_files(tmp_path: Path) -> None:
         open_checked(tmp_path / "text.h5")
 
 
-def test_only_a_plain_block_is_mapped(tmp_path: Path) -> None:
-    values = np.arange(600, dtype=np.uint8).reshape(100, 6)
-    with h5py.File(tmp_path / "a.h5", "w", libver="latest") as handle:
+def test_rows_are_read_without_hdf5_where_the_layout_is_known(tmp_path: Path) -> None:
+    path, rng = tmp_path / "a.h5", np.random.default_rng(0)
+    values = rng.integers(0, 4, (100, 6), np.uint8)
+    depth = rng.normal(size=(100, 3, 5)).astype(np.float16)
+    noise = rng.integers(0, 256, (100, 2), np.uint8)  # too small to be compressed: filters left out
+    with new_file(path) as handle:
         handle.create_dataset("plain", data=values)
+        handle.create_dataset("small/numbers", data=np.arange(100.0))
         handle.create_dataset("packed", data=values, chunks=(1, 6), compression=1)
+        handle.create_dataset("depth", data=depth, chunks=(1, 3, 5), compression=1, shuffle=True)
+        handle.create_dataset("noise", data=noise, chunks=(1, 2), compression=1, shuffle=True)
         handle.create_dataset("empty", data=values[:0])
-    with open_checked(tmp_path / "a.h5") as handle:
-        block = mapped(stored(handle, "plain"))
-        assert type(block) is np.ndarray
-        assert not block.flags.writeable
-        assert np.array_equal(block, values)
-        for name in ("packed", "empty"):
-            assert isinstance(mapped(stored(handle, name)), h5py.Dataset)
+        handle.create_dataset("other", data=values, chunks=(2, 6), compression=1)
+        handle.create_dataset("lzf", data=values, chunks=(1, 6), compression="lzf")
+    content = np.frombuffer(path.read_bytes(), np.uint8)
+    rows = np.array([99, 3, 3, 40])
+    with open_checked(path) as handle:
+        known = layouts(handle)
+        assert set(known) == {"plain", "small/numbers", "packed", "depth", "noise"}
+        for name, layout in known.items():
+            assert np.array_equal(layout.rows(content, rows), handle[name][:][rows])
+    damaged = content.copy()
+    damaged[known["packed"].places[3][0]] ^= 0xFF  # type: ignore[attr-defined]
+    with pytest.raises(IntegrityError, match="damaged"), reading(path):
+        known["packed"].rows(damaged, rows)
+
+
+def test_sealed_files_are_read_whatever_locks_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with new_file(path) as handle:
+        handle["x"] = np.arange(3)
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)  # HDF5 itself refuses now, as on a disk without locks
+        with pytest.raises(BlockingIOError):
+            h5py.File(path, "r")
+        with open_checked(path) as handle:
+            assert handle["x"][:].tolist() == [0, 1, 2]
+    for locking in (True, False, None, "best-effort"):  # as somebody in this process may have it
+        with h5py.File(path, "r", locking=locking), open_unchecked(path) as handle:
+            assert handle["x"][:].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOLCK, errno.ENOTSUP, errno.EIO])
+@pytest.mark.parametrize("form", ["errno", "text"])
+def test_what_the_system_refuses_is_no_damage(number: int, form: str) -> None:
+    text = f"Unable to open file (unable to lock file, errno = {number}, error message = '...')"
+    error = OSError(number, os.strerror(number)) if form == "errno" else OSError(text)
+    with pytest.raises(ResourceError) as caught, reading("data/plan.h5"):
+        raise error
+    message = str(caught.value)
+    assert message.startswith("data/plan.h5: expected a file that can be read; got ")
+    assert os.strerror(number) in message
+    assert "amage" not in message
+    assert "elete" not in message
