@@ -93,6 +93,9 @@ class Result(Strict):
                 raise ValueError("every score needs one row per seed")
             if any(len(cell) != len(self.data.recombined) for cell in score.cells):
                 raise ValueError("a cell needs one value name per recombined factor")
+        levels = self.scores.id_test.levels, self.scores.ooc_test.levels
+        if len({one is not None and (True, one.matching is None) for one in levels}) > 1:
+            raise ValueError("both splits need the same kinds of levels, or none")
         expected = self.scores.id_test.estimate - self.scores.ooc_test.estimate
         if abs(expected - self.gap.estimate) > 1e-9:
             raise ValueError("gap must be the ID score minus the OOC score")

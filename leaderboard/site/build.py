@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recombine.leaderboard.board.board import rank_board
+from recombine.leaderboard.board.board import every_row, rank_board
 from recombine.leaderboard.board.entries import (
     UNEXPECTED,
     Refused,
@@ -82,7 +82,7 @@ def build_site(
         try:
             _write(temporary, site_files(boards, read, refused, release))
         except UNEXPECTED:
-            if not (broken := _broken(results)):
+            if not (broken := _broken(boards)):
                 raise
             boards, refused = _without(results, broken)
             shutil.rmtree(temporary, ignore_errors=True)
@@ -113,7 +113,7 @@ def check_site(results: Sequence[Path]) -> tuple[list[RankedBoard], list[Refused
     try:
         _draw(boards)
     except UNEXPECTED:
-        if not (broken := _broken(results)):
+        if not (broken := _broken(boards)):
             raise
         boards, refused = _without(results, broken)
     return boards, refused
@@ -126,15 +126,19 @@ def _ranked(results: Sequence[Path]) -> tuple[list[RankedBoard], list[Refused]]:
     return [rank_board(board) for board in boards], refused
 
 
-def _broken(results: Sequence[Path]) -> list[Refused]:
-    """Return the files that hold and yet cannot be shown, whatever nobody thought of."""
-    found = []
-    for path in results:
+def _broken(boards: Sequence[RankedBoard]) -> list[Refused]:
+    """Return the files that hold and yet cannot be shown, whatever nobody thought of.
+
+    None where that is so of every file: then the fault is ours.
+    """
+    found: list[Refused] = []
+    paths = [row.entry.path for _, row, _ in every_row(boards)]
+    for path in paths:
         try:
             _draw([rank_board(board) for board in read_boards([path])[0]])
         except UNEXPECTED as error:
             found.append(Refused(path, unexpected(path, error)))
-    return found
+    return found if len(found) < len(paths) else []
 
 
 def _without(

@@ -14,6 +14,7 @@ from recombine.leaderboard.exports.every_eval_ever import (
     record_path,
     write_records,
 )
+from recombine.leaderboard.ledger.records import record_tier
 
 SCHEMA = json.loads(
     (Path(__file__).parents[1] / "every_eval_ever" / "eval.schema.json").read_text(encoding="utf-8")
@@ -92,7 +93,11 @@ def test_files_lie_where_the_datastore_expects_them(entries, tmp_path):
     assert [path.read_bytes() for path in write_records(entries, tmp_path)] == before
 
 
-def test_strangers_methods_are_not_called_ours(entries):
-    theirs = sample(0, method={"name": "Mine", "code": "method:Mine"})
-    assert record_path(theirs).startswith("data/recombine-smoke/recombine-submissions/")
-    assert record_path(entries[0].result).startswith("data/recombine-smoke/recombine/")
+def test_strangers_methods_are_not_called_ours(tmp_path):
+    theirs = sample(0, method={"name": "Mine", "code": "method:Mine"}).save(tmp_path / "a.json")
+    claimed, ours = sample(1).save(tmp_path / "b.json"), sample(2).save(tmp_path / "c.json")
+    record_tier(tmp_path, [sample(2)], "retrained", "2026-01-01T00:00:00Z")
+    for path in (theirs, claimed):  # that it is a baseline, only its file says
+        where = record_path(load_entry(path))
+        assert where.startswith("data/recombine-smoke/recombine-submissions/")
+    assert record_path(load_entry(ours)).startswith("data/recombine-smoke/recombine/")
