@@ -37,6 +37,7 @@ class Summary:
     """The words above a board."""
 
     headline: str  # the result in one or two sentences
+    verdict: str  # how sure the order of the entries is
     best: Entry | None  # the highest method that a maintainer's harness ran
     plain: Entry | None  # what the headline sets it against: read in one pass, nothing recombined
     same_network: bool  # whether that is the same network as the best method's
@@ -57,7 +58,6 @@ def summarise(
     plain, same = (None, False) if best is None else _without_recombination(best, methods)
     shows = (
         _design(results[0]),
-        _verdict(family),
         _levels(results),
         _kinds(first),
         _gaps(best, methods),
@@ -72,6 +72,7 @@ def summarise(
     )
     return Summary(
         _headline(board, best, plain, same=same),
+        _verdict(family),
         best,
         plain,
         same,
