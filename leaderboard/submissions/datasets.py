@@ -55,11 +55,11 @@ def fetch_dataset(board: RegisteredBoard, out: Path, rules: FetchRules | None = 
         _require_same(board, out)
         return out
     if board.archive is None:
-        minutes = "" if board.minutes is None else f", about {board.minutes:.0f} minutes"
+        minutes = "" if board.minutes is None else f", about {board.minutes:.3g} min"
         raise ResourceError(
             f"dataset fetch {board.name}: expected an address; nobody hosts these data. Render "
             f"them: `{board.command(str(out))}`{minutes} with two workers on Python 3.11, "
-            f"{board.bytes / 1e6:.0f} MB."
+            f"{board.bytes / 1e6:.3g} MB."
         )
     require_space(out.parent, board.archive.bytes + board.bytes)
     archive = out.with_name(f"{out.name}.tar")

@@ -196,4 +196,4 @@ def test_without_an_address_the_command_and_its_time_are_said(board, tmp_path, c
     assert main(["dataset", "fetch", "smoke", "--registry", str(registry), "--out", str(out)]) == 4
     said = capsys.readouterr().err
     assert f"recombine render smoke --scale 0.07 --resolution 16 --out {out}" in said
-    assert "about 6 minutes" in said
+    assert "about 6 min with two workers" in said

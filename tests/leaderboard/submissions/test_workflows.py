@@ -384,3 +384,8 @@ def test_an_empty_board_publishes_nothing(place, tmp_path):
     board = Runner(FOLDER / "board.yml", place.bare, workspace, {"github.event_name": "push"})
     assert board.run() == 0, board.log
     assert board.deployed == []
+
+
+def test_what_a_review_fetches_is_not_committed():
+    kept = "leaderboard/results/.fetched/x-0123456789/predictions/seed-0.safetensors"
+    assert git(TOP, "check-ignore", kept).strip() == kept
