@@ -166,12 +166,10 @@ def to_parquet(boards: Sequence[RankedBoard]) -> bytes | None:
     import pyarrow.parquet
 
     rows = list(_values(boards))
-    # A number that is missing everywhere is a number still, a verdict a verdict, a word a word.
-    absent: dict[str, Any] = {"may_be_best": False}
-    absent |= {name: "" for name in COLUMNS if name.startswith("state")}
-    firsts = {
-        n: next((r[n] for r in rows if r[n] is not None), absent.get(n, 0.0)) for n in COLUMNS
-    }
+    # A number that is missing everywhere is a number still, a verdict a verdict, a state a text.
+    missing: dict[str, Any] = {n: "" if n.startswith("state") else 0.0 for n in COLUMNS}
+    missing["may_be_best"] = False
+    firsts = {n: next((r[n] for r in rows if r[n] is not None), missing[n]) for n in COLUMNS}
     types = {str: pyarrow.string(), bool: pyarrow.bool_(), int: pyarrow.int64()}
     kinds = [(name, types.get(type(value), pyarrow.float64())) for name, value in firsts.items()]
     schema = pyarrow.schema(kinds)
