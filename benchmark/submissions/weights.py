@@ -127,9 +127,10 @@ def _conversion(path: Path) -> str:
         return "convert others with safetensors.torch.save_file(model.state_dict(), FILE)"
     target = path.with_suffix(".safetensors")
     return (
-        'pickled files are not opened here. If you trust it, run: python -c "import torch, '
-        "safetensors.torch as s; s.save_file({k: v.clone().contiguous() for k, v in "
-        f"torch.load('{path}', weights_only=True).items()}}, '{target}')\""
+        "pickled files are not opened here. If you trust it, run: python -c "
+        '"from torch import load; from safetensors.torch import save_file; '
+        "save_file({k: v.clone().contiguous() for k, v in "
+        f"load('{path}', weights_only=True).items()}}, '{target}')\""
     )
 
 
