@@ -71,9 +71,9 @@ def system_error(
     path: Path | str, error: BaseException, wanted: str = "a file that can be read"
 ) -> ResourceError | None:
     """Return what the system refused as a typed error; None where it refused nothing."""
-    number = errno_of(error)
-    if isinstance(error, MemoryError):
-        number = errno.ENOMEM
+    number = errno.ENOMEM if isinstance(error, MemoryError) else errno_of(error)
+    if number is None:
+        return None
     if number == errno.EMFILE:
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         way_out = (

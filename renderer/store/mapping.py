@@ -37,13 +37,17 @@ class MappedShards:
 
     def __init__(self, folder: Path, manifest: Mapping[str, Any], plan: Plan) -> None:
         self._folder, self._manifest, self._plan = folder, manifest, plan
+        self._paths: dict[int, Path] = {}
         self._known: dict[int, tuple[Stamp, dict[str, Layout]]] = {}
         # Its own lock and its eviction are safe in threads; a map lives while somebody reads it.
         self._mapped = lru_cache(_most_open())(_map)
 
     def rows(self, number: int, name: str, rows: Int64[Array, " n"]) -> Array:
         """Return rows of one dataset of a shard; a copy."""
-        path = inside(self._folder, self._manifest["shards"][number]["file"])
+        path = self._paths.get(number)
+        if path is None:  # following links costs more than reading an image
+            path = inside(self._folder, self._manifest["shards"][number]["file"])
+            self._paths[number] = path
         content, known = self._content(number, path)
         with reading(path):
             if name in known:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from recombine.renderer.core.errors import (
     IntegrityError,
     InvalidInputError,
     RecombineError,
+    ResourceError,
     UsageError,
 )
 from recombine.renderer.core.types import Array
@@ -276,6 +279,18 @@ def test_existing_folders_and_missing_sources_are_refused(photos: Path, tmp_path
         )
     with pytest.raises(UsageError, match="a table of labels"):
         import_dataset(photos, photos / "split.toml", tmp_path / "x")
+
+
+def test_a_disk_that_is_full_is_found_before_it_is_mapped(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ResourceError, match="the disk is full"):
+        taken(photos, tmp_path / "data")
+    assert not list(tmp_path.glob("*data*"))
 
 
 def test_per_cell_makes_combinations_equally_frequent(photos: Path, tmp_path: Path) -> None:
