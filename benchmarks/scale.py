@@ -69,15 +69,8 @@ def main() -> int:
         parts = [base / "part-1", base / "part-2"]
         for k, part in enumerate(parts, start=1):
             run(recipe.command(part, 2, "--shard", f"{k}/2"))
-        merge = [
-            sys.executable,
-            "-P",
-            "-m",
-            "recombine.cli.main",
-            "dataset",
-            "merge",
-            *map(str, parts),
-        ]
+        merge = [sys.executable, "-P", "-m", "recombine.cli.main", "dataset", "merge"]
+        merge += map(str, parts)
         run([*merge, "--out", str(base / "merged")])
         say(roots, "two tasks apart, merged", base / "merged")
         cluster(recipe, base / "cluster")

@@ -169,6 +169,9 @@ def start() -> None:
             _require_own_libraries()
             _import_blenderproc()
             _initialise(blender, folder)
+    except ResourceError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     except (ImportError, MemoryError, OSError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise ResourceError(
