@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.blender,
     pytest.mark.skipif(not README.is_file(), reason="only a checkout has the README"),
 ]

@@ -16,6 +16,8 @@ from recombine.renderer.presets.table import load_preset
 from recombine.renderer.rendering.render import render_dataset
 from tests.renderer.drawn_fixture import DRAWN, drawn_dataset
 
+pytestmark = pytest.mark.long
+
 UNCOVERED = """geometry = "orthotopic"
 at_most = 0
 thresholds = {"object.shape" = "star", "background.environment" = "city"}

@@ -27,6 +27,8 @@ sys.path[:0] = [str(TESTS / name) for name in ("leaderboard", "benchmark")]
 
 from world import METHOD, bundle_in, dataset, found, score_once  # noqa: E402 - the path comes first
 
+pytestmark = pytest.mark.long
+
 BROKEN = """
 import torch
 from recombine.benchmark.protocol.contract import SlotOutput

@@ -8,6 +8,8 @@ from recombine.benchmark.sandbox.bubblewrap import require_bwrap
 from recombine.leaderboard.submissions.bundle import open_bundle
 from recombine.renderer.core.errors import RecombineError, ResourceError
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):

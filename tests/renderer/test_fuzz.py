@@ -9,6 +9,8 @@ import pytest
 
 from tests.renderer import fuzz
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -27,6 +27,8 @@ from recombine.benchmark.serving.data import Batch
 from tests.baselines.drawn_fixture import DrawnData, ListLog, drawn
 from tests.baselines.nn.test_slots import LAYOUT
 
+pytestmark = pytest.mark.long
+
 Data = tuple[DrawnData, DrawnData]
 TINY = Autoencoder(  # just enough to learn the drawn fixture
     width=48,

@@ -26,6 +26,8 @@ from recombine.renderer.core.errors import InvalidInputError
 from tests.baselines.drawn_fixture import FACTORS, DrawnData, ListLog
 from tests.baselines.nn.test_slots import LAYOUT
 
+pytestmark = pytest.mark.long
+
 Data = tuple[DrawnData, DrawnData]
 
 

@@ -9,6 +9,8 @@ import torch
 from recombine.baselines.studies import study as analysis
 from recombine.baselines.studies.study import Claim, Work
 
+pytestmark = pytest.mark.long
+
 
 @dataclass(frozen=True)
 class Unit:

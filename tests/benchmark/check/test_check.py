@@ -15,6 +15,8 @@ from recombine.benchmark.sandbox.isolation import check_isolated
 from recombine.benchmark.submissions.examples.encoder import MyEncoder
 from recombine.benchmark.submissions.examples.inverter import MyInverter, State
 
+pytestmark = pytest.mark.long
+
 
 def statuses(submission, **over):
     return {c.name: c.status for c in run_checks(submission, resolution=16, **over).checks}

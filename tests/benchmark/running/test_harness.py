@@ -30,6 +30,8 @@ from recombine.renderer.core.errors import (
     UsageError,
 )
 
+pytestmark = pytest.mark.long
+
 QUICK = RunOptions(steps=(0, 2), batch_size=32, readout_labels=50)
 
 

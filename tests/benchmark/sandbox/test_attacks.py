@@ -21,6 +21,8 @@ from recombine.benchmark.sandbox.process import GIB, MIB, descendants
 from recombine.renderer.core.errors import RecombineError
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 QUICK = RunOptions(batch_size=32, readout_labels=20)
 
 

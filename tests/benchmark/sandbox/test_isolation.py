@@ -21,6 +21,8 @@ from recombine.benchmark.scoring.score import score_submission
 from recombine.benchmark.submissions.loading import card_of
 from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 
+pytestmark = pytest.mark.long
+
 QUICK = RunOptions(steps=(0, 2), batch_size=32, readout_labels=50)
 
 

@@ -20,6 +20,8 @@ from recombine.benchmark.scoring.score import score_predictions, score_submissio
 from recombine.benchmark.statistics.intervals import paired_difference
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, UsageError
 
+pytestmark = pytest.mark.long
+
 QUICK = RunOptions(steps=(0, 1, 4), batch_size=32)
 
 

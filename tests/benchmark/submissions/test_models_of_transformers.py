@@ -12,6 +12,8 @@ from recombine.benchmark.submissions import backbones
 from recombine.benchmark.submissions.backbones import feature_map, load_backbone, parse_hub
 from recombine.renderer.core.errors import InvalidInputError, UsageError
 
+pytestmark = pytest.mark.long
+
 WIDTH, EDGE, PATCH = 24, 32, 4
 SMALL = {
     "hidden_size": WIDTH, "num_hidden_layers": 1, "num_attention_heads": 2,

@@ -14,7 +14,7 @@ from recombine.benchmark.results.result import Result
 from recombine.benchmark.statistics.compare import compare_results
 from recombine.leaderboard.site.build import build_site
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 def test_no_page_complains_or_asks_for_anything(visit, folder):

@@ -8,7 +8,7 @@ from sample_board import sample
 
 from recombine.leaderboard.site.build import build_site
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 GFLOP = 5
 """Column of the operations."""
 

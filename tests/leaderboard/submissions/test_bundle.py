@@ -21,6 +21,8 @@ from recombine.leaderboard.submissions import bundle as module
 from recombine.leaderboard.submissions.bundle import MethodFile, open_bundle, write_bundle
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, RecombineError
 
+pytestmark = pytest.mark.long
+
 REFUSED = (IntegrityError, InvalidInputError)
 
 

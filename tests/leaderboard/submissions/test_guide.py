@@ -20,6 +20,8 @@ from recombine.renderer.rendering import render
 from recombine.renderer.store.seal import file_sha256
 from tests.renderer.drawn_fixture import DRAWN, drawn_dataset
 
+pytestmark = pytest.mark.long
+
 TOP = Path(__file__).parents[3]
 GUIDE = TOP / "docs" / "submitting.md"
 if not GUIDE.is_file():

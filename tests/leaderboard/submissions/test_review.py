@@ -30,6 +30,8 @@ from recombine.leaderboard.submissions.review import (
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.text import markdown
 
+pytestmark = pytest.mark.long
+
 NAME = ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
 
 

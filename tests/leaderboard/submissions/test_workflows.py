@@ -25,6 +25,8 @@ from recombine.renderer.certificate.verify import verify
 from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 
+pytestmark = pytest.mark.long
+
 TOP = Path(__file__).parents[3]
 FOLDER = TOP / ".github" / "workflows"
 if not FOLDER.is_dir():

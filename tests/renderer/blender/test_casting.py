@@ -12,7 +12,7 @@ from recombine.renderer.scenes.scene import LABELS, RenderSettings
 from tests.renderer.blender import blender_side
 from tests.renderer.blender.samples import QUICK, scene, thing
 
-pytestmark = pytest.mark.blender
+pytestmark = [pytest.mark.blender, pytest.mark.long]
 EYE = np.array(CAMERA.position)
 
 

@@ -13,7 +13,7 @@ from recombine.renderer.scenes.scene import RenderSettings
 from tests.renderer.blender import blender_side
 from tests.renderer.blender.samples import QUICK, scene, thing
 
-pytestmark = pytest.mark.blender
+pytestmark = [pytest.mark.blender, pytest.mark.long]
 DARK = {"gallery", "hotel", "filmset"}  # black doors and curtains
 
 

@@ -11,7 +11,7 @@ from recombine.renderer.scenes.scene import RenderSettings
 from tests.renderer.blender import blender_side
 from tests.renderer.blender.samples import scene, thing
 
-pytestmark = pytest.mark.blender
+pytestmark = [pytest.mark.blender, pytest.mark.long]
 WITH_HUE = {"glaze", "brushed", "rubber", "velvet", "carpaint", "glass"}
 WITH_HUE |= {"terrazzo", "checker", "stripes", "knit"}
 

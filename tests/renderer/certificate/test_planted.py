@@ -30,6 +30,8 @@ from tests.renderer.certificate.planted import (
 )
 from tests.renderer.drawn_fixture import drawn_dataset
 
+pytestmark = pytest.mark.long
+
 PRESETS = {
     SMOKE: load_preset("smoke", scale=0.07, resolution=48),
     RELATION: load_preset("relation", values=8, scale=0.002, resolution=48),

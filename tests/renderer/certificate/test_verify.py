@@ -18,6 +18,8 @@ from recombine.renderer.store.seal import write_manifest
 from recombine.renderer.store.shards import label_hash, pixel_hash, shard_path, shard_ranges
 from tests.renderer.drawn_fixture import drawn_dataset
 
+pytestmark = pytest.mark.long
+
 PLAN = make_plan(load_preset("smoke", scale=0.07, resolution=16))
 RANGES = shard_ranges(len(PLAN), 20)
 TRAIN, OOC = 0, 3

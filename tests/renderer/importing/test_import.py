@@ -31,6 +31,8 @@ from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 from tests.renderer.importing import worlds
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:

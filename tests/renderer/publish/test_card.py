@@ -30,6 +30,8 @@ from recombine.renderer.store.dataset import Dataset
 from tests.renderer.drawn_fixture import drawn_dataset
 from tests.renderer.evidence_fixture import SMALL, small
 
+pytestmark = pytest.mark.long
+
 DAY = Publication(date(2026, 11, 21))
 FILE = File("data/id_train-00000.parquet", 1234, "ab" * 32)
 SECTIONS = (

@@ -18,6 +18,8 @@ from recombine.renderer.splits.declaration import load_split
 from recombine.renderer.store.dataset import Dataset
 from tests.renderer.evidence_fixture import SMALL, small
 
+pytestmark = pytest.mark.long
+
 DAY = Publication(date(2026, 11, 21))
 
 

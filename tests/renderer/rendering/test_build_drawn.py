@@ -14,7 +14,7 @@ import recombine
 from recombine.renderer.core import provenance
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.blender
+pytestmark = [pytest.mark.blender, pytest.mark.long]
 REPOSITORY = Path(provenance.__file__).parents[2]
 LENS = "renderer/scenes/library.py changed"
 TINY = ("smoke", "--scale", "0.03", "--resolution", "16", "--shard-size", "8", "--workers", "1")

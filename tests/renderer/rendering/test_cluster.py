@@ -20,7 +20,7 @@ from recombine.renderer.rendering import cluster
 from recombine.renderer.rendering.pool import Unit, WorkerDiedError, run_units
 
 distributed = pytest.importorskip("distributed")
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.long]
 QUIET = {"dashboard_address": ":0", "silence_logs": 50}
 
 

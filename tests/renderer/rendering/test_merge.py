@@ -22,6 +22,8 @@ from recombine.renderer.store.dataset import Dataset
 from recombine.renderer.store.shards import content_digest, shard_path
 from tests.renderer.drawn_fixture import DRAWN
 
+pytestmark = pytest.mark.long
+
 PRESET = load_preset("smoke", scale=0.07, resolution=16)
 
 

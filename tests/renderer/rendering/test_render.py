@@ -28,7 +28,7 @@ from tests.waiting import wait_until
 
 TINY = ("smoke", "--scale", "0.03", "--resolution", "32", "--shard-size", "7")
 N_IMAGES = len(render.make_plan(load_preset("smoke", scale=0.03, resolution=32)))
-pytestmark = pytest.mark.blender
+pytestmark = [pytest.mark.blender, pytest.mark.long]
 
 
 def command(out: Path, workers: int) -> list[str]:
