@@ -73,6 +73,7 @@ def main() -> int:
     from recombine.renderer.rendering.render import start_worker
     from tests.renderer.blender.render_version import draw as in_worker
 
+    sys.path.append(str(FOLDER.parents[2]))  # workers are not shown the current folder
     with local_pool(1, start_worker)() as pool:
         images = pool.submit(in_worker).result()
     if FILE.exists() and not (found := compared(images)).close:
