@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sample_board import sample
 
 from recombine.benchmark.results.extra_parts import Bins
 from recombine.leaderboard.board.board import rank_board
-from recombine.leaderboard.board.entries import load_boards
+from recombine.leaderboard.board.entries import Entry, load_boards
 from recombine.leaderboard.drawing.formatting import DASH, lookup
 from recombine.leaderboard.site import entry
 from recombine.leaderboard.site.build import build_site
@@ -370,7 +371,8 @@ def test_bins_are_means_over_seeds_and_empty_ones_have_a_dash():
 @pytest.mark.parametrize("sandbox", ["none", "subprocess", "bubblewrap", "file"])
 def test_where_numbers_come_from(sandbox):
     figures = {"wall_s": "bounded", "params": "self-reported", "gflop_per_image": "self-reported"}
-    said = sources(make_result(sources={"sandbox": sandbox, "figures": figures}))
+    result = make_result(sources={"sandbox": sandbox, "figures": figures})
+    said = sources(Entry(Path("a.json"), result, b"", tier="retrained"))
     assert said[0][0] == "Ran"
     assert said[1:] == [
         ("Reported from inside, within what the harness saw", "wall s"),
