@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import urlencode
 
 from recombine.baselines.methods.supervised import Supervised
 from recombine.baselines.nn.backbones import BackboneTokens, pretrained
@@ -84,8 +83,9 @@ class PretrainedLora(Supervised):
 
     def encoder(self, layout: SlotLayout, image_hw: tuple[int, int]) -> nn.Module:
         """Return the encoder; only updates, slots and heads are trained."""
-        options = {"weights": str(self.weights), "size": str(self.pixels) if self.pixels else ""}
-        query = urlencode({key: value for key, value in options.items() if value})
+        # A path ends the text, so it may hold anything.
+        options = {"size": str(self.pixels) if self.pixels else "", "weights": str(self.weights)}
+        query = "&".join(f"{key}={value}" for key, value in options.items() if value)
         spec = f"{self.backbone}?{query}" if query else self.backbone
         return SlotEncoder(
             layout.count,
