@@ -124,7 +124,7 @@ def disk_error(path: Path, error: Exception) -> Exception:
         return ResourceError(
             f"write: {path} must be writable; got {reason}. Choose another folder."
         )
-    return system_error(path, error, "to be written") or error
+    return system_error(path, error, "a file that can be written") or error
 
 
 def require_space(folder: Path, needed: int) -> None:
@@ -191,7 +191,8 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[N
             except OSError as error:
                 if errno_of(error) not in NO_LOCKS or not locks_are_optional():
                     lock.unlink(missing_ok=True)
-                    raise system_error(path.parent, error, "to be locked") or error from error
+                    wanted = "a folder that can be locked"
+                    raise system_error(path.parent, error, wanted) or error from error
             if not _is(handle.fileno(), lock):
                 continue  # its last holder removed it while this process waited
             try:
