@@ -313,7 +313,9 @@ def as_reported(result: Result) -> Result:
     checks, compute, further = result.checks, result.compute, result.further
     figures: dict[str, Source] = dict.fromkeys((*COSTS, *TRAINING), "self-reported")
     figures |= dict.fromkeys((name for name in COSTS if not getattr(compute, name)), "unknown")
-    unseen = dict.fromkeys(("cpu_seconds_per_image", "seen_cpu_seconds_per_image", "agrees"))
+    unseen: dict[str, None] = dict.fromkeys(
+        ("cpu_seconds_per_image", "seen_cpu_seconds_per_image", "agrees")
+    )
     told = {
         "sources": Sources(sandbox="file", figures=figures),
         "checks": Checks(

@@ -161,18 +161,22 @@ def test_checks_take_the_worst_seed_at_that_step(changes, passed):
 
 
 def test_data_part():
-    data = run_facts.data_part(FakeDataset(train=1, val=1, test=1), facts())
+    data = run_facts.data_part(FakeDataset(train=1, val=1, test=1), facts(n_train=1))
     assert data.dataset == "smoke"
     assert data.recombined == ("object.shape", "background.environment")
     assert data.renderer == {"blender": "4.5"}
     other = FakeDataset(train=1, val=1, test=1, certificate={"checks": [1]})
-    assert run_facts.data_part(other, facts()).certificate_sha256 != data.certificate_sha256
+    assert (
+        run_facts.data_part(other, facts(n_train=1)).certificate_sha256 != data.certificate_sha256
+    )
 
 
 def test_wider_rungs_make_boards_of_their_own():
     data = FakeDataset(train=1, val=1, test=1)
-    assert run_facts.data_part(data, facts(options={"rung": 0})).dataset == "smoke"
-    assert run_facts.data_part(data, facts(options={"rung": 2})).dataset == "smoke--rung-2"
+    assert run_facts.data_part(data, facts(n_train=1, options={"rung": 0})).dataset == "smoke"
+    assert (
+        run_facts.data_part(data, facts(n_train=1, options={"rung": 2})).dataset == "smoke--rung-2"
+    )
 
 
 def test_artifacts_hold_names_and_hashes(tmp_path):
