@@ -21,8 +21,8 @@ class Build(Command):
     """Build the static leaderboard from result files.
 
     It needs no server: open OUT/index.html from disk. Entries of different data or metric
-    versions never share a board, ranks hold within a track, and an old site stays until the new
-    one is complete.
+    versions never share a board, verdicts hold for the entries that are judged together, and an
+    old site stays until the new one is complete.
 
     Example: recombine board build --results runs/results --data runs/smoke
     """

@@ -144,16 +144,16 @@ def rank_entries(
     field = Field([entries[i].ooc for i in members])
     best = dict(zip(members, field.best().tolist(), strict=True))
     sides = _sides(field, members, base)
-    alone = _alone(entries, [i for i in first if reasons[i]], base)
+    sides |= _alone(entries, [i for i in first if reasons[i]], base)
     sole = sum(best.values()) == 1
-    found = {i: Rank(best.get(i), sole, {**alone, **sides}.get(i, ""), reasons[i]) for i in first}
+    found = {i: Rank(best.get(i), sole, sides.get(i, ""), reasons[i]) for i in first}
     family = Family(
         tuple(entries[i] for i in members),
         field,
         None if base is None else entries[base],
         Counter(reason for reason in why if reason),
         tuple(entries[i] for i in members if best[i]),
-        Counter(sides.values()),
+        Counter(sides[i] for i in members if i in sides),
     )
     return [found[stand_for[i]] for i in range(len(entries))], family
 
@@ -202,11 +202,12 @@ def _sides(field: Field, members: Sequence[int], base: int | None) -> dict[int, 
         return {}
     one = members.index(base)
     differences, apart = field.against(one).difference.tolist(), field.apart(one).tolist()
-    sides = {
+    sides: dict[int, Side] = {
         i: _side(real, difference)
         for i, real, difference in zip(members, apart, differences, strict=True)
     }
-    return sides | {base: "is"}
+    sides[base] = "is"
+    return sides
 
 
 def _alone(entries: Sequence[Entry], places: Sequence[int], base: int | None) -> dict[int, Side]:

@@ -486,6 +486,7 @@ def _dots(traces: Sequence[Trace], place: Callable[[float], float]) -> list[Poin
     dots = []
     for trace in traces:
         line = [(place(cost), _height(value)) for cost, value in trace.points]
+        dots.append(line[-1])
         for (x0, y0), (x1, y1) in pairwise(line):
             dots += [(x0 + (x1 - x0) * k / 8, y0 + (y1 - y0) * k / 8) for k in range(9)]
     return dots

@@ -69,20 +69,42 @@ def test_the_tables_compared_hold_every_kind_of_pair():
     assert found.min() > 10
 
 
+def normal(p_value, difference):
+    return -special.ndtri(p_value / 2) * np.sign(difference)
+
+
 def test_the_normal_scale_is_that_of_the_p_value():
-    rng = np.random.default_rng(1)
-    found = Field([method(rng, mean) for mean in (0.4, 0.42, 0.45, 0.5)]).against(0)
-    expected = -special.ndtri(found.p_value[1:] / 2) * np.sign(found.difference[1:])
+    runs = np.array([[-0.02], [-0.01], [0.0], [0.01], [0.02]])  # of all methods alike
+    cells = np.random.default_rng(1).normal(0, 0.03, (4, 1, 8))
+    means = (0.47, 0.49, 0.5, 0.52)
+    found = Field([Crossed(m + runs + c) for m, c in zip(means, cells, strict=True)]).against(0)
+    expected = normal(found.p_value[1:], found.difference[1:])
     assert found.score[1:] == pytest.approx(expected, abs=0.05)
 
 
-def test_two_methods_are_told_apart_as_one_test_would():
+def test_runs_differ_no_less_than_those_of_all_methods_on_average():
     rng = np.random.default_rng(2)
+    steady, unsteady = (
+        Crossed(mean + rng.normal(0, 0.01, (1, 8)) + np.linspace(-run, run, 5)[:, None])
+        for mean, run in ((0.55, 0.001), (0.5, 0.1))
+    )
+    other = Crossed(steady.cells - 0.02 + rng.normal(0, 0.003, (1, 8)))
+    found = Field([steady, other, unsteady]).against(0)
+    alone = stats.paired_difference(other, steady).p_value
+    assert found.p_value[1] == pytest.approx(alone)
+    assert alone < 0.01
+    assert abs(found.score[1]) < 1.5
+
+
+def test_two_methods_are_told_apart_no_more_than_one_test_would():
+    rng, told = np.random.default_rng(2), []
     for _ in range(30):
-        field = Field([method(rng, 0.5), method(rng, 0.53)])
-        p_value = field.against(0).p_value[1]
-        if abs(p_value - stats.LEVEL) > 0.01:  # the limit is drawn
-            assert field.apart(0)[1] == (p_value < stats.LEVEL)
+        field = Field([method(rng, 0.5), method(rng, 0.55)])
+        p_value, real = field.against(0).p_value[1], bool(field.apart(0)[1])
+        assert not real or p_value < stats.LEVEL
+        told.append((real, p_value < 0.02))
+    assert all(real for real, clear in told if clear)
+    assert len(set(told)) > 1
 
 
 def test_a_clear_winner_is_the_only_best():

@@ -246,7 +246,7 @@ def test_every_mark_stands_at_its_cost_and_its_accuracy(points):
     traces = [Trace(str(i), "n", (p,), (0.4, 0.6)) for i, p in enumerate(points)]
     root = tree_curves(cost_figure(traces, (), "t"))
     decades = {
-        float(tick.text): at(tick, "x")
+        float(tick.text.replace(",", "")): at(tick, "x")
         for tick in root.iter("text")
         if tick.get("text-anchor") == "middle" and tick.get("x") != "53%"
     }

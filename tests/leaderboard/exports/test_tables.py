@@ -257,13 +257,13 @@ def test_every_entry_is_a_row_with_the_numbers_of_the_site(tmp_path):
     paths = write_results(tmp_path)
     found = markdown_rows(markdown_of(tmp_path))
     assert len(found) == len(paths)
-    assert {len(row) for row in found} == {9}
+    assert {len(row) for row in found} == {10}
     results = [entry.result for board in load_boards(paths) for entry in board.entries]
     for result in results:
         (row,) = (r for r in found if r[0] == f"| {result.method.id}, {result.method.inference}")
         assert row[3].startswith(numbers.percent(result.scores.id_test.estimate))
         assert row[4].startswith(numbers.percent(result.scores.ooc_test.estimate))
-        assert row[5].startswith(numbers.ratio(result.scores.ooc_test.lift))
+        assert row[6].startswith(numbers.ratio(result.scores.ooc_test.lift))
     shown = [float(row[4].split()[0]) for row in found]
     assert shown == sorted(shown, reverse=True)
 

@@ -228,6 +228,23 @@ def test_print_is_light_and_shows_no_controls(visit):
     assert one.page.locator(".board tbody tr").first.is_visible()
 
 
+def test_a_mark_of_the_cost_figure_tells_its_numbers_when_it_has_the_focus(visit):
+    one = visit("pareto.html")
+    link = one.page.locator("a.point").first
+    tip = link.locator(".tip")
+    assert tip.count() == 2
+    assert not any(line.is_visible() for line in tip.all())
+    one.page.locator("main a").first.focus()
+    while not link.evaluate("e => e === document.activeElement"):
+        one.page.keyboard.press("Tab")
+        assert one.page.evaluate("document.activeElement !== document.body"), "out of reach"
+    assert all(line.is_visible() for line in tip.all())
+    assert link.locator("title").text_content() == "; ".join(tip.all_text_contents())
+    one.page.keyboard.press("Enter")
+    one.page.wait_for_url("**/entries/*.html")
+    assert one.complaints == []
+
+
 def printed(value, form, *, signed=False):
     number = 100 * value if form == "percent" else value
     text = f"{number:{'+' if signed else ''}.{1 if form == 'percent' else 3}f}"
