@@ -250,6 +250,7 @@ def test_one_seed_is_shown_without_made_up_intervals(tmp_path):
     index = build_site(write_results(tmp_path / "r", seeds=1), tmp_path / "site")
     text = index.read_text()
     assert "no interval" in text
+    assert "fewer than 3 training seeds" in text
     assert not re.search(
         r"\bnan\b|\bNone\b", re.sub(r"<(style|script).*?</\1>", "", text, flags=re.S)
     )
