@@ -216,7 +216,8 @@ HEAD = (
     ("Method", "ID", "OOC", "Gap", "Paired gap", "Verdict", "GFLOP", "Generated"),
     ("", r"\%", r"\%", "points", "points", "", "per image", "images"),
 )
-WIDTHS = r">{\raggedright\arraybackslash}p{0.23\linewidth}ccccccr"
+WRAPPED = r">{{\raggedright\arraybackslash}}p{{{}\linewidth}}"
+WIDTHS = f"{WRAPPED.format(0.21)}cccc{WRAPPED.format(0.13)}cr"
 ON_ONE_PAGE = 16
 """Lines of a board, equal answers in one, up to which it is a float. A longer one breaks over
 pages, which no float does, and needs text in one column."""
