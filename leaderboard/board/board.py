@@ -307,8 +307,13 @@ class RankedBoard:
 
     @cached_property
     def confirmed(self) -> tuple[Row, ...]:
-        """Return the rows that a maintainer's harness ran, the highest estimate first."""
+        """Return the rows that verdicts count, the highest estimate first."""
         return tuple(row for row in self.rows if row.entry.confirmed)
+
+    @property
+    def own(self) -> bool:
+        """Return whether this is somebody's own board: no ledger is kept beside its results."""
+        return any(row.entry.own for row in self.rows)
 
     @property
     def listed(self) -> tuple[Row, ...]:

@@ -152,6 +152,7 @@ class Entry:
     # how far it was checked, by the ledger beside it; what the file says has no part in it
     tier: Tier = SELF_REPORTED
     mark: Mark | None = None  # why it is disputed or withdrawn, by the ledger
+    own: bool = False  # whether no ledger is kept beside it: a run of one's own, on one's own board
 
     @cached_property
     def plain(self) -> dict[str, Any]:
@@ -170,8 +171,11 @@ class Entry:
 
     @property
     def confirmed(self) -> bool:
-        """Return whether a maintainer's harness ran the method, and nobody doubts the result."""
-        return self.witnessed and self.mark is None
+        """Return whether verdicts count it: run by a maintainer's harness, and in no doubt.
+
+        Where no ledger is kept there is nobody else to ask, and every entry counts.
+        """
+        return (self.own or self.witnessed) and self.mark is None
 
     @property
     def witnessed(self) -> bool:
@@ -279,7 +283,8 @@ def load_entry(path: Path, ledgers: Ledgers | None = None) -> Entry:
                 f"got {stated}; score the entry again with this version"
             )
     named = result.result_id
-    return Entry(path, result, content, picture, ledger.tier(named), ledger.marks.get(named))
+    tier, mark = ledger.tier(named), ledger.marks.get(named)
+    return Entry(path, result, content, picture, tier, mark, own=not ledger.kept)
 
 
 def load_boards(paths: Iterable[Path]) -> list[Board]:

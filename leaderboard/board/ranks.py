@@ -92,9 +92,9 @@ class Family:
         """Name the family and what is said about it, for the page that shows it."""
         n = len(self.members)
         text = (
-            f"Judged together: {n} {'entry' if n == 1 else 'entries'}, which are the methods that "
-            f"a maintainer ran with at least {MIN_SEEDS_TEST} training seeds. Equal answers count "
-            f"once, and of one submitter the newest {PER_SUBMITTER}."
+            f"Judged together: {n} {'entry' if n == 1 else 'entries'}, which are the "
+            f"{runs_of(self.members)} with at least {MIN_SEEDS_TEST} training seeds. Equal answers "
+            f"count once, and of one submitter the newest {PER_SUBMITTER}."
         )
         if self.outside:
             kept = ", ".join(f"{reason} ({count})" for reason, count in self.outside.most_common())
@@ -156,6 +156,11 @@ def rank_entries(
         Counter(sides[i] for i in members if i in sides),
     )
     return [found[stand_for[i]] for i in range(len(entries))], family
+
+
+def runs_of(entries: Iterable[Entry]) -> str:
+    """Say which methods a board judges."""
+    return "methods" if any(one.own for one in entries) else "methods that a maintainer ran"
 
 
 def submitter_of(entry: Entry) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from recombine.benchmark.results.levels import shared_levels, standing
 from recombine.benchmark.statistics import intervals as stats
-from recombine.leaderboard.board.ranks import MIN_SEEDS_TEST, MIN_SEEDS_UNMARKED
+from recombine.leaderboard.board.ranks import MIN_SEEDS_TEST, MIN_SEEDS_UNMARKED, runs_of
 from recombine.leaderboard.board.roles import role_of, short_name
 from recombine.leaderboard.board.titles import dataset_title
 from recombine.leaderboard.drawing.formatting import DASH, chance, percent, points, short
@@ -72,7 +72,7 @@ def summarise(
     )
     return Summary(
         _headline(board, best, plain, same=same),
-        _verdict(family),
+        _verdict(family, board),
         best,
         plain,
         same,
@@ -117,6 +117,8 @@ def of_100(share: float) -> str:
 
 def _headline(board: Board, best: Entry | None, plain: Entry | None, *, same: bool) -> str:
     if best is None:
+        if any(entry.own for entry in board.entries):
+            return "There is no method here yet, and so no result to state."
         if any(entry.confirmed for entry in board.entries):
             return "No method has been rerun by a maintainer yet: there is no result to state."
         return (
@@ -124,10 +126,8 @@ def _headline(board: Board, best: Entry | None, plain: Entry | None, *, same: bo
             "number below is what a file says of itself."
         )
     score = best.result.scores.ooc_test
-    text = (
-        f"The best method that was rerun reads {of_100(score.estimate)} of 100 images of unseen "
-        "combinations right"
-    )
+    who = "The best method here" if best.own else "The best method that was rerun"
+    text = f"{who} reads {of_100(score.estimate)} of 100 images of unseen combinations right"
     if score.ci95 is not None:
         low, high = (f"{100 * end:.0f}" for end in score.ci95)
         text += f" (95{PERCENT} interval {low}{DASH}\u2060{high})"
@@ -138,12 +138,12 @@ def _headline(board: Board, best: Entry | None, plain: Entry | None, *, same: bo
     return f"{text}. A guess reads {of_100(score.chance)}."
 
 
-def _verdict(family: Family) -> str:
+def _verdict(family: Family, board: Board) -> str:
     """Say how many may be the best, and how many stand above or below the reference."""
     count, best = len(family.members), len(family.best)
     if count < 2:
         return (
-            "Fewer than two of its entries are methods that a maintainer ran with at least "
+            f"Fewer than two of its entries are {runs_of(board.entries)} with at least "
             f"{MIN_SEEDS_TEST} training seeds, so there is nothing to compare."
         )
     who = "any of them may be the best" if best == count else f"{best} may be the best"

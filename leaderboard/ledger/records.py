@@ -91,6 +91,7 @@ class Holder:
 class Ledger:
     """What a ledger says, line by line."""
 
+    kept: bool = True  # whether there is one: beside one's own results there is none
     tiers: dict[str, Tier] = field(default_factory=dict)  # by result id
     marks: dict[str, Mark] = field(default_factory=dict)  # by result id; settled ones are gone
     holders: dict[str, Holder] = field(default_factory=dict)  # by `stem`
@@ -126,8 +127,9 @@ def read_ledger(folder: Path) -> Ledger:
     IntegrityError
         When a line was changed, is missing, or is not of this ledger.
     """
-    path, found = folder / LEDGER, Ledger()
-    for line in read_chain(path, _public_key(folder)) if path.exists() else ():
+    path = folder / LEDGER
+    found = Ledger(kept=path.exists())
+    for line in read_chain(path, _public_key(folder)) if found.kept else ():
         who = f"{path}, line {line.index}, which only `recombine submission review` writes"
         if line.event == EVENT:
             told = validated(_Verified, dict(line.body), who)

@@ -120,7 +120,7 @@ def test_the_bar_of_a_row_shows_estimate_and_interval(tmp_path):
 
 
 def test_rows_that_were_not_rerun_stand_apart(tmp_path):
-    files = write_results(tmp_path, tier="self-reported")
+    files = write_results(tmp_path, tier="rescored")
     first = rank_board(load_boards(files)[0])
     assert (len(first.listed), first.unconfirmed, first.roles) == (6, (), {})
     on_record(files[:2])
@@ -129,6 +129,15 @@ def test_rows_that_were_not_rerun_stand_apart(tmp_path):
     assert {row.entry.path for row in found.unconfirmed} == set(files[2:])
     charted = [row for rows in found.charted.values() for row in rows]
     assert {row.entry.path for row in charted} == set(files[:2])
+
+
+def test_on_ones_own_board_every_entry_counts(tmp_path):
+    files = write_results(tmp_path, tier="self-reported")
+    own = rank_board(load_boards(files)[0])
+    assert (own.own, len(own.confirmed), own.unconfirmed) == (True, 6, ())
+    assert own.summary.headline.startswith("The best method here reads")
+    assert "maintainer" not in own.family.words + own.summary.verdict
+    assert {row.entry.tier for row in own.rows} == {"self-reported"}
 
 
 def test_a_copy_that_was_not_rerun_never_hides_the_entry_it_copies(tmp_path):

@@ -144,7 +144,7 @@ def test_the_reference_is_chosen_by_its_name_and_images_not_by_its_score(tmp_pat
 
 
 def test_nothing_confirmed_nothing_judged(tmp_path):
-    ranks, family = judged([made(tmp_path, "supervised", 0.5, tier=None)])
+    ranks, family = judged([made(tmp_path, "supervised", 0.5, tier="rescored")])
     assert (family.members, family.best, family.reference) == ((), (), None)
     assert ranks["supervised"].words == "outside"
     assert judged([])[0] == {}
