@@ -415,11 +415,12 @@ class Review(Command):
         out = self.out or (own[0].parent if own else Path("runs/reviewed"))
         owned, notes = (self._own(own, out), []) if own else self._bundles(out)
         paths = [path for one in owned for path in one.paths]
-        changes = diff(before, [*before, *(path for path in paths if path not in before)])
         if self.record:
             now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             for one in owned:
                 record_tier(out, one.results, one.tier, now, signer, one.owner)
+        # After the ledger, whose tiers decide which file holds a row.
+        changes = diff(before, [*before, *(path for path in paths if path not in before)])
         results = [result for one in owned for result in one.results]
         tiers = ", ".join(sorted({one.tier for one in owned}))
         text = review_text(results, changes, tiers, notes)
