@@ -332,7 +332,7 @@ def _scores(results: Sequence[Result]) -> list[str]:
 
 def _carried(bundle: Bundle) -> str:
     code = [one.bytes for one in bundle.manifest.files if one.path.startswith(CODE)]
-    return f"; {len(code)} files of it in this bundle, {sum(code):,} bytes" if code else ""
+    return f"; {len(code)} files in this bundle, {sum(code):,} bytes" if code else ""
 
 
 def _link(address: str) -> str:
