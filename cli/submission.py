@@ -13,19 +13,21 @@ import tyro
 
 from recombine.cli import console
 from recombine.cli.console import Command
-from recombine.cli.score import device_name, is_ours, limits, run_options
+from recombine.cli.score import Ended, device_name, is_ours, limits, run_options
 from recombine.renderer.core.errors import InvalidInputError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recombine.benchmark.results.result import Result
+    from recombine.benchmark.sandbox.code import Located
     from recombine.benchmark.serving.data import DatasetLike
     from recombine.benchmark.serving.redrawn import Cast
     from recombine.benchmark.submissions.loading import Submission
-    from recombine.leaderboard.ledger.records import Holder
+    from recombine.leaderboard.ledger.records import Holder, Tier
     from recombine.leaderboard.ledger.signing import Signer
     from recombine.leaderboard.submissions import bundle as bundles
+    from recombine.leaderboard.submissions.review import Rescored
     from recombine.renderer.store.dataset import Dataset
 
 MINUTES = 5.0
@@ -38,6 +40,7 @@ class Owned:
     owner: str  # whose the ids are from now on, where they were free
     results: Sequence[Result]  # as scored again
     paths: Sequence[Path]  # where they were saved
+    tier: Tier  # what was done
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,9 @@ class Bundle(Command):
     holds its own hashes. Commit it in a clone of the leaderboard and open a pull request with the
     text that is written beside it. Nothing is sent anywhere. Killed and run again, it starts over.
 
+    With --with-code the folder of the code travels along, as the sandbox showed it, so that a
+    maintainer can run it: `submission review --rerun`.
+
     Example: recombine submission bundle runs/results/my-method--smoke-64px-n1024.json
     --authors "A. Name" --licence Apache-2.0 --check my_method.py:MyLearner
     """
@@ -229,6 +235,8 @@ class Bundle(Command):
     `seed-0.safetensors` and so on: a review fetches what is not in the bundle."""
     predictions: Path = Path("runs/results/runs")
     """Folder in which the predictions lie, at any depth."""
+    with_code: str = ""
+    """`file.py:Class` that was scored: its folder travels along, with weights at most 50 MiB."""
     check: str = ""
     """`file.py:Class` to try against the contract first; without bubblewrap it is refused."""
     out: Path = Path("submissions")
@@ -246,7 +254,8 @@ class Bundle(Command):
         stored = {
             file_sha256(path): path for path in sorted(self.predictions.rglob("[!.]*.safetensors"))
         }
-        bundle = write_bundle(self.out, self.results, stored, method, self.url)
+        code = self._located()
+        bundle = write_bundle(self.out, self.results, stored, method, self.url, code)
         text = self.out / f"{bundle.folder.name}.md"
         for left in self.out.glob(f".{text.name}.*.tmp"):  # of a run that was killed
             left.unlink(missing_ok=True)
@@ -256,6 +265,19 @@ class Bundle(Command):
         else:
             self._explain(bundle, text)
         return 0
+
+    def _located(self) -> Located | None:
+        """Find the code that travels along; what the sandbox did not show stays behind."""
+        from recombine.benchmark.sandbox.code import locate
+
+        if not self.with_code:
+            return None
+        avoid = {*(path.parent for path in self.results), self.predictions, self.out}
+        found = locate(self.with_code, avoid=avoid)
+        if not self.json:
+            for name, why in found.left_out.items():
+                console.note(f"left out: {name}: {why}")
+        return found
 
     def _method(self) -> bundles.MethodFile:
         import pydantic
@@ -318,10 +340,13 @@ class Review(Command):
 
     HEAD is a submitted bundle; or, with --base, a whole checkout of a proposal, which may add
     bundles and nothing else; or result files of your own runs (a file or a folder).
-    Nothing of a submission is run: every hash is checked, predictions are parsed under limits and
-    scored, and numbers that do not come out are refused. What came out gets a line in the ledger
-    `verified.jsonl` beside the result files. The board takes its trust tiers from there alone; a
-    result without a line is shown as self-reported.
+    Nothing of a submission is run, but with --rerun: every hash is checked, predictions are parsed
+    under limits and scored, and numbers that do not come out are refused. What came out gets a line
+    in the ledger `verified.jsonl` beside the result files. The board takes its trust tiers from
+    there alone; a result without a line is shown as self-reported.
+    With --rerun the code that a bundle carries is run on the images of --data, always shut in, with
+    the seeds and options of its predictions. Where its accuracy agrees with the bundle, its own
+    results go on record, as rerun (given weights) or retrained (trained here).
     With --tier a maintainer says that the harness ran (rerun) or also trained (retrained) the
     method on a machine of theirs; it cannot exceed what the harness wrote into the result.
     Ids belong to whoever held them first, those of baselines to the baselines: a bundle for an id
@@ -331,6 +356,9 @@ class Review(Command):
 
     Example: recombine submission review runs/results --data runs/smoke --tier retrained
     --out leaderboard/results
+
+    Example: recombine submission review submissions/my-method-0123456789 --rerun
+    --data runs/board --out leaderboard/results
     """
 
     head: Annotated[Path, tyro.conf.Positional]
@@ -347,6 +375,16 @@ class Review(Command):
     """Folders with the predictions of your own results; by default that of the results."""
     tier: Literal["rescored", "rerun", "retrained"] = "rescored"
     """What was done, for results of your own."""
+    rerun: bool = False
+    """Run the code of a bundle under bubblewrap; never otherwise."""
+    work: Path = Path("runs/rerun")
+    """Folder for what --rerun makes; runs that are finished in it are found again."""
+    workers: int = 2
+    """Parallel processes of --rerun, one thread each."""
+    max_memory_gb: float = 16.0
+    """Memory that one run of --rerun may use, in GiB."""
+    max_hours: float = 24.0
+    """Wall-clock time of one run of --rerun."""
     record: bool = True
     """Add lines to the ledger in the folder of --out."""
     update: bool = False
@@ -377,13 +415,15 @@ class Review(Command):
         out = self.out or (own[0].parent if own else Path("runs/reviewed"))
         owned, notes = (self._own(own, out), []) if own else self._bundles(out)
         paths = [path for one in owned for path in one.paths]
-        changes = diff(before, [*before, *(path for path in paths if path not in before)])
         if self.record:
             now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             for one in owned:
-                record_tier(out, one.results, self.tier, now, signer, one.owner)
+                record_tier(out, one.results, one.tier, now, signer, one.owner)
+        # After the ledger, whose tiers decide which file holds a row.
+        changes = diff(before, [*before, *(path for path in paths if path not in before)])
         results = [result for one in owned for result in one.results]
-        text = review_text(results, changes, self.tier, notes)
+        tiers = ", ".join(sorted({one.tier for one in owned}))
+        text = review_text(results, changes, tiers, notes)
         if self.summary is not None:
             with self.summary.open("a", encoding="utf-8") as stream:
                 stream.write(text)
@@ -408,10 +448,15 @@ class Review(Command):
                 "submission review: expected --data with your own results, whose every number is "
                 "computed again; got none. Name the dataset folder."
             )
+        if self.rerun:
+            raise UsageError(
+                "--rerun: expected a bundle that carries its code; got results of your own. Name "
+                "the folder of a bundle."
+            )
         entries = rescore_own(files, self.runs or (files[0].parent,), self._datasets())
         results = [entry.result for entry in entries]
         self._claim(self._holders(out), results, MAINTAINERS)
-        return [Owned(MAINTAINERS, results, [keep(entry, out) for entry in entries])]
+        return [Owned(MAINTAINERS, results, [keep(entry, out) for entry in entries], self.tier)]
 
     def _holders(self, out: Path) -> dict[str, Holder]:
         """Return whose the ids are, on the board now and in the folder to write."""
@@ -444,14 +489,39 @@ class Review(Command):
         rules = FetchRules(file_root=self.file_root)
         whole = [fetched(folder, out / ".fetched", rules, most) for folder in folders]
         known = self._known(whole)
-        found = [rescore_bundle(folder, known, out) for folder in whole]
+        found = [rescore_bundle(folder, known, None if self.rerun else out) for folder in whole]
         held, owned = self._holders(out), []
         for one in found:
             owner = owner_of(one.bundle.method)
             self._claim(held, one.results, owner)
             owned.append((owner, one))
-        saved = [Owned(owner, one.results, save_rescored([one], out)) for owner, one in owned]
+        if self.rerun:
+            return [self._rerun(one, owner, out) for owner, one in owned], []
+        saved = [
+            Owned(owner, one.results, save_rescored([one], out), self.tier) for owner, one in owned
+        ]
         return saved, redrawn_notes([result for one in found for result in one.results], known)
+
+    def _rerun(self, judged: Rescored, owner: str, out: Path) -> Owned:
+        """Run the code of a bundle here, and take over what it gives if it agrees."""
+        from recombine.leaderboard.submissions.rerun import Rerun, rerun_bundle
+        from recombine.leaderboard.submissions.review import keep
+
+        bundle = judged.bundle
+        rendered = {one.identity: one for one in self._datasets()}
+        dataset = rendered.get(bundle.manifest.identity)
+        if dataset is None:
+            raise UsageError(
+                f"--rerun: expected --data with a rendered copy of {bundle.manifest.dataset} "
+                f"(identity {bundle.manifest.identity[:12]}); got none of it. Render or fetch it."
+            )
+        bounds = limits(self.max_memory_gb, self.max_hours)
+        how = Rerun(self.work / bundle.folder.name, bounds, self.workers)
+        with self.progress(f"rerun {bundle.manifest.method}, runs") as progress:
+            entries = rerun_bundle(judged, dataset, how, Ended(progress, len(bundle.predictions)))
+        results = [entry.result for entry in entries]
+        tier = results[0].trust
+        return Owned(owner, results, [keep(entry, out) for entry in entries], tier)
 
     def _known(self, folders: Sequence[Path]) -> dict[str, DatasetLike]:
         """Return the data that bundles are about, by identity: those given, or drawn again."""

@@ -326,16 +326,51 @@ def run_key(
     identity: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the identity of a run."""
+    return _key(
+        identity or fingerprint(submission),
+        dataset={"identity": dataset.identity, "root": dataset.root},
+        seed=seed,
+        options=settings_of(options),
+        version=str(torch.__version__),
+        closed=isinstance(dataset, CanonicalRelations),
+    )
+
+
+def made_by(facts: RunFacts, identity: Mapping[str, Any]) -> bool:
+    """Return whether a run carries the key of a submission, whose `fingerprint` this is."""
+    keys = (
+        _key(
+            identity,
+            dataset=facts.dataset,
+            seed=facts.seed,
+            options=facts.options,
+            version=facts.environment.get("torch"),
+            closed=closed,  # which follows from the schema of the data
+        )
+        for closed in (False, True)
+    )
+    return facts.key in keys
+
+
+def _key(
+    identity: Mapping[str, Any],
+    *,
+    dataset: Mapping[str, Any],
+    seed: int,
+    options: Mapping[str, Any],
+    version: object,
+    closed: bool,
+) -> str:
     return content_key(
         {
-            **(identity or fingerprint(submission)),
+            **identity,
             "format": FORMAT,
-            "identity": dataset.identity,
-            "root": dataset.root,  # a run is of these very pixels
+            "identity": dataset.get("identity"),
+            "root": dataset.get("root"),  # a run is of these very pixels
             "seed": seed,
-            "options": settings_of(options),
-            "torch": str(torch.__version__),
-            **({"closed": True} if isinstance(dataset, CanonicalRelations) else {}),
+            "options": options,
+            "torch": version,
+            **({"closed": True} if closed else {}),
         }
     )
 

@@ -81,21 +81,29 @@ class IsolatedSubmission:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what makes its runs its own: code, its hash, settings, card and backend."""
-        return {
-            "code": self.located.code,
-            "source": self.source_sha256,
-            "settings": dict(self.settings),
-            "given": dict(self.given),
-            "card": asdict(self.card),
-            "isolation": self.backend,
-        }
+        about = identity_of(self.located.code, self.source_sha256, self.settings, asdict(self.card))
+        return {**about, "given": dict(self.given), "isolation": self.backend}
+
+
+def identity_of(
+    code: str, source: str, settings: Mapping[str, Any], card: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a fingerprint from its parts: no arguments given, and shut in."""
+    return {
+        "code": code,
+        "source": source,
+        "settings": dict(settings),
+        "given": {},
+        "card": dict(card),
+        "isolation": "bubblewrap",
+    }
 
 
 AnySubmission: TypeAlias = Submission | IsolatedSubmission
 
 
 def isolate(
-    spec: str,
+    spec: str | Located,
     *,
     settings: Mapping[str, Any] | None = None,
     trust_local: bool = False,
@@ -107,8 +115,8 @@ def isolate(
 
     Parameters
     ----------
-    spec : str
-        ``file.py:Class`` or ``package.module:Class``.
+    spec : str or Located
+        ``file.py:Class`` or ``package.module:Class``; or where its files are, if that is known.
     settings : Mapping, optional
         Keyword arguments of the class; plain JSON values.
     trust_local : bool
@@ -171,7 +179,7 @@ def check_isolated(
 
 @contextmanager
 def _cell(
-    spec: str,
+    spec: str | Located,
     settings: Mapping[str, Any] | None,
     trust_local: bool,
     limits: Limits | None,
@@ -180,7 +188,7 @@ def _cell(
 ) -> Iterator[Cell]:
     """Yield a cell for a job that needs no data."""
     given = _plain(settings or {})
-    located = locate(spec, names=names, avoid=avoid)
+    located = locate(spec, names=names, avoid=avoid) if isinstance(spec, str) else spec
     backend: Backend = "subprocess" if trust_local else "bubblewrap"
     source = located.source_sha256()
     with workplace() as folder:

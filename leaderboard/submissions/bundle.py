@@ -2,7 +2,8 @@
 
 Every file is listed with its size and SHA-256, the manifest is canonical JSON and carries the
 hash of itself, and nothing else may lie in the folder: a change of any single bit is found. A
-folder becomes visible under its name only when it is complete.
+folder becomes visible under its name only when it is complete. It may also carry the code, so that
+a maintainer can run it; see `carried`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,14 @@ from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.results.parts import Name, Sha256, Slug, Strict, Text
 from recombine.benchmark.results.result import Result
 from recombine.leaderboard.board.entries import load_entry
+from recombine.leaderboard.submissions.carried import (
+    CODE,
+    CODE_PATH,
+    MAX_CODE,
+    carried,
+    carry,
+    require_maker,
+)
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.files import replacing, write_bytes
 from recombine.renderer.core.strict import fault_of, from_json
@@ -30,19 +39,22 @@ from recombine.renderer.store.seal import file_sha256
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from recombine.benchmark.sandbox.code import Located
+
 FORMAT: Literal["recombine.bundle/2"] = "recombine.bundle/2"
 MANIFEST = "manifest.json"
 METHOD = "method.json"
 MAX_MANIFEST = 2**20
 MAX_BYTES = 2 * 2**30
-MAX_FILES = 64
+MAX_FILES = 320
 PREDICTED = "predictions/"
 Source = Annotated[str, StringConstraints(pattern=r"^((https|file)://[!-~]{1,500})?$")]
 Path_ = Annotated[
     str,
     StringConstraints(
         pattern=r"^(method\.json|result-[a-z0-9-]{1,90}\.json|"
-        r"[a-z0-9-]{1,120}\.examples\.png|predictions/[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.safetensors)$"
+        r"[a-z0-9-]{1,120}\.examples\.png|predictions/[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.safetensors|"
+        rf"{CODE_PATH})$"
     ),
 ]
 
@@ -74,7 +86,7 @@ class Listed(Strict):
     """One file of a bundle."""
 
     path: Path_
-    bytes: Annotated[int, Field(ge=1, le=MAX_BYTES)]
+    bytes: Annotated[int, Field(ge=0, le=MAX_BYTES)]
     sha256: Sha256
     url: Source = ""
     """Where a review fetches predictions that are not in the folder."""
@@ -115,6 +127,17 @@ class Bundle:
         listed = [one.path for one in self.manifest.files if one.path.startswith(PREDICTED)]
         return [self.folder / path for path in listed]
 
+    @property
+    def code(self) -> Located | None:
+        """Return the code that it carries, if any; nothing of it runs here."""
+        listed = [one.path for one in self.manifest.files if one.path.startswith(CODE)]
+        return carried(self.folder, listed, self.results[0].method.code) if listed else None
+
+    def check_code(self) -> None:
+        """Check that the code that it carries, if any, is that of its predictions."""
+        if self.code is not None:
+            require_maker(self.code, self.predictions)
+
 
 def write_bundle(
     out: Path,
@@ -122,6 +145,7 @@ def write_bundle(
     predictions: Mapping[str, Path],
     method: MethodFile,
     url: str = "",
+    code: Located | None = None,
 ) -> Bundle:
     """Write a bundle; killed at any moment it is complete or absent."""
     entries = [load_entry(path) for path in results]
@@ -136,10 +160,12 @@ def write_bundle(
         if kept is not None and entry.picture:
             write_bytes(staging / kept.file, entry.picture)
     _copy_predictions(first, predictions, staging)
+    if code is not None:
+        carry(code, staging)
     write_bytes(staging / METHOD, _canonical(method.model_dump(mode="json")))
     manifest = _manifest(first, staging, url)
     write_bytes(staging / MANIFEST, _canonical(manifest.model_dump(mode="json")))
-    open_bundle(staging)
+    open_bundle(staging).check_code()
     final = out / f"{first.method.id}-{manifest.bundle_id[:10]}"
     if final.exists():
         shutil.rmtree(staging)
@@ -191,6 +217,12 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path}: expected different files of at most {MAX_BYTES} bytes together, got {total} "
             "bytes or a file twice; read slots at fewer step counts"
         )
+    code = sum(one.bytes for one in manifest.files if one.path.startswith(CODE))
+    if code > MAX_CODE:
+        raise InvalidInputError(
+            f"{path}: expected at most {MAX_CODE >> 20} MiB of code and weights, got {code:,} "
+            "bytes; leave the code out, and give a link to it"
+        )
     return manifest
 
 
@@ -231,7 +263,9 @@ def _manifest(result: Result, folder: Path, url: str) -> Manifest:
             "path": name,
             "bytes": (folder / name).stat().st_size,
             "sha256": file_sha256(folder / name),
-            "url": f"{url.rstrip('/')}/{Path(name).name}" if url and PREDICTED in name else "",
+            "url": f"{url.rstrip('/')}/{Path(name).name}"
+            if url and name.startswith(PREDICTED)
+            else "",
         }
         for name in _files(folder)
         if name != MANIFEST

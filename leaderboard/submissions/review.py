@@ -28,6 +28,7 @@ from recombine.leaderboard.submissions.bundle import (
     open_bundle,
     read_manifest,
 )
+from recombine.leaderboard.submissions.carried import CODE
 from recombine.leaderboard.submissions.fetching import FetchRules, Wanted, fetch
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError
 from recombine.renderer.core.files import write_bytes
@@ -102,6 +103,7 @@ def rescore_bundle(
             f"{folder}: expected a folder named {expected} after its content, got {folder.name}; "
             "leave the folder as `recombine submission bundle` wrote it"
         )
+    bundle.check_code()
     dataset = datasets.get(bundle.manifest.identity)
     if dataset is None:
         raise InvalidInputError(
@@ -281,7 +283,7 @@ def request_text(bundle: Bundle, checked: str) -> str:
         "",
         f"- Authors: {markdown(', '.join(method.authors))}",
         f"- Licence of the code: {markdown(method.licence)}",
-        f"- Code: {_link(method.code)}",
+        f"- Code: {_link(method.code)}{_carried(bundle)}",
         f"- Paper: {_link(method.paper)}",
         f"- Pretraining: {markdown(', '.join(method.pretraining)) or 'none'}",
         f"- Data: {data}, identity `{manifest.identity[:16]}`, pixel root `{manifest.root[:16]}`",
@@ -326,6 +328,11 @@ def _scores(results: Sequence[Result]) -> list[str]:
         ]
         rows.append(f"| {' | '.join(cells)} |")
     return rows
+
+
+def _carried(bundle: Bundle) -> str:
+    code = [one.bytes for one in bundle.manifest.files if one.path.startswith(CODE)]
+    return f"; {len(code)} files in this bundle, {sum(code):,} bytes" if code else ""
 
 
 def _link(address: str) -> str:
