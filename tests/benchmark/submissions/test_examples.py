@@ -11,8 +11,8 @@ from fakes import FakeDataset
 
 from recombine.benchmark.running.harness import RunOptions
 from recombine.benchmark.scoring.score import score_submission
-from recombine.benchmark.submissions import hub
 from recombine.benchmark.submissions.loading import load_learner
+from recombine.benchmark.submissions.torchvision_compat import ready_torchvision
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="needs a checkout")
@@ -26,7 +26,7 @@ def lines_of(path, *classes):
 
 
 def test_a_cnn_of_a_library(tmp_path):
-    hub.ready_torchvision()
+    ready_torchvision()
     pytest.importorskip("timm")
     path = EXAMPLES / "timm_cnn.py"
     assert lines_of(path, "RandomCnn")[0] < 25

@@ -201,7 +201,7 @@ def test_downloads_open_from_disk(visit):
     assert caught.value.suggested_filename == "results.csv"
     page.get_by_role("link", name="results.json").click()
     page.wait_for_url("**/results.json")
-    assert "recombine.boards/2" in page.locator("body").inner_text()
+    assert "recombine.boards/3" in page.locator("body").inner_text()
 
 
 def test_a_row_leads_to_its_entry_and_back(visit):
