@@ -33,6 +33,7 @@ from recombine.leaderboard.ledger.records import (
     Ledgers,
     Mark,
     Tier,
+    stem,
 )
 from recombine.renderer.core.errors import IntegrityError, InvalidInputError, RecombineError
 from recombine.renderer.core.files import visible
@@ -153,6 +154,7 @@ class Entry:
     tier: Tier = SELF_REPORTED
     mark: Mark | None = None  # why it is disputed or withdrawn, by the ledger
     own: bool = False  # whether no ledger is kept beside it: a run of one's own, on one's own board
+    owner: str = ""  # whose its id is, by the ledger; empty when it was never recorded
 
     @cached_property
     def plain(self) -> dict[str, Any]:
@@ -284,7 +286,9 @@ def load_entry(path: Path, ledgers: Ledgers | None = None) -> Entry:
             )
     named = result.result_id
     tier, mark = ledger.tier(named), ledger.marks.get(named)
-    return Entry(path, result, content, picture, tier, mark, own=not ledger.kept)
+    holder = ledger.holders.get(stem(result.method.entry))
+    owner = holder.owner if holder else ""
+    return Entry(path, result, content, picture, tier, mark, own=not ledger.kept, owner=owner)
 
 
 def load_boards(paths: Iterable[Path]) -> list[Board]:

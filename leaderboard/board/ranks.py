@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.multiple import Field
-from recombine.leaderboard.board.entries import is_baseline
 from recombine.leaderboard.board.roles import role_of
+from recombine.leaderboard.ledger.records import MAINTAINERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -163,23 +163,15 @@ def runs_of(entries: Iterable[Entry]) -> str:
     return "methods" if any(one.own for one in entries) else "methods that a maintainer ran"
 
 
-def submitter_of(entry: Entry) -> str:
-    """Return who submitted an entry, as far as the result file tells: the method it belongs to."""
-    return entry.result.method.id
-
-
 def _outside(entries: Sequence[Entry], own: Sequence[str]) -> list[str]:
     """Return why entries stand outside the family, by themselves or as surplus; or empty texts."""
     why = list(own)
-    newest = sorted(
-        (i for i, reason in enumerate(why) if not reason and not is_baseline(entries[i].result)),
-        key=lambda i: entries[i].result.created,
-        reverse=True,
-    )
+    # The ledger says whose an entry is: a file could call itself a baseline. Maintainers: no cap.
+    sent = (i for i, e in enumerate(entries) if not (why[i] or e.own or e.owner == MAINTAINERS))
     seen: Counter[str] = Counter()
-    for i in newest:
-        seen[submitter_of(entries[i])] += 1
-        if seen[submitter_of(entries[i])] > PER_SUBMITTER:
+    for i in sorted(sent, key=lambda i: entries[i].result.created, reverse=True):
+        seen[entries[i].owner] += 1
+        if seen[entries[i].owner] > PER_SUBMITTER:
             why[i] = f"more than {PER_SUBMITTER} of one submitter"
     return why
 

@@ -169,10 +169,10 @@ def write_results(folder, seeds=5, indices=None, tier="retrained"):
     return files if tier == "self-reported" else on_record(files, tier)
 
 
-def on_record(paths, tier="retrained"):
+def on_record(paths, tier="retrained", **whose):
     """Put result files into the ledgers beside them, and return them."""
     for path in paths:
-        record_tier(path.parent, [Result.load(path)], tier, "2026-01-01T00:00:00Z")
+        record_tier(path.parent, [Result.load(path)], tier, "2026-01-01T00:00:00Z", **whose)
     return paths
 
 

@@ -13,7 +13,17 @@ from recombine.leaderboard.board.entries import load_boards, load_entry
 from recombine.leaderboard.board.ranks import PER_SUBMITTER, Family, Rank, rank_entries
 
 
-def made(folder, name, mean, *, seeds=5, tier="retrained", created="2026-01-01T00:00:00Z", **over):
+def made(
+    folder,
+    name,
+    mean,
+    *,
+    seeds=5,
+    tier="retrained",
+    created="2026-01-01T00:00:00Z",
+    whose=None,
+    **over,
+):
     """Return an entry of a method of this accuracy."""
     rng = np.random.default_rng(sum(map(ord, name)))
     share = mean + rng.normal(0, 0.01, (seeds, 1)) + rng.normal(0, 0.02, (seeds, 8))
@@ -25,7 +35,7 @@ def made(folder, name, mean, *, seeds=5, tier="retrained", created="2026-01-01T0
         entry=name, method={"id": name, **method}, created=created,
     )  # fmt: skip
     path = result.save(folder / f"{name}.json")
-    return load_entry(path if tier is None else on_record([path], tier)[0])
+    return load_entry(path if tier is None else on_record([path], tier, **(whose or {}))[0])
 
 
 def judged(entries, **options) -> tuple[dict[str, Rank], Family]:
@@ -101,20 +111,29 @@ def test_outside_the_family_an_entry_is_compared_alone(tmp_path, some):
 
 def test_of_one_submitter_the_newest_count(tmp_path, some):
     mine = [
-        made(tmp_path, f"mine-{i}", 0.5, id="mine", created=f"2026-02-0{i + 1}T00:00:00Z")
+        made(
+            tmp_path, f"mine-{i}", 0.5, created=f"2026-02-0{i + 1}T00:00:00Z", whose={"owner": "me"}
+        )
         for i in range(PER_SUBMITTER + 2)
     ]
+    assert {entry.owner for entry in mine} == {"me"}
     ranks, family = judged([*some, *mine])
     outside = [name for name, rank in ranks.items() if rank.outside]
     assert outside == ["mine-0", "mine-1"]
     assert family.outside == {f"more than {PER_SUBMITTER} of one submitter": 2}
 
 
-def test_baselines_are_no_surplus(tmp_path):
+def test_rows_of_the_maintainers_are_no_surplus_whatever_a_file_calls_itself(tmp_path):
     code = "recombine.baselines.methods.supervised:Supervised"
-    many = [made(tmp_path, f"b{i}", 0.5, id="b", code=code) for i in range(PER_SUBMITTER + 2)]
+    many = [made(tmp_path, f"b{i}", 0.5, code=code) for i in range(PER_SUBMITTER + 2)]
     _, family = judged(many)
     assert len(family.members) == len(many)
+    theirs = [
+        made(tmp_path, f"c{i}", 0.5, code=code, whose={"owner": "me"})
+        for i in range(PER_SUBMITTER + 2)
+    ]
+    _, family = judged(theirs)
+    assert len(family.members) == PER_SUBMITTER
 
 
 def test_a_copy_that_nobody_ran_has_no_part_in_the_verdict(some, tmp_path):
