@@ -241,25 +241,7 @@ def write_answers(
         )
     given = {"slots": slots, "presence": presence, "segments": segments}
     arrays = {name: _array(name, one, who) for name, one in given.items() if one is not None}
-    least = json.loads(opened.metadata["spec"])["max_slots"]
-    found = arrays["slots"].shape
-    if len(found) != 3 or found[0] != rows or not least <= found[1] <= MAX_SLOTS:
-        raise InvalidInputError(
-            f"{who}: expected slots ({rows}, S, D) with S from {least} to {MAX_SLOTS}, got "
-            f"{found}; repeat a single vector for every slot"
-        )
-    shapes = {"slots": found, "presence": found[:2], "segments": (rows, *edges)}
-    for name, one in arrays.items():
-        if one.shape != shapes[name]:
-            raise InvalidInputError(
-                f"{who}: expected {name} {shapes[name]}, got {one.shape}; give one row per image "
-                f"of {inputs.name}"
-            )
-    if not 1 <= found[2] <= MAX_DIM or not np.all(np.abs(arrays["slots"]) <= MAX_ABS):
-        raise InvalidInputError(
-            f"{who}: expected slots of 1 to {MAX_DIM} finite numbers of at most {MAX_ABS:g}, got "
-            f"{found[2]} of at most {np.abs(arrays['slots']).max():g}; project or normalise them"
-        )
+    _check_fit(arrays, json.loads(opened.metadata["spec"])["max_slots"], (rows, *edges), who)
     run = {"seed": seed, "card": asdict(card), "training": dict(training or {})}
     metadata = {
         "format": ANSWERS_FORMAT,
@@ -270,6 +252,29 @@ def write_answers(
     with replacing(path) as temporary:
         write_tensors(temporary, {"image_id": ids, **arrays}, metadata)
     return path
+
+
+def _check_fit(arrays: Mapping[str, Array], least: int, pixels: tuple[int, ...], who: str) -> None:
+    """Check answers against the shape of the images that they are about, (N, H, W)."""
+    found, rows = arrays["slots"].shape, pixels[0]
+    if len(found) != 3 or found[0] != rows or not least <= found[1] <= MAX_SLOTS:
+        raise InvalidInputError(
+            f"{who}: expected slots ({rows}, S, D) with S from {least} to {MAX_SLOTS}, got "
+            f"{found}; repeat a single vector for every slot"
+        )
+    shapes = {"slots": found, "presence": found[:2], "segments": pixels}
+    for name, one in arrays.items():
+        if one.shape != shapes[name]:
+            raise InvalidInputError(
+                f"{who}: expected {name} {shapes[name]}, got {one.shape}; give one row per image "
+                "of the question file"
+            )
+    most = np.abs(arrays["slots"]).max(initial=0.0)
+    if not 1 <= found[2] <= MAX_DIM or not most <= MAX_ABS:  # false for NaN, too
+        raise InvalidInputError(
+            f"{who}: expected slots of 1 to {MAX_DIM} finite numbers of at most {MAX_ABS:g}, got "
+            f"{found[2]} of at most {most:g}; project or normalise them"
+        )
 
 
 def _array(name: str, given: Floats, who: str) -> Array:

@@ -14,12 +14,11 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import jinja2
 from pydantic import Field, StringConstraints
 
 from recombine.leaderboard.board.entries import load_boards
 from recombine.leaderboard.site.build import build_site
-from recombine.leaderboard.site.pages import HERE, ICON, POLICY, Release
+from recombine.leaderboard.site.pages import ICON, POLICY, Release, templates
 from recombine.renderer.core.errors import UsageError
 from recombine.renderer.core.files import write_bytes, write_json
 from recombine.renderer.core.project import project
@@ -147,12 +146,5 @@ def _packed(folder: Path) -> bytes:
 
 
 def _page(releases: Sequence[Released]) -> bytes:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("archive.html")
+    page = templates().get_template("archive.html")
     return page.render(releases=releases, policy=POLICY, icon=ICON).encode()

@@ -77,6 +77,18 @@ class Release:
     date: str  # YYYY-MM-DD
 
 
+def templates() -> jinja2.Environment:
+    """Return the templates of all pages."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+
 def site_files(
     boards: Sequence[RankedBoard],
     cards: Sequence[Card],
@@ -157,14 +169,7 @@ class _Pages:
         refused: Sequence[Refused],
         release: Release | None,
     ) -> _Pages:
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
+        environment = templates()
         environment.filters |= dict(FORMATS) | {"metric": metric_words}
         main = main_board(boards)
         ordered = sorted(boards, key=lambda ranked: ranked is not main)

@@ -199,6 +199,7 @@ def test_presence_and_segments_are_written_beside_slots(dataset, questions, aske
         (lambda n: {"slots": np.zeros((n - 1, 2, 96))}, r"expected slots \("),
         (lambda n: {"slots": np.zeros((n, 1, 96))}, "repeat a single vector"),
         (lambda n: {"slots": np.zeros((n, 2, 2048))}, "1 to 512 finite numbers"),
+        (lambda n: {"slots": np.zeros((n, 2, 0))}, "1 to 512 finite numbers"),
         (lambda n: {"slots": np.full((n, 2, 3), np.nan)}, "project or normalise"),
         (lambda n: {"slots": np.zeros((n, 2, 3), complex)}, "real numbers in slots, got complex"),
         (lambda n: {"presence": np.zeros((n, 3))}, r"expected presence \(\d+, 2\)"),
