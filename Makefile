@@ -19,7 +19,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 setup: $(VENV)/.ready ## make the virtual environment
 setup-dev: $(VENV)/.ready-dev ## and the tools for tests and checks
 
-quickstart: setup ## render, train, score and compare in about five minutes
+quickstart: setup ## render, train, score and compare in about seven minutes
 	$(BIN)/recombine quickstart --out $(OUT)
 
 test: setup-dev ## run the test suite

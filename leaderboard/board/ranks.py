@@ -94,8 +94,10 @@ class Family:
         text = (
             f"Judged together: {n} {'entry' if n == 1 else 'entries'}, which are the "
             f"{runs_of(self.members)} with at least {MIN_SEEDS_TEST} training seeds. Equal answers "
-            f"count once, and of one submitter the newest {PER_SUBMITTER}."
+            "count once"
         )
+        own = any(one.own for one in self.members)
+        text += "." if own else f", and of one submitter the newest {PER_SUBMITTER}."
         if self.outside:
             kept = ", ".join(f"{reason} ({count})" for reason, count in self.outside.most_common())
             text += f" Outside: {kept}."
