@@ -41,6 +41,9 @@ _ROWS = {
     "slot-attention": _row("slot_attention:SlotAttentionEncoder"),
     "resnet18": _row("supervised:ScratchResNet"),
     "vit-small": _row("supervised:ScratchVit"),
+    "segment-then-encode": _row("segment_then_encode:SegmentThenEncode"),
+    "segment-then-encode-normalised": _row("segment_then_encode:SegmentThenEncode", normalise=True),
+    "segment-then-encode-masks": _row("segment_then_encode:SegmentThenEncode", supervision="weak"),
     # Without labels or decoder.
     "diet": _row("self_supervised:Diet"),
     "simclr": _row("self_supervised:SimClr"),
@@ -83,7 +86,17 @@ _ROWS = {
     "vae-bilinear-replay": _row("vae:VaeReplay", kind="bilinear"),
     "vae-cross-attention": _row("vae:Vae", kind="attention"),
     "vae-cross-attention-replay": _row("vae:VaeReplay", kind="attention"),
+    "typed-vae": _row("typed_vae:TypedVae", kind="patch"),
+    "typed-vae-replay": _row("typed_vae:TypedVaeReplay", kind="patch"),
+    "typed-vae-masks": _row("typed_vae:TypedVae", kind="patch", supervision="weak"),
+    "typed-vae-masks-replay": _row("typed_vae:TypedVaeReplay", kind="patch", supervision="weak"),
     # Controls.
+    "typed-vae-leak": _row("typed_vae:TypedVae", kind="leak"),
+    "typed-vae-leak-replay": _row("typed_vae:TypedVaeReplay", kind="leak"),
+    "typed-vae-masks-leak": _row("typed_vae:TypedVae", kind="leak", supervision="weak"),
+    "typed-vae-masks-leak-replay": _row(
+        "typed_vae:TypedVaeReplay", kind="leak", supervision="weak"
+    ),
     "leak": _row("autoencoders:Autoencoder", kind="leak"),
     "leak-learned": _row("autoencoders:Autoencoder", kind="leak", closed_form=False),
     "leak-replay": _row("autoencoders:Replay", base={"kind": "leak"}),

@@ -195,10 +195,7 @@ class Vae:
         share = budget_share(budget, self.schedule.images + replay + labelled)
         deadline = deadline_of(budget)
         with seeded(seed) as generator:
-            model = VaeModel(self, data)
-            if model.labels is not None:
-                first = first_images(data, first_count(data, share), seed)
-                model.labels.standardise(first.factors)
+            model = self.model(data, share=share, seed=seed)
             schedule = self.schedule.within(share)
             batches = endless(data, schedule.batch_size, schedule.steps, seed)
             train(model, model.loss, batches, schedule, log=log, name="vae", deadline=deadline)
@@ -215,6 +212,14 @@ class Vae:
                 candidates=self.candidates,
                 images=self.selection_images,
             )
+
+    def model(self, data: TrainData, *, share: float, seed: int) -> VaeModel:
+        """Return the untrained model; rows with another decoder override this."""
+        model = VaeModel(self, data)
+        if model.labels is not None:
+            first = first_images(data, first_count(data, share), seed)
+            model.labels.standardise(first.factors)
+        return model
 
     def _replay(
         self,

@@ -50,6 +50,7 @@ FAMILIES = {
     "supervised": {"ensembles", "oracle", "pretrained", "slot_attention"},
     "self_supervised": {"mae"},
     "slot_autoencoder": {"autoencoders", "search", "tangent"},
+    "vae": {"typed_vae"},
 }
 
 
