@@ -199,6 +199,7 @@ class SegmentModel(nn.Module):
         """Return the cross-entropy of every pixel's owner plus the Dice loss of every object."""
         with autocast(self.settings.precision, batch.images.device.type):
             logits = self.segmenter(batch.images)
+        assert batch.masks is not None  # noqa: S101 - `fit` has looked
         masks = matched_masks(logits.detach(), batch.masks)
         true = owners(masks, len(self.objects))
         found = shares(logits)
@@ -229,8 +230,8 @@ class SegmentModel(nn.Module):
         hidden = functional.max_pool2d(masks.amax(1, keepdim=True), DILATION, 1, DILATION // 2)
         free = 1 - hidden
         return Views(
-            crops.unflatten(0, masks.shape[:2]),
-            poses.unflatten(0, masks.shape[:2]),
+            crops.view(*masks.shape[:2], *crops.shape[1:]),
+            poses.view(*masks.shape[:2], -1),
             torch.cat([(images - 0.5) * free, free], dim=1),
         )
 
@@ -476,7 +477,7 @@ def crop(
 
 def normalised(crops: Float[Tensor, "n 4 crop crop"]) -> Float[Tensor, "n 4 crop crop"]:
     """Return crops whose colours have mean 0 and a common spread inside the mask."""
-    colours, inside = crops.split((3, 1), dim=1)
+    colours, inside = torch.split(crops, (3, 1), dim=1)
     area = inside.sum((2, 3), keepdim=True).clamp_min(1)
     moved = (colours - (colours * inside).sum((2, 3), keepdim=True) / area) * inside
     spread = (moved.square().sum((1, 2, 3), keepdim=True) / (3 * area)).sqrt()

@@ -164,17 +164,16 @@ class TypedModel(nn.Module):
         noise = (0.5 * log_variance).exp() * torch.randn_like(mean)
         with autocast(settings.precision, batch.images.device.type):
             layers = self.decoder(mean + noise * encoder.free)
-        weak = settings.supervision == "weak"
-        weights = object_weights(batch.masks, settings.object_weight) if weak else None
+        served = batch.masks if settings.supervision == "weak" else None
+        weights = None if served is None else object_weights(served, settings.object_weight)
         total = 100 * squared_error(layers.image, batch.images, weights).mean()
         beta = 200 * settings.variance / batch.images[0].numel()
         # columns outside the prior get a variance of 1 and a mean of 0, whose divergence is 0
         total = total + beta * divergence(mean * encoder.free, log_variance * encoder.free)
         poses = mean[:, list(encoder.objects), :POSE] * UNIT
         share = 1.0
-        if weak:
-            assert layers.opacity is not None  # noqa: S101 - this decoder composites
-            masks = matched_masks(layers.opacity.detach(), batch.masks)
+        if served is not None:
+            masks = matched_masks(layers.opacity.detach(), served)
             total = total + settings.mask_weight * mask_loss(layers.opacity, masks)
             hints = torch.stack(
                 [moments((masks == k + 1).float() + 1e-6) for k in range(poses.shape[1])], dim=1
@@ -261,8 +260,9 @@ class TypedDecoder(nn.Module):
             colours, logits = patches.split((3, 2), dim=1)
             colours = place(colours * gain, *ways)
             logits = place(logits + OUTSIDE, *ways) - OUTSIDE
-            opacity, shadow = logits.unflatten(0, (n, k)).unbind(2)
-            image = composite(picture, colours.unflatten(0, (n, k)), opacity, shadow)
+            opacity, shadow = logits.view(n, k, *logits.shape[1:]).unbind(2)
+            colours = colours.view(n, k, *colours.shape[1:])
+            image = composite(picture, colours, opacity, shadow)
         return Layers(image, opacity)
 
 
