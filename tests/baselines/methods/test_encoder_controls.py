@@ -93,7 +93,7 @@ def test_classes_are_mixed_by_area_and_poses_are_not(drawn_fixture: Data) -> Non
     torch.manual_seed(5)
     views = jittered(images)
     pasted, own = cut_mix(views[:3], views[:3].roll(1, 0))
-    outputs = model.run(torch.cat([pasted, views[3:]]))[1]
+    outputs = model.run(torch.cat([pasted, views[3:]]))[1].detach()
     slow = 0.0
     for i in range(6):
         parts = [(1.0, i)] if i > 2 else [(float(own[i]), i), (1 - float(own[i]), (i - 1) % 3)]
@@ -183,7 +183,7 @@ def test_the_worst_combinations_weigh_most(drawn_fixture: Data) -> None:
         batch = train._batch(torch.tensor(rows))
         targets = model.targets(batch.factors)
         found = model.loss(batch.images, targets)
-        outputs = model.run(batch.images)[1]
+        outputs = model.run(batch.images)[1].detach()
         losses = defaultdict(list)
         for i, row in enumerate(rows):
             value = 0.0
