@@ -30,7 +30,7 @@ from recombine.baselines.methods.supervised import Supervised
 from recombine.baselines.nn.conv_decoders import cropped
 from recombine.baselines.nn.losses import slot_loss
 from recombine.baselines.nn.slots import activate, factors_of
-from recombine.baselines.training.device import on_device
+from recombine.baselines.training.device import generator_of, on_device
 from recombine.baselines.training.loop import Sizes, autocast
 from recombine.baselines.training.slot_encoder import Recognition, RecognitionEncoder
 from recombine.benchmark.protocol.contract import MethodCard, SlotOutput
@@ -73,7 +73,9 @@ class MaskedRecognition(Recognition):
             nn.Conv2d(width, 3 * EDGE**2, 1),
             nn.PixelShuffle(EDGE),
         )
-        self.register_buffer("masks", self.draw_masks(adapt_steps + HELD_OUT))
+        # From a source of their own, so that training draws the same however many there are.
+        masks = self.draw_masks(adapt_steps + HELD_OUT, generator_of(0))
+        self.register_buffer("masks", masks)
 
     @property
     def trunk(self) -> ConvTokens:
@@ -85,10 +87,12 @@ class MaskedRecognition(Recognition):
         """Return the encoder; rows of this kind have no other."""
         return cast("SlotEncoder", self.encoder)
 
-    def draw_masks(self, n: int) -> Bool[Tensor, "n 1 height width"]:
+    def draw_masks(
+        self, n: int, generator: torch.Generator | None = None
+    ) -> Bool[Tensor, "n 1 height width"]:
         """Draw which pixels are hidden: the same share of squares in every mask, at least one."""
         squares = self.grid[0] * self.grid[1]
-        ranks = torch.rand(n, squares).argsort(1).argsort(1)
+        ranks = torch.rand(n, squares, generator=generator).argsort(1).argsort(1)
         chosen = ranks < max(1, round(self.hidden * squares))
         cells = chosen.view(n, 1, *self.grid)
         whole = cells.repeat_interleave(EDGE, dim=2).repeat_interleave(EDGE, dim=3)
