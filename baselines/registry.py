@@ -110,6 +110,16 @@ _ROWS = {
     "multi-start": _row("search:MultiStart"),
     "supervised-longer": _row("supervised:SupervisedLonger"),
     "supervised-larger": _row("supervised:SupervisedLarger"),
+    "supervised-augmented": _row("encoder_controls:SupervisedAugmented"),
+    "supervised-adversarial": _row("encoder_controls:SupervisedAdversarial"),
+    "supervised-hsic": _row("encoder_controls:SupervisedHsic"),
+    "supervised-groupdro": _row("encoder_controls:SupervisedGroupDro"),
+    "masked-auxiliary": _row("test_time_training:MaskedAuxiliary"),
+    "test-time-training": _row("test_time_training:TestTimeTraining"),
+    "compositional-consistency": _row("compositional_consistency:CompositionalConsistency"),
+    "compositional-consistency-masks": _row(
+        "compositional_consistency:CompositionalConsistency", supervision="weak"
+    ),
     "ensemble": _row("ensembles:Ensemble"),
     "concatenated": _row("ensembles:Concatenated"),
     "tangent-penalty": _row("tangent:TangentPenalty"),

@@ -93,15 +93,17 @@ class Supervised:
 
     def model(self, layout: SlotLayout, image_hw: tuple[int, int]) -> Recognition:
         """Return the untrained model."""
-        return self.network(
-            layout,
-            image_hw,
-            width=self.width,
-            layers=self.layers,
-            pose_weight=self.pose_weight,
-            precision=self.precision,
-            encoder=self.encoder(layout, image_hw),
-        )
+        return self.network(layout, image_hw, **self.options(layout, image_hw))
+
+    def options(self, layout: SlotLayout, image_hw: tuple[int, int]) -> dict[str, Any]:
+        """Return what the model is made with; rows with a loss of their own add its settings."""
+        return {
+            "width": self.width,
+            "layers": self.layers,
+            "pose_weight": self.pose_weight,
+            "precision": self.precision,
+            "encoder": self.encoder(layout, image_hw),
+        }
 
     def encoder(self, layout: SlotLayout, image_hw: tuple[int, int]) -> nn.Module | None:
         """Return another encoder than the usual one; rows with their own override this."""

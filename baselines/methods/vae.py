@@ -294,8 +294,11 @@ class VaeModel(nn.Module):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the loss of a batch; see the module."""
+        return self.loss_at(batch, *self.encoder.posterior(batch.images))
+
+    def loss_at(self, batch: Batch, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """Return the loss of a batch whose posterior is known."""
         settings = self.settings
-        mean, log_variance = self.encoder.posterior(batch.images)
         slots = mean
         if settings.variance > 0:
             slots = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)

@@ -109,8 +109,14 @@ class SlotEncoder(nn.Module):
         self, images: Float[Tensor, "images 3 height width"]
     ) -> tuple[Float[Tensor, "images slots width"], Float[Tensor, "images slots outputs"]]:
         """Return the slots and the outputs of their heads, both float32."""
-        tokens = self.norm_tokens(self.tokens(images))
-        slots = self.queries.expand(len(images), -1, -1)
+        return self.read(self.tokens(images))
+
+    def read(
+        self, tokens: Float[Tensor, "images tokens width"]
+    ) -> tuple[Float[Tensor, "images slots width"], Float[Tensor, "images slots outputs"]]:
+        """Return the slots that tokens of images hold and the outputs of their heads."""
+        tokens = self.norm_tokens(tokens)
+        slots = self.queries.expand(len(tokens), -1, -1)
         for layer in self.layers:
             slots = layer(slots, tokens)
         pair: tuple[Tensor, Tensor] = self.heads(slots)

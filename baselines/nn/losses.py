@@ -47,8 +47,18 @@ def slot_loss(
     pose_weight: float = 1.0,
 ) -> Float[Tensor, ""]:
     """Return the supervised loss, summed over slots and averaged over images."""
+    return slot_losses(layout, outputs, targets, pose_weight).mean()
+
+
+def slot_losses(
+    layout: SlotLayout,
+    outputs: Float[Tensor, "images slots dim"],
+    targets: Float[Tensor, "images slots dim"],
+    pose_weight: float = 1.0,
+) -> Float[Tensor, " images"]:
+    """Return the supervised loss of every image, summed over slots."""
     # Exchangeable slots (same factors) are matched per image before the loss is taken.
-    total = outputs.new_zeros(())
+    total = outputs.new_zeros(len(outputs))
     for group in layout.groups:
         index = list(group)
         costs = pair_costs(
@@ -56,8 +66,27 @@ def slot_loss(
         )
         if len(group) > 1:
             costs = costs.gather(2, match(costs.detach())[:, :, None])
-        total = total + costs.sum(dim=(1, 2)).mean()
+        total = total + costs.sum(dim=(1, 2))
     return total
+
+
+def matched_targets(
+    layout: SlotLayout,
+    outputs: Float[Tensor, "images slots dim"],
+    targets: Float[Tensor, "images slots dim"],
+    pose_weight: float = 1.0,
+) -> Float[Tensor, "images slots dim"]:
+    """Return the targets with exchangeable slots in the order that `slot_loss` matches them in."""
+    out = targets.clone()
+    for group in layout.groups:
+        if len(group) > 1:
+            index = list(group)
+            costs = pair_costs(
+                layout.slots[group[0]], outputs[:, index], targets[:, index], pose_weight
+            )
+            order = match(costs.detach())[:, :, None].expand(-1, -1, targets.shape[2])
+            out[:, index] = targets[:, index].gather(1, order)
+    return out
 
 
 def object_weights(

@@ -47,10 +47,17 @@ def test_the_table_costs_no_tensor_library() -> None:
 
 # What a method may share with others; all else that methods share lies in nn/ and training/.
 FAMILIES = {
-    "supervised": {"ensembles", "oracle", "pretrained", "slot_attention"},
+    "supervised": {
+        "encoder_controls",
+        "ensembles",
+        "oracle",
+        "pretrained",
+        "slot_attention",
+        "test_time_training",
+    },
     "self_supervised": {"mae"},
     "slot_autoencoder": {"autoencoders", "search", "tangent"},
-    "vae": {"typed_vae"},
+    "vae": {"compositional_consistency", "typed_vae"},
 }
 
 

@@ -49,6 +49,12 @@ ROWS = (
     "multi-start",
     "concatenated",
     "tangent-penalty",
+    "supervised-augmented",
+    "supervised-adversarial",
+    "supervised-hsic",
+    "supervised-groupdro",
+    "test-time-training",
+    "compositional-consistency-masks",
 )
 
 
@@ -115,7 +121,10 @@ def test_rows_run_on_every_schema(name: str, schema: str) -> None:
         "moco",
         "multi-start",
         "regression",
+        "supervised-groupdro",
         "tangent-penalty",
+        "test-time-training",
+        "compositional-consistency",
         "vae-broadcast-replay",
     ],
 )

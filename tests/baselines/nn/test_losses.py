@@ -13,6 +13,7 @@ from recombine.baselines.nn.losses import (
     mask_loss,
     match,
     matched_masks,
+    matched_targets,
     object_weights,
     pair_costs,
     recombine,
@@ -205,3 +206,20 @@ def test_masks_are_renamed_to_the_layers_that_draw_them() -> None:
         assert float(mask_loss(opacity[b : b + 1], found[b : b + 1])) == pytest.approx(
             min(losses.values())
         )
+
+
+def test_targets_are_put_into_the_order_of_the_loss() -> None:
+    outputs, targets = _scene(40, 3)
+    ordered = matched_targets(TWO_OBJECTS, outputs, targets, 0.7)
+    assert torch.equal(ordered[:, 2], targets[:, 2])
+    swapped = (ordered != targets).flatten(1).any(1)
+    assert torch.equal(ordered[swapped], targets[swapped][:, [1, 0, 2]])
+    assert 0 < swapped.sum() < 40
+    direct = sum(
+        _slow_cost(outputs[i, k], ordered[i, k], classes, 0.7)
+        for i in range(40)
+        for k, classes in enumerate((3, 3, 5))
+    )
+    assert slot_loss(TWO_OBJECTS, outputs, targets, 0.7).item() == pytest.approx(
+        direct / 40, rel=1e-4
+    )
