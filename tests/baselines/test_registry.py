@@ -49,6 +49,7 @@ def test_the_table_costs_no_tensor_library() -> None:
 FAMILIES = {
     "supervised": {"ensembles", "oracle", "pretrained", "slot_attention"},
     "self_supervised": {"mae"},
+    "vae": {"shared_decoders"},
     "slot_autoencoder": {"autoencoders", "search", "tangent"},
 }
 
