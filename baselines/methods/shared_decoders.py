@@ -71,7 +71,7 @@ ROWS: dict[tuple[DecoderKind, EncoderKind], Row] = {
         "all slots, no prior.",
     ),
 }
-_SCHEDULE = Schedule(steps=1500, batch_size=32, rate=1e-3, weight_decay=0.001)
+_SCHEDULE = Schedule(steps=2500, batch_size=32, rate=1e-3, weight_decay=0.001)
 _REPLAY = Schedule(steps=300, batch_size=16, rate=5e-4)
 
 
@@ -80,7 +80,7 @@ class SharedVae(Vae):
     """A row of `ROWS`; ``layers`` counts layers of queries or rounds of slot attention."""
 
     SIZES: ClassVar[Sizes] = {
-        "tiny": {**Vae.SIZES["tiny"], "heads": 4, "query_width": 16, "slot_width": 24, "patch": 4},
+        "tiny": {**Vae.SIZES["tiny"], "heads": 4, "query_width": 16, "slot_width": 24},
         "cpu": {},
         "gpu": {
             **Vae.SIZES["gpu"],
@@ -101,7 +101,7 @@ class SharedVae(Vae):
     heads: int = 12  # of the cross-attention decoder
     query_width: int = 64  # of a pixel's query
     slot_width: int = 192  # of a slot, embedded
-    patch: int = 2  # edge of the square of pixels that one query draws; the source has 1
+    patch: int = 4  # edge of the square of pixels that one query draws; the source has 1
     stride: int = 4  # pixels between tokens of slot attention
 
     @property
@@ -109,6 +109,7 @@ class SharedVae(Vae):
         """Return the card of the row, with or without replay."""
         row, replay = ROWS[self.kind, self.network], self.replayed > 0
         plain = self.kind == "broadcast"
+        coarse = f" {self.patch} x {self.patch} pixels per query." * (self.kind == "attention")
         return MethodCard(
             id=row.id + "-replay" * replay,
             name=row.name + " with replay" * replay,
@@ -117,7 +118,8 @@ class SharedVae(Vae):
             if plain
             else _VAE,
             paper="https://arxiv.org/abs/2006.15055" if plain else _PAPER,
-            note=row.note,
+            note=f"{row.note}{coarse} Sees {self.schedule.images:,} images, sources 32 million: "
+            "under-trained.",
             role=row.role,
             generative=True,
         )
