@@ -70,6 +70,18 @@ _ROWS = {
     "cross-attention": _row("autoencoders:Autoencoder", kind="attention"),
     "cross-attention-replay": _row("autoencoders:Replay", base={"kind": "attention"}),
     "factored": _row("autoencoders:Autoencoder", kind="factored"),
+    "autoencoder-no-masks": _row("autoencoders:Autoencoder", kind="patch", mask_weight=0),
+    "autoencoder-no-masks-replay": _row(
+        "autoencoders:Replay", base={"kind": "patch", "mask_weight": 0}
+    ),
+    "broadcast-no-masks": _row("autoencoders:Autoencoder", kind="broadcast", mask_weight=0),
+    "broadcast-no-masks-replay": _row(
+        "autoencoders:Replay", base={"kind": "broadcast", "mask_weight": 0}
+    ),
+    "additive-no-masks": _row("autoencoders:Autoencoder", kind="additive", mask_weight=0),
+    "additive-no-masks-replay": _row(
+        "autoencoders:Replay", base={"kind": "additive", "mask_weight": 0}
+    ),
     "factor-replay": _row("autoencoders:Replay", within=True, base={"kind": "factored"}),
     # Generative, slots inferred.
     "vae": _row("vae:Vae", kind="unstructured"),
@@ -90,6 +102,15 @@ _ROWS = {
     "typed-vae-replay": _row("typed_vae:TypedVaeReplay", kind="patch"),
     "typed-vae-masks": _row("typed_vae:TypedVae", kind="patch", supervision="weak"),
     "typed-vae-masks-replay": _row("typed_vae:TypedVaeReplay", kind="patch", supervision="weak"),
+    "paper-vae": _row("shared_decoders:SharedVae", kind="attention"),
+    "paper-vae-replay": _row("shared_decoders:SharedVaeReplay", kind="attention"),
+    "paper-vae-slot-attention": _row("shared_decoders:SharedVae", network="slot-attention"),
+    "paper-vae-slot-attention-replay": _row(
+        "shared_decoders:SharedVaeReplay", network="slot-attention"
+    ),
+    "slot-attention-unsupervised": _row(
+        "shared_decoders:SharedVae", kind="broadcast", network="slot-attention", variance=0
+    ),
     # Controls.
     "typed-vae-leak": _row("typed_vae:TypedVae", kind="leak"),
     "typed-vae-leak-replay": _row("typed_vae:TypedVaeReplay", kind="leak"),
@@ -97,8 +118,16 @@ _ROWS = {
     "typed-vae-masks-leak-replay": _row(
         "typed_vae:TypedVaeReplay", kind="leak", supervision="weak"
     ),
+    "paper-vae-cnn": _row("shared_decoders:SharedVae", kind="unstructured"),
+    "paper-vae-cnn-replay": _row("shared_decoders:SharedVaeReplay", kind="unstructured"),
     "leak": _row("autoencoders:Autoencoder", kind="leak"),
     "leak-learned": _row("autoencoders:Autoencoder", kind="leak", closed_form=False),
+    "leak-no-masks": _row("autoencoders:Autoencoder", kind="leak", mask_weight=0),
+    "leak-no-masks-replay": _row("autoencoders:Replay", base={"kind": "leak", "mask_weight": 0}),
+    "unstructured-no-masks": _row("autoencoders:Autoencoder", kind="unstructured", mask_weight=0),
+    "unstructured-no-masks-replay": _row(
+        "autoencoders:Replay", base={"kind": "unstructured", "mask_weight": 0}
+    ),
     "leak-replay": _row("autoencoders:Replay", base={"kind": "leak"}),
     "unstructured": _row("autoencoders:Autoencoder", kind="unstructured"),
     "unstructured-replay": _row("autoencoders:Replay", base={"kind": "unstructured"}),

@@ -1,4 +1,4 @@
-"""Autoencoders on known slots that differ in their decoder, with and without replay.
+"""Autoencoders on known slots with different decoders, with and without replay.
 
 `DECODERS` is the table of rows: what is drawn, and what each row is there for. Training and search
 are those of `SlotAutoencoder`; with replay the encoder then goes on training on decoded
@@ -12,10 +12,8 @@ recombinations of training slots, anchored by real images.
   in Brady et al., arXiv 2411.07784), so no occlusion; the bilinear term adds the second order. A
   softmax over alpha masks would not be additive.
 * attention: the decoder of arXiv 2512.08854 (from Brady et al., *Interaction Asymmetry*), but with
-  4 x 4 pixels per query and an embedding of the slot's role. The regulariser's weight 0.06 is the
-  source's 0.05 times the square of its 12 heads (ours is a mean over heads), for a loss of 100
-  times the mean squared error in place of their sum over 64 x 64 x 3 values: 0.05 * 144 * 100 /
-  12288.
+  4 x 4 pixels per query and an embedding of the slot's role. The regulariser's weight is derived in
+  `recombine.baselines.nn.attention_decoder`.
 * factored: for splits that recombine factors of one slot (`object-texture`), where a decoder with
   slot structure only may draw each seen pair of shape and material by heart, and replay of whole
   slots repeats the seen pairs. Expect about half without, and most of it back with both (drawn
@@ -23,7 +21,12 @@ recombinations of training slots, anchored by real images.
 * leak (control): as patch, but every branch sees all slots, so it is as good in combination and
   free to tie a slot's look to its company. What it loses is due to slot structure alone.
 * unstructured (control): one network of all slots. With replay it is also the control "an encoder
-  trained on as many generated images, from a decoder free to interact everywhere".
+  an encoder trained on as many generated images, from a decoder free to interact everywhere".
+
+The rows differ in more than their decoder: `patch`, `broadcast`, `factored` and `leak` composite,
+so their opacity learns from instance masks, and a patch is placed by them; the others cannot use
+them so. Rows without masks (``mask_weight=0``) differ from one another in their decoder and in
+nothing else, and each from its row with masks in what masks give.
 """
 
 from __future__ import annotations
@@ -120,17 +123,18 @@ class Autoencoder(SlotAutoencoder):
     @property
     def card(self) -> MethodCard:
         """Return the card of the decoder's row."""
-        row, learned = DECODERS[self.kind], not self.closed_form
+        row, learned, bare = DECODERS[self.kind], not self.closed_form, self.mask_weight == 0
         return MethodCard(
-            id=row.id + "-learned" * learned,
-            name=row.name + ", background learned" * learned,
+            id=row.id + "-learned" * learned + "-no-masks" * bare,
+            name=row.name + ", background learned" * learned + ", no masks" * bare,
             inference="direct",
             supervision="supervised",
             source=SOURCE + row.source,
             paper=PAPER,
             note=NOTE
             + row.note
-            + " Background pictures start at random, not in closed form." * learned,
+            + " Background pictures start at random, not in closed form." * learned
+            + " The decoder learns without masks." * bare,
             role=row.role,
             generative=True,
         )

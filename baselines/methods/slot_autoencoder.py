@@ -3,7 +3,12 @@
 An encoder learns the factors of in-combination images, and a decoder learns to draw these images
 from their true slots (the weakly supervised regime: latents are given). The result is an inverter,
 so the harness reads it without search (0 steps) and with search. Rows that are compared for their
-decoder differ in `SlotAutoencoder.kind` and in nothing else.
+decoder differ in `SlotAutoencoder.kind`. All of them give pixels near objects more weight, but only
+decoders that composite or place objects learn from instance masks besides, by a cross-entropy and
+by the fit of the placement. With ``mask_weight=0`` none does any of this, and the decoder is the
+only difference.
+
+Another decoder is one subclass with one method, `SlotAutoencoder.decoder_network`.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
+from recombine.baselines.nn.attention_decoder import warm_up
 from recombine.baselines.nn.build import DecoderKind, build_decoder
 from recombine.baselines.nn.compositing import squared_error
 from recombine.baselines.nn.decoders import Compositor, initialise
@@ -42,6 +48,7 @@ from recombine.baselines.training.slot_encoder import (
 from recombine.benchmark.submissions.fingerprint import source_sha256
 
 if TYPE_CHECKING:
+    from recombine.baselines.nn.slots import SlotLayout
     from recombine.benchmark.protocol.contract import RunLog, TrainBudget
     from recombine.benchmark.serving.data import Batch, TrainData
 
@@ -93,7 +100,7 @@ class SlotAutoencoder:
     # weight of pixels near an object in the decoder's loss, where masks are served
     object_weight: float = 4.0
     # weight of the mask cross-entropy against 100 times the squared pixel error, for decoders that
-    # composite; 0 trains any decoder without masks
+    # composite; 0 trains any decoder without masks: no pixel weights, no placement from them
     mask_weight: float = 0.5
     light: bool = True  # the background tints the objects, in decoders that place them
     closed_form: bool = True  # background pictures start at their least-squares solution
@@ -116,6 +123,14 @@ class SlotAutoencoder:
         with seeded(seed):
             model = self.stage(data, seed=seed, share=share, log=log, deadline=deadline_of(budget))
             return self.inversion(model, val, seed=seed, log=log)
+
+    def decoder_network(
+        self, layout: SlotLayout, image_hw: tuple[int, int], objects: tuple[int, ...]
+    ) -> nn.Module:
+        """Return the untrained decoder of slots to `Layers`; rows with their own override this."""
+        return build_decoder(
+            self.kind, layout, image_hw, self.decoder_width, light=self.light, objects=objects
+        )
 
     def images(self, data: TrainData) -> int:
         """Return how many real images stage 1 sees, with repetition."""
@@ -194,9 +209,7 @@ class SlotModel(nn.Module):
             pose_weight=settings.pose_weight,
             precision=settings.precision,
         )
-        self.decoder = build_decoder(
-            settings.kind, layout, image_hw, settings.decoder_width, light=settings.light
-        )
+        self.decoder = settings.decoder_network(layout, image_hw, layout.posed)
 
     def train_stage(
         self,
@@ -218,6 +231,7 @@ class SlotModel(nn.Module):
             targets = recognition.targets(first.factors)
             initialise(self.decoder, targets, first.images, masks, background=settings.closed_form)
         schedule = settings.decoder.within(share)
+        warm_up(self.decoder, schedule.steps)
         batches = endless(data, schedule.batch_size, schedule.steps, seed + 5_000)
         loss, name = self.decoder_loss, "decoder"
         train(self.decoder, loss, batches, schedule, log=log, name=name, deadline=deadline)

@@ -7,13 +7,18 @@ Welling 2014, arXiv 1312.6114). The interaction regulariser and, in the *weak* r
 added where the decoder has them; the *supervised* rows add the loss of a linear readout of mu.
 
     search:  z* = argmin_z |f(z) - x|^2 from z = mu(x), Adam, best iterate
-    replay:  z~_k drawn from { mu_k(x) : x in ID } independently per slot, x~ = f(z~),
-             L = |mu(x~) - z~|^2 + |mu(x) - mu_0(x)|^2 with the frozen mu_0
+    replay:  z~_k drawn from { mu_k(x) : x in ID } independently per slot, x~ = f(z~) + noise,
+             L = |(mu(x~) - z~) / s|^2 + |(mu(x) - mu_0(x)) / s|^2 with the frozen mu_0
 
-Search and replay are Eq. 4.3 and 4.4 of arXiv 2512.08854. The second replay term anchors the
-encoder on real images, so that a readout fitted in combination stays valid; it is ours. The best
-decoder variance depends on the data: sweep it (Reizinger et al., arXiv 2206.02416) before
-believing one value.
+Search and replay are Eq. 4.3 and 4.4 of arXiv 2512.08854. Errors of replay count in units of s, the
+standard deviation of every column of the drawn slots (at least .05), so that a column counts by
+what it tells and not by its scale. The second term anchors the encoder on real images, so that a
+readout fitted in combination stays valid; it and the pixel noise of .02 are ours. The best decoder
+variance depends on the data: sweep it (Reizinger et al., arXiv 2206.02416) before believing one
+value.
+
+Another encoder or decoder is a subclass with one method, `Vae.encoder_network` or
+`Vae.decoder_network`.
 """
 
 from __future__ import annotations
@@ -25,10 +30,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from recombine.baselines.nn.attention_decoder import warm_up
 from recombine.baselines.nn.build import DecoderKind, build_decoder
 from recombine.baselines.nn.compositing import squared_error
 from recombine.baselines.nn.encoders import SlotEncoder
-from recombine.baselines.nn.losses import mask_loss, matched_masks, recombine, slot_loss
+from recombine.baselines.nn.losses import (
+    mask_loss,
+    matched_masks,
+    recombine,
+    slot_loss,
+    spread_of,
+    standard_error,
+)
 from recombine.baselines.nn.slots import (
     Columns,
     SlotLayout,
@@ -160,6 +173,7 @@ class Vae:
     replayed: int = 0  # replayed images per step of the replay stage; 0 for none
     # the replay stage; its batch size counts real images
     replay: Schedule = _REPLAY
+    noise: float = 0.02  # standard deviation of the pixel noise on replayed images
     # search settings to choose from by recovery of foreign slots
     candidates: tuple[SearchSettings, ...] = CODE_CANDIDATES
     selection_images: int = 96  # validation images for that choice
@@ -185,6 +199,18 @@ class Vae:
             generative=True,
         )
 
+    def encoder_network(self, slots: int, outputs: int, image_hw: tuple[int, int]) -> nn.Module:
+        """Return the untrained encoder: images to a pair whose second is ``(B, K, outputs)``."""
+        return SlotEncoder(slots, outputs, width=self.width, image_hw=image_hw, layers=self.layers)
+
+    def decoder_network(
+        self, layout: SlotLayout, image_hw: tuple[int, int], objects: tuple[int, ...]
+    ) -> nn.Module:
+        """Return the untrained decoder of slots to `Layers`; rows with their own override this."""
+        return build_decoder(
+            self.kind, layout, image_hw, self.decoder_width, light=False, objects=objects
+        )
+
     @on_device
     def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
@@ -197,6 +223,7 @@ class Vae:
         with seeded(seed) as generator:
             model = self.model(data, share=share, seed=seed)
             schedule = self.schedule.within(share)
+            warm_up(model.decoder, schedule.steps)
             batches = endless(data, schedule.batch_size, schedule.steps, seed)
             train(model, model.loss, batches, schedule, log=log, name="vae", deadline=deadline)
             if self.replayed:
@@ -237,16 +264,18 @@ class Vae:
         first = first_images(data, first_count(data, share), seed)
         with torch.no_grad():
             bank = torch.cat([frozen.guess(part) for part in torch.split(first.images, 256)])
+        spread = spread_of(bank)
 
         def loss(batch: Batch) -> Tensor:
             drawn = recombine(bank, self.replayed, generator)
             with torch.no_grad(), autocast(self.precision, drawn.device.type):
-                made = decoder(drawn).image.clamp(0, 1)
+                made = decoder(drawn).image
+                made = (made + self.noise * torch.randn_like(made)).clamp(0, 1)
                 anchor = frozen.guess(batch.images)
             log.count_generated(len(made))
             wanted = torch.cat([anchor, drawn])
             found = encoder.guess(torch.cat([batch.images, made]))
-            return (found - wanted).square().mean()
+            return standard_error(found, wanted, spread)
 
         schedule = self.replay.within(share)
         batches = endless(data, schedule.batch_size, schedule.steps, seed + 10_000)
@@ -273,24 +302,15 @@ class VaeModel(nn.Module):
         super().__init__()
         spec = data.spec
         self.settings = settings
+        slots, known = spec.max_slots, layout_of(spec)
         self.encoder = CodeEncoder(
-            spec.max_slots,
-            settings.dim,
+            settings.encoder_network(slots, 2 * settings.dim, spec.image_hw),
+            code_layout(slots, settings.dim),
             spec.image_hw,
-            width=settings.width,
-            layers=settings.layers,
-            precision=settings.precision,
+            settings.precision,
         )
-        layout, known = self.encoder.layout, layout_of(spec)
         self.labels = Labels(known, settings.dim) if settings.label_weight > 0 else None
-        self.decoder = build_decoder(
-            settings.kind,
-            layout,
-            spec.image_hw,
-            settings.decoder_width,
-            light=False,
-            objects=known.posed,
-        )
+        self.decoder = settings.decoder_network(self.encoder.layout, spec.image_hw, known.posed)
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the loss of a batch; see the module."""
@@ -319,7 +339,7 @@ class VaeModel(nn.Module):
 
 def code_layout(slots: int, dim: int) -> SlotLayout:
     """Return a layout of unnamed continuous columns, so that one search serves all models."""
-    # Every slot keeps its role and has decoder networks of its own.
+    # Every slot keeps its role, be it by its decoder's networks or by its start in the encoder.
     columns = tuple((Columns(f"slot{k}.code{k}", "float", 0, dim),) for k in range(slots))
     return SlotLayout(tuple(f"slot{k}" for k in range(slots)), columns)
 
@@ -329,18 +349,14 @@ class CodeEncoder(nn.Module):
 
     def __init__(
         self,
-        slots: int,
-        dim: int,
+        network: nn.Module,
+        layout: SlotLayout,
         image_hw: tuple[int, int],
-        *,
-        width: int,
-        layers: int,
         precision: Precision,
     ) -> None:
         super().__init__()
-        self.layout, self.image_hw = code_layout(slots, dim), tuple(image_hw)
+        self.network, self.layout, self.image_hw = network, layout, tuple(image_hw)
         self.precision: Precision = precision
-        self.network = SlotEncoder(slots, 2 * dim, width=width, image_hw=image_hw, layers=layers)
 
     def posterior(
         self, images: Float[Tensor, "images 3 height width"]
@@ -405,11 +421,13 @@ class CodeInversion(Inversion):
     def masks(
         self, slots: Float[Tensor, "images slots dim"]
     ) -> Float[Tensor, "images slots height width"] | None:
-        """Return the mixing weights of a decoder that composites; None for any other."""
+        """Return how the decoder divides pixels among slots; None if it does not say."""
         decoder: Any = self.decoder
-        opacity = decoder(slots).opacity
+        layers = decoder(slots)
+        opacity = layers.opacity
         if opacity is None:
-            return None
+            found: Tensor | None = layers.shares
+            return found
         shares = nn.functional.pad(opacity.float(), (0, 0, 0, 0, 1, 0)).softmax(1)
         out = shares.new_zeros(*slots.shape[:2], *shares.shape[2:])
         out[:, decoder.others[0]] = shares[:, 0]

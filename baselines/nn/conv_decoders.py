@@ -186,8 +186,9 @@ class BroadcastMixture(nn.Module):
         """Decode a batch."""
         drawn = self.pictures(slots)
         logits = BOUND * torch.tanh(drawn[:, :, 3] / BOUND)
-        image = ((0.5 + drawn[:, :, :3]) * logits.softmax(1)[:, :, None]).sum(1)
+        shares = logits.softmax(1)
+        image = ((0.5 + drawn[:, :, :3]) * shares[:, :, None]).sum(1)
         if not self.objects or not self.others:
-            return Layers(image)
+            return Layers(image, shares=shares)
         behind = logits[:, self.others].logsumexp(1, keepdim=True)
         return Layers(image, logits[:, self.objects] - behind)

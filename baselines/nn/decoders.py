@@ -40,6 +40,8 @@ class Layers:
     opacity: Float[Tensor, "images objects height width"] | None = None
     # scalar to add to the training loss, for a decoder that regularises itself
     penalty: Float[Tensor, ""] | None = None
+    # how slots share out the pixels, for a decoder to which no slot is the background
+    shares: Float[Tensor, "images slots height width"] | None = None
 
 
 def axes(

@@ -18,7 +18,7 @@ class ConvTokens(nn.Module):
     slowly than texture. In evaluation it uses stored statistics, so images stay independent.
     """
 
-    def __init__(self, width: int, image_hw: tuple[int, int]) -> None:
+    def __init__(self, width: int, image_hw: tuple[int, int], stride: int = 8) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(3, width // 2, 5, stride=2, padding=2, bias=False),
@@ -27,14 +27,14 @@ class ConvTokens(nn.Module):
             nn.Conv2d(width // 2, width, 3, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(width),
             nn.GELU(),
-            nn.Conv2d(width, width, 3, stride=2, padding=1, bias=False),
+            nn.Conv2d(width, width, 3, stride=stride // 4, padding=1, bias=False),
             nn.BatchNorm2d(width),
             nn.GELU(),
             nn.Conv2d(width, width, 3, padding=1, bias=False),
             nn.BatchNorm2d(width),
             nn.GELU(),
         )
-        height, breadth = (-(-edge // 8) for edge in image_hw)
+        height, breadth = (-(-edge // stride) for edge in image_hw)
         self.position = nn.Parameter(torch.randn(1, height * breadth, width) * 0.02)
 
     def forward(self, images: Float[Tensor, "images 3 height width"]) -> Tensor:
@@ -66,7 +66,7 @@ class QueryLayer(nn.Module):
 
 
 class SlotHeads(nn.Module):
-    """A norm and a linear head per slot."""
+    """A norm, and a linear head per slot or, for one slot here, the same for all."""
 
     def __init__(self, slots: int, outputs: int, width: int) -> None:
         super().__init__()
@@ -97,13 +97,14 @@ class SlotEncoder(nn.Module):
         layers: int = 2,
         heads: int = 4,
         tokens: nn.Module | None = None,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         self.tokens = tokens or ConvTokens(width, image_hw)
         self.norm_tokens = nn.LayerNorm(width)
         self.queries = nn.Parameter(torch.randn(1, slots, width) * 0.5)
         self.layers = nn.ModuleList(QueryLayer(width, heads) for _ in range(layers))
-        self.heads = SlotHeads(slots, outputs, width)
+        self.heads = SlotHeads(1 if shared else slots, outputs, width)
 
     def forward(
         self, images: Float[Tensor, "images 3 height width"]

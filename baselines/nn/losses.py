@@ -122,6 +122,25 @@ def matched_masks(
     return names.gather(1, masks.flatten(1)).view_as(masks)
 
 
+FLOOR = 0.05
+
+
+def spread_of(bank: Float[Tensor, "images slots dim"]) -> Float[Tensor, "slots dim"]:
+    """Return the standard deviation of every column over a bank of slots, at least `FLOOR`."""
+    # A column that a variational encoder does not use is nearly constant. Without a floor, noise in
+    # it would weigh as much as what the slots hold.
+    return bank.std(0, correction=0).clamp_min(FLOOR)
+
+
+def standard_error(
+    found: Float[Tensor, "images slots dim"],
+    wanted: Float[Tensor, "images slots dim"],
+    spread: Float[Tensor, "slots dim"],
+) -> Float[Tensor, ""]:
+    """Return the mean squared error between slots in units of their spread: replay's loss."""
+    return ((found - wanted) / spread).square().mean()
+
+
 def recombine(
     bank: Float[Tensor, "images slots dim"],
     n: int,

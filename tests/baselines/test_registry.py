@@ -56,6 +56,7 @@ FAMILIES = {
         "test_time_training",
     },
     "self_supervised": {"mae"},
+    "vae": {"shared_decoders"},
     "slot_autoencoder": {"autoencoders", "search", "tangent"},
     "vae": {"compositional_consistency", "typed_vae"},
 }

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from recombine.baselines.methods.slot_attention import SlotAttention
 from recombine.baselines.methods.slot_autoencoder import SlotAutoencoder
 from recombine.baselines.methods.supervised import Regressor, Supervised
 from recombine.baselines.nn.build import build_decoder
 from recombine.baselines.nn.encoders import SlotEncoder
+from recombine.baselines.nn.slot_attention import SlotAttention
 from recombine.baselines.nn.slots import layout_of
 from recombine.baselines.registry import load_baseline
 from recombine.baselines.training.loop import Schedule

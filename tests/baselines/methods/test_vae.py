@@ -18,6 +18,7 @@ from recombine.baselines.methods.vae import (
     select_code_search,
 )
 from recombine.baselines.nn.decoders import Layers
+from recombine.baselines.nn.encoders import SlotEncoder
 from recombine.baselines.registry import load_baseline
 from recombine.baselines.training.loop import Schedule
 from recombine.baselines.training.search import SearchSettings
@@ -113,7 +114,8 @@ def test_settings_are_chosen_by_recovery_and_logged() -> None:
 
 
 def test_the_posterior_is_bounded() -> None:
-    encoder = CodeEncoder(2, 4, (32, 32), width=16, layers=1, precision="float32").eval()
+    network = SlotEncoder(2, 8, width=16, image_hw=(32, 32), layers=1)
+    encoder = CodeEncoder(network, code_layout(2, 4), (32, 32), "float32").eval()
     mean, log_variance = encoder.posterior(1e3 * torch.rand(3, 3, 32, 32))
     assert mean.shape == log_variance.shape == (3, 2, 4)
     assert log_variance.abs().max() <= 8
