@@ -43,6 +43,7 @@ from recombine.renderer.core.text import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from recombine.leaderboard.board.board import Row
     from recombine.leaderboard.board.entries import Refused
 
 HERE = Path(__file__).parent
@@ -145,11 +146,21 @@ def _entry_files(pages: _Pages, boards: Sequence[RankedBoard]) -> Iterator[tuple
     for ranked, row, successor in every_row(boards):
         name = f"entries/{row.entry.slug}"
         family = same.get(row.entry.result.result_id, Family())
-        detail = Detail(row, ranked.board.key, successor, family)
+        floors = tuple(
+            one
+            for one in ranked.confirmed
+            if one.role.key == "floor" and one is not row and one.listed and _alike(one, row)
+        )
+        detail = Detail(row, ranked.board.key, successor, family, floors)
         page = pages.render("entry.html", f"{name}.html", ranked=ranked, page=detail)
         yield f"{name}.html", page
         yield f"{name}.json", row.entry.content
         yield f"badges/{row.entry.slug}.svg", badge(row)
+
+
+def _alike(one: Row, other: Row) -> bool:
+    """Tell whether two rows were served as many training images."""
+    return one.entry.result.data.n_train == other.entry.result.data.n_train
 
 
 @dataclass(frozen=True)
