@@ -35,10 +35,12 @@ class Build(Command):
     """Dataset folders whose contact sheet and certificate the page shows."""
     out: Path = Path("runs/site")
     """Folder of the site."""
+    archive: tuple[Path, ...] = ()
+    """Folders of results on data of earlier versions, for a page that only lists them."""
 
     def run(self) -> int:
         """Build and say where it is."""
-        index, refused = build(self.results, self.out, self.data)
+        index, refused = build(self.results, self.out, self.data, self.archive)
         self.reply(
             {"index": str(index), "refused": [str(one.path) for one in refused]},
             f"open {index.absolute().as_uri()}",
@@ -58,7 +60,7 @@ class Serve(Build):
 
     def run(self) -> int:
         """Build and serve."""
-        index, _ = build(self.results, self.out, self.data)
+        index, _ = build(self.results, self.out, self.data, self.archive)
         with server(index.parent, self.port) as running:
             address = f"http://127.0.0.1:{running.server_port}/"
             self.reply({"address": address}, f"{address} until Ctrl-C")
@@ -296,12 +298,14 @@ class Register(Command):
         return 0
 
 
-def build(results: Path, out: Path, data: tuple[Path, ...]) -> tuple[Path, list[Refused]]:
+def build(
+    results: Path, out: Path, data: tuple[Path, ...], archive: tuple[Path, ...] = ()
+) -> tuple[Path, list[Refused]]:
     """Build the site from every result file in a folder; warn of those that do not hold."""
     from recombine.leaderboard.site.build import build_site
 
     refused: list[Refused] = []
-    index = build_site(_result_files(results), out, data, tell=refused.append)
+    index = build_site(_result_files(results), out, data, tell=refused.append, archive=archive)
     for one in refused:
         console.note(f"recombine: warning: refused, and on no board: {one.error}")
     return index, refused

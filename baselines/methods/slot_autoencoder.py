@@ -156,7 +156,7 @@ class SlotAutoencoder:
         cache_dir = self.cache_dir if deadline is None else None
         identity = {} if cache_dir is None else self._identity(data, seed, share)
         before = data.images_served
-        tensors, cached = cached_stage(cache_dir, identity, build)
+        tensors, cached = cached_stage(cache_dir, identity, build, log)
         if cached:
             model.load_state_dict(tensors)
             data.count_again(self._served(data, share) - (data.images_served - before))

@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
+import safetensors
 import safetensors.torch
 import torch
 
 from recombine.baselines.training.checkpoint import Checkpoint, drawing, unless_damaged
 from recombine.baselines.training.device import compiled, generator_of
+from recombine.benchmark.running.training_curves import read_curves
 from recombine.benchmark.serving.data import Batch
 from recombine.renderer.core.errors import UsageError
 from recombine.renderer.core.files import replacing
@@ -184,20 +186,51 @@ def seeded(seed: int) -> Iterator[torch.Generator]:
 
 
 def cached_stage(
-    cache_dir: Path | None, identity: Mapping[str, Any], build: Callable[[], dict[str, Tensor]]
+    cache_dir: Path | None,
+    identity: Mapping[str, Any],
+    build: Callable[[], dict[str, Tensor]],
+    log: RunLog | None = None,
 ) -> tuple[dict[str, Tensor], bool]:
-    """Return the tensors of a training stage, from the cache when they are there."""
+    """Return the tensors of a training stage, from the cache when they are there.
+
+    What the first stage of a run wrote into its log, and what it took, is kept beside the tensors
+    and counted again in every run that finds it.
+    """
     if cache_dir is None:
         return build(), False
     text = json.dumps({**identity, "torch": torch.__version__}, sort_keys=True, allow_nan=False)
     path = cache_dir / f"stage-{hashlib.sha256(text.encode()).hexdigest()[:24]}.safetensors"
     if path.exists():
         with unless_damaged(path):
-            return safetensors.torch.load_file(path), True
+            with safetensors.safe_open(path, "pt") as file:
+                about = file.metadata() or {}
+            tensors = safetensors.torch.load_file(path)
+            _count_stage(log, json.loads(about.get("stage", "{}")))
+            return tensors, True
     tensors = {key: value.detach().contiguous() for key, value in build().items()}
     with replacing(path) as part:
-        safetensors.torch.save_file(tensors, part)
+        safetensors.torch.save_file(tensors, part, {"stage": json.dumps(_told_by_stage(log))})
     return tensors, False
+
+
+def _told_by_stage(log: RunLog | None) -> dict[str, Any]:
+    """Return the curves that a log on disk holds so far, and the time that it counted."""
+    path = getattr(log, "path", None)
+    if path is None:
+        return {}
+    curves = [[one.name, one.steps, one.values] for one in read_curves("", path)]
+    spent = {name: getattr(log, name) for name in ("seconds", "cpu_seconds")}
+    return {"curves": curves, "spent": spent}
+
+
+def _count_stage(log: RunLog | None, told: Mapping[str, Any]) -> None:
+    if log is None:
+        return
+    for name, steps, values in told.get("curves", ()):
+        for step, value in zip(steps, values, strict=True):
+            log.scalar(name, value, step)
+    if told and (count_spent := getattr(log, "count_spent", None)):
+        count_spent(**told["spent"])
 
 
 # Early stopping on in-combination validation images, and on nothing else.

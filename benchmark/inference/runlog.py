@@ -34,7 +34,7 @@ class FileRunLog:
         self._before = path.read_bytes() if resumes else b""
         self.generated = 0
         self.configs = 0
-        self._begin = time.monotonic()
+        self._begin, self._cpu_begin = time.monotonic(), time.process_time()
         self._stream = path.open("wb", buffering=0)
 
     def __enter__(self) -> Self:
@@ -69,15 +69,27 @@ class FileRunLog:
         """Return the seconds logged so far, those before a restored state included."""
         return time.monotonic() - self._begin
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Return the CPU seconds of this process in the same time, those of all its threads."""
+        return time.process_time() - self._cpu_begin
+
+    def count_spent(self, seconds: float, cpu_seconds: float) -> None:
+        """Count what a part of training took that another run did, and that was found again."""
+        self._begin -= seconds
+        self._cpu_begin -= cpu_seconds
+
     def state(self) -> dict[str, float]:
         """Return what was counted and written so far, as plain numbers for `restore`."""
         counted = {"generated": self.generated, "configs": self.configs}
-        return {**counted, "seconds": self.seconds, "bytes": self._stream.tell()}
+        spent = {"seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
+        return {**counted, **spent, "bytes": self._stream.tell()}
 
     def restore(self, state: Mapping[str, float]) -> None:
         """Go on from a state of the killed process that wrote this file before."""
         self.generated, self.configs = int(state["generated"]), int(state["configs"])
         self._begin = time.monotonic() - state["seconds"]
+        self._cpu_begin = time.process_time() - state["cpu_seconds"]
         self._stream.seek(0)
         self._stream.truncate()
         self._stream.write(self._before[: int(state["bytes"])])
@@ -108,12 +120,13 @@ def fit_learner(
     with FileRunLog(path, states) as log, training_counter(budget.max_gflop) as flops:
         with during:
             method = learner.fit(data, val, seed=seed, budget=budget, log=log)
-        wall = log.seconds
+        wall, cpu = log.seconds, log.cpu_seconds
     return method, {
         "real": data.images_served,
         "val": val.images_served,
         "generated": log.generated,
         "wall_s": wall,
+        "cpu_s": cpu,
         "configs": log.configs,
         "gflop": None if flops is None else 1e-9 * flops.report.flops,
     }

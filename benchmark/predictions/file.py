@@ -68,7 +68,7 @@ class RunFacts:
     dataset: Mapping[str, Any]  # ``preset``, ``version``, ``identity``, ``root``, ``resolution``
     options: Mapping[str, Any]  # the harness's options
     n_train: int  # different training images served
-    # ``real``, ``val``, ``generated`` images seen, ``wall_s``, ``configs``, ``gflop``
+    # ``real``, ``val``, ``generated`` images seen, ``wall_s``, ``cpu_s``, ``configs``, ``gflop``
     training: Mapping[str, Any]
     cost: Mapping[str, Any]  # fields of ``cost.Cost``
     peak_rss_bytes: int | None  # peak resident memory while answering

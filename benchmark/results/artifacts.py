@@ -21,6 +21,8 @@ from recombine.benchmark.results.parts import (
 MAX_PICTURE = 100_000
 MOST_IMAGES = 8
 MAX_TRIED = 200
+CURVE_POINTS = 60
+MAX_CURVES = 200
 
 
 class Prediction(Strict):
@@ -86,6 +88,26 @@ class Tried(Strict):
     """The method's own selection score; higher is better."""
 
 
+class TrainingCurve(Strict):
+    """What one training run recorded of itself under one name, thinned.
+
+    ``name`` is for example the stage's, for its training loss, or ``id-val``. Every point is the
+    mean of neighbouring records, all of which count in one point.
+    """
+
+    seed: Count
+    name: Name
+    steps: Annotated[tuple[Count, ...], Field(min_length=1, max_length=CURVE_POINTS)]
+    """Optimiser steps, not descending."""
+    values: Annotated[tuple[Real, ...], Field(min_length=1, max_length=CURVE_POINTS)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.steps) != len(self.values) or list(self.steps) != sorted(self.steps):
+            raise ValueError("a curve needs one value per step, and steps that do not descend")
+        return self
+
+
 class Artifacts(Strict):
     """Files from which the result can be recomputed, and what was kept of their making."""
 
@@ -93,10 +115,17 @@ class Artifacts(Strict):
     examples: Examples | None = None
     configurations: Annotated[tuple[Tried, ...], Field(max_length=MAX_TRIED)] = ()
     """The first ones that the training logs list; ``Training.configs_tried`` counts them all."""
+    curves: Annotated[
+        tuple[TrainingCurve, ...], Field(max_length=MAX_CURVES, exclude_if=lambda one: not one)
+    ] = ()
+    """Training curves, from the logs of runs that this harness made. Left out of a file that has
+    none, so that the identity of files from before is that of their content still."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         seeds = {one.seed for one in self.predictions}
         if self.examples is not None and self.examples.seed not in seeds:
             raise ValueError("examples must be of a seed that has predictions")
+        if {one.seed for one in self.curves} - seeds:
+            raise ValueError("curves must be of seeds that have predictions")
         return self

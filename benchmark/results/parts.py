@@ -168,6 +168,9 @@ class Training(Strict):
     """Images that the method made itself and trained on."""
     wall_s: NonNegative
     """Seconds of ``fit``."""
+    cpu_s: Annotated[NonNegative | None, Field(exclude_if=lambda one: one is None)] = None
+    """CPU seconds of the process in ``fit``, all threads together; None, and left out of the file,
+    when not on record."""
     gflop: NonNegative | None = None
     configs_tried: Positive = 1
     selection: Selection

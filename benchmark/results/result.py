@@ -302,7 +302,8 @@ class Result(Strict):
         content = self.model_dump(
             mode="json", exclude={"result_id", "created", "artifacts", "checks"}
         )
-        del content["training"]["wall_s"]
+        for name in ("wall_s", "cpu_s"):
+            content["training"].pop(name, None)
         clocks = ("seconds_per_image", "cpu_seconds_per_image", "seen_cpu_seconds_per_image")
         for name in (*clocks, "agrees", "peak_rss_bytes"):
             del content["compute"][name]

@@ -15,6 +15,7 @@ from recombine.renderer.core.tables import html_lines, html_table, text_table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from recombine.benchmark.results.extra_parts import ReadoutScores
     from recombine.benchmark.results.parts import Estimate, Gap, Score
 
 COLUMNS = (
@@ -138,10 +139,16 @@ def row(result: Result) -> tuple[str, ...]:
     )
 
 
+def oracle_readout(result: Result) -> ReadoutScores | None:
+    """Return what the oracle readout scores; None when not measured."""
+    read = () if result.further is None else result.further.readouts
+    return next((one for one in read if one.control == "oracle"), None)
+
+
 def oracle_ooc(result: Result) -> Estimate | None:
-    """Return the OOC score of the readout that saw other OOC images; None when not measured."""
-    read = result.further.readouts if result.further is not None else ()
-    return next((one.ooc_test for one in read if one.control == "oracle"), None)
+    """Return the OOC score of the oracle readout; None when not measured."""
+    read = oracle_readout(result)
+    return read and read.ooc_test
 
 
 def readout_lines(results: Sequence[Result]) -> list[str]:

@@ -75,6 +75,7 @@ class RunReport(Strict):
     generated: Count
     configs: Count
     wall_s: NonNegative
+    cpu_s: NonNegative | None = None
     gflop: NonNegative | None = None
     cost: CostReport
     peak_rss_bytes: Count | None

@@ -322,6 +322,7 @@ def _facts(order: _Order, run: RunReport, answers: Answers) -> RunFacts:
             "val": run.val,
             "generated": run.generated,
             "wall_s": run.wall_s,
+            "cpu_s": run.cpu_s,
             "configs": run.configs,
             "gflop": run.gflop,
         },

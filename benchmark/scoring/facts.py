@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from recombine.benchmark.inference.query import MARKED_CHANGE
-from recombine.benchmark.results.artifacts import MAX_TRIED, Artifacts, Prediction, Tried
+from recombine.benchmark.results.artifacts import (
+    MAX_CURVES,
+    MAX_TRIED,
+    Artifacts,
+    Prediction,
+    TrainingCurve,
+    Tried,
+)
 from recombine.benchmark.results.credit import Credit
 from recombine.benchmark.results.parts import (
     LEAST_GFLOP,
@@ -27,6 +34,7 @@ from recombine.benchmark.results.parts import (
     Track,
     Training,
 )
+from recombine.benchmark.running.training_curves import SUFFIX, read_curves, thinned
 from recombine.benchmark.submissions.fingerprint import flat
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.project import AUTHORS, project
@@ -62,6 +70,7 @@ TRAINING = (
     "generated_images_seen",
     "configs_tried",
     "wall_s",
+    "cpu_s",
     "training_gflop",
 )
 AFTER_SEARCH: dict[str, Literal["search", "replay+search"]] = {
@@ -161,6 +170,8 @@ def training_part(facts: Sequence[RunFacts], distinct_runs: int | None = None) -
     configs = max(1, *(int(one.training["configs"]) for one in facts))
     gflops = [one.training.get("gflop") for one in facts]
     known = [float(value) for value in gflops if value is not None]
+    busy = [one.training.get("cpu_s") for one in facts]
+    cpu = [float(value) for value in busy if value is not None]
     looks = [one.training.get("val") for one in facts]
     seen = [int(value) for value in looks if value is not None]
     return Training(
@@ -169,6 +180,7 @@ def training_part(facts: Sequence[RunFacts], distinct_runs: int | None = None) -
         distinct_runs=distinct_runs,
         generated_images_seen=round(float(np.mean([one.training["generated"] for one in facts]))),
         wall_s=float(np.mean([one.training["wall_s"] for one in facts])),
+        cpu_s=float(np.mean(cpu)) if len(cpu) == len(busy) else None,
         gflop=float(np.mean(known)) if len(known) == len(gflops) else None,
         configs_tried=configs,
         selection=Selection(rule="id_val" if configs > 1 else "none", n_candidates=configs),
@@ -358,6 +370,17 @@ def tried_configurations(paths: Sequence[Path], facts: Sequence[RunFacts]) -> tu
         for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else ():
             found += _tried(line, one.seed)
     return tuple(found[:MAX_TRIED])
+
+
+def kept_curves(paths: Sequence[Path], facts: Sequence[RunFacts]) -> tuple[TrainingCurve, ...]:
+    """Return the training curves in the logs beside the predictions, thinned."""
+    found: list[TrainingCurve] = []
+    for path, one in zip(paths, facts, strict=True):
+        log = path.with_suffix(SUFFIX)
+        read = read_curves(log.stem, log) if log.is_file() else []
+        kept = [part for curve in read for part in thinned(curve, one.seed)]
+        found += kept[: MAX_CURVES // len(paths)]
+    return tuple(found)
 
 
 def _tried(line: str, seed: int) -> list[Tried]:

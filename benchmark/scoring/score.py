@@ -403,6 +403,7 @@ def _artifacts(
         more["examples"] = keep_examples(made.examples, entry, first, readout, right)
     if made.trust == "witnessed":
         more["configurations"] = run_facts.tried_configurations(made.files, facts)
+        more["curves"] = run_facts.kept_curves(made.files, facts)
     return run_facts.artifacts_part(made.files, facts).model_copy(update=more)
 
 

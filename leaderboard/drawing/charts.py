@@ -142,11 +142,15 @@ Lines = Sequence[tuple[float, str]]
 """Levels to compare with, the lowest first: a share in [0, 1], and who scores it."""
 
 
-def strip(inside: Mark, outside: Mark, levels: Lines, title: str) -> Markup:
-    """Draw ID and OOC of one entry over a shared axis from 0 to 1."""
-    parts = [_strip_ground(tuple(levels)), *_bar(inside, 15, "id"), *_bar(outside, 30, "ooc")]
-    parts.append(node("circle", cx=percent(inside.value), cy=15, r=4.2, class_="dot-id"))
-    parts.append(diamond(outside.value, 30, 6, "dot-ooc"))
+def strip(inside: Mark | None, outside: Mark | None, levels: Lines, title: str) -> Markup:
+    """Draw what is known of ID and OOC of one entry over a shared axis from 0 to 1."""
+    parts = [_strip_ground(tuple(levels))]
+    if inside is not None:
+        parts += _bar(inside, 15, "id")
+        parts.append(node("circle", cx=percent(inside.value), cy=15, r=4.2, class_="dot-id"))
+    if outside is not None:
+        parts += _bar(outside, 30, "ooc")
+        parts.append(diamond(outside.value, 30, 6, "dot-ooc"))
     return figure(parts, title=title, height=STRIP_HEIGHT, css="strip")
 
 
@@ -282,6 +286,9 @@ def _cell(value: float, name: str, box: dict[str, Any], labelled: bool) -> list[
 HEIGHT, TOP, BOTTOM = 330, 14, 276
 LEFT, RIGHT, INNER = 0.075, 0.985, 0.04
 LINE_HEIGHT = 15.0
+CURVE_LEFT, CURVE_BOTTOM = 0.09, 150
+LOG_FROM = 3
+"""Greatest over least value of a training curve from which its axis is logarithmic."""
 LABELLED = 24
 LABEL_APART = 0.09
 COMPUTE = "GFLOP per image, search included (log scale)"
@@ -371,6 +378,50 @@ def size_figure(
     parts.append(_axis_title("training images (log scale)"))
     parts += _both(places, inside, outside)
     return figure([*_frame(levels), *parts], title=title, height=HEIGHT, css="plot-wide")
+
+
+def training_figure(runs: Sequence[tuple[str, Sequence[Point]]], title: str) -> Markup:
+    """Draw one curve of training, every run a line: its name, and values against steps."""
+    points = [point for _, run in runs for point in run]
+    values = [value for _, value in points]
+    low, high = min(values), max(values)
+    log = low > 0 and high > LOG_FROM * low
+    bottom, top = (math.log10(low), math.log10(high)) if log else (low, high)
+    last = max(step for step, _ in points) or 1
+
+    def place(step: float, value: float) -> tuple[float, float]:
+        height = ((math.log10(value) if log else value) - bottom) / ((top - bottom) or 1)
+        return 1000 * step / last, 1000 * (1 - height)
+
+    parts = []
+    for share in (0.0, 0.5, 1.0):
+        y = TOP + (CURVE_BOTTOM - TOP) * (1 - share)
+        at = bottom + (top - bottom) * share
+        css = "grid" if share else "axis"
+        parts.append(node("line", x1=percent(CURVE_LEFT), x2="100%", y1=y, y2=y, class_=css))
+        parts.append(node("text", x=0, y=y + 4, text=f"{10**at if log else at:.3g}"))
+        x = CURVE_LEFT + (1 - CURVE_LEFT) * share
+        tick = {
+            "x": percent(x),
+            "y": CURVE_BOTTOM + 18,
+            "text_anchor": "end" if share == 1 else "middle",
+        }
+        parts.append(node("text", text=numbers.count(last * share), **tick))
+    # A line per run in coordinates of its own: polylines know no percentages.
+    drawn = []
+    for name, run in runs:
+        told = " ".join(f"{x:.0f},{y:.0f}" for x, y in (place(*point) for point in run))
+        tip = node("title", text=name)
+        drawn.append(
+            node("polyline", tip, points=told, vector_effect="non-scaling-stroke", class_="run")
+        )
+    inner: dict[str, Any] = {"x": percent(CURVE_LEFT), "y": TOP, "overflow": "visible"}
+    inner |= {"width": percent(1 - CURVE_LEFT), "height": CURVE_BOTTOM - TOP}
+    box = {"viewBox": "0 0 1000 1000", "preserveAspectRatio": "none"}
+    parts.append(node("svg", *drawn, **inner, **box))
+    axis = f"optimiser steps{', values on a log scale' if log else ''}"
+    parts.append(node("text", x="53%", y=CURVE_BOTTOM + 36, text_anchor="middle", text=axis))
+    return figure(parts, title=title, height=CURVE_BOTTOM + 42, css="plot-wide")
 
 
 def _both(places: Sequence[float], inside: Sequence[Mark], outside: Sequence[Mark]) -> list[Markup]:

@@ -19,6 +19,7 @@ from recombine.leaderboard.board.entries import (
     unexpected,
 )
 from recombine.leaderboard.site.data_pages import load_card
+from recombine.leaderboard.site.earlier import load_archive
 from recombine.leaderboard.site.pages import MARKER, site_files
 from recombine.renderer.core.errors import ResourceError, UsageError
 
@@ -39,6 +40,7 @@ def build_site(
     cards: Sequence[Path] = (),
     release: Release | None = None,
     tell: Callable[[Refused], None] | None = None,
+    archive: Sequence[Path] = (),
 ) -> Path:
     """Build the whole site; the old one stays until the new one is complete.
 
@@ -55,6 +57,9 @@ def build_site(
     tell : callable, optional
         Called for every result file that does not hold. It is named on the site and stands on no
         board; the others do.
+    archive : Sequence of Path
+        Folders of results on data of earlier versions, each with a ``README.md`` that says what a
+        reader must know: they are listed on a page of their own and take part in nothing else.
 
     Returns
     -------
@@ -64,7 +69,7 @@ def build_site(
     Raises
     ------
     InvalidInputError
-        When a card or every result file is invalid; nothing is written.
+        When a card, an archived result or every result file is invalid; nothing is written.
     IntegrityError
         When the ledger beside the result files was edited; nothing is written.
     UsageError
@@ -76,17 +81,18 @@ def build_site(
     _check_target(out)
     _clear(out)
     read = [load_card(Path(folder)) for folder in cards]
+    earlier = [load_archive(Path(folder)) for folder in archive]
     boards, refused = _ranked(results)
     temporary = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
         try:
-            _write(temporary, site_files(boards, read, refused, release))
+            _write(temporary, site_files(boards, read, refused, release, earlier))
         except UNEXPECTED:
             if not (broken := _broken(boards)):
                 raise
             boards, refused = _without(results, broken)
             shutil.rmtree(temporary, ignore_errors=True)
-            _write(temporary, site_files(boards, read, refused, release))
+            _write(temporary, site_files(boards, read, refused, release, earlier))
         _swap(temporary, out)
     except OSError as error:
         raise ResourceError(

@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from recombine.benchmark.results.levels import named_levels
-from recombine.benchmark.results.table import grid_words, match_words, matters
+from recombine.benchmark.results.table import grid_words, match_words, matters, oracle_readout
+from recombine.benchmark.running.training_curves import curve_ends
 from recombine.benchmark.statistics.design import terms
 from recombine.leaderboard.board.board import DATA, drawn_levels
 from recombine.leaderboard.board.entries import cell_table, gallery, is_baseline
 from recombine.leaderboard.board.sizes import Family
 from recombine.leaderboard.drawing import formatting as numbers
-from recombine.leaderboard.drawing.charts import Mark, heat_map, search_figure, shares, strip
+from recombine.leaderboard.drawing.charts import (
+    Mark,
+    heat_map,
+    search_figure,
+    shares,
+    strip,
+    strip_axis,
+    training_figure,
+)
 from recombine.leaderboard.drawing.formatting import DASH, TIMES
 from recombine.leaderboard.exports.citation import entry_citation
 
@@ -26,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from recombine.benchmark.results.extra_parts import Bins, Measure
+    from recombine.benchmark.results.parts import Estimate, Score
     from recombine.benchmark.results.result import Result
     from recombine.leaderboard.board.board import Row
     from recombine.leaderboard.board.entries import BoardKey, CellRow, Entry, Shown
@@ -265,6 +275,41 @@ METRICS = {
 
 
 @dataclass(frozen=True)
+class Beside:
+    """One line of the comparison of an entry with its floors and its bound."""
+
+    name: str
+    words: str
+    inside: str  # percent and interval, empty where not measured
+    outside: str
+    strip: Markup
+    href: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        words: str,
+        inside: Estimate | Score | None,
+        outside: Estimate | Score,
+        lines: Lines,
+        href: str = "",
+    ) -> Beside:
+        """Return the line of two measured shares."""
+        marks = [one and Mark(one.estimate, one.ci95, one.per_seed) for one in (inside, outside)]
+        texts = [_share_words(one) for one in (inside, outside)]
+        title = f"{name}: ID {texts[0] or 'not measured'}, OOC {texts[1]}"
+        return cls(name, words, *texts, strip(*marks, lines, title), href)
+
+
+def _share_words(one: Estimate | Score | None) -> str:
+    if one is None:
+        return ""
+    span = f" [{', '.join(map(numbers.percent, one.ci95))}]" if one.ci95 else ""
+    return numbers.percent(one.estimate) + span
+
+
+@dataclass(frozen=True)
 class Detail:
     """An entry's page."""
 
@@ -273,6 +318,7 @@ class Detail:
     successor: Entry | None = None  # the newer entry that took its row
     # the same method on training sets of other sizes; the entry itself is one of them
     family: Family = field(default_factory=Family)
+    floors: tuple[Row, ...] = ()  # rows of its board that know nothing, such as pixels
 
     @property
     def result(self) -> dict[str, Any]:
@@ -339,6 +385,47 @@ class Detail:
             drawn = strip(Mark(inside), Mark(outside), self._lines, title)
             rows.append({"seed": seed, "index": i, "strip": drawn, "gap": inside - outside})
         return rows
+
+    @cached_property
+    def beside(self) -> list[Beside]:
+        """Return this entry between what bounds it: its oracle readout, and its floors."""
+        result = self.row.entry.result
+        rows = [Beside.of("This entry", "", result.id, result.ooc, self._lines)]
+        if oracle := oracle_readout(result):
+            words = "upper bound: the same slots, a readout that also saw OOC labels"
+            about = ("Oracle readout", words, oracle.id_test, oracle.ooc_test)
+            rows.append(Beside.of(*about, self._lines))
+        if network := result.readout.random_network:
+            words = f"floor: never trained, {numbers.count(network.width)} outputs like this entry"
+            about = ("Random network of equal width", words, network.id_test, network.ooc_test)
+            rows.append(Beside.of(*about, self._lines))
+        for one in self.floors:
+            floor = one.entry.result
+            about = (floor.method.name, f"floor on this board, {floor.method.inference}")
+            rows.append(
+                Beside.of(*about, floor.id, floor.ooc, self._lines, f"{one.entry.slug}.html")
+            )
+        return rows
+
+    @property
+    def beside_axis(self) -> Markup:
+        """Draw the axis below ``beside``, with the levels of ignorance."""
+        return strip_axis(self._lines)
+
+    @cached_property
+    def curves(self) -> list[tuple[str, str, Markup]]:
+        """Return every training curve: its name, how it ends in words, and its drawing."""
+        kept = self.row.entry.result.artifacts.curves
+        found = []
+        for end in curve_ends(kept):
+            runs = [
+                (f"seed {one.seed}", list(zip(map(float, one.steps), one.values, strict=True)))
+                for one in kept
+                if one.name == end.name
+            ]
+            title = f"{end.name} against optimiser steps, {len(runs)} runs"
+            found.append((end.name, end.words, training_figure(runs, title)))
+        return found
 
     @cached_property
     def uncertainty(self) -> list[tuple[str, float]]:

@@ -43,7 +43,9 @@ from recombine.renderer.core.text import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from recombine.leaderboard.board.board import Row
     from recombine.leaderboard.board.entries import Refused
+    from recombine.leaderboard.site.earlier import Archived
 
 HERE = Path(__file__).parent
 MARKER = ".recombine-site"
@@ -67,6 +69,8 @@ NAVIGATION = (
     ("submit.html", "Submit"),
     ("downloads.html", "Downloads"),
 )
+EARLIER = ("archive.html", "Archive")
+"""Address and name of the page of results on earlier data, on a site that lists some."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +98,10 @@ def site_files(
     cards: Sequence[Card],
     refused: Sequence[Refused] = (),
     release: Release | None = None,
+    archived: Sequence[Archived] = (),
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the content of every file of the site, one at a time."""
-    pages = _Pages.make(boards, cards, refused, release)
+    pages = _Pages.make(boards, cards, refused, release, archived)
     yield MARKER, b"Written by recombine board build. A new build replaces this folder.\n"
     for name in STATIC:
         yield f"static/{name}", (HERE / "static" / name).read_bytes()
@@ -114,6 +119,11 @@ def site_files(
     yield "results.json", tables.to_json(boards).encode()
     yield from _entry_files(pages, boards)
     yield from _spanning_files(pages, boards)
+    if archived:
+        yield EARLIER[0], pages.render("earlier.html", EARLIER[0], archived=archived)
+    for part in archived:
+        for one in part.kept:
+            yield f"archive/{part.name}/{one.file}", one.content
     for card in cards:
         folder = f"data/{card.slug}"
         yield f"{folder}/index.html", pages.render("data.html", f"{folder}/index.html", card=card)
@@ -145,11 +155,21 @@ def _entry_files(pages: _Pages, boards: Sequence[RankedBoard]) -> Iterator[tuple
     for ranked, row, successor in every_row(boards):
         name = f"entries/{row.entry.slug}"
         family = same.get(row.entry.result.result_id, Family())
-        detail = Detail(row, ranked.board.key, successor, family)
+        floors = tuple(
+            one
+            for one in ranked.confirmed
+            if one.role.key == "floor" and one is not row and one.listed and _alike(one, row)
+        )
+        detail = Detail(row, ranked.board.key, successor, family, floors)
         page = pages.render("entry.html", f"{name}.html", ranked=ranked, page=detail)
         yield f"{name}.html", page
         yield f"{name}.json", row.entry.content
         yield f"badges/{row.entry.slug}.svg", badge(row)
+
+
+def _alike(one: Row, other: Row) -> bool:
+    """Tell whether two rows were served as many training images."""
+    return one.entry.result.data.n_train == other.entry.result.data.n_train
 
 
 @dataclass(frozen=True)
@@ -168,6 +188,7 @@ class _Pages:
         cards: Sequence[Card],
         refused: Sequence[Refused],
         release: Release | None,
+        archived: Sequence[Archived],
     ) -> _Pages:
         environment = templates()
         environment.filters |= dict(FORMATS) | {"metric": metric_words}
@@ -189,7 +210,7 @@ class _Pages:
             "contact": project().contact,
             "card_of": {card.certificate.named: card for card in cards},
             "parquet": tables.has_parquet(),
-            "navigation": NAVIGATION,
+            "navigation": (*NAVIGATION, *([EARLIER] if archived else [])),
             "policy": Markup(POLICY),  # noqa: S704 - a constant
             "icon": Markup(ICON),  # noqa: S704 - a constant
             "glossary": GLOSSARY,

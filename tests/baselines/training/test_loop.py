@@ -18,7 +18,9 @@ from recombine.baselines.training.loop import (
     seeded,
     train,
 )
+from recombine.benchmark.inference.runlog import FileRunLog
 from recombine.benchmark.protocol.contract import TrainBudget
+from recombine.benchmark.running.training_curves import read_curves
 from recombine.benchmark.serving.data import Batch
 from tests.baselines.drawn_fixture import DrawnData, ListLog, drawn
 
@@ -152,6 +154,20 @@ def test_a_stage_is_built_once_per_identity(tmp_path: Path) -> None:
     cached_stage(folder, {"seed": 1}, build)
     assert build.built == 2
     assert {p.suffix for p in folder.iterdir()} == {".safetensors"}
+
+
+def test_a_stage_found_again_tells_its_curve_and_its_time(tmp_path: Path) -> None:
+    build = _Counter()
+    with FileRunLog(tmp_path / "one.log.jsonl") as log:
+        log.scalar("encoder", 0.5, 20)
+        log.count_spent(100.0, 50.0)
+        cached_stage(tmp_path / "cache", {}, build, log)
+    with FileRunLog(tmp_path / "two.log.jsonl") as log:
+        assert cached_stage(tmp_path / "cache", {}, build, log)[1]
+        assert log.seconds >= 100
+        assert log.cpu_seconds >= 50
+    (curve,) = read_curves("", tmp_path / "two.log.jsonl")
+    assert (curve.name, curve.steps, curve.values) == ("encoder", (20,), (0.5,))
 
 
 def test_a_damaged_stage_is_built_again(tmp_path: Path) -> None:

@@ -26,7 +26,11 @@ def result(**artifacts):
 
 def test_a_result_without_them_is_one_with_none(tmp_path):
     plain = result()
-    assert result(examples=None, configurations=[]).result_id == plain.result_id
+    assert result(examples=None, configurations=[], curves=[]).result_id == plain.result_id
+    # Files from before curves and CPU seconds were kept hash to the id that they have.
+    text = plain.save(tmp_path).read_text()
+    assert "curves" not in text
+    assert "cpu_s" not in text.replace("cpu_seconds", "")
     assert Result.load(plain.save(tmp_path)) == plain
 
 
@@ -40,6 +44,30 @@ def test_a_result_with_them_is_sealed_with_them(tmp_path):
     (tmp_path / full.file_name).write_text(edited)
     with pytest.raises(Exception, match="edited"):
         Result.load(tmp_path / full.file_name)
+
+
+CURVE = {"seed": 0, "name": "encoder", "steps": [0, 20], "values": [2.0, 1.0]}
+
+
+def test_curves_and_cpu_seconds_are_sealed_with_the_result(tmp_path):
+    plain = result(curves=[CURVE])
+    training = plain.training.model_dump() | {"cpu_s": 12.5}
+    fields = plain.model_dump(mode="json", exclude={"schema_version", "result_id"})
+    full = Result.sealed(**{**fields, "training": training})
+    again = Result.load(full.save(tmp_path))
+    assert again.artifacts.curves[0].values == (2.0, 1.0)
+    assert again.training.cpu_s == 12.5
+    assert len({result().result_id, plain.result_id, full.result_id}) == 3
+    assert result().content_id() == full.content_id()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 5}, {"steps": [20, 0]}, {"values": [1.0]}, {"steps": [], "values": []}],
+)
+def test_what_a_curve_may_not_be(change):
+    with pytest.raises(InvalidInputError):
+        result(curves=[{**CURVE, **change}])
 
 
 @pytest.mark.parametrize(

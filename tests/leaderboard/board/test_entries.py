@@ -208,8 +208,9 @@ def test_a_slug_holds_safe_characters_only(tmp_path):
     assert entry.plain["result_id"] == entry.result.result_id
 
 
-def test_every_committed_result_is_valid():
-    folder = Path(leaderboard.__file__).parent / "results"
+@pytest.mark.parametrize("place", ["results", "archive/1.x"])
+def test_every_committed_result_is_valid(place):
+    folder = Path(leaderboard.__file__).parent / place
     files = sorted(folder.glob("*.json"))
     boards = load_boards(files)
     held = sum(len(board.entries) + len(board.superseded) for board in boards)

@@ -99,6 +99,18 @@ def test_results_are_superseded_never_removed(filled):
     refused(filled.commit(), str(RESULTS / one.name), "must stay")
 
 
+def test_results_may_move_into_the_archive_unchanged(filled):
+    (one,) = filled.results.glob("*.json")
+    moved = filled.folder / "leaderboard" / "archive" / "1.x" / one.name
+    moved.parent.mkdir(parents=True)
+    one.rename(moved)
+    text = moved.read_text()
+    moved.write_text(f"{text}\n")
+    refused(filled.commit(), str(RESULTS / one.name), "must stay")
+    moved.write_text(text)
+    assert filled.commit().returncode == 0
+
+
 def test_the_ledger_only_grows(filled):
     (filled.results / LEDGER).unlink()
     record_tier(filled.results, [sample(0)], "retrained", NOW)

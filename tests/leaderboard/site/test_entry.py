@@ -9,7 +9,7 @@ import pytest
 from factories import make_result, restated
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_board import sample
+from sample_board import on_record, sample
 
 from recombine.benchmark.results.extra_parts import Bins
 from recombine.leaderboard.board.board import rank_board
@@ -50,6 +50,43 @@ def test_what_ignorance_scores_is_listed(tmp_path):
     (text,) = (p.read_text() for p in built.parent.glob("entries/*.html"))
     assert "What ignorance scores" in text
     assert "entry is above its floor" in text
+
+
+def test_training_curves_are_drawn_with_their_ends_in_words(tmp_path):
+    kept = [
+        {"seed": seed, "name": name, "steps": list(range(51)), "values": values}
+        for seed in (0, 1)
+        for name, values in (("a & b", [3.0] * 51), ("id-val", [9.0] * 41 + [8.1] * 10))
+    ]
+    page = detail(tmp_path, artifacts={"curves": kept}, training={"cpu_s": 321.0})
+    assert [(name, words) for name, words, _ in page.curves] == [
+        ("id-val", "still falling 10 % over the last fifth"),
+        ("a & b", "flat over the last fifth (+0.0 %)"),
+    ]
+    assert all(drawing.count("<polyline") == 2 for _, _, drawing in page.curves)
+    built = build_site([page.row.entry.result.save(tmp_path / "one")], tmp_path / "site")
+    (text,) = (p.read_text() for p in built.parent.glob("entries/*.html"))
+    assert "<bdi>a &amp; b</bdi>" in text
+    assert ">321</data> CPU seconds" in text
+
+
+def test_an_entry_stands_between_its_floors_and_its_oracle_readout(tmp_path):
+    oracle = {"kind": "linear", "labels": 9, "control": "oracle", "id_test": None}
+    network = {"width": 64, "id_test": ESTIMATE, "ooc_test": ESTIMATE | {"estimate": 0.125}}
+    made = sample(
+        0,
+        further={"readouts": [oracle | {"ooc_test": ESTIMATE | {"estimate": 0.75}}]},
+        readout={"width": 64, "random_network": network},
+    )
+    pixels = sample(5)
+    method = pixels.method.model_copy(update={"role": "floor"})
+    files = [made.save(tmp_path), sample(5, method=method.model_dump(mode="json")).save(tmp_path)]
+    built = build_site(on_record(files), tmp_path / "site")
+    (text,) = (p.read_text() for p in built.parent.glob("entries/supervised-*.html"))
+    section = text.partition("Between its floors and its bound")[2].partition("</section>")[0]
+    texts = ["This entry", "Oracle readout", "75.0", "Random network", "12.5", "Pixels", "25 %"]
+    assert [section.index(one) for one in texts] == sorted(section.index(one) for one in texts)
+    assert section.count('class="strip"') == 4
 
 
 def test_what_matched_slots_tell_stands_beside_the_factor(tmp_path):
