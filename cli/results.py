@@ -199,7 +199,8 @@ class Table(Command):
 
     One LaTeX (booktabs) or Markdown table per board, with ID, OOC, gap, cost and verdicts.
     --decoders writes what decoders do instead, from results made with --full, beside what their
-    search reaches; in Markdown. Without --out the Markdown is printed.
+    search reaches; --collapse how many of its dimensions every slot uses. Both are in Markdown.
+    Without --out the Markdown is printed.
 
     Example: recombine results table runs/results --out table.tex
     """
@@ -210,25 +211,30 @@ class Table(Command):
     """File to write; its suffix (.tex or .md) is the format."""
     decoders: bool = False
     """Tabulate decoders in place of boards."""
+    collapse: bool = False
+    """Tabulate collapse diagnostics of slots in place of boards."""
 
     def run(self) -> int:
         """Tabulate, and write or print."""
         from recombine.benchmark.results.result import Result
         from recombine.leaderboard.board.board import rank_board
         from recombine.leaderboard.board.entries import load_boards
-        from recombine.leaderboard.exports.tables import decoder_table, latex_table, markdown_table
+        from recombine.leaderboard.exports import tables
         from recombine.renderer.core.files import write_bytes
 
+        if self.decoders and self.collapse:
+            raise UsageError("--decoders, --collapse: expected at most one of the two, got both")
+        special = self.decoders or self.collapse
         if self.out is not None:
-            _require_suffix(self.out, (".md",) if self.decoders else (".tex", ".md"))
-        if self.decoders:
+            _require_suffix(self.out, (".md",) if special else (".tex", ".md"))
+        if special:
             results = [Result.load(file) for file in _files(self.results)]
-            text = decoder_table(results)
+            text = (tables.decoder_table if self.decoders else tables.collapse_table)(results)
         else:
             boards = [rank_board(board) for board in load_boards(_files(self.results))]
             results = [entry.result for ranked in boards for entry in ranked.board.entries]
             in_latex = self.out is not None and self.out.suffix == ".tex"
-            text = (latex_table if in_latex else markdown_table)(boards)
+            text = (tables.latex_table if in_latex else tables.markdown_table)(boards)
         if self.out is not None:
             write_bytes(self.out, text.encode())
         line = text if self.out is None else f"{self.out}: table of {len(results)} results"

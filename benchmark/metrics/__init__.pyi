@@ -9,6 +9,11 @@ from .base import fixed_variance_score as fixed_variance_score
 from .base import joint_chance as joint_chance
 from .base import joint_correct as joint_correct
 from .base import reference_variance as reference_variance
+from .collapse import active_dimensions as active_dimensions
+from .collapse import nc1 as nc1
+from .collapse import nc1_chance as nc1_chance
+from .collapse import rank_me as rank_me
+from .collapse import von_neumann_entropy as von_neumann_entropy
 from .decoder import compositional_contrast as compositional_contrast
 from .decoder import decoder_fidelity as decoder_fidelity
 from .decoder import decoder_structure as decoder_structure

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from recombine.benchmark.results.parts import (
     Count,
@@ -97,6 +97,19 @@ class Bins(Strict):
         return self
 
 
+class SlotCollapse(Strict):
+    """How many of its dimensions one slot uses: nothing that is better higher or lower.
+
+    ``direction`` of these measures says where there is less collapse.
+    """
+
+    width: Positive
+    """Numbers of the slot."""
+    id_train: dict[Key, Measure]
+    """On labelled training images, as the readout saw them."""
+    id_test: dict[Key, Measure]
+
+
 class Further(Strict):
     """Everything beside the headline."""
 
@@ -113,3 +126,12 @@ class Further(Strict):
     """Of the method's decoder, read before any search step."""
     by_visibility: Bins | None = None
     by_interaction: Bins | None = None
+    collapse: dict[Key, SlotCollapse] | None = None
+    """By slot of the scene; None in results that were written before it was measured."""
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, rest: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain: dict[str, Any] = rest(self)
+        if self.collapse is None:  # files without it keep their id, which is their content's hash
+            plain.pop("collapse", None)
+        return plain

@@ -39,6 +39,7 @@ from recombine.benchmark.running.harness import (
 from recombine.benchmark.sandbox.isolation import IsolatedSubmission
 from recombine.benchmark.scoring import aggregate, extra
 from recombine.benchmark.scoring import facts as run_facts
+from recombine.benchmark.scoring.collapse import collapse_part
 from recombine.benchmark.scoring.controls import random_network_part, slot_match_part
 from recombine.benchmark.scoring.examples import keep_examples
 from recombine.benchmark.scoring.extra import decoder_part, identifiability_part, readout_variants
@@ -438,6 +439,7 @@ def _further(
         sets=extra.set_part(aligned_runs, matches, answers),
         by_visibility=extra.visibility_bins(dataset, correct),
         by_interaction=extra.interaction_bins(dataset, correct),
+        collapse=collapse_part(aligned_runs, readouts, options),
         **slow,
     )
 

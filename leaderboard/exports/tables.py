@@ -505,3 +505,36 @@ def _searched(name: str, results: Sequence[Result]) -> str:
     if not found:
         return "not measured"
     return numbers.percent(max(found, key=lambda r: len(r.seeds)).scores.ooc_test.estimate)
+
+
+# How many of its dimensions every slot uses.
+
+
+def collapse_table(results: Sequence[Result]) -> str:
+    """Write one row per entry and slot, of images of ID test, the highest OOC score first."""
+    measured = [one for one in results if one.further and one.further.collapse]
+    if not measured:
+        raise InvalidInputError(
+            "results table: expected results with collapse diagnostics, got none; score again with "
+            "this version, or `recombine results rescore`"
+        )
+    head = ("entry", "OOC %", "slot", "width", "RankMe", "VNE", "active", "NC1 (by chance)")
+    lines = [_line(head), _line(["---"] * len(head))]
+    for one in sorted(measured, key=lambda result: -result.ooc.estimate):
+        for name, slot in ((one.further and one.further.collapse) or {}).items():
+            found = slot.id_test
+            classes = [
+                f"{key.partition('.')[2]} {_short(measure.estimate)} ({_short(measure.chance)})"
+                for key, measure in found.items()
+                if key.startswith("nc1_")
+            ]
+            effective = ("rank_me", "von_neumann_entropy", "active_dimensions")
+            values = [_short(found[key].estimate) for key in effective]
+            percent = numbers.percent(one.ooc.estimate)
+            row = [f"`{one.method.entry}`", percent, name, str(slot.width), *values]
+            lines.append(_line([*row, ", ".join(classes) or DASH]))
+    return "\n".join(lines) + "\n"
+
+
+def _short(value: float | None) -> str:
+    return DASH if value is None else f"{value:.3g}"

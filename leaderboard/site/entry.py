@@ -78,7 +78,7 @@ class MetricGroup:
     """Metrics of one kind."""
 
     title: str  # what they are of
-    split: bool  # whether ID and OOC have values of their own
+    columns: tuple[str, ...]  # what its values are of
     metrics: tuple[Metric, ...]  # by name
 
 
@@ -123,7 +123,22 @@ def extra_metrics(result: Result) -> list[MetricGroup]:
             )
             for key, one in measures.items()
         )
-        found.append(MetricGroup(title, split, metrics))
+        found.append(MetricGroup(title, ("ID", "OOC") if split else ("value",), metrics))
+    return found + collapse(result)
+
+
+def collapse(result: Result) -> list[MetricGroup]:
+    """List how many of its dimensions every slot uses."""
+    slots = (result.further and result.further.collapse) or {}
+    found = []
+    for name, slot in slots.items():
+        at = [f"further/collapse/{name}/{part}" for part in ("id_train", "id_test")]
+        metrics = tuple(
+            Metric(key.replace("_", " "), "neither", tuple(f"{place}/{key}" for place in at))
+            for key in slot.id_test
+        )
+        title = f"Collapse of slot {name}, of {slot.width} numbers"
+        found.append(MetricGroup(title, ("ID train", "ID test"), metrics))
     return found
 
 

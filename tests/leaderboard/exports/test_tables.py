@@ -19,6 +19,7 @@ from recombine.leaderboard.exports import tables
 from recombine.leaderboard.exports.tables import (
     COLUMNS,
     MEASURES,
+    collapse_table,
     decoder_table,
     escape_latex,
     latex_table,
@@ -356,3 +357,29 @@ def test_nothing_measured_and_mixed_data_are_refused():
     other = make_result(data={"identity": "f" * 64})
     with pytest.raises(InvalidInputError, match="one dataset"):
         decoder_table([examined("autoencoder", 0.9), other])
+
+
+def test_the_collapse_table_has_a_row_per_entry_and_slot():
+    def measure(value, chance=None):
+        return {
+            "metric": "m", "metric_version": "1.0", "direction": "higher", "chance": chance,
+            "estimate": value, "per_seed": [value] * 5, "n_images": 9,
+        }  # fmt: skip
+
+    names = ("rank_me", "von_neumann_entropy", "active_dimensions")
+    plain = {name: measure(number + 0.5) for number, name in enumerate(names)}
+    shape = {"nc1_object.shape": measure(0.25, 4.0)}
+    collapse = {
+        "object": {"width": 64, "id_train": plain, "id_test": plain | shape},
+        "light": {"width": 64, "id_train": plain, "id_test": plain},
+    }
+    with_it, without = sample(0, further={"collapse": collapse}), sample(1)
+    lines = collapse_table([without, with_it]).splitlines()
+    percent = numbers.percent(with_it.ooc.estimate)
+    entry = f"| `{with_it.method.entry}` | {percent} |"
+    assert set(lines[2:]) == {
+        f"{entry} object | 64 | 0.5 | 1.5 | 2.5 | shape 0.25 (4) |",
+        f"{entry} light | 64 | 0.5 | 1.5 | 2.5 | {numbers.DASH} |",
+    }
+    with pytest.raises(InvalidInputError, match="score again"):
+        collapse_table([without])

@@ -377,13 +377,20 @@ FULL = {
     "masks": {"id_test": {"mean_iou": measure(0.9)}, "ooc_test": {"mean_iou": measure(0.7)}},
     "decoder": {"x_cycle": measure(0.25, "lower"), "nothing": measure(None)},
     "by_visibility": BINS,
+    "collapse": {
+        "object": {
+            "width": 64,
+            "id_train": {"rank_me": measure(9.5), "nc1_object.shape": measure(0.25)},
+            "id_test": {"rank_me": measure(7.5), "nc1_object.shape": measure(0.75)},
+        }
+    },
 }  # fmt: skip
 
 
 def test_metrics_are_listed_with_their_place_in_the_file():
     result = sample(0, further=FULL)
-    masks, decoder = extra_metrics(result)
-    assert (masks.split, decoder.split) == (True, False)
+    masks, decoder, slot = extra_metrics(result)
+    assert (masks.columns, decoder.columns) == (("ID", "OOC"), ("value",))
     (iou,) = masks.metrics
     assert (iou.name, iou.better) == ("mean iou", "higher")
     plain = result.model_dump(mode="json")
@@ -391,6 +398,14 @@ def test_metrics_are_listed_with_their_place_in_the_file():
     assert {line.name: line.better for line in decoder.metrics} == {
         "x cycle": "lower", "nothing": "higher",
     }  # fmt: skip
+    assert (slot.title, slot.columns) == (
+        "Collapse of slot object, of 64 numbers", ("ID train", "ID test"),
+    )  # fmt: skip
+    assert sorted((one.name, one.better) for one in slot.metrics) == [
+        ("nc1 object.shape", "neither"), ("rank me", "neither"),
+    ]  # fmt: skip
+    (nc1,) = (one.places for one in slot.metrics if one.name.startswith("nc1"))
+    assert [lookup(plain, f"{place}/estimate") for place in nc1] == [0.25, 0.75]
 
 
 def test_a_result_without_them_lists_nothing():
@@ -427,6 +442,7 @@ def test_the_page_shows_them_or_says_how_to_get_them(tmp_path):
     full, short = page("full", further=FULL), page("short")
     assert 'data-field="further/readouts/1/ooc_test/estimate"' in full
     assert 'data-field="further/masks/ooc_test/mean_iou/estimate"' in full
+    assert 'data-field="further/collapse/object/id_test/nc1_object.shape/estimate"' in full
     assert "an upper bound, never a result" in full
     assert "<code>--full</code> adds them" in short
     assert "further/" not in short
