@@ -56,9 +56,8 @@ FAMILIES = {
         "test_time_training",
     },
     "self_supervised": {"mae"},
-    "vae": {"shared_decoders"},
     "slot_autoencoder": {"autoencoders", "search", "tangent"},
-    "vae": {"compositional_consistency", "typed_vae"},
+    "vae": {"compositional_consistency", "shared_decoders", "typed_vae"},
 }
 
 
