@@ -65,7 +65,7 @@ def unfolded(
 ) -> Float[Tensor, "images channels height width"]:
     """Return images from the pixels that every query of a grid answers for, float32."""
     patch = -(-image_hw[0] // grid[0])
-    cells = answers.float().transpose(1, 2).unflatten(2, grid)
+    cells = answers.float().transpose(1, 2).reshape(len(answers), -1, *grid)
     return nn.functional.pixel_shuffle(cells, patch)[:, :, : image_hw[0], : image_hw[1]]
 
 
@@ -183,12 +183,12 @@ class FewKeys(nn.Module):
         """Return what each query found and the attention ``(B, heads, pixels, K)``."""
         key, value = (f(slots).unflatten(2, (self.heads, -1)) for f in (self.key, self.value))
         key = key * key.shape[3] ** -0.5
-        ask = self.query.weight.unflatten(0, (self.heads, -1))
+        ask = self.query.weight.view(self.heads, -1, queries.shape[2])
         asked = torch.einsum("bkhd,hdq->bhkq", key, ask).flatten(1, 2)
         offset = torch.einsum("bkhd,hd->bhk", key, self.query.bias.view(self.heads, -1)).flatten(1)
         logits = queries @ asked.transpose(1, 2) + offset[:, None]
-        weights = logits.float().unflatten(2, (self.heads, -1)).softmax(-1)
-        tell = self.out.weight.unflatten(1, (self.heads, -1))
+        weights = logits.float().view(*logits.shape[:2], self.heads, -1).softmax(-1)
+        tell = self.out.weight.view(queries.shape[2], self.heads, -1)
         told = torch.einsum("bkhd,qhd->bhkq", value, tell).flatten(1, 2)
         looked = weights.flatten(2).to(told.dtype) @ told + self.out.bias
         return looked, weights.transpose(1, 2)
@@ -256,7 +256,8 @@ class SharedCrossAttention(Regularised):
             queries, weights = layer(queries, embedded)
             attention.append(weights)
         image = 0.5 + unfolded(self.draw(queries), self.grid, self.image_hw)
-        shares = torch.stack(attention).mean((0, 2)).transpose(1, 2).unflatten(2, self.grid)
+        shares = torch.stack(attention).mean((0, 2)).transpose(1, 2)
+        shares = shares.reshape(*slots.shape[:2], *self.grid)
         for axis in (2, 3):
             shares = shares.repeat_interleave(self.patch, axis)
         shares = shares[:, :, : self.image_hw[0], : self.image_hw[1]]

@@ -61,7 +61,8 @@ class SlotAttention(nn.Module):
         looked = (weights / weights.sum(2, keepdim=True)).to(values.dtype) @ values
         updated = self.update(looked.flatten(0, 1).float(), slots.flatten(0, 1).float())
         slots = updated.view_as(slots)
-        return slots + self.mlp(self.norm_mlp(slots))
+        moved: Tensor = slots + self.mlp(self.norm_mlp(slots))
+        return moved
 
     def forward(
         self, images: Float[Tensor, "images 3 height width"]
