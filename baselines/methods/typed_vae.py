@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recombine.baselines.methods.vae import CodeEncoder, Vae, VaeModel, divergence
+from recombine.baselines.methods.vae import CodeEncoder, Vae, VaeModel, code_layout, divergence
 from recombine.baselines.nn.compositing import composite, squared_error
 from recombine.baselines.nn.conv_decoders import Grow
 from recombine.baselines.nn.decoders import OUTSIDE, Layers, Patch, axes, moments, place
@@ -100,18 +100,21 @@ class TypedVae(Vae):
             generative=True,
         )
 
-    def model(self, data: TrainData, *, share: float, seed: int) -> VaeModel:
-        """Return the untrained model, its pictures at the principal components of the images."""
-        model = TypedModel(self, data)
+    def model(self, data: TrainData) -> VaeModel:
+        """Return the untrained model."""
+        return cast("VaeModel", TypedModel(self, data))
+
+    def prepare(self, model: VaeModel, data: TrainData, *, share: float, seed: int) -> None:
+        """Set the pictures to the principal components of some training images."""
         first = first_images(data, first_count(data, share), seed)
         if self.supervision == "weak" and first.masks is None:
             raise InvalidInputError(
                 f"{self.card.id}: expected masks to learn from, got none; serve the fields of the "
                 "'weak' track"
             )
-        model.start(first.images, first.masks)
-        model.steps = self.schedule.within(share).steps
-        return cast("VaeModel", model)
+        typed = cast("TypedModel", model)
+        typed.start(first.images, first.masks)
+        typed.steps = self.schedule.within(share).steps
 
 
 @dataclass(frozen=True)
@@ -196,16 +199,15 @@ class TypedEncoder(CodeEncoder):
     def __init__(
         self, slots: int, objects: tuple[int, ...], settings: TypedVae, image_hw: tuple[int, int]
     ) -> None:
+        dim = POSE + settings.dim
         super().__init__(
-            slots,
-            POSE + settings.dim,
+            settings.encoder_network(slots, 2 * dim, image_hw),
+            code_layout(slots, dim),
             image_hw,
-            width=settings.width,
-            layers=settings.layers,
-            precision=settings.precision,
+            settings.precision,
         )
         self.objects = objects
-        free = torch.ones(slots, POSE + settings.dim)
+        free = torch.ones(slots, dim)
         free[list(objects), :POSE] = 0
         free[[k for k in range(slots) if k not in objects], settings.dim :] = 0
         self.register_buffer("free", free)  # 1 where a column is a code

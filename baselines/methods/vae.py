@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -57,6 +58,7 @@ from recombine.baselines.training.loop import (
     Sizes,
     autocast,
     budget_share,
+    cached_stage,
     deadline_of,
     endless,
     seeded,
@@ -65,6 +67,7 @@ from recombine.baselines.training.loop import (
 from recombine.baselines.training.search import Inversion, SearchSettings
 from recombine.baselines.training.slot_encoder import first_count, first_images
 from recombine.benchmark.protocol.contract import MethodCard, Supervision
+from recombine.benchmark.submissions.fingerprint import source_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,6 +77,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.protocol.contract import RunLog, SplitSpec, TrainBudget
     from recombine.benchmark.serving.data import Batch, TrainData
 
+SERVED = "images-served"  # key of what a cached stage had been served
 CODE_CANDIDATES = (SearchSettings(pose_rate=0.03), SearchSettings(pose_rate=0.1))
 
 
@@ -181,6 +185,8 @@ class Vae:
     size: str = "cpu"  # named size that these settings came from
     # what is served beside images. Said by the card, so it is no setting
     supervision: Supervision = field(default="unsupervised", compare=False)
+    # where the trained stage is stored and found again. Not part of the method's identity
+    cache_dir: Path | None = field(default=None, compare=False)
 
     @property
     def card(self) -> MethodCard:
@@ -220,12 +226,9 @@ class Vae:
         labelled = min(len(data), 2048) if self.label_weight > 0 else 0
         share = budget_share(budget, self.schedule.images + replay + labelled)
         deadline = deadline_of(budget)
-        with seeded(seed) as generator:
-            model = self.model(data, share=share, seed=seed)
-            schedule = self.schedule.within(share)
-            warm_up(model.decoder, schedule.steps)
-            batches = endless(data, schedule.batch_size, schedule.steps, seed)
-            train(model, model.loss, batches, schedule, log=log, name="vae", deadline=deadline)
+        with seeded(seed):
+            model = self.stage(data, share=share, seed=seed, log=log, deadline=deadline)
+        with seeded(seed + 1) as generator:  # the same draws, whether stage 1 was cached or not
             if self.replayed:
                 self._replay(
                     model, data, generator, share=share, seed=seed, log=log, deadline=deadline
@@ -240,13 +243,58 @@ class Vae:
                 images=self.selection_images,
             )
 
-    def model(self, data: TrainData, *, share: float, seed: int) -> VaeModel:
-        """Return the untrained model; rows with another decoder override this."""
-        model = VaeModel(self, data)
+    def stage(
+        self,
+        data: TrainData,
+        *,
+        share: float,
+        seed: int,
+        log: RunLog,
+        deadline: float | None = None,
+    ) -> VaeModel:
+        """Return the model before replay, trained here or read from ``cache_dir``."""
+        model, schedule, before = self.model(data), self.schedule.within(share), data.images_served
+
+        def build() -> dict[str, Tensor]:
+            self.prepare(model, data, share=share, seed=seed)
+            warm_up(model.decoder, schedule.steps)
+            batches = endless(data, schedule.batch_size, schedule.steps, seed)
+            train(model, model.loss, batches, schedule, log=log, name="vae", deadline=deadline)
+            return {**model.state_dict(), SERVED: torch.tensor(data.images_served - before)}
+
+        # A run that may be cut short by the clock is not reproducible, so it is not shared.
+        cache_dir = self.cache_dir if deadline is None else None
+        identity = {} if cache_dir is None else self._identity(data, seed, share)
+        tensors, cached = cached_stage(cache_dir, identity, build)
+        if cached:
+            data.count_again(int(tensors.pop(SERVED)))
+            model.load_state_dict(tensors)
+        return model.eval()
+
+    def model(self, data: TrainData) -> VaeModel:
+        """Return the untrained model; rows with another one override this."""
+        return VaeModel(self, data)
+
+    def prepare(self, model: VaeModel, data: TrainData, *, share: float, seed: int) -> None:
+        """Set what is not learned step by step, from some training images."""
         if model.labels is not None:
             first = first_images(data, first_count(data, share), seed)
             model.labels.standardise(first.factors)
-        return model
+
+    def _identity(self, data: TrainData, seed: int, share: float) -> dict[str, Any]:
+        settings = asdict(self)
+        for name in (
+            *("replayed", "replay", "noise", "candidates", "selection_images", "size"),
+            "cache_dir",
+        ):
+            del settings[name]
+        return {
+            "settings": settings,
+            "source": source_sha256(self),  # changed code trains anew
+            "data": data.fingerprint(),
+            "seed": seed,
+            "share": share,
+        }
 
     def _replay(
         self,
