@@ -243,6 +243,38 @@ class Table(Command):
         return 0
 
 
+@dataclass(frozen=True)
+class Page(Command):
+    """Make the figures and tables of a document of results anew from result files alone.
+
+    OUT is a Markdown page with blocks `<!-- results: NAME -->` to `<!-- /results -->`; NAME is ooc,
+    tables, looks, data or rungs. Figures are drawn beside it. Everything else stays as it is.
+
+    Example: recombine results page leaderboard/results --out docs/results.md
+    """
+
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Result files, or folders of them."""
+    out: Path
+    """The page."""
+
+    def run(self) -> int:
+        """Fill and write."""
+        from recombine.leaderboard.board.entries import find_results, load_boards
+        from recombine.leaderboard.exports.results_page import write_page
+
+        if not self.out.is_file():
+            raise UsageError(f"results page: expected a page with blocks at {self.out}; found none")
+        files = [
+            one
+            for path in self.results
+            for one in (find_results(path) if path.is_dir() else [path])
+        ]
+        written = write_page(load_boards(files), self.out)
+        self.reply({"written": [str(path) for path in written]}, *map(str, written))
+        return 0
+
+
 def _require_suffix(out: Path, formats: Sequence[str]) -> None:
     if out.suffix not in formats:
         raise UsageError(
