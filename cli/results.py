@@ -1,4 +1,4 @@
-"""`results`: compare, score again, draw and tabulate from result files alone."""
+"""`results`: compare, score again, draw, tabulate and analyse from result files and predictions."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from recombine.renderer.core.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from recombine.benchmark.predictions.alignment import AlignedPredictions
     from recombine.benchmark.results.result import Result
     from recombine.benchmark.scoring.rescore import Change, Rescored
     from recombine.benchmark.statistics.compare import Comparison
@@ -273,6 +274,114 @@ class Page(Command):
         written = write_page(load_boards(files), self.out)
         self.reply({"written": [str(path) for path in written]}, *map(str, written))
         return 0
+
+
+class Additivity(Command):
+    """Is an edit of a scene the same vector in every context, for scored entries.
+
+    For pairs of test images that differ in one thing: the share of an edit's squared length that
+    its mean vector explains, over in-combination contexts (ID) and over others (OOC), and how far
+    the two mean vectors agree (ID to OOC). 1: the slots add up. In parentheses the same with the
+    edits permuted. Nothing is trained; the slots come from the stored predictions.
+
+    Example: recombine results additivity runs/results --data runs/counterfactual
+    """
+
+    results: Annotated[Path, tyro.conf.Positional]
+    """One result file, or a folder of them."""
+    data: Path
+    """Dataset folder that the entries were scored on; the preset counterfactual has six edits of
+    every base scene."""
+    runs: tuple[Path, ...] = ()
+    """Folders with predictions, searched with subfolders; by default the folder of the results."""
+
+    def run(self) -> int:
+        """Measure and print one table per entry."""
+        from recombine.benchmark.scoring.additivity import additivity_of_edits, mean_over_runs
+        from recombine.renderer.store.shards import load_plan
+
+        plan, plain = load_plan(self.data), {}
+        for result, runs in _stored_runs(self.results, self.data, self.runs):
+            found = mean_over_runs([additivity_of_edits(one.at, plan) for one in runs])
+            plain[result.method.entry] = found
+            if self.json:
+                continue
+            rows = [
+                (
+                    kind,
+                    str(one["edits"]),
+                    str(one["contexts"]),
+                    *(
+                        f"{_ratio(one[name])} ({_ratio(one[f'{name}_chance'])})"
+                        for name in ("inside", "outside", "across")
+                    ),
+                )
+                for kind, one in found.items()
+            ]
+            head = ("edit of", "edits", "pairs", "ID", "OOC", "ID to OOC")
+            console.table(f"{result.method.entry}: consistency of edits (by chance)", head, rows)
+        if self.json:
+            console.emit(plain)
+        return 0
+
+
+@dataclass(frozen=True)
+class Questions(Command):
+    """Ask questions about whole scenes of the slots of scored entries.
+
+    How many objects, how large together, is there a given shape, is there a red one: what the
+    latents of the data answer. Read by a set network (rho of the sum of phi over slots), which
+    cannot know the order, by a network on the slots side by side, and by the latter with the slots
+    shuffled. 1 is perfect, 0 chance.
+
+    Example: recombine results questions runs/results --data runs/count
+    """
+
+    results: Annotated[Path, tyro.conf.Positional]
+    """One result file, or a folder of them."""
+    data: Path
+    """Dataset folder that the entries were scored on, of scenes with several objects."""
+    runs: tuple[Path, ...] = ()
+    """Folders with predictions, searched with subfolders; by default the folder of the results."""
+
+    def run(self) -> int:
+        """Fit, ask and print one table per entry."""
+        from recombine.benchmark.scoring.questions import ask_runs
+
+        plain = {}
+        for result, runs in _stored_runs(self.results, self.data, self.runs):
+            found = ask_runs(runs)
+            plain[result.method.entry] = found
+            if self.json:
+                continue
+            rows = [
+                (question, readout, _ratio(one["id_test"]), _ratio(one["ooc_test"]))
+                for question, readouts in found.items()
+                for readout, one in readouts.items()
+            ]
+            console.table(result.method.entry, ("question", "readout", "ID", "OOC"), rows)
+        if self.json:
+            console.emit(plain)
+        return 0
+
+
+def _stored_runs(
+    results: Path, data: Path, runs: tuple[Path, ...]
+) -> Iterator[tuple[Result, list[AlignedPredictions]]]:
+    """Yield results with their stored predictions, one run per seed."""
+    from recombine.benchmark.results.result import Result
+    from recombine.benchmark.scoring.rescore import PredictionStore, runs_of
+    from recombine.renderer.store.dataset import Dataset
+
+    files = _files([results])
+    store, dataset = PredictionStore(runs or (files[0].parent,)), Dataset(data)
+    for file in files:
+        result = Result.load(file)
+        yield result, runs_of(result, store, [dataset])
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _require_suffix(out: Path, formats: Sequence[str]) -> None:

@@ -50,7 +50,9 @@ POSE = 3  # columns of an object slot that hold its pose, before its codes
 # A pose column counts fifths of half an image: so poses and codes spread alike, and one step size
 # of the search serves both.
 UNIT = 0.2
-SIZE = -1.1  # log half-width of a patch in the middle of the range, exp(-1.1) = a third of half
+# Log half-width of a patch, in halves of the image: the middle of its range and how far it goes
+# either way, a fifth to six fifths. Objects of the presets take up a tenth of an image or so.
+SIZE, SPAN = -0.7, 0.9
 HINTED = 0.4  # share of the training in which the images-only row is told where the residual is
 
 
@@ -218,7 +220,7 @@ class TypedEncoder(CodeEncoder):
         """Return mean and log-variance of codes; poses lie in the image, and have no variance."""
         raw, log_variance = super().posterior(images)
         where = (0.5 * raw[:, :, : POSE - 1]).tanh()
-        size = 0.5 * raw[:, :, POSE - 1 : POSE].tanh() + SIZE
+        size = SPAN * raw[:, :, POSE - 1 : POSE].tanh() + SIZE
         pose = functional.pad(torch.cat([where, size], dim=2) / UNIT, (0, raw.shape[2] - POSE))
         posed = torch.zeros_like(self.free)
         posed[list(self.objects), :POSE] = 1
@@ -256,7 +258,7 @@ class TypedDecoder(nn.Module):
         with torch.autocast(slots.device.type, enabled=False):
             pose = slots[:, self.objects, :POSE].flatten(0, 1) * UNIT
             # a patch below three pixels or above the image has no gradient to come back by
-            pose = torch.cat([pose[:, :2], pose[:, 2:].clamp(-3.0, 0.1)], dim=1)
+            pose = torch.cat([pose[:, :2], pose[:, 2:].clamp(-3.0, 0.3)], dim=1)
             gain = self.light(frames).tanh().exp().repeat_interleave(k, 0)[:, :, None, None]
             ways = axes(pose, self.image_hw, patches.shape[2])
             colours, logits = patches.split((3, 2), dim=1)

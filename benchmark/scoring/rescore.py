@@ -12,8 +12,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from recombine.benchmark.predictions.alignment import align_predictions
+from recombine.benchmark.predictions.file import read_predictions
 from recombine.benchmark.results.result import Result
-from recombine.benchmark.scoring.score import score_predictions
+from recombine.benchmark.running.harness import readout_indices
+from recombine.benchmark.scoring.score import score_predictions, stored_options
+from recombine.benchmark.serving.relations import canonical_relations
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.store.seal import file_sha256
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from recombine.benchmark.predictions.alignment import AlignedPredictions
     from recombine.benchmark.serving.data import DatasetLike
 
 TOLERANCE = 1e-6
@@ -154,6 +159,20 @@ def rescore_results(
                 f"predictions give results after {steps}; it was not made of these predictions"
             )
         yield _compared(old, fresh[0])
+
+
+def runs_of(
+    result: Result, store: PredictionStore, datasets: Sequence[DatasetLike]
+) -> list[AlignedPredictions]:
+    """Return the stored predictions of a result, aligned at its number of search steps."""
+    known = {dataset.identity: dataset for dataset in datasets}
+    dataset = canonical_relations(_dataset(result, known))
+    out = []
+    for path in store.find(result):
+        run = read_predictions(path)
+        fitted = readout_indices(dataset, stored_options(run.facts.options))
+        out.append(align_predictions(run, dataset, result.compute.steps, fitted))
+    return out
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[Change]:
