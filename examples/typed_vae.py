@@ -9,8 +9,7 @@ picture that is put there, the background's slot 16 latents of a large one.
    decoded, and the encoder learns to find them. Of real images it must say what it said before.
 3. Search (Eq. 4.3): the decoder is inverted for an image, from the encoder's guess.
 
-`TypedVae` leaves step 2 out; the harness reads both classes without and with search.
-Letters in shapes: B images, K = 2 slots, D = 19 columns, N tokens, C channels.
+`TypedVae` leaves step 2 out. Shapes: B images, K = 2 slots, D = 19 columns; N tokens, C channels.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from recombine.benchmark.serving.data import Batch, TrainData
 
 CODE = 16  # latents of a slot; the object's first three columns are its pose
+UNIT = 0.2  # of a pose column, where the image is -1 to 1, so that poses spread like latents
 USED = torch.ones(2, 3 + CODE)  # (K, D): 1 where a column is in use
 USED[1, CODE:] = 0
 LATENT = USED.clone()  # (K, D): 1 where it is a latent, with a prior, which a pose has not
@@ -51,8 +51,7 @@ class Encoder(nn.Module):
         )  # fmt: skip
         tokens = math.prod(-(-edge // 8) for edge in image_hw)  # N
         self.position = nn.Parameter(torch.randn(tokens, width) * 0.02)
-        self.norm = nn.LayerNorm(width)
-        self.queries = nn.Parameter(torch.randn(2, width) * 0.5)
+        self.norm, self.queries = nn.LayerNorm(width), nn.Parameter(torch.randn(2, width) * 0.5)
         how = {"activation": "gelu", "batch_first": True, "norm_first": True}
         layer = nn.TransformerDecoderLayer(width, 4, 2 * width, 0.0, **how)
         self.look = nn.TransformerDecoder(layer, 2, nn.LayerNorm(width))
@@ -65,16 +64,16 @@ class Encoder(nn.Module):
         slots = self.look(self.queries.expand(len(images), -1, -1), tokens)  # (B, K, C)
         raw = torch.stack([head(slots[:, k]) for k, head in enumerate(self.heads)], dim=1)
         mean, spread = (raw * USED.repeat(1, 2).to(raw)).chunk(2, dim=2)  # (B, K, D) each
-        pose = (mean[:, 0, :3] / 2).tanh() - torch.tensor([0, 0, 0.9]).to(mean)  # (B, 3)
-        one = torch.cat([pose, mean[:, 0, 3:]], dim=1)  # (B, D)
-        return torch.stack([one, mean[:, 1]], dim=1), 8 * ((spread - 4) / 8).tanh()
+        spread = 8 * ((spread - 4) / 8).tanh()
+        x, y, half = (mean[:, 0, :3] / 2).tanh().unbind(dim=1)  # (B,): centre, log half-width
+        pose = torch.stack([x, y, half / 2 - 1.1], dim=1) / UNIT  # (B, 3)
+        return torch.stack([torch.cat([pose, mean[:, 0, 3:]], dim=1), mean[:, 1]], dim=1), spread
 
 
 def grown(width: int, hw: tuple[int, int], channels: int) -> nn.Sequential:
     """Return a network from latents (B, CODE) to pictures (B, channels, 8 h, 8 w)."""
-    cells = math.prod(hw)
     return nn.Sequential(
-        nn.Linear(CODE, 4 * width), nn.GELU(), nn.Linear(4 * width, 2 * width * cells),
+        nn.Linear(CODE, 4 * width), nn.GELU(), nn.Linear(4 * width, 2 * width * math.prod(hw)),
         nn.Unflatten(1, (2 * width, *hw)), nn.GELU(),
         nn.ConvTranspose2d(2 * width, 2 * width, 4, 2, 1), nn.GELU(),
         nn.ConvTranspose2d(2 * width, width, 4, 2, 1), nn.GELU(),
@@ -85,16 +84,20 @@ def grown(width: int, hw: tuple[int, int], channels: int) -> nn.Sequential:
 class Decoder(nn.Module):
     """Slots to images. Neither picture sees the other's slot, but for one gain of the light."""
 
-    def __init__(self, images: Tensor, width: int = 32) -> None:
+    def __init__(self, images: Tensor, masks: Tensor, width: int = 32) -> None:
         super().__init__()
         self.hw = tuple(images.shape[2:])
         self.patch = grown(width, (4, 4), 5)  # colour, logits of opacity and shadow
         self.patch[-1].bias.data = torch.tensor([0.5, 0.5, 0.5, 0.0, -2.0])
-        # mean of images (n, 3, H, W), principal pictures for codes of unit variance, and a rest
-        pixels = images.flatten(1)
-        self.mean = nn.Parameter(pixels.mean(dim=0))  # (3 H W,)
-        _, values, pictures = torch.pca_lowrank(pixels, CODE, niter=3)
-        self.basis = nn.Parameter((pictures * values / len(pixels) ** 0.5).T)  # (CODE, 3 H W)
+        # Backgrounds begin as principal pictures of images (n, 3, H, W), their object painted over.
+        pixels, hidden = images.flatten(1), (masks > 0)[:, None].expand_as(images).flatten(1)
+        filled = pixels
+        for _ in range(4):
+            mean = filled.mean(dim=0)
+            _, values, basis = torch.pca_lowrank(filled - mean, CODE, center=False)
+            filled = torch.where(hidden, (filled - mean) @ basis @ basis.T + mean, pixels)
+        self.mean = nn.Parameter(mean)  # (3 H W,)
+        self.basis = nn.Parameter((basis * values / len(pixels) ** 0.5).T)  # (CODE, 3 H W)
         self.detail = grown(width // 2, tuple(-(-edge // 8) for edge in self.hw), 3)
         nn.init.zeros_(self.detail[-1].weight)
         self.light = nn.Parameter(torch.zeros(CODE, 3))
@@ -107,7 +110,7 @@ class Decoder(nn.Module):
         patch = self.patch(code)  # (B, 5, 32, 32)
         colour = patch[:, :3] * (rest @ self.light).tanh().exp()[:, :, None, None]
         logits = 12 * torch.tanh(patch[:, 3:] / 12) + 6  # so zero, outside the patch, means -6
-        x, y, half = pose.unbind(dim=1)  # (B,): centre, in an image of -1 to 1, and log half-width
+        x, y, half = (pose * UNIT).unbind(dim=1)  # (B,) each
         s = (-half.clamp(-3, 0.1)).exp()
         to_patch = torch.stack([s, 0 * s, -x * s, 0 * s, s, -y * s], dim=1).view(-1, 2, 3)
         grid = functional.affine_grid(to_patch, [len(slots), 5, *self.hw], align_corners=False)
@@ -137,7 +140,7 @@ class TypedVae:
             raise ValueError(f"expected slots of an object and a background, got {data.spec}")
         torch.manual_seed(seed)
         first = next(iter(data.batches(2048, seed=seed)))
-        decoder = Decoder(first.images)
+        decoder = Decoder(first.images, first.masks)
         encoder = Encoder(data.spec.image_hw)
         ys, xs = ((torch.arange(n) * 2 + 1) / n - 1 for n in data.spec.image_hw)
         at = torch.stack(torch.meshgrid(xs, ys, indexing="xy"))  # (2, H, W)
@@ -158,7 +161,7 @@ class TypedVae:
             variance = torch.einsum("bhw,chw->b", share, at**2) - centre.square().sum(dim=1)
             half = 2.2 * (1.5 * variance).clamp_min(1e-6).sqrt()  # 2.2 radii, to fit shadows in
             pose = torch.cat([centre, half.log()[:, None]], dim=1)  # (B, 3)
-            pose_error = (mean[:, 0, :3] - pose).square().sum(dim=1).mean()
+            pose_error = (mean[:, 0, :3] * UNIT - pose).square().sum(dim=1).mean()
             return 100 * error + prior + 0.5 * mask_error + 2 * pose_error
 
         def replay(batch: Batch) -> Tensor:
@@ -210,30 +213,27 @@ class Inverter:
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         self.models = nn.ModuleList([encoder, decoder]).eval().requires_grad_(False)
         self.encoder, self.decoder = self.models
-        self.sizes = torch.where(LATENT > 0, 0.1, 0.02) * USED  # (K, D), of the first steps
 
     def setup(self, spec: SplitSpec, device: torch.device) -> None:
         """Move to the device; called once, before any image."""
         self.models.to(device)
-        self.sizes = self.sizes.to(device)
 
     def init(self, images: Tensor) -> SimpleNamespace:
         """Return the encoder's guess, and Adam to improve it."""
         start = self.encoder(images)[0]  # (B, K, D)
-        moved = torch.zeros_like(start, requires_grad=True)  # from there, in sizes
-        adam = torch.optim.Adam([moved], 1.0, (0.9, 0.99), eps=1e-12)
+        slots = start.clone().requires_grad_()
+        adam = torch.optim.Adam([slots], betas=(0.9, 0.99), eps=1e-12)
         error = torch.full_like(start[:, 0, 0], torch.inf)  # (B,)
-        return SimpleNamespace(start=start, moved=moved, adam=adam, done=0, best=start, error=error)
+        return SimpleNamespace(slots=slots, adam=adam, done=0, best=start, error=error)
 
     def step(self, images: Tensor, state: SimpleNamespace) -> SimpleNamespace:
         """Make one step down every image's own error, and keep its best slots so far."""
-        slots = state.start + self.sizes * state.moved
-        errors = (self.decoder(slots)[0] - images).square().mean(dim=(1, 2, 3))  # (B,)
+        errors = (self.decoder(state.slots)[0] - images).square().mean(dim=(1, 2, 3))  # (B,)
         better = errors.detach() < state.error
-        state.best = torch.where(better[:, None, None], slots.detach(), state.best)
+        state.best = torch.where(better[:, None, None], state.slots.detach(), state.best)
         state.error = torch.where(better, errors.detach(), state.error)
-        rate = 0.55 + 0.45 * math.cos(math.pi * min(state.done / 30, 1))
-        state.adam.param_groups[0]["lr"] = rate
+        cosine = math.cos(math.pi * min(state.done / 30, 1))
+        state.adam.param_groups[0]["lr"] = 0.055 + 0.045 * cosine
         state.adam.zero_grad()
         errors.sum().backward()
         state.adam.step()

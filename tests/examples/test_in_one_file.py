@@ -12,6 +12,7 @@ import pytest
 from recombine.benchmark.results.result import Result
 from recombine.benchmark.sandbox.bubblewrap import require_bwrap
 from recombine.cli.main import main
+from recombine.renderer.certificate.verify import verify
 from recombine.renderer.core.errors import ResourceError
 from tests.renderer.drawn_fixture import drawn_dataset
 
@@ -55,6 +56,7 @@ def test_the_command_line_trains_and_scores_them(
 ) -> None:
     data, own = tmp_path / "data", tmp_path / "own"
     drawn_dataset(data, scale=0.07)
+    assert verify(data).passed
     own.mkdir()
     methods = []
     for key, settings in TINY.items():
