@@ -276,6 +276,7 @@ class Page(Command):
         return 0
 
 
+@dataclass(frozen=True)
 class Additivity(Command):
     """Is an edit of a scene the same vector in every context, for scored entries.
 
