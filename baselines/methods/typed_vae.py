@@ -56,7 +56,7 @@ SIZE, SPAN = -0.7, 0.9
 HINTED = 0.4  # share of the training in which the images-only row is told where the residual is
 
 
-_SCHEDULE = Schedule(steps=2500, batch_size=32, rate=2e-3, weight_decay=0.001)
+_SCHEDULE = Schedule(steps=2500, batch_size=32, rate=3e-3, weight_decay=0.001)
 _REPLAY = Schedule(steps=600, batch_size=16, rate=2e-3, weight_decay=0.001)
 
 
