@@ -16,6 +16,7 @@ from recombine.benchmark.results.levels import shared_levels
 from recombine.benchmark.results.table import oracle_ooc
 from recombine.benchmark.running.training_curves import deciding_end
 from recombine.leaderboard.drawing import formatting as numbers
+from recombine.leaderboard.exports.claims import outcomes
 from recombine.leaderboard.exports.figures import COLOURS, literal, save, styled
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.core.files import write_bytes
@@ -45,6 +46,10 @@ READINGS = {"direct": "o", "search": "D", "replay": "s", "replay+search": "^"}
 HEAD = (
     "entry", "read", "told in training", "seeds", "ID %", "OOC %", "lift", "gap", "oracle OOC %",
     "GFLOP/image", "images seen (generated)", "CPU seconds", "training curve",
+)  # fmt: skip
+CLAIM_HEAD = (
+    "claim", "difference", "data", "OOC points", "95 % interval", "p, uncorrected",
+    "told from 0 (Holm)", "seeds", "combinations", "what the interval is made of",
 )  # fmt: skip
 SOFT = "#9aa2ab"
 
@@ -212,6 +217,32 @@ def _estimate(part: Any, form: Callable[[float], str]) -> str:
 
 def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _claims(source: _Source) -> str:
+    """Tell every registered comparison whose entries are there."""
+    found = outcomes(p.result for p in source.points)
+    if not found:
+        return "No registered comparison has both of its entries yet.\n"
+    lines = [_line(CLAIM_HEAD), f"|{'---|' * len(CLAIM_HEAD)}"]
+    for one in found:
+        (a, how_a), (b, how_b) = one.claim.first, one.claim.second
+        difference, first = one.difference, one.results[0]
+        span = difference.ci95
+        p_value = difference.p_value
+        lines.append(_line([
+            one.claim.name,
+            f"{markdown(a)} {how_a} minus {markdown(b)} {how_b}",
+            first.data.dataset,
+            numbers.points(difference.value),
+            f"{numbers.points(span[0])} to {numbers.points(span[1])}" if span else "none",
+            "not tested" if p_value is None else f"{p_value:.4f}",
+            "yes" if one.rejected else "no",
+            " and ".join(str(len(r.seeds)) for r in one.results),
+            str(first.ooc.n_cells),
+            ", ".join(f"{name} {100 * share:.0f} %" for name, share in one.components),
+        ]))  # fmt: skip
+    return "\n".join(lines) + "\n"
 
 
 def _looks(source: _Source) -> str:
@@ -391,6 +422,7 @@ FIGURES: dict[str, tuple[str, Callable[[list[_Point]], Figure]]] = {
 BLOCKS: dict[str, Callable[[_Source], str]] = {
     **{name: _figure(name) for name in FIGURES},
     "tables": _tables,
+    "claims": _claims,
     "looks": _looks,
 }
 """What makes every block."""
