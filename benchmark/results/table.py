@@ -148,7 +148,7 @@ def oracle_readout(result: Result) -> ReadoutScores | None:
 def oracle_ooc(result: Result) -> Estimate | None:
     """Return the OOC score of the oracle readout; None when not measured."""
     read = oracle_readout(result)
-    return read and read.ooc_test
+    return None if read is None else read.ooc_test
 
 
 def readout_lines(results: Sequence[Result]) -> list[str]:

@@ -311,10 +311,14 @@ class Beside:
         href: str = "",
     ) -> Beside:
         """Return the line of two measured shares."""
-        marks = [one and Mark(one.estimate, one.ci95, one.per_seed) for one in (inside, outside)]
-        texts = [_share_words(one) for one in (inside, outside)]
-        title = f"{name}: ID {texts[0] or 'not measured'}, OOC {texts[1]}"
-        return cls(name, words, *texts, strip(*marks, lines, title), href)
+        first, second = _share_words(inside), _share_words(outside)
+        title = f"{name}: ID {first or 'not measured'}, OOC {second}"
+        drawn = strip(_share_mark(inside), _share_mark(outside), lines, title)
+        return cls(name, words, first, second, drawn, href)
+
+
+def _share_mark(one: Estimate | Score | None) -> Mark | None:
+    return None if one is None else Mark(one.estimate, one.ci95, one.per_seed)
 
 
 def _share_words(one: Estimate | Score | None) -> str:
@@ -405,21 +409,19 @@ class Detail:
     def beside(self) -> list[Beside]:
         """Return this entry between what bounds it: its oracle readout, and its floors."""
         result = self.row.entry.result
-        rows = [Beside.of("This entry", "", result.id, result.ooc, self._lines)]
+        lines = self._lines
+        rows = [Beside.of("This entry", "", result.id, result.ooc, lines)]
         if oracle := oracle_readout(result):
             words = "upper bound: the same slots, a readout that also saw OOC labels"
-            about = ("Oracle readout", words, oracle.id_test, oracle.ooc_test)
-            rows.append(Beside.of(*about, self._lines))
+            rows.append(Beside.of("Oracle readout", words, oracle.id_test, oracle.ooc_test, lines))
         if network := result.readout.random_network:
             words = f"floor: never trained, {numbers.count(network.width)} outputs like this entry"
-            about = ("Random network of equal width", words, network.id_test, network.ooc_test)
-            rows.append(Beside.of(*about, self._lines))
+            name = "Random network of equal width"
+            rows.append(Beside.of(name, words, network.id_test, network.ooc_test, lines))
         for one in self.floors:
-            floor = one.entry.result
-            about = (floor.method.name, f"floor on this board, {floor.method.inference}")
-            rows.append(
-                Beside.of(*about, floor.id, floor.ooc, self._lines, f"{one.entry.slug}.html")
-            )
+            floor, page = one.entry.result, f"{one.entry.slug}.html"
+            words = f"floor on this board, {floor.method.inference}"
+            rows.append(Beside.of(floor.method.name, words, floor.id, floor.ooc, lines, page))
         return rows
 
     @property
