@@ -18,21 +18,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Study(Command):
-    """Run a study on generators of known difficulty; it resumes where it was interrupted.
+    """Run a study that explains scores; it resumes where it was interrupted.
 
     invertibility: how hard is it to invert a generator, for encoders of growing size trained on
     generated pairs and for search; well and ill conditioned generators, and folded ones.
     variance: what a VAE's decoder variance does to self-consistency, to the orthogonality of its
-    decoder and to the latents it identifies. No dataset is needed. Each writes report.json with
-    every number, claims with the numbers that decide them, and a picture.
+    decoder and to the latents it identifies. Both run on generators of known difficulty.
+    granularity: do more detailed labels buy composition; one trunk trained with a label per image,
+    per cluster, per combination, per recombined factor and per factor of a dataset. Each writes
+    report.json with every number, claims with the numbers that decide them, and a picture.
 
     Example: recombine study invertibility --out runs/analysis/invertibility
+
+    Example: recombine study granularity --data runs/smoke --out runs/analysis/granularity
     """
 
-    study: Annotated[Literal["invertibility", "variance"], tyro.conf.Positional]
+    study: Annotated[Literal["invertibility", "variance", "granularity"], tyro.conf.Positional]
     """Which study."""
     out: Path
     """Folder for units, report and picture."""
+    data: Path | None = None
+    """Dataset folder; granularity needs one, the others none."""
     size: Literal["tiny", "full"] = "full"
     """tiny runs in seconds and shows nothing but that it runs; full takes minutes."""
     seeds: int | None = None
@@ -62,17 +68,27 @@ class Study(Command):
             held = [{"text": claim.text, "holds": claim.holds} for claim in claims]
             console.emit({"report": str(report), "picture": str(picture), "claims": held})
             return 0
+        if hasattr(module, "table"):
+            console.table(f"{self.study}, means over seeds", *module.table(rows))
         _show(claims)
         console.line(f"report: {report}")
         console.line(f"picture: {picture}")
         return 0
 
     def _study(self) -> tuple[Any, Any]:
-        from recombine.baselines.studies import invertibility, variance
+        from recombine.baselines.studies import granularity, invertibility, variance
 
-        modules = {"invertibility": invertibility, "variance": variance}
+        modules = {"invertibility": invertibility, "variance": variance, "granularity": granularity}
         module: Any = modules[self.study]
         settings = module.TINY if self.size == "tiny" else module.Settings()
+        if (self.data is None) == (self.study == "granularity"):
+            got = "none" if self.data is None else str(self.data)
+            raise UsageError(
+                f"--data: expected a dataset folder for granularity and none for the others; got "
+                f"{got} for {self.study}"
+            )
+        if self.data is not None:
+            settings = replace(settings, data=str(self.data))
         if self.seeds is None:
             return module, settings
         if self.seeds < 1:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     # Colour and marker of one line after the other, without end.
     Looks = Callable[[], Iterator[dict[str, Any]]]
 
-INCHES = {"invertibility": (9.4, 3.6), "variance": (8.4, 5.4)}
+INCHES = {"invertibility": (9.4, 3.6), "variance": (8.4, 5.4), "granularity": (8.4, 3.4)}
 PANELS = (("z", "error of the latents"), ("x", "error of the regenerated observation"))
 SEARCHES = (("random", "search,\n1 start"), ("best", "best of\nstarts"))
 
@@ -61,6 +61,29 @@ def variance(rows: Sequence[Row], figure: Figure, looks: Looks) -> None:
         axes.legend(fontsize=7)
     cycles.invert_xaxis()
     figure.supxlabel("decoder variance (falling)", fontsize=9)
+
+
+def granularity(rows: Sequence[Row], figure: Figure, looks: Looks) -> None:
+    """Draw accuracy and linear R2, ID and OOC, against the detail of the labels."""
+    levels = list(dict.fromkeys(row["level"] for row in rows))
+    panels: Any = figure.subplots(1, 2)
+    titles = {"": "joint slot accuracy", "_r2": "linear R2 of numbers and angles"}
+    for axes, (end, title) in zip(panels, titles.items(), strict=True):
+        for key, look in zip(("id", "ooc"), looks(), strict=False):
+            name = f"{key}{end}"
+            known = [row for row in rows if row[name] is not None]
+            kept = [level for level in levels if any(row["level"] == level for row in known)]
+            means = []
+            for level in kept:
+                values = [row[name] for row in known if row["level"] == level]
+                means.append(sum(values) / len(values))
+            axes.plot([levels.index(level) for level in kept], means, label=key.upper(), **look)
+            dots = {"color": look["color"], "marker": ".", "linestyle": "none", "alpha": 0.4}
+            axes.plot([levels.index(r["level"]) for r in known], [r[name] for r in known], **dots)
+        axes.set_xticks(range(len(levels)), [x.replace(" ", "\n") for x in levels], fontsize=7)
+        axes.set_title(title, fontsize=9)
+    panels[0].legend(fontsize=7)
+    figure.supxlabel("labels", fontsize=9)
 
 
 def _family(

@@ -138,8 +138,17 @@ def additivity(
         for side in (outside, ~outside):
             shuffled[side] = rng.permutation(edits[side])
         by_chance.append(_scores(deltas, shuffled, outside))
-    levels = [_mean([one[k] for one in by_chance]) for k in range(3)]
-    return Additivity(*found, *levels, edits=len(np.unique(edits)), contexts=len(deltas))
+    inside, across = _mean([one[0] for one in by_chance]), _mean([one[2] for one in by_chance])
+    return Additivity(
+        inside=found[0],
+        outside=found[1],
+        across=found[2],
+        inside_chance=inside,
+        outside_chance=_mean([one[1] for one in by_chance]),
+        across_chance=across,
+        edits=len(np.unique(edits)),
+        contexts=len(deltas),
+    )
 
 
 def _scores(

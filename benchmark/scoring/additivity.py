@@ -102,4 +102,6 @@ def _edit_numbers(
         gone = plan.latents.get(f"{name}.present")
         if factor == "shape" and gone is not None:
             changed.append(np.where(gone[first] != gone[second], codes[0], -1))
-    return np.unique(np.stack(changed, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    rows = np.stack(changed, axis=1)
+    number: Array = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+    return number

@@ -35,3 +35,11 @@ def test_a_study_reports_draws_and_resumes(
 def test_no_seeds_no_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["study", "variance", "--out", str(tmp_path), "--seeds", "0"]) == 2
     assert "--seeds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["granularity"], ["variance", "--data", "runs/smoke"]])
+def test_only_the_study_on_data_takes_data(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["study", *words, "--out", str(tmp_path)]) == 2
+    assert "--data: expected a dataset folder for granularity" in capsys.readouterr().err
