@@ -237,7 +237,7 @@ class SupervisedAdversarial(Supervised):
         own = {"weight": self.weight, "steps": self.schedule.steps}
         return {**super().options(layout, image_hw), **own}
 
-    def fit(  # type: ignore[override]
+    def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> RecognitionEncoder:
         """Train, then drop the critics: they are no part of the answer."""
@@ -348,7 +348,7 @@ class WorstCombinations(Recognition):
     def standardise(self, first: Batch) -> None:
         """Set scales, and which combinations there are, from labelled images."""
         super().standardise(first)
-        self.known = combination_of(self.layout, self.targets(first.factors)).unique()
+        self.known = torch.unique(combination_of(self.layout, self.targets(first.factors)))
         # The last weight is that of combinations which a small budget did not show before.
         groups = len(self.known) + 1
         self.weights = torch.full((groups,), 1 / groups, device=self.known.device)
@@ -358,7 +358,7 @@ class WorstCombinations(Recognition):
         losses = slot_losses(self.layout, self.run(images)[1], targets, self.pose_weight)
         if not self.training:
             return losses.mean()
-        groups, inverse = self.group_of(targets).unique(return_inverse=True)
+        groups, inverse = torch.unique(self.group_of(targets), return_inverse=True)
         each = losses.new_zeros(len(groups)).index_add(0, inverse, losses)
         each = each / torch.bincount(inverse)
         self.weights = raised(self.weights, groups, each.detach(), self.rate)

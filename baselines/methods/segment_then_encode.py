@@ -335,7 +335,7 @@ class Encoders(nn.Module):
         things, frames = (s + 0.1 * torch.randn_like(s) for s in (things, frames))
         drawn = self.redraw[0](things.flatten(0, 1))
         seen = views.crops.flatten(0, 1)
-        total = 100 * (drawn[:, :3] - seen[:, :3]).square().mean()
+        total: Tensor = 100 * (drawn[:, :3] - seen[:, :3]).square().mean()
         total = total + 20 * functional.binary_cross_entropy_with_logits(
             drawn[:, 3:], seen[:, 3:].clamp(0, 1)
         )
@@ -477,7 +477,7 @@ def crop(
 
 def normalised(crops: Float[Tensor, "n 4 crop crop"]) -> Float[Tensor, "n 4 crop crop"]:
     """Return crops whose colours have mean 0 and a common spread inside the mask."""
-    colours, inside = torch.split(crops, (3, 1), dim=1)
+    colours, inside = torch.split(crops, [3, 1], dim=1)
     area = inside.sum((2, 3), keepdim=True).clamp_min(1)
     moved = (colours - (colours * inside).sum((2, 3), keepdim=True) / area) * inside
     spread = (moved.square().sum((1, 2, 3), keepdim=True) / (3 * area)).sqrt()

@@ -123,7 +123,7 @@ class MaskedRecognition(Recognition):
         masks: Bool[Tensor, "masks 1 height width"],
     ) -> Float[Tensor, " images"]:
         """Return the mean squared error of every image on its hidden pixels."""
-        cells = tokens.transpose(1, 2).unflatten(2, self.grid)
+        cells = tokens.transpose(1, 2).reshape(len(tokens), -1, *self.grid)
         painted = cropped(0.5 + self.painter(cells).float(), self.image_hw)
         squares = (painted - images).square() * masks
         return squares.sum(dim=(1, 2, 3)) / (3 * masks.sum(dim=(1, 2, 3)))
@@ -280,7 +280,7 @@ class TestTimeTraining(MaskedAuxiliary):
     selection_images: int = 64  # validation images for that choice
 
     @on_device
-    def fit(  # type: ignore[override]
+    def fit(
         self, data: TrainData, val: TrainData, *, seed: int, budget: TrainBudget, log: RunLog
     ) -> AdaptedEncoder:
         """Train, then choose the step size on in-combination validation images."""
