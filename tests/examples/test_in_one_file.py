@@ -21,7 +21,6 @@ TINY = {
     "supervised:Supervised": "steps: int = 2",
     "autoencoder_replay:AutoencoderReplay": "encoder_steps: int = 2\n    decoder_steps: int = 2\n"
     "    replay_steps: int = 2",
-    "typed_vae:TypedVae": "steps: int = 2",
     "typed_vae:TypedVaeReplay": "steps: int = 2\n    replay_steps: int = 2",
 }
 PROTOCOL = {"MethodCard", "RunLog", "SlotOutput", "SplitSpec", "TrainBudget"}
@@ -77,8 +76,6 @@ def test_the_command_line_trains_and_scores_them(
         ("supervised-example", "direct"),
         ("autoencoder-replay-example", "replay"),
         ("autoencoder-replay-example", "replay+search"),
-        ("typed-vae-masks-example", "direct"),
-        ("typed-vae-masks-example", "search"),
         ("typed-vae-masks-replay-example", "replay"),
         ("typed-vae-masks-replay-example", "replay+search"),
     }
