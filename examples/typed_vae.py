@@ -66,7 +66,7 @@ class Encoder(nn.Module):
         mean, spread = (raw * USED.repeat(1, 2).to(raw)).chunk(2, dim=2)  # (B, K, D) each
         spread = 8 * ((spread - 4) / 8).tanh()
         x, y, half = (mean[:, 0, :3] / 2).tanh().unbind(dim=1)  # (B,): centre, log half-width
-        pose = torch.stack([x, y, half / 2 - 1.1], dim=1) / UNIT  # (B, 3)
+        pose = torch.stack([x, y, 0.9 * half - 0.7], dim=1) / UNIT  # (B, 3)
         return torch.stack([torch.cat([pose, mean[:, 0, 3:]], dim=1), mean[:, 1]], dim=1), spread
 
 
@@ -111,7 +111,7 @@ class Decoder(nn.Module):
         colour = patch[:, :3] * (rest @ self.light).tanh().exp()[:, :, None, None]
         logits = 12 * torch.tanh(patch[:, 3:] / 12) + 6  # so zero, outside the patch, means -6
         x, y, half = (pose * UNIT).unbind(dim=1)  # (B,) each
-        s = (-half.clamp(-3, 0.1)).exp()
+        s = (-half.clamp(-3, 0.3)).exp()
         to_patch = torch.stack([s, 0 * s, -x * s, 0 * s, s, -y * s], dim=1).view(-1, 2, 3)
         grid = functional.affine_grid(to_patch, [len(slots), 5, *self.hw], align_corners=False)
         placed = functional.grid_sample(torch.cat([colour, logits], 1), grid, align_corners=False)
