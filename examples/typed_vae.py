@@ -30,7 +30,7 @@ from recombine import MethodCard, RunLog, SlotOutput, SplitSpec, TrainBudget
 if TYPE_CHECKING:
     from recombine.benchmark.serving.data import Batch, TrainData
 
-CODE = 16  # latents of a slot; the object's first three columns are its pose
+CODE = 32  # latents of a slot; the object's first three columns are its pose
 UNIT = 0.2  # of a pose column, where the image is -1 to 1, so that poses spread like latents
 USED = torch.ones(2, 3 + CODE)  # (K, D): 1 where a column is in use
 USED[1, CODE:] = 0

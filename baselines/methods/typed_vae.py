@@ -1,9 +1,9 @@
 """Variational autoencoder with typed slots: an object is a placed patch, the rest a picture.
 
 The model is told which slots are objects and which are not, and nothing else that images do not
-show. An object slot holds a pose (centre and size in the image) and 16 codes, which become a small
-picture with opacity and shadow, placed at the pose; a frame slot (background) holds 16 codes, which
-become a full-size picture: the mean, 16 principal pictures of the training images, and what a
+show. An object slot holds a pose (centre and size in the image) and 32 codes, which become a small
+picture with opacity and shadow, placed at the pose; a frame slot (background) holds 32 codes, which
+become a full-size picture: the mean, 32 principal pictures of the training images, and what a
 convolutional decoder adds (the camera moves, so a few principal pictures do not suffice). Objects
 are composited over the frame. The loss is that of `recombine.baselines.methods.vae`, with the pose
 outside the prior, plus a hint that says where objects are:
@@ -71,9 +71,10 @@ class TypedVae(Vae):
             "schedule": Schedule(steps=8, batch_size=16, rate=2e-3, weight_decay=0.001),
         },
         "cpu": {},
-        "gpu": {**Vae.SIZES["gpu"], "rank": 64},
+        "gpu": {**Vae.SIZES["gpu"], "dim": 64, "rank": 64},
     }
 
+    dim: int = 32  # codes per slot, and principal pictures
     schedule: Schedule = _SCHEDULE
     replay: Schedule = _REPLAY
     object_weight: float = 8.0  # of pixels near an object, where masks are served
