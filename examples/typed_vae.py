@@ -173,16 +173,16 @@ class TypedVae:
             found = encoder(torch.cat([batch.images, drawn]))[0]
             return (((found - torch.cat([said, made])) / scale).square() * USED).mean()
 
-        for loss, models, steps, size in (
-            (drawing, nn.ModuleList([encoder, decoder]), self.steps, 32),
-            (replay, encoder, self.replay_steps, 16),
+        for loss, models, steps, size, peak in (
+            (drawing, nn.ModuleList([encoder, decoder]), self.steps, 32, 3e-3),
+            (replay, encoder, self.replay_steps, 16, 2e-3),
         ):
             before = copy.deepcopy(encoder).eval().requires_grad_(False)  # as step 1 leaves it
             bank = torch.cat([before(x)[0] for x in first.images.split(256)])  # (n, K, D)
             scale = bank.std(dim=0).clamp_min(0.05)  # (K, D)
             adam = torch.optim.AdamW(models.parameters(), weight_decay=1e-3)
             how = {"pct_start": 0.1, "cycle_momentum": False}  # warm-up, then a cosine
-            rates = torch.optim.lr_scheduler.OneCycleLR(adam, 2e-3, steps + 1, **how)
+            rates = torch.optim.lr_scheduler.OneCycleLR(adam, peak, steps + 1, **how)
             epochs = (data.batches(size, seed=seed + e, drop_last=True) for e in count())
             for step, batch in zip(range(steps), chain.from_iterable(epochs)):
                 adam.zero_grad()
