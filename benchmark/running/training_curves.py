@@ -14,7 +14,7 @@ import numpy as np
 from recombine.benchmark.results.artifacts import CURVE_POINTS, TrainingCurve
 from recombine.benchmark.results.parts import LARGEST_REAL
 from recombine.renderer.core.errors import InvalidInputError
-from recombine.renderer.core.text import tidy
+from recombine.renderer.core.text import shown, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ def thinned(curve: Curve, seed: int) -> list[TrainingCurve]:
     ]
     begins = [i for i, (one, other) in enumerate(pairwise(points), 1) if other[0] < one[0]]
     parts = [points[a:b] for a, b in pairwise([0, *begins, len(points)]) if a < b]
-    name = tidy(curve.name)[:190] or "curve"
+    name = tidy(shown(curve.name, keep=""))[:190] or "curve"
     return [
         _means(part, seed, f"{name} {number}" if number > 1 else name)
         for number, part in enumerate(parts, 1)

@@ -361,11 +361,11 @@ def _lines(points: Sequence[_Point], by: str) -> dict[tuple[str, str, str], list
         key = p.data, p.result.method.id, p.result.method.inference, rest
         groups.setdefault(key, []).append(p)
     found: dict[tuple[str, str, str], list[_Point]] = {}
-    for key, same in groups.items():
-        several = sorted(same, key=lambda p: _along(p, by))
+    for (data, method, inference, _), same in groups.items():
+        line = data, method, inference
         # Of several rungs or sizes that have a line, the one with most points speaks.
-        if len({_along(p, by) for p in same}) > max(1, len(found.get(key[:3], ()))):
-            found[key[:3]] = several
+        if len({_along(p, by) for p in same}) > max(1, len(found.get(line, ()))):
+            found[line] = sorted(same, key=lambda p: _along(p, by))
     return found
 
 

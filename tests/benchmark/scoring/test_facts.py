@@ -7,6 +7,7 @@ import pytest
 from factories import make_facts
 from fakes import FakeDataset
 
+from recombine.benchmark.inference.runlog import FileRunLog
 from recombine.benchmark.predictions.file import Predictions
 from recombine.benchmark.scoring import facts as run_facts
 
@@ -186,6 +187,21 @@ def test_artifacts_hold_names_and_hashes(tmp_path):
     assert only.file == "seed-3.safetensors"
     assert only.bytes == 3
     assert only.sha256.startswith("ba7816bf")
+
+
+def test_curves_are_read_from_the_logs_beside_the_predictions(tmp_path):
+    paths = [tmp_path / f"seed-{seed}.safetensors" for seed in (0, 1)]
+    with FileRunLog(tmp_path / "seed-1.log.jsonl") as log:
+        for step in range(300):
+            log.scalar("a\u202eb", 1e31 if step == 7 else 2.0, step)
+    (curve,) = run_facts.kept_curves(paths, [facts(seed=0), facts(seed=1)])
+    assert (curve.seed, len(curve.steps), set(curve.values)) == (1, 60, {2.0})
+
+
+def test_cpu_seconds_are_known_when_every_run_says_them():
+    some = facts(training={"cpu_s": 4.0})
+    assert run_facts.training_part([some, facts(training={"cpu_s": 6.0})]).cpu_s == 5.0
+    assert run_facts.training_part([some, facts()]).cpu_s is None
 
 
 @pytest.mark.parametrize(
