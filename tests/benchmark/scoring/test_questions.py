@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 from fakes import FakeDataset, Pixels
 
 from recombine.benchmark.running.harness import RunOptions
+from recombine.benchmark.scoring import questions
 from recombine.benchmark.scoring.questions import ask_runs, questions_of
 from recombine.benchmark.scoring.rescore import PredictionStore, runs_of
 from recombine.benchmark.scoring.score import score_submission
@@ -63,7 +65,9 @@ def test_answers_are_those_of_the_latents(dataset):
     assert {0.0, 1.0} == set(np.unique(found["exists red SHAPE"].values))
 
 
-def test_slots_that_hold_the_objects_answer_and_noise_does_not(dataset):
+def test_slots_that_hold_the_objects_answer_and_noise_does_not(dataset, monkeypatch):
+    short = functools.partial(questions.fit_set_readout, steps=120)
+    monkeypatch.setattr(questions, "fit_set_readout", short)
     latents, slots = dataset.latents, []
     for k in (0, 1):
         there = (latents[f"object{k}.present"] == 1)[:, None]
