@@ -102,9 +102,9 @@ def linear_r2(score: Score) -> float | None:
 def claims(rows: Sequence[Row], settings: Settings) -> list[Claim]:
     """Judge what more detailed labels are expected to buy; decided before any run."""
     del settings
-    ooc = {level: mean(rows, level, "ooc") for level in LEVELS}
-    gaps = {level: mean(rows, level, "id") - ooc[level] for level in LEVELS}
-    r2 = {level: mean(rows, level, "id_r2") for level in LEVELS}
+    ooc: dict[str, float] = {level: mean(rows, level, "ooc") for level in LEVELS}
+    gaps: dict[str, float] = {level: mean(rows, level, "id") - ooc[level] for level in LEVELS}
+    r2: dict[str, float] = {level: mean(rows, level, "id_r2") for level in LEVELS}
     apart, joint, every = "recombined factors", "combination", "every factor"
     return [
         Claim(
@@ -126,7 +126,7 @@ def claims(rows: Sequence[Row], settings: Settings) -> list[Claim]:
         Claim(
             "no kind of labels composes: every level loses at least 10 points out of combination",
             min(gaps.values()) >= DROP,
-            dict(gaps),
+            gaps,
         ),
     ]
 
@@ -218,11 +218,15 @@ class Images(nn.Module):
 
     def forward(self, batch: Batch) -> Int[Tensor, "images heads"]:
         """Return one label per image."""
-        return self.numbers(batch.images)[:, None]
+        numbers: Tensor = self.numbers(batch.images)
+        return numbers[:, None]
 
 
 class Clusters(Images):
     """Balanced clusters of the network's own answers, made anew a few times in training."""
+
+    labels: Tensor
+    step: Tensor
 
     def __init__(self, images: int, clusters: int, steps: int) -> None:
         super().__init__(images)
@@ -233,7 +237,8 @@ class Clusters(Images):
 
     def forward(self, batch: Batch) -> Int[Tensor, "images heads"]:
         """Return one label per image."""
-        return self.labels[self.numbers(batch.images)][:, None]
+        known: Tensor = self.labels[self.numbers(batch.images)]
+        return known[:, None]
 
     @torch.no_grad()
     def keep_up(self, logits: Any, data: TrainData) -> None:
@@ -243,9 +248,10 @@ class Clusters(Images):
                 (self.numbers(batch.images), logits(batch.images))
                 for batch in data.batches(CHUNK, seed=0)
             ]
-            numbers, scores = (torch.cat(parts) for parts in zip(*found, strict=True))
+            numbers = torch.cat([number for number, _ in found])
+            scores = torch.cat([score for _, score in found])
             self.labels[numbers] = balanced(scores.float()).argmax(dim=1)
-        self.step += 1
+        self.step.add_(1)
 
 
 def balanced(

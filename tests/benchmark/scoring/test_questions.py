@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fakes import FakeDataset, Pixels
 
 from recombine.benchmark.running.harness import RunOptions
+from recombine.benchmark.scoring import questions
 from recombine.benchmark.scoring.questions import ask_runs, questions_of
+from recombine.benchmark.scoring.rescore import PredictionStore, runs_of
+from recombine.benchmark.scoring.score import score_submission
 from recombine.renderer.core.errors import InvalidInputError
 from recombine.renderer.planning.planner import make_plan
 from recombine.renderer.presets.table import load_preset
@@ -60,7 +65,9 @@ def test_answers_are_those_of_the_latents(dataset):
     assert {0.0, 1.0} == set(np.unique(found["exists red SHAPE"].values))
 
 
-def test_slots_that_hold_the_objects_answer_and_noise_does_not(dataset):
+def test_slots_that_hold_the_objects_answer_and_noise_does_not(dataset, monkeypatch):
+    short = functools.partial(questions.fit_set_readout, steps=120)
+    monkeypatch.setattr(questions, "fit_set_readout", short)
     latents, slots = dataset.latents, []
     for k in (0, 1):
         there = (latents[f"object{k}.present"] == 1)[:, None]
@@ -87,3 +94,15 @@ def test_slots_that_hold_the_objects_answer_and_noise_does_not(dataset):
 def test_scenes_of_one_object_are_refused():
     with pytest.raises(InvalidInputError, match="at least two objects, got 1"):
         questions_of(PlanData("smoke", scale=0.02))
+
+
+def test_stored_predictions_are_found_and_aligned_for_a_result(tmp_path):
+    toy = FakeDataset(train=6, val=2, test=2)
+    options = RunOptions(readout_labels=30)
+    (result,) = score_submission(Pixels(), toy, seeds=[0], out_dir=tmp_path, options=options)
+    (run,) = runs_of(result, PredictionStore([tmp_path]), [toy])
+    tested = toy.indices("ooc_test")
+    assert run.at(tested).shape == (len(tested), 2, 96)
+    assert run.step == result.compute.steps
+    with pytest.raises(InvalidInputError, match="at least two objects"):
+        ask_runs([run])
