@@ -265,7 +265,7 @@ class Vae:
         # A run that may be cut short by the clock is not reproducible, so it is not shared.
         cache_dir = self.cache_dir if deadline is None else None
         identity = {} if cache_dir is None else self._identity(data, seed, share)
-        tensors, cached = cached_stage(cache_dir, identity, build)
+        tensors, cached = cached_stage(cache_dir, identity, build, log)
         if cached:
             data.count_again(int(tensors.pop(SERVED)))
             model.load_state_dict(tensors)
