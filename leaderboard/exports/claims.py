@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from recombine.benchmark.statistics import intervals as stats
 from recombine.benchmark.statistics.compare import require_same
-from recombine.benchmark.statistics.design import paired_terms, scores_of
+from recombine.benchmark.statistics.design import gap_terms, paired_terms, scores_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from recombine.benchmark.protocol.contract import Inference
     from recombine.benchmark.results.result import Result
+    from recombine.benchmark.statistics.design import Term
     from recombine.benchmark.statistics.intervals import Estimate
 
     # Method id and how it was read.
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Claim:
-    """One registered difference of out-of-combination scores."""
+    """One registered difference of out-of-combination scores, or of gaps."""
 
     name: str  # its letter in docs/study.md
     data: str  # how the name of the data begins
     first: Who
     second: Who
+    rung: int = 0  # of the second's training ladder; another than 0 compares gaps, not OOC scores
 
 
 _MASKS = "typed-vae-masks"
@@ -51,6 +53,7 @@ CLAIMS = (
         ("segment-then-encode", "direct"),
         ("autoencoder-replay", "replay+search"),
     ),
+    Claim("e", "object-background", ("supervised", "direct"), ("supervised", "direct"), rung=2),
     Claim(
         "d", "object-texture", ("factor-replay", "replay+search"), ("segment-then-encode", "direct")
     ),
@@ -85,15 +88,21 @@ def outcomes(results: Iterable[Result], claims: Sequence[Claim] = CLAIMS) -> lis
     """
     every, found = list(results), []
     for claim in claims:
-        first, second = (_pick(every, claim.data, who) for who in (claim.first, claim.second))
+        first = _pick(every, claim.data, claim.first, 0)
+        second = _pick(every, claim.data, claim.second, claim.rung)
         if first is None or second is None:
             continue
-        require_same(first, second)
-        tables = scores_of(first.ooc), scores_of(second.ooc)
-        terms = paired_terms(*tables) or []
-        total = sum(term.variance for term in terms) or 1.0
-        shares = tuple((term.name, term.variance / total) for term in terms)
-        difference = stats.paired_difference(*tables)
+        if claim.rung:
+            difference, terms = _gaps_apart(first, second)
+        else:
+            require_same(first, second)
+            tables = scores_of(first.ooc), scores_of(second.ooc)
+            difference, terms = stats.paired_difference(*tables), paired_terms(*tables) or []
+        variances: dict[str, float] = {}
+        for term in terms:
+            variances[term.name] = variances.get(term.name, 0.0) + term.variance
+        total = sum(variances.values()) or 1.0
+        shares = tuple((name, variance / total) for name, variance in variances.items())
         found.append(Outcome(claim, (first, second), difference, shares))
     told = stats.holm([one.difference.p_value for one in found])
     return [
@@ -102,13 +111,25 @@ def outcomes(results: Iterable[Result], claims: Sequence[Claim] = CLAIMS) -> lis
     ]
 
 
-def _pick(results: Sequence[Result], data: str, who: Who) -> Result | None:
-    """Return the result of a method, read in one way, on the whole narrowest rung of the data."""
+def _gaps_apart(first: Result, second: Result) -> tuple[Estimate, list[Term]]:
+    """Return the difference of two gaps as if nothing were paired: the wide side."""
+    # Rungs differ in their ID cells, so no cell of one gap stands against one of the other.
+    terms = [
+        term
+        for one in (first, second)
+        for term in gap_terms(scores_of(one.id), scores_of(one.ooc)) or ()
+    ]
+    value = first.gap.estimate - second.gap.estimate
+    return stats.estimate(value, terms, (-2.0, 2.0)), terms
+
+
+def _pick(results: Sequence[Result], data: str, who: Who, rung: int) -> Result | None:
+    """Return the result of a method, read in one way, on all images of a rung of the data."""
     same = [
         r
         for r in results
         if (r.method.id, r.method.inference) == who
         and r.data.dataset.startswith(data)
-        and not (r.data.recipe or {}).get("rung")
+        and int(str((r.data.recipe or {}).get("rung") or 0)) == rung
     ]
     return max(same, key=lambda r: (r.data.n_train, len(r.seeds)), default=None)

@@ -48,7 +48,7 @@ HEAD = (
     "GFLOP/image", "images seen (generated)", "CPU seconds", "training curve",
 )  # fmt: skip
 CLAIM_HEAD = (
-    "claim", "difference", "data", "OOC points", "95 % interval", "p, uncorrected",
+    "claim", "difference", "data", "points", "95 % interval", "p, uncorrected",
     "told from 0 (Holm)", "seeds", "combinations", "what the interval is made of",
 )  # fmt: skip
 SOFT = "#9aa2ab"
@@ -232,7 +232,9 @@ def _claims(source: _Source) -> str:
         p_value = difference.p_value
         lines.append(_line([
             one.claim.name,
-            f"{markdown(a)} {how_a} minus {markdown(b)} {how_b}",
+            f"gap of {markdown(a)} at rung 0 minus at rung {one.claim.rung}"
+            if one.claim.rung
+            else f"{markdown(a)} {how_a} minus {markdown(b)} {how_b}",
             first.data.dataset,
             numbers.points(difference.value),
             f"{numbers.points(span[0])} to {numbers.points(span[1])}" if span else "none",

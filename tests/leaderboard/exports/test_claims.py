@@ -5,7 +5,7 @@ import pytest
 from sample_board import sample
 
 from recombine.benchmark.statistics import intervals as stats
-from recombine.benchmark.statistics.design import scores_of
+from recombine.benchmark.statistics.design import gap_terms, scores_of
 from recombine.leaderboard.exports.claims import CLAIMS, Claim, outcomes
 
 PAIR = Claim("x", "smoke", ("first", "direct"), ("second", "search"))
@@ -39,6 +39,21 @@ def test_only_the_whole_narrowest_rung_counts_and_absent_entries_are_left_out():
     assert outcomes([], CLAIMS) == []
 
 
+def test_gaps_of_two_rungs_are_held_apart_without_pairing():
+    plain = named(0, PAIR.first).data.model_dump(mode="json")
+    wide = named(1, PAIR.first, data=plain | {"recipe": {"preset": "smoke", "rung": 2}})
+    near = named(0, PAIR.first)
+    (one,) = outcomes([near, wide], (Claim("z", "smoke", PAIR.first, PAIR.first, rung=2),))
+    assert one.results == (near, wide)
+    assert one.difference.value == pytest.approx(near.gap.estimate - wide.gap.estimate)
+    variances = [
+        sum(term.variance for term in gap_terms(scores_of(r.id), scores_of(r.ooc)))
+        for r in (near, wide)
+    ]
+    assert one.difference.standard_error == pytest.approx(sum(variances) ** 0.5)
+    assert len({name for name, _ in one.components}) == len(one.components)
+
+
 def test_letters_are_those_of_the_document():
-    assert {c.name for c in CLAIMS} == {"b1", "b2", "c", "d"}
-    assert np.all([c.first != c.second for c in CLAIMS])
+    assert {c.name for c in CLAIMS} == {"b1", "b2", "c", "d", "e"}
+    assert np.all([c.first != c.second or c.rung for c in CLAIMS])
