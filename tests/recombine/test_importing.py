@@ -116,5 +116,7 @@ def test_every_baseline_says_whether_it_trains_a_decoder() -> None:
     found = {name for name in BASELINES if load_baseline(name, "tiny").card.generative}
     with_decoder = ("autoencoder", "broadcast", "additive", "bilinear", "cross-attention", "factor")
     with_decoder += ("vae", "leak", "unstructured", "best-of", "random-start", "multi-start", "mae")
+    with_decoder += ("paper-vae", "typed-vae", "slot-attention-unsupervised")
+    with_decoder += ("compositional-consistency", "masked-auxiliary", "test-time-training")
     expected = {name for name in BASELINES if name.startswith((*with_decoder, "tangent-penalty"))}
     assert found == expected
