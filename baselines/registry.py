@@ -1,4 +1,7 @@
-"""The baselines by name: which class of `recombine.baselines.methods`, in which settings.
+"""The baselines by name: which class of which room, in which settings.
+
+Encoders and their controls lie in `recombine.baselines.methods`, what inverts a decoder in
+`recombine.baselines.generative`.
 
 A new baseline is a row here: of a class that is there, with other options, or of a new file. The
 class says its settings at every size (``SIZES``) and what it is (``card``). The table imports
@@ -25,135 +28,162 @@ if TYPE_CHECKING:
 def _row(where: str, **options: Any) -> tuple[str, Mapping[str, Any]]:
     """Return ``module:Class`` and the settings of a row that hold at every size."""
     # ``base`` gives those of the learner that it builds on.
-    return f"recombine.baselines.methods.{where}", options
+    return f"recombine.baselines.{where}", options
 
 
 _LABELS = {"supervision": "supervised", "label_weight": 1.0}
 _ROWS = {
     # Floors.
-    "pixels": _row("floors:Pixels"),
-    "random-network": _row("floors:RandomNetwork"),
-    "constant": _row("floors:Constant"),
-    "constant-set": _row("floors:ConstantSet"),
+    "pixels": _row("methods.floors:Pixels"),
+    "random-network": _row("methods.floors:RandomNetwork"),
+    "constant": _row("methods.floors:Constant"),
+    "constant-set": _row("methods.floors:ConstantSet"),
     # Supervised, without a decoder.
-    "supervised": _row("supervised:Supervised"),
-    "regression": _row("supervised:SupervisedRegression"),
-    "slot-attention": _row("slot_attention:SlotAttentionEncoder"),
-    "resnet18": _row("supervised:ScratchResNet"),
-    "vit-small": _row("supervised:ScratchVit"),
-    "segment-then-encode": _row("segment_then_encode:SegmentThenEncode"),
-    "segment-then-encode-normalised": _row("segment_then_encode:SegmentThenEncode", normalise=True),
-    "segment-then-encode-masks": _row("segment_then_encode:SegmentThenEncode", supervision="weak"),
+    "supervised": _row("methods.supervised:Supervised"),
+    "regression": _row("methods.supervised:SupervisedRegression"),
+    "slot-attention": _row("methods.slot_attention:SlotAttentionEncoder"),
+    "resnet18": _row("methods.supervised:ScratchResNet"),
+    "vit-small": _row("methods.supervised:ScratchVit"),
+    "segment-then-encode": _row("methods.segment_then_encode:SegmentThenEncode"),
+    "segment-then-encode-normalised": _row(
+        "methods.segment_then_encode:SegmentThenEncode", normalise=True
+    ),
+    "segment-then-encode-masks": _row(
+        "methods.segment_then_encode:SegmentThenEncode", supervision="weak"
+    ),
     # Without labels or decoder.
-    "diet": _row("self_supervised:Diet"),
-    "simclr": _row("self_supervised:SimClr"),
-    "moco": _row("self_supervised:MoCo"),
-    "vicreg": _row("self_supervised:VicReg"),
-    "mae": _row("mae:Mae"),
+    "diet": _row("methods.self_supervised:Diet"),
+    "simclr": _row("methods.self_supervised:SimClr"),
+    "moco": _row("methods.self_supervised:MoCo"),
+    "vicreg": _row("methods.self_supervised:VicReg"),
+    "mae": _row("methods.mae:Mae"),
     # Pretrained elsewhere.
-    "dinov2-lora": _row("pretrained:PretrainedLora"),
-    "dino-lora": _row("pretrained:DinoLora"),
-    "clip-lora": _row("pretrained:ClipLora"),
-    "siglip2-lora": _row("pretrained:SigLip2Lora"),
-    "ijepa-lora": _row("pretrained:IJepaLora"),
-    "imagenet-lora": _row("pretrained:ImageNetLora"),
+    "dinov2-lora": _row("methods.pretrained:PretrainedLora"),
+    "dino-lora": _row("methods.pretrained:DinoLora"),
+    "clip-lora": _row("methods.pretrained:ClipLora"),
+    "siglip2-lora": _row("methods.pretrained:SigLip2Lora"),
+    "ijepa-lora": _row("methods.pretrained:IJepaLora"),
+    "imagenet-lora": _row("methods.pretrained:ImageNetLora"),
     # Generative, slots given in combination.
-    "autoencoder": _row("autoencoders:Autoencoder", kind="patch"),
-    "autoencoder-learned": _row("autoencoders:Autoencoder", kind="patch", closed_form=False),
-    "autoencoder-replay": _row("autoencoders:Replay", base={"kind": "patch"}),
-    "broadcast": _row("autoencoders:Autoencoder", kind="broadcast"),
-    "broadcast-replay": _row("autoencoders:Replay", base={"kind": "broadcast"}),
-    "additive": _row("autoencoders:Autoencoder", kind="additive"),
-    "additive-replay": _row("autoencoders:Replay", base={"kind": "additive"}),
-    "bilinear": _row("autoencoders:Autoencoder", kind="bilinear"),
-    "bilinear-replay": _row("autoencoders:Replay", base={"kind": "bilinear"}),
-    "cross-attention": _row("autoencoders:Autoencoder", kind="attention"),
-    "cross-attention-replay": _row("autoencoders:Replay", base={"kind": "attention"}),
-    "factored": _row("autoencoders:Autoencoder", kind="factored"),
-    "autoencoder-no-masks": _row("autoencoders:Autoencoder", kind="patch", mask_weight=0),
+    "autoencoder": _row("generative.autoencoders:Autoencoder", kind="patch"),
+    "autoencoder-learned": _row(
+        "generative.autoencoders:Autoencoder", kind="patch", closed_form=False
+    ),
+    "autoencoder-replay": _row("generative.autoencoders:Replay", base={"kind": "patch"}),
+    "broadcast": _row("generative.autoencoders:Autoencoder", kind="broadcast"),
+    "broadcast-replay": _row("generative.autoencoders:Replay", base={"kind": "broadcast"}),
+    "additive": _row("generative.autoencoders:Autoencoder", kind="additive"),
+    "additive-replay": _row("generative.autoencoders:Replay", base={"kind": "additive"}),
+    "bilinear": _row("generative.autoencoders:Autoencoder", kind="bilinear"),
+    "bilinear-replay": _row("generative.autoencoders:Replay", base={"kind": "bilinear"}),
+    "cross-attention": _row("generative.autoencoders:Autoencoder", kind="attention"),
+    "cross-attention-replay": _row("generative.autoencoders:Replay", base={"kind": "attention"}),
+    "factored": _row("generative.autoencoders:Autoencoder", kind="factored"),
+    "autoencoder-no-masks": _row(
+        "generative.autoencoders:Autoencoder", kind="patch", mask_weight=0
+    ),
     "autoencoder-no-masks-replay": _row(
-        "autoencoders:Replay", base={"kind": "patch", "mask_weight": 0}
+        "generative.autoencoders:Replay", base={"kind": "patch", "mask_weight": 0}
     ),
-    "broadcast-no-masks": _row("autoencoders:Autoencoder", kind="broadcast", mask_weight=0),
+    "broadcast-no-masks": _row(
+        "generative.autoencoders:Autoencoder", kind="broadcast", mask_weight=0
+    ),
     "broadcast-no-masks-replay": _row(
-        "autoencoders:Replay", base={"kind": "broadcast", "mask_weight": 0}
+        "generative.autoencoders:Replay", base={"kind": "broadcast", "mask_weight": 0}
     ),
-    "additive-no-masks": _row("autoencoders:Autoencoder", kind="additive", mask_weight=0),
+    "additive-no-masks": _row(
+        "generative.autoencoders:Autoencoder", kind="additive", mask_weight=0
+    ),
     "additive-no-masks-replay": _row(
-        "autoencoders:Replay", base={"kind": "additive", "mask_weight": 0}
+        "generative.autoencoders:Replay", base={"kind": "additive", "mask_weight": 0}
     ),
-    "factor-replay": _row("autoencoders:Replay", within=True, base={"kind": "factored"}),
+    "factor-replay": _row("generative.autoencoders:Replay", within=True, base={"kind": "factored"}),
     # Generative, slots inferred.
-    "vae": _row("vae:Vae", kind="unstructured"),
-    "vae-replay": _row("vae:VaeReplay", kind="unstructured"),
-    "vae-broadcast": _row("vae:Vae", kind="broadcast"),
-    "vae-broadcast-replay": _row("vae:VaeReplay", kind="broadcast"),
-    "vae-broadcast-masks": _row("vae:Vae", kind="broadcast", supervision="weak"),
-    "vae-broadcast-masks-replay": _row("vae:VaeReplay", kind="broadcast", supervision="weak"),
-    "vae-broadcast-labels": _row("vae:Vae", kind="broadcast", **_LABELS),
-    "vae-broadcast-labels-replay": _row("vae:VaeReplay", kind="broadcast", **_LABELS),
-    "vae-additive": _row("vae:Vae", kind="additive"),
-    "vae-additive-replay": _row("vae:VaeReplay", kind="additive"),
-    "vae-bilinear": _row("vae:Vae", kind="bilinear"),
-    "vae-bilinear-replay": _row("vae:VaeReplay", kind="bilinear"),
-    "vae-cross-attention": _row("vae:Vae", kind="attention"),
-    "vae-cross-attention-replay": _row("vae:VaeReplay", kind="attention"),
-    "typed-vae": _row("typed_vae:TypedVae", kind="patch"),
-    "typed-vae-replay": _row("typed_vae:TypedVaeReplay", kind="patch"),
-    "typed-vae-masks": _row("typed_vae:TypedVae", kind="patch", supervision="weak"),
-    "typed-vae-masks-replay": _row("typed_vae:TypedVaeReplay", kind="patch", supervision="weak"),
-    "paper-vae": _row("shared_decoders:SharedVae", kind="attention"),
-    "paper-vae-replay": _row("shared_decoders:SharedVaeReplay", kind="attention"),
-    "paper-vae-slot-attention": _row("shared_decoders:SharedVae", network="slot-attention"),
+    "vae": _row("generative.vae:Vae", kind="unstructured"),
+    "vae-replay": _row("generative.vae:VaeReplay", kind="unstructured"),
+    "vae-broadcast": _row("generative.vae:Vae", kind="broadcast"),
+    "vae-broadcast-replay": _row("generative.vae:VaeReplay", kind="broadcast"),
+    "vae-broadcast-masks": _row("generative.vae:Vae", kind="broadcast", supervision="weak"),
+    "vae-broadcast-masks-replay": _row(
+        "generative.vae:VaeReplay", kind="broadcast", supervision="weak"
+    ),
+    "vae-broadcast-labels": _row("generative.vae:Vae", kind="broadcast", **_LABELS),
+    "vae-broadcast-labels-replay": _row("generative.vae:VaeReplay", kind="broadcast", **_LABELS),
+    "vae-additive": _row("generative.vae:Vae", kind="additive"),
+    "vae-additive-replay": _row("generative.vae:VaeReplay", kind="additive"),
+    "vae-bilinear": _row("generative.vae:Vae", kind="bilinear"),
+    "vae-bilinear-replay": _row("generative.vae:VaeReplay", kind="bilinear"),
+    "vae-cross-attention": _row("generative.vae:Vae", kind="attention"),
+    "vae-cross-attention-replay": _row("generative.vae:VaeReplay", kind="attention"),
+    "typed-vae": _row("generative.typed_vae:TypedVae", kind="patch"),
+    "typed-vae-replay": _row("generative.typed_vae:TypedVaeReplay", kind="patch"),
+    "typed-vae-masks": _row("generative.typed_vae:TypedVae", kind="patch", supervision="weak"),
+    "typed-vae-masks-replay": _row(
+        "generative.typed_vae:TypedVaeReplay", kind="patch", supervision="weak"
+    ),
+    "paper-vae": _row("generative.shared_decoders:SharedVae", kind="attention"),
+    "paper-vae-replay": _row("generative.shared_decoders:SharedVaeReplay", kind="attention"),
+    "paper-vae-slot-attention": _row(
+        "generative.shared_decoders:SharedVae", network="slot-attention"
+    ),
     "paper-vae-slot-attention-replay": _row(
-        "shared_decoders:SharedVaeReplay", network="slot-attention"
+        "generative.shared_decoders:SharedVaeReplay", network="slot-attention"
     ),
     "slot-attention-unsupervised": _row(
-        "shared_decoders:SharedVae", kind="broadcast", network="slot-attention", variance=0
+        "generative.shared_decoders:SharedVae",
+        kind="broadcast",
+        network="slot-attention",
+        variance=0,
     ),
     # Controls.
-    "typed-vae-leak": _row("typed_vae:TypedVae", kind="leak"),
-    "typed-vae-leak-replay": _row("typed_vae:TypedVaeReplay", kind="leak"),
-    "typed-vae-masks-leak": _row("typed_vae:TypedVae", kind="leak", supervision="weak"),
+    "typed-vae-leak": _row("generative.typed_vae:TypedVae", kind="leak"),
+    "typed-vae-leak-replay": _row("generative.typed_vae:TypedVaeReplay", kind="leak"),
+    "typed-vae-masks-leak": _row("generative.typed_vae:TypedVae", kind="leak", supervision="weak"),
     "typed-vae-masks-leak-replay": _row(
-        "typed_vae:TypedVaeReplay", kind="leak", supervision="weak"
+        "generative.typed_vae:TypedVaeReplay", kind="leak", supervision="weak"
     ),
-    "paper-vae-cnn": _row("shared_decoders:SharedVae", kind="unstructured"),
-    "paper-vae-cnn-replay": _row("shared_decoders:SharedVaeReplay", kind="unstructured"),
-    "leak": _row("autoencoders:Autoencoder", kind="leak"),
-    "leak-learned": _row("autoencoders:Autoencoder", kind="leak", closed_form=False),
-    "leak-no-masks": _row("autoencoders:Autoencoder", kind="leak", mask_weight=0),
-    "leak-no-masks-replay": _row("autoencoders:Replay", base={"kind": "leak", "mask_weight": 0}),
-    "unstructured-no-masks": _row("autoencoders:Autoencoder", kind="unstructured", mask_weight=0),
+    "paper-vae-cnn": _row("generative.shared_decoders:SharedVae", kind="unstructured"),
+    "paper-vae-cnn-replay": _row("generative.shared_decoders:SharedVaeReplay", kind="unstructured"),
+    "leak": _row("generative.autoencoders:Autoencoder", kind="leak"),
+    "leak-learned": _row("generative.autoencoders:Autoencoder", kind="leak", closed_form=False),
+    "leak-no-masks": _row("generative.autoencoders:Autoencoder", kind="leak", mask_weight=0),
+    "leak-no-masks-replay": _row(
+        "generative.autoencoders:Replay", base={"kind": "leak", "mask_weight": 0}
+    ),
+    "unstructured-no-masks": _row(
+        "generative.autoencoders:Autoencoder", kind="unstructured", mask_weight=0
+    ),
     "unstructured-no-masks-replay": _row(
-        "autoencoders:Replay", base={"kind": "unstructured", "mask_weight": 0}
+        "generative.autoencoders:Replay", base={"kind": "unstructured", "mask_weight": 0}
     ),
-    "leak-replay": _row("autoencoders:Replay", base={"kind": "leak"}),
-    "unstructured": _row("autoencoders:Autoencoder", kind="unstructured"),
-    "unstructured-replay": _row("autoencoders:Replay", base={"kind": "unstructured"}),
-    "vae-labels": _row("vae:Vae", kind="unstructured", **_LABELS),
-    "vae-labels-replay": _row("vae:VaeReplay", kind="unstructured", **_LABELS),
-    "cut-and-paste": _row("cut_and_paste:CutAndPaste"),
-    "best-of-classes": _row("search:BestOfClasses"),
-    "random-start": _row("search:RandomStart"),
-    "multi-start": _row("search:MultiStart"),
-    "supervised-longer": _row("supervised:SupervisedLonger"),
-    "supervised-larger": _row("supervised:SupervisedLarger"),
-    "supervised-augmented": _row("encoder_controls:SupervisedAugmented"),
-    "supervised-adversarial": _row("encoder_controls:SupervisedAdversarial"),
-    "supervised-hsic": _row("encoder_controls:SupervisedHsic"),
-    "supervised-groupdro": _row("encoder_controls:SupervisedGroupDro"),
-    "masked-auxiliary": _row("test_time_training:MaskedAuxiliary"),
-    "test-time-training": _row("test_time_training:TestTimeTraining"),
-    "compositional-consistency": _row("compositional_consistency:CompositionalConsistency"),
+    "leak-replay": _row("generative.autoencoders:Replay", base={"kind": "leak"}),
+    "unstructured": _row("generative.autoencoders:Autoencoder", kind="unstructured"),
+    "unstructured-replay": _row("generative.autoencoders:Replay", base={"kind": "unstructured"}),
+    "vae-labels": _row("generative.vae:Vae", kind="unstructured", **_LABELS),
+    "vae-labels-replay": _row("generative.vae:VaeReplay", kind="unstructured", **_LABELS),
+    "cut-and-paste": _row("methods.cut_and_paste:CutAndPaste"),
+    "best-of-classes": _row("generative.search:BestOfClasses"),
+    "random-start": _row("generative.search:RandomStart"),
+    "multi-start": _row("generative.search:MultiStart"),
+    "supervised-longer": _row("methods.supervised:SupervisedLonger"),
+    "supervised-larger": _row("methods.supervised:SupervisedLarger"),
+    "supervised-augmented": _row("methods.encoder_controls:SupervisedAugmented"),
+    "supervised-adversarial": _row("methods.encoder_controls:SupervisedAdversarial"),
+    "supervised-hsic": _row("methods.encoder_controls:SupervisedHsic"),
+    "supervised-groupdro": _row("methods.encoder_controls:SupervisedGroupDro"),
+    "masked-auxiliary": _row("methods.test_time_training:MaskedAuxiliary"),
+    "test-time-training": _row("methods.test_time_training:TestTimeTraining"),
+    "compositional-consistency": _row(
+        "generative.compositional_consistency:CompositionalConsistency"
+    ),
     "compositional-consistency-masks": _row(
-        "compositional_consistency:CompositionalConsistency", supervision="weak"
+        "generative.compositional_consistency:CompositionalConsistency", supervision="weak"
     ),
-    "ensemble": _row("ensembles:Ensemble"),
-    "concatenated": _row("ensembles:Concatenated"),
-    "tangent-penalty": _row("tangent:TangentPenalty"),
-    "tangent-penalty-oracle": _row("tangent:TangentPenaltyOracle"),
-    "oracle": _row("oracle:Oracle"),
+    "ensemble": _row("methods.ensembles:Ensemble"),
+    "concatenated": _row("methods.ensembles:Concatenated"),
+    "tangent-penalty": _row("generative.tangent:TangentPenalty"),
+    "tangent-penalty-oracle": _row("generative.tangent:TangentPenaltyOracle"),
+    "oracle": _row("methods.oracle:Oracle"),
 }
 BASELINES: dict[str, str] = {name: where for name, (where, _) in _ROWS.items()}
 """Names of all baselines, each to its ``module:Class``."""

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recombine.baselines.methods.slot_autoencoder import SlotModel
+from recombine.baselines.generative.slot_autoencoder import SlotModel
 from recombine.baselines.nn.compositing import squared_error
 from recombine.baselines.registry import load_baseline
 from recombine.baselines.training.search import Inversion, SearchSettings

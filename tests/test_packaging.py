@@ -29,7 +29,7 @@ ORDER = {
     "< rendering, importing < measure < publish",
     "benchmark": "protocol, statistics < results < submissions, serving < inference, metrics "
     "< predictions < check < sandbox < running < scoring",
-    "baselines": "nn < training < methods < studies < registry",
+    "baselines": "nn < training < methods, generative < studies < registry",
     "leaderboard": "drawing, ledger < board < exports < site, submissions, seasons",
 }
 MOST_MODULES, MOST_LINES = 16, 700

@@ -64,12 +64,15 @@ FAMILIES = {
 def test_methods_import_no_other_method_but_the_one_they_differ_from() -> None:
     folder = Path(recombine.baselines.registry.__file__).parent
     found: dict[str, set[str]] = {}
-    for path in (folder / "methods").glob("*.py"):
+    rooms = ("methods", "generative")
+    paths = [path for room in rooms for path in (folder / room).glob("*.py")]
+    for path in paths:
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and ".baselines.methods" in (node.module or ""):
-                found.setdefault(str(node.module).rpartition(".")[2], set()).add(path.stem)
+            module = getattr(node, "module", None) or ""
+            if module.startswith(tuple(f"recombine.baselines.{room}." for room in rooms)):
+                found.setdefault(module.rpartition(".")[2], set()).add(path.stem)
     assert found == FAMILIES
-    files = {p.stem for p in (folder / "methods").glob("*.py")} - {"__init__", "slot_autoencoder"}
+    files = {path.stem for path in paths} - {"__init__", "slot_autoencoder"}
     assert files == {where.partition(":")[0].rpartition(".")[2] for where in BASELINES.values()}
 
 

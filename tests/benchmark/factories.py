@@ -219,7 +219,7 @@ def _method(entry, steps):
         "kind": "inverter" if steps else "encoder",
         "source": "arXiv 2512.08854, section 5 (reimplementation)",
         "note": "",
-        "code": "recombine.baselines.methods.autoencoders:Autoencoder",
+        "code": "recombine.baselines.generative.autoencoders:Autoencoder",
         "settings": {"width": 32, "lr": 0.001},
     }
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from recombine.baselines.methods.slot_autoencoder import SlotAutoencoder
+from recombine.baselines.generative.slot_autoencoder import SlotAutoencoder
 from recombine.baselines.methods.supervised import Regressor, Supervised
 from recombine.baselines.nn.build import build_decoder
 from recombine.baselines.nn.encoders import SlotEncoder

@@ -319,7 +319,7 @@ def test_what_a_row_reads_is_given_to_it(recorded):
     assert settled(ours, weights="vit.safetensors 00")[-1].endswith(" --weights FILE")
     assert "--weights" not in settled(ours, weights="")[-1]
     *_, make, train = settled(
-        "recombine.baselines.methods.tangent:Oracle", tangents="tangents.h5 00"
+        "recombine.baselines.generative.tangent:Oracle", tangents="tangents.h5 00"
     )
     assert make == "recombine measure tangents runs/smoke-64"
     assert train.endswith(" --tangents runs/smoke-64/tangents.h5")

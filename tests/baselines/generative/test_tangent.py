@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recombine.baselines.methods.tangent import (
+from recombine.baselines.generative.tangent import (
     directions,
     mixed_difference,
     tangents,

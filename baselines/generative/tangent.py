@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recombine.baselines.methods.slot_autoencoder import SlotAutoencoder
+from recombine.baselines.generative.slot_autoencoder import SlotAutoencoder
 from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import (
     Schedule,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-    from recombine.baselines.methods.slot_autoencoder import SlotModel
+    from recombine.baselines.generative.slot_autoencoder import SlotModel
     from recombine.baselines.nn.slots import SlotLayout
     from recombine.benchmark.protocol.contract import RunLog, TrainBudget
     from recombine.benchmark.serving.data import Batch, TrainData

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from recombine.baselines.methods import slot_autoencoder
-from recombine.baselines.methods.autoencoders import Autoencoder, Replay
-from recombine.baselines.methods.slot_autoencoder import SlotModel
+from recombine.baselines.generative import slot_autoencoder
+from recombine.baselines.generative.autoencoders import Autoencoder, Replay
+from recombine.baselines.generative.slot_autoencoder import SlotModel
 from recombine.baselines.nn.losses import (
     mask_loss,
     object_weights,

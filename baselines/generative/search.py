@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from recombine.baselines.methods.slot_autoencoder import NOTE, PAPER, SOURCE, SlotAutoencoder
+from recombine.baselines.generative.slot_autoencoder import NOTE, PAPER, SOURCE, SlotAutoencoder
 from recombine.baselines.nn.compositing import squared_error
 from recombine.baselines.nn.slots import activate
 from recombine.baselines.training.device import on_device

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recombine.baselines.methods.vae import (
+from recombine.baselines.generative.vae import (
     CodeEncoder,
     CodeInversion,
     Labels,

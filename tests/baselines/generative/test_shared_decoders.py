@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recombine.baselines.methods.autoencoders import Replay
-from recombine.baselines.methods.slot_autoencoder import SlotModel
-from recombine.baselines.methods.vae import CodeInversion, VaeModel
+from recombine.baselines.generative.autoencoders import Replay
+from recombine.baselines.generative.slot_autoencoder import SlotModel
+from recombine.baselines.generative.vae import CodeInversion, VaeModel
 from recombine.baselines.nn.attention_decoder import (
     WEIGHT,
     FewKeys,

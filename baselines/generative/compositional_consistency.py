@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from recombine.baselines.methods.vae import Vae, VaeModel, select_code_search
+from recombine.baselines.generative.vae import Vae, VaeModel, select_code_search
 from recombine.baselines.nn.losses import recombine
 from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import (
@@ -40,7 +40,7 @@ from recombine.benchmark.protocol.contract import MethodCard
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from recombine.baselines.methods.vae import CodeInversion
+    from recombine.baselines.generative.vae import CodeInversion
     from recombine.baselines.nn.build import DecoderKind
     from recombine.benchmark.protocol.contract import RunLog, TrainBudget
     from recombine.benchmark.serving.data import Batch, TrainData

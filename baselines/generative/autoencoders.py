@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from recombine.baselines.methods.slot_autoencoder import NOTE, PAPER, SOURCE, SlotAutoencoder
+from recombine.baselines.generative.slot_autoencoder import NOTE, PAPER, SOURCE, SlotAutoencoder
 from recombine.baselines.nn.losses import recombine, recombine_factors
 from recombine.baselines.training.device import on_device
 from recombine.baselines.training.loop import (
@@ -52,7 +52,7 @@ from recombine.baselines.training.slot_encoder import first_count, first_images,
 from recombine.benchmark.protocol.contract import MethodCard
 
 if TYPE_CHECKING:
-    from recombine.baselines.methods.slot_autoencoder import SlotModel
+    from recombine.baselines.generative.slot_autoencoder import SlotModel
     from recombine.baselines.nn.build import DecoderKind
     from recombine.baselines.training.search import Inversion
     from recombine.baselines.training.slot_encoder import Draw

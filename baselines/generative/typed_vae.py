@@ -5,8 +5,8 @@ show. An object slot holds a pose (centre and size in the image) and 32 codes, w
 picture with opacity and shadow, placed at the pose; a frame slot (background) holds 32 codes, which
 become a full-size picture: the mean, 32 principal pictures of the training images, and what a
 convolutional decoder adds (the camera moves, so a few principal pictures do not suffice). Objects
-are composited over the frame. The loss is that of `recombine.baselines.methods.vae`, with the pose
-outside the prior, plus a hint that says where objects are:
+are composited over the frame. The loss is that of `recombine.baselines.generative.vae`, with the
+pose outside the prior, plus a hint that says where objects are:
 
     weak (masks):   + 0.5 * mask cross-entropy + 2 |pose - moments(mask)|^2, pixels near objects
                     count eightfold
@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recombine.baselines.methods.vae import CodeEncoder, Vae, VaeModel, code_layout, divergence
+from recombine.baselines.generative.vae import CodeEncoder, Vae, VaeModel, code_layout, divergence
 from recombine.baselines.nn.compositing import composite, squared_error
 from recombine.baselines.nn.conv_decoders import Grow
 from recombine.baselines.nn.decoders import OUTSIDE, Layers, Patch, axes, moments, place

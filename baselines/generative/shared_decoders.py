@@ -1,7 +1,7 @@
 """Autoencoders on inferred slots with one decoder for all slots: the arm of arXiv 2512.08854.
 
-`ROWS` is the table of rows. Loss, search and replay are those of `recombine.baselines.methods.vae`;
-what differs is that no network but the start of a slot tells it from another.
+`ROWS` is the table of rows. Loss, search and replay are those of
+`recombine.baselines.generative.vae`; what differs is that no network but the start of a slot tells it from another.
 
 * paper-vae: a variational autoencoder with the cross-attention decoder of Brady et al. (arXiv
   2411.07784, which the paper uses) and a query transformer as encoder. The regulariser's weight
@@ -27,7 +27,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from recombine.baselines.methods.vae import Row, Vae
+from recombine.baselines.generative.vae import Row, Vae
 from recombine.baselines.nn.attention_decoder import SharedCrossAttention
 from recombine.baselines.nn.conv_decoders import BroadcastMixture
 from recombine.baselines.nn.encoders import SlotEncoder

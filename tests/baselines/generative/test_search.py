@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from recombine.baselines.methods.search import ClassSearch, ManyStarts
+from recombine.baselines.generative.search import ClassSearch, ManyStarts
 from recombine.baselines.training.search import Inversion, SearchSettings
 from tests.baselines.drawn_fixture import DrawnData
 from tests.baselines.networks import (

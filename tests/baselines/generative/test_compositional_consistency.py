@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recombine.baselines.methods.compositional_consistency import (
+from recombine.baselines.generative.compositional_consistency import (
     CompositionalConsistency,
     ConsistentModel,
 )

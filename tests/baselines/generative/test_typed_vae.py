@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recombine.baselines.methods.typed_vae import (
+from recombine.baselines.generative.typed_vae import (
     POSE,
     UNIT,
     Residual,
