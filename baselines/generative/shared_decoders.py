@@ -1,7 +1,8 @@
 """Autoencoders on inferred slots with one decoder for all slots: the arm of arXiv 2512.08854.
 
 `ROWS` is the table of rows. Loss, search and replay are those of
-`recombine.baselines.generative.vae`; what differs is that no network but the start of a slot tells it from another.
+`recombine.baselines.generative.vae`; what differs is that no network but the start of a slot tells
+it from another.
 
 * paper-vae: a variational autoencoder with the cross-attention decoder of Brady et al. (arXiv
   2411.07784, which the paper uses) and a query transformer as encoder. The regulariser's weight
