@@ -238,13 +238,17 @@ def _claims(source: _Source) -> str:
             first.data.dataset,
             numbers.points(difference.value),
             f"{numbers.points(span[0])} to {numbers.points(span[1])}" if span else "none",
-            "not tested" if p_value is None else f"{p_value:.4f}",
+            "not tested" if p_value is None else _p(p_value),
             "yes" if one.rejected else "no",
             " and ".join(str(len(r.seeds)) for r in one.results),
             str(first.ooc.n_cells),
             ", ".join(f"{name} {100 * share:.0f} %" for name, share in one.components),
         ]))  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _p(value: float) -> str:
+    return f"{value:.4f}" if value >= 0.0001 else "below 0.0001"
 
 
 def _looks(source: _Source) -> str:
