@@ -1,15 +1,15 @@
 """A typed variational autoencoder: the row `typed-vae-masks`, and its replay, in one file.
 
 It learns from images and masks of their object, without labels. What a slot may hold is fixed by
-the decoder, hence "typed": the object's slot is a pose (3 numbers) and 16 latents of a small
-picture that is put there, the background's slot 16 latents of a large one.
+the decoder, hence "typed": the object's slot is a pose (3 numbers) and 32 latents of a small
+picture that is put there, the background's slot 32 latents of a large one.
 
 1. Encoder and decoder are trained as a variational autoencoder on in-combination images.
 2. Replay (arXiv 2512.08854, Eq. 4.4): inferred slots of different images are recombined and
    decoded, and the encoder learns to find them. Of real images it must say what it said before.
 3. Search (Eq. 4.3): the decoder is inverted for an image, from the encoder's guess.
 
-`TypedVae` leaves step 2 out. Shapes: B images, K = 2 slots, D = 19 columns; N tokens, C channels.
+`TypedVae` leaves step 2 out. Shapes: B images, K = 2 slots, D = 35 columns; N tokens, C channels.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ Another decoder is one subclass with one method, `SlotAutoencoder.decoder_networ
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,6 +36,7 @@ from recombine.baselines.training.loop import (
     deadline_of,
     endless,
     seeded,
+    stage_identity,
     train,
 )
 from recombine.baselines.training.search import CANDIDATES, Inversion, SearchSettings, select_search
@@ -45,7 +46,6 @@ from recombine.baselines.training.slot_encoder import (
     first_images,
     train_recognition,
 )
-from recombine.benchmark.submissions.fingerprint import source_sha256
 
 if TYPE_CHECKING:
     from recombine.baselines.nn.slots import SlotLayout
@@ -61,6 +61,8 @@ NOTE = (
 )
 
 
+# Settings that play no part in stage 1.
+LATER = ("candidates", "selection_images", "size", "cache_dir")
 _ENCODER = Schedule(steps=300)
 _DECODER = Schedule(steps=500, batch_size=32, rate=5e-3, weight_decay=0.001)
 
@@ -154,7 +156,9 @@ class SlotAutoencoder:
 
         # A run that may be cut short by the clock is not reproducible, so it is not shared.
         cache_dir = self.cache_dir if deadline is None else None
-        identity = {} if cache_dir is None else self._identity(data, seed, share)
+        identity: dict[str, Any] = {}
+        if cache_dir is not None:
+            identity = stage_identity(self, LATER, data, seed=seed, share=share)
         before = data.images_served
         tensors, cached = cached_stage(cache_dir, identity, build, log)
         if cached:
@@ -166,18 +170,6 @@ class SlotAutoencoder:
         size = min(self.encoder.batch_size, len(data)), min(self.decoder.batch_size, len(data))
         steps = self.encoder.within(share).steps, self.decoder.within(share).steps
         return size[0] * steps[0] + size[1] * steps[1] + first_count(data, share)
-
-    def _identity(self, data: TrainData, seed: int, share: float) -> dict[str, Any]:
-        settings = asdict(self)
-        for name in ("candidates", "selection_images", "size", "cache_dir"):
-            del settings[name]
-        return {
-            "settings": settings,
-            "source": source_sha256(self),  # changed code trains anew
-            "data": data.fingerprint(),
-            "seed": seed,
-            "share": share,
-        }
 
     def inversion(self, model: SlotModel, val: TrainData, *, seed: int, log: RunLog) -> Inversion:
         """Return the inverter of a trained model, its search settings chosen on ``val``."""

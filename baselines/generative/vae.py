@@ -62,12 +62,12 @@ from recombine.baselines.training.loop import (
     deadline_of,
     endless,
     seeded,
+    stage_identity,
     train,
 )
 from recombine.baselines.training.search import Inversion, SearchSettings
 from recombine.baselines.training.slot_encoder import first_count, first_images
 from recombine.benchmark.protocol.contract import MethodCard, Supervision
-from recombine.benchmark.submissions.fingerprint import source_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,6 +77,10 @@ if TYPE_CHECKING:
     from recombine.benchmark.protocol.contract import RunLog, SplitSpec, TrainBudget
     from recombine.benchmark.serving.data import Batch, TrainData
 
+# Settings that play no part in the stage before replay.
+LATER = (
+    "replayed", "replay", "noise", "candidates", "selection_images", "size", "cache_dir",
+)  # fmt: skip
 SERVED = "images-served"  # key of what a cached stage had been served
 CODE_CANDIDATES = (SearchSettings(pose_rate=0.03), SearchSettings(pose_rate=0.1))
 
@@ -264,7 +268,9 @@ class Vae:
 
         # A run that may be cut short by the clock is not reproducible, so it is not shared.
         cache_dir = self.cache_dir if deadline is None else None
-        identity = {} if cache_dir is None else self._identity(data, seed, share)
+        identity: dict[str, Any] = {}
+        if cache_dir is not None:
+            identity = stage_identity(self, LATER, data, seed=seed, share=share)
         tensors, cached = cached_stage(cache_dir, identity, build, log)
         if cached:
             data.count_again(int(tensors.pop(SERVED)))
@@ -280,21 +286,6 @@ class Vae:
         if model.labels is not None:
             first = first_images(data, first_count(data, share), seed)
             model.labels.standardise(first.factors)
-
-    def _identity(self, data: TrainData, seed: int, share: float) -> dict[str, Any]:
-        settings = asdict(self)
-        for name in (
-            *("replayed", "replay", "noise", "candidates", "selection_images", "size"),
-            "cache_dir",
-        ):
-            del settings[name]
-        return {
-            "settings": settings,
-            "source": source_sha256(self),  # changed code trains anew
-            "data": data.fingerprint(),
-            "seed": seed,
-            "share": share,
-        }
 
     def _replay(
         self,

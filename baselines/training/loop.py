@@ -20,11 +20,12 @@ from recombine.baselines.training.checkpoint import Checkpoint, drawing, unless_
 from recombine.baselines.training.device import compiled, generator_of
 from recombine.benchmark.running.training_curves import read_curves
 from recombine.benchmark.serving.data import Batch
+from recombine.benchmark.submissions.fingerprint import source_sha256
 from recombine.renderer.core.errors import UsageError
 from recombine.renderer.core.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -211,6 +212,20 @@ def cached_stage(
     with replacing(path) as part:
         safetensors.torch.save_file(tensors, part, {"stage": json.dumps(_told_by_stage(log))})
     return tensors, False
+
+
+def stage_identity(
+    settings: Any, without: Collection[str], data: TrainData, *, seed: int, share: float
+) -> dict[str, Any]:
+    """Return what a cached stage follows from; settings that come into play later are left out."""
+    kept = {name: value for name, value in asdict(settings).items() if name not in without}
+    return {
+        "settings": kept,
+        "source": source_sha256(settings),  # changed code trains anew
+        "data": data.fingerprint(),
+        "seed": seed,
+        "share": share,
+    }
 
 
 def _told_by_stage(log: RunLog | None) -> dict[str, Any]:
