@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from recombine.baselines.generative import slot_autoencoder
 from recombine.baselines.generative.autoencoders import Autoencoder, Replay
 from recombine.baselines.generative.slot_autoencoder import SlotModel
 from recombine.baselines.nn.losses import (
@@ -16,6 +15,7 @@ from recombine.baselines.nn.losses import (
     slot_loss,
 )
 from recombine.baselines.registry import load_baseline
+from recombine.baselines.training import loop
 from recombine.baselines.training.loop import Schedule, endless, seeded
 from recombine.baselines.training.search import Inversion, SearchSettings
 from recombine.baselines.training.slot_encoder import (
@@ -178,7 +178,7 @@ def test_a_stage_of_other_code_is_not_taken(
 ) -> None:
     learner = replace(SHORT, cache_dir=tmp_path)
     _fit(learner, drawn_fixture)
-    monkeypatch.setattr(slot_autoencoder, "source_sha256", lambda _learner: "changed")
+    monkeypatch.setattr(loop, "source_sha256", lambda _learner: "changed")
     _fit(learner, drawn_fixture)
     assert len(list(tmp_path.iterdir())) == 2
 
