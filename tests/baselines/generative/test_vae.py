@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -217,3 +218,22 @@ def test_other_images_are_refused() -> None:
     search = CodeInversion(Misled(), Blobs(), SearchSettings(), "float32")
     with pytest.raises(InvalidInputError, match=r"\(32, 32\)"):
         search.setup(SplitSpec((16, 16), 2, FACTORS), torch.device("cpu"))
+
+
+def test_the_cache_changes_neither_the_answer_nor_what_is_counted(
+    drawn_fixture: Data, tmp_path: Path
+) -> None:
+    train, val = drawn_fixture
+    plain = load_baseline("vae-broadcast-replay", "tiny")
+    cached = replace(plain, cache_dir=tmp_path)
+    answers, served = [], []
+    for learner in (plain, cached, cached):
+        bare = replace(train, factors={}, masks=None, images_served=0)
+        method = learner.fit(bare, val, seed=0, budget=TrainBudget(), log=ListLog())
+        with torch.no_grad():
+            answers.append(method.recognition.guess(val.images[:4]))
+        served.append(bare.images_served)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert torch.equal(answers[0], answers[1])
+    assert torch.equal(answers[0], answers[2])
+    assert len(set(served)) == 1
