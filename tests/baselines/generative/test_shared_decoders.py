@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import recombine.baselines
 from recombine.baselines.generative.autoencoders import Replay
 from recombine.baselines.generative.slot_autoencoder import SlotModel
 from recombine.baselines.generative.vae import CodeInversion, VaeModel
@@ -30,6 +31,7 @@ from recombine.baselines.training.search import SearchSettings
 from recombine.benchmark.protocol.contract import Inverter, TrainBudget
 from tests.baselines.drawn_fixture import DrawnData, ListLog, drawn
 
+PAGE = Path(recombine.baselines.__file__).parents[1] / "docs/baselines/autoencoders.md"
 Data = tuple[DrawnData, DrawnData]
 ROWS = (
     "paper-vae-replay",
@@ -207,16 +209,14 @@ def test_rows_without_masks_differ_in_masks_only(name: str) -> None:
 
 
 def _example() -> dict[str, Any]:
-    import recombine.baselines
-
-    page = Path(recombine.baselines.__file__).parents[1] / "docs/baselines/autoencoders.md"
-    section = page.read_text().partition("## Your own decoder")[2]
+    section = PAGE.read_text().partition("## Your own decoder")[2]
     (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
     space: dict[str, Any] = {"__name__": "tests.own_decoder"}
     exec(code, space)
     return space
 
 
+@pytest.mark.skipif(not PAGE.is_file(), reason="only a checkout has the page")
 def test_a_decoder_of_ones_own_is_one_class(run_log: ListLog) -> None:
     row = _example()["Mixture"]
     small = {**row.SIZES["tiny"], "decoder": Schedule(steps=40, batch_size=16, rate=5e-3)}
