@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 
 def dataset_title(result: Result) -> str:
-    """Return a dataset's name for people; its own name where no preset gave it one."""
+    """Return a name for people: of preset and rung, else the dataset's own."""
     preset = preset_of(result)
+    if preset is not None and preset.title:
+        rung = (result.data.recipe or {}).get("rung")
+        return f"{preset.title}, rung {rung}" if rung else preset.title
     own = result.data.dataset.replace("-", " ").replace("_", " ").strip()
-    return (preset.title if preset is not None else "") or own[:1].upper() + own[1:]
+    return own[:1].upper() + own[1:]
 
 
 def dataset_size(result: Result) -> str:

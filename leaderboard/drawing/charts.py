@@ -289,7 +289,8 @@ LINE_HEIGHT = 15.0
 CURVE_LEFT, CURVE_BOTTOM = 0.09, 150
 LOG_FROM = 3
 """Greatest over least value of a training curve from which its axis is logarithmic."""
-LABELLED = 24
+LABELLED, NAMED = 24, 8
+"""Most entries of the figure of costs whose letters, and whose names, are written in it."""
 LABEL_APART = 0.09
 COMPUTE = "GFLOP per image, search included (log scale)"
 LETTER_SHARE = 0.0115
@@ -319,20 +320,23 @@ def cost_figure(traces: Sequence[Trace], levels: Lines, title: str, axis: str = 
     def place(cost: float) -> float:
         return _inner((math.log10(cost) - low) / (high - low))
 
-    parts = _frame(levels)
+    below = BOTTOM + 42 + LINE_HEIGHT  # where marks crowd at the bottom, words of levels cover them
+    parts = _frame(levels, below)
     for decade in range(low, high + 1):
         x = percent(place(10.0**decade))
         parts.append(node("line", x1=x, x2=x, y1=TOP, y2=BOTTOM, class_="grid"))
         parts.append(_tick(x, numbers.short(10.0**decade)))
     parts.append(_axis_title(axis))
+    height = HEIGHT + LINE_HEIGHT * len(levels)
     for trace in traces:
-        parts += _trace(trace, place)
+        parts += _trace(trace, place, height)
     keyed = [trace for trace in traces if trace.key]
     if len(keyed) <= LABELLED:
         room = _Room([], _dots(traces, place))
-        parts += [_label(place(trace.points[-1][0]), trace, room) for trace in keyed]
+        named = len(keyed) <= NAMED
+        parts += [_label(place(trace.points[-1][0]), trace, room, named) for trace in keyed]
     told = max((len(trace.tip) for trace in traces), default=0)
-    height = HEIGHT + (8 + LINE_HEIGHT * told if told else 0)
+    height += 8 + LINE_HEIGHT * told if told else 0
     return figure(parts, title=title, height=height, css="plot-wide", role="group")
 
 
@@ -454,13 +458,16 @@ def _axis_title(text: str, more: Markup | None = None) -> Markup:
     return node("text", more, x="53%", y=y, text_anchor="middle", text=text)
 
 
-def _frame(levels: Lines) -> list[Markup]:
-    return [_figure_ground(tuple(levels))]
+def _frame(levels: Lines, below: float | None = None) -> list[Markup]:
+    return [_figure_ground(tuple(levels), below)]
 
 
 @lru_cache(maxsize=256)
-def _figure_ground(levels: tuple[tuple[float, str], ...]) -> Markup:
-    """Draw axis, grid and levels, which all figures of a board have in common."""
+def _figure_ground(levels: tuple[tuple[float, str], ...], below: float | None) -> Markup:
+    """Draw axis, grid and levels, which all figures of a board have in common.
+
+    The words of levels stand on their lines, or from ``below`` downwards.
+    """
     ends = {"x1": percent(LEFT), "x2": percent(RIGHT)}
     parts = []
     for tick in TICKS:
@@ -468,30 +475,34 @@ def _figure_ground(levels: tuple[tuple[float, str], ...]) -> Markup:
         parts.append(node("line", y1=y, y2=y, class_="grid" if tick else "axis", **ends))
         parts.append(node("text", x=0, y=y + 4, text=f"{100 * tick:.0f}"))
     free = float(BOTTOM)
-    for level, words in levels:
+    for row, (level, words) in enumerate(levels):
         y = _height(level)
         parts.append(node("line", y1=y, y2=y, class_=_line_class(words), **ends))
+        if below is not None:
+            parts.append(_level_text(level, words, x=0, y=below + LINE_HEIGHT * row))
+            continue
         free = min(y - 5, free - LINE_HEIGHT + 2)  # texts of close levels stand one on the other
         at = {"x": percent(RIGHT), "y": free, "text_anchor": "end", "class_": "halo"}
         parts.append(_level_text(level, words, **at))
     return Markup("").join(parts)
 
 
-def _trace(trace: Trace, place: Callable[[float], float]) -> list[Markup]:
+def _trace(trace: Trace, place: Callable[[float], float], below: float) -> list[Markup]:
     line = [(place(cost), _height(value)) for cost, value in trace.points]
     dots = [node("circle", cx=percent(x), cy=y, r=2.4, class_="f-ooc") for x, y in line[:-1]]
     x, y = line[-1]
     mark = [*_whisker(x, trace.interval, "ooc"), shaped(trace.shape, x, y, "dot-ooc")]
     if trace.href:
-        mark = [_link(trace, [node("circle", cx=percent(x), cy=y, r=10, class_="hit"), *mark])]
+        hit = node("circle", cx=percent(x), cy=y, r=10, class_="hit")
+        mark = [_link(trace, [hit, *mark], below)]
     return [*segments(line, "curve curve-ooc"), *dots, *mark]
 
 
-def _link(trace: Trace, mark: Sequence[Markup]) -> Markup:
+def _link(trace: Trace, mark: Sequence[Markup], below: float) -> Markup:
     """Link a mark to its entry; what it tells stands below the figure, where nothing covers it."""
     title = node("title", text="; ".join(trace.tip))
     lines = [
-        node("text", x=0, y=HEIGHT + LINE_HEIGHT * i + 12, class_="tip", aria_hidden="true", text=t)
+        node("text", x=0, y=below + LINE_HEIGHT * i + 12, class_="tip", aria_hidden="true", text=t)
         for i, t in enumerate(trace.tip)
     ]
     return node("a", title, *mark, *lines, href=trace.href, class_="point")
@@ -514,9 +525,10 @@ class _Room:
         return 100 * labels + dots
 
 
-def _label(x: float, trace: Trace, room: _Room) -> Markup:
+def _label(x: float, trace: Trace, room: _Room, named: bool) -> Markup:
     """Write letter and name beside a marker, moved up or down to where it is free."""
     text = trace.name if len(trace.name) <= 40 else trace.name[:39] + "…"
+    text = text if named else ""
     width = LETTER_SHARE * (len(text) + 3)
     right = x + width < 1
     start = x + 0.02 if right else x - 0.02 - width

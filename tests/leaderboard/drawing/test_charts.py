@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from recombine.leaderboard.drawing import charts as svg
 from recombine.leaderboard.drawing.charts import (
+    NAMED,
     Mark,
     Trace,
     cost_figure,
@@ -291,6 +292,16 @@ def test_decades_are_labelled():
     texts = [e.text for e in tree_curves(cost_figure(traces, (), "t")).iter("text")]
     for decade in ("0.01", "0.1", "1", "10", "100"):
         assert decade in texts
+
+
+def test_where_names_would_crowd_only_letters_are_written_and_levels_told_below():
+    traces = [Trace(chr(65 + i), "name", ((1.0 + i, 0.05),)) for i in range(NAMED + 1)]
+    for few in (traces[:NAMED], traces):
+        root = tree_curves(cost_figure(few, [(0.06, "guesses")], "t"))
+        names = [e.text for e in root.iter("tspan") if e.text == "name"]
+        assert len(names) == (NAMED if few is not traces else 0)
+        level = next(e for e in root.iter("text") if (e.text or "").startswith("6 %"))
+        assert float(level.get("y")) > max(float(e.get("y")) for e in markers(root))
 
 
 def test_a_long_name_is_cut():
