@@ -64,6 +64,7 @@ _ROWS = {
     "siglip2-lora": _row("methods.pretrained:SigLip2Lora"),
     "ijepa-lora": _row("methods.pretrained:IJepaLora"),
     "imagenet-lora": _row("methods.pretrained:ImageNetLora"),
+    "dinosaur-imagenet": _row("methods.feature_slots:FeatureSlots"),
     # Generative, slots given in combination.
     "autoencoder": _row("generative.autoencoders:Autoencoder", kind="patch"),
     "autoencoder-learned": _row(

@@ -19,7 +19,7 @@ from recombine.benchmark.submissions.backbones import (
     parse_hub,
 )
 from recombine.benchmark.submissions.torchvision_compat import ready_torchvision
-from recombine.renderer.core.errors import ResourceError
+from recombine.renderer.core.errors import InvalidInputError, ResourceError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -55,6 +55,68 @@ class BackboneTokens(nn.Module):
         grid = feature_map(self.backbone, (images - self.mean) / self.deviation)
         tokens: Tensor = self.project(grid.flatten(2).transpose(1, 2))
         return tokens
+
+
+class InnerTokens(nn.Module):
+    """The last map of a frozen backbone of timm but one, as tokens that can be standardised.
+
+    Twice as fine as the last one in a convolutional network; where every layer has the same map,
+    that of the last layer but one.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.model, self.size = backbone.model.eval().requires_grad_(False), backbone.size
+        self.register_buffer("mean", torch.tensor(backbone.mean)[:, None, None])
+        self.register_buffer("deviation", torch.tensor(backbone.deviation)[:, None, None])
+        if not hasattr(self.model, "forward_intermediates"):
+            raise InvalidInputError(
+                f"baselines: expected a model of timm with forward_intermediates, got "
+                f"{type(self.model).__name__}; give another backbone"
+            )
+        found = self._map(torch.zeros(1, 3, self.size, self.size))
+        self.inputs, self.grid = found.shape[1], (found.shape[2], found.shape[3])
+        self.count = self.grid[0] * self.grid[1]
+        self.register_buffer("center", torch.zeros(self.inputs))
+        self.register_buffer("spread", torch.ones(self.inputs))
+
+    def train(self, mode: bool = True) -> InnerTokens:
+        """Stay in evaluation mode: nothing here is trained."""
+        del mode
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(
+        self, images: Float[Tensor, "images 3 height width"]
+    ) -> Float[Tensor, "images tokens inputs"]:
+        """Return the tokens of images in [0, 1], as the backbone has them."""
+        size = (self.size, self.size)
+        images = nn.functional.interpolate(images, size, mode="bilinear", antialias=True)
+        return self._map((images - self.mean) / self.deviation).flatten(2).transpose(1, 2)
+
+    def standardise(self, tokens: Float[Tensor, "images tokens inputs"]) -> None:
+        """Set mean and spread of every channel from tokens of training images."""
+        some = tokens[:2048].flatten(0, 1).float()
+        self.center, self.spread = some.mean(0), some.std(0).clamp_min(1e-6)
+
+    def standard(
+        self, tokens: Float[Tensor, "images tokens inputs"]
+    ) -> Float[Tensor, "images tokens inputs"]:
+        """Return tokens of mean 0 and spread 1."""
+        return (tokens - self.center) / self.spread
+
+    def _map(self, images: Tensor) -> Tensor:
+        model: Any = self.model
+        maps = model.forward_intermediates(
+            images, indices=2, intermediates_only=True, output_fmt="NCHW"
+        )
+        found: Tensor = maps[0]
+        return found
 
 
 def scratch(name: str, image_hw: tuple[int, int], **settings: Any) -> Backbone:

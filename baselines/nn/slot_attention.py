@@ -33,10 +33,11 @@ class SlotAttention(nn.Module):
         stride: int = 8,
         implicit: bool = False,
         shared: bool = False,
+        tokens: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.iterations, self.implicit = iterations, implicit
-        self.tokens = ConvTokens(width, image_hw, stride)
+        self.tokens = tokens or ConvTokens(width, image_hw, stride)
         self.embed = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width)
         )
@@ -68,9 +69,15 @@ class SlotAttention(nn.Module):
         self, images: Float[Tensor, "images 3 height width"]
     ) -> tuple[Float[Tensor, "images slots width"], Float[Tensor, "images slots outputs"]]:
         """Return the slots and the outputs of their heads, both float32."""
-        tokens = self.norm_tokens(self.embed(self.tokens(images)))
+        return self.read(self.tokens(images))
+
+    def read(
+        self, tokens: Float[Tensor, "images tokens width"]
+    ) -> tuple[Float[Tensor, "images slots width"], Float[Tensor, "images slots outputs"]]:
+        """Return the slots that tokens of images hold and the outputs of their heads."""
+        tokens = self.norm_tokens(self.embed(tokens))
         keys, values = self.key(tokens), self.value(tokens)
-        slots = self.start.expand(len(images), -1, -1)
+        slots = self.start.expand(len(tokens), -1, -1)
         for left in range(self.iterations, 0, -1):
             if self.implicit and left == 1:
                 # The iteration is taken for a fixed point: its gradient is that of the last round.

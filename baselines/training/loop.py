@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -38,6 +38,8 @@ Precision = Literal["bf16", "float32"]
 
 # A method's settings at the sizes "tiny" (seconds, for tests), "cpu" (minutes) and "gpu" (hours).
 Sizes = Mapping[str, Mapping[str, Any]]
+BatchT = TypeVar("BatchT")
+BatchOut = TypeVar("BatchOut", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,25 @@ class Endless:
             done, epoch, skipped = done + per_epoch, epoch + 1, 0
 
 
+class Batches(Protocol[BatchOut]):
+    """What `train` asks for: batches of images (`Endless`), or of what was made of them."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images per batch."""
+
+    @property
+    def steps(self) -> int:
+        """Number of batches."""
+
+    @property
+    def seed(self) -> int:
+        """What orders them."""
+
+    def after(self, done: int) -> Iterator[BatchOut]:
+        """Yield what follows the first ``done`` batches."""
+
+
 def endless(data: TrainData, batch_size: int, steps: int, seed: int) -> Endless:
     """Return ``steps`` batches of at most ``batch_size`` images; see `Endless`."""
     return Endless(data, min(batch_size, len(data)), steps, seed)
@@ -121,8 +142,8 @@ def autocast(precision: Precision, device: str = "cpu") -> contextlib.AbstractCo
 
 def train(
     model: nn.Module,
-    loss: Callable[[Batch], Tensor],
-    batches: Endless,
+    loss: Callable[[BatchT], Tensor],
+    batches: Batches[BatchT],
     schedule: Schedule,
     *,
     log: RunLog,
@@ -158,8 +179,8 @@ def train(
 def _step(
     optimiser: torch.optim.Optimizer,
     parameters: list[nn.Parameter],
-    loss: Callable[[Batch], Tensor],
-    batch: Batch,
+    loss: Callable[[BatchT], Tensor],
+    batch: BatchT,
     schedule: Schedule,
     step: int,
 ) -> Tensor:
