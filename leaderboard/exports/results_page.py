@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from recombine.leaderboard.board.entries import Board, Entry
 
 BLOCK = re.compile(r"<!-- results: ([a-z]+) -->\n(.*?)<!-- /results -->", re.DOTALL)
-GROUPS = ("none", "masks", "labels", "labels and masks", "floors and bounds")
-"""What training was told beside the images; what competes with nobody stands apart."""
+GROUPS = ("none", "masks", "labels", "labels and masks", "pretrained", "floors and bounds")
+"""What training was told beside the images; what was trained elsewhere, or competes with nobody,
+stands apart."""
 MASKED = (
     "autoencoder", "best-of-classes", "broadcast", "cut-and-paste", "factor", "leak",
     "multi-start", "random-start", "segment-then-encode", "vae-broadcast-labels",
@@ -78,8 +79,10 @@ class _Point:
 
     @property
     def group(self) -> str:
-        """Return what training was told, or that the row competes with nobody."""
-        return GROUPS[-1] if self.result.method.role in ("floor", "bound") else told(self.result)
+        """Return what training was told, or why the row stands apart."""
+        if self.result.method.role in ("floor", "bound"):
+            return GROUPS[-1]
+        return "pretrained" if self.result.track.data == "pretrained" else told(self.result)
 
     @property
     def row(self) -> str:
@@ -101,7 +104,7 @@ class _Source:
 
 
 def told(result: Result) -> str:
-    """Return what training was told beside the images: one of `GROUPS`."""
+    """Return what training was told beside the images: one of the first four `GROUPS`."""
     supervision = result.track.supervision
     if supervision != "supervised":
         return "none" if supervision == "unsupervised" else "masks"
@@ -193,10 +196,11 @@ def _row(point: _Point) -> str:
     gflop = result.compute.gflop_per_image
     end = deciding_end(result.artifacts.curves)
     made = training.generated_images_seen
+    apart = ", pretrained elsewhere" if point.group == "pretrained" else ""
     return _line([
         markdown(result.method.id),
         result.method.inference,
-        point.group if point.group != GROUPS[-1] else result.method.role,
+        result.method.role if point.group == GROUPS[-1] else told(result) + apart,
         str(len(result.seeds)),
         _estimate(result.id, numbers.percent),
         _estimate(result.ooc, numbers.percent),
@@ -251,14 +255,42 @@ def _p(value: float) -> str:
     return f"{value:.4f}" if value >= 0.0001 else "below 0.0001"
 
 
+def _runs(result: Result) -> tuple[str, ...]:
+    """Name a set of runs: results before and after search share theirs."""
+    return tuple(one.sha256 for one in result.artifacts.predictions)
+
+
+def _cost(source: _Source) -> str:
+    """Add up what training took, every set of runs once."""
+    rows, hours, unknown = [], 0.0, 0
+    for point in {_runs(p.result): p for p in source.points}.values():
+        one, seconds = point.result, point.result.training.cpu_s
+        answer = one.compute.seen_cpu_seconds_per_image
+        unknown += seconds is None
+        took = (seconds or 0.0) * len(one.seeds) / 3600
+        hours += took
+        images = numbers.count(one.data.n_train)
+        where = f"{point.data}{f', rung {point.rung}' if point.rung else ''}, {images} images"
+        rows.append((
+            where, -took, markdown(one.method.id.removesuffix("-search")), str(len(one.seeds)),
+            "not kept" if seconds is None else f"{took:.2f}",
+            "not kept" if answer is None else numbers.short(1000 * answer),
+        ))  # fmt: skip
+    head = ("data", "row", "seeds", "CPU-hours of training", "CPU ms per answer, all search steps")
+    lines = [_line(head), f"|{'---|' * len(head)}"]
+    lines += [_line((where, *cells)) for where, _, *cells in sorted(rows)]
+    left = f" {unknown} sets of runs are not in it, whose time was not kept." if unknown else ""
+    total = f"Training of all of them took {hours:.1f} CPU-hours.{left}"
+    return "\n".join([*lines, "", total, ""]) if rows else "No results yet.\n"
+
+
 def _looks(source: _Source) -> str:
     """Count how often out-of-combination images were scored, as far as files can tell."""
     entries = [e for board in source.boards for e in board.entries]
     older = [one.entry for board in source.boards for one in board.superseded]
     every = [entry.result for entry in (*entries, *older)]
     marked = sum(entry.mark is not None for entry in entries)
-    # Entries before and after search share their runs, and so every reading along the way.
-    runs = {(*(p.sha256 for p in r.artifacts.predictions),): r for r in every}
+    runs = {_runs(r): r for r in every}  # with them, every reading along the way
     steps = sum(len(one.compute_curve.steps) for one in runs.values())
     oracles = sum(oracle_ooc(one) is not None for one in every)
     tried = sum(one.training.configs_tried for one in runs.values())
@@ -429,6 +461,7 @@ BLOCKS: dict[str, Callable[[_Source], str]] = {
     **{name: _figure(name) for name in FIGURES},
     "tables": _tables,
     "claims": _claims,
+    "cost": _cost,
     "looks": _looks,
 }
 """What makes every block."""

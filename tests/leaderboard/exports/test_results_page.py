@@ -35,8 +35,14 @@ def test_every_block_is_made_of_the_files(tmp_path, capsys):
         assert f"By hand {name}." in text
     assert "\nold\n" not in text
     rows = [line for line in text.splitlines() if line.startswith("| ")]
-    assert len(rows) == 1 + 6
-    assert [row.split(" | ")[2] for row in rows[1:]] == ["none"] * 5 + ["labels"]
+    rows = [row for row in rows if "| ---" not in row]
+    assert len(rows[:7]) == 1 + 6
+    assert [row.split(" | ")[2] for row in rows[1:7]] == ["none"] * 5 + ["labels"]
+    spent = [row.strip("| ").split(" | ") for row in rows[8:]]
+    assert sum(row[3] == "not kept" for row in spent) == len(spent) - 1
+    (kept,) = (row for row in spent if row[3] != "not kept")
+    assert float(kept[3]) == pytest.approx(99.0 * int(kept[2]) / 3600, abs=0.005)
+    assert f"took {float(kept[3]):.1f} CPU-hours. {len(spent) - 1} sets of runs" in text
     for k in range(6):
         ooc = sample(k).scores.ooc_test.estimate
         assert sum(numbers.percent(ooc) in row for row in rows) == 1
@@ -75,3 +81,13 @@ def test_the_committed_page_shows_the_committed_results():
     for figure in PAGE.parent.glob("results-*.svg"):
         assert figure.name in text
         assert figure.stat().st_size < 300_000
+
+
+def test_what_was_trained_elsewhere_stands_apart(tmp_path):
+    files = write_results(tmp_path / "results")
+    track = sample(0).track.model_dump(mode="json") | {"data": "pretrained"}
+    files.append(sample(0, entry="elsewhere", track=track).save(tmp_path / "results"))
+    text = filled(load_boards(files), blocks(tmp_path / "page.md", "tables"))
+    (row,) = (line for line in text.splitlines() if "pretrained elsewhere" in line)
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert row == rows[-1]  # after all that was trained here alone
