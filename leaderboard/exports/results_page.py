@@ -424,6 +424,8 @@ def _draw_lines(by: str) -> Callable[[list[_Point]], Figure]:
                 y = [p.result.ooc.estimate for p in same]
                 look = _look(inference) | {"color": COLOURS[methods.index(method) % len(COLOURS)]}
                 axes.plot(x, y, **look, linewidth=1.2, label=f"{literal(method)}, {inference}")
+                inside = [p.result.id.estimate for p in same]  # a gap closes from either side
+                axes.plot(x, inside, "--", color=look["color"], linewidth=0.9)
                 for at, p in zip(x, same, strict=True):
                     if p.result.ooc.ci95:
                         axes.plot((at, at), p.result.ooc.ci95, color=look["color"], linewidth=0.9)
@@ -441,9 +443,10 @@ def _draw_lines(by: str) -> Callable[[list[_Point]], Figure]:
                 axes.set_xticks(ticks, [numbers.count(tick) for tick in ticks], minor=False)
                 axes.set_xticks([], minor=True)
                 axes.set_xlabel("training images (log scale)" if by == "data" else "rung")
-            panels[0].set_ylabel("OOC joint slot accuracy")
+            panels[0].set_ylabel("joint slot accuracy")
             named = {h.get_label(): h for a in panels for h in a.get_legend_handles_labels()[0]}
             figure.legend(handles=list(named.values()), loc="outside lower left", ncols=2)
+            figure.suptitle("OOC; dashed: ID; dotted: what ignorance scores", fontsize=8)
         return figure
 
     return draw
@@ -454,8 +457,14 @@ FIGURES: dict[str, tuple[str, Callable[[list[_Point]], Figure]]] = {
         "Out-of-combination accuracy by row, with 95 % intervals; dotted: what ignorance scores",
         _draw_ooc,
     ),
-    "data": ("Out-of-combination accuracy against training images", _draw_lines("data")),
-    "rungs": ("Out-of-combination accuracy by rung of the training ladder", _draw_lines("rungs")),
+    "data": (
+        "Accuracy against training images, out of combination and, dashed, in it",
+        _draw_lines("data"),
+    ),
+    "rungs": (
+        "Accuracy by rung of the training ladder, out of combination and, dashed, in it",
+        _draw_lines("rungs"),
+    ),
 }
 BLOCKS: dict[str, Callable[[_Source], str]] = {
     **{name: _figure(name) for name in FIGURES},
