@@ -87,7 +87,8 @@ class _Point:
     @property
     def row(self) -> str:
         """Return the line of the figure: a method with all its readings."""
-        return self.result.method.id.removesuffix("-replay")
+        row = self.result.method.id.removesuffix("-replay")
+        return "factored" if row == "factor" else row  # factor-replay is the replay of factored
 
 
 @dataclass(frozen=True)
