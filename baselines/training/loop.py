@@ -117,17 +117,21 @@ class Batches(Protocol[BatchOut]):
     @property
     def batch_size(self) -> int:
         """Images per batch."""
+        ...
 
     @property
     def steps(self) -> int:
         """Number of batches."""
+        ...
 
     @property
     def seed(self) -> int:
         """What orders them."""
+        ...
 
     def after(self, done: int) -> Iterator[BatchOut]:
         """Yield what follows the first ``done`` batches."""
+        ...
 
 
 def endless(data: TrainData, batch_size: int, steps: int, seed: int) -> Endless:
