@@ -104,11 +104,9 @@ class FeatureSlots:
         del val
         schedule = self.schedule.within(budget_share(budget, self.schedule.images + len(data)))
         deadline = deadline_of(budget)
-        # A path ends the text, so it may hold anything.
-        options = {"size": str(self.pixels) if self.pixels else "", "weights": str(self.weights)}
-        query = "&".join(f"{key}={value}" for key, value in options.items() if value)
         with seeded(seed):
-            features = InnerTokens(pretrained(f"{self.backbone}?{query}".rstrip("?"), 0))
+            backbone = pretrained(self.backbone, 0, pixels=self.pixels, weights=self.weights)
+            features = InnerTokens(backbone)
             kept = torch.cat([features(b.images).half() for b in data.batches(64, seed=seed)])
             features.standardise(kept)
             model = FeatureAutoencoder(self, data.spec, features)

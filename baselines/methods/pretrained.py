@@ -83,17 +83,14 @@ class PretrainedLora(Supervised):
 
     def encoder(self, layout: SlotLayout, image_hw: tuple[int, int]) -> nn.Module:
         """Return the encoder; only updates, slots and heads are trained."""
-        # A path ends the text, so it may hold anything.
-        options = {"size": str(self.pixels) if self.pixels else "", "weights": str(self.weights)}
-        query = "&".join(f"{key}={value}" for key, value in options.items() if value)
-        spec = f"{self.backbone}?{query}" if query else self.backbone
+        backbone = pretrained(self.backbone, self.rank, pixels=self.pixels, weights=self.weights)
         return SlotEncoder(
             layout.count,
             layout.dim,
             width=self.width,
             image_hw=image_hw,
             layers=self.layers,
-            tokens=BackboneTokens(pretrained(spec, self.rank), self.width, held=True),
+            tokens=BackboneTokens(backbone, self.width, held=True),
         )
 
 

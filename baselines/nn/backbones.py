@@ -22,6 +22,8 @@ from recombine.benchmark.submissions.torchvision_compat import ready_torchvision
 from recombine.renderer.core.errors import InvalidInputError, ResourceError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jaxtyping import Float
 
 
@@ -134,9 +136,12 @@ def scratch(name: str, image_hw: tuple[int, int], **settings: Any) -> Backbone:
     return Backbone(model, int(model.num_features), prefix, image_hw[0], half, half, "")
 
 
-def pretrained(spec: str, rank: int) -> Backbone:
-    """Return a pretrained backbone, frozen but for low-rank updates."""
-    backbone = load_backbone(parse_hub(spec))
+def pretrained(name: str, rank: int, *, pixels: int = 0, weights: Path | str = "") -> Backbone:
+    """Return a pretrained backbone, frozen but for low-rank updates; 0 pixels: its own size."""
+    # A path ends the text, so it may hold anything.
+    options = {"size": str(pixels) if pixels else "", "weights": str(weights)}
+    query = "&".join(f"{key}={value}" for key, value in options.items() if value)
+    backbone = load_backbone(parse_hub(f"{name}?{query}" if query else name))
     if rank > 0:
         adapt(backbone.model, rank)
     return backbone
