@@ -2,7 +2,8 @@
 
 `CLAIMS` is docs/study.md as a table: which entry is held against which, on which data. Differences
 are those of `recombine.benchmark.statistics`: cells and blocks paired, seeds not. P-values are
-corrected together by Holm (1979), over the comparisons that are there.
+corrected together by Holm (1979), over the comparisons that are there; a claim that was looked at
+on several renders of its data is as many comparisons.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from recombine.benchmark.statistics.compare import require_same
 from recombine.benchmark.statistics.design import gap_terms, paired_terms, scores_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from recombine.benchmark.protocol.contract import Inference
     from recombine.benchmark.results.result import Result
@@ -72,26 +73,22 @@ class Outcome:
 
 
 def outcomes(results: Iterable[Result], claims: Sequence[Claim] = CLAIMS) -> list[Outcome]:
-    """Return the outcome of every claim whose two entries are there.
+    """Return the outcome of every claim whose two entries are there, for every render of its data.
 
     Parameters
     ----------
     results : iterable of Result
-        On whatever data; those of the narrowest rung and of most training images count.
+        On whatever data; of a render those of the narrowest rung and most training images count.
     claims : sequence of Claim
         What to look at.
 
     Returns
     -------
     list of Outcome
-        In the order of the claims.
+        In the order of the claims, and of a claim in that of training images.
     """
     every, found = list(results), []
-    for claim in claims:
-        first = _pick(every, claim.data, claim.first, 0)
-        second = _pick(every, claim.data, claim.second, claim.rung)
-        if first is None or second is None:
-            continue
+    for claim, first, second in _pairs(every, claims):
         if claim.rung:
             difference, terms = _gaps_apart(first, second)
         else:
@@ -123,13 +120,26 @@ def _gaps_apart(first: Result, second: Result) -> tuple[Estimate, list[Term]]:
     return stats.estimate(value, terms, (-2.0, 2.0)), terms
 
 
-def _pick(results: Sequence[Result], data: str, who: Who, rung: int) -> Result | None:
-    """Return the result of a method, read in one way, on all images of a rung of the data."""
+def _pairs(
+    results: Sequence[Result], claims: Sequence[Claim]
+) -> Iterator[tuple[Claim, Result, Result]]:
+    for claim in claims:
+        renders: dict[str, list[Result]] = {}
+        for r in results:
+            if r.data.dataset.startswith(claim.data):
+                renders.setdefault(r.data.identity, []).append(r)
+        for same in sorted(renders.values(), key=lambda them: max(r.data.n_train for r in them)):
+            first, second = _pick(same, claim.first, 0), _pick(same, claim.second, claim.rung)
+            if first and second:
+                yield claim, first, second
+
+
+def _pick(results: Sequence[Result], who: Who, rung: int) -> Result | None:
+    """Return the result of a method, read in one way, on all images of a rung of one render."""
     same = [
         r
         for r in results
         if (r.method.id, r.method.inference) == who
-        and r.data.dataset.startswith(data)
         and int(str((r.data.recipe or {}).get("rung") or 0)) == rung
     ]
     return max(same, key=lambda r: (r.data.n_train, len(r.seeds)), default=None)

@@ -162,13 +162,19 @@ def filled(boards: Sequence[Board], page: Path) -> str:
 
 
 def _main(points: Sequence[_Point]) -> dict[str, list[_Point]]:
-    """Return what the figure and the tables compare: per data, the narrowest rung, all images."""
+    """Return what the figure and the tables compare: per render, the narrowest rung, all images."""
+    renders: dict[tuple[str, str], list[_Point]] = {}
+    for p in points:
+        if not p.rung:
+            renders.setdefault((p.data, p.result.data.identity), []).append(p)
+    most = {one: max(p.result.data.n_train for p in same) for one, same in renders.items()}
     found: dict[str, list[_Point]] = {}
-    for data in sorted({p.data for p in points}):
-        same = [p for p in points if p.data == data and not p.rung]
-        most = max((p.result.data.n_train for p in same), default=0)
-        found[data] = [p for p in same if p.result.data.n_train == most]
-    return {data: same for data, same in found.items() if same}
+    for data, identity in sorted(renders, key=lambda one: (one[0], most[one], one[1])):
+        images = most[data, identity]
+        name = f"{data}, {numbers.count(images)} training images"
+        name += f" ({identity[:8]})" if name in found else ""
+        found[name] = [p for p in renders[data, identity] if p.result.data.n_train == images]
+    return found
 
 
 # Text.
@@ -182,9 +188,8 @@ def _tables(source: _Source) -> str:
             f"{markdown(one.words)} {numbers.chance(one.value)} %"
             for one in shared_levels([p.result.ooc for p in same])
         )
-        size = f"{numbers.count(first.data.n_train)} training images"
         tested = f"{first.ooc.n_images} images of {first.ooc.n_cells} held-out combinations"
-        lines += [f"**{data}**, {size}, {tested}; {levels}", ""]
+        lines += [f"**{data}**, {tested}; {levels}", ""]
         lines += [_line(HEAD), f"|{'---|' * len(HEAD)}"]
         order = sorted(same, key=lambda p: (GROUPS.index(p.group), -p.result.ooc.estimate))
         lines += [*map(_row, order), ""]
@@ -240,7 +245,7 @@ def _claims(source: _Source) -> str:
             f"gap of {markdown(a)} at rung 0 minus at rung {one.claim.rung}"
             if one.claim.rung
             else f"{markdown(a)} {how_a} minus {markdown(b)} {how_b}",
-            first.data.dataset,
+            f"{first.data.dataset}, {numbers.count(first.data.n_train)} training images",
             numbers.points(difference.value),
             f"{numbers.points(span[0])} to {numbers.points(span[1])}" if span else "none",
             "not tested" if p_value is None else _p(p_value),
@@ -351,7 +356,7 @@ def _draw_ooc(points: list[_Point]) -> Figure:
             floors = [p.result.ooc.estimate for p in same if p.result.method.role == "floor"]
             if floors:
                 axes.axvline(max(floors), color=SOFT, linestyle="--", linewidth=1, zorder=0)
-            axes.set_title(data, fontsize=8)
+            axes.set_title(data.replace(" px, ", " px,\n"), fontsize=8)
             axes.set_xlim(-0.03, 1.03)
             axes.set_xlabel("OOC joint slot accuracy")
             axes.grid(visible=False, axis="y")
@@ -431,14 +436,12 @@ def _draw_lines(by: str) -> Callable[[list[_Point]], Figure]:
                     if p.result.ooc.ci95:
                         axes.plot((at, at), p.result.ooc.ci95, color=look["color"], linewidth=0.9)
             for axes, data in zip(panels, sets, strict=True):
-                scores = [
-                    p.result.ooc for (d, *_), same in lines.items() if d == data for p in same
-                ]
-                for level in shared_levels(scores):
+                here = [p for (d, *_), same in lines.items() if d == data for p in same]
+                for level in shared_levels([p.result.ooc for p in here]):
                     axes.axhline(level.value, color=SOFT, linestyle=":", linewidth=1)
                 axes.set_title(data, fontsize=8)
                 axes.set_ylim(-0.03, 1.03)
-                ticks = sorted({_along(p, by) for same in lines.values() for p in same})
+                ticks = sorted({_along(p, by) for p in here})
                 if by == "data":
                     axes.set_xscale("log")
                 axes.set_xticks(ticks, [numbers.count(tick) for tick in ticks], minor=False)

@@ -39,6 +39,18 @@ def test_only_the_whole_narrowest_rung_counts_and_absent_entries_are_left_out():
     assert outcomes([], CLAIMS) == []
 
 
+def test_every_render_of_the_data_is_a_comparison_of_its_own_and_corrected_for():
+    plain = sample(0).data.model_dump(mode="json")
+    small = plain | {"identity": "f" * 64, "n_train": 1}
+    pair = named(0, PAIR.first), named(1, PAIR.second)
+    less = named(1, PAIR.first, data=small), named(0, PAIR.second, data=small)
+    found = outcomes([*pair, *less], (PAIR,))
+    assert [one.results for one in found] == [less, pair]
+    told = stats.holm([one.difference.p_value for one in found])
+    assert [one.rejected for one in found] == told
+    assert outcomes([pair[0], less[1]], (PAIR,)) == []
+
+
 def test_gaps_of_two_rungs_are_held_apart_without_pairing():
     plain = named(0, PAIR.first).data.model_dump(mode="json")
     wide = named(1, PAIR.first, data=plain | {"recipe": {"preset": "smoke", "rung": 2}})
