@@ -28,6 +28,7 @@ from recombine.leaderboard.board.pairwise import PICKED, page_data, static_pairs
 from recombine.leaderboard.board.pareto import fronts
 from recombine.leaderboard.board.roles import ROLES
 from recombine.leaderboard.board.sizes import Family, families
+from recombine.leaderboard.drawing import formatting as numbers
 from recombine.leaderboard.drawing.formatting import FORMATS
 from recombine.leaderboard.exports import tables
 from recombine.leaderboard.exports.badges import badge
@@ -199,12 +200,11 @@ class _Pages:
             ranked.slug: "index.html" if ranked is main else f"{ranked.slug}.html"
             for ranked in ordered
         }
-        titles = [ranked.title for ranked in ordered]
         shared = {
             "boards": ordered,
             "pages_of_boards": pages,
             "address_of": addresses,
-            "twice": {title for title in titles if titles.count(title) > 1},
+            "size_of": _told_apart(ordered),
             "cards": cards,
             "refused": [(shown(one.path.name, ""), _reason(one)) for one in refused],
             "contact": project().contact,
@@ -228,6 +228,21 @@ class _Pages:
         """Return the page of a template that will stand at an address of the site."""
         page, up = self.environment.get_template(template), "../" * address.count("/")
         return page.render(up=up, here=address, **self.shared, **context).encode()
+
+
+def _told_apart(boards: Sequence[RankedBoard]) -> dict[str, str]:
+    """Return the small print of every board's name: what differs among those of one title."""
+    found = {}
+    for one in boards:
+        twins = [other.board for other in boards if other.title == one.title]
+        key, words = one.board.key, [one.size]
+        if len({(twin.key.version, twin.key.metric_version) for twin in twins}) > 1:
+            words.append(f"version {key.version}, measure {key.metric_version}")
+        if len({twin.key.identity for twin in twins}) > 1:
+            images = max((e.result.data.n_train for e in one.board.entries), default=0)
+            words += [f"{numbers.count(images)} training images", key.identity[:6]]
+        found[one.slug] = ", ".join(words)
+    return found
 
 
 def _year(boards: Sequence[RankedBoard]) -> str:

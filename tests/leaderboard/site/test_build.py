@@ -229,6 +229,17 @@ def test_every_board_has_a_page_and_the_one_with_most_rerun_methods_is_first(tmp
     assert "version 2.0" in cells
 
 
+def test_boards_of_one_title_are_told_apart_by_what_differs(tmp_path):
+    fewer = [sample(0, data={"identity": "f" * 64, "n_train": 12345}).save(tmp_path / "b.json")]
+    files = on_record([*fewer, *write_results(tmp_path, indices=[0, 1])])
+    text = build_site(files, tmp_path / "site").read_text()
+    names = re.findall(r'<span class="soft">([^<]*)</span></a>', text)
+    told = [name for name in names if "training images" in name]
+    assert len(set(told)) == len(told) == 2
+    assert sum(name.endswith("12,345 training images, ffffff") for name in told) == 1
+    assert not any("version" in name for name in told)
+
+
 def test_a_board_without_a_rerun_entry_says_so_and_keeps_its_table(tmp_path):
     index = build_site(write_results(tmp_path / "r", tier="rescored"), tmp_path / "site")
     text = index.read_text()
