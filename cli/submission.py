@@ -233,8 +233,8 @@ class Bundle(Command):
     url: str = ""
     """https folder where you will publish predictions that are too big for git, as
     `seed-0.safetensors` and so on: a review fetches what is not in the bundle."""
-    predictions: Path = Path("runs/results/runs")
-    """Folder in which the predictions lie, at any depth."""
+    predictions: Path | None = None
+    """Folder in which the predictions lie, at any depth; by default the folder of the results."""
     with_code: str = ""
     """`file.py:Class` that was scored: its folder travels along, with weights at most 50 MiB."""
     check: str = ""
@@ -251,8 +251,11 @@ class Bundle(Command):
 
         method = self._method()
         checked = self._checked()
+        folders = {self.predictions} if self.predictions else {one.parent for one in self.results}
         stored = {
-            file_sha256(path): path for path in sorted(self.predictions.rglob("[!.]*.safetensors"))
+            file_sha256(path): path
+            for folder in sorted(folders)
+            for path in sorted(folder.rglob("[!.]*.safetensors"))
         }
         code = self._located()
         bundle = write_bundle(self.out, self.results, stored, method, self.url, code)
@@ -272,7 +275,8 @@ class Bundle(Command):
 
         if not self.with_code:
             return None
-        avoid = {*(path.parent for path in self.results), self.predictions, self.out}
+        avoid = {*(path.parent for path in self.results), self.out}
+        avoid |= {self.predictions} if self.predictions else set()
         found = locate(self.with_code, avoid=avoid)
         if not self.json:
             for name, why in found.left_out.items():

@@ -231,7 +231,8 @@ def _copy_predictions(result: Result, predictions: Mapping[str, Path], staging: 
         if one.sha256 not in predictions:
             raise InvalidInputError(
                 f"write_bundle: expected the predictions file of seed {one.seed} with SHA-256 "
-                f"{one.sha256[:12]}, found none; give the folder that `recombine score` wrote"
+                f"{one.sha256[:12]}, found none; give the folder in which "
+                "`recombine score` wrote it: --predictions OUT/runs"
             )
         with replacing(staging / "predictions" / f"seed-{one.seed}.safetensors") as target:
             shutil.copyfile(predictions[one.sha256], target)

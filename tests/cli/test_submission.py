@@ -189,6 +189,19 @@ def test_a_bundle_and_its_text_are_judged(scored, tmp_path, capsys, monkeypatch)
     assert json.loads(result.read_text())["trust"] == "rescored"
 
 
+def test_predictions_are_found_below_the_folder_of_the_results(scored, tmp_path, capsys):
+    results, runs = scored
+    there = [Path(shutil.copy2(path, tmp_path)) for path in results]
+    for picture in results[0].parent.glob("*.png"):
+        shutil.copy2(picture, tmp_path)
+    call = ["submission", "bundle", *map(str, there), "--authors", "A. Name", "--licence", "MIT"]
+    call += ["--out", str(tmp_path / "s")]
+    assert main(call) == 3
+    assert "--predictions" in capsys.readouterr().err
+    shutil.copytree(runs, tmp_path / "runs")
+    assert main(call) == 0
+
+
 def test_people_are_told_what_comes_next(scored, tmp_path, capsys):
     assert submit(scored, tmp_path, "--authors", "A. Name") == 0
     said = capsys.readouterr().out
