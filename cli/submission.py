@@ -251,10 +251,9 @@ class Bundle(Command):
 
         method = self._method()
         checked = self._checked()
-        folders = {self.predictions} if self.predictions else {one.parent for one in self.results}
         stored = {
             file_sha256(path): path
-            for folder in sorted(folders)
+            for folder in self._folders()
             for path in sorted(folder.rglob("[!.]*.safetensors"))
         }
         code = self._located()
@@ -269,14 +268,17 @@ class Bundle(Command):
             self._explain(bundle, text)
         return 0
 
+    def _folders(self) -> list[Path]:
+        """Return where predictions may lie."""
+        return sorted({self.predictions} if self.predictions else {p.parent for p in self.results})
+
     def _located(self) -> Located | None:
         """Find the code that travels along; what the sandbox did not show stays behind."""
         from recombine.benchmark.sandbox.code import locate
 
         if not self.with_code:
             return None
-        avoid = {*(path.parent for path in self.results), self.out}
-        avoid |= {self.predictions} if self.predictions else set()
+        avoid = {*(path.parent for path in self.results), *self._folders(), self.out}
         found = locate(self.with_code, avoid=avoid)
         if not self.json:
             for name, why in found.left_out.items():
